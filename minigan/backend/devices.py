@@ -1,0 +1,110 @@
+"""Which machine does an array live on, and which machines are there."""
+
+from __future__ import annotations
+
+import functools
+from types import ModuleType
+from typing import Any
+
+import numpy
+
+from minigan.backend.reference import Array, Reference
+
+
+@functools.cache
+def _cpu() -> Reference:
+    return Reference(numpy, "cpu")
+
+
+@functools.cache
+def _cuda() -> Reference:
+    return Reference(_import_cupy(), "cuda")
+
+
+def _import_cupy() -> ModuleType:
+    try:
+        import cupy
+    except ImportError:
+        raise ValueError(
+            "Device 'cuda' needs CuPy, which is not installed; "
+            "install minigan[cuda12] or minigan[cuda13], or use device 'cpu'."
+        ) from None
+    return cupy  # type: ignore[no-any-return]
+
+
+def _cuda_answers() -> str | None:
+    """None if a CUDA device answers, else the reason why not.
+
+    CuPy imports happily on a machine without a driver, so the device itself is asked.
+    """
+    try:
+        cupy = _import_cupy()
+        if cupy.cuda.runtime.getDeviceCount() < 1:
+            return "no CUDA device was found"
+        cupy.zeros(1).sum().item()
+    except Exception as error:  # whatever the driver raises, the answer is "no"
+        return str(error).rstrip(".") or type(error).__name__
+    return None
+
+
+def resolve(device: str) -> str:
+    """Turn ``"auto"`` into ``"cuda"`` if a CUDA device really answers, else into ``"cpu"``.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or ``"cuda"`` was asked for and no device answers.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"Unknown device {device!r}; use 'auto', 'cpu' or 'cuda'.")
+    if device == "cpu":
+        return "cpu"
+    reason = _cuda_answers()
+    if reason is None:
+        return "cuda"
+    if device == "cuda":
+        raise ValueError(f"Device 'cuda' cannot be used: {reason}; use device 'cpu' or 'auto'.")
+    return "cpu"
+
+
+def get(device: str) -> Reference:
+    """Return the backend of a device name: ``"auto"``, ``"cpu"`` or ``"cuda"``."""
+    return _cuda() if resolve(device) == "cuda" else _cpu()
+
+
+def of(x: Any) -> Reference:
+    """Return the backend that the array `x` lives on.
+
+    An array class of its own may name its backend in an attribute ``__minigan_backend__``.
+
+    Raises
+    ------
+    TypeError
+        If `x` is no array.
+    """
+    if isinstance(x, (numpy.ndarray, numpy.generic)):
+        return _cpu()
+    own = getattr(x, "__minigan_backend__", None)
+    if own is not None:
+        return own  # type: ignore[no-any-return]
+    if type(x).__module__.partition(".")[0] == "cupy":
+        return _cuda()
+    raise TypeError(
+        f"Expected a NumPy or CuPy array, got {type(x).__name__}; convert it, for example with "
+        f"numpy.asarray(x, dtype='float32')."
+    )
+
+
+def device_of(x: Any) -> str:
+    """Return ``"cpu"`` or ``"cuda"`` for an array."""
+    return of(x).device
+
+
+def same_device(x: Any, y: Any) -> bool:
+    """Tell whether two arrays live on the same backend."""
+    return of(x) is of(y)
+
+
+def to_numpy(x: Any) -> Array:
+    """Copy an array from whatever device to a NumPy array; a NumPy array is returned as it is."""
+    return of(x).to_numpy(x)

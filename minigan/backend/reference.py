@@ -1,0 +1,241 @@
+"""The readable version of every primitive, in plain array code that NumPy and CuPy share.
+
+It is what the tutorials show, what runs where no faster version applies, and the oracle that each faster
+version is tested against. Shapes are batch first, channels last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy
+
+from minigan.backend.window import Window
+
+Array: TypeAlias = Any
+"""A NumPy or CuPy array."""
+
+
+class Reference:
+    """The primitives, written for reading.
+
+    Parameters
+    ----------
+    xp
+        The array library: the module ``numpy`` or ``cupy``.
+    device
+        ``"cpu"`` or ``"cuda"``.
+    """
+
+    def __init__(self, xp: Any, device: str) -> None:
+        self.xp = xp
+        self.device = device
+
+    # ---------------------------------------------------------------- arrays
+
+    def asarray(self, x: Any, dtype: Any = None) -> Array:
+        """Bring a NumPy array (or a number) to this device."""
+        return self.xp.asarray(x, dtype=dtype)
+
+    def to_numpy(self, x: Array) -> Array:
+        """Bring an array of this device to NumPy."""
+        return x if isinstance(x, (numpy.ndarray, numpy.generic)) else self.xp.asnumpy(x)
+
+    def sum_rows(self, x: Array) -> Array:
+        """Sum over every axis but the last: ``(..., C) -> (C,)``, the gradient of a broadcast bias."""
+        return x.reshape(-1, x.shape[-1]).sum(axis=0)
+
+    def sum_products(self, a: Array, b: Array) -> Array:
+        """Sum ``a b`` over every axis but the last: ``(..., C), (..., C) -> (C,)``."""
+        return self.sum_rows(a * b)
+
+    # ---------------------------------------------------------------- normalisation per feature
+
+    def moments(self, x: Array) -> tuple[Array, Array]:
+        """Mean and (biased) variance of each feature: ``(..., C) -> (C,), (C,)``."""
+        rows = x.reshape(-1, x.shape[-1])
+        mean = rows.mean(axis=0)
+        centred = rows - mean
+        return mean, (centred * centred).mean(axis=0)
+
+    def standardise(
+        self, x: Array, mean: Array, inverse_s: Array, gamma: Array, beta: Array
+    ) -> tuple[Array, Array]:
+        """``x̂ = (x - mean) inverse_s`` and ``y = gamma x̂ + beta``; x is (..., C), the others (C,)."""
+        x_hat = (x - mean) * inverse_s
+        return x_hat, gamma * x_hat + beta
+
+    def standardise_grad(
+        self, dy: Array, x_hat: Array, scale: Array, mean_dy: Array, mean_dyx: Array
+    ) -> Array:
+        """``dx = scale (dy - mean_dy - x̂ mean_dyx)``; dy and x̂ are (..., C), the others (C,)."""
+        return scale * (dy - mean_dy - x_hat * mean_dyx)
+
+    # ---------------------------------------------------------------- patches
+
+    def unfold(self, x: Array, window: Window) -> Array:
+        """Gather the patch under each window position: ``U(x)``, also called im2col.
+
+        ``U(x)[n, p, q, i, j, c] = padded x[n, p s + i, q s + j, c]``
+
+        Parameters
+        ----------
+        x
+            Images, shape (N, H, W, C).
+        window
+            Kernel, stride and padding.
+
+        Returns
+        -------
+        array, shape (N, Ho, Wo, kh, kw, C)
+        """
+        (kh, kw), (sh, sw), (ph, pw) = window
+        n, height, width, channels = x.shape
+        ho, wo = window.output_size(height, width)
+        padded = self.xp.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
+        patches = self.xp.empty((n, ho, wo, kh, kw, channels), x.dtype)
+        for i in range(kh):
+            for j in range(kw):
+                patches[:, :, :, i, j] = padded[:, i : i + sh * ho : sh, j : j + sw * wo : sw]
+        return patches
+
+    def fold(self, patches: Array, shape: Sequence[int], window: Window) -> Array:
+        """Add every patch back where `unfold` took it from: the adjoint ``Uᵀ``, also called col2im.
+
+        Parameters
+        ----------
+        patches
+            Shape (N, Ho, Wo, kh, kw, C).
+        shape
+            The shape (N, H, W, C) of the images.
+        window
+            Kernel, stride and padding.
+
+        Returns
+        -------
+        array, shape (N, H, W, C)
+        """
+        (kh, kw), (sh, sw), (ph, pw) = window
+        n, height, width, channels = shape
+        ho, wo = patches.shape[1:3]
+        padded = self.xp.zeros((n, height + 2 * ph, width + 2 * pw, channels), patches.dtype)
+        for i in range(kh):
+            for j in range(kw):
+                padded[:, i : i + sh * ho : sh, j : j + sw * wo : sw] += patches[:, :, :, i, j]
+        return padded[:, ph : ph + height, pw : pw + width]
+
+    # ---------------------------------------------------------------- convolution, and its two adjoints
+
+    def conv(self, x: Array, weight: Array, window: Window) -> tuple[Array, Any]:
+        """Cross-correlate: ``y = U(x) W``, one matrix product with a row per output pixel.
+
+        Parameters
+        ----------
+        x
+            Images, shape (N, H, W, in).
+        weight
+            Kernels, shape (kh, kw, in, out).
+        window
+            Kernel, stride and padding.
+
+        Returns
+        -------
+        y
+            Shape (N, Ho, Wo, out).
+        kept
+            What `conv_weight_grad` wants to see again; opaque to the caller.
+        """
+        patches = self.conv_keep(x, window)
+        n, ho, wo = patches.shape[:3]
+        y = _rows(patches) @ _matrix(weight)
+        return y.reshape(n, ho, wo, weight.shape[3]), patches
+
+    def conv_keep(self, x: Array, window: Window) -> Any:
+        """Only the `kept` of `conv`: here the patches ``U(x)``, shape (N, Ho, Wo, kh, kw, in)."""
+        return self.unfold(x, window)
+
+    def conv_weight_grad(self, kept: Any, dy: Array, window: Window) -> Array:
+        """Gradient of the kernels: ``dW = U(x)ᵀ dy``.
+
+        Parameters
+        ----------
+        kept
+            As `conv` or `conv_keep` returned it.
+        dy
+            Cotangent of the output, shape (N, Ho, Wo, out).
+        window
+            Kernel, stride and padding.
+
+        Returns
+        -------
+        array, shape (kh, kw, in, out)
+        """
+        dw = _rows(kept).T @ dy.reshape(-1, dy.shape[3])
+        return dw.reshape(*kept.shape[3:], dy.shape[3])
+
+    def conv_input_grad(self, dy: Array, weight: Array, shape: Sequence[int], window: Window) -> Array:
+        """Gradient of the images: ``dx = Uᵀ(dy Wᵀ)``, which is also what a transposed convolution computes.
+
+        Parameters
+        ----------
+        dy
+            Shape (N, Ho, Wo, out).
+        weight
+            Shape (kh, kw, in, out).
+        shape
+            The shape (N, H, W, in) of the images.
+        window
+            Kernel, stride and padding.
+
+        Returns
+        -------
+        array, shape (N, H, W, in)
+        """
+        patches = dy.reshape(-1, dy.shape[3]) @ _matrix(weight).T
+        return self.fold(patches.reshape(*dy.shape[:3], *weight.shape[:3]), shape, window)
+
+    # ---------------------------------------------------------------- elementwise
+
+    def leaky_relu(self, x: Array, slope: float) -> Array:
+        """``y = x`` where x > 0, else ``slope x``."""
+        return self.xp.where(x > 0, x, x * x.dtype.type(slope))
+
+    def leaky_relu_grad(self, dy: Array, y: Array, slope: float) -> Array:
+        """``dx = dy`` where x > 0, else ``slope dy``; y has the sign of x, so x need not be kept."""
+        return self.xp.where(y > 0, dy, dy * dy.dtype.type(slope))
+
+    # ---------------------------------------------------------------- the optimizer's update
+
+    def adam(
+        self,
+        theta: Array,
+        g: Array,
+        m: Array,
+        v: Array,
+        *,
+        lr: float,
+        betas: tuple[float, float],
+        eps: float,
+        t: int,
+    ) -> None:
+        """One step of Adam on flat vectors, in place (Kingma & Ba 2015, Algorithm 1)."""
+        beta1, beta2 = betas
+        m *= beta1
+        m += (1 - beta1) * g
+        v *= beta2
+        v += (1 - beta2) * g * g
+        m_hat = m / (1 - beta1**t)
+        v_hat = v / (1 - beta2**t)
+        theta -= lr * m_hat / (self.xp.sqrt(v_hat) + eps)
+
+
+def _rows(patches: Array) -> Array:
+    """A row per window position: (N, Ho, Wo, kh, kw, C) -> (N Ho Wo, kh kw C)."""
+    n, ho, wo, kh, kw, channels = patches.shape
+    return patches.reshape(n * ho * wo, kh * kw * channels)
+
+
+def _matrix(weight: Array) -> Array:
+    """A column per output channel: (kh, kw, in, out) -> (kh kw in, out)."""
+    return weight.reshape(-1, weight.shape[3])

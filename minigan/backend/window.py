@@ -1,0 +1,38 @@
+"""The geometry of a sliding window: kernel, stride and zero padding, and the sizes that follow."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+Pair = tuple[int, int]
+
+
+def pair(name: str, value: int | Pair, *, minimum: int) -> Pair:
+    """Turn an integer or a pair of integers into a pair.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, or an entry is below `minimum`.
+    """
+    both = (value, value) if isinstance(value, int) else value
+    if not (
+        isinstance(both, (tuple, list))
+        and len(both) == 2
+        and all(isinstance(v, int) and v >= minimum for v in both)
+    ):
+        raise ValueError(f"{name} must be an integer >= {minimum} or a pair of them, got {value!r}.")
+    return both[0], both[1]
+
+
+class Window(NamedTuple):
+    """A kernel of (height, width) that moves by `stride` over an image padded with zeros by `padding`."""
+
+    kernel: Pair
+    stride: Pair
+    padding: Pair
+
+    def output_size(self, height: int, width: int) -> Pair:
+        """Number of window positions, ``(size + 2 padding - kernel) // stride + 1`` along each axis."""
+        (kh, kw), (sh, sw), (ph, pw) = self
+        return (height + 2 * ph - kh) // sh + 1, (width + 2 * pw - kw) // sw + 1

@@ -1,0 +1,39 @@
+"""Layers: each with its forward and its backward map side by side, and the derivation above them."""
+
+from minigan.nn import initial
+from minigan.nn.activations import LeakyReLU, ReLU, Sigmoid, Tanh
+from minigan.nn.convolution import Conv2d, ConvTranspose2d
+from minigan.nn.dropout import Dropout
+from minigan.nn.embedding import Embedding
+from minigan.nn.layer import Cache, Layer
+from minigan.nn.linear import Linear
+from minigan.nn.normalisation import BatchNorm, InstanceNorm, LayerNorm, frozen_statistics
+from minigan.nn.parameter import Flat, Parameter, flatten
+from minigan.nn.sequential import Sequential
+from minigan.nn.shapes import Flatten, Reshape, Upsample
+
+__all__ = [
+    "BatchNorm",
+    "Cache",
+    "Conv2d",
+    "ConvTranspose2d",
+    "Dropout",
+    "Embedding",
+    "Flat",
+    "Flatten",
+    "InstanceNorm",
+    "Layer",
+    "LayerNorm",
+    "LeakyReLU",
+    "Linear",
+    "Parameter",
+    "ReLU",
+    "Reshape",
+    "Sequential",
+    "Sigmoid",
+    "Tanh",
+    "Upsample",
+    "flatten",
+    "frozen_statistics",
+    "initial",
+]

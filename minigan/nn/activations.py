@@ -1,0 +1,98 @@
+r"""Functions of one number, applied to each entry: ``y = φ(x)``, so ``dx = φ'(x) dy``.
+
+Each entry of x reaches one entry of y, so the sum of the chain rule has a single term. Each φ' here can be
+written in terms of y, and y is what the next layer keeps anyway: no second array is held for the backward map.
+"""
+
+from __future__ import annotations
+
+from minigan import backend
+from minigan.backend import Array
+from minigan.nn.layer import Cache, Layer
+
+
+class LeakyReLU(Layer):
+    """``y = x`` where x > 0, else ``slope x`` (Maas et al. 2013).
+
+    Backward: ``dx = dy`` where x > 0, else ``slope dy``. As slope >= 0, y > 0 exactly where x > 0. At the kink
+    x = 0, where there is no derivative, the left one is taken, as PyTorch does.
+
+    Parameters
+    ----------
+    slope
+        The derivative on the left, 0 <= slope; 0.2 is DCGAN's.
+    """
+
+    def __init__(self, slope: float = 0.2) -> None:
+        if slope < 0:
+            raise ValueError(f"The slope of LeakyReLU must be >= 0, got {slope}.")
+        self.slope = slope
+
+    def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
+        """Map x to y of the same shape."""
+        x = self.check(x)
+        y = backend.of(x).leaky_relu(x, self.slope)
+        return y, Cache(self, y, y)
+
+    def backward(
+        self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> Array | None:
+        """Map dy to dx of the same shape."""
+        (y,) = cache.recall(self, dy)
+        return backend.of(dy).leaky_relu_grad(dy, y, self.slope) if input_grad else None
+
+    def __repr__(self) -> str:
+        return f"LeakyReLU({self.slope})"
+
+
+class ReLU(LeakyReLU):
+    """``y = max(x, 0)``: a LeakyReLU of slope 0."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+
+    def __repr__(self) -> str:
+        return "ReLU()"
+
+
+class Tanh(Layer):
+    """``y = tanh x``, backward ``dx = (1 - y²) dy``."""
+
+    def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
+        """Map x to y of the same shape."""
+        x = self.check(x)
+        y = backend.of(x).xp.tanh(x)
+        return y, Cache(self, y, y)
+
+    def backward(
+        self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> Array | None:
+        """Map dy to dx of the same shape."""
+        (y,) = cache.recall(self, dy)
+        return (1 - y * y) * dy if input_grad else None
+
+    def __repr__(self) -> str:
+        return "Tanh()"
+
+
+class Sigmoid(Layer):
+    """``y = 1 / (1 + exp(-x))``, backward ``dx = y (1 - y) dy``.
+
+    Computed as ``(1 + tanh(x/2)) / 2``, the same function, which can't overflow.
+    """
+
+    def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
+        """Map x to y of the same shape."""
+        x = self.check(x)
+        y = (1 + backend.of(x).xp.tanh(x / 2)) / 2
+        return y, Cache(self, y, y)
+
+    def backward(
+        self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> Array | None:
+        """Map dy to dx of the same shape."""
+        (y,) = cache.recall(self, dy)
+        return y * (1 - y) * dy if input_grad else None
+
+    def __repr__(self) -> str:
+        return "Sigmoid()"

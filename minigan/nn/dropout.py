@@ -1,0 +1,55 @@
+"""Dropout: a discriminator that can't rely on any one feature."""
+
+from __future__ import annotations
+
+import numpy
+
+from minigan import backend
+from minigan.backend import Array
+from minigan.nn import initial
+from minigan.nn.layer import Cache, Layer
+
+
+class Dropout(Layer):
+    """In training, zero each entry with probability p and scale the others: ``y = x m / (1 - p)``, m ~ {0, 1}.
+
+    E[y] = x, so evaluation passes x through as it is (Srivastava et al. 2014, "inverted" form).
+
+    Backward: the mask is a constant, so ``dx = dy m / (1 - p)``.
+
+    Parameters
+    ----------
+    p
+        Probability that an entry is zeroed, 0 <= p < 1.
+    rng
+        Draws the masks, on the host; without one, the operating system seeds.
+    """
+
+    def __init__(self, p: float = 0.5, *, rng: numpy.random.Generator | None = None) -> None:
+        if not 0 <= p < 1:
+            raise ValueError(f"Dropout's probability must satisfy 0 <= p < 1, got {p}.")
+        self.p = p
+        self.rng = initial.generator(rng)
+
+    def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
+        """Map x to y of the same shape."""
+        x = self.check(x)
+        if not train or self.p == 0:
+            y = x.copy()
+            return y, Cache(self, y, None)
+        kept = self.rng.random(x.shape, dtype="float32") >= self.p
+        mask = backend.of(x).asarray(kept, dtype=x.dtype) / (1 - self.p)
+        y = x * mask
+        return y, Cache(self, y, mask)
+
+    def backward(
+        self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> Array | None:
+        """Map dy to dx of the same shape."""
+        (mask,) = cache.recall(self, dy)
+        if not input_grad:
+            return None
+        return dy.copy() if mask is None else dy * mask
+
+    def __repr__(self) -> str:
+        return f"Dropout({self.p})"

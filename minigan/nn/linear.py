@@ -1,0 +1,89 @@
+"""The linear layer, with which every derivation begins."""
+
+from __future__ import annotations
+
+import math
+
+import numpy
+
+from minigan import backend
+from minigan.backend import Array
+from minigan.nn import initial
+from minigan.nn.layer import Cache, Layer, Shape
+from minigan.nn.parameter import Parameter
+
+
+class Linear(Layer):
+    r"""A linear map of each sample: ``y = x W + b``.
+
+    Shapes: x (N, in), W (in, out), b (out,), y (N, out).
+
+    Forward, entry by entry: :math:`y_{no} = \sum_i x_{ni} W_{io} + b_o`.
+
+    Backward. A change of any entry changes L through y alone, so with the cotangent
+    :math:`dy_{no} = \partial L / \partial y_{no}` the chain rule sums over the y that the entry reaches:
+
+    .. math::
+        dW_{io} = \sum_n x_{ni}\, dy_{no}, \qquad
+        db_o = \sum_n dy_{no}, \qquad
+        dx_{ni} = \sum_o dy_{no} W_{io},
+
+    as matrices ``dW = xᵀ dy``, ``db = 1ᵀ dy``, ``dx = dy Wᵀ``.
+
+    Parameters
+    ----------
+    in_features, out_features
+        Sizes of a sample of x and of y.
+    bias
+        Whether b is there.
+    rng
+        Draws the initial W and b from U(-1/√in, 1/√in); without one, the operating system seeds.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        bias: bool = True,
+        rng: numpy.random.Generator | None = None,
+    ) -> None:
+        rng = initial.generator(rng)
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = Parameter(initial.fan_in_uniform((in_features, out_features), in_features, rng))
+        self.bias = Parameter(initial.fan_in_uniform((out_features,), in_features, rng)) if bias else None
+
+    def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
+        """Map x (N, in) to y (N, out)."""
+        x = self.check(x)
+        y = x @ self.weight.value
+        if self.bias is not None:
+            y += self.bias.value
+        return y, Cache(self, y, x)
+
+    def backward(
+        self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> Array | None:
+        """Map dy (N, out) to dx (N, in)."""
+        (x,) = cache.recall(self, dy)
+        if param_grads:
+            self.weight.grad += x.T @ dy
+            if self.bias is not None:
+                self.bias.grad += backend.of(dy).sum_rows(dy)
+        return dy @ self.weight.value.T if input_grad else None
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(N, in) -> (N, out)."""
+        if len(shape) != 2 or shape[1] != self.in_features:
+            raise ValueError(
+                f"{self!r} got an input of shape {shape}, but needs (N, {self.in_features}); "
+                f"put Flatten() before it if the input is an image."
+            )
+        return shape[0], self.out_features
+
+    def multiply_adds(self, shape: Shape) -> int:
+        """N in out."""
+        return math.prod(shape) * self.out_features
+
+    def __repr__(self) -> str:
+        return f"Linear({self.in_features}, {self.out_features})"

@@ -1,0 +1,138 @@
+"""Parameters, and the one flat vector that holds all of a net's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from minigan import backend
+from minigan.backend import Array
+
+
+class Parameter:
+    """Something to be learnt: a `value` and the gradient `grad` of the loss with respect to it.
+
+    Both have one shape and dtype. They may be views into a net's flat vectors (see `Flat`), so assigning to
+    them copies the numbers in: ``p.value = w`` and ``p.value[...] = w`` do the same.
+
+    Parameters
+    ----------
+    value
+        The initial value, any shape.
+    """
+
+    def __init__(self, value: Array) -> None:
+        self._value = value
+        self._grad = backend.of(value).xp.zeros_like(value)
+        self.home: Flat | None = None
+
+    @property
+    def value(self) -> Array:
+        """The value, an array of `shape`."""
+        return self._value
+
+    @value.setter
+    def value(self, new: Any) -> None:
+        if new is not self._value:
+            self._value[...] = self._fitting(new, "value")
+
+    @property
+    def grad(self) -> Array:
+        """The accumulated gradient, an array of `shape`."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, new: Any) -> None:
+        if new is not self._grad:
+            self._grad[...] = self._fitting(new, "grad")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the value and of the gradient."""
+        return tuple(self._value.shape)
+
+    @property
+    def size(self) -> int:
+        """How many numbers there are to learn."""
+        return int(self._value.size)
+
+    def replace(self, value: Array, grad: Array, home: Flat | None) -> None:
+        """Let the parameter live in other arrays: on another device, in another dtype, in a flat vector."""
+        self._value, self._grad, self.home = value, grad, home
+
+    def _fitting(self, new: Any, what: str) -> Any:
+        shape = getattr(new, "shape", ())
+        if shape not in ((), self.shape):
+            raise ValueError(
+                f"The {what} of this parameter has shape {self.shape}; got one of shape {shape}."
+            )
+        if shape != () and not backend.same_device(new, self._value):
+            raise TypeError(
+                f"The parameter lives on {backend.device_of(self._value)!r}, the new {what} on "
+                f"{backend.device_of(new)!r}; move one of them first."
+            )
+        return new
+
+    def __getstate__(self) -> tuple[Array, Array]:
+        # A copy must stand on its own: it doesn't live in the original's flat vector.
+        return self._value.copy(), self._grad.copy()
+
+    def __setstate__(self, state: tuple[Array, Array]) -> None:
+        self._value, self._grad = state
+        self.home = None
+
+    def __repr__(self) -> str:
+        return f"Parameter(shape={self.shape}, dtype={self._value.dtype})"
+
+
+class Flat:
+    """All parameters of a net as one vector, all gradients as a second; layers see reshaped views.
+
+    Zeroing, clipping by the global norm, averaging, Adam and an Allreduce are then each a line on vectors.
+
+    Attributes
+    ----------
+    value, grad
+        Vectors of shape (P,), P the number of parameters.
+    parameters
+        The parameters, in the order in which they lie in the vectors.
+    slices
+        Where each of them lies.
+    """
+
+    def __init__(self, parameters: Sequence[Parameter]) -> None:
+        xp = backend.of(parameters[0].value).xp
+        self.parameters = list(parameters)
+        self.value = xp.concatenate([p.value.ravel() for p in parameters])
+        self.grad = xp.concatenate([p.grad.ravel() for p in parameters])
+        self.slices = []
+        start = 0
+        for p in self.parameters:
+            place = slice(start, start + p.size)
+            p.replace(self.value[place].reshape(p.shape), self.grad[place].reshape(p.shape), self)
+            self.slices.append(place)
+            start = place.stop
+
+    def holds(self, parameters: Sequence[Parameter]) -> bool:
+        """Tell whether exactly these parameters live here, and still do."""
+        return len(parameters) == len(self.parameters) and all(
+            mine is theirs and theirs.home is self
+            for mine, theirs in zip(self.parameters, parameters, strict=True)
+        )
+
+
+def flatten(parameters: Iterable[Parameter]) -> Flat:
+    """Lay parameters out in one flat vector; where they already lie in one, return that.
+
+    A parameter that is shared by two layers is laid out once.
+
+    Raises
+    ------
+    ValueError
+        If there are no parameters.
+    """
+    unique = list({id(p): p for p in parameters}.values())
+    if not unique:
+        raise ValueError("There are no parameters to lay out; give a net with at least one.")
+    home = unique[0].home
+    return home if home is not None and home.holds(unique) else Flat(unique)

@@ -1,0 +1,102 @@
+"""Layers one after the other: the chain rule as a loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from minigan.backend import Array
+from minigan.nn.layer import Cache, Layer, Shape
+
+
+class Sequential(Layer):
+    """A chain of layers, ``y = f_L(... f_2(f_1(x)))``.
+
+    Backward is the chain rule: the cotangent walks the same way back, and each layer turns the one of its output
+    into the one of its input.
+
+    Parameters
+    ----------
+    layers
+        In the order in which the input meets them.
+    """
+
+    def __init__(self, *layers: Layer) -> None:
+        for layer in layers:
+            if not (hasattr(layer, "forward") and hasattr(layer, "backward")):
+                raise TypeError(
+                    f"Sequential needs layers, got {type(layer).__name__}; write Sequential(a, b, c)."
+                )
+        self.sequence = layers
+
+    def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
+        """Map x through every layer."""
+        caches, start = [], x
+        for index, layer in enumerate(self.sequence):
+            try:
+                x, cache = layer.forward(x, train=train)
+            except (ValueError, TypeError) as error:
+                raise self._located(error, index, getattr(start, "shape", ())) from error
+            caches.append(cache)
+        return x, Cache(self, x, caches)
+
+    def backward(
+        self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> Array | None:
+        """Walk the cotangent back through every layer, only as far as somebody needs it."""
+        (caches,) = cache.recall(self, dy)
+        last = 0 if input_grad else self._first_that_learns()
+        if not (input_grad or param_grads):
+            return None
+        d: Array | None = dy
+        for index in reversed(range(last, len(caches))):
+            needed = input_grad or index > last
+            d = self.sequence[index].backward(d, caches[index], param_grads=param_grads, input_grad=needed)
+        return d if input_grad else None
+
+    def _first_that_learns(self) -> int:
+        learning = (i for i, layer in enumerate(self.sequence) if layer.parameters())
+        return next(learning, len(self.sequence))
+
+    def _located(self, error: Exception, index: int, shape: Shape) -> Exception:
+        """Say which layer refused, and the shapes on the way there."""
+        way = [str(tuple(shape))]
+        for layer in self.sequence[:index]:
+            shape = layer.output_shape(tuple(shape))
+            way.append(f"{layer!r} {shape}")
+        where = f"layer {index} of {len(self.sequence)}; the shapes on the way there: {' -> '.join(way)}"
+        return type(error)(f"{error} [{where}]")
+
+    def children(self) -> Iterator[tuple[str, Layer]]:
+        """Yield "0", "1", ... and the layers."""
+        for index, layer in enumerate(self.sequence):
+            yield str(index), layer
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Pass a shape through every layer."""
+        start = shape
+        for index, layer in enumerate(self.sequence):
+            try:
+                shape = layer.output_shape(shape)
+            except ValueError as error:
+                raise self._located(error, index, start) from error
+        return shape
+
+    def multiply_adds(self, shape: Shape) -> int:
+        """Sum over the layers."""
+        total = 0
+        for layer in self.sequence:
+            total += layer.multiply_adds(shape)
+            shape = layer.output_shape(shape)
+        return total
+
+    def __getitem__(self, index: int) -> Layer:
+        return self.sequence[index]
+
+    def __len__(self) -> int:
+        return len(self.sequence)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.sequence)
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(map(repr, self.sequence))})"

@@ -1,0 +1,119 @@
+"""Layers that move numbers about without learning anything."""
+
+from __future__ import annotations
+
+import math
+
+from minigan.backend import Array
+from minigan.backend.window import Pair, pair
+from minigan.nn.layer import Cache, Layer, Shape
+
+
+class Reshape(Layer):
+    """Give each sample another shape: (N, ...) -> (N, *shape). Backward gives it back.
+
+    Parameters
+    ----------
+    shape
+        The new shape of a sample, without the batch axis.
+    """
+
+    def __init__(self, *shape: int) -> None:
+        if not shape or min(shape) < 1:
+            raise ValueError(
+                f"Reshape needs the positive sizes of a sample, as Reshape(7, 7, 64), got {shape}."
+            )
+        self.shape = shape
+
+    def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
+        """Map x (N, ...) to y (N, *shape)."""
+        x = self.check(x)
+        y = x.reshape(self.output_shape(tuple(x.shape)))
+        return y, Cache(self, y, x.shape)
+
+    def backward(
+        self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> Array | None:
+        """Map dy (N, *shape) to dx (N, ...)."""
+        (shape,) = cache.recall(self, dy)
+        return dy.reshape(shape) if input_grad else None
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(N, ...) -> (N, *shape)."""
+        if math.prod(shape[1:]) != math.prod(self.shape):
+            raise ValueError(
+                f"{self!r} got an input of shape {shape}: its samples hold {math.prod(shape[1:])} numbers, but "
+                f"{self.shape} needs {math.prod(self.shape)}."
+            )
+        return (shape[0], *self.shape)
+
+    def __repr__(self) -> str:
+        return f"Reshape({', '.join(map(str, self.shape))})"
+
+
+class Flatten(Layer):
+    """Make each sample a vector: (N, H, W, C) -> (N, H W C), channels fastest. Backward gives the shape back."""
+
+    def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
+        """Map x (N, ...) to y (N, features)."""
+        x = self.check(x)
+        y = x.reshape(self.output_shape(tuple(x.shape)))
+        return y, Cache(self, y, x.shape)
+
+    def backward(
+        self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> Array | None:
+        """Map dy (N, features) to dx (N, ...)."""
+        (shape,) = cache.recall(self, dy)
+        return dy.reshape(shape) if input_grad else None
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(N, ...) -> (N, product)."""
+        if len(shape) < 2:
+            raise ValueError(f"{self!r} got an input of shape {shape}, but needs (N, ...).")
+        return shape[0], math.prod(shape[1:])
+
+    def __repr__(self) -> str:
+        return "Flatten()"
+
+
+class Upsample(Layer):
+    """Enlarge an image by repeating its pixels: ``y[n, i, j] = x[n, i // f, j // f]`` (nearest neighbour).
+
+    Shapes: x (N, H, W, C), y (N, f H, f W, C).
+
+    Backward: each pixel of x reaches f x f of y, so dx is the sum of dy over those blocks.
+
+    Parameters
+    ----------
+    factor
+        f, an integer or a pair (height, width).
+    """
+
+    def __init__(self, factor: int | Pair = 2) -> None:
+        self.factor = pair("factor", factor, minimum=1)
+
+    def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
+        """Map x (N, H, W, C) to y (N, f H, f W, C)."""
+        x = self.check(x)
+        y = x.repeat(self.factor[0], axis=1).repeat(self.factor[1], axis=2)
+        return y, Cache(self, y, x.shape)
+
+    def backward(
+        self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> Array | None:
+        """Map dy (N, f H, f W, C) to dx (N, H, W, C)."""
+        ((n, height, width, channels),) = cache.recall(self, dy)
+        blocks = dy.reshape(n, height, self.factor[0], width, self.factor[1], channels)
+        return blocks.sum(axis=(2, 4)) if input_grad else None
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(N, H, W, C) -> (N, f H, f W, C)."""
+        if len(shape) != 4:
+            raise ValueError(
+                f"{self!r} got an input of shape {shape}, but needs (N, height, width, channels)."
+            )
+        return shape[0], shape[1] * self.factor[0], shape[2] * self.factor[1], shape[3]
+
+    def __repr__(self) -> str:
+        return f"Upsample({self.factor})"
