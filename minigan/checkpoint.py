@@ -1,0 +1,108 @@
+"""One safe file for arrays and what belongs to them: safetensors, written whole or not at all.
+
+No pickle: a checkpoint from a stranger can hold wrong numbers, but can't run code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from minigan import backend
+from minigan.backend import Array
+from minigan.files import written_whole
+
+FORMAT = 1
+"""Raised when old readers can't read new files."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that can't be read or doesn't fit; the message says what to do."""
+
+
+def save(path: str | os.PathLike[str], arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
+    """Write arrays and a JSON-able description to one file.
+
+    Parameters
+    ----------
+    path
+        The file, by custom ``*.safetensors``. Its folder must exist.
+    arrays
+        By name, from whatever device, of whatever memory layout.
+    meta
+        Anything that JSON can hold.
+
+    Raises
+    ------
+    ValueError
+        If the folder doesn't exist.
+    OSError
+        If the disk is full or not writable; an older file of that name is still there then.
+    """
+    from safetensors.numpy import save as serialise
+
+    # ascontiguousarray, because some versions of the writer store the memory of a transposed or strided array as
+    # if it were contiguous: numbers in the wrong order, and no error. (It also makes 0-d arrays 1-d: hence reshape.)
+    plain = {name: backend.to_numpy(a) for name, a in arrays.items()}
+    packed = {name: numpy.ascontiguousarray(a).reshape(a.shape) for name, a in plain.items()}
+    description = {"minigan": json.dumps({"format": FORMAT, "meta": dict(meta)})}
+    with written_whole(path) as temporary:
+        temporary.write_bytes(serialise(packed, metadata=description))
+
+
+def load(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Read what `save` wrote: NumPy arrays by name, and the description.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such file, it is truncated or altered, or a newer minigan wrote it.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"There is no checkpoint {path}; give the path of a file that minigan saved.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            described = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path} can't be read as a checkpoint ({_first_line(error)}); it is truncated or no safetensors file, "
+            f"use an older one."
+        ) from None
+    return arrays, _description(path, described)
+
+
+def _description(path: Path, described: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        whole = json.loads(described["minigan"])
+        version, meta = int(whole["format"]), dict(whole["meta"])
+    except (KeyError, TypeError, ValueError):
+        raise CheckpointError(f"{path} wasn't written by minigan; give a checkpoint of a run.") from None
+    if version > FORMAT:
+        raise CheckpointError(
+            f"{path} has format {version}, but this version of minigan reads up to {FORMAT}; update minigan."
+        )
+    return meta
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__
+
+
+def prefixed(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Put ``prefix/`` before each name."""
+    return {f"{prefix}/{name}": a for name, a in arrays.items()}
+
+
+def under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the arrays whose name begins with ``prefix/``, without it."""
+    start = f"{prefix}/"
+    return {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}

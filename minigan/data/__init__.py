@@ -1,0 +1,59 @@
+"""Data: laws in the plane, handwritten digits, the MNIST family, one's own pictures.
+
+>>> from minigan import data
+>>> digits = data.load("digits")
+>>> len(digits), digits.image_shape
+(1797, (16, 16, 1))
+
+Randomness comes only from the generator that is passed in; importing this package touches no file.
+"""
+
+from minigan.data.dataset import Batches, Dataset
+from minigan.data.digits import cubic_matrix, digits
+from minigan.data.errors import DataError
+from minigan.data.folder import fit, image_folder
+from minigan.data.idx import read_idx, write_idx
+from minigan.data.loading import DATASETS, load
+from minigan.data.mnist import fashion_mnist, mnist
+from minigan.data.stream import Stream
+from minigan.data.toys import (
+    DISTRIBUTIONS,
+    Distribution,
+    distribution,
+    gaussian_curve,
+    grid,
+    grid_centres,
+    moons,
+    parabola,
+    ring,
+    ring_centres,
+    spiral,
+)
+
+__all__ = [
+    "DATASETS",
+    "DISTRIBUTIONS",
+    "Batches",
+    "DataError",
+    "Dataset",
+    "Distribution",
+    "Stream",
+    "cubic_matrix",
+    "digits",
+    "distribution",
+    "fashion_mnist",
+    "fit",
+    "gaussian_curve",
+    "grid",
+    "grid_centres",
+    "image_folder",
+    "load",
+    "mnist",
+    "moons",
+    "parabola",
+    "read_idx",
+    "ring",
+    "ring_centres",
+    "spiral",
+    "write_idx",
+]

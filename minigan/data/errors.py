@@ -1,0 +1,36 @@
+"""What goes wrong with data, in one sentence."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["DataError", "choices"]
+
+
+class DataError(ValueError):
+    """A data set that is missing, damaged or not what was asked for.
+
+    The message is one sentence: which file or name, what was wrong with it, what to do.
+    """
+
+
+def choices(name: str, known: Iterable[str]) -> str:
+    """List the names there are, with the one that `name` was most likely meant to be.
+
+    Parameters
+    ----------
+    name : str
+        What was asked for.
+    known : iterable of str
+        What there is.
+
+    Returns
+    -------
+    str
+        ``"choose one of a, b, c"``, followed by ``" (did you mean 'b'?)"`` if one is close.
+    """
+    names = list(known)
+    nearest = difflib.get_close_matches(name.lower(), names, n=1)
+    hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+    return f"choose one of {', '.join(names)}{hint}"

@@ -1,0 +1,246 @@
+"""Any folder of pictures as a data set, and any data set at the size that a recipe wants.
+
+Pictures come in all sizes, orientations and colour modes; a network takes one shape. What was changed to
+get there is told in the data set's `notes`, because a GAN learns the changes too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minigan.data.dataset import Dataset
+from minigan.data.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["fit", "image_folder"]
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+_MODES = {1: "L", 3: "RGB"}
+
+
+def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channels: int) -> Dataset:
+    """Load every picture under a folder, brought to one shape.
+
+    Each is turned as its EXIF data says, laid on black where it is transparent, made grey or RGB, cropped
+    around its centre to the aspect of `size` and resampled to it (Lanczos, which smooths before it takes
+    fewer samples). Files are read in the order of their paths; hidden ones are left out.
+
+    If every picture lies in exactly one level of subfolders, those are the classes, sorted by name.
+
+    Parameters
+    ----------
+    path : path_like
+        Searched with all its subfolders for png, jpg, jpeg, bmp, gif, webp, tif and tiff.
+    size : (int, int)
+        Height and width wanted.
+    channels : {1, 3}
+        Grey or RGB.
+
+    Returns
+    -------
+    Dataset
+        uint8 images (N, H, W, channels), with `notes` on what was changed.
+
+    Raises
+    ------
+    DataError
+        If there is no picture, or one of them cannot be read.
+    ValueError
+        If `size` or `channels` is not as above.
+    """
+    _check_shape((*size, channels))
+    root = Path(path).expanduser()
+    files = _pictures(root)
+    changes: Counter[str] = Counter()
+    sizes: list[tuple[int, int]] = []
+    images = np.empty((len(files), *size, channels), dtype=np.uint8)
+    for image, file in zip(images, _with_progress(files, root), strict=True):
+        image[...] = _load_picture(file, size, channels, changes, sizes)
+    labels, class_names = _classes(root, files)
+    return Dataset(
+        name=root.resolve().name,
+        images=images,
+        labels=labels,
+        source=str(root),
+        class_names=class_names,
+        notes=_notes(changes, sizes, size),
+    )
+
+
+def fit(dataset: Dataset, image_shape: tuple[int, int, int]) -> Dataset:
+    """Bring a data set to the shape that a network takes.
+
+    As `image_folder` does it: centre crop to the aspect, Lanczos, grey or RGB. Floats are rounded to
+    bytes on the way. A data set that has the shape already is returned as it is.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    image_shape : (int, int, int)
+        Height, width and channels (1 or 3) wanted.
+
+    Returns
+    -------
+    Dataset
+        With a note that says what was changed.
+
+    Raises
+    ------
+    DataError
+        If the images have neither one nor three channels.
+    ValueError
+        If `image_shape` is not as above.
+    """
+    if dataset.image_shape == tuple(image_shape):
+        return dataset
+    _check_shape(image_shape)
+    height, width, channels = image_shape
+    if dataset.image_shape[2] not in _MODES:
+        raise DataError(
+            f"the images of {dataset.name!r} have {dataset.image_shape[2]} channels: "
+            f"1 (grey) or 3 (RGB) can be fitted to another shape"
+        )
+    from PIL import Image
+
+    changes: Counter[str] = Counter()
+    images = np.empty((len(dataset), *image_shape), dtype=np.uint8)
+    for image, pixels in zip(images, _as_bytes(dataset.images), strict=True):
+        picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+        image[...] = _fitted(picture, (height, width), channels, changes)
+    notes = _notes(changes, [dataset.image_shape[:2]] * len(dataset), (height, width))
+    return Dataset(
+        name=dataset.name,
+        images=images,
+        labels=dataset.labels,
+        source=dataset.source,
+        class_names=dataset.class_names,
+        notes=(*dataset.notes, *notes),
+    )
+
+
+def _check_shape(shape: tuple[int, ...]) -> None:
+    if len(shape) != 3 or min(shape) < 1 or shape[2] not in _MODES:
+        raise ValueError(
+            f"images cannot be brought to shape {tuple(shape)}: "
+            f"(height, width, channels) with 1 or 3 channels is needed"
+        )
+
+
+def _as_bytes(images: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    return images if images.dtype == np.uint8 else np.rint((images + 1) * 127.5).astype(np.uint8)
+
+
+def _pictures(root: Path) -> list[Path]:
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder: name one that holds images ({', '.join(EXTENSIONS)})")
+    found = []
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        found += [
+            Path(folder, name) for name in names if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+        ]
+    if not found:
+        raise DataError(f"{root} holds no images: put files there that end in {', '.join(EXTENSIONS)}")
+    return sorted(found, key=lambda file: file.relative_to(root).parts)
+
+
+def _with_progress(files: list[Path], root: Path) -> Any:
+    from tqdm.auto import tqdm
+
+    # disable=None: no bar where nobody watches; delay: none for what is done in a blink.
+    return tqdm(files, desc=f"reading {root.name}", unit="image", leave=False, delay=1, disable=None)
+
+
+def _load_picture(
+    file: Path, size: tuple[int, int], channels: int, changes: Counter[str], sizes: list[tuple[int, int]]
+) -> npt.NDArray[np.uint8]:
+    from PIL import Image
+
+    try:
+        with Image.open(file) as picture:
+            if getattr(picture, "n_frames", 1) > 1:
+                changes["animated, of which the first frame was taken"] += 1
+            picture.load()
+            upright = _turned(picture, changes)
+            sizes.append((upright.height, upright.width))
+            return _fitted(_opaque(upright, changes), size, channels, changes)
+    # Pillow's decoders raise whatever their format makes them stumble over.
+    except Exception as error:
+        raise DataError(f"{file} cannot be read as an image ({error}): mend or remove it") from error
+
+
+def _turned(picture: Image, changes: Counter[str]) -> Image:
+    from PIL import ExifTags, ImageOps
+
+    if picture.getexif().get(ExifTags.Base.Orientation, 1) not in range(2, 9):
+        return picture
+    changes["turned as the EXIF data says"] += 1
+    return ImageOps.exif_transpose(picture)
+
+
+def _opaque(picture: Image, changes: Counter[str]) -> Image:
+    """The picture on black, with 8 bits a channel."""
+    from PIL import Image
+
+    if picture.mode == "F":
+        raise ValueError("floating-point pixels have no agreed range; convert it to 8 or 16 bits")
+    if picture.mode.startswith("I"):
+        # Pillow's own conversion clips at 255 and leaves all but the darkest pixels white.
+        changes["16-bit to 8-bit"] += 1
+        deep = np.asarray(picture).astype(np.float64)
+        return Image.fromarray(np.rint(deep / 257).clip(0, 255).astype(np.uint8))
+    if not picture.has_transparency_data:
+        return picture
+    changes["transparent, laid on black"] += 1
+    layer = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer).convert("RGB")
+
+
+def _fitted(picture: Image, size: tuple[int, int], channels: int, changes: Counter[str]) -> npt.NDArray[np.uint8]:
+    from PIL import Image, ImageOps
+
+    grey = picture.mode in ("1", "L", "LA")
+    if grey != (channels == 1):
+        changes["colour to grey" if channels == 1 else "grey to colour"] += 1
+    picture = picture.convert(_MODES[channels])
+    height, width = size
+    if picture.height * width != picture.width * height:
+        changes["cropped around the centre"] += 1
+    if (picture.height, picture.width) != size:
+        picture = ImageOps.fit(picture, (width, height), method=Image.Resampling.LANCZOS)
+    return np.asarray(picture, dtype=np.uint8).reshape(height, width, channels)
+
+
+def _notes(changes: Counter[str], sizes: list[tuple[int, int]], size: tuple[int, int]) -> tuple[str, ...]:
+    notes = [f"{_images(count)} {change}" for change, count in changes.items()]
+    resized = [before for before in sizes if before != size]
+    if resized:
+        small, large = min(resized, key=np.prod), max(resized, key=np.prod)
+        span = _by(small) if small == large else f"{_by(small)}..{_by(large)}"
+        notes.insert(0, f"{_images(len(resized))} resized from {span} to {_by(size)}")
+    return tuple(notes)
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'' if count == 1 else 's'}"
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _classes(root: Path, files: list[Path]) -> tuple[npt.NDArray[np.int64] | None, tuple[str, ...] | None]:
+    parents = [file.relative_to(root).parts[:-1] for file in files]
+    if any(len(parts) != 1 for parts in parents):
+        return None, None
+    names = sorted({parts[0] for parts in parents})
+    number = {name: label for label, name in enumerate(names)}
+    return np.array([number[parts[0]] for parts in parents], dtype=np.int64), tuple(names)

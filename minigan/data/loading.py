@@ -1,0 +1,96 @@
+"""One door to every set of images: a name, a folder or a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from minigan.data.dataset import Dataset
+from minigan.data.digits import digits
+from minigan.data.errors import DataError, choices
+from minigan.data.folder import fit, image_folder
+from minigan.data.idx import read_idx
+from minigan.data.mnist import fashion_mnist, mnist
+from minigan.data.toys import DISTRIBUTIONS
+
+__all__ = ["DATASETS", "load"]
+
+DATASETS = ("digits", "mnist", "fashion-mnist")
+
+
+def load(
+    name_or_path: str | os.PathLike[str],
+    *,
+    image_shape: tuple[int, int, int] | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    split: str = "train",
+) -> Dataset:
+    """Load images by name or from disk, at the shape wanted.
+
+    Parameters
+    ----------
+    name_or_path : str or path_like
+        "digits", "mnist", "fashion-mnist", a folder of pictures, or an IDX file of uint8 (N, H, W) or
+        (N, H, W, C). A name goes before a folder of that name; write ``./mnist`` for the folder.
+    image_shape : (int, int, int), optional
+        Height, width and channels (1 or 3). Images of another shape are cropped, resized and made grey or
+        RGB, and the data set's `notes` say so. Needed for a folder.
+    data_dir : path_like, optional
+        Where "mnist" and "fashion-mnist" look for their files.
+    split : {"train", "test"}
+        For those that have a test split.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    DataError
+        If there is no such data set, or it is missing, damaged or of a kind that does not fit.
+    ValueError
+        If `image_shape` is missing for a folder, or not a shape of images.
+    """
+    dataset = _named(os.fspath(name_or_path), split, data_dir)
+    if dataset is None:
+        if split != "train":
+            raise DataError(f"{os.fspath(name_or_path)} has no {split!r} split: ask for 'train'")
+        dataset = _unsplit(os.fspath(name_or_path), image_shape)
+    return dataset if image_shape is None else fit(dataset, image_shape)
+
+
+def _named(name: str, split: str, data_dir: str | os.PathLike[str] | None) -> Dataset | None:
+    if name == "mnist":
+        return mnist(split=split, data_dir=data_dir)
+    if name == "fashion-mnist":
+        return fashion_mnist(split=split, data_dir=data_dir)
+    return None
+
+
+def _unsplit(name: str, image_shape: tuple[int, int, int] | None) -> Dataset:
+    if name == "digits":
+        # At their native size there is nothing to undo.
+        return digits(enlarge=image_shape is None or tuple(image_shape) != (8, 8, 1))
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if image_shape is None:
+            raise ValueError(f"{path} is a folder of images: say to which image_shape they are to be brought")
+        return image_folder(path, size=(image_shape[0], image_shape[1]), channels=image_shape[2])
+    if path.is_file():
+        return _idx_images(path)
+    if name in DISTRIBUTIONS:
+        raise DataError(f"{name!r} is a law in the plane and has no images: use distribution({name!r})")
+    raise DataError(f"there is no data set, folder or file {name!r}: {choices(name, DATASETS)}, or name a path")
+
+
+def _idx_images(path: Path) -> Dataset:
+    images = read_idx(path)
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or 0 in images.shape:
+        raise DataError(
+            f"{path} holds {images.dtype} of shape {images.shape}: "
+            f"images are uint8 of shape (N, H, W) or (N, H, W, C)"
+        )
+    name = path.name.removesuffix(".gz")
+    return Dataset(name=name, images=images if images.ndim == 4 else images[..., None], source=str(path))

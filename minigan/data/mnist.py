@@ -1,0 +1,239 @@
+"""MNIST and Fashion-MNIST: from a folder of one's own, or downloaded once and checked.
+
+MNIST: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document
+recognition", Proceedings of the IEEE 86, 1998. Fashion-MNIST: H. Xiao, K. Rasul and R. Vollgraf,
+"Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms", arXiv:1708.07747, 2017
+(MIT licence). Both: 60,000 training and 10,000 test images of 28x28 grey pixels in ten classes.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import numpy.typing as npt
+
+from minigan.data.dataset import Dataset
+from minigan.data.errors import DataError, choices
+from minigan.data.idx import read_idx
+
+__all__ = ["fashion_mnist", "mnist"]
+
+_FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True)
+class _Family:
+    """One data set of the family: where its files are, and what they must be."""
+
+    name: str
+    source: str
+    folders: tuple[str, ...]
+    mirrors: tuple[str, ...]
+    sha256: dict[str, str]
+    class_names: tuple[str, ...]
+
+
+_MNIST = _Family(
+    name="mnist",
+    source="MNIST, LeCun, Bottou, Bengio and Haffner (1998)",
+    folders=("mnist", "MNIST/raw", "MNIST"),
+    mirrors=(
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ),
+    sha256={
+        "train-images-idx3-ubyte": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        "train-labels-idx1-ubyte": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        "t10k-images-idx3-ubyte": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        "t10k-labels-idx1-ubyte": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    },
+    class_names=tuple("0123456789"),
+)
+
+_FASHION = _Family(
+    name="fashion-mnist",
+    source="Fashion-MNIST, Xiao, Rasul and Vollgraf (2017), MIT licence",
+    folders=("fashion-mnist", "FashionMNIST/raw", "FashionMNIST", "fashion_mnist"),
+    mirrors=(
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    ),
+    sha256={
+        "train-images-idx3-ubyte": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        "train-labels-idx1-ubyte": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        "t10k-images-idx3-ubyte": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        "t10k-labels-idx1-ubyte": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    },
+    class_names=(
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ),
+)
+
+
+def mnist(*, split: str = "train", data_dir: str | os.PathLike[str] | None = None) -> Dataset:
+    """Load MNIST.
+
+    Parameters
+    ----------
+    split : {"train", "test"}
+    data_dir : path_like, optional
+        Folder that holds the two IDX files of the split, gzipped or not, directly or in a subfolder
+        ``mnist`` or ``MNIST/raw``. Files of one's own are not held to a checksum, only to their form.
+        Without it the environment variable ``MINIGAN_DATA`` names the folder. Without either, the files
+        are downloaded into the platform's cache and checked against their published SHA-256.
+
+    Returns
+    -------
+    Dataset
+        uint8 images (N, 28, 28, 1) with labels 0 to 9.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, cannot be downloaded, or is not what it should be.
+    """
+    return _load(_MNIST, split, data_dir)
+
+
+def fashion_mnist(*, split: str = "train", data_dir: str | os.PathLike[str] | None = None) -> Dataset:
+    """Load Fashion-MNIST.
+
+    Parameters
+    ----------
+    split : {"train", "test"}
+    data_dir : path_like, optional
+        As for `mnist`; its subfolders are ``fashion-mnist`` and ``FashionMNIST/raw``.
+
+    Returns
+    -------
+    Dataset
+        uint8 images (N, 28, 28, 1) with labels 0 to 9.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, cannot be downloaded, or is not what it should be.
+    """
+    return _load(_FASHION, split, data_dir)
+
+
+def _load(family: _Family, split: str, data_dir: str | os.PathLike[str] | None) -> Dataset:
+    if split not in _FILES:
+        raise DataError(f"{family.name} has no split {split!r}: {choices(split, _FILES)}")
+    folder = data_dir if data_dir is not None else os.environ.get("MINIGAN_DATA") or None
+    if folder is None:
+        image_path, label_path = (_download(family, name, split) for name in _FILES[split])
+    else:
+        image_path, label_path = _find(family, split, Path(folder))
+    images, labels = _checked(image_path, label_path)
+    return Dataset(
+        name=family.name,
+        images=images[..., None],
+        labels=labels.astype(np.int64),
+        source=f"{family.source}; {split} split from {image_path.parent}",
+        class_names=family.class_names,
+    )
+
+
+def _find(family: _Family, split: str, folder: Path) -> tuple[Path, Path]:
+    """Both files of a split, from the first of the usual places that has any of them."""
+    folder = folder.expanduser()
+    for place in _places(family, folder):
+        image_path, label_path = (_existing(place, name) for name in _FILES[split])
+        if image_path and label_path:
+            return image_path, label_path
+        if image_path or label_path:
+            missing = _FILES[split][1 if image_path else 0]
+            raise DataError(f"{place} lacks {missing}.gz: put it there, beside the other file of the split")
+    raise DataError(
+        f"{family.name} is not in {folder}: put {_names(split)} into {folder / family.folders[0]}, "
+        f"or leave out --data-dir and MINIGAN_DATA to download them"
+    )
+
+
+def _places(family: _Family, folder: Path) -> list[Path]:
+    places = [folder / subfolder for subfolder in family.folders]
+    # The families share their file names: a folder called mnist is not where Fashion-MNIST is.
+    other = _FASHION if family is _MNIST else _MNIST
+    named = "/".join(folder.absolute().parts[-2:])
+    if any(named == name or named.endswith(f"/{name}") for name in other.folders):
+        return places
+    return [*places, folder]
+
+
+def _existing(folder: Path, name: str) -> Path | None:
+    return next((path for path in (folder / f"{name}.gz", folder / name) if path.is_file()), None)
+
+
+def _names(split: str) -> str:
+    return " and ".join(f"{name}.gz" for name in _FILES[split])
+
+
+def _download(family: _Family, name: str, split: str) -> Path:
+    """The checked file in the cache, fetched from the first mirror that gives it."""
+    import pooch
+
+    cache = Path(pooch.os_cache("minigan")) / family.name
+    reasons = []
+    for mirror in family.mirrors:
+        try:
+            # Fetched under a temporary name, and renamed only once its hash is right.
+            path = pooch.retrieve(
+                f"{mirror}{name}.gz",
+                known_hash=f"sha256:{family.sha256[name]}",
+                fname=f"{name}.gz",
+                path=cache,
+                downloader=_fetch,
+            )
+        except (OSError, ValueError) as error:
+            reasons.append(f"{urlsplit(mirror).netloc}: {_reason(error)}")
+        else:
+            return Path(path)
+    raise DataError(
+        f"{name}.gz could not be downloaded ({'; '.join(reasons)}): put {_names(split)} into {cache}, "
+        f"or into a folder of your own that --data-dir or MINIGAN_DATA names"
+    )
+
+
+def _fetch(url: str, output: Any, _: Any) -> None:
+    import pooch
+    from tqdm.auto import tqdm
+
+    # disable=None: no bar where nobody watches; total=1 until the size is known: without one a bar has no
+    # truth value, and pooch asks for it.
+    with tqdm(desc=url.rsplit("/", 1)[-1], total=1, unit="B", unit_scale=True, disable=None) as bar:
+        pooch.HTTPDownloader(progressbar=bar, timeout=_TIMEOUT)(url, output, None)
+
+
+def _reason(error: Exception) -> str:
+    """A few words: the sentence around them names two mirrors, and a failed connection fills a paragraph."""
+    if not isinstance(error, OSError):
+        return "wrong checksum"
+    text = str(error).partition(" for url")[0]
+    return text if text and len(text) <= 100 else type(error).__name__
+
+
+def _checked(image_path: Path, label_path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    images, labels = read_idx(image_path), read_idx(label_path)
+    if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or len(images) == 0:
+        raise DataError(
+            f"{image_path} holds {images.dtype} of shape {images.shape}: uint8 of shape (N, 28, 28) is needed"
+        )
+    if labels.dtype != np.uint8 or labels.shape != (len(images),):
+        raise DataError(
+            f"{label_path} holds {labels.dtype} of shape {labels.shape}: uint8 of shape ({len(images)},) is "
+            f"needed, one label for each image of {image_path.name}"
+        )
+    if labels.max() > 9:
+        raise DataError(f"{label_path} holds the label {labels.max()}: 0 to 9 are needed")
+    return images, labels

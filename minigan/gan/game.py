@@ -1,0 +1,140 @@
+"""The game between two nets: Algorithm 1 of Goodfellow et al. 2014, spelt out.
+
+"Detach" is no operation here. In D's step backward is simply not called any further than the fake batch; in
+G's step the cotangent walks through D without leaving a gradient there. You can see it stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from minigan import backend, losses, nn
+from minigan.backend import Array
+from minigan.gan.objectives import Objective, non_saturating
+
+
+class Optimizer(Protocol):
+    """What the game asks of an optimizer; see `minigan.optim`."""
+
+    lr: float
+
+    def zero_grad(self) -> None:
+        """Set the gradients to zero."""
+
+    def step(self) -> None:
+        """Move the weights."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return arrays by name."""
+
+    def load_state_dict(self, state: Any) -> None:
+        """Take arrays by name."""
+
+
+Penalty = Callable[[nn.Layer, Array, Array], Array]
+"""``(discriminator, real, fake) -> value``: adds its gradient to the discriminator's."""
+
+
+@dataclass
+class Game:
+    """Two players, what they want, and how they move.
+
+    Attributes
+    ----------
+    generator, discriminator
+        G maps latent vectors to samples, D maps samples to logits (N, 1).
+    generator_optimizer, discriminator_optimizer
+        One for each.
+    objective
+        The pair of losses; non-saturating BCE on logits by default.
+    penalties
+        Added to D's loss, each with its gradient.
+    after_discriminator_step
+        Called with D after each of its steps (weight clipping, say).
+    """
+
+    generator: nn.Layer
+    discriminator: nn.Layer
+    generator_optimizer: Optimizer
+    discriminator_optimizer: Optimizer
+    objective: Objective = field(default_factory=non_saturating)
+    penalties: Sequence[Penalty] = ()
+    before_step: Callable[[nn.Layer], Any] | None = None
+    after_discriminator_step: Callable[[nn.Layer], Any] | None = None
+
+    def discriminator_step(self, real: Array, z: Array) -> dict[str, Array]:
+        """Let D learn to tell a real batch from a fake one. G doesn't move.
+
+        Parameters
+        ----------
+        real
+            Real samples, shape (N, ...).
+        z
+            Latent vectors, shape (N, latent).
+
+        Returns
+        -------
+        dict
+            ``loss_d``, ``d_real``, ``d_fake`` (means of D's belief, or of its logit where the objective has
+            no probabilities) and ``penalty``, scalars of the array library.
+        """
+        D, G = self.discriminator, self.generator
+        with nn.frozen_statistics(G):
+            fake, _ = G.forward(z, train=True)
+
+        self.discriminator_optimizer.zero_grad()
+        real_logits, real_cache = D.forward(real, train=True)
+        fake_logits, fake_cache = D.forward(fake, train=True)
+        loss, d_real, d_fake = self.objective.discriminator(real_logits, fake_logits)
+        D.backward(d_real, real_cache, input_grad=False)
+        D.backward(d_fake, fake_cache, input_grad=False)  # and here it stops: G's cache was thrown away
+        penalty = sum(add(D, real, fake) for add in self.penalties)
+
+        if self.before_step is not None:
+            self.before_step(D)
+        self.discriminator_optimizer.step()
+        if self.after_discriminator_step is not None:
+            self.after_discriminator_step(D)
+        report = {"loss_d": loss, "d_real": self._belief(real_logits), "d_fake": self._belief(fake_logits)}
+        return report | ({"penalty": penalty} if self.penalties else {})
+
+    def generator_step(self, z: Array, real: Array | None = None) -> dict[str, Array]:
+        """Let G learn to be taken for real. D doesn't move.
+
+        Parameters
+        ----------
+        z
+            Latent vectors, shape (N, latent).
+        real
+            Real samples, shape (N, ...), for objectives that pair reals with fakes.
+
+        Returns
+        -------
+        dict
+            ``loss_g``, a scalar of the array library.
+        """
+        D, G = self.discriminator, self.generator
+        self.generator_optimizer.zero_grad()
+        fake, fake_cache = G.forward(z, train=True)
+        with nn.frozen_statistics(D):
+            logits, logits_cache = D.forward(fake, train=True)
+            real_logits = D.forward(real, train=True)[0] if self.objective.pairs else None
+
+        loss, d_logits = self.objective.generator(logits, real_logits)
+        d_fake = D.backward(d_logits, logits_cache, param_grads=False)  # through D, which keeps its gradients
+        G.backward(d_fake, fake_cache, input_grad=False)
+
+        if self.before_step is not None:
+            self.before_step(G)
+        self.generator_optimizer.step()
+        return {"loss_g": loss}
+
+    def _belief(self, logits: Array) -> Array:
+        return (losses.sigmoid(logits) if self.objective.probabilistic else logits).mean()
+
+    @property
+    def device(self) -> backend.Reference:
+        """The backend that the generator lives on."""
+        return backend.of(next(iter(self.generator.parameters().values())).value)

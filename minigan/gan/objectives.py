@@ -1,0 +1,183 @@
+r"""What the two players want: pairs of losses, each with its gradient.
+
+D maps a sample to a logit. Write r for the logits of real samples and f for those of fakes; every loss is a
+mean over the batch, and comes with its derivatives with respect to r and f. From there on it's
+backpropagation: through D for its own weights, through D and then G for G's.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from minigan import losses
+from minigan.backend import Array
+
+DiscriminatorLoss = Callable[[Array, Array], tuple[Array, Array, Array]]
+GeneratorLoss = Callable[[Array, "Array | None"], tuple[Array, Array]]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A pair of losses.
+
+    Attributes
+    ----------
+    name
+        How the command line calls it.
+    discriminator
+        ``(real_logits, fake_logits) -> (loss, d_real_logits, d_fake_logits)``.
+    generator
+        ``(fake_logits, real_logits) -> (loss, d_fake_logits)``; real_logits is None unless `pairs`.
+    pairs
+        Whether the generator's loss looks at the logits of a real batch too.
+    probabilistic
+        Whether sigmoid(logit) is D's belief that a sample is real.
+    """
+
+    name: str
+    discriminator: DiscriminatorLoss
+    generator: GeneratorLoss
+    pairs: bool = False
+    probabilistic: bool = True
+
+
+def _bce_discriminator(smoothing: float) -> DiscriminatorLoss:
+    def loss(real: Array, fake: Array) -> tuple[Array, Array, Array]:
+        # Smoothing reals only: smoothed fakes would reward D for praising what G already does.
+        loss_real, d_real = losses.bce_with_logits(real, 1.0 - smoothing)
+        loss_fake, d_fake = losses.bce_with_logits(fake, 0.0)
+        return loss_real + loss_fake, d_real, d_fake
+
+    return loss
+
+
+def non_saturating(*, smoothing: float = 0.0) -> Objective:
+    r"""Goodfellow et al. 2014, the loss that the paper advises for G.
+
+    D minimises :math:`-\log\sigma(r) - \log(1-\sigma(f))`, G minimises :math:`-\log\sigma(f)`. Where D is sure
+    that a sample is fake (f → -∞), G's derivative tends to -1: it learns most where it is worst.
+
+    Parameters
+    ----------
+    smoothing
+        D's target on reals is 1 - smoothing (one-sided label smoothing, Salimans et al. 2016).
+    """
+    return Objective(
+        "non-saturating",
+        _bce_discriminator(smoothing),
+        lambda fake, real: losses.bce_with_logits(fake, 1.0),
+    )
+
+
+def saturating(*, smoothing: float = 0.0) -> Objective:
+    r"""Goodfellow et al. 2014, equation 1, the minimax game itself: G minimises :math:`\log(1-\sigma(f))`.
+
+    Its derivative is :math:`-\sigma(f)`, which vanishes where D is sure: a G that is far behind learns nothing.
+    Here to be compared with.
+    """
+
+    def generator(fake: Array, real: Array | None) -> tuple[Array, Array]:
+        loss, d_fake = losses.bce_with_logits(fake, 0.0)
+        return -loss, -d_fake
+
+    return Objective("saturating", _bce_discriminator(smoothing), generator)
+
+
+def least_squares(*, smoothing: float = 0.0) -> Objective:
+    """LSGAN (Mao et al. 2017, equation 9): D minimises ½(r - 1)² + ½f², G minimises ½(f - 1)²."""
+
+    def discriminator(real: Array, fake: Array) -> tuple[Array, Array, Array]:
+        loss_real, d_real = losses.mse(real, 1.0 - smoothing)
+        loss_fake, d_fake = losses.mse(fake, 0.0)
+        return (loss_real + loss_fake) / 2, d_real / 2, d_fake / 2
+
+    def generator(fake: Array, real: Array | None) -> tuple[Array, Array]:
+        loss, d_fake = losses.mse(fake, 1.0)
+        return loss / 2, d_fake / 2
+
+    return Objective("least-squares", discriminator, generator, probabilistic=False)
+
+
+def wasserstein(*, smoothing: float = 0.0) -> Objective:
+    """WGAN (Arjovsky et al. 2017, Algorithm 1): the critic minimises mean f - mean r, G minimises -mean f.
+
+    It measures a distance only while the critic is Lipschitz: clip its weights or penalise its gradient.
+    """
+    _refuse_smoothing("wasserstein", smoothing)
+    return Objective(
+        "wasserstein",
+        losses.wasserstein_critic,
+        lambda fake, real: losses.wasserstein_generator(fake),
+        probabilistic=False,
+    )
+
+
+def hinge(*, smoothing: float = 0.0) -> Objective:
+    """Hinge (Lim & Ye 2017; Miyato et al. 2018, equation 16): D minimises relu(1 - r) + relu(1 + f), G -f."""
+    _refuse_smoothing("hinge", smoothing)
+    return Objective(
+        "hinge",
+        losses.hinge_discriminator,
+        lambda fake, real: losses.hinge_generator(fake),
+        probabilistic=False,
+    )
+
+
+def relativistic(*, smoothing: float = 0.0) -> Objective:
+    r"""RpGAN (Jolicoeur-Martineau 2018): D says which of a pair is the real one.
+
+    D minimises :math:`-\log\sigma(r - f)`, G minimises :math:`-\log\sigma(f - r)`, over pairs of one real and one
+    fake. Every fake is judged against a real sample, so no region of fakes is safe from D.
+    """
+    _refuse_smoothing("relativistic", smoothing)
+
+    def discriminator(real: Array, fake: Array) -> tuple[Array, Array, Array]:
+        loss, d = losses.bce_with_logits(real - fake, 1.0)
+        return loss, d, -d
+
+    def generator(fake: Array, real: Array | None) -> tuple[Array, Array]:
+        if real is None:
+            raise ValueError("The relativistic generator loss needs the logits of a real batch beside the fakes'.")
+        return losses.bce_with_logits(fake - real, 1.0)
+
+    return Objective("relativistic", discriminator, generator, pairs=True, probabilistic=False)
+
+
+def _refuse_smoothing(name: str, smoothing: float) -> None:
+    if smoothing:
+        raise ValueError(f"Label smoothing needs an objective with labels, but {name} has none; set it to 0.")
+
+
+OBJECTIVES: dict[str, Callable[..., Objective]] = {
+    "non-saturating": non_saturating,
+    "saturating": saturating,
+    "least-squares": least_squares,
+    "wasserstein": wasserstein,
+    "hinge": hinge,
+    "relativistic": relativistic,
+}
+
+
+def objective(name: str, *, smoothing: float = 0.0) -> Objective:
+    """Return an objective by name.
+
+    Parameters
+    ----------
+    name
+        One of `OBJECTIVES`.
+    smoothing
+        One-sided label smoothing, 0 <= smoothing < 0.5, for the objectives with labels.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown (the nearest is suggested) or the smoothing out of range.
+    """
+    if not 0 <= smoothing < 0.5:
+        raise ValueError(f"Label smoothing must satisfy 0 <= smoothing < 0.5, got {smoothing}.")
+    if name not in OBJECTIVES:
+        near = difflib.get_close_matches(name, OBJECTIVES, n=1, cutoff=0.0)
+        raise ValueError(f"Unknown objective {name!r}; did you mean {near[0]!r}? There are {', '.join(OBJECTIVES)}.")
+    return OBJECTIVES[name](smoothing=smoothing)

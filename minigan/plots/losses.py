@@ -1,0 +1,203 @@
+"""The curves of a run: both losses above, what the discriminator believes below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigan.plots.style import COLOURS, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Series = NDArray[np.float64]
+Label = tuple[float, str, str]
+"""Height, text and colour of what is written beside the end of a curve."""
+
+# Line styles differ as well as colours, so that the curves survive a black and white print.
+CURVES = {
+    "loss_d": ("discriminator", COLOURS["discriminator"], (0, (5, 1.5))),
+    "loss_g": ("generator", COLOURS["generator"], "-"),
+    "d_real": ("D(x) on real", COLOURS["real"], "-"),
+    "d_fake": ("D(G(z)) on fake", COLOURS["fake"], (0, (5, 1.5))),
+}
+GREY = "#666666"
+FEW = 20
+"""Up to so many rows each is marked by a dot and nothing is smoothed."""
+
+
+def losses_figure(
+    rows: Mapping[str, NDArray[Any]],
+    *,
+    smooth: float | None = None,
+    reference: bool = True,
+    title: str | None = None,
+) -> Figure:
+    """Draw the losses and the discriminator's mean answers over the steps of a run.
+
+    Parameters
+    ----------
+    rows
+        Column name to its ``(rows,)`` values, as :func:`read_metrics` gives them: ``step``, ``loss_d``,
+        ``loss_g``, and unless the game has no probabilities ``d_real`` (mean D(x)) and ``d_fake`` (mean
+        D(G(z))), without which the lower panel is left out. Values that are NaN or infinite are passed over.
+    smooth
+        The strong curve is a mean over neighbours on both sides (so it does not lag), each step away counting
+        `smooth` times less; 0 draws the raw curve only. By default by the number of rows, at most 0.98.
+    reference
+        Whether to mark where both losses stand when the generator has won (D = 1/2 everywhere): 2 ln 2 for
+        the discriminator, ln 2 for the generator. So it is with cross entropy; switch it off for others.
+    title
+        Written above, left.
+
+    Returns
+    -------
+    Figure
+        900 x 650 pixels, or 900 x 400 with one panel.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or of another length than ``step``, or `smooth` is not in [0, 1).
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    columns = _columns(rows)
+    if smooth is not None and not 0.0 <= smooth < 1.0:
+        raise ValueError(f"smooth is {smooth} but must be in [0, 1); use 0 for raw curves")
+    two = "d_real" in columns
+    with styled():
+        figure = new_figure(width=9.0, height=6.5 if two else 4.0, layout="constrained")
+        panels = figure.subplots(1 + two, 1, sharex=True, squeeze=False)[:, 0]
+        _draw_losses(panels[0], columns, smooth, reference)
+        if two:
+            _draw_answers(panels[1], columns, smooth)
+        panels[-1].set_xlabel("training step")
+        panels[-1].xaxis.set_major_formatter("{x:,.0f}")
+        panels[-1].xaxis.set_major_locator(MaxNLocator(nbins=9, integer=True))
+        _span_steps(panels[-1], columns["step"])
+        if title is not None:
+            panels[0].set_title(title)
+    return figure
+
+
+def _draw_losses(axes: Axes, columns: Mapping[str, Series], smooth: float | None, reference: bool) -> None:
+    drawn = {name: _curve(axes, columns, name, smooth) for name in ("loss_d", "loss_g")}
+    marks = [(2 * np.log(2), "2 ln 2: D at D(x) = ½"), (np.log(2), "ln 2: G at D(x) = ½")] if reference else []
+    for height, _ in marks:
+        axes.axhline(height, color=GREY, linewidth=1.2, linestyle=":", zorder=1)
+    values = np.concatenate([*(raw for raw, _ in drawn.values()), [height for height, _ in marks]])
+    low, high = _span(values)
+    axes.set(ylabel="loss (nats)" if reference else "loss", ylim=(low, high))
+    _write_labels(axes, [label for _, label in drawn.values()] + [(h, text, GREY) for h, text in marks])
+
+
+def _draw_answers(axes: Axes, columns: Mapping[str, Series], smooth: float | None) -> None:
+    labels = [_curve(axes, columns, name, smooth)[1] for name in ("d_real", "d_fake")]
+    axes.axhline(0.5, color=GREY, linewidth=1.2, linestyle=":", zorder=1)
+    axes.set(ylabel="probability of real", ylim=(-0.02, 1.02), yticks=[0, 0.25, 0.5, 0.75, 1])
+    _write_labels(axes, [*labels, (0.5, "½: D cannot tell", GREY)])
+
+
+def _curve(axes: Axes, columns: Mapping[str, Series], name: str, smooth: float | None) -> tuple[Series, Label]:
+    """Draw one column faint and its mean strong; return the finite values, and the label of its end."""
+    text, colour, dashes = CURVES[name]
+    # Dropped, not left as gaps: a column measured every tenth step would otherwise be all gaps.
+    known = np.isfinite(columns[name]) & np.isfinite(columns["step"])
+    steps, raw = columns["step"][known], columns[name][known]
+    weight = max(0.0, min(0.98, 1 - FEW / max(len(raw), 1))) if smooth is None else smooth
+    mean = _smoothed(raw, weight) if weight else raw
+    if weight:
+        axes.plot(steps, raw, color=colour, alpha=0.28, linewidth=0.8, zorder=2)
+    marker = "o" if len(raw) <= FEW else ""
+    axes.plot(steps, mean, color=colour, linestyle=dashes, marker=marker, markersize=5, zorder=3)
+    return raw, (float(mean[-1]) if len(mean) else float("nan"), text, colour)
+
+
+def _smoothed(values: Series, weight: float) -> Series:
+    """Mean of all values, each weighing ``weight ** distance``; ``(n,)`` to ``(n,)``.
+
+    With F_i = v_i + w F_(i-1) from the left and B_i = v_i + w B_(i+1) from the right, the weighted sum around
+    i is F_i + B_i - v_i; the same recursions over ones give the sum of the weights.
+    """
+    pairs = np.stack([values, np.ones_like(values)])
+    sums = _decaying(pairs, weight) + _decaying(pairs[:, ::-1], weight)[:, ::-1] - pairs
+    mean: Series = sums[0] / sums[1]
+    return mean
+
+
+def _decaying(rows: Series, weight: float) -> Series:
+    out = rows.copy()
+    for i in range(1, rows.shape[1]):
+        out[:, i] += weight * out[:, i - 1]
+    return out
+
+
+def _span(values: Series) -> tuple[float, float]:
+    """Limits that show all but the rarest spikes, which would flatten everything else."""
+    if not len(values):
+        return 0.0, 1.0
+    low, high = np.quantile(values, [0.005, 0.995])
+    margin = 0.08 * (high - low) or 0.5
+    return float(low - margin if low < 0 else max(0.0, low - margin)), float(high + margin)
+
+
+def _span_steps(axes: Axes, steps: Series) -> None:
+    known = steps[np.isfinite(steps)]
+    if len(known) and known.min() < known.max():
+        # Dots at the very ends would be cut in half.
+        margin = 0.03 * (known.max() - known.min()) if len(steps) <= FEW else 0.0
+        axes.set_xlim(known.min() - margin, known.max() + margin)
+    elif len(known):
+        axes.set_xlim(known[0] - 1, known[0] + 1)
+
+
+def _write_labels(axes: Axes, labels: list[Label]) -> None:
+    """Name each curve beside its end, pushed apart where ends are close, with a fine line to the end."""
+    low, high = axes.get_ylim()
+    known = sorted((label for label in labels if np.isfinite(label[0])), key=lambda label: label[0])
+    ends = [float(np.clip((label[0] - low) / (high - low), 0.0, 1.0)) for label in known]
+    for (_, text, colour), end, place in zip(known, ends, _apart(ends), strict=True):
+        axes.annotate(
+            text, (1.0, end), (1.035, place), xycoords="axes fraction", textcoords="axes fraction",
+            va="center", color=colour, fontsize=11, fontweight="normal" if colour == GREY else "bold",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 0,
+                        "relpos": (0, 0.5)},
+        )  # fmt: skip
+
+
+def _apart(places: list[float], gap: float = 0.1) -> list[float]:
+    """Move sorted heights apart to at least `gap`, within [0, 1]: up from below, then down from the top."""
+    moved: list[float] = []
+    for place in places:
+        moved.append(max(place, moved[-1] + gap) if moved else place)
+    top = 1.0
+    for i in reversed(range(len(moved))):
+        moved[i] = min(moved[i], top)
+        top = moved[i] - gap
+    return moved
+
+
+def _columns(rows: Mapping[str, NDArray[Any]]) -> dict[str, Series]:
+    wanted = ["step", "loss_d", "loss_g"]
+    if "d_real" in rows or "d_fake" in rows:
+        wanted += ["d_real", "d_fake"]
+    missing = [name for name in wanted if name not in rows]
+    if missing:
+        raise ValueError(
+            f"the column {missing[0]!r} is missing among {sorted(rows)} but {wanted} are needed; "
+            "log it in every row, empty where it is unknown"
+        )
+    columns = {name: np.asarray(rows[name], dtype=np.float64) for name in wanted}
+    for name, values in columns.items():
+        if values.ndim != 1 or len(values) != len(columns["step"]):
+            raise ValueError(
+                f"the column {name!r} has shape {values.shape} but one value per step, "
+                f"{columns['step'].shape}, is needed; read the table with read_metrics"
+            )
+    return columns

@@ -1,0 +1,176 @@
+"""One look for every figure, and figures turned into files and pixels."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigan.files import written_whole
+from minigan.plots.images import Pixels
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS: Mapping[str, str] = MappingProxyType(
+    {
+        "real": "#0072B2",
+        "fake": "#D55E00",
+        "discriminator": "#A8447B",
+        "generator": "#009E73",
+    }
+)
+"""Who is who, in every figure: Okabe and Ito's colour-blind-safe set, the purple darkened for text."""
+
+STYLE: Mapping[str, Any] = MappingProxyType(
+    {
+        "figure.facecolor": "white",
+        "savefig.facecolor": "white",
+        "axes.facecolor": "white",
+        "axes.edgecolor": "#444444",
+        "axes.labelcolor": "black",
+        "axes.linewidth": 1.0,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "axes.grid": True,
+        "axes.titlesize": 14,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.labelsize": 13,
+        "axes.unicode_minus": True,
+        "grid.color": "#E4E4E4",
+        "grid.linewidth": 0.8,
+        "font.family": ["sans-serif"],
+        "font.sans-serif": ["DejaVu Sans"],
+        "font.size": 12,
+        "text.color": "black",
+        "xtick.labelsize": 11,
+        "ytick.labelsize": 11,
+        "xtick.color": "#444444",
+        "ytick.color": "#444444",
+        "xtick.labelcolor": "black",
+        "ytick.labelcolor": "black",
+        "legend.frameon": True,
+        "legend.framealpha": 0.9,
+        "legend.edgecolor": "#CCCCCC",
+        "legend.fontsize": 11,
+        "lines.linewidth": 2.2,
+        "hatch.linewidth": 0.8,
+        "text.usetex": False,
+        "mathtext.fontset": "dejavusans",
+    }
+)
+"""The rcParams of every figure, read-only; for your own: ``with matplotlib.rc_context(dict(STYLE)):``."""
+
+# rc_context swaps settings that the whole process shares: two threads inside it would restore each other's.
+_LOCK = threading.RLock()
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw in :data:`STYLE` inside the block and leave every setting as it was after it."""
+    import matplotlib
+
+    # Any: matplotlib types the names of its settings one by one, in some of its versions.
+    settings: Any = dict(STYLE)
+    with _LOCK, matplotlib.rc_context(settings):
+        yield
+
+
+@cache
+def _figure_class() -> type[Figure]:
+    """Make the figure class on first use, as matplotlib must not be imported before."""
+    from matplotlib.figure import Figure
+
+    class ShownFigure(Figure):
+        """A figure that a notebook shows without pyplot."""
+
+        def _repr_png_(self) -> bytes:
+            from io import BytesIO
+
+            buffer = BytesIO()
+            with styled():
+                self.savefig(buffer, format="png")
+            return buffer.getvalue()
+
+    return ShownFigure
+
+
+def new_figure(*, width: float, height: float, layout: str | None = None) -> Figure:
+    """Make an empty figure of `width` by `height` inches that draws with Agg and that pyplot never sees.
+
+    Parameters
+    ----------
+    width, height
+        Size in inches.
+    layout
+        Matplotlib's layout engine, or None for axes placed by hand.
+
+    Returns
+    -------
+    Figure
+        At 100 dots per inch.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    engine: Any = layout
+    figure = _figure_class()(figsize=(width, height), dpi=100, layout=engine)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def figure_to_array(fig: Figure, *, dpi: float | None = None) -> Pixels:
+    """Draw a figure into pixels, for a frame of an animation.
+
+    Parameters
+    ----------
+    fig
+        Any matplotlib figure; it is left as it was.
+    dpi
+        Dots per inch; by default the figure's own.
+
+    Returns
+    -------
+    ndarray
+        uint8 of shape ``(H, W, 3)``.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas, resolution = fig.canvas, fig.dpi
+    try:
+        fig.dpi = resolution if dpi is None else dpi
+        agg: Any = FigureCanvasAgg(fig)
+        with styled():
+            agg.draw()
+        return np.array(agg.buffer_rgba(), dtype=np.uint8)[:, :, :3].copy()
+    finally:
+        fig.dpi = resolution
+        fig.set_canvas(canvas)
+
+
+def save_figure(fig: Figure, path: str | os.PathLike[str], *, dpi: float = 150) -> None:
+    """Write a figure, whole or not at all; the ending of `path` chooses the format.
+
+    Parameters
+    ----------
+    fig
+        Any matplotlib figure.
+    path
+        The file, such as ``losses.png`` or ``losses.svg``; its folder must exist.
+    dpi
+        Dots per inch, for formats made of pixels.
+
+    Raises
+    ------
+    ValueError
+        If the folder does not exist, or the ending names no format that matplotlib writes.
+    """
+    with written_whole(path) as temporary, styled():
+        fig.savefig(temporary, dpi=dpi)
