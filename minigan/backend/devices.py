@@ -67,8 +67,10 @@ def resolve(device: str) -> str:
     return "cpu"
 
 
-def get(device: str) -> Reference:
-    """Return the backend of a device name: ``"auto"``, ``"cpu"`` or ``"cuda"``."""
+def get(device: str | Reference) -> Reference:
+    """Return the backend of a device name: ``"auto"``, ``"cpu"`` or ``"cuda"``; a backend is itself the answer."""
+    if isinstance(device, Reference):
+        return device
     return _cuda() if resolve(device) == "cuda" else _cpu()
 
 
