@@ -1,0 +1,458 @@
+r"""Losses: each returns its value and, beside it, its gradient with respect to the first argument.
+
+The mean is taken over all n entries, as PyTorch's ``reduction="mean"``, so every gradient ends in ``/ n``.
+Notation: l is a logit, p = σ(l) the probability it stands for, t the target, x any prediction. Nothing here looks
+at a number that lives on a GPU, so none of these calls makes the host wait for it; the loss comes back as a scalar
+of the array library. What the numbers must satisfy is checked where they lie on the host.
+"""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import numpy
+
+from minigan import backend
+from minigan.backend import Array
+
+__all__ = [
+    "bce",
+    "bce_with_logits",
+    "cross_entropy",
+    "hinge_discriminator",
+    "hinge_generator",
+    "l1",
+    "mse",
+    "sigmoid",
+    "softplus",
+    "wasserstein_critic",
+    "wasserstein_generator",
+]
+
+# ---------------------------------------------------------------- two functions that the logits need
+
+
+def sigmoid(x: Array) -> Array:
+    r"""``σ(x) = 1 / (1 + exp(-x))``, for x of any size and shape.
+
+    Multiplied above and below by exp(x) where x < 0, it is ``exp(min(x, 0)) / (1 + exp(-|x|))``: no exponent is
+    positive, so nothing can overflow, and both tails keep their full relative precision.
+    """
+    xp = backend.of(x).xp
+    return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-abs(x)))
+
+
+def softplus(x: Array) -> Array:
+    r"""``log(1 + exp(x))``, for x of any size and shape; its derivative is `sigmoid`.
+
+    Taking exp(x) out of the logarithm where x > 0 leaves ``max(x, 0) + log(1 + exp(-|x|))``, which can't overflow.
+    """
+    xp = backend.of(x).xp
+    return xp.maximum(x, 0) + xp.log1p(xp.exp(-abs(x)))
+
+
+# ---------------------------------------------------------------- real or fake
+
+
+def bce_with_logits(logits: Array, target: Any) -> tuple[Array, Array]:
+    r"""Binary cross entropy of probabilities given as logits: ``mean(softplus(l) - t l)``.
+
+    Derivation. Cross entropy is :math:`-t \log p - (1 - t) \log(1 - p)` with p = σ(l). As
+    :math:`-\log σ(l) = \mathrm{softplus}(-l) = \mathrm{softplus}(l) - l` and
+    :math:`-\log(1 - σ(l)) = \mathrm{softplus}(l)`, the sum is ``softplus(l) - t l``; its derivative is
+
+    .. math:: dl = (σ(l) - t) / n.
+
+    However sure and wrong the discriminator is, ``|σ(l) - t|`` tends to 1 there: this gradient never dies. With
+    t = 1 on fakes it is the generator's non-saturating loss (Goodfellow et al. 2014, section 3).
+
+    Parameters
+    ----------
+    logits
+        l, any shape, floating point.
+    target
+        t in [0, 1]: a number, or an array of the shape of `logits`.
+
+    Returns
+    -------
+    loss
+        A scalar of the dtype of `logits`.
+    dlogits
+        Shape and dtype of `logits`.
+
+    Raises
+    ------
+    ValueError
+        If there are no logits, the shapes differ, or a target (told on the host only) lies outside [0, 1].
+    TypeError
+        If an array holds no floating-point numbers, or the two live on different devices.
+    """
+    t = _target("bce_with_logits", logits, target, probability=True)
+    xp, n = backend.of(logits).xp, logits.size
+    # softplus, its two terms apart: large ones cancel exactly before the small one is added.
+    loss = xp.maximum(logits, 0) - t * logits + xp.log1p(xp.exp(-abs(logits)))
+    return loss.mean(), (sigmoid(logits) - t) / n
+
+
+def bce(probabilities: Array, target: Any) -> tuple[Array, Array]:
+    r"""Binary cross entropy of probabilities: ``mean(-t log p - (1 - t) log(1 - p))``.
+
+    Derivation. :math:`dp = \big(-\frac{t}{p} + \frac{1-t}{1-p}\big) / n = \frac{p - t}{p (1 - p)} / n`.
+
+    A sigmoid that has rounded to exactly 0 or 1 makes the logarithm infinite, so it is held above -100, and the
+    denominator above 1e-12, each for itself, as in PyTorch. To clip p instead is a well-known mistake: it makes
+    the gradient exactly 0 where the discriminator is most wrong. Better still, leave out the last sigmoid and use
+    `bce_with_logits`: there nothing need be held.
+
+    Parameters
+    ----------
+    probabilities
+        p in [0, 1], any shape, floating point.
+    target
+        t in [0, 1]: a number, or an array of the shape of `probabilities`.
+
+    Returns
+    -------
+    loss
+        A scalar of the dtype of `probabilities`.
+    dprobabilities
+        Shape and dtype of `probabilities`.
+
+    Raises
+    ------
+    ValueError
+        If there are no probabilities, the shapes differ, or a number (told on the host only) lies outside [0, 1].
+    TypeError
+        If an array holds no floating-point numbers, or the two live on different devices.
+    """
+    t = _target("bce", probabilities, target, probability=True)
+    p, n = probabilities, probabilities.size
+    if not _in_unit_interval(p):
+        raise ValueError(
+            f"bce got probabilities from {p.min()} to {p.max()}, but needs them in [0, 1]; put a Sigmoid last, or "
+            f"give logits to bce_with_logits."
+        )
+    xp = backend.of(p).xp
+    with numpy.errstate(divide="ignore"):  # log 0 is meant to be -inf: the clamp takes it from there
+        log_p, log_not_p = xp.maximum(xp.log(p), -100), xp.maximum(xp.log1p(-p), -100)
+    loss = -(t * log_p + (1 - t) * log_not_p)
+    return loss.mean(), (p - t) / xp.maximum(p * (1 - p), 1e-12) / n
+
+
+def hinge_discriminator(real_logits: Array, fake_logits: Array) -> tuple[Array, Array, Array]:
+    r"""Hinge loss of the discriminator: ``mean(max(0, 1 - real)) + mean(max(0, 1 + fake))``.
+
+    Each logit is pushed until it is on its side by a margin of 1, and then left alone: dreal is -1/n where real <
+    1, else 0; dfake is 1/m where fake > -1, else 0 (Lim & Ye 2017; Miyato et al. 2018, eq. 16). At the kink, where
+    there is no derivative, it is 0, as in PyTorch.
+
+    Parameters
+    ----------
+    real_logits, fake_logits
+        D's outputs on n reals and m fakes, any shapes, floating point.
+
+    Returns
+    -------
+    loss
+        A scalar of the dtype of `real_logits`.
+    dreal, dfake
+        Shapes and dtypes of `real_logits` and `fake_logits`.
+
+    Raises
+    ------
+    ValueError
+        If one of them is empty.
+    TypeError
+        If one of them holds no floating-point numbers, or they live on different devices.
+    """
+    _pair("hinge_discriminator", real_logits, fake_logits)
+    xp = backend.of(real_logits).xp
+    short_real, short_fake = xp.maximum(1 - real_logits, 0), xp.maximum(1 + fake_logits, 0)
+    d_real = -(short_real > 0).astype(real_logits.dtype) / real_logits.size
+    d_fake = (short_fake > 0).astype(fake_logits.dtype) / fake_logits.size
+    return _sum_of_means(short_real, short_fake), d_real, d_fake
+
+
+def hinge_generator(fake_logits: Array) -> tuple[Array, Array]:
+    """Loss of the generator against a hinge discriminator: ``-mean(fake)``, so ``dfake = -1 / n``.
+
+    It has no hinge: the generator is never content (Miyato et al. 2018, eq. 17).
+
+    Parameters
+    ----------
+    fake_logits
+        D's outputs on the fakes, any shape, floating point.
+
+    Returns
+    -------
+    loss
+        A scalar of the dtype of `fake_logits`.
+    dfake
+        Shape and dtype of `fake_logits`.
+
+    Raises
+    ------
+    ValueError
+        If it is empty.
+    TypeError
+        If it holds no floating-point numbers.
+    """
+    return _minus_mean("hinge_generator", fake_logits)
+
+
+def wasserstein_critic(real: Array, fake: Array) -> tuple[Array, Array, Array]:
+    r"""Loss of a Wasserstein critic: ``mean(fake) - mean(real)``, so ``dreal = -1 / n``, ``dfake = 1 / m``.
+
+    The critic maximises :math:`E\,D(x) - E\,D(G(z))`, which for a 1-Lipschitz D is at most the earth mover's
+    distance (Arjovsky et al. 2017, eq. 2 and Algorithm 1); what is minimised is its negative. D must be kept
+    Lipschitz by other means: clipped weights, a gradient penalty or spectral normalisation.
+
+    Parameters
+    ----------
+    real, fake
+        D's outputs on n reals and m fakes, any shapes, floating point; scores, not probabilities.
+
+    Returns
+    -------
+    loss
+        A scalar of the dtype of `real`.
+    dreal, dfake
+        Shapes and dtypes of `real` and `fake`.
+
+    Raises
+    ------
+    ValueError
+        If one of them is empty.
+    TypeError
+        If one of them holds no floating-point numbers, or they live on different devices.
+    """
+    _pair("wasserstein_critic", real, fake)
+    xp = backend.of(real).xp
+    return _sum_of_means(-real, fake), xp.full_like(real, -1 / real.size), xp.full_like(fake, 1 / fake.size)
+
+
+def wasserstein_generator(fake: Array) -> tuple[Array, Array]:
+    """Loss of the generator against a Wasserstein critic: ``-mean(fake)``, so ``dfake = -1 / n``.
+
+    Source: Arjovsky et al. 2017, Algorithm 1, line 10.
+
+    Parameters
+    ----------
+    fake
+        D's outputs on the fakes, any shape, floating point.
+
+    Returns
+    -------
+    loss
+        A scalar of the dtype of `fake`.
+    dfake
+        Shape and dtype of `fake`.
+
+    Raises
+    ------
+    ValueError
+        If it is empty.
+    TypeError
+        If it holds no floating-point numbers.
+    """
+    return _minus_mean("wasserstein_generator", fake)
+
+
+# ---------------------------------------------------------------- distances
+
+
+def mse(prediction: Array, target: Any) -> tuple[Array, Array]:
+    """Mean squared error: ``mean((x - t)²)``, so ``dx = 2 (x - t) / n``.
+
+    Least-squares GANs use half of it, with D's outputs for x (Mao et al. 2017, eq. 2).
+
+    Parameters
+    ----------
+    prediction
+        x, any shape, floating point.
+    target
+        t: a number, or an array of the shape of `prediction`.
+
+    Returns
+    -------
+    loss
+        A scalar of the dtype of `prediction`.
+    dprediction
+        Shape and dtype of `prediction`.
+
+    Raises
+    ------
+    ValueError
+        If there are no predictions, or the shapes differ.
+    TypeError
+        If an array holds no floating-point numbers, or the two live on different devices.
+    """
+    difference = prediction - _target("mse", prediction, target)
+    return (difference * difference).mean(), difference * (2 / prediction.size)
+
+
+def l1(prediction: Array, target: Any) -> tuple[Array, Array]:
+    """Mean absolute error: ``mean(|x - t|)``, so ``dx = sign(x - t) / n``.
+
+    At the kink x = t, where there is no derivative, it is 0, as in PyTorch.
+
+    Parameters
+    ----------
+    prediction
+        x, any shape, floating point.
+    target
+        t: a number, or an array of the shape of `prediction`.
+
+    Returns
+    -------
+    loss
+        A scalar of the dtype of `prediction`.
+    dprediction
+        Shape and dtype of `prediction`.
+
+    Raises
+    ------
+    ValueError
+        If there are no predictions, or the shapes differ.
+    TypeError
+        If an array holds no floating-point numbers, or the two live on different devices.
+    """
+    difference = prediction - _target("l1", prediction, target)
+    return abs(difference).mean(), backend.of(prediction).xp.sign(difference) / prediction.size
+
+
+# ---------------------------------------------------------------- which class
+
+
+def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
+    r"""Cross entropy of K classes: ``mean(-log p[label])`` with ``p = softmax(l)``, over the N samples.
+
+    Derivation. With :math:`p_k = e^{l_k} / \sum_j e^{l_j}`, a sample's loss is
+    :math:`-\log p_y = \log \sum_j e^{l_j} - l_y` for its label y, hence
+
+    .. math:: dl_k = (p_k - [k = y]) / N.
+
+    Adding a constant to all logits of a sample changes no p, so their maximum is taken off first, and nothing
+    overflows.
+
+    Parameters
+    ----------
+    logits
+        l, shape (N, K), floating point.
+    labels
+        y, shape (N,), integers, 0 <= label < K.
+
+    Returns
+    -------
+    loss
+        A scalar of the dtype of `logits`.
+    dlogits
+        Shape (N, K), dtype of `logits`.
+
+    Raises
+    ------
+    ValueError
+        If a shape is another, there are no logits, or a label (told on the host only) is out of range.
+    TypeError
+        If the logits hold no floating-point numbers, the labels no integers, or they live on different devices.
+    """
+    _require_labels(logits, labels)
+    xp, n = backend.of(logits).xp, logits.shape[0]
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    e = xp.exp(shifted)
+    total = e.sum(axis=1, keepdims=True)
+    # A comparison with every class, not an index: it can't read out of bounds, and needs no look at the labels.
+    one_hot = labels[:, None] == xp.arange(logits.shape[1])
+    loss = xp.where(one_hot, xp.log(total) - shifted, logits.dtype.type(0)).sum() / n
+    return loss, (e / total - one_hot) / n
+
+
+# ---------------------------------------------------------------- parts
+
+
+def _minus_mean(name: str, x: Array) -> tuple[Array, Array]:
+    _require_numbers(name, x, "its input")
+    return -x.mean(), backend.of(x).xp.full_like(x, -1 / x.size)
+
+
+def _sum_of_means(a: Array, b: Array) -> Array:
+    return a.mean() + b.mean().astype(a.dtype)
+
+
+def _pair(name: str, real: Array, fake: Array) -> None:
+    _require_numbers(name, real, "the real logits")
+    _require_numbers(name, fake, "the fake logits")
+    _require_same_device(name, real, fake)
+
+
+def _target(name: str, x: Array, target: Any, *, probability: bool = False) -> Any:
+    """Return the target as a Python number or as an array of the shape, dtype and device of x."""
+    _require_numbers(name, x, "its input")
+    if isinstance(target, (Real, numpy.bool_)):
+        t: Any = float(target)
+    else:
+        _require_numbers(name, target, "the target")
+        _require_same_device(name, x, target)
+        if target.shape != x.shape:
+            raise ValueError(
+                f"{name} got an input of shape {tuple(x.shape)} and a target of shape {tuple(target.shape)}, but "
+                f"needs one shape (broadcasting would compare every sample with every other); reshape one of them."
+            )
+        t = target.astype(x.dtype, copy=False)
+    if probability and not _in_unit_interval(t):
+        low, high = (t, t) if isinstance(t, float) else (t.min(), t.max())
+        raise ValueError(f"{name} got targets from {low} to {high}, but needs probabilities in [0, 1].")
+    return t
+
+
+def _in_unit_interval(x: Any) -> bool:
+    """Tell whether 0 <= x <= 1 throughout; True without a look where that would stop a GPU's queue."""
+    if isinstance(x, float):
+        return 0 <= x <= 1
+    return backend.device_of(x) != "cpu" or bool(x.min() >= 0 and x.max() <= 1)
+
+
+def _require_numbers(name: str, x: Any, what: str) -> None:
+    dtype = getattr(x, "dtype", None)
+    if getattr(dtype, "kind", None) is None:
+        raise TypeError(
+            f"{name} got {type(x).__name__} as {what}, but needs an array; convert it with "
+            f"numpy.asarray(x, dtype='float32')."
+        )
+    if dtype.kind != "f":  # type: ignore[union-attr]
+        raise TypeError(
+            f"{name} got {what} of dtype {dtype}, but needs floating-point numbers; convert with "
+            f"x.astype('float32')."
+        )
+    if x.size == 0:
+        raise ValueError(f"{name} got {what} of shape {tuple(x.shape)}, which is empty; a mean needs an entry.")
+
+
+def _require_same_device(name: str, x: Array, other: Array) -> None:
+    if not backend.same_device(x, other):
+        raise TypeError(
+            f"{name} got arrays on {backend.device_of(x)!r} and on {backend.device_of(other)!r}; move one of them "
+            f"with backend.get(device).asarray(x)."
+        )
+
+
+def _require_labels(logits: Array, labels: Array) -> None:
+    _require_numbers("cross_entropy", logits, "logits")
+    if getattr(getattr(labels, "dtype", None), "kind", None) not in ("i", "u"):
+        raise TypeError(
+            f"cross_entropy got labels of type {getattr(labels, 'dtype', type(labels).__name__)}, but needs an "
+            f"array of integers; convert with labels.astype('int64')."
+        )
+    _require_same_device("cross_entropy", logits, labels)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise ValueError(
+            f"cross_entropy got logits of shape {tuple(logits.shape)} and labels of shape {tuple(labels.shape)}, "
+            f"but needs (N, classes) and (N,)."
+        )
+    classes = logits.shape[1]
+    if backend.device_of(labels) == "cpu" and not (labels.min() >= 0 and labels.max() < classes):
+        raise ValueError(
+            f"cross_entropy got labels from {labels.min()} to {labels.max()}, but {classes} logits per sample "
+            f"stand for the labels 0 to {classes - 1}."
+        )
