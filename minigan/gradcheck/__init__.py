@@ -1,0 +1,20 @@
+"""Gradient checks: is the derivative that you wrote down by hand the derivative?
+
+Move each entry a little, see how much the loss changes, and compare: no mistake in a backward map survives that.
+
+>>> import numpy
+>>> from minigan import gradcheck, nn
+>>> rng = numpy.random.default_rng(0)
+>>> report = gradcheck.check(nn.Linear(3, 5, rng=rng), rng.standard_normal((4, 3)))
+>>> report.ok
+True
+
+`check` takes a layer or a net, the library's or your own; `check_function` a loss; `check_scalar` whatever
+returns a number: a whole training step.
+"""
+
+from minigan.gradcheck.functions import check_function, check_scalar
+from minigan.gradcheck.layers import check
+from minigan.gradcheck.report import ArrayReport, GradientError, Report
+
+__all__ = ["ArrayReport", "GradientError", "Report", "check", "check_function", "check_scalar"]

@@ -1,0 +1,147 @@
+"""What a gradient check found: a row per array, sentences about the rest, and the error that carries both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass
+class ArrayReport:
+    """What was found for one array.
+
+    Attributes
+    ----------
+    name
+        ``"x"`` for the input, else the dotted name of the parameter (``"2.weight"``).
+    shape
+        Its shape.
+    checked, skipped
+        How many slopes (entries, or random directions) were compared, and how many had to be left out because
+        the function has a kink there.
+    error
+        The worst relative error (see `minigan.gradcheck`); NaN if nothing could be compared.
+    index
+        Where the worst error is; None for a random direction.
+    analytic, numeric
+        The slope that `backward` gives there, and the one that finite differences give.
+    cause
+        The likely cause of a failure, a sentence, or None.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    checked: int = 0
+    skipped: int = 0
+    error: float = math.nan
+    index: tuple[int, ...] | None = None
+    analytic: float = math.nan
+    numeric: float = math.nan
+    cause: str | None = None
+
+    def sentence(self) -> str:
+        """Say what is wrong: the array, the index, both numbers, the relative error."""
+        where = "along a random direction" if self.index is None else f"at {list(self.index)}"
+        return (
+            f"the gradient of {self.name} {self.shape} is wrong {where}: backward gives {self.analytic:.9g}, "
+            f"finite differences give {self.numeric:.9g} (relative error {self.error:.1e})"
+        )
+
+
+@dataclass
+class Report:
+    """The outcome of a gradient check; ``str(report)`` is a table.
+
+    Attributes
+    ----------
+    subject
+        What was checked, and how.
+    tolerance
+        The largest relative error that passes.
+    arrays
+        A row per array.
+    problems
+        Sentences about whatever else is wrong: `x` written to, gradients overwritten, shapes, NaN.
+    """
+
+    subject: str
+    tolerance: float
+    arrays: list[ArrayReport] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def worst(self) -> float:
+        """The worst relative error of all arrays; 0 if there are none."""
+        return max((math.inf if math.isnan(a.error) else a.error for a in self.arrays), default=0.0)
+
+    @property
+    def failures(self) -> list[ArrayReport]:
+        """The arrays whose gradient is wrong."""
+        return [a for a in self.arrays if a.error > self.tolerance]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all gradients are right and nothing else is wrong."""
+        return not (self.failures or self.problems)
+
+    def __getitem__(self, name: str) -> ArrayReport:
+        return next(a for a in self.arrays if a.name == name)
+
+    def __str__(self) -> str:
+        head = ("array", "shape", "checked", "skipped", "worst relative error", "")
+        rows = [
+            (a.name, str(a.shape), str(a.checked), str(a.skipped), f"{a.error:.1e}", self._verdict(a))
+            for a in self.arrays
+        ]
+        return "\n".join(
+            [f"Gradient check of {self.subject}", *(table(head, rows) if rows else []), *self.problems]
+        )
+
+    def _verdict(self, a: ArrayReport) -> str:
+        if math.isnan(a.error):
+            return "not checked"
+        return "WRONG" if a.error > self.tolerance else "ok"
+
+
+class GradientError(AssertionError):
+    """A gradient is wrong, or `forward` and `backward` break their contract.
+
+    Attributes
+    ----------
+    report
+        Everything that was found.
+    """
+
+    def __init__(self, report: Report, hint: str | None = None) -> None:
+        self.report = report
+        lines = [f"{problem}." for problem in report.problems]
+        for a in sorted(report.failures, key=lambda a: -a.error):
+            lines.append(f"{a.sentence()}.")
+            if a.cause:
+                known = [line for line in lines if a.cause in line]
+                lines.append("  likely cause: as above." if known else f"  likely cause: {a.cause}.")
+        if hint:
+            lines.append(hint)
+        super().__init__("\n".join([f"{report.subject}: {lines[0]}", *lines[1:], "", str(report)]))
+
+
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Lines of a table: a heading, a rule, and rows; columns that hold numbers are aligned to the right."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    right = [all(_is_number(row[i]) for row in rows) for i in range(len(head))]
+    lines = [
+        "  ".join(
+            cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in [head, *rows]
+    ]
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
