@@ -13,8 +13,22 @@ True
 returns a number: a whole training step.
 """
 
+from minigan.gradcheck.command import load_layer, main
 from minigan.gradcheck.functions import check_function, check_scalar
 from minigan.gradcheck.layers import check
+from minigan.gradcheck.library import check_library, library_cases, library_table
 from minigan.gradcheck.report import ArrayReport, GradientError, Report
 
-__all__ = ["ArrayReport", "GradientError", "Report", "check", "check_function", "check_scalar"]
+__all__ = [
+    "ArrayReport",
+    "GradientError",
+    "Report",
+    "check",
+    "check_function",
+    "check_library",
+    "check_scalar",
+    "library_cases",
+    "library_table",
+    "load_layer",
+    "main",
+]

@@ -1,0 +1,260 @@
+"""Every layer and loss of the library where mistakes show: sizes that differ, strides that don't divide."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from minigan import losses, nn
+from minigan.backend import Array
+from minigan.gradcheck.functions import check_function
+from minigan.gradcheck.layers import check, generator
+from minigan.gradcheck.report import GradientError, Report, table
+
+Generator = numpy.random.Generator
+Shape = tuple[int, ...]
+
+
+def _normal(rng: Generator, shape: Shape) -> Array:
+    return rng.standard_normal(shape)
+
+
+def _labels(count: int) -> Callable[[Generator, Shape], Array]:
+    return lambda rng, shape: rng.integers(0, count, shape)
+
+
+def _probabilities(rng: Generator, shape: Shape) -> Array:
+    return rng.uniform(0.05, 0.95, shape)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer or a loss in one setting.
+
+    Attributes
+    ----------
+    name
+        How the table calls it.
+    build
+        Makes the layer, or the function that returns (loss, gradient), from a random generator.
+    shape
+        Of the input.
+    train
+        Which mode of the layer.
+    draw
+        Draws the input.
+    """
+
+    name: str
+    build: Callable[[Generator], Any]
+    shape: Shape
+    train: bool = True
+    draw: Callable[[Generator, Shape], Array] = _normal
+
+    def check(self, rng: Generator, **options: Any) -> Report:
+        """Check it with random weights (a scale of 1 and a shift of 0 would hide mistakes); see `check`."""
+        subject = self.build(rng)
+        x = self.draw(rng, self.shape)
+        if not isinstance(subject, nn.Layer):
+            return check_function(subject, x, rng=rng, **options)
+        for p in subject.parameters().values():
+            p.value = p.value + 0.3 * rng.standard_normal(p.shape)
+        for name, buffer in subject.buffers().items():
+            if "running" in name:
+                buffer[...] = rng.uniform(0.5, 2.0, buffer.shape)
+        return check(subject, x, rng=rng, train=self.train, **options)
+
+
+def library_cases() -> Iterator[Case]:
+    """Yield every layer and every loss of the library, each in the settings that matter."""
+    yield from _layers()
+    yield from _convolutions()
+    yield from _normalisations()
+    yield from _containers()
+    yield from _losses()
+
+
+def _layers() -> Iterator[Case]:
+    yield Case("Linear", lambda rng: nn.Linear(3, 5, rng=rng), (4, 3))
+    yield Case("Linear, no bias", lambda rng: nn.Linear(3, 5, bias=False, rng=rng), (4, 3))
+    yield Case("Embedding", lambda rng: nn.Embedding(5, 3, rng=rng), (7,), draw=_labels(5))
+    yield Case("LeakyReLU", lambda rng: nn.LeakyReLU(0.2), (4, 3))
+    yield Case("ReLU", lambda rng: nn.ReLU(), (2, 3, 4, 5))
+    yield Case("Tanh", lambda rng: nn.Tanh(), (4, 3))
+    yield Case("Sigmoid", lambda rng: nn.Sigmoid(), (4, 3))
+    yield Case("Dropout, training", lambda rng: nn.Dropout(0.4, rng=rng), (4, 6))
+    yield Case("Dropout, evaluation", lambda rng: nn.Dropout(0.4, rng=rng), (4, 6), train=False)
+    yield Case("Flatten", lambda rng: nn.Flatten(), (2, 3, 4, 5))
+    yield Case("Reshape", lambda rng: nn.Reshape(2, 3, 4), (5, 24))
+    yield Case("Upsample", lambda rng: nn.Upsample((2, 3)), (2, 3, 4, 5))
+    yield Case("MinibatchStdDev", lambda rng: nn.MinibatchStdDev(3), (6, 2, 3, 2))
+
+
+def _convolutions() -> Iterator[Case]:
+    plain: dict[str, dict[str, Any]] = {
+        "kernel 3, padding 1": {"kernel_size": 3, "padding": 1},
+        "kernel 4, stride 2, padding 1": {"kernel_size": 4, "stride": 2, "padding": 1},
+        "kernel 3x2, stride 2x3, padding 0x1": {"kernel_size": (3, 2), "stride": (2, 3), "padding": (0, 1)},
+        "kernel 1x3, no bias": {"kernel_size": (1, 3), "bias": False},
+    }
+    for name, window in plain.items():
+        yield Case(f"Conv2d, {name}", _maker(nn.Conv2d, window), (4, 7, 6, 2))
+    extra: dict[str, dict[str, Any]] = {
+        "kernel 3, stride 2, padding 1, output_padding 1": {
+            "kernel_size": 3,
+            "stride": 2,
+            "padding": 1,
+            "output_padding": 1,
+        },
+        "kernel 2x3, stride 3x2, output_padding 2x1": {
+            "kernel_size": (2, 3),
+            "stride": (3, 2),
+            "output_padding": (2, 1),
+        },
+    }
+    for name, window in (plain | extra).items():
+        yield Case(f"ConvTranspose2d, {name}", _maker(nn.ConvTranspose2d, window), (4, 3, 5, 2))
+
+
+def _maker(layer: Callable[..., nn.Layer], window: dict[str, Any]) -> Callable[[Generator], nn.Layer]:
+    return lambda rng: layer(2, 3, rng=rng, **window)
+
+
+def _normalisations() -> Iterator[Case]:
+    for train, mode in ((True, "training"), (False, "evaluation")):
+        yield Case(f"BatchNorm of features, {mode}", lambda rng: nn.BatchNorm(3), (5, 3), train=train)
+        yield Case(f"BatchNorm of images, {mode}", lambda rng: nn.BatchNorm(3), (4, 2, 5, 3), train=train)
+    yield Case("LayerNorm of features", lambda rng: nn.LayerNorm(5), (4, 5))
+    yield Case("LayerNorm of images", lambda rng: nn.LayerNorm(2, 3, 4), (5, 2, 3, 4))
+    yield Case("InstanceNorm", lambda rng: nn.InstanceNorm(4), (5, 2, 3, 4))
+    yield Case("InstanceNorm, affine", lambda rng: nn.InstanceNorm(4, affine=True), (5, 2, 3, 4))
+    # In evaluation: there σ is the function of W that the formula differentiates. A training forward turns
+    # its singular vectors too, which the formula, exact at the fixed point, leaves aside.
+    yield Case(
+        "SpectralNorm of Linear", lambda rng: nn.spectral_norm(nn.Linear(3, 5, rng=rng), rng=rng), (4, 3), False
+    )
+    yield Case(
+        "SpectralNorm of Conv2d",
+        lambda rng: nn.spectral_norm(nn.Conv2d(2, 3, kernel_size=3, padding=1, rng=rng), rng=rng),
+        (4, 5, 6, 2),
+        train=False,
+    )
+
+
+def _containers() -> Iterator[Case]:
+    yield Case(
+        "Sequential, a small generator",
+        lambda rng: nn.Sequential(
+            nn.Linear(3, 24, rng=rng),
+            nn.BatchNorm(24),
+            nn.ReLU(),
+            nn.Reshape(2, 3, 4),
+            nn.ConvTranspose2d(4, 2, kernel_size=4, stride=2, padding=1, rng=rng),
+            nn.Tanh(),
+        ),
+        (5, 3),
+    )
+    yield Case(
+        "Sequential, a small discriminator",
+        lambda rng: nn.Sequential(
+            nn.Conv2d(1, 4, kernel_size=4, stride=2, padding=1, rng=rng),
+            nn.LeakyReLU(0.2),
+            nn.Sequential(nn.Conv2d(4, 6, kernel_size=4, stride=2, padding=1, rng=rng), nn.BatchNorm(6)),
+            nn.LeakyReLU(0.2),
+            nn.Dropout(0.3, rng=rng),
+            nn.Flatten(),
+            nn.Linear(12, 1, rng=rng),
+        ),
+        (5, 8, 4, 1),
+    )
+    yield Case("Residual", lambda rng: nn.Residual(nn.Linear(3, 3, rng=rng), nn.Tanh()), (4, 3))
+    yield Case(
+        "Residual, shortcut",
+        lambda rng: nn.Residual(
+            nn.Conv2d(2, 3, kernel_size=3, padding=1, rng=rng),
+            nn.Tanh(),
+            shortcut=nn.Conv2d(2, 3, kernel_size=1, rng=rng),
+        ),
+        (4, 3, 5, 2),
+    )
+    yield Case("Skip", lambda rng: nn.Skip(nn.Linear(3, 2, rng=rng), nn.Tanh()), (4, 3))
+
+
+def _losses() -> Iterator[Case]:
+    def against(function: Any, draw: Any) -> Callable[[Generator], Any]:
+        def build(rng: Generator) -> Any:
+            target = draw(rng)
+            return lambda x: function(x, target)
+
+        return build
+
+    def halves(function: Any) -> Callable[[Generator], Any]:
+        """A loss of reals and fakes, as a function of both in one array."""
+
+        def value_and_gradient(x: Array) -> tuple[Array, Array]:
+            loss, d_real, d_fake = function(x[:3], x[3:])
+            return loss, numpy.concatenate([d_real, d_fake])
+
+        return lambda rng: value_and_gradient
+
+    def soft(rng: Generator) -> Array:
+        return rng.uniform(0, 1, (5, 3))
+
+    yield Case("bce_with_logits", against(losses.bce_with_logits, soft), (5, 3))
+    yield Case("bce_with_logits, one target", against(losses.bce_with_logits, lambda rng: 0.9), (5, 1))
+    yield Case("bce", against(losses.bce, soft), (5, 3), draw=_probabilities)
+    yield Case("mse", against(losses.mse, lambda rng: rng.standard_normal((5, 3))), (5, 3))
+    yield Case("l1", against(losses.l1, lambda rng: rng.standard_normal((5, 3))), (5, 3))
+    yield Case("cross_entropy", against(losses.cross_entropy, lambda rng: rng.integers(0, 4, 6)), (6, 4))
+    yield Case("hinge_discriminator", halves(losses.hinge_discriminator), (8, 1))
+    yield Case("hinge_generator", lambda rng: losses.hinge_generator, (5, 1))
+    yield Case("wasserstein_critic", halves(losses.wasserstein_critic), (8, 1))
+    yield Case("wasserstein_generator", lambda rng: losses.wasserstein_generator, (5, 1))
+
+
+def check_library(rng: Generator | int | None = None, **options: Any) -> dict[str, Report]:
+    """Check every layer and loss of the library; return the reports by name, of the wrong ones too.
+
+    Parameters
+    ----------
+    rng
+        Draws weights, inputs, cotangents and the entries that are checked.
+    options
+        Those of `check`.
+    """
+    rng = generator(rng)
+    reports = {}
+    for case in library_cases():
+        try:
+            reports[case.name] = case.check(rng, **options)
+        except GradientError as error:
+            reports[case.name] = error.report
+    return reports
+
+
+def library_table(reports: dict[str, Report]) -> str:
+    """Return a table of worst relative errors, one row per layer or loss."""
+    rows = [
+        (
+            name,
+            _worst_array(report),
+            str(sum(a.checked for a in report.arrays)),
+            str(sum(a.skipped for a in report.arrays)),
+            f"{report.worst:.1e}",
+            "ok" if report.ok else "WRONG",
+        )
+        for name, report in reports.items()
+    ]
+    head = ("layer or loss", "worst in", "checked", "skipped", "worst relative error", "")
+    worst = max((r.worst for r in reports.values()), default=math.nan)
+    wrong = sum(not r.ok for r in reports.values())
+    end = "all right" if not wrong else f"{wrong} WRONG"
+    return "\n".join([*table(head, rows), "", f"{len(reports)} checked, {end}; worst relative error {worst:.1e}"])
+
+
+def _worst_array(report: Report) -> str:
+    return max(report.arrays, key=lambda a: a.error).name if report.arrays else "-"
