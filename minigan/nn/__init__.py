@@ -2,15 +2,18 @@
 
 from minigan.nn import initial
 from minigan.nn.activations import LeakyReLU, ReLU, Sigmoid, Tanh
+from minigan.nn.containers import Residual, Skip
 from minigan.nn.convolution import Conv2d, ConvTranspose2d
 from minigan.nn.dropout import Dropout
 from minigan.nn.embedding import Embedding
-from minigan.nn.layer import Cache, Layer
+from minigan.nn.layer import Cache, Layer, Signals
 from minigan.nn.linear import Linear
+from minigan.nn.minibatch import MinibatchStdDev
 from minigan.nn.normalisation import BatchNorm, InstanceNorm, LayerNorm, frozen_statistics
 from minigan.nn.parameter import Flat, Parameter, flatten
 from minigan.nn.sequential import Sequential
 from minigan.nn.shapes import Flatten, Reshape, Upsample
+from minigan.nn.spectral import SpectralNorm, spectral_norm
 
 __all__ = [
     "BatchNorm",
@@ -26,14 +29,20 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "MinibatchStdDev",
     "Parameter",
     "ReLU",
     "Reshape",
+    "Residual",
     "Sequential",
     "Sigmoid",
+    "Signals",
+    "Skip",
+    "SpectralNorm",
     "Tanh",
     "Upsample",
     "flatten",
     "frozen_statistics",
     "initial",
+    "spectral_norm",
 ]

@@ -2,6 +2,9 @@ r"""Functions of one number, applied to each entry: ``y = φ(x)``, so ``dx = φ'
 
 Each entry of x reaches one entry of y, so the sum of the chain rule has a single term. Each φ' here can be
 written in terms of y, and y is what the next layer keeps anyway: no second array is held for the backward map.
+
+Twice backward, ⟨v, dx⟩ = Σ v φ'(x) dy. So the tangent φ'(x) v goes up, and ∂/∂x is ``φ''(x) v dy``: zero where φ
+consists of straight pieces.
 """
 
 from __future__ import annotations
@@ -41,6 +44,13 @@ class LeakyReLU(Layer):
         (y,) = cache.recall(self, dy)
         return backend.of(dy).leaky_relu_grad(dy, y, self.slope) if input_grad else None
 
+    def double_backward(
+        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> tuple[None, Array]:
+        """Map v to None (φ'' = 0 beside the kink) and the tangent, both of the same shape."""
+        (y,) = cache.recall(self, dy, v)
+        return None, backend.of(v).leaky_relu_grad(v, y, self.slope)
+
     def __repr__(self) -> str:
         return f"LeakyReLU({self.slope})"
 
@@ -56,7 +66,7 @@ class ReLU(LeakyReLU):
 
 
 class Tanh(Layer):
-    """``y = tanh x``, backward ``dx = (1 - y²) dy``."""
+    """``y = tanh x``, backward ``dx = (1 - y²) dy``; φ'' = -2 y (1 - y²)."""
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x to y of the same shape."""
@@ -70,6 +80,14 @@ class Tanh(Layer):
         """Map dy to dx of the same shape."""
         (y,) = cache.recall(self, dy)
         return (1 - y * y) * dy if input_grad else None
+
+    def double_backward(
+        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> tuple[Array | None, Array]:
+        """Map v to ``φ'' v dy`` with φ'' = -2 y (1 - y²), and to the tangent."""
+        (y,) = cache.recall(self, dy, v)
+        tangent = (1 - y * y) * v
+        return -2 * y * tangent * dy if input_grad else None, tangent
 
     def __repr__(self) -> str:
         return "Tanh()"
@@ -93,6 +111,14 @@ class Sigmoid(Layer):
         """Map dy to dx of the same shape."""
         (y,) = cache.recall(self, dy)
         return y * (1 - y) * dy if input_grad else None
+
+    def double_backward(
+        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> tuple[Array | None, Array]:
+        """Map v to ``φ'' v dy`` with φ'' = y (1 - y) (1 - 2 y), and to the tangent."""
+        (y,) = cache.recall(self, dy, v)
+        tangent = y * (1 - y) * v
+        return (1 - 2 * y) * tangent * dy if input_grad else None, tangent
 
     def __repr__(self) -> str:
         return "Sigmoid()"

@@ -11,10 +11,12 @@ left is the linear layer's derivation with U(x) in the place of x:
 forward                 ``y = U(x) W + b``       ``y = Uᵀ(x Wᵀ) + b``
 gradient of W           ``dW = U(x)ᵀ dy``        ``dW = U(dy)ᵀ x``
 gradient of x           ``dx = Uᵀ(dy Wᵀ)``       ``dx = U(dy) W``
+twice backward          ``dW = U(v)ᵀ dy``        ``dW = U(dy)ᵀ v``
 ======================  =======================  =============================
 
 The right column is the left one with forward and backward exchanged. "Convolution" is, as everywhere in deep
-learning, the cross-correlation: the kernel isn't flipped (Dumoulin & Visin 2016, chapters 2 and 4). How ``U``
+learning, the cross-correlation: the kernel isn't flipped (Dumoulin & Visin 2016, chapters 2 and 4). The last
+row is the gradient of ⟨v, dx⟩ = ⟨tangent, dy⟩, where the tangent is the forward map of v without b. How ``U``
 and the products are computed is the backend's business: `minigan.backend.reference` is the version to read.
 """
 
@@ -91,6 +93,17 @@ class Conv2d(Layer):
             if self.bias is not None:
                 self.bias.grad += ops.sum_rows(dy)
         return ops.conv_input_grad(dy, self.weight.value, x_shape, self.window) if input_grad else None
+
+    def double_backward(
+        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> tuple[None, Array]:
+        """Map v (N, H, W, in) to None and the tangent (N, Ho, Wo, out)."""
+        cache.recall(self, dy, v)
+        ops = backend.of(v)
+        tangent, patches = ops.conv(v, self.weight.value, self.window)
+        if param_grads:
+            self.weight.grad += ops.conv_weight_grad(patches, dy, self.window)
+        return None, tangent
 
     def output_shape(self, shape: Shape) -> Shape:
         """(N, H, W, in) -> (N, Ho, Wo, out)."""
@@ -188,6 +201,16 @@ class ConvTranspose2d(Layer):
             if self.bias is not None:
                 self.bias.grad += ops.sum_rows(dy)
         return dx
+
+    def double_backward(
+        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> tuple[None, Array]:
+        """Map v (N, H, W, in) to None and the tangent (N, Ho, Wo, out)."""
+        cache.recall(self, dy, v)
+        ops = backend.of(v)
+        if param_grads:
+            self.weight.grad += ops.conv_weight_grad(ops.conv_keep(dy, self.window), v, self.window)
+        return None, ops.conv_input_grad(v, self.weight.value, cache.y_shape, self.window)
 
     def output_shape(self, shape: Shape) -> Shape:
         """(N, H, W, in) -> (N, Ho, Wo, out)."""

@@ -51,5 +51,23 @@ class Dropout(Layer):
             return None
         return dy.copy() if mask is None else dy * mask
 
+    def double_backward(
+        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> tuple[None, Array]:
+        """Map v to None and itself in evaluation mode; refuse in training.
+
+        Raises
+        ------
+        ValueError
+            In training mode: the slope of one randomly thinned net isn't the slope of the critic.
+        """
+        (mask,) = cache.recall(self, dy, v)
+        if mask is not None:
+            raise ValueError(
+                f"{self!r} can't stand in a critic with a gradient penalty: the penalty would hold the slope of "
+                f"one randomly thinned net, not of the critic that G plays against; take the dropout out."
+            )
+        return None, v.copy()
+
     def __repr__(self) -> str:
         return f"Dropout({self.p})"

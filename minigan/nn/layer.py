@@ -36,13 +36,14 @@ class Cache:
         self.y_shape: Shape = tuple(y.shape)
         self.saved = saved
 
-    def recall(self, owner: Layer, dy: Array) -> tuple[Any, ...]:
-        """Hand out what was saved, to the layer that saved it and a cotangent that fits.
+    def recall(self, owner: Layer, dy: Array | Signals, v: Array | None = None) -> tuple[Any, ...]:
+        """Hand out what was saved, to the layer that saved it and a cotangent (and a tangent) that fits.
 
         Raises
         ------
         ValueError
-            If the cache was made by another layer, or `dy` hasn't the shape of the output.
+            If the cache was made by another layer, `dy` hasn't the shape of the output, or `v` not that of the
+            input.
         TypeError
             If `dy` is no array of floating-point numbers.
         """
@@ -51,13 +52,30 @@ class Cache:
                 f"{owner!r}.backward got the cache of {self.owner!r}; pass the cache that its own forward "
                 f"returned together with this output."
             )
+        if isinstance(dy, Signals):
+            return self.saved
         _require_floating(owner, dy, "cotangent dy")
         if tuple(dy.shape) != self.y_shape:
             raise ValueError(
                 f"{owner!r}.backward got a cotangent of shape {tuple(dy.shape)}, but its output had shape "
                 f"{self.y_shape}; dy must have the shape of y."
             )
+        if v is not None:
+            self.check_tangent(owner, v)
         return self.saved
+
+    def check_tangent(self, owner: Layer, v: Array) -> None:
+        """Refuse a tangent `v` that hasn't the shape of the input."""
+        _require_floating(owner, v, "tangent v")
+        if tuple(owner.output_shape(tuple(v.shape))) != self.y_shape:
+            raise ValueError(
+                f"{owner!r}.double_backward got a tangent of shape {tuple(v.shape)}, which doesn't belong to an "
+                f"output of shape {self.y_shape}; v must have the shape of x."
+            )
+
+
+class Signals(tuple[Any, ...]):
+    """The cotangents that one backward walk met: for each layer inside an array, or again `Signals`."""
 
 
 class Layer:
@@ -114,6 +132,59 @@ class Layer:
             dL/dx, the shape of x, or None.
         """
         raise TypeError(f"{type(self).__name__} defines no backward map; write its method backward.")
+
+    def backward_signals(self, dy: Array, cache: Cache) -> tuple[Array, Array | Signals]:
+        """Pull `dy` back without parameter gradients, and keep the cotangents met on the way.
+
+        Returns
+        -------
+        dx
+            As `backward` returns it.
+        signals
+            For `double_backward` in the place of dy: dy itself, or `Signals` if there are layers inside.
+        """
+        return self.backward(dy, cache, param_grads=False), dy
+
+    def double_backward(
+        self, v: Array, dy: Array | Signals, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> tuple[Array | None, Array]:
+        r"""Differentiate the backward map: with :math:`dx = J^T dy`, differentiate the number ⟨v, dx⟩.
+
+        It depends on the parameters θ and on x through J, and on dy. As ⟨v, Jᵀdy⟩ = ⟨J v, dy⟩, its derivative
+        with respect to dy is the tangent J v: v pushed up through the layer. Where J doesn't depend on x
+        (linear maps, ReLU) the derivative with respect to x is exactly zero, and None says so: what nobody
+        computes costs nothing.
+
+        Parameters
+        ----------
+        v
+            The shape of x; held constant.
+        dy
+            The cotangent that gave dx, the shape of y; held constant. Or the signals from `backward_signals`,
+            which spare a net from walking down once more.
+        cache
+            From the forward call that made y.
+        param_grads
+            True ADDS ∂⟨v, dx⟩/∂θ to every parameter's `grad`.
+        input_grad
+            False skips the first return value.
+
+        Returns
+        -------
+        dx
+            ∂⟨v, dx⟩/∂x, the shape of x; None stands for zeros.
+        tangent
+            ∂⟨v, dx⟩/∂dy = J v, the shape of y.
+
+        Raises
+        ------
+        ValueError
+            If this layer has no second derivative; the sentence says why.
+        """
+        raise ValueError(
+            f"{self!r} has no second derivative here: {type(self).__name__} doesn't define the method "
+            f"double_backward; write it, or keep this layer out of a critic with a gradient penalty."
+        )
 
     def __call__(self, x: Array) -> Array:
         """Map `x` to `y` in evaluation mode, without a cache."""
@@ -244,14 +315,12 @@ class Layer:
         Optimizers made before must be made anew.
         """
         if numpy.dtype(dtype).kind != "f":
-            raise TypeError(
-                f"A net computes with floating-point numbers, got dtype {dtype!r}; use 'float32'."
-            )
+            raise TypeError(f"A net computes with floating-point numbers, got dtype {dtype!r}; use 'float32'.")
         self._convert(lambda a: a if a.dtype == dtype else a.astype(dtype))
         return self
 
-    def to(self, device: str) -> Self:
-        """Move to ``"cpu"``, ``"cuda"`` or ``"auto"`` in place; return the net.
+    def to(self, device: str | backend.Reference) -> Self:
+        """Move to ``"cpu"``, ``"cuda"``, ``"auto"`` or a backend of your own in place; return the net.
 
         Optimizers made before must be made anew.
 

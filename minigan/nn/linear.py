@@ -30,6 +30,8 @@ class Linear(Layer):
 
     as matrices ``dW = xᵀ dy``, ``db = 1ᵀ dy``, ``dx = dy Wᵀ``.
 
+    Twice backward: ⟨v, dx⟩ = ⟨v W, dy⟩, a forward map of v without the bias. So ``dW = vᵀ dy``, and v W goes up.
+
     Parameters
     ----------
     in_features, out_features
@@ -71,6 +73,15 @@ class Linear(Layer):
             if self.bias is not None:
                 self.bias.grad += backend.of(dy).sum_rows(dy)
         return dy @ self.weight.value.T if input_grad else None
+
+    def double_backward(
+        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> tuple[None, Array]:
+        """Map v (N, in) to None and the tangent (N, out)."""
+        cache.recall(self, dy, v)
+        if param_grads:
+            self.weight.grad += v.T @ dy
+        return None, v @ self.weight.value
 
     def output_shape(self, shape: Shape) -> Shape:
         """(N, in) -> (N, out)."""

@@ -14,6 +14,19 @@ x̂ (factor 1/s), through μ, and through s. Since :math:`\partial\mu/\partial x
 The bracket takes from q its mean and its component along x̂: what a change of x can't do, because normalising
 undoes it. The scale and the shift get :math:`d\gamma = \sum dy\,\hat x` and :math:`d\beta = \sum dy` (Ioffe &
 Szegedy 2015, section 3; Ba et al. 2016; Ulyanov et al. 2016).
+
+Twice backward. Write a bar for means over S and :math:`\mathcal P q` for the bracket, so that
+:math:`dx = \mathcal P q / s`. As :math:`\mathcal P` is symmetric, ⟨v, dx⟩ = Σ q 𝒫v / s: the tangent of y is
+:math:`\gamma\,\mathcal P v / s`, and, as q = γ dy, γ gets :math:`d\gamma = \sum dy\,\mathcal P v / s`. The
+derivative with respect to x goes through x̂ and s in
+
+.. math:: \frac1m \langle v, dx\rangle = \frac As, \qquad
+          A = \overline{qv} - \bar q\,\bar v - \overline{q\hat x}\;\overline{v\hat x}.
+
+A cotangent c of x̂ becomes 𝒫c / s, and :math:`\partial s/\partial x_j = \hat x_j / m` as above. So
+
+.. math:: \frac{\partial}{\partial x} \langle v, dx\rangle = -\frac{1}{s^2} \Big(
+          A\,\hat x + \overline{v\hat x}\;\mathcal P q + \overline{q\hat x}\;\mathcal P v \Big).
 """
 
 from __future__ import annotations
@@ -36,8 +49,8 @@ class BatchNorm(Layer):
     channels come last.
 
     Training uses the batch's own μ and σ², and keeps running averages of them:
-    ``running = (1 - momentum) running + momentum batch``, the variance with Bessel's correction. Evaluation uses the
-    running ones, which are constants: then ``y = a x + c`` with a = γ/s, and backward is just ``dx = a dy``.
+    ``running = (1 - momentum) running + momentum batch``, the variance with Bessel's correction. Evaluation uses
+    the running ones, which are constants: then ``y = a x + c`` with a = γ/s, and backward is just ``dx = a dy``.
 
     Parameters
     ----------
@@ -92,6 +105,21 @@ class BatchNorm(Layer):
         m = dy.size // self.features
         return ops.standardise_grad(dy, x_hat, scale, dbeta / m, dgamma / m)
 
+    def double_backward(
+        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> tuple[Array | None, Array]:
+        """Refuse.
+
+        Raises
+        ------
+        ValueError
+            Always: samples of a batch share μ and s, so no sample has a slope of its own to be penalised.
+        """
+        raise ValueError(
+            f"{self!r} can't stand in a critic with a gradient penalty: it couples the samples of a batch, so the "
+            f"slope at one sample, which is what is penalised, isn't defined; use LayerNorm or no normalisation."
+        )
+
     def _batch_statistics(self, x: Array) -> tuple[Array, Array]:
         m = x.size // self.features
         if m < 2:
@@ -118,7 +146,7 @@ class BatchNorm(Layer):
         return f"BatchNorm({self.features})"
 
 
-class frozen_statistics:  # noqa: N801 (a context manager, used like a function)
+class frozen_statistics:
     """Leave the running statistics of a net alone while this context lasts.
 
     The generator's step sends fakes through D in training mode, yet D is not the one that learns there.
@@ -157,9 +185,7 @@ class LayerNorm(Layer):
 
     def __init__(self, *shape: int, eps: float = 1e-5) -> None:
         if not shape:
-            raise ValueError(
-                "LayerNorm needs the sizes of the axes that it normalises over, as LayerNorm(64)."
-            )
+            raise ValueError("LayerNorm needs the sizes of the axes that it normalises over, as LayerNorm(64).")
         self.shape, self.eps = shape, eps
         self.gamma = Parameter(numpy.ones(shape, "float32"))
         self.beta = Parameter(numpy.zeros(shape, "float32"))
@@ -183,6 +209,19 @@ class LayerNorm(Layer):
         if not input_grad:
             return None
         return _standardise_grad(self.gamma.value * dy, x_hat, inverse_s, self._axes(dy))
+
+    def double_backward(
+        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> tuple[Array | None, Array]:
+        """Map v to the second derivative and the tangent, both of the same shape."""
+        x_hat, inverse_s = cache.recall(self, dy, v)
+        axes = self._axes(dy)
+        tangent = _standardise_grad(v, x_hat, inverse_s, axes)  # 𝒫 is symmetric
+        if param_grads:
+            self.gamma.grad += (dy * tangent).sum(axis=tuple(range(axes[0])))
+        q = self.gamma.value * dy
+        dx = _standardise_grad_twice(v, q, tangent, x_hat, inverse_s, axes) if input_grad else None
+        return dx, self.gamma.value * tangent
 
     def _axes(self, x: Array) -> tuple[int, ...]:
         return tuple(range(x.ndim - len(self.shape), x.ndim))
@@ -241,6 +280,20 @@ class InstanceNorm(Layer):
             q = self.gamma.value * dy
         return _standardise_grad(q, x_hat, inverse_s, (1, 2)) if input_grad else None
 
+    def double_backward(
+        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> tuple[Array | None, Array]:
+        """Map v to the second derivative and the tangent, both of the same shape."""
+        x_hat, inverse_s = cache.recall(self, dy, v)
+        tangent = _standardise_grad(v, x_hat, inverse_s, (1, 2))  # 𝒫 is symmetric
+        scale = 1.0
+        if self.gamma is not None:
+            scale = self.gamma.value
+            if param_grads:
+                self.gamma.grad += (dy * tangent).sum(axis=(0, 1, 2))
+        dx = _standardise_grad_twice(v, scale * dy, tangent, x_hat, inverse_s, (1, 2)) if input_grad else None
+        return dx, scale * tangent
+
     def output_shape(self, shape: Shape) -> Shape:
         """Any (N, H, W, features) of more than one pixel stays as it is."""
         if len(shape) != 4 or shape[3] != self.features:
@@ -249,7 +302,7 @@ class InstanceNorm(Layer):
             )
         if math.prod(shape[1:3]) < 2:
             raise ValueError(
-                f"{self!r} got an input of shape {shape}: one pixel per channel has no variance; use larger images."
+                f"{self!r} got an input of shape {shape}: one pixel per channel has no variance; use larger ones."
             )
         return shape
 
@@ -270,3 +323,17 @@ def _standardise_grad(q: Array, x_hat: Array, inverse_s: Array, axes: tuple[int,
     mean_q = q.mean(axis=axes, keepdims=True)
     mean_qx = (q * x_hat).mean(axis=axes, keepdims=True)
     return (q - mean_q - x_hat * mean_qx) * inverse_s
+
+
+def _standardise_grad_twice(
+    v: Array, q: Array, tangent: Array, x_hat: Array, inverse_s: Array, axes: tuple[int, ...]
+) -> Array:
+    """``-(A x̂ + mean(v x̂) 𝒫q + mean(q x̂) 𝒫v) / s²`` over `axes`, where tangent = 𝒫v / s."""
+
+    def mean(a: Array) -> Array:
+        return a.mean(axis=axes, keepdims=True)
+
+    mean_qx, mean_vx = mean(q * x_hat), mean(v * x_hat)
+    a = mean(q * v) - mean(q) * mean(v) - mean_qx * mean_vx
+    p_q = _standardise_grad(q, x_hat, inverse_s, axes)
+    return -inverse_s * (a * inverse_s * x_hat + mean_vx * p_q + mean_qx * tangent)

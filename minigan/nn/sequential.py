@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from minigan.backend import Array
-from minigan.nn.layer import Cache, Layer, Shape
+from minigan.nn.layer import Cache, Layer, Shape, Signals
 
 
 class Sequential(Layer):
@@ -13,6 +13,12 @@ class Sequential(Layer):
 
     Backward is the chain rule: the cotangent walks the same way back, and each layer turns the one of its output
     into the one of its input.
+
+    Twice backward. ⟨v, dx⟩ depends on a layer's weights and input in two ways: through its own backward map, and
+    through the inputs of all layers above it. So v walks up as a tangent and meets, at each layer, the cotangent
+    that the backward walk left there: that is the first way. Where a layer is curved it drops a cotangent for its
+    input, and ordinary backward carries what has been dropped down through the layers below: the second way. Up,
+    down, up, down: four walks, and the last is empty for a net of linear and (leaky) ReLU layers.
 
     Parameters
     ----------
@@ -23,9 +29,7 @@ class Sequential(Layer):
     def __init__(self, *layers: Layer) -> None:
         for layer in layers:
             if not (hasattr(layer, "forward") and hasattr(layer, "backward")):
-                raise TypeError(
-                    f"Sequential needs layers, got {type(layer).__name__}; write Sequential(a, b, c)."
-                )
+                raise TypeError(f"Sequential needs layers, got {type(layer).__name__}; write Sequential(a, b, c).")
         self.sequence = layers
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
@@ -52,6 +56,37 @@ class Sequential(Layer):
             needed = input_grad or index > last
             d = self.sequence[index].backward(d, caches[index], param_grads=param_grads, input_grad=needed)
         return d if input_grad else None
+
+    def backward_signals(self, dy: Array, cache: Cache) -> tuple[Array, Signals]:
+        """Walk the cotangent back and keep it as each layer got it."""
+        (caches,) = cache.recall(self, dy)
+        signals = []
+        for layer, inner in zip(reversed(self.sequence), reversed(caches), strict=True):
+            dy, signal = layer.backward_signals(dy, inner)
+            signals.append(signal)
+        return dy, Signals(reversed(signals))
+
+    def double_backward(
+        self, v: Array, dy: Array | Signals, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> tuple[Array | None, Array]:
+        """Walk v up beside the signals, and down again what curved layers have dropped on the way."""
+        signals = dy if isinstance(dy, Signals) else self.backward_signals(dy, cache)[1]
+        (caches,) = cache.recall(self, signals)
+        last = 0 if input_grad else self._first_that_learns() if param_grads else len(caches)
+        dropped = []
+        for index, layer in enumerate(self.sequence):
+            needed = input_grad or index > last
+            drop, v = layer.double_backward(
+                v, signals[index], caches[index], param_grads=param_grads, input_grad=needed
+            )
+            dropped.append(drop)
+        d: Array | None = None
+        for index in reversed(range(last, len(caches))):
+            needed = input_grad or index > last
+            if d is not None:
+                d = self.sequence[index].backward(d, caches[index], param_grads=param_grads, input_grad=needed)
+            d = plus(d, dropped[index])
+        return d if input_grad else None, v
 
     def _first_that_learns(self) -> int:
         learning = (i for i, layer in enumerate(self.sequence) if layer.parameters())
@@ -100,3 +135,10 @@ class Sequential(Layer):
 
     def __repr__(self) -> str:
         return f"Sequential({', '.join(map(repr, self.sequence))})"
+
+
+def plus(a: Array | None, b: Array | None) -> Array | None:
+    """``a + b``, where None stands for zeros."""
+    if a is None or b is None:
+        return b if a is None else a
+    return a + b

@@ -1,4 +1,7 @@
-"""Layers that move numbers about without learning anything."""
+"""Layers that move numbers about without learning anything.
+
+All are linear maps without weights, so twice backward only pushes the tangent up: the forward map of v.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,7 @@ class Reshape(Layer):
 
     def __init__(self, *shape: int) -> None:
         if not shape or min(shape) < 1:
-            raise ValueError(
-                f"Reshape needs the positive sizes of a sample, as Reshape(7, 7, 64), got {shape}."
-            )
+            raise ValueError(f"Reshape needs the positive sizes of a sample, as Reshape(7, 7, 64), got {shape}.")
         self.shape = shape
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
@@ -37,6 +38,13 @@ class Reshape(Layer):
         """Map dy (N, *shape) to dx (N, ...)."""
         (shape,) = cache.recall(self, dy)
         return dy.reshape(shape) if input_grad else None
+
+    def double_backward(
+        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> tuple[None, Array]:
+        """Map v (N, ...) to None and the tangent (N, *shape)."""
+        cache.recall(self, dy, v)
+        return None, v.reshape(cache.y_shape)
 
     def output_shape(self, shape: Shape) -> Shape:
         """(N, ...) -> (N, *shape)."""
@@ -66,6 +74,13 @@ class Flatten(Layer):
         """Map dy (N, features) to dx (N, ...)."""
         (shape,) = cache.recall(self, dy)
         return dy.reshape(shape) if input_grad else None
+
+    def double_backward(
+        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> tuple[None, Array]:
+        """Map v (N, ...) to None and the tangent (N, features)."""
+        cache.recall(self, dy, v)
+        return None, v.reshape(cache.y_shape)
 
     def output_shape(self, shape: Shape) -> Shape:
         """(N, ...) -> (N, product)."""
@@ -107,12 +122,17 @@ class Upsample(Layer):
         blocks = dy.reshape(n, height, self.factor[0], width, self.factor[1], channels)
         return blocks.sum(axis=(2, 4)) if input_grad else None
 
+    def double_backward(
+        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> tuple[None, Array]:
+        """Map v (N, H, W, C) to None and the tangent (N, f H, f W, C)."""
+        cache.recall(self, dy, v)
+        return None, v.repeat(self.factor[0], axis=1).repeat(self.factor[1], axis=2)
+
     def output_shape(self, shape: Shape) -> Shape:
         """(N, H, W, C) -> (N, f H, f W, C)."""
         if len(shape) != 4:
-            raise ValueError(
-                f"{self!r} got an input of shape {shape}, but needs (N, height, width, channels)."
-            )
+            raise ValueError(f"{self!r} got an input of shape {shape}, but needs (N, height, width, channels).")
         return shape[0], shape[1] * self.factor[0], shape[2] * self.factor[1], shape[3]
 
     def __repr__(self) -> str:

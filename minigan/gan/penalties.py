@@ -1,0 +1,307 @@
+r"""What keeps the critic tame: functions that add the gradient of a penalty to the critic's.
+
+Gradient penalties look at :math:`g = \nabla_x f`, the slope of the critic f at each sample. To learn from a
+penalty P(g), its gradient with respect to the weights θ is needed: the derivative of a derivative. With
+:math:`v = \partial P/\partial g`, held constant, the chain rule gives
+
+.. math:: \nabla_\theta P = \nabla_\theta \sum_n \langle v_n, g_n(\theta)\rangle,
+
+and :math:`\langle v, g\rangle = \langle v, J^T 1\rangle` is what `Layer.double_backward` differentiates (the idea
+is that of Pearlmutter's R-operator, 1994). So every gradient penalty is four lines: forward, backward to g, v,
+double backward. Where the critic gives several logits per sample, f is their sum.
+
+None of them updates running statistics or spectral vectors, and each returns its value as a scalar of the array
+library, so that nobody waits for a device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy
+
+from minigan import backend, losses
+from minigan.backend import Array
+from minigan.nn import Layer, frozen_statistics
+
+TINY = 1e-12
+"""Added below the square root of |g|², which has no derivative at 0."""
+
+
+# -------------------------------------------------------------------- gradient penalties
+
+
+def gradient_penalty(
+    critic: Layer, x_hat: Array, *, weight: float = 10.0, target: float = 1.0, one_sided: bool = False
+) -> Array:
+    r"""Pull the slope of the critic to 1 (WGAN-GP, Gulrajani et al. 2017, equation 3).
+
+    .. math:: P = \frac\lambda N \sum_n (\|g_n\| - t)^2, \qquad
+              v_n = \frac{2\lambda}{N} (\|g_n\| - t) \frac{g_n}{\|g_n\|}
+
+    with the norm over all numbers of a sample, and :math:`\|g\| = \sqrt{|g|^2 + 10^{-12}}`.
+
+    Parameters
+    ----------
+    critic
+        Any layer or net with second derivatives; its gradients are ADDED to.
+    x_hat
+        Where the slope is looked at, shape (N, ...): `interpolate` for WGAN-GP, `dragan_points` for DRAGAN.
+    weight
+        λ.
+    target
+        t, the slope that is wanted.
+    one_sided
+        Whether only slopes above t are penalised: :math:`\max(0, \|g\| - t)^2` (section 4 there).
+
+    Returns
+    -------
+    P, a scalar.
+
+    Raises
+    ------
+    ValueError
+        If a layer inside has no second derivative.
+    """
+
+    def penalty(g: Array) -> tuple[Array, Array]:
+        xp = backend.of(g).xp
+        norm = xp.sqrt(_squared_norm(g) + TINY)
+        excess = norm - target
+        if one_sided:
+            excess = xp.maximum(excess, 0)
+        factor = weight / g.shape[0]
+        return factor * (excess * excess).sum(), 2 * factor * _per_sample(excess / norm, g) * g
+
+    return penalise_slope(critic, x_hat, penalty)
+
+
+def r1(critic: Layer, real: Array, *, gamma: float = 10.0) -> Array:
+    r"""Pull the slope at the reals to 0 (Mescheder et al. 2018, equation 9).
+
+    .. math:: P = \frac\gamma2\, \frac1N \sum_n |g_n|^2, \qquad v_n = \frac\gamma N g_n
+
+    Mind the ½: the paper and StyleGAN have it, the paper's own code has not, so that its γ is twice this one.
+
+    Parameters
+    ----------
+    critic
+        Any layer or net with second derivatives; its gradients are ADDED to.
+    real
+        Real samples, shape (N, ...).
+    gamma
+        γ.
+
+    Returns
+    -------
+    P, a scalar.
+    """
+
+    def penalty(g: Array) -> tuple[Array, Array]:
+        factor = gamma / g.shape[0]
+        return factor / 2 * (g * g).sum(), factor * g
+
+    return penalise_slope(critic, real, penalty)
+
+
+def r2(critic: Layer, fake: Array, *, gamma: float = 10.0) -> Array:
+    """Pull the slope at the fakes to 0: `r1`, elsewhere; the ½ is there too."""
+    return r1(critic, fake, gamma=gamma)
+
+
+def penalise_slope(critic: Layer, x: Array, penalty: Callable[[Array], tuple[Array, Array]]) -> Array:
+    """Add the gradient of any function of the slopes to the critic's gradients.
+
+    Parameters
+    ----------
+    critic
+        Any layer or net with second derivatives.
+    x
+        Where the slope is looked at, shape (N, ...).
+    penalty
+        ``g -> (P, v)`` with v = ∂P/∂g of g's shape.
+
+    Returns
+    -------
+    P
+    """
+    with frozen_statistics(critic):
+        logits, cache = critic.forward(x, train=True)
+    ones = backend.of(logits).xp.ones_like(logits)
+    g, signals = critic.backward_signals(ones, cache)
+    value, v = penalty(g)
+    critic.double_backward(v, signals, cache, input_grad=False)
+    return value
+
+
+# -------------------------------------------------------------------- where to look
+
+
+def interpolate(real: Array, fake: Array, rng: numpy.random.Generator) -> Array:
+    """Draw a point between each real and its fake: ``α real + (1 - α) fake``, α ~ U(0, 1) for each sample.
+
+    One α for a whole sample: with one per pixel, the points would lie all over a box instead of on a line.
+
+    Parameters
+    ----------
+    real, fake
+        Shape (N, ...) both.
+    rng
+        Draws α, on the host.
+
+    Returns
+    -------
+    array, shape (N, ...)
+    """
+    if real.shape != fake.shape:
+        raise ValueError(
+            f"Interpolation needs as many fakes as reals, of one shape; got {tuple(real.shape)} and "
+            f"{tuple(fake.shape)}."
+        )
+    alpha = _per_sample(_uniform(rng, (real.shape[0],), real), real)
+    return alpha * real + (1 - alpha) * fake
+
+
+def dragan_points(real: Array, rng: numpy.random.Generator, *, scale: float = 0.5) -> Array:
+    """Draw a point near each real (DRAGAN, Kodali et al. 2017): ``x + α scale std(x) U``, for `gradient_penalty`.
+
+    std is that of all numbers of the batch, U ~ U(0, 1) for each number, α ~ U(0, 1) for each sample; all steps
+    are upwards, as in the authors' code.
+
+    Parameters
+    ----------
+    real
+        Shape (N, ...).
+    rng
+        Draws U and α, on the host.
+    scale
+        Size of the neighbourhood in standard deviations.
+
+    Returns
+    -------
+    array, shape (N, ...)
+    """
+    noise = _uniform(rng, real.shape, real)
+    alpha = _per_sample(_uniform(rng, (real.shape[0],), real), real)
+    return real + alpha * (scale * real.std()) * noise
+
+
+# -------------------------------------------------------------------- virtual adversarial training
+
+
+def virtual_adversarial(
+    critic: Layer, x: Array, rng: numpy.random.Generator, *, epsilon: float = 1.0, weight: float = 1.0
+) -> Array:
+    r"""Ask for the same belief at x and at the neighbour where it changes most (Miyato et al. 2018b, "VAT").
+
+    .. math:: P = \frac\lambda N \sum_n KL\big(p(x_n)\,\|\,p(x_n + r_n)\big), \qquad p = \sigma(f),
+
+    with r the `adversarial_perturbation` of length ε. As in the authors' code, r and p(x) are held constant, so
+    one ordinary backward pass suffices: with q = p(x + r), the derivative of KL by the logit there is q - p.
+
+    Parameters
+    ----------
+    critic
+        Any layer or net that gives logits; its gradients are ADDED to.
+    x
+        Samples, shape (N, ...).
+    rng
+        Draws the first direction, on the host.
+    epsilon
+        ε, the length of r.
+    weight
+        λ.
+
+    Returns
+    -------
+    P, a scalar.
+    """
+    r = adversarial_perturbation(critic, x, rng, epsilon=epsilon)
+    with frozen_statistics(critic):
+        logits, _ = critic.forward(x, train=True)
+        moved, cache = critic.forward(x + r, train=True)
+    xp = backend.of(logits).xp
+    p, q = losses.sigmoid(logits), losses.sigmoid(moved)
+    # log p = -softplus(-f) and log(1 - p) = -softplus(f): no logarithm of a rounded 0.
+    divergence = p * (losses.softplus(-moved) - losses.softplus(-logits)) + (1 - p) * (
+        losses.softplus(moved) - losses.softplus(logits)
+    )
+    factor = weight / x.shape[0]
+    critic.backward(xp.multiply(factor, q - p), cache, input_grad=False)
+    return factor * divergence.sum()
+
+
+def adversarial_perturbation(
+    critic: Layer, x: Array, rng: numpy.random.Generator, *, epsilon: float = 1.0, iterations: int = 1
+) -> Array:
+    r"""Find the direction in which the belief changes most, by power iteration without a finite difference.
+
+    At r = 0 the divergence KL(p(x) ‖ p(x + r)) and its slope vanish, and what grows is
+    :math:`\frac12 r^T H r`. The authors approximate H d by a difference of slopes at ξd, with ξ = 1e-6, which
+    drowns in float32. But H is known: the terms with second derivatives of f carry the factor q - p, which is 0
+    at r = 0, so exactly
+
+    .. math:: H = J^T F J, \qquad J = \partial f/\partial x, \qquad F = \mathrm{diag}\,p(1 - p).
+
+    J d is the tangent of d, and Jᵀ takes an ordinary backward pass: ξ isn't needed. With one logit per sample H
+    has rank one, :math:`H d = p(1-p)\,\langle\nabla f, d\rangle\,\nabla f`, so the first iteration already ends
+    at :math:`r = \pm\varepsilon\,\nabla f / |\nabla f|` (the sign is that of ⟨∇f, d⟩: chance), and no tangent is
+    needed either.
+
+    Parameters
+    ----------
+    critic
+        Any layer or net that gives logits; with several per sample it needs second derivatives.
+    x
+        Samples, shape (N, ...).
+    rng
+        Draws d, on the host.
+    epsilon
+        ε, the length of r.
+    iterations
+        How often d is replaced by H d; more than one only matters with several logits per sample.
+
+    Returns
+    -------
+    r, the shape of x.
+    """
+    ops = backend.of(x)
+    with frozen_statistics(critic):
+        logits, cache = critic.forward(x, train=True)
+    one = logits.size == logits.shape[0]
+    d = _unit(ops.asarray(rng.standard_normal(x.shape), dtype=x.dtype))
+    slope, signals = critic.backward_signals(ops.xp.ones_like(logits), cache)
+    if one:
+        along = (slope * d).reshape(x.shape[0], -1).sum(axis=1)
+        return epsilon * _per_sample(ops.xp.sign(along), x) * _unit(slope)
+    p = losses.sigmoid(logits)
+    for _ in range(iterations):
+        _, tangent = critic.double_backward(d, signals, cache, param_grads=False, input_grad=False)
+        d = _unit(critic.backward(p * (1 - p) * tangent, cache, param_grads=False))
+    return epsilon * d
+
+
+# -------------------------------------------------------------------- small things
+
+
+def _squared_norm(g: Array) -> Array:
+    """|g_n|² over all numbers of a sample, shape (N,)."""
+    return (g * g).reshape(g.shape[0], -1).sum(axis=1)
+
+
+def _per_sample(a: Array, like: Array) -> Array:
+    """Let a number per sample, shape (N,), broadcast against (N, ...)."""
+    return a.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def _unit(d: Array) -> Array:
+    """Scale each sample to length 1; one that is zero stays zero."""
+    xp = backend.of(d).xp
+    # By the largest entry first: squares of numbers below 1e-19 vanish in float32.
+    largest = abs(d).reshape(d.shape[0], -1).max(axis=1)
+    d = d / _per_sample(xp.where(largest > 0, largest, 1), d)
+    return d / _per_sample(xp.sqrt(xp.maximum(_squared_norm(d), TINY)), d)
+
+
+def _uniform(rng: numpy.random.Generator, shape: tuple[int, ...], like: Array) -> Array:
+    return backend.of(like).asarray(rng.random(shape), dtype=like.dtype)

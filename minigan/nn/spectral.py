@@ -1,0 +1,163 @@
+r"""Spectral normalisation: a layer whose weight can't stretch any input by more than about 1.
+
+The largest stretch of a matrix is its largest singular value, :math:`\sigma(W) = \max |Wx| / |x| = u^T W v`, with
+the singular vectors u and v. The layer computes with :math:`\bar W = W / \sigma`; a net of such layers and
+(leaky) ReLUs is Lipschitz with a constant of about 1 (Miyato et al. 2018).
+
+*Power iteration*: :math:`u \leftarrow Wv / |Wv|, v \leftarrow W^T u / |W^T u|` turns both towards the singular
+vectors. A step of the optimizer changes W little, so one iteration per training step keeps up.
+
+Backward. Any layer computes :math:`G = \partial L / \partial \bar W` as if :math:`\bar W` were its weight. With
+u and v held constant, σ is linear in W: :math:`\partial\sigma/\partial W = u v^T`. So
+
+.. math:: d\bar W = \frac{dW}{\sigma} - \bar W \frac{u^T dW v}{\sigma}, \qquad
+          \frac{\partial L}{\partial W} = \frac1\sigma \big(G - \langle G, \bar W\rangle\, u v^T\big)
+
+("Gradient analysis of the spectrally normalized weights" there): a change of W along u vᵀ that σ would undo
+anyway is taken out of G.
+
+Twice backward is the same chain: ⟨v, dx⟩ depends on W through :math:`\bar W` only.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy
+
+from minigan import backend
+from minigan.backend import Array
+from minigan.nn import initial
+from minigan.nn.convolution import ConvTranspose2d
+from minigan.nn.layer import Cache, Layer, Shape
+from minigan.nn.parameter import Parameter
+
+WARM_UP = 15
+"""Power iterations at the beginning, from random vectors; PyTorch's number."""
+
+
+def spectral_norm(layer: Layer, *, rng: numpy.random.Generator | None = None, eps: float = 1e-12) -> SpectralNorm:
+    """Wrap a layer so that it computes with W / σ(W); see `SpectralNorm`.
+
+    >>> nn.Sequential(nn.spectral_norm(nn.Linear(2, 64)), nn.LeakyReLU(0.1), nn.spectral_norm(nn.Linear(64, 1)))
+    """
+    return SpectralNorm(layer, rng=rng, eps=eps)
+
+
+class SpectralNorm(Layer):
+    """The layer inside with W / σ in the place of its weight W; see the head of this file.
+
+    W, unnormalised, stays the parameter (``layer.weight``); u and v are buffers. Every training forward makes one
+    power iteration, except while the statistics are frozen (see `frozen_statistics`); evaluation makes none.
+    Draw initial weights before wrapping: the vectors belong to the W that was there.
+
+    Parameters
+    ----------
+    layer
+        A layer with a `weight`: Linear, Conv2d, ConvTranspose2d, Embedding.
+    rng
+        Draws the first u and v; without one, the operating system seeds.
+    eps
+        Smallest norm that a vector is divided by.
+    """
+
+    buffer_names = ("u", "v")
+
+    def __init__(self, layer: Layer, *, rng: numpy.random.Generator | None = None, eps: float = 1e-12) -> None:
+        if not isinstance(getattr(layer, "weight", None), Parameter):
+            raise TypeError(
+                f"spectral_norm needs a layer with a weight, got {layer!r}; wrap each Linear or Conv2d by itself."
+            )
+        self.layer, self.eps, self.track_statistics = layer, eps, True
+        rng = initial.generator(rng)
+        rows, columns = (self._matrix(self._weight.value)).shape
+        asarray = backend.of(self._weight.value).asarray
+        self.u: Array = self._unit(asarray(rng.standard_normal(rows), dtype=self._weight.value.dtype))
+        self.v: Array = self._unit(asarray(rng.standard_normal(columns), dtype=self._weight.value.dtype))
+        self.iterate(WARM_UP)
+
+    def iterate(self, count: int = 1) -> None:
+        """Turn u and v towards the singular vectors of W by `count` power iterations, in place."""
+        w = self._matrix(self._weight.value)
+        for _ in range(count):
+            self.u[...] = self._unit(w @ self.v)
+            self.v[...] = self._unit(w.T @ self.u)
+
+    def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
+        """Map x as the layer inside would with W / σ."""
+        if train and self.track_statistics:
+            self.iterate()
+        w = self._weight.value
+        sigma = self.u @ (self._matrix(w) @ self.v)
+        normalised = copy.copy(self.layer)  # shares everything, but for the weight of this call
+        normalised.weight = Parameter(w / sigma)  # type: ignore[attr-defined]
+        y, inner = normalised.forward(x, train=train)
+        return y, Cache(self, y, normalised, inner, sigma, self.u.copy(), self.v.copy())
+
+    def backward(
+        self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> Array | None:
+        """Map dy to dx; the gradient of W goes through σ."""
+        normalised, inner, *_ = cache.recall(self, dy)
+        with self._through_sigma(cache, param_grads):
+            return normalised.backward(dy, inner, param_grads=param_grads, input_grad=input_grad)
+
+    def double_backward(
+        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> tuple[Array | None, Array]:
+        """Map v to what the layer inside makes of it; the gradient of W goes through σ."""
+        normalised, inner, *_ = cache.recall(self, dy, v)
+        with self._through_sigma(cache, param_grads):
+            dx, tangent = normalised.double_backward(v, dy, inner, param_grads=param_grads, input_grad=input_grad)
+        return dx, tangent
+
+    @contextmanager
+    def _through_sigma(self, cache: Cache, param_grads: bool) -> Iterator[None]:
+        """Take the gradient G of W / σ that is collected meanwhile on to that of W."""
+        normalised, _, sigma, u, v = cache.saved
+        g, w_bar = normalised.weight.grad, normalised.weight.value
+        g[...] = 0
+        yield
+        if param_grads:
+            self._weight.grad += (g - (g * w_bar).sum() * self._outer(u, v)) / sigma
+
+    # ---------------------------------------------------------------- W as a matrix
+
+    @property
+    def _weight(self) -> Parameter:
+        return self.layer.weight  # type: ignore[no-any-return, attr-defined]
+
+    @property
+    def _axis(self) -> int:
+        """The axis of W that counts the outputs: a transposed convolution (kh, kw, out, in) has it elsewhere."""
+        return 2 if isinstance(self.layer, ConvTranspose2d) else -1
+
+    def _matrix(self, w: Array) -> Array:
+        """W as (out, everything else)."""
+        rows = backend.of(w).xp.moveaxis(w, self._axis, 0)
+        return rows.reshape(rows.shape[0], -1)
+
+    def _outer(self, u: Array, v: Array) -> Array:
+        """``u vᵀ`` in the shape of W: `_matrix` backwards."""
+        shape = list(self._weight.shape)
+        out = shape.pop(self._axis)
+        return backend.of(u).xp.moveaxis((u[:, None] * v).reshape(out, *shape), 0, self._axis)
+
+    def _unit(self, a: Array) -> Array:
+        xp = backend.of(a).xp
+        return a / xp.maximum(xp.sqrt((a * a).sum()), self.eps)
+
+    # ---------------------------------------------------------------- shapes
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Those of the layer inside."""
+        return self.layer.output_shape(shape)
+
+    def multiply_adds(self, shape: Shape) -> int:
+        """Those of the layer inside."""
+        return self.layer.multiply_adds(shape)
+
+    def __repr__(self) -> str:
+        return f"SpectralNorm({self.layer!r})"
