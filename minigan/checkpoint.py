@@ -47,7 +47,7 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, Array], meta: Mappin
     from safetensors.numpy import save as serialise
 
     # ascontiguousarray, because some versions of the writer store the memory of a transposed or strided array as
-    # if it were contiguous: numbers in the wrong order, and no error. (It also makes 0-d arrays 1-d: hence reshape.)
+    # if it were contiguous: numbers in the wrong order, and no error. (It also makes 0-d arrays 1-d.)
     plain = {name: backend.to_numpy(a) for name, a in arrays.items()}
     packed = {name: numpy.ascontiguousarray(a).reshape(a.shape) for name, a in plain.items()}
     description = {"minigan": json.dumps({"format": FORMAT, "meta": dict(meta)})}
@@ -74,8 +74,8 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(
-            f"{path} can't be read as a checkpoint ({_first_line(error)}); it is truncated or no safetensors file, "
-            f"use an older one."
+            f"{path} can't be read as a checkpoint ({_first_line(error)}); it is truncated or no "
+            f"safetensors file, use an older one."
         ) from None
     return arrays, _description(path, described)
 

@@ -51,6 +51,8 @@ class Game:
         The pair of losses; non-saturating BCE on logits by default.
     penalties
         Added to D's loss, each with its gradient.
+    before_step
+        Called with the player whose gradients are complete, before it moves (gradient clipping, say).
     after_discriminator_step
         Called with D after each of its steps (weight clipping, say).
     """
@@ -64,7 +66,7 @@ class Game:
     before_step: Callable[[nn.Layer], Any] | None = None
     after_discriminator_step: Callable[[nn.Layer], Any] | None = None
 
-    def discriminator_step(self, real: Array, z: Array) -> dict[str, Array]:
+    def discriminator_step(self, real: Array, z: Array, labels: Array | None = None) -> dict[str, Array]:
         """Let D learn to tell a real batch from a fake one. G doesn't move.
 
         Parameters
@@ -73,6 +75,8 @@ class Game:
             Real samples, shape (N, ...).
         z
             Latent vectors, shape (N, latent).
+        labels
+            Conditions, shape (N,): then both players see pairs, ``(real, labels)`` and ``(z, labels)``.
 
         Returns
         -------
@@ -82,15 +86,15 @@ class Game:
         """
         D, G = self.discriminator, self.generator
         with nn.frozen_statistics(G):
-            fake, _ = G.forward(z, train=True)
+            fake, _ = G.forward(_given(labels, z), train=True)
 
         self.discriminator_optimizer.zero_grad()
-        real_logits, real_cache = D.forward(real, train=True)
-        fake_logits, fake_cache = D.forward(fake, train=True)
+        real_logits, real_cache = D.forward(_given(labels, real), train=True)
+        fake_logits, fake_cache = D.forward(_given(labels, fake), train=True)
         loss, d_real, d_fake = self.objective.discriminator(real_logits, fake_logits)
         D.backward(d_real, real_cache, input_grad=False)
         D.backward(d_fake, fake_cache, input_grad=False)  # and here it stops: G's cache was thrown away
-        penalty = sum(add(D, real, fake) for add in self.penalties)
+        penalty = sum(add(D, _given(labels, real), _given(labels, fake)) for add in self.penalties)
 
         if self.before_step is not None:
             self.before_step(D)
@@ -100,7 +104,7 @@ class Game:
         report = {"loss_d": loss, "d_real": self._belief(real_logits), "d_fake": self._belief(fake_logits)}
         return report | ({"penalty": penalty} if self.penalties else {})
 
-    def generator_step(self, z: Array, real: Array | None = None) -> dict[str, Array]:
+    def generator_step(self, z: Array, real: Array | None = None, labels: Array | None = None) -> dict[str, Array]:
         """Let G learn to be taken for real. D doesn't move.
 
         Parameters
@@ -109,6 +113,8 @@ class Game:
             Latent vectors, shape (N, latent).
         real
             Real samples, shape (N, ...), for objectives that pair reals with fakes.
+        labels
+            Conditions, shape (N,), as in `discriminator_step`.
 
         Returns
         -------
@@ -117,10 +123,10 @@ class Game:
         """
         D, G = self.discriminator, self.generator
         self.generator_optimizer.zero_grad()
-        fake, fake_cache = G.forward(z, train=True)
+        fake, fake_cache = G.forward(_given(labels, z), train=True)
         with nn.frozen_statistics(D):
-            logits, logits_cache = D.forward(fake, train=True)
-            real_logits = D.forward(real, train=True)[0] if self.objective.pairs else None
+            logits, logits_cache = D.forward(_given(labels, fake), train=True)
+            real_logits = D.forward(_given(labels, real), train=True)[0] if self.objective.pairs else None
 
         loss, d_logits = self.objective.generator(logits, real_logits)
         d_fake = D.backward(d_logits, logits_cache, param_grads=False)  # through D, which keeps its gradients
@@ -138,3 +144,8 @@ class Game:
     def device(self) -> backend.Reference:
         """The backend that the generator lives on."""
         return backend.of(next(iter(self.generator.parameters().values())).value)
+
+
+def _given(labels: Array | None, x: Array) -> Any:
+    """What a player sees: x alone, or x together with its condition."""
+    return x if labels is None else (x, labels)

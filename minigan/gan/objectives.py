@@ -179,5 +179,7 @@ def objective(name: str, *, smoothing: float = 0.0) -> Objective:
         raise ValueError(f"Label smoothing must satisfy 0 <= smoothing < 0.5, got {smoothing}.")
     if name not in OBJECTIVES:
         near = difflib.get_close_matches(name, OBJECTIVES, n=1, cutoff=0.0)
-        raise ValueError(f"Unknown objective {name!r}; did you mean {near[0]!r}? There are {', '.join(OBJECTIVES)}.")
+        raise ValueError(
+            f"Unknown objective {name!r}; did you mean {near[0]!r}? There are {', '.join(OBJECTIVES)}."
+        )
     return OBJECTIVES[name](smoothing=smoothing)

@@ -1,0 +1,202 @@
+"""The command line: argument handling and nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import minigan
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # One sentence and where to read more, instead of the whole usage.
+        self.exit(2, f"minigan: {message.rstrip('.')}; see `{self.prog} --help`.\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return 0, 1 (a check failed) or 2 (a user's mistake, told in one sentence)."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    forwarded = _forwarded(arguments)
+    if forwarded is not None:
+        return forwarded
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options) or 0)
+    except (ValueError, TypeError, OSError, ArithmeticError) as error:
+        if options.traceback:
+            raise
+        print(f"minigan: {_sentence(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("minigan: interrupted.", file=sys.stderr)
+        return 130
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'a file'} can't be used: {error.strerror.lower()}."
+    return str(error)
+
+
+def _forwarded(arguments: list[str]) -> int | None:
+    """Hand over commands that parse their own arguments."""
+    if arguments[:1] == ["gradcheck"]:
+        from minigan.gradcheck import main as gradcheck
+
+        return gradcheck(arguments[1:])
+    if arguments[:1] == ["bench"]:
+        from minigan.bench import main as bench
+
+        return bench(arguments[1:])
+    return None
+
+
+# ---------------------------------------------------------------- commands
+
+
+def _train(options: argparse.Namespace) -> None:
+    from minigan.recipes import runs
+
+    common: dict[str, Any] = {
+        "progress": not options.quiet, "say": _say(options), "checkpoint_every": options.checkpoint_every,
+        "keep": options.keep,
+    }  # fmt: skip
+    if options.resume is not None:
+        if options.recipe is not None:
+            raise ValueError("Give either a recipe or --resume RUN, not both: a run knows its recipe.")
+        folder = runs.resume(options.resume, **common)
+    else:
+        if options.recipe is None:
+            raise ValueError("Which recipe? `minigan recipes` lists them; `minigan train digits` is a good first.")
+        folder = runs.train(options.recipe, out=options.out, seed=options.seed, device=options.device,
+                            data_name=options.data, data_dir=options.data_dir, epochs=options.epochs,
+                            **common, **_settings(options))  # fmt: skip
+    _say(options)(f"Done. Look at {folder / 'samples.png'}, {folder / 'losses.png'} and {folder / 'training.gif'}")
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    names = ("steps", "batch_size", "lr_generator", "lr_discriminator", "beta1", "beta2", "objective", "smoothing",
+             "discriminator_steps", "average")  # fmt: skip
+    settings = {name: getattr(options, name) for name in names}
+    for player in ("lr_generator", "lr_discriminator"):
+        settings[player] = options.lr if settings[player] is None else settings[player]
+    return settings
+
+
+def _recipes(options: argparse.Namespace) -> None:
+    from minigan import recipes
+
+    for name in recipes.names():
+        recipe = recipes.get(name)
+        print(f"{name:<12} {recipe.title}")
+        print(f"{'':<12} data: {recipe.data}; {recipe.settings.steps:,} steps of {recipe.settings.batch_size}; "
+              f"{recipe.duration}")  # fmt: skip
+        print(f"{'':<12} from: {recipe.source}\n")
+
+
+def _sample(options: argparse.Namespace) -> None:
+    from minigan.recipes.runs import open_run
+
+    run = open_run(options.run)
+    _check_target(options.output)
+    samples = run.sample(options.number, seed=options.seed, device=options.device)
+    if run.recipe.makes_images:
+        from minigan.plots import save_grid
+
+        save_grid(options.output, samples)
+    else:
+        from minigan import data
+        from minigan.plots import points_figure, save_figure
+
+        law = data.distribution(run.config.data)
+        (x0, x1), (y0, y1) = law.limits
+        real = law.sample(options.number, _rng(options.seed))
+        save_figure(points_figure(real, samples, limits=(x0, x1, y0, y1)), options.output)
+    print(f"{options.number} samples in {options.output}")
+
+
+def _check_target(path: Path) -> None:
+    """Refuse a bad output path before the work, not after it."""
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(f"{path} can't be written; give the name of a picture in a folder that exists.")
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".pdf", ".svg"):
+        raise ValueError(f"{path} has no ending that says which kind of picture it is; use .png.")
+
+
+def _rng(seed: int) -> Any:
+    import numpy
+
+    return numpy.random.default_rng(seed)
+
+
+def _say(options: argparse.Namespace) -> Any:
+    return (lambda words: None) if options.quiet else (lambda words: print(words, file=sys.stderr))
+
+
+# ---------------------------------------------------------------- arguments
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="minigan", description="A GAN engine whose every derivative is written by hand.")
+    parser.add_argument("--version", action="version", version=f"minigan {minigan.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_train(commands)
+
+    recipes = _command(commands, "recipes", _recipes, "list what can be trained")
+    recipes.set_defaults(quiet=False)
+
+    sample = _command(commands, "sample", _sample, "draw new samples from a trained run")
+    sample.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
+    sample.add_argument("-n", "--number", type=int, default=64, help="how many (default: 64)")
+    sample.add_argument("-o", "--output", type=Path, default=Path("grid.png"), help="picture (default: grid.png)")
+    sample.add_argument("--seed", type=int, default=0, help="seed of the latents (default: 0)")
+    sample.add_argument("--device", default="cpu", help="auto, cpu or cuda (default: cpu)")
+
+    for name, words in (("gradcheck", "check every layer's gradient, or your own layer's"),
+                        ("bench", "images per second of each recipe on this machine")):  # fmt: skip
+        commands.add_parser(name, help=words, add_help=False)
+    return parser
+
+
+def _add_train(commands: Any) -> None:
+    train = _command(commands, "train", _train, "train a recipe")
+    train.add_argument("recipe", nargs="?", metavar="RECIPE", help="see `minigan recipes`")
+    train.add_argument("--resume", type=Path, metavar="RUN", help="continue a run that stopped")
+    length = train.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, help="rounds of the game")
+    length.add_argument("--epochs", type=int, help="passes over the data")
+    train.add_argument("--seed", type=int, default=0, help="everything random follows from it (default: 0)")
+    train.add_argument("--batch-size", type=int, help="samples in a batch")
+    train.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: runs/RECIPE)")
+    train.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    train.add_argument("--data", metavar="NAME|PATH", help="another data set, IDX file or folder of images")
+    train.add_argument("--data-dir", metavar="DIR", help="folder with the files of MNIST or Fashion-MNIST")
+    train.add_argument("--lr", type=float, help="learning rate of both players")
+    train.add_argument("--lr-generator", type=float, help="learning rate of the generator")
+    train.add_argument("--lr-discriminator", type=float, help="learning rate of the discriminator")
+    train.add_argument("--beta1", type=float, help="Adam's first decay rate")
+    train.add_argument("--beta2", type=float, help="Adam's second decay rate")
+    train.add_argument("--objective", help="the pair of losses: non-saturating, saturating, least-squares, ...")
+    train.add_argument("--smoothing", type=float, help="one-sided label smoothing")
+    train.add_argument("--discriminator-steps", type=int, metavar="K", help="discriminator steps per round")
+    train.add_argument(
+        "--average", type=float, metavar="DECAY", help="average of the generator's weights; 0: none"
+    )
+    train.add_argument("--checkpoint-every", type=int, metavar="N", help="steps between checkpoints")
+    train.add_argument("--keep", type=int, default=3, metavar="K", help="checkpoints that stay (default: 3)")
+
+
+def _command(commands: Any, name: str, function: Any, words: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=words, description=words.capitalize() + ".")
+    parser.set_defaults(command=function)
+    parser.add_argument("--traceback", action="store_true", help="show the traceback of an error")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

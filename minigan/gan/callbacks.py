@@ -1,0 +1,317 @@
+"""What watches a run: the table of its metrics, the progress bar, the guard against NaN, checkpoints, frames."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+from minigan import backend, checkpoint, nn
+from minigan.files import written_whole
+from minigan.gan.trainer import Callback, Report, Trainer
+
+
+class TrainingError(ArithmeticError):
+    """Training ran into numbers that are none; the message names the step, the place and what to do."""
+
+
+class MetricsFile(Callback):
+    """Writes ``metrics.csv`` as the run goes: a row every `every` steps.
+
+    It holds no clock times, so that two runs from one seed leave the same file. When a run is resumed, rows after
+    the checkpoint are cut off first: they will come again.
+
+    Parameters
+    ----------
+    path
+        The file.
+    every
+        Steps between rows; the first and the last step have one in any case.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, every: int = 1) -> None:
+        self.path, self.every = Path(path), every
+        self._last: tuple[int, Report] | None = None
+        self._written = 0
+
+    def on_start(self, trainer: Trainer) -> None:
+        """Cut off the rows of steps that will come again."""
+        if trainer.step == 0 or not self.path.exists():
+            self.path.unlink(missing_ok=True)
+            return
+        with self.path.open(newline="") as file:
+            header, *rows = [row for row in csv.reader(file) if row]
+        kept = [row for row in rows if len(row) == len(header) and self._stays(int(row[0]), trainer.step)]
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([header, *kept])
+        with written_whole(self.path) as temporary:
+            temporary.write_text(text.getvalue())
+        self._written = int(kept[-1][0]) if kept else 0
+
+    def on_step(self, trainer: Trainer, report: Report) -> None:
+        """Write a row if it is time for one."""
+        self._last = trainer.step, report
+        if self._due(trainer.step):
+            self._write()
+
+    def on_end(self, trainer: Trainer) -> None:
+        """Write the last step's row."""
+        self._write()
+
+    def _due(self, step: int) -> bool:
+        return step == 1 or step % self.every == 0
+
+    def _stays(self, step: int, resumed_at: int) -> bool:
+        # The row that an interruption added isn't there in an unbroken run.
+        return step <= resumed_at and self._due(step)
+
+    def _write(self) -> None:
+        if self._last is None or self._last[0] <= self._written:
+            return
+        step, report = self._last
+        new = not self.path.exists()
+        with self.path.open("a", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if new:
+                writer.writerow(["step", *report])
+            writer.writerow([step, *(f"{value:.9g}" for value in report.values())])
+        self._written = step
+
+
+class Progress(Callback):
+    """Shows how far the run is, its losses and beliefs, images per second and the time left.
+
+    A bar in a terminal and in a notebook; a line now and then where the output goes to a file.
+
+    Parameters
+    ----------
+    steps
+        The step that the run ends at.
+    stream
+        Where to, standard error by default.
+    seconds
+        Between lines in a file.
+    """
+
+    def __init__(self, steps: int, *, stream: TextIO | None = None, seconds: float = 10.0) -> None:
+        self.steps, self.seconds = steps, seconds
+        self.stream = stream
+        self._bar: Any = None
+
+    def on_start(self, trainer: Trainer) -> None:
+        """Start the clock, and the bar where there can be one."""
+        stream = self.stream or sys.stderr
+        self._start = self._last_line = time.monotonic()
+        self._first_step = trainer.step
+        if _in_notebook():
+            from tqdm.notebook import tqdm
+        elif stream.isatty():
+            from tqdm import tqdm
+        else:
+            return
+        self._bar = tqdm(
+            total=self.steps, initial=trainer.step, unit="step", dynamic_ncols=True, mininterval=0.2, file=stream
+        )
+
+    def on_step(self, trainer: Trainer, report: Report) -> None:
+        """Move the bar, or print a line if the last one is long ago."""
+        now = time.monotonic()
+        if self._bar is not None:
+            self._bar.update()
+            if now - self._last_line > 0.2:
+                self._bar.set_postfix_str(self._words(trainer, report, now), refresh=False)
+                self._last_line = now
+        elif now - self._last_line > self.seconds or trainer.step == self.steps:
+            left = (self.steps - trainer.step) * (now - self._start) / (trainer.step - self._first_step)
+            line = f"step {trainer.step}/{self.steps}  {self._words(trainer, report, now)}  {_clock(left)} left"
+            print(line, file=self.stream or sys.stderr, flush=True)
+            self._last_line = now
+
+    def on_end(self, trainer: Trainer) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _words(self, trainer: Trainer, report: Report, now: float) -> str:
+        done = (trainer.step - self._first_step) * trainer.source.batch_size
+        names = {
+            "loss_d": "loss D",
+            "loss_g": "loss G",
+            "d_real": "D(x)",
+            "d_fake": "D(G(z))",
+            "penalty": "penalty",
+        }
+        words = [f"{names.get(name, name)} {value:.3f}" for name, value in report.items()]
+        return "  ".join([*words, f"{done / max(now - self._start, 1e-9):,.0f} images/s"])
+
+
+class Guard(Callback):
+    """Stops the run where a loss, a gradient or a weight is NaN or infinite, before anything good is overwritten.
+
+    Parameters
+    ----------
+    last_good
+        Says which checkpoint to go back to.
+    """
+
+    def __init__(self, last_good: Callable[[], Path | None] = lambda: None) -> None:
+        self.last_good = last_good
+
+    def on_step(self, trainer: Trainer, report: Report) -> None:
+        """Look at the losses and at both players' gradients and weights.
+
+        Raises
+        ------
+        TrainingError
+            Naming the step, the quantity and, where it is one's, the layer.
+        """
+        trouble = next(
+            (f"the {name} is {value}" for name, value in report.items() if not math.isfinite(value)), None
+        )
+        inside = find_trouble(trainer.game.discriminator, "discriminator") or find_trouble(
+            trainer.game.generator, "generator"
+        )
+        if trouble is None and inside is None:
+            return
+        where = " and ".join(word for word in (trouble, inside) if word)
+        good = self.last_good()
+        back = f"the last good checkpoint is {good}" if good else "there is no checkpoint yet"
+        raise TrainingError(
+            f"Training stopped at step {trainer.step}: {where}; {back}, go on from there with a "
+            f"smaller learning rate."
+        )
+
+
+def find_trouble(net: nn.Layer, name: str) -> str | None:
+    """Say in which layer the first NaN or infinity is, or None if all gradients and weights are finite."""
+    flat = net.flat()
+    # One sum of squares a vector is enough to know; only trouble is worth a closer look.
+    if math.isfinite(float(flat.grad @ flat.grad)) and math.isfinite(float(flat.value @ flat.value)):
+        return None
+    xp = backend.of(flat.value).xp
+    for parameter_name, p in net.parameters().items():
+        for what, array in (("gradient", p.grad), ("weight", p.value)):
+            if not bool(xp.isfinite(array).all()):
+                return f"the {what} {parameter_name} of the {name} isn't finite"
+    return f"the weights or gradients of the {name} are too large to square"
+
+
+class Checkpoints(Callback):
+    """Saves the whole state: after the first step, every `every` steps, and at the end.
+
+    Parameters
+    ----------
+    folder
+        Where to; made if it isn't there.
+    every
+        Steps between checkpoints.
+    keep
+        How many of the newest stay.
+    about
+        What else to write into each (recipe, settings, versions), JSON-able.
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike[str], *, every: int, keep: int = 3, about: dict[str, Any] | None = None
+    ) -> None:
+        self.folder, self.every, self.keep, self.about = Path(folder), every, keep, about or {}
+
+    def on_step(self, trainer: Trainer, report: Report) -> None:
+        """Save if it is time to."""
+        if trainer.step == 1 or trainer.step % self.every == 0:
+            self.save(trainer)
+
+    def on_end(self, trainer: Trainer) -> None:
+        """Save the last state."""
+        self.save(trainer)
+
+    def save(self, trainer: Trainer) -> Path:
+        """Save now; then drop all but the newest `keep`."""
+        self.folder.mkdir(exist_ok=True)
+        path = self.folder / f"step-{trainer.step:08d}.safetensors"
+        arrays, meta = trainer.state()
+        checkpoint.save(path, arrays, self.about | {"trainer": meta})
+        for old in list_checkpoints(self.folder)[: -self.keep]:
+            old.unlink(missing_ok=True)
+        return path
+
+
+def list_checkpoints(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the checkpoints of a folder, oldest first."""
+    return sorted(Path(folder).glob("step-*.safetensors"))
+
+
+class Frames(Callback):
+    """Draws the fixed latents' samples at the start, every `every` steps and at the end: the film of a run.
+
+    Each frame is a file, so that a resumed run shows the whole film.
+
+    Parameters
+    ----------
+    folder
+        Where to; made if it isn't there.
+    draw
+        ``trainer -> picture``, uint8 (H, W) or (H, W, C).
+    every
+        Steps between frames.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], draw: Callable[[Trainer], Any], *, every: int) -> None:
+        self.folder, self.draw, self.every = Path(folder), draw, every
+
+    def on_start(self, trainer: Trainer) -> None:
+        """Draw the untrained generator's samples; drop frames of steps that will come again."""
+        self.folder.mkdir(exist_ok=True)
+        for path in self.paths():
+            step = int(path.stem.removeprefix("step-"))
+            if step > trainer.step or step % self.every or trainer.step == 0:
+                path.unlink()
+        if trainer.step == 0:
+            self._save(trainer)
+
+    def on_step(self, trainer: Trainer, report: Report) -> None:
+        """Draw if it is time to."""
+        if trainer.step % self.every == 0:
+            self._save(trainer)
+
+    def on_end(self, trainer: Trainer) -> None:
+        """Draw the last state."""
+        self._save(trainer)
+
+    def paths(self) -> list[Path]:
+        """Return the frames' files, in order."""
+        return sorted(self.folder.glob("step-*.png"))
+
+    def _save(self, trainer: Trainer) -> None:
+        from PIL import Image
+
+        path = self.folder / f"step-{trainer.step:08d}.png"
+        if not path.exists():
+            with written_whole(path) as temporary:
+                Image.fromarray(_grey(self.draw(trainer))).save(temporary)
+
+
+def _grey(picture: Any) -> Any:
+    """Drop a channel axis of one, which Pillow does not know."""
+    return picture[:, :, 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"
+
+
+def _in_notebook() -> bool:
+    """Tell whether a notebook (with the widgets that its bar needs) runs this."""
+    import importlib.util
+
+    shell = sys.modules.get("IPython")
+    if shell is None or importlib.util.find_spec("ipywidgets") is None:
+        return False
+    return type(shell.get_ipython()).__name__ == "ZMQInteractiveShell"

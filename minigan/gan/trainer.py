@@ -1,0 +1,219 @@
+"""The trainer: Algorithm 1's outer loop, and everything that a resumed run needs to continue bit for bit."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy
+
+from minigan import checkpoint, nn
+from minigan.backend import Array
+from minigan.gan.game import Game
+from minigan.gan.latent import Latent
+from minigan.optim import ExponentialMovingAverage
+
+Report = dict[str, float]
+
+
+class Source(Protocol):
+    """An endless, resumable stream of minibatches: `minigan.data.Batches` or `minigan.data.Stream`."""
+
+    batch_size: int
+
+    def __next__(self) -> tuple[Array, Array | None]:
+        """Return samples (N, ...) and labels (N,) or None."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what decides the batches to come."""
+
+    def load_state_dict(self, state: Any) -> None:
+        """Continue where another stream stood."""
+
+
+class Callback:
+    """Something that watches a run. Every method may be left out."""
+
+    def on_start(self, trainer: Trainer) -> None:
+        """Called once, before the first step of this process."""
+
+    def on_step(self, trainer: Trainer, report: Report) -> None:
+        """Called after every step with its losses and beliefs."""
+
+    def on_end(self, trainer: Trainer) -> None:
+        """Called once, after the last step, also when a signal ended the run early."""
+
+
+class Trainer:
+    """Plays a game on a stream of data.
+
+    Parameters
+    ----------
+    game
+        The two players and their optimizers.
+    source
+        Real samples.
+    latent
+        The law of the latent vectors.
+    rng
+        Draws them.
+    discriminator_steps
+        k in Algorithm 1: D steps for each G step.
+    conditional
+        Whether the players see the labels of the data.
+    average
+        An average of the generator's weights to keep, if any.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        source: Source,
+        *,
+        latent: Latent,
+        rng: numpy.random.Generator,
+        discriminator_steps: int = 1,
+        conditional: bool = False,
+        average: ExponentialMovingAverage | None = None,
+    ) -> None:
+        if discriminator_steps < 1:
+            raise ValueError(f"The discriminator needs at least one step per round, got {discriminator_steps}.")
+        self.game, self.source, self.latent, self.rng = game, source, latent, rng
+        self.discriminator_steps, self.conditional, self.average = discriminator_steps, conditional, average
+        self.step = 0
+        self.interrupted = False
+
+    def train_step(self) -> dict[str, Array]:
+        """Let D move k times, then G once; return what both reported."""
+        report: dict[str, Array] = {}
+        for _ in range(self.discriminator_steps):
+            real, labels = self._next_batch()
+            report |= self.game.discriminator_step(real, self._draw_latents(len(real)), labels)
+        report |= self.game.generator_step(self._draw_latents(len(real)), real, labels)
+        if self.average is not None:
+            self.average.update()
+        self.step += 1
+        return report
+
+    def run(self, steps: int, callbacks: Sequence[Callback] = ()) -> None:
+        """Train until `steps` steps are done in all, or until SIGINT (Ctrl-C) asks to stop after this one.
+
+        Parameters
+        ----------
+        steps
+            The step to end at (not how many more).
+        callbacks
+            Called in this order.
+        """
+        with _stop_requests() as stop_requested:
+            for callback in callbacks:
+                callback.on_start(self)
+            while self.step < steps and not stop_requested():
+                report = {name: float(value) for name, value in self.train_step().items()}
+                for callback in callbacks:
+                    callback.on_step(self, report)
+            self.interrupted = stop_requested()
+        for callback in callbacks:
+            callback.on_end(self)
+
+    @property
+    def sampler(self) -> nn.Layer:
+        """The generator to sample from: the averaged one where there is one."""
+        return self.game.generator if self.average is None else self.average.net
+
+    def _next_batch(self) -> tuple[Array, Array | None]:
+        ops = self.game.device
+        real, labels = next(self.source)
+        return ops.asarray(real), ops.asarray(labels) if self.conditional else None
+
+    def _draw_latents(self, n: int) -> Array:
+        return self.game.device.asarray(self.latent.sample(n, self.rng))
+
+    # ---------------------------------------------------------------- state
+
+    def _stateful(self) -> dict[str, Any]:
+        """Everything with a state dict of arrays, by the name it has in a checkpoint."""
+        game = self.game
+        parts = {
+            "generator": game.generator,
+            "discriminator": game.discriminator,
+            "generator_optimizer": game.generator_optimizer,
+            "discriminator_optimizer": game.discriminator_optimizer,
+        }
+        return parts | ({} if self.average is None else {"average": self.average})
+
+    def _generators(self) -> dict[str, numpy.random.Generator]:
+        """Every random generator but the source's, by name."""
+        inside = {
+            f"{player}/{name}": g
+            for player, net in (("generator", self.game.generator), ("discriminator", self.game.discriminator))
+            for name, g in net.generators().items()
+        }
+        return {"latents": self.rng} | inside
+
+    def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return arrays by name, and a JSON-able description: together, the whole state of the run."""
+        arrays: dict[str, Array] = {}
+        for name, part in self._stateful().items():
+            arrays |= checkpoint.prefixed(name, part.state_dict())
+        source = self.source.state_dict()
+        arrays |= checkpoint.prefixed("source", {k: v for k, v in source.items() if isinstance(v, numpy.ndarray)})
+        return arrays, {
+            "step": self.step,
+            "source": {k: v for k, v in source.items() if not isinstance(v, numpy.ndarray)},
+            "rng": {name: _plain(g.bit_generator.state) for name, g in self._generators().items()},
+        }
+
+    def load_state(self, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
+        """Continue where `state` was taken.
+
+        Raises
+        ------
+        ValueError
+            If the state belongs to other nets, optimizers, data or generators.
+        """
+        generators = self._generators()
+        if meta.get("rng", {}).keys() != generators.keys():
+            raise ValueError(
+                "This checkpoint has other random generators; resume with the recipe that it is from."
+            )
+        for name, part in self._stateful().items():
+            part.load_state_dict(checkpoint.under(name, arrays))
+        self.source.load_state_dict(meta["source"] | checkpoint.under("source", arrays))
+        for name, g in generators.items():
+            g.bit_generator.state = meta["rng"][name]
+        self.step = int(meta["step"])
+
+
+def _plain(state: Any) -> Any:
+    """Turn the arrays inside a bit generator's state into lists, which JSON can hold."""
+    if isinstance(state, dict):
+        return {k: _plain(v) for k, v in state.items()}
+    return state.tolist() if isinstance(state, (numpy.ndarray, numpy.generic)) else state
+
+
+@contextmanager
+def _stop_requests() -> Iterator[Callable[[], bool]]:
+    """Turn the first SIGINT into a request to stop after the running step; a second one interrupts at once.
+
+    An exception in the middle of a step would leave D and G half moved. Only the main thread may install handlers:
+    elsewhere SIGINT keeps its meaning.
+    """
+    requested = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield requested.is_set
+        return
+    previous = signal.getsignal(signal.SIGINT)
+
+    def request(signum: int, frame: Any) -> None:
+        requested.set()
+        signal.signal(signal.SIGINT, previous)
+
+    signal.signal(signal.SIGINT, request)
+    try:
+        yield requested.is_set
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,32 @@
+"""The trainable GANs: one short file each, and the functions that train, find and sample them."""
+
+import difflib
+import importlib
+
+from minigan.recipes.recipe import Recipe, Settings
+
+MODULES = ("ring", "parabola", "digits", "mnist_mlp", "mnist_dcgan")
+"""The recipes, in the order in which one would try them; a file each."""
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all recipes."""
+    return tuple(module.replace("_", "-") for module in MODULES)
+
+
+def get(name: str) -> Recipe:
+    """Return a recipe by name.
+
+    Raises
+    ------
+    ValueError
+        If there is none of this name; the nearest is suggested.
+    """
+    if name not in names():
+        near = difflib.get_close_matches(name, names(), n=1, cutoff=0.0)
+        raise ValueError(f"Unknown recipe {name!r}; did you mean {near[0]!r}? `minigan recipes` lists them all.")
+    recipe: Recipe = importlib.import_module(f"minigan.recipes.{name.replace('-', '_')}").RECIPE
+    return recipe
+
+
+__all__ = ["MODULES", "Recipe", "Settings", "get", "names"]

@@ -1,0 +1,117 @@
+"""What a recipe is: nets, data, loss, hyper-parameters, and the paper that it is from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy
+
+from minigan import nn
+from minigan.gan import Latent, objective
+
+Networks = Callable[[numpy.random.Generator, numpy.random.Generator], tuple[nn.Layer, nn.Layer]]
+"""``(weights_rng, noise_rng) -> (generator, discriminator)``; noise is for dropout and its like."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Hyper-parameters of a run; the command line can change each.
+
+    Attributes
+    ----------
+    steps
+        Rounds of the game (D k times, G once).
+    batch_size
+        Samples in a batch.
+    lr_generator, lr_discriminator
+        Learning rates.
+    beta1, beta2
+        Adam's decay rates.
+    objective
+        Name of the pair of losses, see `minigan.gan.OBJECTIVES`.
+    smoothing
+        One-sided label smoothing.
+    discriminator_steps
+        k in Algorithm 1.
+    average
+        Decay of the exponential moving average of G's weights that samples are drawn from; 0 for none.
+    """
+
+    steps: int
+    batch_size: int = 64
+    lr_generator: float = 2e-4
+    lr_discriminator: float = 2e-4
+    beta1: float = 0.5
+    beta2: float = 0.999
+    objective: str = "non-saturating"
+    smoothing: float = 0.0
+    discriminator_steps: int = 1
+    average: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "discriminator_steps"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a positive whole number, got {value}.")
+        for name in ("lr_generator", "lr_discriminator"):
+            value = getattr(self, name)
+            if not (value > 0 and math.isfinite(value)):
+                raise ValueError(f"{name} must be a positive number, got {value}.")
+        for name in ("beta1", "beta2", "average"):
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                raise ValueError(f"{name} must satisfy 0 <= {name} < 1, got {value}.")
+        objective(self.objective, smoothing=self.smoothing)
+
+    def changed(self, **changes: Any) -> Settings:
+        """Return a copy with some values changed; None means "leave it"."""
+        known = {field.name for field in fields(self)}
+        unknown = changes.keys() - known
+        if unknown:
+            raise ValueError(f"Unknown setting {sorted(unknown)[0]!r}; there are {', '.join(sorted(known))}.")
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A trainable GAN.
+
+    Attributes
+    ----------
+    name
+        How the command line calls it.
+    title
+        What it trains, in a line.
+    source
+        The paper or the code that it is from.
+    data
+        Name of the data set or of the law in the plane.
+    sample_shape
+        Shape of a sample: (2,) or (height, width, channels).
+    latent
+        The law of its latent vectors.
+    networks
+        Builds the two players.
+    settings
+        The hyper-parameters.
+    duration
+        How long it takes, and where that was measured.
+    """
+
+    name: str
+    title: str
+    source: str
+    data: str
+    sample_shape: tuple[int, ...]
+    latent: Latent
+    networks: Networks
+    settings: Settings
+    duration: str
+
+    @property
+    def makes_images(self) -> bool:
+        """Whether samples are images, not points."""
+        return len(self.sample_shape) == 3

@@ -1,0 +1,37 @@
+"""Eight Gaussians on a ring: the smallest game in which modes can be lost."""
+
+import numpy
+
+from minigan import nn
+from minigan.gan import Latent
+from minigan.recipes.recipe import Recipe, Settings
+
+
+def networks(rng: numpy.random.Generator, noise: numpy.random.Generator) -> tuple[nn.Layer, nn.Layer]:
+    """Two perceptrons with two hidden layers of 128."""
+    generator = nn.Sequential(
+        nn.Linear(16, 128, rng=rng), nn.LeakyReLU(0.2),
+        nn.Linear(128, 128, rng=rng), nn.LeakyReLU(0.2),
+        nn.Linear(128, 2, rng=rng),
+    )  # fmt: skip
+    discriminator = nn.Sequential(
+        nn.Linear(2, 128, rng=rng), nn.LeakyReLU(0.2),
+        nn.Linear(128, 128, rng=rng), nn.LeakyReLU(0.2),
+        nn.Linear(128, 1, rng=rng),
+    )  # fmt: skip
+    nn.initial.kaiming_normal(generator, rng=rng)
+    nn.initial.kaiming_normal(discriminator, rng=rng)
+    return generator, discriminator
+
+
+RECIPE = Recipe(
+    name="ring",
+    title="eight Gaussians on a ring, two perceptrons",
+    source="Goodfellow et al. 2014, Algorithm 1; the data of Metz et al. 2017 (Unrolled GAN)",
+    data="ring",
+    sample_shape=(2,),
+    latent=Latent(16),
+    networks=networks,
+    settings=Settings(steps=6000, batch_size=256, lr_generator=5e-4, lr_discriminator=5e-4, average=0.995),
+    duration="",
+)
