@@ -375,7 +375,7 @@ def clip_by_global_norm(net: Nets | Optimizer, max_norm: float) -> Array:
     c = _positive("max_norm", max_norm)
     gradients = _vectors("grad", _parameters(net))
     xp = backend.of(gradients[0]).xp
-    norm = xp.sqrt(sum(xp.vdot(g, g) for g in gradients))
+    norm = xp.sqrt(sum((g * g).sum() for g in gradients))
     scale = c / xp.maximum(norm, c)
     for g in gradients:
         g *= scale

@@ -1,0 +1,304 @@
+"""Losses: their gradients by finite differences, their values at the extremes, what they refuse."""
+
+import numpy
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from strict_array import StrictNamespace
+
+from minigan import backend, losses
+from minigan.gradcheck import check_function
+
+SHAPES = hnp.array_shapes(min_dims=1, max_dims=4, max_side=4)
+
+
+def arrays(low, high, shape=SHAPES):
+    return hnp.arrays("float64", shape, elements=st.floats(low, high, width=32))
+
+
+@st.composite
+def inputs_and_targets(draw, low, high, target_low=0.0, target_high=1.0):
+    """An input, and as target a number or an array of its shape."""
+    x = draw(arrays(low, high))
+    number = st.floats(target_low, target_high, width=32)
+    return x, draw(number | arrays(target_low, target_high, st.just(x.shape)))
+
+
+# ---------------------------------------------------------------- gradients
+
+
+@given(inputs_and_targets(-30, 30))
+def test_bce_with_logits_has_the_gradient_of_its_value(case):
+    check_function(losses.bce_with_logits, *case)
+
+
+@given(inputs_and_targets(0.0625, 0.9375))
+def test_bce_has_the_gradient_of_its_value(case):
+    check_function(losses.bce, *case)
+
+
+@given(inputs_and_targets(-5, 5, -5, 5))
+def test_mse_has_the_gradient_of_its_value(case):
+    check_function(losses.mse, *case)
+
+
+@given(inputs_and_targets(-5, 5, -5, 5))
+def test_l1_has_the_gradient_of_its_value(case):
+    x, t = case
+    assume(abs(x - t).min() > 0.01)
+    check_function(losses.l1, x, t)
+
+
+@given(arrays(-6, 6, hnp.array_shapes(min_dims=2, max_dims=2, max_side=6)), st.integers(0, 2**32))
+def test_cross_entropy_has_the_gradient_of_its_value(logits, seed):
+    labels = numpy.random.default_rng(seed).integers(0, logits.shape[1], len(logits))
+    check_function(losses.cross_entropy, logits, labels)
+
+
+@given(arrays(-5, 5))
+def test_the_generators_losses_have_the_gradient_of_their_value(fake):
+    check_function(losses.hinge_generator, fake)
+    check_function(losses.wasserstein_generator, fake)
+
+
+@given(arrays(-5, 5), arrays(-5, 5))
+def test_the_critics_losses_have_the_gradients_of_their_value(real, fake):
+    assume(abs(1 - real).min() > 0.01)
+    assume(abs(1 + fake).min() > 0.01)
+    for critic in (losses.hinge_discriminator, losses.wasserstein_critic):
+        check_function(lambda x, critic=critic: critic(x, fake)[:2], real)
+        check_function(lambda x, critic=critic: critic(real, x)[::2], fake)
+
+
+# ---------------------------------------------------------------- values
+
+
+def test_values_that_can_be_computed_by_hand():
+    x = numpy.array([[1.0, -2.0], [3.0, 0.0]])
+    assert losses.mse(x, 1.0)[0] == (0 + 9 + 4 + 1) / 4
+    assert losses.l1(x, 1.0)[0] == (0 + 3 + 2 + 1) / 4
+    assert losses.bce_with_logits(numpy.zeros(3), 1.0)[0] == pytest.approx(numpy.log(2))
+    assert losses.bce(numpy.array([0.25, 0.5]), numpy.array([0.0, 1.0]))[0] == pytest.approx(
+        -(numpy.log(0.75) + numpy.log(0.5)) / 2
+    )
+    assert losses.cross_entropy(numpy.zeros((5, 4)), numpy.arange(5) % 4)[0] == pytest.approx(numpy.log(4))
+    assert losses.wasserstein_generator(x)[0] == losses.hinge_generator(x)[0] == -0.5
+    assert losses.wasserstein_critic(x, x[0] + 1)[0] == 0.5 - 0.5
+    loss, d_real, d_fake = losses.hinge_discriminator(x, numpy.array([-3.0, 0.5]))
+    assert loss == (0 + 3 + 0 + 1) / 4 + (0 + 1.5) / 2
+    numpy.testing.assert_array_equal(d_real, [[0, -0.25], [0, -0.25]])
+    numpy.testing.assert_array_equal(d_fake, [0, 0.5])
+
+
+def test_a_kink_has_gradient_zero():
+    numpy.testing.assert_array_equal(losses.l1(numpy.ones(3), 1.0)[1], 0)
+    _, d_real, d_fake = losses.hinge_discriminator(numpy.ones(3), -numpy.ones(3))
+    assert not d_real.any()
+    assert not d_fake.any()
+
+
+@given(inputs_and_targets(-8, 8))
+def test_the_two_forms_of_bce_agree(case):
+    logits, t = case
+    p = losses.sigmoid(logits)
+    loss, dlogits = losses.bce_with_logits(logits, t)
+    other, dp = losses.bce(p, t)
+    assert loss == pytest.approx(other, rel=1e-9, abs=1e-12)
+    numpy.testing.assert_allclose(dlogits, dp * p * (1 - p), rtol=1e-9, atol=1e-14)
+
+
+# ---------------------------------------------------------------- extremes
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_logits_of_a_thousand_give_exact_numbers(dtype):
+    logits = numpy.array([1000, -1000], dtype)
+    for target, losses_there in ((1.0, [0, 1000]), (0.0, [1000, 0]), (0.25, [750, 250])):
+        loss, gradient = losses.bce_with_logits(logits, target)
+        assert loss == numpy.mean(losses_there)
+        numpy.testing.assert_array_equal(gradient, numpy.array([1 - target, -target]) / 2)
+    numpy.testing.assert_array_equal(losses.sigmoid(logits), [1, 0])
+    numpy.testing.assert_array_equal(losses.softplus(logits), [1000, 0])
+
+
+def test_both_tails_keep_their_precision():
+    x = numpy.array([-700.0, -40.0, 40.0])
+    numpy.testing.assert_allclose(losses.sigmoid(x), numpy.exp([-700.0, -40.0, 0.0]), rtol=1e-15)
+    numpy.testing.assert_allclose(losses.softplus(x), [*numpy.exp([-700.0, -40.0]), 40.0], rtol=1e-15)
+    loss, _ = losses.bce_with_logits(numpy.full(1, 30, "float32"), 1.0)
+    assert loss == pytest.approx(numpy.exp(-30.0), rel=1e-6)  # 30 + log1p(...) - 30 would have lost it
+    _, gradient = losses.bce_with_logits(numpy.full(1, -40.0), 0.0)
+    assert gradient[0] == pytest.approx(numpy.exp(-40.0))
+
+
+def test_cross_entropy_of_logits_of_a_thousand_is_exact():
+    logits = numpy.array([[1000.0, -1000.0, 0.0], [-1000.0, -1000.0, -1000.0]])
+    loss, gradient = losses.cross_entropy(logits, numpy.array([1, 2]))
+    assert loss == pytest.approx((2000 + numpy.log(3)) / 2, rel=1e-15)
+    numpy.testing.assert_allclose(gradient, [[0.5, -0.5, 0], [1 / 6, 1 / 6, -1 / 3]], rtol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("confident", "target"), [(1, 0.0), (-1, 1.0)])
+def test_the_gradient_is_never_dead_where_d_is_sure_and_wrong(dtype, confident, target):
+    logits = confident * numpy.array([10, 20, 50, 100, 1000, 1e4], dtype)
+    _, gradient = losses.bce_with_logits(logits, target)
+    assert (confident * gradient >= 0.9999 / 6).all()
+    p = losses.sigmoid(logits)
+    assert p[-1] in (0, 1)
+    loss, gradient = losses.bce(p, target)
+    assert (confident * gradient >= 1 / 6).all()
+    assert numpy.isfinite(gradient).all()
+    assert loss <= 100
+
+
+def test_a_probability_of_exactly_0_or_1_costs_100_where_it_is_wrong_and_nothing_where_it_is_right():
+    for dtype in ("float32", "float64"):
+        p = numpy.array([0, 1], dtype)
+        assert losses.bce(p, 1 - p)[0] == 100
+        assert losses.bce(p, p)[0] == 0
+
+
+# ---------------------------------------------------------------- conduct
+
+CALLS = {
+    "bce_with_logits": lambda x, y: losses.bce_with_logits(x, abs(y) / 8),
+    "bce_with_logits, number": lambda x, y: losses.bce_with_logits(x, 0.9),
+    "bce": lambda x, y: losses.bce(losses.sigmoid(x), abs(y) / 8),
+    "bce, number": lambda x, y: losses.bce(losses.sigmoid(x), 1.0),
+    "mse": lambda x, y: losses.mse(x, y),
+    "l1": lambda x, y: losses.l1(x, y),
+    "hinge_discriminator": losses.hinge_discriminator,
+    "hinge_generator": lambda x, y: losses.hinge_generator(x),
+    "wasserstein_critic": losses.wasserstein_critic,
+    "wasserstein_generator": lambda x, y: losses.wasserstein_generator(x),
+    "cross_entropy": lambda x, y: losses.cross_entropy(x, (y[:, 1:] > 0).astype("int64").sum(axis=1)),
+    "sigmoid": lambda x, y: (x.sum(), losses.sigmoid(x)),
+    "softplus": lambda x, y: (x.sum(), losses.softplus(x)),
+}
+
+
+def inputs(dtype):
+    rng = numpy.random.default_rng(0)
+    return [rng.uniform(-3, 3, (4, 6)).astype(dtype)[:, ::2] for _ in range(2)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", CALLS)
+def test_dtype_shape_and_untouched_inputs(name, dtype):
+    x, y = inputs(dtype)
+    x_before, y_before = x.copy(), y.copy()
+    loss, *gradients = CALLS[name](x, y)
+    assert loss.dtype == dtype
+    assert loss.shape == ()
+    for gradient in gradients:
+        assert gradient.dtype == dtype
+        assert gradient.shape == x.shape
+        assert not numpy.shares_memory(gradient, x)
+        assert not numpy.shares_memory(gradient, y)
+    numpy.testing.assert_array_equal(x, x_before)
+    numpy.testing.assert_array_equal(y, y_before)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_on_a_device_the_same_numbers_without_a_wait(name):
+    xp = StrictNamespace()
+    x, y = inputs("float32")
+    here = CALLS[name](x, y)
+    there_x, there_y = xp.asarray(x), xp.asarray(y)
+    with xp.capturing():
+        there = CALLS[name](there_x, there_y)
+    for a, b in zip(here, there, strict=True):
+        assert b.dtype == "float32"
+        numpy.testing.assert_allclose(backend.to_numpy(b), a, rtol=1e-6, atol=1e-7)
+
+
+def test_a_target_of_another_precision_doesnt_change_that_of_the_loss():
+    logits = numpy.zeros((3, 1), "float32")
+    for target in (numpy.ones((3, 1)), numpy.float64(0.5), True, 1):
+        loss, gradient = losses.bce_with_logits(logits, target)
+        assert loss.dtype == gradient.dtype == "float32"
+    real, fake = numpy.zeros(3, "float32"), numpy.zeros(5)
+    for critic in (losses.hinge_discriminator, losses.wasserstein_critic):
+        loss, d_real, d_fake = critic(real, fake)
+        assert (loss.dtype, d_real.dtype, d_fake.dtype) == ("float32", "float32", "float64")
+        assert (d_real.shape, d_fake.shape) == ((3,), (5,))
+
+
+# ---------------------------------------------------------------- refusals
+
+ONES = numpy.ones((4, 1))
+WITH_TARGET = ["bce_with_logits", "bce", "mse", "l1"]
+
+
+@pytest.mark.parametrize("name", WITH_TARGET)
+def test_a_target_of_another_shape_isnt_broadcast(name):
+    for target in (numpy.ones(4), numpy.ones((1, 1)), numpy.ones(())):
+        with pytest.raises(ValueError, match=rf"{name} got an input of shape \(4, 1\) and a target of shape"):
+            getattr(losses, name)(ONES, target)
+
+
+@pytest.mark.parametrize("name", ["bce_with_logits", "bce"])
+@pytest.mark.parametrize(
+    "wrong", [1.5, -0.1, float("nan"), numpy.full((4, 1), 1.01), numpy.full((4, 1), numpy.nan)]
+)
+def test_a_target_that_is_no_probability(name, wrong):
+    with pytest.raises(ValueError, match=rf"{name} got targets from .* needs probabilities in \[0, 1\]"):
+        getattr(losses, name)(ONES, wrong)
+
+
+def test_logits_where_probabilities_are_needed():
+    for logit in (1.5, -0.5, numpy.nan):
+        with pytest.raises(ValueError, match=r"needs them in \[0, 1\].* bce_with_logits"):
+            losses.bce(logit * ONES, 1.0)
+
+
+@pytest.mark.parametrize("name", [*WITH_TARGET, "hinge_discriminator", "wasserstein_critic"])
+def test_what_cant_be_computed_with(name):
+    loss = getattr(losses, name)
+    on_device = StrictNamespace(float64=True).asarray(ONES)
+    with pytest.raises(TypeError, match=r"int64, but needs floating-point .*astype"):
+        loss(numpy.ones((4, 1), int), ONES)
+    with pytest.raises(TypeError, match=r"int64, but needs floating-point .*astype"):
+        loss(ONES, numpy.ones((4, 1), int))
+    with pytest.raises(TypeError, match=r"got list as .*asarray"):
+        loss([1.0], ONES)
+    with pytest.raises(TypeError, match=r"got NoneType as .*asarray"):
+        loss(ONES, None)
+    with pytest.raises(TypeError, match=f"{name} got arrays on 'cpu' and on .*; move"):
+        loss(ONES, on_device)
+    with pytest.raises(ValueError, match=r"shape \(0, 1\), which is empty"):
+        loss(ONES[:0], ONES[:0])
+
+
+@pytest.mark.parametrize("name", ["hinge_generator", "wasserstein_generator"])
+def test_what_a_generator_cant_learn_from(name):
+    with pytest.raises(TypeError, match=f"{name} got its input of dtype int64"):
+        getattr(losses, name)(numpy.ones(3, int))
+    with pytest.raises(ValueError, match=f"{name} got its input of shape .0,., which is empty"):
+        getattr(losses, name)(numpy.ones(0))
+
+
+def test_what_cross_entropy_refuses():
+    logits, labels = numpy.zeros((4, 3)), numpy.array([0, 1, 2, 0])
+    with pytest.raises(TypeError, match="labels of type float64, but needs an array of integers"):
+        losses.cross_entropy(logits, labels.astype(float))
+    with pytest.raises(TypeError, match="labels of type list"):
+        losses.cross_entropy(logits, [0, 1, 2, 0])
+    with pytest.raises(TypeError, match="logits of dtype int64"):
+        losses.cross_entropy(logits.astype(int), labels)
+    with pytest.raises(TypeError, match="cross_entropy got arrays on 'cpu' and on"):
+        losses.cross_entropy(logits, StrictNamespace().asarray(labels))
+    for wrong in (labels[:3], labels[:, None]):
+        with pytest.raises(ValueError, match=r"needs \(N, classes\) and \(N,\)"):
+            losses.cross_entropy(logits, wrong)
+    with pytest.raises(ValueError, match=r"needs \(N, classes\)"):
+        losses.cross_entropy(logits[0], labels)
+    for wrong in (labels + 1, labels - 1):
+        with pytest.raises(ValueError, match="stand for the labels 0 to 2"):
+            losses.cross_entropy(logits, wrong)
+
+
+def test_every_public_name_is_tested_on_a_device():
+    assert {name.partition(",")[0] for name in CALLS} == set(losses.__all__)
