@@ -1,0 +1,58 @@
+"""How good are the samples? Distances, modes and neighbours, always to be read beside the floor.
+
+=====================  =================================================================================
+`mode_report`          modes covered, high-quality samples, reverse KL: mixtures in the plane
+`frechet_distance`     Fréchet distance between Gaussians fitted to features
+`kernel_distance`      squared maximum mean discrepancy with a cubic kernel (the estimator of KID)
+`prdc`                 precision, recall, density, coverage
+`sliced_wasserstein`   points; `patch_distance` the same for the patches of images, scale by scale
+`nearest_neighbours`   in the training data: does the generator copy?
+`classifier_for`       the small classifier whose features are compared, trained here, cached
+`evaluate_images`      all of them for images; `evaluate_points` for points
+=====================  =================================================================================
+"""
+
+from minigan.metrics.classifier import (
+    Classifier,
+    classifier_for,
+    frechet_classifier_distance,
+    split,
+    train_classifier,
+)
+from minigan.metrics.evaluate import evaluate_images, evaluate_points
+from minigan.metrics.frechet import frechet_distance, frechet_gaussian
+from minigan.metrics.kid import KernelDistance, kernel_distance, mmd2
+from minigan.metrics.modes import ModeReport, ideal_modes, mode_report, reverse_kl
+from minigan.metrics.neighbours import Neighbours, nearest_neighbours
+from minigan.metrics.prdc import PRDC, expected_coverage, prdc
+from minigan.metrics.swd import PatchDistance, patch_distance, sliced_wasserstein
+from minigan.metrics.table import Row, Table
+
+__all__ = [
+    "PRDC",
+    "Classifier",
+    "KernelDistance",
+    "ModeReport",
+    "Neighbours",
+    "PatchDistance",
+    "Row",
+    "Table",
+    "classifier_for",
+    "evaluate_images",
+    "evaluate_points",
+    "expected_coverage",
+    "frechet_classifier_distance",
+    "frechet_distance",
+    "frechet_gaussian",
+    "ideal_modes",
+    "kernel_distance",
+    "mmd2",
+    "mode_report",
+    "nearest_neighbours",
+    "patch_distance",
+    "prdc",
+    "reverse_kl",
+    "sliced_wasserstein",
+    "split",
+    "train_classifier",
+]

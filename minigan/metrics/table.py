@@ -1,0 +1,106 @@
+"""A table of metrics: each value beside its floor, as text, as CSV, as a dictionary for JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_BETTER = ("lower", "higher", "as the floor")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric.
+
+    Attributes
+    ----------
+    metric
+        What was measured.
+    value
+        Of the samples.
+    floor
+        The same of real data in the samples' place, in the same number: what a perfect generator would get.
+    better
+        ``"lower"``, ``"higher"`` or ``"as the floor"``.
+    """
+
+    metric: str
+    value: float
+    floor: float
+    better: str
+
+    def __post_init__(self) -> None:
+        if self.better not in _BETTER:
+            raise ValueError(f"better must be one of {_BETTER}, got {self.better!r}.")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Metrics and what they were measured on.
+
+    Attributes
+    ----------
+    facts
+        Name to value: counts of samples, the classifier and its accuracy, ...
+    rows
+        In the order in which they are shown.
+    """
+
+    facts: Mapping[str, Any]
+    rows: tuple[Row, ...]
+
+    def __getitem__(self, metric: str) -> Row:
+        """Return the row of a metric; KeyError if there is none."""
+        for row in self.rows:
+            if row.metric == metric:
+                return row
+        raise KeyError(metric)
+
+    def text(self) -> str:
+        """Return the table for a terminal, the facts above it."""
+        facts = [f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}" for name, value in
+                 self.facts.items()]  # fmt: skip
+        cells = [("metric", "samples", "floor", "better")]
+        cells += [(row.metric, _number(row.value), _number(row.floor), row.better) for row in self.rows]
+        widths = [max(len(line[i]) for line in cells) for i in range(4)]
+        lines = [
+            f"{metric:<{widths[0]}}  {value:>{widths[1]}}  {floor:>{widths[2]}}  {better}"
+            for metric, value, floor, better in cells
+        ]
+        rule = "-" * max(map(len, lines))
+        return "\n".join([*facts, "", lines[0], rule, *lines[1:]])
+
+    def csv(self) -> str:
+        """Return the rows as CSV, with a header; numbers in full precision."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["metric", "value", "floor", "better"])
+        writer.writerows([row.metric, repr(row.value), repr(row.floor), row.better] for row in self.rows)
+        return out.getvalue()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON can hold it: a number that is not finite becomes None."""
+        return {
+            "facts": dict(self.facts),
+            "rows": [
+                {"metric": r.metric, "value": _finite(r.value), "floor": _finite(r.floor), "better": r.better}
+                for r in self.rows
+            ],
+        }
+
+
+def _number(x: float) -> str:
+    """Four significant digits, but whole numbers as such: 7, 0.01234, 98.89, 1,234."""
+    if not math.isfinite(x):
+        return "infinite" if x > 0 else str(x)
+    if isinstance(x, int) or abs(x) >= 1000:
+        return f"{x:,.0f}"
+    return f"{x:.4g}"
+
+
+def _finite(x: float) -> float | None:
+    return x if math.isfinite(x) else None
