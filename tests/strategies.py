@@ -1,4 +1,4 @@
-"""What Hypothesis draws: generators, memory layouts, windows, and every layer with the shape of a fitting input."""
+"""What Hypothesis draws: generators, memory layouts, windows, and every layer with a fitting input's shape."""
 
 import numpy as np
 from hypothesis import strategies as st

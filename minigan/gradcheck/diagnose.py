@@ -57,9 +57,9 @@ def likely_cause(case: Case) -> str:
         _shifted,
         _partly_written,
         _border,
-        _one_place,
         _offset,
         _affine,
+        _one_place,
     )
     for test in tests:
         sentence = test(case)
@@ -102,6 +102,7 @@ def _factor(case: Case) -> str | None:
 
 def _name_factor(case: Case, factor: float) -> str:
     for size, what in case.sizes.items():
+        what += " (if it isn't the constant 2: check with other sizes)" if size == 2 else ""
         if size > 1 and math.isclose(factor, size, rel_tol=CLOSE):
             return (
                 f"it is too large by the factor {size}, {what}: a mean is taken as a sum, or a term is added "

@@ -66,6 +66,10 @@ class Subject:
     def forward(self, x: Array) -> tuple[Array, Any]:
         """Call forward with all state (random generators, running statistics) as it was at the start."""
         self.restore()
+        return self.call(x)
+
+    def call(self, x: Array) -> tuple[Array, Any]:
+        """Call forward as it is."""
         result = self.layer.forward(x, **self._train)
         if not (isinstance(result, tuple) and len(result) == 2):
             raise TypeError(
