@@ -1,4 +1,4 @@
-"""Fifty whole training steps of both MNIST recipes beside PyTorch, from the same weights and latents, in float64."""
+"""Fifty whole training steps of both MNIST recipes beside PyTorch, from equal weights and latents, in float64."""
 
 import numpy
 import pytest
