@@ -7,14 +7,22 @@ from minigan import nn
 from minigan.gan import penalties
 
 torch = pytest.importorskip("torch")
-spectral_norm = torch.nn.utils.parametrizations.spectral_norm
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """These nets are tiny: more threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
 
 ACTIVATIONS = {
     "leaky": (lambda: nn.LeakyReLU(0.2), lambda: torch.nn.LeakyReLU(0.2)),
     "tanh": (nn.Tanh, torch.nn.Tanh),
     "sigmoid": (nn.Sigmoid, torch.nn.Sigmoid),
 }
-NORMS = ["none", "layer", "instance", "spectral"]
 
 
 class ChannelsLast(torch.nn.Module):
@@ -39,7 +47,7 @@ def _pair(ours, theirs):
         with torch.no_grad():
             target.copy_(torch.tensor(numpy.ascontiguousarray(_to_torch(p.value, kind))))
     if core is not ours:
-        spectral_norm(theirs)
+        torch.nn.utils.parametrizations.spectral_norm(theirs)
         inner = theirs.parametrizations.weight[0]
         inner._u, inner._v = torch.tensor(ours.u), torch.tensor(_v_to_torch(ours, core))
     return ours, theirs
@@ -107,6 +115,7 @@ def _norm(norm, channels):
 def _build(make, activation, norm):
     rng = numpy.random.default_rng(11)
     pairs, shape = make(activation, norm, rng)
+    pairs[-1][0].weight.value *= 20  # without it, sigmoids behind normalised weights leave almost no slope
     pairs = [_pair(_float64(a, rng), b.double()) for a, b in pairs]
     ours = nn.Sequential(*(a for a, _ in pairs)).astype("float64")
     theirs = torch.nn.Sequential(*(b for _, b in pairs)).double()
@@ -160,12 +169,13 @@ def _assert_same_gradients(ours, theirs, tolerance=1e-9):
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
-@pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("make", [mlp, conv])
+@pytest.mark.parametrize(
+    ("make", "norm"),
+    [(mlp, "none"), (mlp, "layer"), (mlp, "spectral")]
+    + [(conv, norm) for norm in ("none", "layer", "instance", "spectral")],
+)
 def test_the_gradient_of_a_penalty(make, activation, norm, penalty):
-    if make is mlp and norm == "instance":
-        pytest.skip("instance norm is for images")
     ours, theirs, x = _build(make, activation, norm)
     mine, reference = PENALTIES[penalty]
     theirs.eval()  # no power iteration, as ours makes none in a penalty
