@@ -1,0 +1,178 @@
+"""Build the site and everything around it.
+
+=============================================  ==================================================================
+``python docs/build.py``                       the English site in ``docs/_build/html``; a tutorial is run again
+                                               only if it, or the library, has changed since its last run
+``python docs/build.py --fresh``               every tutorial is run again, and its time printed
+``python docs/build.py --only 1 2``            only tutorials 1 and 2 are run, the others are shown without output
+``python docs/build.py --language zh_CN``      the Chinese site in ``docs/_build/html/zh_CN``
+``python docs/build.py catalogues``            bring ``docs/locale`` up to date with the English text
+``python docs/build.py coverage``              how much of each page is translated; never an error
+``python docs/build.py notebooks``             the tutorials as .ipynb files in ``docs/_build/notebooks``
+=============================================  ==================================================================
+
+Warnings are errors, and so is an error in a cell. Nothing is fetched from a network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+BUILD = DOCS / "_build"
+TUTORIALS = ROOT / "tutorials"
+
+
+def library_key() -> str:
+    """Hash of all that a tutorial's output depends on beside its own text: the library's source."""
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "minigan").rglob("*.py")):
+        # The command line and the benchmarks never run inside a tutorial.
+        if path.name not in ("cli.py", "bench.py"):
+            digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def cache_folder() -> Path:
+    """Where the outputs of this state of the library lie; those of older states are dropped."""
+    root = Path(os.environ.get("MINIGAN_DOCS_CACHE", BUILD / "cache"))
+    current = root / library_key()
+    if root.is_dir():
+        for old in sorted(root.iterdir(), key=lambda path: path.stat().st_mtime)[:-3]:
+            if old != current:
+                shutil.rmtree(old, ignore_errors=True)
+    current.mkdir(parents=True, exist_ok=True)
+    return current
+
+
+def numbers(names: list[str]) -> list[str]:
+    """Turn "3" or "03" into "03", and refuse what is no tutorial."""
+    known = {path.name[:2] for path in TUTORIALS.glob("[0-9][0-9]-*.md")}
+    wanted = [name.zfill(2) for name in names]
+    for name in wanted:
+        if name not in known:
+            raise SystemExit(f"There is no tutorial {name}; there are {', '.join(sorted(known))}.")
+    return wanted
+
+
+def build(options: argparse.Namespace) -> int:
+    """Run Sphinx."""
+    target = BUILD / "html" if options.language == "en" else BUILD / "html" / options.language
+    cache = cache_folder()
+    if options.fresh:
+        shutil.rmtree(cache)
+        shutil.rmtree(target, ignore_errors=True)
+    environment = os.environ | {
+        "MINIGAN_DOCS_CACHE": str(cache),
+        "MINIGAN_DOCS_LANGUAGE": options.language,
+        # Two threads gain nothing on nets as small as the tutorials', and lose much where a machine is shared.
+        "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", "1"),
+        "MINIGAN_DOCS_BUILD": "1",
+    }
+    if options.only is not None:
+        kept = numbers(options.only)
+        skipped = [p.name for p in TUTORIALS.glob("[0-9][0-9]-*.md") if p.name[:2] not in kept]
+        environment["MINIGAN_DOCS_SKIP"] = ",".join(f"tutorials/{name}" for name in skipped)
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-b", "html", "-d",
+               str(BUILD / f"doctrees-{options.language}"), str(DOCS), str(target)]  # fmt: skip
+    if options.quiet:
+        command.insert(3, "-q")
+    if options.fresh:
+        command.insert(3, "-E")
+    code = subprocess.run(command, env=environment, check=False).returncode
+    if code == 0:
+        report_times(cache)
+        print(f"Built {target} in {time.perf_counter() - start:.0f} s.")
+    return code
+
+
+def report_times(cache: Path) -> None:
+    """Print how long each tutorial ran when it last did."""
+    try:
+        from jupyter_cache import get_cache
+    except ImportError:
+        return
+    total = 0.0
+    for record in sorted(get_cache(cache).list_cache_records(), key=lambda r: r.uri):
+        seconds = (record.data or {}).get("execution_seconds")
+        if seconds is not None:
+            total += seconds
+            print(f"{Path(record.uri).name:<40} {seconds:6.1f} s")
+    print(f"{'all notebooks':<40} {total:6.1f} s")
+
+
+def catalogues(options: argparse.Namespace) -> int:
+    """Extract the English text and merge it into docs/locale."""
+    environment = os.environ | {"MINIGAN_DOCS_EXECUTION": "off"}
+    extract = [sys.executable, "-m", "sphinx", "-q", "-E", "-b", "gettext", str(DOCS), str(BUILD / "gettext")]
+    merge = ["sphinx-intl", "update", "-p", str(BUILD / "gettext"), "-d", str(DOCS / "locale"), "-l", "zh_CN", "-w", "0"]
+    code = subprocess.run(extract, env=environment, check=False).returncode
+    if code:
+        return code
+    # Docstrings stay English: the reference is read beside the code.
+    for path in (BUILD / "gettext" / "api").glob("*.pot"):
+        path.unlink()
+    return subprocess.run(merge, check=False).returncode
+
+
+def coverage(options: argparse.Namespace) -> int:
+    """Print how much of each page is translated."""
+    from babel.messages.pofile import read_po
+
+    done = everything = 0
+    for path in sorted((DOCS / "locale" / "zh_CN" / "LC_MESSAGES").rglob("*.po")):
+        with path.open("rb") as file:
+            messages = [m for m in read_po(file) if m.id and not is_formula(str(m.id))]
+        translated = sum(bool(m.string) and not m.fuzzy for m in messages)
+        done, everything = done + translated, everything + len(messages)
+        name = path.relative_to(DOCS / "locale" / "zh_CN" / "LC_MESSAGES").with_suffix("")
+        share = translated / max(len(messages), 1)
+        print(f"{name!s:<44} {translated:4d} of {len(messages):4d}  {share:4.0%}")
+    print(f"{'all pages':<44} {done:4d} of {everything:4d}  {done / max(everything, 1):4.0%}")
+    return 0
+
+
+def is_formula(text: str) -> bool:
+    """Tell a displayed formula, which needs no translation, from prose."""
+    return not any(word.isalpha() and len(word) > 2 for word in text.replace("\\", " \\").split() if word[0] != "\\")
+
+
+def notebooks(options: argparse.Namespace) -> int:
+    """Write the tutorials as Jupyter notebooks that install what they need."""
+    import jupytext
+    import nbformat
+
+    target = BUILD / "notebooks"
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted(TUTORIALS.glob("[0-9][0-9]-*.md")):
+        notebook = jupytext.read(path)
+        notebook.cells.insert(0, nbformat.v4.new_code_cell("%pip install --quiet minigan", id="install"))
+        jupytext.write(notebook, target / f"{path.stem}.ipynb", fmt="ipynb")
+    print(f"Notebooks in {target}")
+    return 0
+
+
+def main() -> int:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", default="html", choices=["html", "catalogues", "coverage", "notebooks"])
+    parser.add_argument("--fresh", action="store_true", help="run every tutorial again")
+    parser.add_argument("--only", nargs="+", metavar="N", help="run only these tutorials")
+    parser.add_argument("--language", default="en", choices=["en", "zh_CN"])
+    parser.add_argument("--quiet", action="store_true")
+    options = parser.parse_args()
+    commands = {"html": build, "catalogues": catalogues, "coverage": coverage, "notebooks": notebooks}
+    return commands[options.what](options)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

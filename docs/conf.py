@@ -1,0 +1,103 @@
+"""The site's settings. `python docs/build.py` builds it; README.md beside this file says what else there is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path[:0] = [str(HERE / "_ext"), str(ROOT)]
+
+import minigan  # noqa: E402
+
+
+def collect_tutorials() -> None:
+    """Copy the tutorials to where Sphinx looks; a file that has not changed keeps its date."""
+    target = HERE / "tutorials"
+    target.mkdir(exist_ok=True)
+    for path in sorted((ROOT / "tutorials").glob("*.md")):
+        if path.name == "README.md":
+            continue
+        copy = target / path.name
+        if not copy.exists() or copy.read_bytes() != path.read_bytes():
+            shutil.copyfile(path, copy)
+    for copy in target.glob("[0-9]*.md"):
+        if not (ROOT / "tutorials" / copy.name).exists():
+            copy.unlink()
+
+
+collect_tutorials()
+
+project = "minigan"
+author = "The minigan developers"
+project_copyright = author
+release = version = minigan.__version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "katex",
+]
+exclude_patterns = ["_build", "README.md", "locale", "_static"]
+templates_path: list[str] = []
+language = os.environ.get("MINIGAN_DOCS_LANGUAGE", "en")
+locale_dirs = ["locale"]
+gettext_compact = False
+# A translation is looked up by its text; line numbers would only make every edit a change of every catalogue.
+gettext_location = False
+
+# ---------------------------------------------------------------- mathematics, prose
+
+html_math_renderer = "katex"
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist", "attrs_block"]
+myst_heading_anchors = 3
+myst_links_external_new_tab = False
+
+# ---------------------------------------------------------------- notebooks
+
+nb_execution_mode = os.environ.get("MINIGAN_DOCS_EXECUTION", "cache")
+nb_execution_cache_path = os.environ.get("MINIGAN_DOCS_CACHE", str(HERE / "_build" / "cache"))
+nb_execution_raise_on_error = True
+nb_execution_timeout = 240
+nb_execution_excludepatterns = [p for p in os.environ.get("MINIGAN_DOCS_SKIP", "").split(",") if p]
+nb_merge_streams = True
+
+# ---------------------------------------------------------------- reference
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_preserve_defaults = True
+autodoc_default_options = {"members": True, "show-inheritance": True}
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+napoleon_use_ivar = True
+napoleon_preprocess_types = False
+default_role = "py:obj"
+add_module_names = False
+toc_object_entries_show_parents = "hide"
+
+# ---------------------------------------------------------------- looks
+
+html_theme = "furo"
+html_title = "minigan"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#0072B2", "color-brand-content": "#00639c"},
+    "dark_css_variables": {"color-brand-primary": "#56B4E9", "color-brand-content": "#7cc4ee"},
+}
+pygments_style = "friendly"
+pygments_dark_style = "github-dark"
+copybutton_exclude = ".linenos, .gp, .go"
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
