@@ -65,7 +65,8 @@ def bce_with_logits(logits: Array, target: Any) -> tuple[Array, Array]:
     .. math:: dl = (σ(l) - t) / n.
 
     However sure and wrong the discriminator is, ``|σ(l) - t|`` tends to 1 there: this gradient never dies. With
-    t = 1 on fakes it is the generator's non-saturating loss (Goodfellow et al. 2014, section 3).
+    t = 1 on fakes it is the generator's non-saturating loss (Goodfellow et al. 2014, section 3). How to compute it
+    without overflow stands in `minigan.backend.Reference.bce_with_logits`.
 
     Parameters
     ----------
@@ -89,10 +90,7 @@ def bce_with_logits(logits: Array, target: Any) -> tuple[Array, Array]:
         If an array holds no floating-point numbers, or the two live on different devices.
     """
     t = _target("bce_with_logits", logits, target, probability=True)
-    xp, n = backend.of(logits).xp, logits.size
-    # softplus, its two terms apart: large ones cancel exactly before the small one is added.
-    loss = xp.maximum(logits, 0) - t * logits + xp.log1p(xp.exp(-abs(logits)))
-    return loss.mean(), (sigmoid(logits) - t) / n
+    return backend.of(logits).bce_with_logits(logits, t)
 
 
 def bce(probabilities: Array, target: Any) -> tuple[Array, Array]:

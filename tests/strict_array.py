@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -31,6 +31,8 @@ NAMES = cupy_names.stored()
 TRANSFERS = ("asarray", "array", "ascontiguousarray")
 WAITING = ("nonzero", "flatnonzero", "argwhere", "unique", "extract", "asnumpy", "array2string", "savez", "save")
 WAITING_METHODS = ("item", "get", "tolist", "tobytes", "nonzero", "dump", "dumps", "tofile", "set")
+JOINING = ("concatenate", "stack", "hstack", "vstack", "dstack", "column_stack")
+MUTATING = ("fill", "sort", "put", "partition")
 PRODUCTS = ("matmul", "dot", "vdot", "inner", "outer", "tensordot", "einsum", "kron")
 
 
@@ -46,6 +48,9 @@ class StrictNamespace:
     def __init__(self, *, float64: bool = False, prefix: str = "", parent: StrictNamespace | None = None) -> None:
         self._float64, self._prefix, self._parent = float64, prefix, parent
         self._mode = ""
+        self._tape: list[Any] | None = None
+        self._undo: list[Any] = []
+        self.cuda: Any = None
         self.backend: Any = parent.backend if parent else Reference(self, "strict")
 
     @property
@@ -65,6 +70,29 @@ class StrictNamespace:
     def capturing(self) -> contextlib.AbstractContextManager[None]:
         """Refuse whatever can't be recorded into a CUDA graph."""
         return self.no_sync("capturing")
+
+    # ---------------------------------------------------------------- a tape, as a CUDA graph is one
+
+    def begin_tape(self) -> None:
+        """From here on note every operation; each is carried out to know its shapes, and undone at the end."""
+        self._tape, self._undo, self._mode = [], [], "capturing"
+
+    def end_tape(self) -> list[Any]:
+        """Undo what was carried out, as a recording moves nothing, and return the operations."""
+        tape, self._tape, self._mode = self._tape, None, ""
+        for array, before in reversed(self._undo):
+            array[...] = before
+        return tape
+
+    def record(self, operation: Callable[[], Any], *, written: Iterable[StrictArray] = ()) -> Any:
+        """Carry an operation out; while there is a tape, note it, and how to undo what it writes in place."""
+        root = self._root
+        if root._tape is None:
+            return _as_arrays(operation())
+        root._undo += [(a._a, a._a.copy()) for a in written]
+        result = _as_arrays(operation())
+        root._tape.append((operation, result))
+        return result
 
     def __getattr__(self, name: str) -> Any:
         full = self._prefix + name
@@ -97,14 +125,24 @@ class StrictNamespace:
             name in PRODUCTS or name.startswith("linalg."), "capturing", f"cupy.{name} can't be captured"
         )
         # An array of another device is refused below, like any operand; a host array is copied over.
+        many = name in JOINING and len(args[0]) > 8
+        self.refuse_while(many, "capturing", f"cupy.{name} of more than 8 arrays sends their addresses over")
         transfer = owner is None and name in TRANSFERS and not isinstance(args[0], StrictArray)
         self.refuse_while(transfer, "no_sync", f"{name} copies from the host")
         explicit = kwargs.get("dtype") is not None or any(map(_names_float64, args))
         plain_args = [a if transfer and i == 0 else self.unwrap(a, name) for i, a in enumerate(args)]
         plain_kwargs = {key: self.unwrap(value, name) for key, value in kwargs.items()}
-        result = function(*plain_args, **plain_kwargs)
-        if transfer:
-            result = result.copy()  # a device never shares memory with the host
+        written = [owner] if name in MUTATING else [kwargs["out"]] if kwargs.get("out") is not None else []
+
+        def operation() -> Any:
+            result = function(*plain_args, **plain_kwargs)
+            if transfer:
+                result = result.copy()  # a device never shares memory with the host
+            if name.startswith("empty") and result.dtype.kind == "f":
+                result.fill(numpy.nan)  # whoever reads it before writing shall see that
+            return result
+
+        result = self.record(operation, written=written)
         operands = list(_arrays([owner, args, kwargs]))
         return self.wrap(result, operands, explicit, name)
 
@@ -138,7 +176,7 @@ class StrictNamespace:
         wanted = explicit or self._float64 or any(a.dtype == "float64" for a in operands)
         if result.dtype == "float64" and not wanted:
             raise TypeError(f"{what} makes a float64 array that nobody asked for: slow on a GPU; name the dtype")
-        return StrictArray(numpy.asarray(result), self._root)
+        return StrictArray(result, self._root)
 
     @property
     def _root(self) -> StrictNamespace:
@@ -191,12 +229,21 @@ class StrictArray:
         key = self._index(key)
         masks = [k for k in (key if isinstance(key, tuple) else (key,)) if getattr(k, "dtype", "") == "bool"]
         self._xp.refuse_while(bool(masks), "no_sync", "a boolean mask read makes the host wait")
-        return StrictArray(numpy.asarray(self._a[key]), self._xp)
+        return StrictArray(self._xp.record(lambda: self._a[key]), self._xp)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if isinstance(value, (list, tuple)):
             raise TypeError("CuPy can't assign a list to entries of an array")
-        self._a[self._index(key)] = self._xp.unwrap(value, "an assignment")
+        key, plain = self._index(key), self._xp.unwrap(value, "an assignment")
+        self._xp.record(lambda: self._a.__setitem__(key, plain), written=[self])
+
+    def set(self, host: numpy.ndarray) -> None:
+        """Copy from the host, as ``cupy.ndarray.set``."""
+        self._xp.refuse_while(True, "no_sync", "set copies from the host")
+        assert isinstance(host, numpy.ndarray)
+        assert host.shape == self._a.shape
+        assert host.dtype == self._a.dtype
+        self._a[...] = host
 
     def _index(self, key: Any) -> Any:
         if isinstance(key, tuple):
@@ -236,13 +283,20 @@ class StrictArray:
         return (self[i] for i in range(len(self)))
 
     def __copy__(self) -> StrictArray:
-        return StrictArray(self._a.copy(), self._xp)
+        return StrictArray(self._xp.record(self._a.copy), self._xp)
 
     def __deepcopy__(self, memo: Any) -> StrictArray:
         return self.__copy__()
 
     def __repr__(self) -> str:
         return f"StrictArray({self._a!r})"
+
+
+def _as_arrays(x: Any) -> Any:
+    """Make arrays without axes of NumPy's scalars."""
+    if isinstance(x, (list, tuple)):
+        return type(x)(_as_arrays(v) for v in x)
+    return numpy.asarray(x) if isinstance(x, numpy.generic) else x
 
 
 def _arrays(x: Any) -> Iterator[StrictArray]:
@@ -271,9 +325,9 @@ def _operator(name: str, swap: bool, in_place: bool) -> Callable[[StrictArray, A
         self._xp.refuse_while(name in ("matmul", "imatmul"), "capturing", "cupy's @ can't be captured")
         plain = self._xp.unwrap(other, f"operator {name}")
         if in_place:
-            function(self._a, plain)
+            self._xp.record(lambda: function(self._a, plain), written=[self])
             return self
-        result = function(plain, self._a) if swap else function(self._a, plain)
+        result = self._xp.record(lambda: function(plain, self._a) if swap else function(self._a, plain))
         return self._xp.wrap(result, list(_arrays([self, other])), False, f"operator {name}")
 
     return apply
@@ -305,7 +359,7 @@ for _name in ("lt", "le", "eq", "ne", "gt", "ge"):
 
 def _unary(name: str) -> Callable[[StrictArray], StrictArray]:
     function = getattr(operator, f"__{name}__")
-    return lambda self: StrictArray(numpy.asarray(function(self._a)), self._xp)
+    return lambda self: StrictArray(self._xp.record(lambda: function(self._a)), self._xp)
 
 
 for _name in ("neg", "pos", "abs", "invert"):

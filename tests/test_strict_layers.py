@@ -5,8 +5,10 @@ import copy
 import numpy
 import pytest
 from strict_array import StrictNamespace
+from strict_cuda import strict_cuda
 
 from minigan import backend, nn
+from minigan.backend.cuda.graph import Recording
 
 FLAT, IMAGE = (4, 6), (4, 5, 6, 3)
 CASES = {
@@ -44,6 +46,16 @@ CASES = {
     "Flatten": [(lambda rng: nn.Flatten(), IMAGE)],
     "Reshape": [(lambda rng: nn.Reshape(6, 15), IMAGE)],
     "Upsample": [(lambda rng: nn.Upsample(2), IMAGE), (lambda rng: nn.Upsample((1, 3)), IMAGE)],
+    "SpectralNorm": [
+        (lambda rng: nn.spectral_norm(nn.Linear(6, 5, rng=rng), rng=rng), FLAT),
+        (lambda rng: nn.spectral_norm(nn.Conv2d(3, 4, kernel_size=3, rng=rng), rng=rng), IMAGE),
+    ],
+    "Residual": [
+        (lambda rng: nn.Residual(nn.Linear(6, 6, rng=rng), nn.Tanh()), FLAT),
+        (lambda rng: nn.Residual(nn.Linear(6, 4, rng=rng), shortcut=nn.Linear(6, 4, rng=rng)), FLAT),
+    ],
+    "Skip": [(lambda rng: nn.Skip(nn.Linear(6, 2, rng=rng)), FLAT)],
+    "MinibatchStdDev": [(lambda rng: nn.MinibatchStdDev(2), FLAT), (lambda rng: nn.MinibatchStdDev(4), IMAGE)],
     "Sequential": [
         (
             lambda rng: nn.Sequential(
@@ -56,12 +68,20 @@ CASES = {
 EVERY_CASE = [
     pytest.param(*case, id=f"{name}-{i}") for name, cases in CASES.items() for i, case in enumerate(cases)
 ]
+DEVICES = pytest.mark.parametrize(
+    "device", [lambda: StrictNamespace().backend, strict_cuda], ids=["readable", "kernels"]
+)
 
 
 def test_every_layer_of_the_library_has_a_case():
     """A new layer must be shown to run on a device, too."""
     layers = {n for n in nn.__all__ if isinstance(getattr(nn, n), type) and issubclass(getattr(nn, n), nn.Layer)}
     assert layers - {"Layer"} == set(CASES), "give each layer of minigan.nn an entry in CASES"
+
+
+def _assert_close(ours, theirs):
+    """Within float32 rounding of sums whose largest terms are of the size of the largest entry."""
+    numpy.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6 * (1 + abs(theirs).max()))
 
 
 def _walk(net, x, dy, train):
@@ -74,9 +94,10 @@ def _walk(net, x, dy, train):
     return {name: None if a is None else backend.to_numpy(a) for name, a in out.items()}
 
 
+@DEVICES
 @pytest.mark.parametrize("train", [True, False])
 @pytest.mark.parametrize(("make", "shape"), EVERY_CASE)
-def test_a_layer_computes_on_the_strict_device_what_it_computes_on_the_cpu(make, shape, train):
+def test_a_layer_computes_on_the_strict_device_what_it_computes_on_the_cpu(make, shape, train, device):
     net = make(numpy.random.default_rng(0))
     for name, p in net.parameters().items():
         p.value = numpy.random.default_rng(len(name)).normal(1, 0.3, p.shape).astype("float32")
@@ -84,11 +105,13 @@ def test_a_layer_computes_on_the_strict_device_what_it_computes_on_the_cpu(make,
     x = rng.integers(0, 5, 7) if shape is None else rng.standard_normal(shape, "float32")
     dy = rng.standard_normal(net.output_shape(x.shape), "float32")
 
+    ops = device()
+    if train and _draws(net) and ops.device == "cuda":
+        pytest.skip("the kernels draw other masks than the host; they have a twin of their own in test_kernels")
     other = copy.deepcopy(net)
     here = _walk(net, x, lambda y: dy, train)
-    xp = StrictNamespace()
-    other.to(xp.backend)
-    there = _walk(other, xp.asarray(x), lambda y: xp.asarray(dy), train)
+    other.to(ops)
+    there = _walk(other, ops.asarray(x), lambda y: ops.asarray(dy), train)
 
     assert here.keys() == there.keys()
     for name, a in here.items():
@@ -96,23 +119,55 @@ def test_a_layer_computes_on_the_strict_device_what_it_computes_on_the_cpu(make,
             assert there[name] is None
         else:
             assert there[name].dtype == "float32"
-            numpy.testing.assert_allclose(there[name], a, rtol=1e-5, atol=1e-6)
+            _assert_close(there[name], a)
+
+
+def _draws(net):
+    return any(isinstance(layer, nn.Dropout) and layer.p for _, layer in net.layers())
+
+
+def _has_second_derivative(net):
+    """Embedding, and layers that draw or couple the samples of a batch, have none; they refuse."""
+    return not (_draws(net) or any(isinstance(layer, (nn.Embedding, nn.BatchNorm)) for _, layer in net.layers()))
 
 
 @pytest.mark.parametrize(("make", "shape"), EVERY_CASE)
-def test_no_layer_makes_the_host_wait(make, shape):
-    xp = StrictNamespace()
-    net = make(numpy.random.default_rng(0)).to(xp.backend)
-    if any(isinstance(layer, nn.Dropout) and layer.p for _, layer in net.layers()):
-        pytest.skip("dropout's masks come from the host's generator here; CudaBackend draws its own under capture")
+def test_every_layer_can_be_recorded_into_a_graph(make, shape):
+    """Forward, backward and twice backward: no waiting for the device, nothing that CuPy can't capture."""
+    ops = strict_cuda()
+    net = make(numpy.random.default_rng(0)).to(ops)
     rng = numpy.random.default_rng(1)
-    x = xp.asarray(rng.integers(0, 5, 7) if shape is None else rng.standard_normal(shape, "float32"))
-    dy = xp.asarray(rng.standard_normal(net.output_shape(x.shape), "float32"))
-    with xp.no_sync():
+    x = ops.asarray(rng.integers(0, 5, 7) if shape is None else rng.standard_normal(shape, "float32"))
+    dy = ops.asarray(rng.standard_normal(net.output_shape(x.shape), "float32"))
+    ops.recording = Recording(ops, [])
+    with ops.xp.capturing():
         _, cache = net.forward(x, train=True)
         net.backward(dy, cache)
         net.zero_grad()
-        net.state_dict()
+        if _has_second_derivative(net):
+            net.double_backward(x, dy, cache)
+
+
+@pytest.mark.parametrize(("make", "shape"), EVERY_CASE)
+def test_twice_backward_on_the_device_is_that_on_the_cpu(make, shape):
+    net = make(numpy.random.default_rng(0))
+    if not _has_second_derivative(net):
+        pytest.skip("has no second derivative")
+    rng = numpy.random.default_rng(1)
+    x, v = (rng.standard_normal(shape, "float32") for _ in range(2))
+    dy = rng.standard_normal(net.output_shape(x.shape), "float32")
+    results = []
+    for ops, one in ((backend.get("cpu"), copy.deepcopy(net)), (strict_cuda(), net)):
+        one.to(ops)
+        _, cache = one.forward(ops.asarray(x), train=True)
+        dx, tangent = one.double_backward(ops.asarray(v), ops.asarray(dy), cache)
+        found = {"dx": dx, "tangent": tangent} | {name: p.grad for name, p in one.parameters().items()}
+        results.append({name: None if a is None else ops.to_numpy(a) for name, a in found.items()})
+    for name, a in results[0].items():
+        if a is None:
+            assert results[1][name] is None
+        else:
+            _assert_close(results[1][name], a)
 
 
 @pytest.mark.parametrize(("make", "shape"), EVERY_CASE)

@@ -13,12 +13,16 @@ from minigan.backend.reference import Array, Reference
 
 @functools.cache
 def _cpu() -> Reference:
-    return Reference(numpy, "cpu")
+    from minigan.backend.cpu import CpuBackend
+
+    return CpuBackend()
 
 
 @functools.cache
 def _cuda() -> Reference:
-    return Reference(_import_cupy(), "cuda")
+    from minigan.backend.cuda import CudaBackend
+
+    return CudaBackend(_import_cupy())
 
 
 def _import_cupy() -> ModuleType:

@@ -42,6 +42,10 @@ class Reference:
         """Bring an array of this device to NumPy."""
         return x if isinstance(x, (numpy.ndarray, numpy.generic)) else self.xp.asnumpy(x)
 
+    def matmul(self, a: Array, b: Array) -> Array:
+        """``a @ b``: the product of two matrices, of a matrix and a vector, or of two vectors."""
+        return a @ b
+
     def sum_rows(self, x: Array) -> Array:
         """Sum over every axis but the last: ``(..., C) -> (C,)``, the gradient of a broadcast bias."""
         return x.reshape(-1, x.shape[-1]).sum(axis=0)
@@ -66,9 +70,7 @@ class Reference:
         x_hat = (x - mean) * inverse_s
         return x_hat, gamma * x_hat + beta
 
-    def standardise_grad(
-        self, dy: Array, x_hat: Array, scale: Array, mean_dy: Array, mean_dyx: Array
-    ) -> Array:
+    def standardise_grad(self, dy: Array, x_hat: Array, scale: Array, mean_dy: Array, mean_dyx: Array) -> Array:
         """``dx = scale (dy - mean_dy - x̂ mean_dyx)``; dy and x̂ are (..., C), the others (C,)."""
         return scale * (dy - mean_dy - x_hat * mean_dyx)
 
@@ -148,7 +150,7 @@ class Reference:
         """
         patches = self.conv_keep(x, window)
         n, ho, wo = patches.shape[:3]
-        y = _rows(patches) @ _matrix(weight)
+        y = self.matmul(_rows(patches), _matrix(weight))
         return y.reshape(n, ho, wo, weight.shape[3]), patches
 
     def conv_keep(self, x: Array, window: Window) -> Any:
@@ -171,7 +173,7 @@ class Reference:
         -------
         array, shape (kh, kw, in, out)
         """
-        dw = _rows(kept).T @ dy.reshape(-1, dy.shape[3])
+        dw = self.matmul(_rows(kept).T, dy.reshape(-1, dy.shape[3]))
         return dw.reshape(*kept.shape[3:], dy.shape[3])
 
     def conv_input_grad(self, dy: Array, weight: Array, shape: Sequence[int], window: Window) -> Array:
@@ -192,7 +194,7 @@ class Reference:
         -------
         array, shape (N, H, W, in)
         """
-        patches = dy.reshape(-1, dy.shape[3]) @ _matrix(weight).T
+        patches = self.matmul(dy.reshape(-1, dy.shape[3]), _matrix(weight).T)
         return self.fold(patches.reshape(*dy.shape[:3], *weight.shape[:3]), shape, window)
 
     # ---------------------------------------------------------------- elementwise
@@ -204,6 +206,25 @@ class Reference:
     def leaky_relu_grad(self, dy: Array, y: Array, slope: float) -> Array:
         """``dx = dy`` where x > 0, else ``slope dy``; y has the sign of x, so x need not be kept."""
         return self.xp.where(y > 0, dy, dy * dy.dtype.type(slope))
+
+    def dropout_mask(self, shape: Sequence[int], p: float, dtype: Any, rng: numpy.random.Generator) -> Array:
+        """Zeros with probability p, else ``1 / (1 - p)``."""
+        kept = rng.random(tuple(shape), dtype="float32") >= p
+        return self.asarray(kept, dtype=dtype) / (1 - p)
+
+    # ---------------------------------------------------------------- the loss on logits
+
+    def bce_with_logits(self, logits: Array, target: Any) -> tuple[Array, Array]:
+        """``mean(softplus(l) - t l)`` and ``(σ(l) - t) / n``; t is a number or an array like `logits`.
+
+        e = exp(-|l|) can't overflow; softplus(l) = max(l, 0) + log(1 + e), and σ(l) is 1 / (1 + e) for l >= 0,
+        else e / (1 + e). Softplus comes in two terms: large ones cancel exactly before the small one is added.
+        """
+        xp = self.xp
+        e = xp.exp(-abs(logits))
+        loss = xp.maximum(logits, 0) - target * logits + xp.log1p(e)
+        probability = xp.where(logits < 0, e, logits.dtype.type(1)) / (1 + e)
+        return loss.mean(), (probability - target) / logits.size
 
     # ---------------------------------------------------------------- the optimizer's update
 

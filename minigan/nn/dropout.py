@@ -37,8 +37,7 @@ class Dropout(Layer):
         if not train or self.p == 0:
             y = x.copy()
             return y, Cache(self, y, None)
-        kept = self.rng.random(x.shape, dtype="float32") >= self.p
-        mask = backend.of(x).asarray(kept, dtype=x.dtype) / (1 - self.p)
+        mask = backend.of(x).dropout_mask(x.shape, self.p, x.dtype, self.rng)
         y = x * mask
         return y, Cache(self, y, mask)
 

@@ -46,9 +46,9 @@ class Embedding(Layer):
         """Add to the rows that were looked up; return None."""
         (labels,) = cache.recall(self, dy)
         if param_grads:
-            classes = backend.of(dy).xp.arange(self.classes)
-            one_hot = (labels[:, None] == classes).astype(dy.dtype)
-            self.weight.grad += one_hot.T @ dy
+            ops = backend.of(dy)
+            one_hot = (labels[:, None] == ops.xp.arange(self.classes)).astype(dy.dtype)
+            self.weight.grad += ops.matmul(one_hot.T, dy)
         return None
 
     def check(self, x: Array) -> Array:
@@ -60,9 +60,7 @@ class Embedding(Layer):
                 f"convert with x.astype('int64')."
             )
         if not backend.same_device(x, self.weight.value):
-            raise TypeError(
-                f"{self!r} and its labels live on different devices; move the labels to the net's."
-            )
+            raise TypeError(f"{self!r} and its labels live on different devices; move the labels to the net's.")
         self.output_shape(tuple(x.shape))
         # Only on the host, where looking at the numbers doesn't stop a GPU's queue.
         if backend.device_of(x) == "cpu" and x.size and (int(x.min()) < 0 or int(x.max()) >= self.classes):

@@ -58,7 +58,7 @@ class Linear(Layer):
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x (N, in) to y (N, out)."""
         x = self.check(x)
-        y = x @ self.weight.value
+        y = backend.of(x).matmul(x, self.weight.value)
         if self.bias is not None:
             y += self.bias.value
         return y, Cache(self, y, x)
@@ -68,20 +68,22 @@ class Linear(Layer):
     ) -> Array | None:
         """Map dy (N, out) to dx (N, in)."""
         (x,) = cache.recall(self, dy)
+        ops = backend.of(dy)
         if param_grads:
-            self.weight.grad += x.T @ dy
+            self.weight.grad += ops.matmul(x.T, dy)
             if self.bias is not None:
-                self.bias.grad += backend.of(dy).sum_rows(dy)
-        return dy @ self.weight.value.T if input_grad else None
+                self.bias.grad += ops.sum_rows(dy)
+        return ops.matmul(dy, self.weight.value.T) if input_grad else None
 
     def double_backward(
         self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
     ) -> tuple[None, Array]:
         """Map v (N, in) to None and the tangent (N, out)."""
         cache.recall(self, dy, v)
+        ops = backend.of(v)
         if param_grads:
-            self.weight.grad += v.T @ dy
-        return None, v @ self.weight.value
+            self.weight.grad += ops.matmul(v.T, dy)
+        return None, ops.matmul(v, self.weight.value)
 
     def output_shape(self, shape: Shape) -> Shape:
         """(N, in) -> (N, out)."""

@@ -51,7 +51,7 @@ class SpectralNorm(Layer):
 
     W, unnormalised, stays the parameter (``layer.weight``); u and v are buffers. Every training forward makes one
     power iteration, except while the statistics are frozen (see `frozen_statistics`); evaluation makes none.
-    Draw initial weights before wrapping: the vectors belong to the W that was there.
+    Draw initial weights before wrapping, or call ``iterate(15)`` afterwards: the vectors belong to one W.
 
     Parameters
     ----------
@@ -81,16 +81,18 @@ class SpectralNorm(Layer):
     def iterate(self, count: int = 1) -> None:
         """Turn u and v towards the singular vectors of W by `count` power iterations, in place."""
         w = self._matrix(self._weight.value)
+        ops = backend.of(w)
         for _ in range(count):
-            self.u[...] = self._unit(w @ self.v)
-            self.v[...] = self._unit(w.T @ self.u)
+            self.u[...] = self._unit(ops.matmul(w, self.v))
+            self.v[...] = self._unit(ops.matmul(w.T, self.u))
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x as the layer inside would with W / σ."""
         if train and self.track_statistics:
             self.iterate()
         w = self._weight.value
-        sigma = self.u @ (self._matrix(w) @ self.v)
+        matmul = backend.of(w).matmul
+        sigma = matmul(self.u, matmul(self._matrix(w), self.v))
         normalised = copy.copy(self.layer)  # shares everything, but for the weight of this call
         normalised.weight = Parameter(w / sigma)  # type: ignore[attr-defined]
         y, inner = normalised.forward(x, train=train)

@@ -1,0 +1,276 @@
+"""A whole training step as one CUDA graph: recorded once, then replayed without Python in between.
+
+What a graph repeats are launches with the very arguments that they had when it was recorded. So whatever changes
+from step to step must lie in device memory, at addresses that don't change: the batch and the latent vectors in
+buffers that are filled before each replay, Adam's learning rate and step number in a small array, the seeds of
+dropout's masks in another, the losses in a ring buffer that the host reads when it likes. Parameters, moments and
+running statistics are updated in place anyway. Nothing inside the step may look at a number on the device, and
+nothing may draw from a generator on the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol
+
+import numpy
+
+from minigan.backend.cuda.primitives import CudaBackend, draw_seed
+from minigan.backend.reference import Array
+
+MASKS = 256
+"""Most dropout masks in one step."""
+
+
+class Optimizer(Protocol):
+    """What a graph must know about an optimizer; see `minigan.optim`."""
+
+    lr: float
+    t: int
+    flat: Any
+
+
+class Recording:
+    """What the primitives ask while a step is being recorded: where the changing numbers lie on the device.
+
+    Parameters
+    ----------
+    ops
+        The backend.
+    optimizers
+        Those that move in the step.
+    """
+
+    def __init__(self, ops: CudaBackend, optimizers: Sequence[Optimizer]) -> None:
+        self._schedules = {o.flat.value.data.ptr: ops.xp.zeros(2, "float64") for o in optimizers}
+        self.seeds = ops.xp.zeros(MASKS, "uint64")
+        self.generators: list[numpy.random.Generator] = []
+        self.scheduled: set[int] = set()
+
+    def schedule_of(self, theta: Array) -> Array:
+        """Return where the learning rate and the step number of the optimizer of `theta` lie, (2,) float64.
+
+        Raises
+        ------
+        ValueError
+            If the optimizer wasn't named when the graph was made: its numbers would freeze.
+        """
+        address = theta.data.ptr
+        if address not in self._schedules:
+            raise ValueError(
+                "An optimizer moves inside the recorded step that the graph wasn't told of; name all of them in "
+                "StepGraph(..., optimizers=...)."
+            )
+        self.scheduled.add(address)
+        return self._schedules[address]
+
+    def seed_from(self, rng: numpy.random.Generator) -> tuple[Array, int]:
+        """Return the seeds, and the place of the next one, which `rng` will draw before each replay."""
+        place = len(self.generators)
+        if place == MASKS:
+            raise ValueError(f"A recorded step holds at most {MASKS} dropout masks; train without the graph.")
+        self.generators.append(rng)
+        return self.seeds, place
+
+    def draw_seeds(self) -> None:
+        """Draw all seeds, in the order in which the step uses them, and send them to the device."""
+        if self.generators:
+            drawn = numpy.zeros(MASKS, "uint64")
+            drawn[: len(self.generators)] = [draw_seed(rng) for rng in self.generators]
+            self.seeds.set(drawn)
+
+
+class StepGraph:
+    """A training step that is recorded after a few ordinary ones, then replayed.
+
+    Call it like the step. The first `warm_up` calls run as they are: they compile kernels, fill the memory pool
+    and set up cuBLAS, none of which may happen inside a recording. The next call records, and from then on a call
+    fills the buffers and replays. A batch of another shape runs as it is.
+
+    Parameters
+    ----------
+    ops
+        The backend of the nets.
+    step
+        ``step(**arrays) -> report``: moves the nets and returns scalars by name. It has to meet the demands at the
+        head of this file.
+    optimizers
+        Those that move in the step.
+    capacity
+        How many steps' reports the device keeps.
+    warm_up
+        How many ordinary steps come first, at least 1.
+    """
+
+    def __init__(
+        self,
+        ops: CudaBackend,
+        step: Callable[..., dict[str, Array]],
+        *,
+        optimizers: Sequence[Optimizer],
+        capacity: int = 128,
+        warm_up: int = 3,
+    ) -> None:
+        if warm_up < 1:
+            raise ValueError(f"A graph needs at least one ordinary step before it can be recorded, got {warm_up}.")
+        self._ops, self._step, self._optimizers = ops, step, list(optimizers)
+        self._capacity, self._warm_up = capacity, warm_up
+        cuda = ops.xp.cuda
+        self._stream = cuda.Stream(non_blocking=True)
+        # Of its own: what the graph uses between two replays must belong to nobody else.
+        self._pool = cuda.MemoryPool()
+        self._cursor = ops.xp.zeros(1, "int32")
+        self._buffers: dict[str, Array] = {}
+        self._ring: Any = None
+        self._names: list[str] = []
+        self._calls = self._read = 0
+        self._graph: Any = None
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the next call of the usual shape replays."""
+        return self._graph is not None
+
+    def __call__(self, **inputs: Any) -> dict[str, Array]:
+        """Make one training step.
+
+        Parameters
+        ----------
+        **inputs
+            Arrays of the host or of the device.
+
+        Returns
+        -------
+        dict
+            The step's report, scalars on the device; a replay overwrites the one before.
+
+        Raises
+        ------
+        ValueError
+            If the parameters of an optimizer have been moved or laid out anew since the recording.
+        """
+        with self._on_own_stream():
+            report = self._make_step(inputs)
+        self._calls += 1
+        return report
+
+    def reports(self) -> dict[str, Array]:
+        """Wait for the device, and return what the steps since the last call reported: name -> (steps,).
+
+        Of more than `capacity` steps, the last ones.
+        """
+        if self._ring is None:
+            return {}
+        with self._on_own_stream():
+            table = self._ops.to_numpy(self._ring)
+        first = max(self._read, self._calls - self._capacity)
+        rows = numpy.arange(first, self._calls) % self._capacity
+        self._read = self._calls
+        return {name: table[rows, column] for column, name in enumerate(self._names)}
+
+    # ---------------------------------------------------------------- one step
+
+    def _make_step(self, inputs: dict[str, Any]) -> dict[str, Array]:
+        if self._calls == 0:
+            self._buffers = {name: self._ops.asarray(x).copy() for name, x in inputs.items()}
+        if {name: x.shape for name, x in inputs.items()} != {name: b.shape for name, b in self._buffers.items()}:
+            return self._body({name: self._ops.asarray(x) for name, x in inputs.items()})
+        self._fill(inputs)
+        if self._calls < self._warm_up:
+            with self._ops.xp.cuda.using_allocator(self._pool.malloc):
+                return self._body(self._buffers)
+        if self._graph is not None and self._is_outdated():
+            self._graph = None
+        if self._graph is None:
+            self._record()
+        return self._replay()
+
+    def _fill(self, inputs: dict[str, Any]) -> None:
+        for name, x in inputs.items():
+            if isinstance(x, numpy.ndarray):
+                self._buffers[name].set(numpy.ascontiguousarray(x, dtype=self._buffers[name].dtype))
+            elif x is not self._buffers[name]:
+                self._buffers[name][...] = x
+
+    def _body(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        """Run the step, then write its report into the ring."""
+        report = self._step(**arrays)
+        if self._ring is None:
+            self._names = list(report)
+            self._ring = self._ops.xp.zeros((self._capacity, len(report)), "float32")
+        for column, name in enumerate(self._names):
+            self._ops.launch(
+                "write_report", (1,), self._ring, self._cursor, report[name].astype("float32", copy=False),
+                column, len(self._names),
+                self._capacity, threads=1,
+            )  # fmt: skip
+        self._ops.launch("advance_cursor", (1,), self._cursor, threads=1)
+        return report
+
+    # ---------------------------------------------------------------- recording and replaying
+
+    def _record(self) -> None:
+        recording = Recording(self._ops, self._optimizers)
+        steps_before = [o.t for o in self._optimizers]
+        self._ops.recording = recording
+        try:
+            with self._ops.xp.cuda.using_allocator(self._pool.malloc):
+                self._report = self._captured(lambda: self._body(self._buffers))
+            self._steps = [o.t - before for o, before in zip(self._optimizers, steps_before, strict=True)]
+        finally:
+            self._ops.recording = None
+            for optimizer, before in zip(self._optimizers, steps_before, strict=True):
+                optimizer.t = before  # nothing has moved: the launches were only written down
+        self._recording = recording
+        self._learning_rates = [o.lr for o in self._optimizers]
+        self._on_device: list[tuple[float, int] | None] = [None] * len(self._optimizers)
+
+    def _captured(self, body: Callable[[], dict[str, Array]]) -> dict[str, Array]:
+        self._stream.begin_capture()
+        try:
+            report = body()
+        except BaseException:
+            with suppress(Exception):  # the first error is the one that says what went wrong
+                self._stream.end_capture()
+            raise
+        self._graph = self._stream.end_capture()
+        return report
+
+    def _replay(self) -> dict[str, Array]:
+        for index, optimizer in enumerate(self._optimizers):
+            self._send_schedule(index, optimizer)
+        self._recording.draw_seeds()
+        self._graph.launch(self._stream)
+        for index, (optimizer, steps) in enumerate(zip(self._optimizers, self._steps, strict=True)):
+            optimizer.t += steps
+            self._on_device[index] = optimizer.lr, optimizer.t
+        return self._report
+
+    def _send_schedule(self, index: int, optimizer: Optimizer) -> None:
+        """Tell the device the learning rate and t where it doesn't know them: at first, or after a change."""
+        theta = optimizer.flat.value
+        if theta.data.ptr in self._recording.scheduled and self._on_device[index] != (optimizer.lr, optimizer.t):
+            self._ops.set_schedule(self._recording.schedule_of(theta), optimizer.lr, optimizer.t)
+
+    def _is_outdated(self) -> bool:
+        """Tell whether a learning rate that froze in the recording has changed."""
+        for optimizer, lr in zip(self._optimizers, self._learning_rates, strict=True):
+            if not optimizer.flat.holds(optimizer.flat.parameters):
+                raise ValueError(
+                    "The parameters of an optimizer have been moved, cast or laid out anew since the step was "
+                    "recorded; make the optimizer and the graph after net.to and net.astype."
+                )
+            frozen = optimizer.flat.value.data.ptr not in self._recording.scheduled
+            if frozen and optimizer.lr != lr:
+                return True
+        return False
+
+    @contextmanager
+    def _on_own_stream(self) -> Iterator[None]:
+        """Compute on the graph's stream, after what was asked for before and before what is asked for next."""
+        outer = self._ops.xp.cuda.get_current_stream()
+        self._stream.wait_event(outer.record())
+        with self._stream:
+            yield
+        outer.wait_event(self._stream.record())

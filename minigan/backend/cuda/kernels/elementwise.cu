@@ -1,0 +1,31 @@
+// Twins: Reference.standardise, standardise_grad, leaky_relu and leaky_relu_grad.
+//
+// One pass over memory each, where plain array code makes one for every operation. The vectors of a value per
+// channel stay in the cache, so they are read one float at a time; they need no alignment.
+
+extern "C" __global__ void standardise(const float* x, const float* mean, const float* inverse_s, const float* gamma,
+                                       const float* beta, float* x_hat, float* y, int count, int channels) {
+    FOR_EACH(i, count) {
+        unsigned c = i % channels;
+        float normalised = (x[i] - mean[c]) * inverse_s[c];
+        x_hat[i] = normalised;
+        y[i] = gamma[c] * normalised + beta[c];
+    }
+}
+
+extern "C" __global__ void standardise_grad(const float* dy, const float* x_hat, const float* scale,
+                                            const float* mean_dy, const float* mean_dyx, float* dx, int count,
+                                            int channels) {
+    FOR_EACH(i, count) {
+        unsigned c = i % channels;
+        dx[i] = scale[c] * (dy[i] - mean_dy[c] - x_hat[i] * mean_dyx[c]);
+    }
+}
+
+extern "C" __global__ void leaky_relu(const float* x, float* y, float slope, int count) {
+    FOR_EACH(i, count) y[i] = x[i] > 0.0f ? x[i] : x[i] * slope;
+}
+
+extern "C" __global__ void leaky_relu_grad(const float* dy, const float* y, float* dx, float slope, int count) {
+    FOR_EACH(i, count) dx[i] = y[i] > 0.0f ? dy[i] : dy[i] * slope;
+}

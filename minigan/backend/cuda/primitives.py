@@ -1,0 +1,279 @@
+"""The primitives on CUDA: each launches a kernel of ``kernels/*.cu`` where it can, else runs the readable version.
+
+A kernel wants contiguous float32 arrays of fewer than 2³¹ entries. Whatever else comes (float64 in a gradient
+check, say) goes to `minigan.backend.Reference`, which is also what every kernel is tested against.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from minigan.backend.cuda.gemm import Gemm, check_precision
+from minigan.backend.cuda.launch import THREADS, Kernels, blocks_for
+from minigan.backend.reference import Array, Reference
+from minigan.backend.window import Window
+
+_LIMIT = 2**31
+
+
+class CudaBackend(Reference):
+    """The primitives on a CUDA device.
+
+    Parameters
+    ----------
+    xp
+        The module ``cupy``.
+    kernels, gemm
+        What launches kernels and multiplies matrices; made when first needed.
+    precision
+        ``"float32"``: strict. ``"tf32"``: matrix products on tensor cores with factors rounded to 10 bits.
+
+    Attributes
+    ----------
+    recording
+        While a training step is being recorded, the `minigan.backend.cuda.graph.Recording`; else None.
+    """
+
+    def __init__(
+        self, xp: Any, *, kernels: Any = None, gemm: Gemm | None = None, precision: str = "float32"
+    ) -> None:
+        super().__init__(xp, "cuda")
+        check_precision(precision)
+        self._precision = precision
+        self._launch = Kernels(xp) if kernels is None else kernels
+        self._gemm = gemm
+        self.recording: Any = None
+
+    @property
+    def precision(self) -> str:
+        """Precision of float32 matrix products, ``"float32"`` or ``"tf32"``; may be assigned to."""
+        return self._precision
+
+    @precision.setter
+    def precision(self, name: str) -> None:
+        check_precision(name)
+        self._precision = name
+        if self._gemm is not None:
+            self._gemm.precision = name
+
+    def launch(self, name: str, blocks: tuple[int, ...], *arguments: Any, threads: int = THREADS) -> None:
+        """Launch a kernel; see `minigan.backend.cuda.launch.Kernels`."""
+        self._launch(name, blocks, *arguments, threads=threads)
+
+    # ---------------------------------------------------------------- matrix products
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        """``a @ b`` on our own cuBLAS handle, which a CUDA graph can record."""
+        alike = a.dtype == b.dtype and str(a.dtype) in ("float32", "float64")
+        small = a.ndim in (1, 2) and b.ndim in (1, 2) and a.size > 0 and b.size > 0 and a.shape[-1] == b.shape[0]
+        if not (alike and small):
+            return super().matmul(a, b)
+        if self._gemm is None:
+            self._gemm = Gemm(self.xp, precision=self._precision)
+        rows = a if a.ndim == 2 else a.reshape(1, -1)
+        columns = b if b.ndim == 2 else b.reshape(-1, 1)
+        return self._gemm(rows, columns).reshape((*a.shape[:-1], *b.shape[1:]))
+
+    # ---------------------------------------------------------------- sums over rows
+
+    def sum_rows(self, x: Array) -> Array:
+        """Two launches at most: a row of partial sums per block, then their sum."""
+        if not _plain(x):
+            return super().sum_rows(x)
+        return self._column_sums("sum_rows", x)
+
+    def sum_products(self, a: Array, b: Array) -> Array:
+        """The product is never stored."""
+        if not (_plain(a, b) and a.shape == b.shape):
+            return super().sum_products(a, b)
+        return self._column_sums("sum_products", a, b)
+
+    def _column_sums(self, kernel: str, *operands: Array) -> Array:
+        columns = operands[0].shape[-1]
+        rows = operands[0].size // columns
+        wide, blocks = _rectangles(rows, columns)
+        partial = self.xp.empty((blocks[1], columns), "float32")
+        self._launch(kernel, blocks, *operands, partial, rows, columns, wide)
+        if blocks[1] == 1:
+            return partial.reshape(columns)
+        total = self.xp.empty(columns, "float32")
+        self._launch("sum_rows", (blocks[0], 1), partial, total, blocks[1], columns, wide)
+        return total
+
+    # ---------------------------------------------------------------- normalisation per feature
+
+    def moments(self, x: Array) -> tuple[Array, Array]:
+        """One pass over x: each block's count, mean and squared deviations, then joined."""
+        if not _plain(x):
+            return super().moments(x)
+        columns = x.shape[-1]
+        rows = x.size // columns
+        wide, blocks = _rectangles(rows, columns)
+        counts, means, squares = (self.xp.empty((blocks[1], columns), "float32") for _ in range(3))
+        mean, variance = self.xp.empty(columns, "float32"), self.xp.empty(columns, "float32")
+        self._launch("moments_partial", blocks, x, counts, means, squares, rows, columns, wide)
+        self._launch(
+            "moments_join", (blocks[0], 1), counts, means, squares, mean, variance, blocks[1], columns, wide
+        )
+        return mean, variance
+
+    def standardise(
+        self, x: Array, mean: Array, inverse_s: Array, gamma: Array, beta: Array
+    ) -> tuple[Array, Array]:
+        """Reads x once, writes x̂ and y once."""
+        if not _plain(x, mean, inverse_s, gamma, beta):
+            return super().standardise(x, mean, inverse_s, gamma, beta)
+        x_hat, y = self._like(x), self._like(x)
+        self._each("standardise", x.size, x, mean, inverse_s, gamma, beta, x_hat, y, x.size, x.shape[-1])
+        return x_hat, y
+
+    def standardise_grad(self, dy: Array, x_hat: Array, scale: Array, mean_dy: Array, mean_dyx: Array) -> Array:
+        """Reads dy and x̂ once, writes dx once."""
+        if not _plain(dy, x_hat, scale, mean_dy, mean_dyx):
+            return super().standardise_grad(dy, x_hat, scale, mean_dy, mean_dyx)
+        dx = self._like(dy)
+        self._each("standardise_grad", dy.size, dy, x_hat, scale, mean_dy, mean_dyx, dx, dy.size, dy.shape[-1])
+        return dx
+
+    # ---------------------------------------------------------------- patches
+
+    def unfold(self, x: Array, window: Window) -> Array:
+        """One thread per entry (or four) of the patches; no padded copy."""
+        (kh, kw), _, _ = window
+        n, height, width, channels = x.shape
+        ho, wo = window.output_size(height, width)
+        shape = (n, ho, wo, kh, kw, channels)
+        if not (_plain(x) and 0 < math.prod(shape) < _LIMIT):
+            return super().unfold(x, window)
+        patches = self.xp.empty(shape, "float32")
+        self._move_patches("unfold", x, patches, x.shape, (ho, wo), window)
+        return patches
+
+    def fold(self, patches: Array, shape: Sequence[int], window: Window) -> Array:
+        """One thread per entry (or four) of the image, which collects; no atomics, no padded copy."""
+        if not (_plain(patches) and 0 < math.prod(shape) < _LIMIT):
+            return super().fold(patches, shape, window)
+        x = self.xp.empty(tuple(shape), "float32")
+        self._move_patches("fold", patches, x, shape, patches.shape[1:3], window)
+        return x
+
+    def _move_patches(
+        self,
+        kernel: str,
+        source: Array,
+        target: Array,
+        image: Sequence[int],
+        places: Sequence[int],
+        window: Window,
+    ) -> None:
+        _, height, width, channels = image
+        (kh, kw), (sh, sw), (ph, pw) = window
+        four = 4 if channels % 4 == 0 and source.data.ptr % 16 == 0 else 1
+        count = target.size // four
+        self._each(
+            f"{kernel}4" if four == 4 else kernel, count, source, target, count,
+            height, width, channels // four, *places, kh, kw, sh, sw, ph, pw,
+        )  # fmt: skip
+
+    # ---------------------------------------------------------------- elementwise
+
+    def leaky_relu(self, x: Array, slope: float) -> Array:
+        """Reads x once, writes y once."""
+        if not _plain(x):
+            return super().leaky_relu(x, slope)
+        y = self._like(x)
+        self._each("leaky_relu", x.size, x, y, slope, x.size)
+        return y
+
+    def leaky_relu_grad(self, dy: Array, y: Array, slope: float) -> Array:
+        """Reads dy and y once, writes dx once."""
+        if not (_plain(dy, y) and dy.shape == y.shape):
+            return super().leaky_relu_grad(dy, y, slope)
+        dx = self._like(dy)
+        self._each("leaky_relu_grad", dy.size, dy, y, dx, slope, dy.size)
+        return dx
+
+    def dropout_mask(self, shape: Sequence[int], p: float, dtype: Any, rng: numpy.random.Generator) -> Array:
+        """Made on the device from a seed that `rng` draws: no mask travels, and equal seeds make equal masks."""
+        count = math.prod(shape)
+        if not (dtype == "float32" and 0 < count < _LIMIT):
+            return super().dropout_mask(shape, p, dtype, rng)
+        mask = self.xp.empty(tuple(shape), "float32")
+        if self.recording is not None:
+            seeds, place = self.recording.seed_from(rng)
+        else:
+            seeds, place = self.xp.empty(1, "uint64"), 0
+            self._launch("set_seed", (1,), seeds, place, draw_seed(rng), threads=1)
+        self._each("dropout_mask", -(-count // 4), mask, seeds, place, p, 1 / (1 - p), count)
+        return mask
+
+    # ---------------------------------------------------------------- the loss and the optimizer's update
+
+    def bce_with_logits(self, logits: Array, target: Any) -> tuple[Array, Array]:
+        """One block, one launch."""
+        if not (_plain(logits) and isinstance(target, float)):
+            return super().bce_with_logits(logits, target)
+        loss, dlogits = self.xp.empty((), "float32"), self._like(logits)
+        self._launch("bce_with_logits", (1,), logits, target, loss, dlogits, logits.size)
+        return loss, dlogits
+
+    def adam(
+        self,
+        theta: Array,
+        g: Array,
+        m: Array,
+        v: Array,
+        *,
+        lr: float,
+        betas: tuple[float, float],
+        eps: float,
+        t: int,
+    ) -> None:
+        """One launch over the whole vector; lr and t lie on the device."""
+        if not _plain(theta, g, m, v):
+            super().adam(theta, g, m, v, lr=lr, betas=betas, eps=eps, t=t)
+            return
+        if self.recording is not None:
+            schedule = self.recording.schedule_of(theta)
+            self._launch("advance_schedule", (1,), schedule, threads=1)
+        else:
+            schedule = self.xp.empty(2, "float64")
+            self.set_schedule(schedule, lr, t)
+        self._each("adam", theta.size, theta, g, m, v, schedule, *betas, eps, theta.size)
+
+    def set_schedule(self, schedule: Array, lr: float, t: int) -> None:
+        """Write the learning rate and the step's number to the device."""
+        self._launch("set_schedule", (1,), schedule, lr, t, threads=1)
+
+    # ---------------------------------------------------------------- parts
+
+    def _each(self, kernel: str, count: int, *arguments: Any) -> None:
+        """Launch a kernel that has one thread per entry."""
+        self._launch(kernel, blocks_for(count), *arguments)
+
+    def _like(self, x: Array) -> Array:
+        return self.xp.empty(x.shape, "float32")
+
+
+def draw_seed(rng: numpy.random.Generator) -> int:
+    """Draw the seed of a dropout mask."""
+    return int(rng.integers(2**63))
+
+
+def _plain(*arrays: Array) -> bool:
+    """Tell whether a kernel can read them: float32, contiguous, not empty, of fewer than 2³¹ entries."""
+    return all(a.dtype == "float32" and a.flags.c_contiguous and 0 < a.size < _LIMIT for a in arrays)
+
+
+def _rectangles(rows: int, columns: int) -> tuple[int, tuple[int, int]]:
+    """Choose the width of a block's rectangle, and the grid (across columns, down rows)."""
+    wide = min(32, 1 << (columns - 1).bit_length())
+    across = -(-columns // wide)
+    tall = THREADS // wide
+    # At least 16 rows for each thread, and no more blocks than keep a large GPU busy.
+    down = max(1, min(-(-rows // (16 * tall)), 1024 // across, 256))
+    return wide, (across, down)
