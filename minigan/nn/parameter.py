@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy
+
 from minigan import backend
 from minigan.backend import Array
 
@@ -61,12 +63,10 @@ class Parameter:
         self._value, self._grad, self.home = value, grad, home
 
     def _fitting(self, new: Any, what: str) -> Any:
-        shape = getattr(new, "shape", ())
+        shape = tuple(new.shape if hasattr(new, "shape") else numpy.shape(new))
         if shape not in ((), self.shape):
-            raise ValueError(
-                f"The {what} of this parameter has shape {self.shape}; got one of shape {shape}."
-            )
-        if shape != () and not backend.same_device(new, self._value):
+            raise ValueError(f"The {what} of this parameter has shape {self.shape}; got one of shape {shape}.")
+        if hasattr(new, "shape") and shape != () and not backend.same_device(new, self._value):
             raise TypeError(
                 f"The parameter lives on {backend.device_of(self._value)!r}, the new {what} on "
                 f"{backend.device_of(new)!r}; move one of them first."

@@ -28,8 +28,11 @@ class Sequential(Layer):
 
     def __init__(self, *layers: Layer) -> None:
         for layer in layers:
-            if not (hasattr(layer, "forward") and hasattr(layer, "backward")):
-                raise TypeError(f"Sequential needs layers, got {type(layer).__name__}; write Sequential(a, b, c).")
+            if not isinstance(layer, Layer):
+                raise TypeError(
+                    f"Sequential needs layers, got {type(layer).__name__}; write Sequential(a, b, c), and derive "
+                    f"layers of your own from minigan.nn.Layer."
+                )
         self.sequence = layers
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:

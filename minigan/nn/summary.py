@@ -8,9 +8,11 @@ from minigan.nn.layer import Layer, Shape
 def summary(net: Layer, input_shape: Shape) -> str:
     """Return a table of layers, output shapes, parameters and multiply-adds per sample; see `Layer.summary`."""
     shape = _with_batch(net, tuple(input_shape))
-    rows = [("", "layer", "output shape", "parameters", "multiply-adds"), ("", "input", _show(shape), "", "")]
+    rows: list[tuple[str, ...]] = [("", "layer", "output shape", "parameters", "multiply-adds")]
+    rows.append(("", "input", _show(shape), "", ""))
     rows += _rows(net, shape, "")
-    total = sum(p.size for p in net.parameters().values())
+    unique = {id(p): p for p in net.parameters().values()}
+    total = sum(p.size for p in unique.values())
     rows.append(("", "total", "", f"{total:,}", f"{net.multiply_adds((1, *shape[1:])):,}"))
     return _table(rows)
 
@@ -54,12 +56,9 @@ def _table(rows: list[tuple[str, ...]]) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
     lines = [
         "  ".join(
-            cell.ljust(w) if i < 3 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(w) if i < 3 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
         )
         for row in rows
     ]
     rule = "-" * len(lines[0])
-    return "\n".join(
-        [lines[0].rstrip(), rule, *(line.rstrip() for line in lines[1:-1]), rule, lines[-1].rstrip()]
-    )
+    return "\n".join([lines[0].rstrip(), rule, *(line.rstrip() for line in lines[1:-1]), rule, lines[-1].rstrip()])
