@@ -1,15 +1,15 @@
 r"""The classifier whose features stand for "what an image shows", trained by this library on the data set itself.
 
 Distances between pixels say little about likeness, so image metrics compare features of a network. The
-published Fréchet inception distance (FID) takes those of Inception, trained on photographs. Ours come from a small
-convolutional net in the style of LeNet (LeCun et al. 1998), trained on the labels of the very data set in question:
-strided convolutions until no side exceeds 7 pixels, then 64 features, then the classes.
+published Fréchet inception distance (FID) takes those of Inception, trained on photographs. Ours come from a
+small convolutional net in the style of LeNet (LeCun et al. 1998), trained on the labels of the very data set in
+question: strided convolutions until no side exceeds 7 pixels, then 64 features, then the classes.
 
-Hence the name **LeNet-FD**, Fréchet classifier distance, and never FID. The number depends on the classifier: scale
-all its features by two and the distance grows fourfold; train it anew and other directions matter. Numbers of two
-classifiers, of two versions of the recipe (`VERSION`) or of two data sets can't be compared, nor can any of them be
-with a published FID. What can be compared: samples of several generators under one classifier at one number of
-samples, and each with the floor, real against real.
+Hence the name **LeNet-FD**, Fréchet classifier distance, and never FID. The number depends on the classifier:
+scale all its features by two and the distance grows fourfold; train it anew and other directions matter. So
+numbers of two classifiers, of two versions of the recipe (`VERSION`) or of two data sets can't be compared, nor
+can any of them with a published FID. What can be compared: samples of several generators under one classifier
+at one number of samples, and each with the floor, real against real.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ class Classifier:
             some = _take(images, chosen[start : start + _AT_ONCE])
             if tuple(some.shape[1:]) != self.image_shape:
                 raise ValueError(
-                    f"The images have shape {tuple(some.shape[1:])}, but the classifier of {self.name} was trained "
-                    f"on {self.image_shape}; give images of that shape."
+                    f"The images have shape {tuple(some.shape[1:])}, but the classifier of {self.name} was "
+                    f"trained on {self.image_shape}; give images of that shape."
                 )
             on_device = some if backend.of(some) is ops else ops.asarray(backend.to_numpy(some))
             parts.append(net(blocks.images(on_device, "images")))

@@ -1,9 +1,9 @@
 """All metrics of one set of samples, each beside its floor.
 
-No metric of finitely many samples is exactly at its ideal, even for a perfect generator. The floor is what real data
-get in the samples' place, in the same number, against the same reference: training images against test images, or
-fresh points of the law. A value at its floor can't be told from perfect; a value below it is no triumph but chance,
-or copies of the training data.
+No metric of finitely many samples is exactly at its ideal, even for a perfect generator. The floor is what real
+data get in the samples' place, in the same number, against the same reference: training against test images,
+or fresh points of the law. A value at its floor can't be told from perfect; a value below it is no triumph but
+chance, or copies of the training data.
 """
 
 from __future__ import annotations

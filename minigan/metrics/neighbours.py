@@ -2,8 +2,8 @@
 
 A sample that lies much nearer to a training image than held-out real images do is a copy. The Euclidean distance
 between pixels finds copies, not likeness: a picture shifted by a few pixels is far away from itself (Theis, van
-den Oord and Bethge, "A note on the evaluation of generative models", ICLR 2016, section 3.4), so small distances are
-evidence of copying, large ones are none of its absence.
+den Oord and Bethge, "A note on the evaluation of generative models", ICLR 2016, section 3.4), so small distances
+are evidence of copying, large ones are none of its absence.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def kth_distances2(x: Array, k: int) -> Array:
         rows = xp.arange(d2.shape[0])
         # By position and not by value: a duplicate is a neighbour at distance 0, the point itself is none.
         d2[rows, rows + block.start] = math.inf
-        d2.partition(k - 1, axis=1)
+        d2.partition(k - 1)
         parts.append(d2[:, k - 1].copy())
     return xp.concatenate(parts)
 

@@ -12,7 +12,7 @@ For images it is taken as Karras, Aila, Laine and Lehtinen do ("Progressive grow
 and its published code): each image becomes a Laplacian pyramid, each level of which holds the detail of one scale;
 128 patches of 7x7 pixels are drawn from each level of each image; the patches of a level are normalised to mean 0
 and standard deviation 1 per channel; and the sliced distance of the two sets of patches over 512 directions, times
-1000, is the score of the level. It needs no classifier. Levels below 16 pixels are left out, so 28x28 has one level.
+1000, is the score of the level. It needs no classifier. Levels below 16 pixels are left out: 28x28 has one level.
 """
 
 from __future__ import annotations
@@ -146,8 +146,8 @@ def patch_distance(
         first, second = _Patches(a, patches, rng), _Patches(b, patches, rng)
         sphere = _sphere(_PATCH * _PATCH * a.shape[3], directions, rng)
         total = 0.0
-        # Projected anew for each group of directions: all patches at once would be 49 times the patches' count.
-        for group in blocks.blocks(directions, max(first.count, second.count) // 8):
+        # Patches are gathered anew for each group of directions: all of them at once would be gigabytes.
+        for group in blocks.blocks(directions, max(first.count, second.count)):
             total += wasserstein_on_lines(first.project(sphere[:, group]), second.project(sphere[:, group])) * (
                 group.stop - group.start
             )
