@@ -83,8 +83,9 @@ class Layer:
 
     A layer of your own defines ``forward(x, *, train=True) -> (y, cache)`` and
     ``backward(dy, cache, *, param_grads=True, input_grad=True) -> dx``, keeps what it learns in attributes
-    that are `Parameter`, and may define `output_shape` for shape checks and `summary`. Arrays that belong to
-    the state but aren't learnt (running statistics) are named in `buffer_names`.
+    that are `Parameter`, and may define `output_shape` for shape checks and `summary`, and `double_backward` for
+    gradient penalties. Arrays that belong to the state but aren't learnt (running statistics) are named in
+    `buffer_names`.
     """
 
     buffer_names: ClassVar[tuple[str, ...]] = ()
