@@ -81,7 +81,7 @@ def build(options: argparse.Namespace) -> int:
         kept = numbers(options.only)
         skipped = [p.name for p in TUTORIALS.glob("[0-9][0-9]-*.md") if p.name[:2] not in kept]
         environment["MINIGAN_DOCS_SKIP"] = ",".join(f"tutorials/{name}" for name in skipped)
-    start = time.perf_counter()
+    start, start_time = time.perf_counter(), time.time()
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-b", "html", "-d",
                str(BUILD / f"doctrees-{options.language}"), str(DOCS), str(target)]  # fmt: skip
     if options.quiet:
@@ -89,10 +89,19 @@ def build(options: argparse.Namespace) -> int:
     if options.fresh:
         command.insert(3, "-E")
     code = subprocess.run(command, env=environment, check=False).returncode
-    if code == 0:
+    if code:
+        show_failures(target / "reports", start_time)
+    else:
         report_times(cache)
         print(f"Built {target} in {time.perf_counter() - start:.0f} s.")
     return code
+
+
+def show_failures(reports: Path, since: float) -> None:
+    """Print what went wrong in the cells that failed in this build."""
+    for path in sorted(reports.rglob("*.log")) if reports.is_dir() else []:
+        if path.stat().st_mtime >= since:
+            print(f"--- {path}\n{path.read_text()[-4000:]}", file=sys.stderr)
 
 
 def report_times(cache: Path) -> None:
