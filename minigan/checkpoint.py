@@ -5,6 +5,7 @@ No pickle: a checkpoint from a stranger can hold wrong numbers, but can't run co
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -50,7 +51,11 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, Array], meta: Mappin
     # if it were contiguous: numbers in the wrong order, and no error. (It also makes 0-d arrays 1-d.)
     plain = {name: backend.to_numpy(a) for name, a in arrays.items()}
     packed = {name: numpy.ascontiguousarray(a).reshape(a.shape) for name, a in plain.items()}
-    description = {"minigan": json.dumps({"format": FORMAT, "meta": dict(meta)})}
+    described = json.dumps(dict(meta))
+    # One key only: the writer puts several in an order that differs from run to run.
+    description = {"minigan": json.dumps(
+        {"format": FORMAT, "digest": _digest(packed, described), "meta": described}
+    )}  # fmt: skip
     with written_whole(path) as temporary:
         temporary.write_bytes(serialise(packed, metadata=description))
 
@@ -61,7 +66,8 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
     Raises
     ------
     CheckpointError
-        If there is no such file, it is truncated or altered, or a newer minigan wrote it.
+        If there is no such file, it is truncated or altered, or a newer minigan wrote it. The header is believed
+        only as far as the file goes, so that a lying one can't ask for memory.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -77,20 +83,36 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
             f"{path} can't be read as a checkpoint ({_first_line(error)}); it is truncated or no "
             f"safetensors file, use an older one."
         ) from None
-    return arrays, _description(path, described)
+    return arrays, _description(path, described, arrays)
 
 
-def _description(path: Path, described: Mapping[str, str]) -> dict[str, Any]:
+def _description(path: Path, written: Mapping[str, str], arrays: Mapping[str, Array]) -> dict[str, Any]:
     try:
-        whole = json.loads(described["minigan"])
-        version, meta = int(whole["format"]), dict(whole["meta"])
-    except (KeyError, TypeError, ValueError):
+        whole = json.loads(written["minigan"])
+        version, digest, described = whole["format"], whole.get("digest"), str(whole.get("meta"))
+        if not isinstance(version, int) or version < 1:
+            raise TypeError("the format is no positive whole number")
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise CheckpointError(f"{path} wasn't written by minigan; give a checkpoint of a run.") from None
     if version > FORMAT:
         raise CheckpointError(
             f"{path} has format {version}, but this version of minigan reads up to {FORMAT}; update minigan."
         )
-    return meta
+    if digest != _digest(arrays, described):
+        raise CheckpointError(f"{path} has been altered since it was written; use an older one.")
+    try:
+        return dict(json.loads(described))
+    except (TypeError, ValueError, RecursionError):
+        raise CheckpointError(f"{path} wasn't written by minigan; give a checkpoint of a run.") from None
+
+
+def _digest(arrays: Mapping[str, Array], described: str) -> str:
+    """Hash everything in a file: safetensors itself doesn't notice a flipped bit."""
+    digest = hashlib.blake2b(described.encode(), digest_size=16)
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.reshape(-1).view("uint8").data)
+    return digest.hexdigest()
 
 
 def _first_line(error: Exception) -> str:

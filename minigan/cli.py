@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import minigan
+
+CHANGEABLE = ("steps", "lr_generator", "lr_discriminator")
+"""The settings that may change in the middle of a run."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -38,7 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'a file'} can't be used: {error.strerror.lower()}."
+        what = error.filename or "A file"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return (f"{what} can't be written: {error.strerror.lower()}; what was written before is whole, so "
+                    f"make room and go on with --resume.")  # fmt: skip
+        return f"{what} can't be used: {error.strerror.lower()}."
     return str(error)
 
 
@@ -58,29 +66,50 @@ def _forwarded(arguments: list[str]) -> int | None:
 # ---------------------------------------------------------------- commands
 
 
-def _train(options: argparse.Namespace) -> None:
+def _train(options: argparse.Namespace) -> int:
     from minigan.recipes import runs
 
+    say = _say(options)
     common: dict[str, Any] = {
-        "progress": not options.quiet, "say": _say(options), "checkpoint_every": options.checkpoint_every,
-        "keep": options.keep,
+        "progress": not options.quiet, "say": say, "checkpoint_every": options.checkpoint_every,
+        "keep": options.keep, "frames": options.frames, "best": options.best, "device": options.device,
     }  # fmt: skip
     if options.resume is not None:
-        if options.recipe is not None:
-            raise ValueError("Give either a recipe or --resume RUN, not both: a run knows its recipe.")
-        folder = runs.resume(options.resume, **common)
+        _refuse_beside_resume(options)
+        changed = {name: _settings(options)[name] for name in CHANGEABLE}
+        folder = runs.resume(options.resume, **changed, **common)
     else:
         if options.recipe is None:
             raise ValueError("Which recipe? `minigan recipes` lists them; `minigan train digits` is a good first.")
-        folder = runs.train(options.recipe, out=options.out, seed=options.seed, device=options.device,
-                            data_name=options.data, data_dir=options.data_dir, epochs=options.epochs,
-                            **common, **_settings(options))  # fmt: skip
-    _say(options)(f"Done. Look at {folder / 'samples.png'}, {folder / 'losses.png'} and {folder / 'training.gif'}")
+        common |= {"seed": options.seed or 0, "device": options.device or "auto"}
+        folder = runs.train(options.recipe, out=options.out, data_name=options.data, data_dir=options.data_dir,
+                            epochs=options.epochs, **common, **_settings(options))  # fmt: skip
+    run = runs.open_run(folder)
+    if run.step < run.settings.steps:
+        say(f"Stopped at step {run.step:,} of {run.settings.steps:,}, with everything written; go on with "
+            f"`minigan train --resume {folder}`.")  # fmt: skip
+        return 130
+    film = "" if run.config.watching["frames"] == 0 else f" and {folder / 'training.gif'}"
+    say(f"Done. Look at {folder / 'samples.png'}, {folder / 'losses.png'}{film}")
+    return 0
+
+
+def _refuse_beside_resume(options: argparse.Namespace) -> None:
+    if options.recipe is not None:
+        raise ValueError("Give either a recipe or --resume RUN, not both: a run knows its recipe.")
+    fixed = {name: getattr(options, name) for name in ("epochs", "seed", "out", "data", "data_dir")}
+    fixed |= {name: value for name, value in _settings(options).items() if name not in CHANGEABLE}
+    for name, value in fixed.items():
+        if value is not None:
+            raise ValueError(
+                f"--{name.replace('_', '-')} can't be changed beside --resume: the run would no longer be the one "
+                f"that it continues; leave it out, or train anew."
+            )
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     names = ("steps", "batch_size", "lr_generator", "lr_discriminator", "beta1", "beta2", "objective", "smoothing",
-             "discriminator_steps", "average")  # fmt: skip
+             "discriminator_steps", "average", "optimizer", "penalties")  # fmt: skip
     settings = {name: getattr(options, name) for name in names}
     for player in ("lr_generator", "lr_discriminator"):
         settings[player] = options.lr if settings[player] is None else settings[player]
@@ -169,10 +198,10 @@ def _add_train(commands: Any) -> None:
     length = train.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, help="rounds of the game")
     length.add_argument("--epochs", type=int, help="passes over the data")
-    train.add_argument("--seed", type=int, default=0, help="everything random follows from it (default: 0)")
+    train.add_argument("--seed", type=int, help="everything random follows from it (default: 0)")
     train.add_argument("--batch-size", type=int, help="samples in a batch")
     train.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: runs/RECIPE)")
-    train.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    train.add_argument("--device", help="auto, cpu or cuda (default: auto; with --resume: as before)")
     train.add_argument("--data", metavar="NAME|PATH", help="another data set, IDX file or folder of images")
     train.add_argument("--data-dir", metavar="DIR", help="folder with the files of MNIST or Fashion-MNIST")
     train.add_argument("--lr", type=float, help="learning rate of both players")
@@ -186,8 +215,17 @@ def _add_train(commands: Any) -> None:
     train.add_argument(
         "--average", type=float, metavar="DECAY", help="average of the generator's weights; 0: none"
     )
+    train.add_argument("--optimizer", help="adam, rmsprop or sgd")
+    train.add_argument(
+        "--penalty", dest="penalties", action="append", metavar="NAME[:STRENGTH]",
+        help="keep the discriminator tame, may be repeated: gradient-penalty, r1, spectral-norm, packing, ...",
+    )  # fmt: skip
     train.add_argument("--checkpoint-every", type=int, metavar="N", help="steps between checkpoints")
-    train.add_argument("--keep", type=int, default=3, metavar="K", help="checkpoints that stay (default: 3)")
+    train.add_argument("--keep", type=int, metavar="K", help="checkpoints that stay (default: 3)")
+    train.add_argument(
+        "--best", metavar="MEASURE", help="keep the best checkpoint too: by sliced-wasserstein or high-quality"
+    )
+    train.add_argument("--frames", type=int, metavar="N", help="pictures in the film (default: about 50; 0: none)")
 
 
 def _command(commands: Any, name: str, function: Any, words: str) -> argparse.ArgumentParser:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_LEFTOVER = re.compile(r"\..+-[0-9a-f]{12}(\.[^.]+)?")
+_CANNOT_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 
 
 @contextmanager
@@ -30,6 +35,8 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     ------
     ValueError
         If the folder does not exist, or `path` is itself a folder.
+    OSError
+        If it can't be written (full disk, read-only folder); it names `path`, and an older file is as it was.
     """
     target = Path(path)
     if not target.parent.is_dir():
@@ -42,16 +49,37 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         _flush(temporary)
         os.replace(temporary, target)
-        _flush(target.parent)
+        # The name itself; systems that can't open a folder (Windows) keep it in their own way.
+        with suppress(OSError):
+            _flush(target.parent, os.O_RDONLY)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise
+        # A full disk doesn't say which file it was that didn't fit, and nobody knows the temporary one.
+        raise OSError(error.errno, os.strerror(error.errno), str(target)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> None:
-    # Some file systems (and Windows, for folders) can't: then the rename alone must do.
-    with suppress(OSError):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def is_leftover(path: Path) -> bool:
+    """Tell whether a process that was killed in the middle of `written_whole` left this file."""
+    return _LEFTOVER.fullmatch(path.name) is not None
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Delete what killed processes left half written in a folder (not in its subfolders)."""
+    for path in Path(folder).glob(".*"):
+        if is_leftover(path) and path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def _flush(path: Path, flags: int = os.O_RDWR) -> None:
+    handle = os.open(path, flags)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # A file system without fsync is one thing, a disk that has just turned out to be full another.
+        if error.errno not in _CANNOT_SYNC:
+            raise
+    finally:
+        os.close(handle)

@@ -4,30 +4,41 @@ from minigan.gan.callbacks import (
     Checkpoints,
     Frames,
     Guard,
+    Measure,
     MetricsFile,
     Progress,
     TrainingError,
     list_checkpoints,
 )
+from minigan.gan.diagnosis import Finding, Gauges, Watcher, diagnose
 from minigan.gan.game import Game
 from minigan.gan.latent import Latent
 from minigan.gan.objectives import OBJECTIVES, Objective, objective
+from minigan.gan.taming import WAYS, Taming, tame
 from minigan.gan.trainer import Callback, Report, Trainer
 
 __all__ = [
     "OBJECTIVES",
     "Callback",
     "Checkpoints",
+    "Finding",
     "Frames",
     "Game",
+    "Gauges",
     "Guard",
     "Latent",
+    "Measure",
     "MetricsFile",
     "Objective",
     "Progress",
     "Report",
+    "WAYS",
+    "Taming",
     "Trainer",
     "TrainingError",
+    "Watcher",
+    "diagnose",
     "list_checkpoints",
     "objective",
+    "tame",
 ]

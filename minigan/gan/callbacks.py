@@ -9,11 +9,13 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from minigan import backend, checkpoint, nn
-from minigan.files import written_whole
+from minigan.backend import Array
+from minigan.files import remove_leftovers, written_whole
 from minigan.gan.trainer import Callback, Report, Trainer
 
 
@@ -33,30 +35,47 @@ class MetricsFile(Callback):
         The file.
     every
         Steps between rows; the first and the last step have one in any case.
+    gauges
+        ``trainer -> {column: number}``: more columns, measured where a row is written. It may draw nothing from
+        the run's random generators.
+    gauge_every
+        Steps between measurements, a multiple of `every`; the cells of the rows between them are empty.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, every: int = 1) -> None:
-        self.path, self.every = Path(path), every
-        self._last: tuple[int, Report] | None = None
-        self._written = 0
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        every: int = 1,
+        gauges: Callable[[Trainer], dict[str, float]] = lambda trainer: {},
+        gauge_every: int = 1,
+    ) -> None:
+        self.path, self.every, self.gauges, self.gauge_every = Path(path), every, gauges, gauge_every
+        self._last: Callable[[], list[str]] | None = None
+        self._last_step = self._written = 0
+        self._columns: list[str] = []
 
     def on_start(self, trainer: Trainer) -> None:
         """Cut off the rows of steps that will come again."""
-        if trainer.step == 0 or not self.path.exists():
+        rows = self._rows() if trainer.step else []
+        if not rows:
             self.path.unlink(missing_ok=True)
             return
-        with self.path.open(newline="") as file:
-            header, *rows = [row for row in csv.reader(file) if row]
-        kept = [row for row in rows if len(row) == len(header) and self._stays(int(row[0]), trainer.step)]
+        self._columns, *rows = rows
+        past = [row for row in rows if len(row) == len(self._columns) and int(row[0]) <= trainer.step]
+        # The row that an interruption added isn't there in an unbroken run, unless the run ends here after all.
+        kept = [row for row in past if self._due(int(row[0]))]
+        if past and past[-1] is not (kept[-1] if kept else None):
+            self._last, self._last_step = past[-1].copy, int(past[-1][0])
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([header, *kept])
+        csv.writer(text, lineterminator="\n").writerows([self._columns, *kept])
         with written_whole(self.path) as temporary:
             temporary.write_text(text.getvalue())
         self._written = int(kept[-1][0]) if kept else 0
 
     def on_step(self, trainer: Trainer, report: Report) -> None:
         """Write a row if it is time for one."""
-        self._last = trainer.step, report
+        self._last, self._last_step = lambda: self._row(trainer, report), trainer.step
         if self._due(trainer.step):
             self._write()
 
@@ -67,21 +86,28 @@ class MetricsFile(Callback):
     def _due(self, step: int) -> bool:
         return step == 1 or step % self.every == 0
 
-    def _stays(self, step: int, resumed_at: int) -> bool:
-        # The row that an interruption added isn't there in an unbroken run.
-        return step <= resumed_at and self._due(step)
+    def _rows(self) -> list[list[str]]:
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="") as file:
+            return [row for row in csv.reader(file) if row]
+
+    def _row(self, trainer: Trainer, report: Report) -> list[str]:
+        step = trainer.step
+        measured = self.gauges(trainer) if step == 1 or step % self.gauge_every == 0 or not self._due(step) else {}
+        # Written before the first row is: the first step has every column.
+        self._columns = self._columns or ["step", *report, *measured]
+        numbers = {name: f"{value:.9g}" for name, value in (report | measured).items()}
+        return [str(step), *(numbers.get(name, "") for name in self._columns[1:])]
 
     def _write(self) -> None:
-        if self._last is None or self._last[0] <= self._written:
+        if self._last is None or self._last_step <= self._written:
             return
-        step, report = self._last
+        row = self._last()
         new = not self.path.exists()
         with self.path.open("a", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if new:
-                writer.writerow(["step", *report])
-            writer.writerow([step, *(f"{value:.9g}" for value in report.values())])
-        self._written = step
+            csv.writer(file, lineterminator="\n").writerows([self._columns, row] if new else [row])
+        self._written = self._last_step
 
 
 class Progress(Callback):
@@ -138,6 +164,17 @@ class Progress(Callback):
         if self._bar is not None:
             self._bar.close()
 
+    def on_failure(self, trainer: Trainer) -> None:
+        """Close the bar, so that what went wrong stands on a line of its own."""
+        self.on_end(trainer)
+
+    def say(self, words: str) -> None:
+        """Print a line without tearing the bar apart."""
+        if self._bar is not None:
+            self._bar.write(words, file=self.stream or sys.stderr)
+        else:
+            print(words, file=self.stream or sys.stderr, flush=True)
+
     def _words(self, trainer: Trainer, report: Report, now: float) -> str:
         done = (trainer.step - self._first_step) * trainer.source.batch_size
         names = {
@@ -171,8 +208,9 @@ class Guard(Callback):
         TrainingError
             Naming the step, the quantity and, where it is one's, the layer.
         """
+        words = {"loss_d": "loss of D (loss_d)", "loss_g": "loss of G (loss_g)"}
         trouble = next(
-            (f"the {name} is {value}" for name, value in report.items() if not math.isfinite(value)), None
+            (f"the {words.get(k, k)} is {value}" for k, value in report.items() if not math.isfinite(value)), None
         )
         inside = find_trouble(trainer.game.discriminator, "discriminator") or find_trouble(
             trainer.game.generator, "generator"
@@ -181,11 +219,12 @@ class Guard(Callback):
             return
         where = " and ".join(word for word in (trouble, inside) if word)
         good = self.last_good()
-        back = f"the last good checkpoint is {good}" if good else "there is no checkpoint yet"
-        raise TrainingError(
-            f"Training stopped at step {trainer.step}: {where}; {back}, go on from there with a "
-            f"smaller learning rate."
+        back = (
+            f"the last good checkpoint is {good}, go on from there with --resume and a smaller --lr"
+            if good
+            else "there is no checkpoint yet, train anew with a smaller --lr"
         )
+        raise TrainingError(f"Training stopped at step {trainer.step}: {where}; {back}.")
 
 
 def find_trouble(net: nn.Layer, name: str) -> str | None:
@@ -215,12 +254,30 @@ class Checkpoints(Callback):
         How many of the newest stay.
     about
         What else to write into each (recipe, settings, versions), JSON-able.
+    best
+        The measure by which the best so far is kept too, as ``best.safetensors``; None keeps none.
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str], *, every: int, keep: int = 3, about: dict[str, Any] | None = None
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        every: int,
+        keep: int = 3,
+        about: dict[str, Any] | None = None,
+        best: Measure | None = None,
     ) -> None:
+        for name, value in (("steps between checkpoints", every), ("checkpoints to keep", keep)):
+            if value < 1:
+                raise ValueError(f"The number of {name} must be positive, got {value}.")
         self.folder, self.every, self.keep, self.about = Path(folder), every, keep, about or {}
+        self.best = best
+        self._saved = -1
+
+    def on_start(self, trainer: Trainer) -> None:
+        """Sweep up what a killed process left half written."""
+        self.folder.mkdir(exist_ok=True)
+        remove_leftovers(self.folder)
 
     def on_step(self, trainer: Trainer, report: Report) -> None:
         """Save if it is time to."""
@@ -229,17 +286,61 @@ class Checkpoints(Callback):
 
     def on_end(self, trainer: Trainer) -> None:
         """Save the last state."""
-        self.save(trainer)
+        if self._saved != trainer.step:
+            self.save(trainer)
 
     def save(self, trainer: Trainer) -> Path:
         """Save now; then drop all but the newest `keep`."""
         self.folder.mkdir(exist_ok=True)
         path = self.folder / f"step-{trainer.step:08d}.safetensors"
         arrays, meta = trainer.state()
-        checkpoint.save(path, arrays, self.about | {"trainer": meta})
+        whole = self.about | {"trainer": meta}
+        if self.best is not None and (trainer.step == 1 or trainer.step % self.every == 0):
+            # Before the ordinary one: a process killed between the two must not take this step for compared.
+            self._save_best(trainer, self.best, arrays, whole)
+        checkpoint.save(path, arrays, whole)
+        self._saved = trainer.step
         for old in list_checkpoints(self.folder)[: -self.keep]:
             old.unlink(missing_ok=True)
         return path
+
+    def _save_best(
+        self, trainer: Trainer, measure: Measure, arrays: dict[str, Array], whole: dict[str, Any]
+    ) -> None:
+        value = float(measure.of(trainer))
+        path = self.folder / "best.safetensors"
+        so_far = _best_so_far(path, measure.name)
+        better = so_far is None or (value > so_far if measure.larger_is_better else value < so_far)
+        if better and math.isfinite(value):
+            checkpoint.save(path, arrays, whole | {"best": {"metric": measure.name, "value": value}})
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How good a run is at a moment, by one number.
+
+    Attributes
+    ----------
+    name
+        How the command line calls it.
+    of
+        ``trainer -> number``. It may draw nothing from the run's random generators.
+    larger_is_better
+        Whether it is to grow.
+    """
+
+    name: str
+    of: Callable[[Trainer], float]
+    larger_is_better: bool
+
+
+def _best_so_far(path: Path, metric: str) -> float | None:
+    """Return the value that the best checkpoint so far had; None if there is none by this metric."""
+    try:
+        best = checkpoint.load(path)[1].get("best", {})
+    except checkpoint.CheckpointError:
+        return None
+    return float(best["value"]) if best.get("metric") == metric else None
 
 
 def list_checkpoints(folder: str | os.PathLike[str]) -> list[Path]:
@@ -268,6 +369,7 @@ class Frames(Callback):
     def on_start(self, trainer: Trainer) -> None:
         """Draw the untrained generator's samples; drop frames of steps that will come again."""
         self.folder.mkdir(exist_ok=True)
+        remove_leftovers(self.folder)
         for path in self.paths():
             step = int(path.stem.removeprefix("step-"))
             if step > trainer.step or step % self.every or trainer.step == 0:

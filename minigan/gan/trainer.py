@@ -46,6 +46,9 @@ class Callback:
     def on_end(self, trainer: Trainer) -> None:
         """Called once, after the last step, also when a signal ended the run early."""
 
+    def on_failure(self, trainer: Trainer) -> None:
+        """Called once in the place of `on_end`, when an exception ends the run."""
+
 
 class Trainer:
     """Plays a game on a stream of data.
@@ -60,6 +63,8 @@ class Trainer:
         The law of the latent vectors.
     rng
         Draws them.
+    noise
+        The generator that penalties and noisy layers draw from, so that a resumed run continues it.
     discriminator_steps
         k in Algorithm 1: D steps for each G step.
     conditional
@@ -75,13 +80,14 @@ class Trainer:
         *,
         latent: Latent,
         rng: numpy.random.Generator,
+        noise: numpy.random.Generator | None = None,
         discriminator_steps: int = 1,
         conditional: bool = False,
         average: ExponentialMovingAverage | None = None,
     ) -> None:
         if discriminator_steps < 1:
             raise ValueError(f"The discriminator needs at least one step per round, got {discriminator_steps}.")
-        self.game, self.source, self.latent, self.rng = game, source, latent, rng
+        self.game, self.source, self.latent, self.rng, self.noise = game, source, latent, rng, noise
         self.discriminator_steps, self.conditional, self.average = discriminator_steps, conditional, average
         self.step = 0
         self.interrupted = False
@@ -108,14 +114,19 @@ class Trainer:
         callbacks
             Called in this order.
         """
-        with _stop_requests() as stop_requested:
-            for callback in callbacks:
-                callback.on_start(self)
-            while self.step < steps and not stop_requested():
-                report = {name: float(value) for name, value in self.train_step().items()}
+        try:
+            with _stop_requests() as stop_requested:
                 for callback in callbacks:
-                    callback.on_step(self, report)
-            self.interrupted = stop_requested()
+                    callback.on_start(self)
+                while self.step < steps and not stop_requested():
+                    report = {name: float(value) for name, value in self.train_step().items()}
+                    for callback in callbacks:
+                        callback.on_step(self, report)
+                self.interrupted = stop_requested()
+        except BaseException:
+            for callback in callbacks:
+                callback.on_failure(self)
+            raise
         for callback in callbacks:
             callback.on_end(self)
 
@@ -152,7 +163,7 @@ class Trainer:
             for player, net in (("generator", self.game.generator), ("discriminator", self.game.discriminator))
             for name, g in net.generators().items()
         }
-        return {"latents": self.rng} | inside
+        return {"latents": self.rng} | ({} if self.noise is None else {"noise": self.noise}) | inside
 
     def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return arrays by name, and a JSON-able description: together, the whole state of the run."""

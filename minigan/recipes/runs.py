@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ import numpy
 import minigan
 from minigan import backend, checkpoint, data, gan, nn, optim
 from minigan.backend import Array
-from minigan.files import written_whole
+from minigan.files import is_leftover, remove_leftovers, written_whole
 from minigan.recipes import Recipe, Settings, drawing, get
 
 FRAMES = 50
 """Frames of a film, about."""
+GAUGED = 256
+"""Fixed latents whose samples the doctor looks at."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class Config:
         What was done to the data to fit the recipe.
     versions
         Of minigan, NumPy and Python.
+    watching
+        What is written how often: ``checkpoint_every``, ``keep``, ``frames``, ``best``. It has no influence on
+        what is learnt.
     """
 
     recipe: str
@@ -54,6 +59,7 @@ class Config:
     data_dir: str | None
     notes: tuple[str, ...]
     versions: dict[str, str]
+    watching: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,11 +71,20 @@ class Streams:
     latents: numpy.random.Generator
     noise: numpy.random.Generator
     fixed: numpy.random.Generator
+    gauges: numpy.random.Generator
 
     @staticmethod
     def seeded(seed: int) -> Streams:
-        """Derive all five from one seed."""
-        return Streams(*(numpy.random.default_rng(s) for s in numpy.random.SeedSequence(seed).spawn(5)))
+        """Derive all six from one seed.
+
+        Raises
+        ------
+        ValueError
+            If the seed is negative.
+        """
+        if seed < 0:
+            raise ValueError(f"A seed is a whole number from 0 up, got {seed}.")
+        return Streams(*(numpy.random.default_rng(s) for s in numpy.random.SeedSequence(seed).spawn(6)))
 
 
 @dataclass
@@ -82,6 +97,7 @@ class Assembly:
     samples: data.Dataset | data.Distribution
     fixed: Array
     draw_frame: Callable[[gan.Trainer], Array]
+    gauges: Callable[[gan.Trainer], dict[str, float]]
 
 
 def load_data(recipe: Recipe, name: str, data_dir: str | None) -> data.Dataset | data.Distribution:
@@ -114,18 +130,21 @@ def assemble(
         Called with G and D before training: to start from given weights.
     """
     streams = Streams.seeded(seed)
-    generator, discriminator = recipe.networks(streams.weights, streams.noise)
+    generator, taming = recipe.players(settings, streams.weights, streams.noise)
+    discriminator = taming.discriminator
     if start is not None:
         start(generator, discriminator)
     generator.to(device)
     discriminator.to(device)
-    betas = (settings.beta1, settings.beta2)
     game = gan.Game(
         generator,
         discriminator,
-        optim.Adam(generator, lr=settings.lr_generator, betas=betas),
-        optim.Adam(discriminator, lr=settings.lr_discriminator, betas=betas),
+        settings.optimizer_for(generator, settings.lr_generator),
+        settings.optimizer_for(discriminator, settings.lr_discriminator),
         objective=gan.objective(settings.objective, smoothing=settings.smoothing),
+        penalties=taming.penalties,
+        before_step=taming.before_step,
+        after_discriminator_step=taming.after_discriminator_step,
     )
     source: Any = (
         data.Stream(samples, settings.batch_size, streams.data)
@@ -137,7 +156,9 @@ def assemble(
         source,
         latent=recipe.latent,
         rng=streams.latents,
+        noise=streams.noise,
         discriminator_steps=settings.discriminator_steps,
+        conditional=recipe.classes > 0,
         average=optim.ExponentialMovingAverage(generator, decay=settings.average) if settings.average else None,
     )
     fixed = recipe.latent.sample(max(drawing.GRID, drawing.POINTS), streams.fixed)
@@ -146,7 +167,17 @@ def assemble(
         draw = drawing.point_frame(real, fixed[: drawing.POINTS], samples)
     else:
         draw = drawing.image_frame(fixed[: drawing.FRAME])
-    return Assembly(recipe, settings, trainer, samples, fixed, draw)
+    return Assembly(
+        recipe, settings, trainer, samples, fixed, draw, _gauges(recipe, samples, generator, streams.gauges)
+    )
+
+
+def _gauges(
+    recipe: Recipe, samples: data.Dataset | data.Distribution, generator: nn.Layer, rng: numpy.random.Generator
+) -> gan.Gauges:
+    n = GAUGED if isinstance(samples, data.Distribution) else min(GAUGED // 2, len(samples))
+    z = recipe.latent.sample(n, rng)
+    return gan.Gauges(generator, samples.sample(n, rng), lambda net: drawing.sample(net, z))
 
 
 def train(
@@ -161,7 +192,9 @@ def train(
     progress: bool = True,
     say: Callable[[str], None] = lambda words: None,
     checkpoint_every: int | None = None,
-    keep: int = 3,
+    keep: int | None = None,
+    frames: int | None = None,
+    best: str | None = None,
     callbacks: Sequence[gan.Callback] = (),
     **changes: Any,
 ) -> Path:
@@ -190,7 +223,11 @@ def train(
     checkpoint_every
         Steps between checkpoints; by default about ten in a run.
     keep
-        How many checkpoints stay.
+        How many checkpoints stay, by default 3.
+    frames
+        Pictures in the film ``training.gif``, about 50 by default; 0 for none.
+    best
+        A measure, see `measures`, by which the best checkpoint so far is kept as ``checkpoints/best.safetensors``.
     callbacks
         More to be called during the run.
     changes
@@ -217,45 +254,121 @@ def train(
         settings = settings.changed(steps=_steps(epochs, samples, settings))
     notes = getattr(samples, "notes", ())
     assembly = assemble(recipe, settings, samples, seed=seed, device=device)
+    watching = _watching({}, checkpoint_every=checkpoint_every, keep=keep, frames=frames, best=best)
+    measures(assembly, best)
     folder = _new_folder(Path(out) if out else None, name)
-    config = Config(name, asdict(settings), seed, device, data_name, data_dir, tuple(notes), _versions())
-    with written_whole(folder / "config.json") as temporary:
-        temporary.write_text(json.dumps(asdict(config), indent=2) + "\n")
+    config = Config(name, asdict(settings), seed, device, data_name, data_dir, tuple(notes), _versions(), watching)
+    _save_config(folder, config)
     for note in notes:
         say(note)
     say(f"Training {name} for {settings.steps:,} steps on {device}; results in {folder}")
-    _play(folder, assembly, config, progress, checkpoint_every, keep, callbacks)
+    _play(folder, assembly, config, progress, say, callbacks)
     return folder
 
 
+def _watching(before: Mapping[str, Any], **given: Any) -> dict[str, Any]:
+    """Choose what is written how often: as given, else as before, else by default."""
+    default = {"checkpoint_every": None, "keep": 3, "frames": FRAMES, "best": None}
+    chosen = default | dict(before) | {name: value for name, value in given.items() if value is not None}
+    for name, least in (("checkpoint_every", 1), ("keep", 1), ("frames", 0)):
+        if chosen[name] is not None and chosen[name] < least:
+            raise ValueError(f"{name} must be a whole number from {least} up, got {chosen[name]}.")
+    return chosen
+
+
 def _play(
-    folder: Path, assembly: Assembly, config: Config, progress: bool, checkpoint_every: int | None, keep: int,
+    folder: Path, assembly: Assembly, config: Config, progress: bool, say: Callable[[str], None],
     callbacks: Sequence[gan.Callback],
 ) -> None:  # fmt: skip
-    steps = assembly.settings.steps
+    steps, watching = assembly.settings.steps, config.watching
+    remove_leftovers(folder)
     saver = gan.Checkpoints(
-        folder / "checkpoints", every=checkpoint_every or max(steps // 10, 1), keep=keep, about=asdict(config)
+        folder / "checkpoints",
+        every=watching["checkpoint_every"] or max(steps // 10, 1),
+        keep=watching["keep"],
+        about=asdict(config),
+        best=measures(assembly, watching["best"]),
     )
-    film = gan.Frames(folder / "frames", assembly.draw_frame, every=max(steps // FRAMES, 1))
-    watching: list[gan.Callback] = [
+    frames, row = watching["frames"], max(steps // 1000, 1)
+    # Lists of one or none, so that what isn't wanted is simply not among the watchers.
+    film = [gan.Frames(folder / "frames", assembly.draw_frame, every=max(steps // frames, 1))] if frames else []
+    bar = [gan.Progress(steps)] if progress else []
+    watchers: list[gan.Callback] = [
         gan.Guard(lambda: next(reversed(gan.list_checkpoints(saver.folder)), None)),
-        gan.MetricsFile(folder / "metrics.csv", every=max(steps // 1000, 1)),
-        film,
+        gan.MetricsFile(folder / "metrics.csv", every=row, gauges=assembly.gauges, gauge_every=5 * row),
+        *film,
         *callbacks,
         saver,
+        *bar,
+        gan.Watcher(
+            folder / "metrics.csv",
+            every=max(steps // 20, 1),
+            probabilistic=assembly.trainer.game.objective.probabilistic,
+            say=bar[0].say if bar else say,
+        ),
     ]
-    if progress:
-        watching.append(gan.Progress(steps))
-    assembly.trainer.run(steps, watching)
-    finish(folder, assembly, film)
+    assembly.trainer.run(steps, watchers)
+    finish(folder, assembly, film[0].paths() if film else [])
 
 
-def finish(folder: Path, assembly: Assembly, film: gan.Frames) -> None:
+def measures(assembly: Assembly, name: str | None) -> gan.Measure | None:
+    """Return the measure of this name for ``--best``, on the samples of the fixed latents; None for None.
+
+    ``sliced-wasserstein`` is the distance from real samples (of patches, for images); ``high-quality`` the share
+    of samples near a mode, for laws that have modes.
+
+    Raises
+    ------
+    ValueError
+        If there is none of this name for the data.
+    """
+    from minigan import metrics
+
+    law, z = assembly.samples, assembly.fixed
+    known: dict[str, gan.Measure] = {}
+    if name is None:
+        return None
+    if isinstance(law, data.Distribution):
+        real = law.sample(2000, numpy.random.default_rng(0))
+        known["sliced-wasserstein"] = gan.Measure(
+            "sliced-wasserstein",
+            lambda trainer: metrics.sliced_wasserstein(
+                drawing.sample(trainer.sampler, z), real, rng=numpy.random.default_rng(0), directions=128
+            ),
+            larger_is_better=False,
+        )
+        if law.centres is not None and law.std:
+            centres, std = law.centres, law.std
+            known["high-quality"] = gan.Measure(
+                "high-quality",
+                lambda trainer: metrics.mode_report(drawing.sample(trainer.sampler, z), centres, std).high_quality,
+                larger_is_better=True,
+            )
+    elif min(assembly.recipe.sample_shape[:2]) >= 16:
+        images = law.sample(min(512, len(law)), numpy.random.default_rng(0))
+        known["sliced-wasserstein"] = gan.Measure(
+            "sliced-wasserstein",
+            lambda trainer: (
+                metrics.patch_distance(
+                    drawing.sample(trainer.sampler, z), images, rng=numpy.random.default_rng(0), directions=128
+                ).average
+            ),
+            larger_is_better=False,
+        )
+    if name not in known:
+        raise ValueError(
+            f"There is no measure {name!r} for the recipe {assembly.recipe.name!r}; use "
+            f"{' or '.join(known) or 'none: its images are smaller than 16 pixels'}."
+        )
+    return known[name]
+
+
+def finish(folder: Path, assembly: Assembly, film: list[Path]) -> None:
     """Write the model and draw the pictures."""
     save_model(folder, assembly)
     draw_samples(folder / "samples.png", assembly)
     drawing.draw_losses(folder, assembly.recipe, assembly.settings.objective)
-    drawing.draw_film(folder, film.paths())
+    drawing.draw_film(folder, film)
 
 
 def save_model(folder: Path, assembly: Assembly) -> None:
@@ -308,30 +421,67 @@ class Run:
         """The hyper-parameters."""
         return self.recipe.settings.changed(**self.config.settings)
 
-    def networks(self) -> tuple[nn.Layer, nn.Layer]:
-        """Return the trained generator (the averaged one where there is one) and discriminator, on the CPU.
+    @property
+    def step(self) -> int:
+        """The step that its model stands at; 0 if it has none yet.
 
         Raises
         ------
         ValueError
-            If ``model.safetensors`` is missing, damaged, or of another recipe.
+            If ``model.safetensors`` is damaged.
         """
-        arrays, meta = checkpoint.load(self.folder / "model.safetensors")
+        path = self.folder / "model.safetensors"
+        return int(checkpoint.load(path)[1].get("step", 0)) if path.is_file() else 0
+
+    def networks(self, which: str | None = None) -> tuple[nn.Layer, nn.Layer]:
+        """Return the trained generator (the averaged one where there is one) and discriminator, on the CPU.
+
+        Parameters
+        ----------
+        which
+            None for the end of the run; ``"best"``, a step or a path for one of its checkpoints.
+
+        Raises
+        ------
+        ValueError
+            If the file is missing, damaged, or of another recipe.
+        """
+        path = self._file(which)
+        arrays, meta = checkpoint.load(path)
         if meta.get("recipe") != self.recipe.name:
             raise checkpoint.CheckpointError(
-                f"{self.folder / 'model.safetensors'} is a model of the recipe {meta.get('recipe')!r}, but the "
-                f"run is one of {self.recipe.name!r}; put the run's own model back."
+                f"{path} is of the recipe {meta.get('recipe')!r}, but the run is one of {self.recipe.name!r}; "
+                f"put the run's own back."
             )
-        generator, discriminator = self.recipe.networks(numpy.random.default_rng(0), numpy.random.default_rng(0))
-        generator.load_state_dict(checkpoint.under("average", arrays) or checkpoint.under("generator", arrays))
+        rng = numpy.random.default_rng(0)
+        generator, taming = self.recipe.players(self.settings, rng, rng)
+        discriminator = taming.discriminator
+        average = checkpoint.under("average", arrays)
+        # In a checkpoint the average stands with its own numbers beside it.
+        averaged = {k.removeprefix("net."): v for k, v in average.items() if k.startswith("net.")} or average
+        generator.load_state_dict(averaged or checkpoint.under("generator", arrays))
         discriminator.load_state_dict(checkpoint.under("discriminator", arrays))
         return generator, discriminator
 
-    def sample(self, n: int, *, seed: int = 0, device: str = "cpu") -> Array:
-        """Draw n new samples on the host: float32, shape (n, ...)."""
+    def _file(self, which: str | None) -> Path:
+        folder = self.folder / "checkpoints"
+        if which is None:
+            path = self.folder / "model.safetensors"
+            if not path.is_file() and gan.list_checkpoints(folder):
+                raise checkpoint.CheckpointError(
+                    f"{self.folder} isn't finished and has no model yet; go on with `minigan train --resume "
+                    f"{self.folder}`, or name one of its checkpoints with --checkpoint."
+                )
+            return path
+        if which.isdecimal():
+            return folder / f"step-{int(which):08d}.safetensors"
+        return folder / "best.safetensors" if which == "best" else Path(which)
+
+    def sample(self, n: int, *, seed: int = 0, device: str = "cpu", which: str | None = None) -> Array:
+        """Draw n new samples on the host: float32, shape (n, ...); `which` as in `networks`."""
         if n < 1:
             raise ValueError(f"The number of samples must be positive, got {n}.")
-        generator, _ = self.networks()
+        generator, _ = self.networks(which)
         z = self.recipe.latent.sample(n, numpy.random.default_rng(seed))
         return drawing.sample(generator.to(device), z)
 
@@ -350,63 +500,119 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
         raise ValueError(f"{folder} is no run: it has no config.json; give a folder that `minigan train` made.")
     try:
         config = Config(**json.loads(path.read_text()))
-    except (ValueError, TypeError, OSError) as error:
+        recipe = get(str(config.recipe))
+        recipe.settings.changed(**config.settings)
+    except (ValueError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise ValueError(f"{path} can't be read ({error}); the run's folder is damaged, train anew.") from None
-    return Run(folder, config, get(config.recipe))
+    return Run(folder, config, recipe)
 
 
 def resume(
     folder: str | os.PathLike[str],
     *,
+    steps: int | None = None,
+    lr_generator: float | None = None,
+    lr_discriminator: float | None = None,
+    device: str | None = None,
     progress: bool = True,
     say: Callable[[str], None] = lambda words: None,
     checkpoint_every: int | None = None,
-    keep: int = 3,
+    keep: int | None = None,
+    frames: int | None = None,
+    best: str | None = None,
     callbacks: Sequence[gan.Callback] = (),
 ) -> Path:
     """Continue a run from its newest readable checkpoint, bit for bit as if it had never stopped.
+
+    A run that was stopped before its first checkpoint begins anew, from its seed.
 
     Parameters
     ----------
     folder
         The run.
-    progress, say, checkpoint_every, keep, callbacks
-        As for `train`.
+    steps
+        Go on to this step, if not to the one that the run was started for.
+    lr_generator, lr_discriminator
+        Go on with other learning rates.
+    device
+        Where to go on, if not where it ran before; another device rounds otherwise, so the bits will differ.
+    progress, say, checkpoint_every, keep, frames, best, callbacks
+        As for `train`; by default as the run was started.
 
     Raises
     ------
     ValueError
-        If the folder is no run, or none of its checkpoints can be used.
+        If the folder is no run, none of its checkpoints can be used, or the device doesn't answer.
     """
     run = open_run(folder)
-    config = run.config
+    settings = run.settings.changed(steps=steps, lr_generator=lr_generator, lr_discriminator=lr_discriminator)
+    watching = _watching(
+        run.config.watching, checkpoint_every=checkpoint_every, keep=keep, frames=frames, best=best
+    )
+    config = replace(run.config, settings=asdict(settings), device=_device(run.config, device, say),
+                     watching=watching)  # fmt: skip
     samples = load_data(run.recipe, config.data, config.data_dir)
-    assembly = assemble(run.recipe, run.settings, samples, seed=config.seed, device=config.device)
+    assembly = assemble(run.recipe, settings, samples, seed=config.seed, device=config.device)
     path = _restore(run, assembly, say)
-    say(f"Resuming {run.folder} at step {assembly.trainer.step:,} of {run.settings.steps:,} from {path.name}")
-    _play(run.folder, assembly, config, progress, checkpoint_every, keep, callbacks)
+    assembly.trainer.game.generator_optimizer.lr = settings.lr_generator
+    assembly.trainer.game.discriminator_optimizer.lr = settings.lr_discriminator
+    at, goal = assembly.trainer.step, settings.steps
+    if at > goal:
+        raise ValueError(f"{run.folder} stands at step {at:,} already; give a later one for --steps, or none.")
+    _save_config(run.folder, config)
+    where = f"at step {at:,} of {goal:,} from {path.name}" if path else "from the start: it has no checkpoint yet"
+    say(f"Resuming {run.folder} {where}")
+    _play(run.folder, assembly, config, progress, say, callbacks)
     return run.folder
 
 
-def _restore(run: Run, assembly: Assembly, say: Callable[[str], None]) -> Path:
+def _device(config: Config, wanted: str | None, say: Callable[[str], None]) -> str:
+    """Return the device that a run goes on on, and say where its last bits may differ."""
+    if config.versions != _versions():
+        say("Another version of minigan, NumPy or Python began this run: the last bits may differ from now on.")
+    try:
+        chosen = backend.resolve(wanted or config.device)
+    except ValueError as error:
+        if wanted is not None:
+            raise
+        raise ValueError(f"{error} The run was begun on {config.device!r}; add --device cpu.") from None
+    if chosen != config.device:
+        say(f"The run was begun on {config.device}: on {chosen} the last bits will differ from now on.")
+    return chosen
+
+
+def _restore(run: Run, assembly: Assembly, say: Callable[[str], None]) -> Path | None:
+    """Load the newest checkpoint that can be used; None if there is none at all."""
     reasons = []
     for path in reversed(gan.list_checkpoints(run.folder / "checkpoints")):
         try:
             arrays, meta = checkpoint.load(path)
-            if meta.get("recipe") != run.recipe.name:
-                raise checkpoint.CheckpointError(
-                    f"{path} is of the recipe {meta.get('recipe')!r}, but this run trains {run.recipe.name!r}; "
-                    f"take it out of the folder."
-                )
+            _require_same_run(path, meta, run.config)
             assembly.trainer.load_state(arrays, meta["trainer"])
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             reasons.append(str(error))
             say(f"Skipping {path.name}: {error}")
             continue
         return path
     if reasons:
         raise checkpoint.CheckpointError(f"No checkpoint of {run.folder} can be used: {reasons[0]}")
-    raise checkpoint.CheckpointError(f"{run.folder} has no checkpoints to resume from; train anew.")
+    return None
+
+
+def _require_same_run(path: Path, meta: Mapping[str, Any], config: Config) -> None:
+    ours = {"recipe": config.recipe, "seed": config.seed, "data": config.data} | config.settings
+    theirs = {name: meta.get(name) for name in ("recipe", "seed", "data")} | dict(meta.get("settings", {}))
+    for name in ours.keys() - {"steps", "lr_generator", "lr_discriminator"}:
+        if ours[name] != theirs.get(name):
+            raise checkpoint.CheckpointError(
+                f"{path} is of another run ({name} {theirs.get(name)!r}, here {ours[name]!r}); take it out of the "
+                f"folder."
+            )
+
+
+def _save_config(folder: Path, config: Config) -> None:
+    with written_whole(folder / "config.json") as temporary:
+        temporary.write_text(json.dumps(asdict(config), indent=2) + "\n")
 
 
 def _steps(epochs: int, samples: data.Dataset | data.Distribution, settings: Settings) -> int:
@@ -423,7 +629,7 @@ def _new_folder(out: Path | None, name: str) -> Path:
         out = next(path for path in taken if not path.exists())
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; give the name of a folder for --out.")
-    if out.is_dir() and any(out.iterdir()):
+    if out.is_dir() and not all(is_leftover(path) for path in out.iterdir()):
         raise ValueError(
             f"{out} already holds something; give another folder for --out, or continue a run with --resume {out}."
         )

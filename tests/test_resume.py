@@ -1,0 +1,343 @@
+"""A run that is stopped, killed or moved, and goes on: bit for bit the unbroken one."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy
+import pytest
+
+from minigan import checkpoint, data, gan, recipes
+from minigan.cli import main
+from minigan.recipes import runs
+
+SMALL = ["--quiet", "--batch-size", "8", "--frames", "0"]
+
+# ---------------------------------------------------------------- every recipe's state
+
+
+def fake_data(recipe):
+    if not recipe.makes_images:
+        return data.distribution(recipe.data)
+    rng = numpy.random.default_rng(0)
+    images = rng.integers(0, 256, (10, *recipe.sample_shape), dtype="uint8")
+    return data.Dataset("noise", images, labels=rng.integers(0, 10, 10))
+
+
+def assembled(name):
+    recipe = recipes.get(name)
+    settings = recipe.settings.changed(steps=4, batch_size=4, average=0.9)
+    return runs.assemble(recipe, settings, fake_data(recipe), seed=3)
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_the_state_of_every_recipe_is_whole(name, tmp_path):
+    """Two steps, a file, and two steps of a newly made trainer: the state of four steps, to the last bit."""
+    whole, first, second = (assembled(name).trainer for _ in range(3))
+    whole.run(4)
+    first.run(2)
+    checkpoint.save(tmp_path / "x.safetensors", *first.state())
+    # Whatever isn't in the file must not matter.
+    second.train_step()
+    second.load_state(*checkpoint.load(tmp_path / "x.safetensors"))
+    second.run(4)
+    (arrays, meta), (expected, expected_meta) = second.state(), whole.state()
+    assert meta == expected_meta
+    assert arrays.keys() == expected.keys()
+    for key, array in expected.items():
+        assert array.tobytes() == arrays[key].tobytes(), key
+
+
+def test_the_state_of_other_nets_is_refused():
+    ring, digits = assembled("ring").trainer, assembled("digits").trainer
+    with pytest.raises(ValueError, match=r"."):
+        ring.load_state(*digits.state())
+    arrays, meta = ring.state()
+    with pytest.raises(ValueError, match="other random generators"):
+        ring.load_state(arrays, meta | {"rng": {}})
+
+
+# ---------------------------------------------------------------- kills
+
+ZYGOTE = """
+import json, os, sys
+import minigan.cli, minigan.recipes.runs, minigan.plots.losses, minigan.plots.points, matplotlib.figure
+import matplotlib.backends.backend_agg, PIL.PngImagePlugin, safetensors.numpy
+for line in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        os._exit(minigan.cli.main(json.loads(line)))
+    print(pid, flush=True)
+    print(os.waitpid(pid, 0)[1], flush=True)
+"""
+
+
+class Processes:
+    """Real processes, each running one command; forked from one that has imported everything, to spare seconds."""
+
+    def __init__(self):
+        self.parent = subprocess.Popen(
+            [sys.executable, "-c", ZYGOTE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def start(self, arguments):
+        self.parent.stdin.write(json.dumps([str(a) for a in arguments]) + "\n")
+        self.parent.stdin.flush()
+        return int(self.parent.stdout.readline())
+
+    def wait(self):
+        return int(self.parent.stdout.readline())
+
+    def close(self):
+        self.parent.stdin.close()
+        self.parent.stdout.close()
+        assert self.parent.wait(60) == 0
+
+
+@pytest.fixture
+def processes():
+    started = Processes()
+    yield started
+    started.close()
+
+
+def newest(folder):
+    found = gan.list_checkpoints(folder / "checkpoints")
+    return int(found[-1].stem.removeprefix("step-")) if found else 0
+
+
+def wait_for(condition):
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end, "nothing happens"
+        time.sleep(0.002)
+
+
+def kill_and_resume(processes, folder, command, *, kills, steps, seed):
+    """Kill a run `kills` times: as soon as it starts, in its steps, in the drawing at the end; then let it end."""
+    rng = random.Random(seed)
+    for kill in range(kills):
+        resume = (folder / "config.json").is_file()
+        pid = processes.start(["train", "--resume", folder, "--quiet"] if resume else command)
+        if kill == kills - 1:
+            wait_for((folder / "model.safetensors").is_file)
+        elif kill % 4:
+            # Share out the steps that are left over the kills that are left.
+            goal = newest(folder) + max(1, (steps - newest(folder)) // (kills - kill + 2))
+            wait_for(lambda goal=goal: newest(folder) >= goal)
+        time.sleep(rng.random() * 0.05)
+        os.kill(pid, signal.SIGKILL)
+        assert processes.wait() == signal.SIGKILL, "the process ended before it was killed"
+    processes.start(["train", "--resume", folder, "--quiet"])
+    assert processes.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("recipe", "steps", "kills", "more"),
+    [("ring", 60, 20, ["--best", "high-quality"]), ("digits", 24, 8, ["--frames", "6"])],
+)
+def test_a_run_killed_many_times_ends_as_the_unbroken_one(tmp_path, processes, recipe, steps, kills, more):
+    options = [*SMALL, "--steps", steps, "--checkpoint-every", "1", "--seed", "5", *more]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    processes.start(["train", recipe, "--out", whole, *options])
+    assert processes.wait() == 0
+    kill_and_resume(
+        processes, broken, ["train", recipe, "--out", broken, *options], kills=kills, steps=steps, seed=1
+    )
+    files = sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file())
+    # Nothing half written stays behind either.
+    assert sorted(path.relative_to(broken) for path in broken.rglob("*") if path.is_file()) == files
+    for name in files:
+        assert (broken / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+# ---------------------------------------------------------------- what can stand in the way
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "ring"
+    runs.train("ring", out=folder, steps=6, batch_size=8, frames=0, checkpoint_every=2, progress=False)
+    return folder
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    import shutil
+
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def resumed(folder, **options):
+    said = []
+    runs.resume(folder, progress=False, say=said.append, **options)
+    return said
+
+
+def test_a_damaged_checkpoint_is_skipped_for_an_older_one(run):
+    expected = (run / "model.safetensors").read_bytes()
+    newest = run / "checkpoints" / "step-00000006.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-5])
+    said = resumed(run)
+    assert said[0].startswith("Skipping step-00000006.safetensors")
+    assert "at step 4 of 6 from step-00000004.safetensors" in said[1]
+    assert (run / "model.safetensors").read_bytes() == expected
+
+
+def test_when_every_checkpoint_is_damaged_the_first_reason_is_told(run):
+    for path in (run / "checkpoints").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(checkpoint.CheckpointError, match=r"No checkpoint of .* can be used: .*truncated"):
+        resumed(run)
+
+
+def test_a_checkpoint_of_another_recipe_and_one_of_another_seed(run, tmp_path):
+    others = []
+    for recipe, seed in (("parabola", 0), ("ring", 1)):
+        other = runs.train(recipe, out=tmp_path / f"{recipe}{seed}", seed=seed, steps=7, batch_size=8, frames=0,
+                           checkpoint_every=7, progress=False)  # fmt: skip
+        others.append((other / "checkpoints" / "step-00000007.safetensors").read_bytes())
+    for i, content in enumerate(others):
+        (run / "checkpoints" / f"step-0000000{7 + i}.safetensors").write_bytes(content)
+    said = resumed(run)
+    assert "seed 1, here 0" in said[0]
+    assert "'parabola', here 'ring'" in said[1] or "recipe" in said[1] or "data" in said[1]
+    assert "from step-00000006" in said[2]
+
+
+def test_a_checkpoint_whose_description_lacks_its_parts_is_skipped(run):
+    arrays, meta = checkpoint.load(run / "checkpoints" / "step-00000006.safetensors")
+    for i, trainer in enumerate(
+        ([], {}, meta["trainer"] | {"rng": {"latents": 5}}, meta["trainer"] | {"step": {}})
+    ):
+        path = run / "checkpoints" / f"step-0000001{i}.safetensors"
+        checkpoint.save(path, arrays, meta | {"trainer": trainer})
+    said = resumed(run)
+    assert len([words for words in said if words.startswith("Skipping")]) == 4
+    assert "from step-00000006" in said[-1]
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(run):
+    expected = (run / "model.safetensors").read_bytes()
+    for path in [*(run / "checkpoints").iterdir(), run / "model.safetensors"]:
+        path.unlink()
+    assert "from the start" in resumed(run)[0]
+    assert (run / "model.safetensors").read_bytes() == expected
+
+
+def test_a_run_of_a_gpu_goes_on_on_the_cpu_when_told_to(run, monkeypatch):
+    monkeypatch.setattr("minigan.backend.devices._cuda_answers", lambda: "no CUDA driver answers")
+    config = json.loads((run / "config.json").read_text()) | {"device": "cuda"}
+    (run / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"no CUDA driver answers.*add --device cpu"):
+        resumed(run)
+    said = resumed(run, device="cpu", steps=8)
+    assert "begun on cuda: on cpu the last bits will differ" in said[0]
+    assert runs.open_run(run).step == 8
+
+
+def test_another_version_is_mentioned(run):
+    config = json.loads((run / "config.json").read_text())
+    config["versions"]["numpy"] = "0.9"
+    (run / "config.json").write_text(json.dumps(config))
+    assert "Another version" in resumed(run)[0]
+
+
+def test_a_run_can_be_made_longer_and_slower_but_not_shorter(run):
+    resumed(run, steps=9, lr_generator=1e-5)
+    opened = runs.open_run(run)
+    assert (opened.step, opened.settings.steps, opened.settings.lr_generator) == (9, 9, 1e-5)
+    meta_lr = checkpoint.load(run / "checkpoints" / "step-00000009.safetensors")[0]["generator_optimizer/lr"]
+    assert float(meta_lr) == 1e-5
+    with pytest.raises(ValueError, match="stands at step 9 already"):
+        resumed(run, steps=5)
+
+
+def test_what_is_written_how_often_stays_as_the_run_was_started(run):
+    resumed(run, keep=1, best="sliced-wasserstein")
+    assert runs.open_run(run).config.watching == {
+        "checkpoint_every": 2, "keep": 1, "frames": 0, "best": "sliced-wasserstein",
+    }  # fmt: skip
+    resumed(run, steps=8)
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == [
+        "best.safetensors", "step-00000008.safetensors",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("which", ["best", "4", None])
+def test_samples_of_a_checkpoint(run, which):
+    resumed(run, best="high-quality")
+    resumed(run, steps=8)
+    opened = runs.open_run(run)
+    generator, _ = opened.networks(which)
+    file = {"best": "best", "4": "step-00000004"}.get(which)
+    path = run / "checkpoints" / f"{file}.safetensors" if file else run / "model.safetensors"
+    arrays = checkpoint.load(path)[0]
+    expected = checkpoint.under("average", arrays)
+    expected = expected.get("net.0.weight", expected.get("0.weight"))
+    numpy.testing.assert_array_equal(generator.state_dict()["0.weight"], expected)
+    assert opened.sample(3, which=which).shape == (3, 2)
+
+
+def test_a_run_under_way_has_no_model_yet(run, capsys):
+    (run / "model.safetensors").unlink()
+    with pytest.raises(checkpoint.CheckpointError, match="isn't finished and has no model yet"):
+        runs.open_run(run).sample(1)
+
+
+# ---------------------------------------------------------------- a disk that refuses
+
+
+def test_a_full_disk_ends_the_run_and_keeps_what_was_written(run, monkeypatch, capsys):
+    """The older checkpoints are still there, and with room again the run ends as if nothing had been."""
+    real, written = Path.write_bytes, []
+
+    def full(self, payload):
+        if "step-00000008" in self.name:
+            raise OSError(28, "No space left on device")
+        written.append(self)
+        return real(self, payload)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        assert main(["train", "--resume", str(run), "--steps", "8", "--quiet"]) == 2
+    sentence = capsys.readouterr().err
+    path = run / "checkpoints" / "step-00000008.safetensors"
+    assert sentence == (
+        f"minigan: {path} can't be written: no space left on device; what was written before is whole, so make "
+        f"room and go on with --resume.\n"
+    )
+    assert newest(run) == 6
+    assert main(["train", "--resume", str(run), "--quiet"]) == 0
+    assert runs.open_run(run).step == 8
+
+
+def test_a_read_only_folder(run, monkeypatch, capsys):
+    def denied(self, *arguments):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", denied)
+    assert main(["train", "--resume", str(run), "--steps", "8", "--quiet"]) == 2
+    assert capsys.readouterr().err.endswith("safetensors can't be used: permission denied.\n")
+    assert newest(run) == 6
+
+
+# ---------------------------------------------------------------- the same seed
+
+
+def test_one_seed_gives_one_run_and_another_another(tmp_path, finished):
+    def files(folder):
+        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    assert (
+        main(["train", "ring", "--out", str(tmp_path / "a"), "--steps", "6", "--checkpoint-every", "2", *SMALL])
+        == 0
+    )
+    assert files(tmp_path / "a") == files(finished)
+    runs.train("ring", out=tmp_path / "b", steps=6, batch_size=8, frames=0, seed=1, progress=False)
+    assert files(tmp_path / "b")["model.safetensors"] != files(finished)["model.safetensors"]
