@@ -2,6 +2,8 @@
 
 from minigan.nn import initial
 from minigan.nn.activations import LeakyReLU, ReLU, Sigmoid, Tanh
+from minigan.nn.augmentation import Augment
+from minigan.nn.conditional import ConcatenateLabels, Given, Projection
 from minigan.nn.containers import Residual, Skip
 from minigan.nn.convolution import Conv2d, ConvTranspose2d
 from minigan.nn.dropout import Dropout
@@ -9,28 +11,36 @@ from minigan.nn.embedding import Embedding
 from minigan.nn.layer import Cache, Layer, Signals
 from minigan.nn.linear import Linear
 from minigan.nn.minibatch import MinibatchStdDev
+from minigan.nn.noise import InstanceNoise
 from minigan.nn.normalisation import BatchNorm, InstanceNorm, LayerNorm, frozen_statistics
+from minigan.nn.packing import Pack
 from minigan.nn.parameter import Flat, Parameter, flatten
 from minigan.nn.sequential import Sequential
 from minigan.nn.shapes import Flatten, Reshape, Upsample
 from minigan.nn.spectral import SpectralNorm, spectral_norm
 
 __all__ = [
+    "Augment",
     "BatchNorm",
     "Cache",
+    "ConcatenateLabels",
     "Conv2d",
     "ConvTranspose2d",
     "Dropout",
     "Embedding",
     "Flat",
     "Flatten",
+    "Given",
+    "InstanceNoise",
     "InstanceNorm",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
     "MinibatchStdDev",
+    "Pack",
     "Parameter",
+    "Projection",
     "ReLU",
     "Reshape",
     "Residual",

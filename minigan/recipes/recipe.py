@@ -9,8 +9,12 @@ from typing import Any
 
 import numpy
 
-from minigan import nn
+from minigan import nn, optim
 from minigan.gan import Latent, objective
+from minigan.gan.game import Optimizer
+from minigan.gan.taming import Taming, parse, tame
+
+OPTIMIZERS = ("adam", "rmsprop", "sgd")
 
 Networks = Callable[[numpy.random.Generator, numpy.random.Generator], tuple[nn.Layer, nn.Layer]]
 """``(weights_rng, noise_rng) -> (generator, discriminator)``; noise is for dropout and its like."""
@@ -38,6 +42,10 @@ class Settings:
         k in Algorithm 1.
     average
         Decay of the exponential moving average of G's weights that samples are drawn from; 0 for none.
+    optimizer
+        ``"adam"``, ``"rmsprop"`` or ``"sgd"``, for both players.
+    penalties
+        Ways to keep D tame, ``name`` or ``name:strength`` each, see `minigan.gan.WAYS`.
     """
 
     steps: int
@@ -50,6 +58,8 @@ class Settings:
     smoothing: float = 0.0
     discriminator_steps: int = 1
     average: float = 0.0
+    optimizer: str = "adam"
+    penalties: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "discriminator_steps"):
@@ -64,7 +74,17 @@ class Settings:
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise ValueError(f"{name} must satisfy 0 <= {name} < 1, got {value}.")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"Unknown optimizer {self.optimizer!r}; use one of {', '.join(OPTIMIZERS)}.")
         objective(self.objective, smoothing=self.smoothing)
+        for way in self.penalties:
+            parse(way)
+
+    def optimizer_for(self, net: nn.Layer, lr: float) -> Optimizer:
+        """Return the optimizer of one player."""
+        if self.optimizer == "adam":
+            return optim.Adam(net, lr=lr, betas=(self.beta1, self.beta2))
+        return optim.RMSprop(net, lr=lr) if self.optimizer == "rmsprop" else optim.SGD(net, lr=lr)
 
     def changed(self, **changes: Any) -> Settings:
         """Return a copy with some values changed; None means "leave it"."""
@@ -72,7 +92,10 @@ class Settings:
         unknown = changes.keys() - known
         if unknown:
             raise ValueError(f"Unknown setting {sorted(unknown)[0]!r}; there are {', '.join(sorted(known))}.")
-        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+        given = {name: value for name, value in changes.items() if value is not None}
+        if "penalties" in given:
+            given["penalties"] = tuple(given["penalties"])
+        return replace(self, **given)
 
 
 @dataclass(frozen=True)
@@ -99,6 +122,8 @@ class Recipe:
         The hyper-parameters.
     duration
         How long it takes, and where that was measured.
+    classes
+        Number of labels that the players are told; 0 for a recipe without conditions.
     """
 
     name: str
@@ -110,6 +135,14 @@ class Recipe:
     networks: Networks
     settings: Settings
     duration: str
+    classes: int = 0
+
+    def players(
+        self, settings: Settings, weights: numpy.random.Generator, noise: numpy.random.Generator
+    ) -> tuple[nn.Layer, Taming]:
+        """Build G, and D with what keeps it tame."""
+        generator, discriminator = self.networks(weights, noise)
+        return generator, tame(discriminator, settings.penalties, rng=noise)
 
     @property
     def makes_images(self) -> bool:

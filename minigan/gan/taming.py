@@ -1,0 +1,252 @@
+"""Keeping D tame: the ways to hold back a discriminator that learns faster than the generator, by name.
+
+Each is given as ``name`` or ``name:strength``, and they combine. Some change D before training (spectral norm,
+packing, noise on its input, augmentation, dropout, minibatch statistics), some add a penalty with a gradient of its
+own to D's step (gradient penalties, R1, R2, DRAGAN, VAT), some act on gradients before the step or on weights after
+it (clipping). Two time scales need no name: give the players different learning rates.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy
+
+from minigan import nn, optim
+from minigan.backend import Array
+from minigan.gan import penalties
+
+Generator = numpy.random.Generator
+
+
+@dataclass
+class Taming:
+    """What holds D back, ready for a game.
+
+    Attributes
+    ----------
+    discriminator
+        D, changed where the ways ask for it.
+    penalties
+        Each adds its gradient to D's.
+    before_step, after_discriminator_step
+        As `minigan.gan.Game` takes them, or None.
+    """
+
+    discriminator: nn.Layer
+    penalties: list[Callable[[nn.Layer, Any, Any], Array]] = field(default_factory=list)
+    before_step: Callable[[nn.Layer], Any] | None = None
+    after_discriminator_step: Callable[[nn.Layer], Any] | None = None
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to hold D back: what it does, and how strong it is by default."""
+
+    strength: float
+    apply: Callable[[Taming, float, Generator], None]
+    words: str
+
+
+def tame(discriminator: nn.Layer, ways: Sequence[str], *, rng: Generator) -> Taming:
+    """Apply ways, in their order.
+
+    Parameters
+    ----------
+    discriminator
+        D as the recipe built it.
+    ways
+        ``name`` or ``name:strength`` each, see `WAYS`.
+    rng
+        Draws what they need (interpolation, noise, new weights).
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown (the nearest is suggested), a strength is no positive number, or a way doesn't fit D.
+    """
+    taming = Taming(discriminator)
+    for way in ways:
+        name, strength = parse(way)
+        WAYS[name].apply(taming, strength, rng)
+    return taming
+
+
+def parse(way: str) -> tuple[str, float]:
+    """Split ``name:strength``; without a strength, the default one."""
+    name, _, given = way.partition(":")
+    if name not in WAYS:
+        near = difflib.get_close_matches(name, WAYS, n=1, cutoff=0.0)
+        raise ValueError(f"Unknown penalty {name!r}; did you mean {near[0]!r}? There are {', '.join(WAYS)}.")
+    try:
+        strength = float(given) if given else WAYS[name].strength
+    except ValueError:
+        strength = math.nan
+    if not (strength > 0 and math.isfinite(strength)):
+        raise ValueError(f"The strength of {name!r} must be a positive number, got {given!r}; write {name}:"
+                         f"{WAYS[name].strength:g}.")  # fmt: skip
+    return name, strength
+
+
+# ---------------------------------------------------------------- penalties with a gradient of their own
+
+
+def _split(critic: nn.Layer, x: Any) -> tuple[nn.Layer, Array]:
+    """Hold the labels of a conditional critic fixed, so that it's a function of the samples alone."""
+    return (nn.Given(critic, x[1]), x[0]) if isinstance(x, tuple) else (critic, x)
+
+
+def _gradient_penalty(one_sided: bool) -> Callable[[Taming, float, Generator], None]:
+    def apply(taming: Taming, strength: float, rng: Generator) -> None:
+        def penalty(critic: nn.Layer, real: Any, fake: Any) -> Array:
+            seen, values = _split(critic, real)
+            x_hat = penalties.interpolate(values, _split(critic, fake)[1], rng)
+            return penalties.gradient_penalty(seen, x_hat, weight=strength, one_sided=one_sided)
+
+        taming.penalties.append(penalty)
+
+    return apply
+
+
+def _r1(taming: Taming, strength: float, rng: Generator) -> None:
+    taming.penalties.append(lambda critic, real, fake: penalties.r1(*_split(critic, real), gamma=strength))
+
+
+def _r2(taming: Taming, strength: float, rng: Generator) -> None:
+    taming.penalties.append(lambda critic, real, fake: penalties.r2(*_split(critic, fake), gamma=strength))
+
+
+def _dragan(taming: Taming, strength: float, rng: Generator) -> None:
+    def penalty(critic: nn.Layer, real: Any, fake: Any) -> Array:
+        seen, values = _split(critic, real)
+        return penalties.gradient_penalty(seen, penalties.dragan_points(values, rng), weight=strength)
+
+    taming.penalties.append(penalty)
+
+
+def _vat(taming: Taming, strength: float, rng: Generator) -> None:
+    def penalty(critic: nn.Layer, real: Any, fake: Any) -> Array:
+        value = penalties.virtual_adversarial(*_split(critic, real), rng, weight=strength)
+        return value + penalties.virtual_adversarial(*_split(critic, fake), rng, weight=strength)
+
+    taming.penalties.append(penalty)
+
+
+# ---------------------------------------------------------------- clipping
+
+
+def _clip_weights(taming: Taming, strength: float, rng: Generator) -> None:
+    taming.after_discriminator_step = lambda critic: optim.clip_weights(critic, strength)
+
+
+def _clip_gradient(taming: Taming, strength: float, rng: Generator) -> None:
+    taming.before_step = lambda net: optim.clip_by_norm(net, strength, axes=optim.all_but_last)
+
+
+# ---------------------------------------------------------------- changes of D
+
+
+def _spectral_norm(taming: Taming, strength: float, rng: Generator) -> None:
+    weighted = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+    taming.discriminator = _mapped(
+        taming.discriminator,
+        lambda layer: nn.spectral_norm(layer, rng=rng) if isinstance(layer, weighted) else layer,
+    )
+
+
+def _dropout(taming: Taming, strength: float, rng: Generator) -> None:
+    layers: list[nn.Layer] = []
+    for layer in _chain(taming.discriminator, "dropout"):
+        layers += [layer, nn.Dropout(strength, rng=rng)] if isinstance(layer, nn.LeakyReLU) else [layer]
+    taming.discriminator = nn.Sequential(*layers)
+
+
+def _front(make: Callable[[float, Generator], nn.Layer], name: str) -> Callable[[Taming, float, Generator], None]:
+    def apply(taming: Taming, strength: float, rng: Generator) -> None:
+        layers = _chain(taming.discriminator, name)
+        taming.discriminator = nn.Sequential(make(strength, rng), *layers)
+
+    return apply
+
+
+def _packing(taming: Taming, strength: float, rng: Generator) -> None:
+    first, *rest = _chain(taming.discriminator, "packing")
+    m = _whole("packing", strength)
+    taming.discriminator = nn.Sequential(nn.Pack(m), _wider(first, m, rng), *rest)
+
+
+def _minibatch(taming: Taming, strength: float, rng: Generator) -> None:
+    layers = _chain(taming.discriminator, "minibatch-stddev")
+    *body, last = layers
+    if not isinstance(last, nn.Linear):
+        raise ValueError("minibatch-stddev needs a discriminator that ends in a Linear layer; choose another way.")
+    wider = nn.Linear(last.in_features + 1, last.out_features, bias=last.bias is not None, rng=rng)
+    wider.weight.value[:-1] = last.weight.value
+    group = _whole("minibatch-stddev", strength)
+    taming.discriminator = nn.Sequential(*body, nn.MinibatchStdDev(group), wider)
+
+
+def _wider(layer: nn.Layer, m: int, rng: Generator) -> nn.Layer:
+    """Return a fresh layer with m times the input channels."""
+    bias = getattr(layer, "bias", None) is not None
+    if isinstance(layer, nn.Linear):
+        return nn.Linear(m * layer.in_features, layer.out_features, bias=bias, rng=rng)
+    if isinstance(layer, nn.Conv2d):
+        kernel, stride, padding = layer.window
+        return nn.Conv2d(
+            m * layer.in_channels, layer.out_channels, kernel_size=kernel, stride=stride, padding=padding, bias=bias,
+            rng=rng,
+        )  # fmt: skip
+    raise ValueError(
+        f"packing needs a discriminator that begins with Linear or Conv2d, not {layer!r}; apply it first."
+    )
+
+
+def _chain(net: nn.Layer, name: str) -> list[nn.Layer]:
+    if not isinstance(net, nn.Sequential):
+        raise ValueError(f"{name} needs a discriminator that is a Sequential, got {net!r}; choose another way.")
+    return list(net)
+
+
+def _mapped(net: nn.Layer, change: Callable[[nn.Layer], nn.Layer]) -> nn.Layer:
+    """Rebuild a net of Sequentials with each layer changed; other containers are changed in place."""
+    if isinstance(net, nn.Sequential):
+        return nn.Sequential(*(_mapped(layer, change) for layer in net))
+    for name, child in net.children():
+        setattr(net, name, _mapped(child, change))
+    return change(net)
+
+
+def _whole(name: str, strength: float) -> int:
+    if strength != int(strength):
+        raise ValueError(f"{name} needs a whole number, got {strength:g}; write {name}:2.")
+    return int(strength)
+
+
+WAYS: dict[str, Way] = {
+    "gradient-penalty": Way(10.0, _gradient_penalty(False), "slope 1 between reals and fakes (WGAN-GP)"),
+    "one-sided-penalty": Way(10.0, _gradient_penalty(True), "slope at most 1 between reals and fakes"),
+    "r1": Way(10.0, _r1, "slope 0 at the reals"),
+    "r2": Way(10.0, _r2, "slope 0 at the fakes"),
+    "dragan": Way(10.0, _dragan, "slope 1 around the reals"),
+    "vat": Way(1.0, _vat, "the same belief at the worst neighbour (virtual adversarial training)"),
+    "clip-weights": Way(0.01, _clip_weights, "weights within a box (WGAN)"),
+    "clip-gradient": Way(1.0, _clip_gradient, "gradients of each output unit within a ball, for both players"),
+    "spectral-norm": Way(1.0, _spectral_norm, "every weight matrix divided by its largest singular value"),
+    "dropout": Way(0.3, _dropout, "features zeroed at random; the strength is the probability"),
+    "instance-noise": Way(
+        0.1, _front(lambda s, rng: nn.InstanceNoise(s, rng=rng), "instance-noise"), "noise on what D sees"
+    ),
+    "augment": Way(
+        1.0,
+        _front(lambda s, rng: nn.Augment("brightness", "contrast", "translation", "cutout", rng=rng), "augment"),
+        "D sees reals and fakes through random changes only (DiffAugment)",
+    ),
+    "packing": Way(2.0, _packing, "D judges several samples at once (PacGAN); the strength is how many"),
+    "minibatch-stddev": Way(4.0, _minibatch, "D is told how different the samples of a group are"),
+}
+"""All ways by name; read only."""

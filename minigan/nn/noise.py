@@ -1,0 +1,56 @@
+"""Noise on what the discriminator sees: two laws that don't overlap can't be told apart by a hair any more."""
+
+from __future__ import annotations
+
+import numpy
+
+from minigan import backend
+from minigan.backend import Array
+from minigan.nn import initial
+from minigan.nn.layer import Cache, Layer
+
+
+class InstanceNoise(Layer):
+    """In training, add noise: ``y = x + std n``, n ~ N(0, 1) (Sønderby et al. 2017, section 3).
+
+    Backward: the noise is a constant, so ``dx = dy``.
+
+    Parameters
+    ----------
+    std
+        Standard deviation of the noise; change it during training to let it fade.
+    rng
+        Draws n, on the host; without one, the operating system seeds.
+    """
+
+    def __init__(self, std: float = 0.1, *, rng: numpy.random.Generator | None = None) -> None:
+        if not std >= 0:
+            raise ValueError(f"The standard deviation of InstanceNoise must be >= 0, got {std}.")
+        self.std = std
+        self.rng = initial.generator(rng)
+
+    def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
+        """Map x to y of the same shape."""
+        x = self.check(x)
+        if not train:
+            return x, Cache(self, x)
+        noise = self.rng.standard_normal(x.shape, dtype="float32") * numpy.float32(self.std)
+        y = x + backend.of(x).asarray(noise, dtype=x.dtype)
+        return y, Cache(self, y)
+
+    def backward(
+        self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> Array | None:
+        """Map dy to itself."""
+        cache.recall(self, dy)
+        return dy if input_grad else None
+
+    def double_backward(
+        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> tuple[None, Array]:
+        """Map v to None and itself."""
+        cache.recall(self, dy, v)
+        return None, v
+
+    def __repr__(self) -> str:
+        return f"InstanceNoise({self.std})"
