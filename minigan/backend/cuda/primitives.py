@@ -18,6 +18,10 @@ from minigan.backend.reference import Array, Reference
 from minigan.backend.window import Window
 
 _LIMIT = 2**31
+_FROZEN = (
+    "A training step that is recorded into a CUDA graph can't take {}: every replay would repeat the same bytes; "
+    "make it an input of the step, or train without the graph."
+)
 
 
 class CudaBackend(Reference):
@@ -63,6 +67,20 @@ class CudaBackend(Reference):
     def launch(self, name: str, blocks: tuple[int, ...], *arguments: Any, threads: int = THREADS) -> None:
         """Launch a kernel; see `minigan.backend.cuda.launch.Kernels`."""
         self._launch(name, blocks, *arguments, threads=threads)
+
+    # ---------------------------------------------------------------- between host and device
+
+    def asarray(self, x: Any, dtype: Any = None) -> Array:
+        """Bring a NumPy array to the device; not while a step is being recorded, where it would freeze."""
+        if self.recording is not None and not isinstance(x, self.xp.ndarray):
+            raise ValueError(_FROZEN.format("an array of the host"))
+        return super().asarray(x, dtype=dtype)
+
+    def to_numpy(self, x: Array) -> Array:
+        """Bring an array of the device to the host; not while a step is being recorded: there is nothing in it."""
+        if self.recording is not None:
+            raise ValueError(_FROZEN.format("its own results to the host"))
+        return super().to_numpy(x)
 
     # ---------------------------------------------------------------- matrix products
 
