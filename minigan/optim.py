@@ -608,13 +608,13 @@ def _axes_of(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
     rank = len(shape)
     if axes is None:
         return tuple(range(rank))
-    chosen = axes if isinstance(axes, tuple) else (axes,)
+    chosen = tuple(axes) if isinstance(axes, (tuple, list)) else (axes,)
     if not all(-rank <= axis < rank for axis in chosen):
         raise ValueError(
             f"A parameter of shape {shape} hasn't the axes {chosen}; clip one parameter at a time, or give a "
             f"function from shape to axes."
         )
-    return tuple(sorted({axis % rank for axis in chosen}))
+    return chosen
 
 
 # ---------------------------------------------------------------- the numbers allowed

@@ -1,4 +1,4 @@
-"""Optimizers, clipping, averaging: the papers' formulas, states, stale vectors, refusals, the rules of a device."""
+"""Optimizers, clipping, averaging: the papers' formulas, states, stale vectors, refusals, a device's rules."""
 
 import copy
 import math
@@ -74,6 +74,8 @@ def test_nesterov_looks_a_step_ahead():
     sgd = SGD(net, lr=0.5, momentum=0.5, nesterov=True)
     sgd.step()
     assert net.weight.value == 1 - 0.5 * (1 + 0.5)
+    sgd.step()  # the velocity is 1.5 now
+    assert net.weight.value == 1 - 0.5 * (1 + 0.5) - 0.5 * (1 + 0.75)
 
 
 @given(st.floats(1e-3, 1e3), st.sampled_from([-1, 1]), st.floats(0, 0.9), st.floats(0, 0.999))
@@ -134,6 +136,7 @@ def test_several_nets_move_as_one(make):
 def test_a_parameter_that_two_layers_share_moves_once():
     a, b = one_weight(gradient=1.0), one_weight()
     b.weight = a.weight
+    assert optim.clip_by_global_norm([a, b], 2.0) == 1
     optimizer = SGD([a, b], lr=0.25)
     optimizer.step()
     assert a.weight.value == 0.75
