@@ -295,7 +295,8 @@ class StrictArray:
 def _as_arrays(x: Any) -> Any:
     """Make arrays without axes of NumPy's scalars."""
     if isinstance(x, (list, tuple)):
-        return type(x)(_as_arrays(v) for v in x)
+        # CuPy's decompositions are plain tuples; NumPy's have a class of their own.
+        return (list if isinstance(x, list) else tuple)(_as_arrays(v) for v in x)
     return numpy.asarray(x) if isinstance(x, numpy.generic) else x
 
 
