@@ -6,6 +6,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from strict_array import StrictNamespace
 
 from minigan import gradcheck, nn
 from minigan.gradcheck.slopes import Line, entry_mover, unit_direction
@@ -523,6 +524,17 @@ def test_the_same_seed_gives_the_same_report():
     layer = nn.Sequential(nn.Linear(30, 2, rng=seeded()), nn.Tanh())
     first, again, other = (str(gradcheck.check(layer, x, rng=seed, samples=5)) for seed in (3, 3, 4))
     assert first == again != other
+
+
+@pytest.mark.parametrize("options", [{}, {"directions": 2}])
+def test_a_net_on_another_device_is_checked_there(options):
+    ops = StrictNamespace(float64=True).backend
+    net = nn.Sequential(nn.Linear(3, 5, rng=seeded()), nn.BatchNorm(5), nn.Dropout(0.3, rng=seeded())).to(ops)
+    report = gradcheck.check(net, ops.asarray(seeded().standard_normal((4, 3))), **options)
+    assert report.worst < 1e-6
+    wrong = Planted(db=lambda dy: dy.sum(axis=0) * 7).to(ops)
+    with pytest.raises(gradcheck.GradientError, match="the gradient of bias"):
+        gradcheck.check(wrong, ops.asarray(seeded().standard_normal((7, 3))), **options)
 
 
 @pytest.mark.parametrize(
