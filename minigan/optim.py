@@ -135,18 +135,20 @@ class Optimizer:
         numbers = self.checked({name: _number(state[name]) for name in self.number_names})
         t = _count("t", _number(state["t"]))
         vectors = {name: self._own(name, state[name]) for name in self.vector_names}
-        for name, value in {**numbers, **vectors, "t": t}.items():
+        for name, value in {**numbers, "t": t}.items():
             setattr(self, name, value)
+        for name, vector in vectors.items():
+            getattr(self, name)[...] = vector  # in place: a recorded GPU step knows these very arrays
 
     def _own(self, name: str, vector: Any) -> Array:
-        """Copy a vector of a state to the device and into the precision of the parameters."""
+        """Bring a vector of a state to the device and into the precision of the parameters."""
         theta, vector = self.flat.value, backend.to_numpy(vector)
         if vector.shape != theta.shape:
             raise ValueError(
                 f"{name!r} has shape {vector.shape} in the state, but {tuple(theta.shape)} in this "
                 f"{type(self).__name__}; load it into an optimizer of the net that it was saved with."
             )
-        return backend.of(theta).asarray(vector, dtype=theta.dtype).copy()
+        return backend.of(theta).asarray(vector, dtype=theta.dtype)
 
     def _require_current(self) -> None:
         if not self.flat.holds(self.flat.parameters):

@@ -205,7 +205,9 @@ def test_a_state_is_a_copy(make):
     remembered = {name: array.copy() for name, array in state.items()}
     optimizer.step()
     same_state(state, remembered)
+    vectors = [getattr(optimizer, name) for name in optimizer.vector_names]
     optimizer.load_state_dict(state)
+    assert all(getattr(optimizer, name) is v for name, v in zip(optimizer.vector_names, vectors, strict=True))
     optimizer.step()
     same_state(state, remembered)
 
