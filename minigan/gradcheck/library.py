@@ -92,6 +92,14 @@ def _layers() -> Iterator[Case]:
     yield Case("Reshape", lambda rng: nn.Reshape(2, 3, 4), (5, 24))
     yield Case("Upsample", lambda rng: nn.Upsample((2, 3)), (2, 3, 4, 5))
     yield Case("MinibatchStdDev", lambda rng: nn.MinibatchStdDev(3), (6, 2, 3, 2))
+    yield Case("Pack, training", lambda rng: nn.Pack(2), (6, 2, 3, 4))
+    yield Case("Pack, evaluation", lambda rng: nn.Pack(3), (5, 4), train=False)
+    yield Case("InstanceNoise", lambda rng: nn.InstanceNoise(0.5, rng=rng), (4, 3))
+    yield Case(
+        "Augment",
+        lambda rng: nn.Augment("brightness", "saturation", "contrast", "translation", "cutout", rng=rng),
+        (4, 9, 8, 3),
+    )
 
 
 def _convolutions() -> Iterator[Case]:
@@ -182,6 +190,28 @@ def _containers() -> Iterator[Case]:
         (4, 3, 5, 2),
     )
     yield Case("Skip", lambda rng: nn.Skip(nn.Linear(3, 2, rng=rng), nn.Tanh()), (4, 3))
+    yield from _conditional()
+
+
+def _conditional() -> Iterator[Case]:
+    def given(net: Callable[[Generator], nn.Layer]) -> Callable[[Generator], nn.Layer]:
+        return lambda rng: nn.Given(net(rng), numpy.array([2, 0, 2, 1, 3]))
+
+    yield Case("ConcatenateLabels, one-hot", given(lambda rng: nn.ConcatenateLabels(4)), (5, 3))
+    yield Case(
+        "ConcatenateLabels, learnt vectors",
+        given(lambda rng: nn.ConcatenateLabels(4, features=2, rng=rng)),
+        (5, 2, 4, 3),
+    )
+    yield Case(
+        "Projection",
+        given(
+            lambda rng: nn.Projection(
+                nn.Sequential(nn.Linear(3, 6, rng=rng), nn.Tanh()), features=6, classes=4, rng=rng
+            )
+        ),
+        (5, 3),
+    )
 
 
 def _losses() -> Iterator[Case]:
