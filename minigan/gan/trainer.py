@@ -71,6 +71,13 @@ class Trainer:
         Whether the players see the labels of the data.
     average
         An average of the generator's weights to keep, if any.
+    cuda_graph
+        Whether to record a round into a CUDA graph and replay it; needs players on a CUDA device.
+
+    Raises
+    ------
+    ValueError
+        If there are no discriminator steps, or a CUDA graph is asked for without a CUDA device.
     """
 
     def __init__(
@@ -84,6 +91,7 @@ class Trainer:
         discriminator_steps: int = 1,
         conditional: bool = False,
         average: ExponentialMovingAverage | None = None,
+        cuda_graph: bool = False,
     ) -> None:
         if discriminator_steps < 1:
             raise ValueError(f"The discriminator needs at least one step per round, got {discriminator_steps}.")
@@ -91,18 +99,45 @@ class Trainer:
         self.discriminator_steps, self.conditional, self.average = discriminator_steps, conditional, average
         self.step = 0
         self.interrupted = False
+        self._play: Callable[..., dict[str, Array]] = self._record() if cuda_graph else self._round
 
     def train_step(self) -> dict[str, Array]:
         """Let D move k times, then G once; return what both reported."""
-        report: dict[str, Array] = {}
-        for _ in range(self.discriminator_steps):
-            real, labels = self._next_batch()
-            report |= self.game.discriminator_step(real, self._draw_latents(len(real)), labels)
-        report |= self.game.generator_step(self._draw_latents(len(real)), real, labels)
+        report = self._play(**self._draw())
         if self.average is not None:
             self.average.update()
         self.step += 1
         return report
+
+    def _draw(self) -> dict[str, Array]:
+        """Draw what chance decides in one round, on the host: for D's steps reals, latents and labels, then for G's."""
+        drawn: dict[str, Array] = {}
+        for k in range(self.discriminator_steps):
+            real, labels = next(self.source)
+            drawn |= {f"real{k}": real, f"z{k}": self.latent.sample(len(real), self.rng)}
+            drawn |= {f"labels{k}": labels} if self.conditional else {}
+        return drawn | {"z": self.latent.sample(len(real), self.rng)}
+
+    def _round(self, **drawn: Array) -> dict[str, Array]:
+        """Play one round of Algorithm 1 with what was drawn."""
+        on_device = {name: self.game.device.asarray(x) for name, x in drawn.items()}
+        report: dict[str, Array] = {}
+        for k in range(self.discriminator_steps):
+            real, labels = on_device[f"real{k}"], on_device.get(f"labels{k}")
+            report |= self.game.discriminator_step(real, on_device[f"z{k}"], labels)
+        return report | self.game.generator_step(on_device["z"], real, labels)
+
+    def _record(self) -> Callable[..., dict[str, Array]]:
+        from minigan.backend.cuda import CudaBackend, StepGraph
+
+        ops = self.game.device
+        if not isinstance(ops, CudaBackend):
+            raise ValueError(f"A CUDA graph needs players on device 'cuda', but they are on {ops.device!r}.")
+        return StepGraph(
+            ops,
+            self._round,
+            optimizers=(self.game.discriminator_optimizer, self.game.generator_optimizer),  # type: ignore[arg-type]
+        )
 
     def run(self, steps: int, callbacks: Sequence[Callback] = ()) -> None:
         """Train until `steps` steps are done in all, or until SIGINT (Ctrl-C) asks to stop after this one.
@@ -134,14 +169,6 @@ class Trainer:
     def sampler(self) -> nn.Layer:
         """The generator to sample from: the averaged one where there is one."""
         return self.game.generator if self.average is None else self.average.net
-
-    def _next_batch(self) -> tuple[Array, Array | None]:
-        ops = self.game.device
-        real, labels = next(self.source)
-        return ops.asarray(real), ops.asarray(labels) if self.conditional else None
-
-    def _draw_latents(self, n: int) -> Array:
-        return self.game.device.asarray(self.latent.sample(n, self.rng))
 
     # ---------------------------------------------------------------- state
 
