@@ -1,0 +1,401 @@
+"""Weights to and from PyTorch: the state dict of an equivalent ``torch.nn.Sequential``, as plain arrays.
+
+PyTorch isn't imported. What comes in are arrays or tensors by name, what goes out are NumPy arrays by name::
+
+    net.load_state_dict(interop.from_torch(net, torch_net.state_dict(), input_shape=(28, 28, 1)))
+    arrays = interop.to_torch(net, input_shape=(28, 28, 1))
+    torch_net.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})
+
+"Equivalent" is a net of the same layers in the same order: Linear, Conv2d, ConvTranspose2d, BatchNorm1d or 2d,
+LayerNorm, InstanceNorm2d, Embedding, spectral_norm, Flatten, and Unflatten for Reshape. Layers are matched in order,
+so names may differ (``main.0.weight``, ``module.0.weight``). Three things differ between the two:
+
+* Layouts. Ours are channels last, and a Linear weight is (in, out):
+
+  =================  =====================  =====================
+  weight             here                   PyTorch
+  =================  =====================  =====================
+  Linear             (in, out)              (out, in)
+  Conv2d             (kh, kw, in, out)      (out, in, kh, kw)
+  ConvTranspose2d    (kh, kw, out, in)      (in, out, kh, kw)
+  LayerNorm          (H, W, C)              (C, H, W)
+  =================  =====================  =====================
+
+* Order. PyTorch flattens a picture channel by channel, minigan pixel by pixel. What stands next to a Flatten or a
+  Reshape, up to the nearest Linear and with it, therefore has its features in another order, and its weights are
+  reordered. A picture that a net takes or gives in flat form would itself be reordered: that is refused.
+* Names. γ and β are ``weight`` and ``bias``; spectral norm's W, u and v are
+  ``parametrizations.weight.original``, ``.0._u`` and ``.0._v`` (older: ``weight_orig``, ``weight_u``, ``weight_v``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy
+
+from minigan import backend, nn
+from minigan.backend import Array
+
+__all__ = ["from_torch", "to_torch"]
+
+_STATELESS = ("LeakyReLU", "ReLU", "Tanh", "Sigmoid", "Dropout", "Flatten", "Reshape", "Upsample")
+_KEEPS_ORDER = ("LeakyReLU", "ReLU", "Tanh", "Sigmoid", "Dropout", "BatchNorm", "LayerNorm")
+_COUNTER = "num_batches_tracked"
+
+# PyTorch's axes, in our order.
+_AXES = {"Linear": (1, 0), "Conv2d": (2, 3, 1, 0), "ConvTranspose2d": (2, 3, 1, 0)}
+
+
+def from_torch(
+    net: nn.Layer, state: Mapping[str, Any], *, input_shape: tuple[int, ...] | None = None
+) -> dict[str, Array]:
+    """Turn the state dict of an equivalent ``torch.nn.Sequential`` into one for `net`.
+
+    Parameters
+    ----------
+    net
+        A Sequential; it isn't changed.
+    state
+        Arrays or tensors by name, in the net's order, as ``state_dict()`` or ``safetensors.numpy.load_file`` give
+        them. Counters (``num_batches_tracked``) are passed over.
+    input_shape
+        Shape of an input, without the batch axis: ``(28, 28, 1)``, ``(100,)``. Needed only if there is a Flatten or
+        Reshape.
+
+    Returns
+    -------
+    dict
+        For ``net.load_state_dict``: NumPy arrays, of the dtypes that came in.
+
+    Raises
+    ------
+    ValueError
+        If the net holds a layer without a counterpart, or the state doesn't fit it.
+    TypeError
+        If a value of the state is neither array nor tensor.
+    """
+    layers = list(_layers_with_state(net, input_shape))
+    modules = _modules(state)
+    if len(modules) != len(layers):
+        raise ValueError(
+            f"The state has {len(modules)} modules with weights ({', '.join(modules) or 'none'}), but the net "
+            f"{len(layers)} layers ({', '.join(name for name, _ in layers) or 'none'}); give the state of an "
+            f"equivalent net."
+        )
+    converted = {}
+    for (name, entries), (module, arrays) in zip(layers, modules.items(), strict=True):
+        left = dict(arrays)
+        for entry in entries:
+            alias = next((alias for alias in entry.aliases if alias in left), None)
+            if alias is None:
+                raise ValueError(
+                    f"The module {module!r} has no {entry.aliases[0]!r}, which layer {name!r} of the net needs; give "
+                    f"the state of an equivalent net."
+                )
+            converted[_joined(name, entry.name)] = entry.to_ours(_joined(module, alias), left.pop(alias))
+        if left:
+            raise ValueError(
+                f"The module {module!r} has a {min(left)!r} that layer {name!r} of the net hasn't; give the state of "
+                f"an equivalent net."
+            )
+    return converted
+
+
+def to_torch(net: nn.Layer, *, input_shape: tuple[int, ...] | None = None) -> dict[str, Array]:
+    """Return the state dict of the ``torch.nn.Sequential`` with the same layers in the same places.
+
+    Parameters
+    ----------
+    net
+        A Sequential, on whatever device.
+    input_shape
+        As in `from_torch`.
+
+    Returns
+    -------
+    dict
+        NumPy arrays by PyTorch's names; ``torch.from_numpy`` makes tensors of them.
+
+    Raises
+    ------
+    ValueError
+        If the net holds a layer without a counterpart.
+    """
+    ours = {name: backend.to_numpy(array) for name, array in net.state_dict().items()}
+    state: dict[str, Array] = {}
+    for name, entries in _layers_with_state(net, input_shape):
+        state |= {_joined(name, e.aliases[0]): e.to_torch(ours[_joined(name, e.name)]) for e in entries}
+        if any(entry.name == "running_mean" for entry in entries):
+            state[_joined(name, _COUNTER)] = numpy.array(0)
+    return state
+
+
+# ---------------------------------------------------------------- one array
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One array of a layer's state, and how it is laid out in PyTorch.
+
+    Attributes
+    ----------
+    name
+        Ours, within the layer.
+    aliases
+        PyTorch's, within the module; the first is written, all are read.
+    shape
+        PyTorch's.
+    view
+        What PyTorch's is seen as first, if it is stored flat.
+    axes
+        PyTorch's axes in our order.
+    orders
+        Axis of ours -> PyTorch's index of each of our features, where the order differs.
+    flat
+        Whether ours is stored flat.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    shape: tuple[int, ...]
+    view: tuple[int, ...] | None = None
+    axes: tuple[int, ...] | None = None
+    orders: Mapping[int, Any] = field(default_factory=dict)
+    flat: bool = False
+
+    @property
+    def _seen(self) -> tuple[int, ...]:
+        return self.view or self.shape
+
+    @property
+    def _order(self) -> tuple[int, ...]:
+        return self.axes or tuple(range(len(self._seen)))
+
+    def to_ours(self, key: str, value: Any) -> Array:
+        array = _plain(key, value)
+        if array.shape != self.shape:
+            raise ValueError(
+                f"{key!r} has shape {array.shape}, but the net needs {self.shape}; give the state of an equivalent "
+                f"net."
+            )
+        array = array.reshape(self._seen).transpose(self._order)
+        for axis, order in self.orders.items():
+            array = array.take(order, axis=axis)
+        return numpy.ascontiguousarray(array).reshape(-1 if self.flat else array.shape)
+
+    def to_torch(self, array: Array) -> Array:
+        array = array.reshape([self._seen[axis] for axis in self._order])
+        for axis, order in self.orders.items():
+            array = array.take(numpy.argsort(order), axis=axis)
+        return numpy.ascontiguousarray(array.transpose(numpy.argsort(self._order))).reshape(self.shape)
+
+
+def _plain(key: str, value: Any) -> Any:
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    if not hasattr(value, "dtype") or not hasattr(value, "shape"):
+        raise TypeError(
+            f"{key!r} is {type(value).__name__}, but an array or a tensor is needed; convert it first."
+        )
+    return backend.to_numpy(value)
+
+
+def _modules(state: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Sort a state by module: ``{"0": {"weight": ..., "bias": ...}, ...}``."""
+    modules: dict[str, dict[str, Any]] = {}
+    for key, value in state.items():
+        within = re.search(r"(parametrizations\..*|[^.]+)$", key)
+        name = within.group() if within else key
+        if name != _COUNTER:
+            modules.setdefault(key.removesuffix(name).rstrip("."), {})[name] = value
+    return modules
+
+
+def _joined(*parts: str) -> str:
+    return ".".join(part for part in parts if part)
+
+
+# ---------------------------------------------------------------- the net
+
+
+def _leaves(layer: nn.Layer, prefix: str = "") -> Iterator[tuple[str, nn.Layer]]:
+    if isinstance(layer, nn.Sequential):
+        for name, child in layer.children():
+            yield from _leaves(child, _joined(prefix, name))
+    else:
+        yield prefix, layer
+
+
+def _kind(layer: nn.Layer) -> str:
+    return type(layer.layer if isinstance(layer, nn.SpectralNorm) else layer).__name__
+
+
+def _layers_with_state(net: nn.Layer, input_shape: tuple[int, ...] | None) -> Iterator[tuple[str, list[_Entry]]]:
+    """Yield the name and the arrays of each layer that has any."""
+    leaves = list(_leaves(net))
+    for name, layer in leaves:
+        if _kind(layer) not in _ENTRIES and (layer.state_dict() or _kind(layer) not in _STATELESS):
+            raise ValueError(
+                f"Layer {name!r} of the net, {layer!r}, has no counterpart in a torch.nn.Sequential that is known "
+                f"here; there are {', '.join(_ENTRIES)}."
+            )
+    shapes, orders = _shapes(leaves, input_shape), _Orders(leaves, input_shape)
+    for i, (name, layer) in enumerate(leaves):
+        if layer.state_dict():
+            yield name, _entries(layer, len(shapes[i]) - 1 if shapes else None, orders[i], orders[i + 1])
+
+
+def _shapes(leaves: list[tuple[str, nn.Layer]], input_shape: tuple[int, ...] | None) -> list[tuple[int, ...]]:
+    """Shapes before, between and after the layers, of a batch of one; none if they aren't known."""
+    if input_shape is None:
+        if any(_kind(layer) in ("Flatten", "Reshape") for _, layer in leaves):
+            raise ValueError(
+                "A net with Flatten or Reshape orders its features by the shape of its input; give input_shape."
+            )
+        return []
+    shapes = [(1, *input_shape)]
+    for _, layer in leaves:
+        shapes.append(tuple(layer.output_shape(shapes[-1])))
+    return shapes
+
+
+class _Orders:
+    """For each place between two layers: PyTorch's index of each of our features, None where it is the same."""
+
+    def __init__(self, leaves: list[tuple[str, nn.Layer]], input_shape: tuple[int, ...] | None) -> None:
+        self.leaves = leaves
+        shapes = _shapes(leaves, input_shape)
+        self._of: list[Any] = [None] * (len(leaves) + 1)
+        for i, (_, layer) in enumerate(leaves):
+            if _kind(layer) == "Flatten" and len(shapes[i]) == 4:
+                self._spread(i + 1, _channels_last(shapes[i][1:]))
+            if _kind(layer) == "Reshape" and len(shapes[i + 1]) == 4:
+                if len(shapes[i]) != 2:
+                    raise ValueError(f"{layer!r} turns a picture into another one; put a Flatten before it.")
+                self._spread(i, _channels_last(shapes[i + 1][1:]))
+
+    def __getitem__(self, place: int) -> Any:
+        return self._of[place]
+
+    def _spread(self, place: int, order: Any) -> None:
+        if numpy.array_equal(order, numpy.arange(len(order))):
+            return
+        start = end = place
+        while start > 0 and self._passes(start - 1):
+            start -= 1
+        while end < len(self.leaves) and self._passes(end):
+            end += 1
+        before, after = (self.leaves[i][1] if 0 <= i < len(self.leaves) else None for i in (start - 1, end))
+        if before is None or after is None:
+            raise ValueError(
+                "This net takes or gives a picture in flat form, which PyTorch orders channel by channel and minigan "
+                "pixel by pixel; leave the Flatten or Reshape at its end out of the net."
+            )
+        for i in range(start, end + 1):
+            if self._of[i] is not None and not numpy.array_equal(self._of[i], order):
+                raise ValueError(
+                    "This net flattens a picture of one shape and makes one of another of it, without a Linear "
+                    "between; PyTorch's would mean something else."
+                )
+            self._of[i] = order
+
+    def _passes(self, i: int) -> bool:
+        return _kind(self.leaves[i][1]) in _KEEPS_ORDER
+
+
+def _channels_last(shape: tuple[int, ...]) -> Any:
+    """PyTorch's index of each number of a flattened picture (H, W, C)."""
+    height, width, channels = shape
+    return numpy.arange(height * width * channels).reshape(channels, height, width).transpose(1, 2, 0).ravel()
+
+
+# ---------------------------------------------------------------- layer by layer
+
+
+def _entries(layer: nn.Layer, rank: int | None, before: Any, after: Any) -> list[_Entry]:
+    """Return the arrays of a layer's state; `rank` is that of a sample that it takes."""
+    inner = layer.layer if isinstance(layer, nn.SpectralNorm) else layer
+    entries: list[_Entry] = _ENTRIES[_kind(layer)](inner, rank, before, after)
+    return _with_spectral_norm(entries, inner) if isinstance(layer, nn.SpectralNorm) else entries
+
+
+def _affine(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry]:
+    """Linear and the convolutions."""
+    axes = _AXES[_kind(layer)]
+    shape = tuple(layer.weight.shape[axes.index(i)] for i in range(len(axes)))
+    orders = {axis: order for axis, order in ((0, before), (1, after)) if order is not None}
+    entries = [_Entry("weight", ("weight",), shape, axes=axes, orders=orders)]
+    if layer.bias is not None:
+        entries.append(_vector("bias", "bias", layer.bias.shape, after))
+    return entries
+
+
+def _vector(name: str, alias: str, shape: tuple[int, ...], order: Any) -> _Entry:
+    return _Entry(name, (alias,), tuple(shape), orders={} if order is None else {0: order})
+
+
+def _normalisation(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry]:
+    """BatchNorm and InstanceNorm: a number per feature."""
+    learnt = [_vector(name, alias, (layer.features,), before) for name, alias in
+              (("gamma", "weight"), ("beta", "bias")) if getattr(layer, name) is not None]  # fmt: skip
+    running = [_vector(name, name, (layer.features,), before) for name in layer.buffer_names]
+    return learnt + running
+
+
+def _layer_norm(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry]:
+    shape = tuple(layer.gamma.shape)
+    names = (("gamma", "weight"), ("beta", "bias"))
+    if len(shape) == 3:
+        height, width, channels = shape
+        torch = (channels, height, width)
+        return [_Entry(name, (alias,), torch, axes=(1, 2, 0)) for name, alias in names]
+    if len(shape) != 1 or rank == 3:
+        raise ValueError(
+            f"{layer!r} normalises over a part of a picture's axes, which PyTorch's LayerNorm can't with channels "
+            f"first; give it the whole shape (H, W, C)."
+        )
+    return [_vector(name, alias, shape, before) for name, alias in names]
+
+
+def _embedding(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry]:
+    return [_Entry("weight", ("weight",), tuple(layer.weight.shape))]
+
+
+def _with_spectral_norm(entries: list[_Entry], inner: nn.Layer) -> list[_Entry]:
+    """W is called otherwise, and u and v, its singular vectors, come along."""
+    weight, *others = entries
+    axes = weight.axes
+    if axes is None:
+        raise ValueError(
+            f"The spectral norm of {inner!r} lies along another axis in PyTorch; leave it out of the net."
+        )
+    # Here v runs over ours without the outputs' axis, there over PyTorch's: the same reordering without that axis.
+    out = axes.index(1 if _kind(inner) == "ConvTranspose2d" else 0)
+    ours = [axis for axis in range(len(axes)) if axis != out]
+    theirs = sorted(axes[axis] for axis in ours)
+    sizes = tuple(weight.shape[axis] for axis in theirs)
+    v_orders = {ours.index(axis): order for axis, order in weight.orders.items() if axis != out}
+    u_orders = {0: weight.orders[out]} if out in weight.orders else {}
+    old, new = "weight_", "parametrizations.weight."
+    return [
+        _Entry("layer.weight", (f"{new}original", f"{old}orig"), weight.shape, None, weight.axes, weight.orders),
+        *(_Entry(f"layer.{e.name}", e.aliases, e.shape, e.view, e.axes, e.orders) for e in others),
+        _Entry("u", (f"{new}0._u", f"{old}u"), (weight.shape[axes[out]],), orders=u_orders),
+        _Entry("v", (f"{new}0._v", f"{old}v"), (int(numpy.prod(sizes)),), view=sizes,
+               axes=tuple(theirs.index(axes[axis]) for axis in ours), orders=v_orders, flat=True),
+    ]  # fmt: skip
+
+
+_ENTRIES: Mapping[str, Any] = {
+    "Linear": _affine,
+    "Conv2d": _affine,
+    "ConvTranspose2d": _affine,
+    "BatchNorm": _normalisation,
+    "InstanceNorm": _normalisation,
+    "LayerNorm": _layer_norm,
+    "Embedding": _embedding,
+}
