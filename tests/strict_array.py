@@ -142,7 +142,8 @@ class StrictNamespace:
                 result.fill(numpy.nan)  # whoever reads it before writing shall see that
             return result
 
-        result = self.record(operation, written=written)
+        # Memory is no operation: a replay finds there what the one before left.
+        result = operation() if name.startswith("empty") else self.record(operation, written=written)
         operands = list(_arrays([owner, args, kwargs]))
         return self.wrap(result, operands, explicit, name)
 

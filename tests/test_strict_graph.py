@@ -9,6 +9,7 @@ from minigan import nn, optim
 from minigan.backend.cuda import StepGraph
 from minigan.backend.cuda.graph import MASKS, Recording
 from minigan.gan import Game, objective
+from minigan.gan.taming import WAYS, tame
 
 BATCH, LATENT = 6, 5
 
@@ -19,6 +20,10 @@ def _nets(kind, seed=0):
         g = nn.Sequential(nn.Linear(LATENT, 8, rng=rng), nn.LeakyReLU(), nn.Linear(8, 2, rng=rng))
         d = nn.Sequential(nn.Linear(2, 8, rng=rng), nn.LeakyReLU(), nn.Linear(8, 1, rng=rng))
         return g, d, (2,)
+    if kind == "flat-images":
+        g = nn.Sequential(nn.Linear(LATENT, 48, rng=rng), nn.Reshape(4, 4, 3))
+        d = nn.Sequential(nn.Flatten(), nn.Linear(48, 8, rng=rng), nn.LeakyReLU(), nn.Linear(8, 1, rng=rng))
+        return g, d, (4, 4, 3)
     g = nn.Sequential(
         nn.Linear(LATENT, 2 * 2 * 4, rng=rng), nn.Reshape(2, 2, 4), nn.BatchNorm(4), nn.ReLU(),
         nn.ConvTranspose2d(4, 3, kernel_size=4, stride=2, padding=1, rng=rng), nn.Tanh(),
@@ -33,12 +38,23 @@ def _nets(kind, seed=0):
 class Player:
     """A game on its own device, with the step that a graph records."""
 
-    def __init__(self, kind, *, optimizer=optim.Adam, objective_name="non-saturating", d_steps=1):
+    def __init__(self, kind, *, optimizer=optim.Adam, objective_name="non-saturating", d_steps=1, ways=()):
         self.ops = strict_cuda()
         g, d, self.shape = _nets(kind)
+        taming = tame(d, ways, rng=numpy.random.default_rng(3))
+        d = taming.discriminator
         g.to(self.ops)
         d.to(self.ops)
-        self.game = Game(g, d, optimizer(g, lr=0.01), optimizer(d, lr=0.02), objective=objective(objective_name))
+        self.game = Game(
+            g,
+            d,
+            optimizer(g, lr=0.01),
+            optimizer(d, lr=0.02),
+            objective=objective(objective_name),
+            penalties=taming.penalties,
+            before_step=taming.before_step,
+            after_discriminator_step=taming.after_discriminator_step,
+        )
         self.optimizers = self.game.discriminator_optimizer, self.game.generator_optimizer
         self.d_steps = d_steps
 
@@ -82,6 +98,8 @@ def _assert_same(ours, theirs):
         ("mlp", 8, {"optimizer": optim.SGD, "objective_name": "hinge"}),
         ("mlp", 8, {"objective_name": "relativistic"}),
         ("mlp", 8, {"objective_name": "least-squares"}),
+        *[("mlp", 6, {"ways": (way,)}) for way in WAYS if way not in ("augment", "minibatch-stddev")],
+        ("flat-images", 6, {"ways": ("augment", "instance-noise", "dropout", "minibatch-stddev:3")}),
     ],
 )
 def test_replayed_training_equals_ordinary_training_bit_for_bit(kind, steps, options):
@@ -125,7 +143,7 @@ def test_a_loaded_state_continues_under_the_graph():
     states = [o.state_dict() for o in recorded.optimizers]
     for player in (recorded, ordinary):
         for o, state in zip(player.optimizers, states, strict=True):
-            o.t = 400  # as after loading a checkpoint of a longer run
+            o.load_state_dict(state | {"t": numpy.asarray(400)})
     for one in inputs[4:]:
         graph(**one)
         ordinary.step(**one)

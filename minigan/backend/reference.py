@@ -6,7 +6,7 @@ version is tested against. Shapes are batch first, channels last.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy
@@ -206,6 +206,13 @@ class Reference:
     def leaky_relu_grad(self, dy: Array, y: Array, slope: float) -> Array:
         """``dx = dy`` where x > 0, else ``slope dy``; y has the sign of x, so x need not be kept."""
         return self.xp.where(y > 0, dy, dy * dy.dtype.type(slope))
+
+    def draw(self, rng: numpy.random.Generator, make: Callable[[numpy.random.Generator], Array], dtype: Any) -> Array:
+        """Bring ``make(rng)``, random numbers of the host, to this device.
+
+        Whoever draws through here can be recorded into a CUDA graph: each replay draws anew.
+        """
+        return self.asarray(make(rng), dtype=dtype)
 
     def dropout_mask(self, shape: Sequence[int], p: float, dtype: Any, rng: numpy.random.Generator) -> Array:
         """Zeros with probability p, else ``1 / (1 - p)``."""

@@ -269,7 +269,7 @@ def adversarial_perturbation(
     with frozen_statistics(critic):
         logits, cache = critic.forward(x, train=True)
     one = logits.size == logits.shape[0]
-    d = _unit(ops.asarray(rng.standard_normal(x.shape), dtype=x.dtype))
+    d = _unit(ops.draw(rng, lambda rng: rng.standard_normal(x.shape), x.dtype))
     slope, signals = critic.backward_signals(ops.xp.ones_like(logits), cache)
     if one:
         along = (slope * d).reshape(x.shape[0], -1).sum(axis=1)
@@ -304,4 +304,4 @@ def _unit(d: Array) -> Array:
 
 
 def _uniform(rng: numpy.random.Generator, shape: tuple[int, ...], like: Array) -> Array:
-    return backend.of(like).asarray(rng.random(shape), dtype=like.dtype)
+    return backend.of(like).draw(rng, lambda rng: rng.random(shape), like.dtype)

@@ -85,16 +85,16 @@ class Augment(Layer):
         n, height, width, _ = x.shape
         ops, each = backend.of(x), (n, 1, 1, 1)
         if name == "brightness":
-            return ops.asarray(self.rng.uniform(-0.5, 0.5, each), dtype=x.dtype)
+            return ops.draw(self.rng, lambda rng: rng.uniform(-0.5, 0.5, each), x.dtype)
         if name == "saturation":
-            return ops.asarray(self.rng.uniform(0.0, 2.0, each), dtype=x.dtype)
+            return ops.draw(self.rng, lambda rng: rng.uniform(0.0, 2.0, each), x.dtype)
         if name == "contrast":
-            return ops.asarray(self.rng.uniform(0.5, 1.5, each), dtype=x.dtype)
+            return ops.draw(self.rng, lambda rng: rng.uniform(0.5, 1.5, each), x.dtype)
         if name == "translation":
-            a = self.rng.integers(-round(height / 8), round(height / 8), n, endpoint=True)
-            b = self.rng.integers(-round(width / 8), round(width / 8), n, endpoint=True)
-            return ops.asarray(a), ops.asarray(b)
-        return ops.asarray(_holes(n, height, width, self.rng), dtype=x.dtype)
+            most = round(height / 8), round(width / 8)
+            ij = ops.draw(self.rng, lambda rng: [rng.integers(-m, m, n, endpoint=True) for m in most], "int64")
+            return ij[0], ij[1]
+        return ops.draw(self.rng, lambda rng: _holes(n, height, width, rng), x.dtype)
 
     def output_shape(self, shape: Shape) -> Shape:
         """(N, H, W, C) stays as it is."""

@@ -34,8 +34,8 @@ class InstanceNoise(Layer):
         x = self.check(x)
         if not train:
             return x, Cache(self, x)
-        noise = self.rng.standard_normal(x.shape, dtype="float32") * numpy.float32(self.std)
-        y = x + backend.of(x).asarray(noise, dtype=x.dtype)
+        n = backend.of(x).draw(self.rng, lambda rng: rng.standard_normal(x.shape, dtype="float32"), x.dtype)
+        y = x + self.std * n
         return y, Cache(self, y)
 
     def backward(

@@ -5,7 +5,7 @@ from step to step must lie in device memory, at addresses that don't change: the
 buffers that are filled before each replay, Adam's learning rate and step number in a small array, the seeds of
 dropout's masks in another, the losses in a ring buffer that the host reads when it likes. Parameters, moments and
 running statistics are updated in place anyway. Nothing inside the step may look at a number on the device, and
-nothing may draw from a generator on the host.
+random numbers of the host have to come through `draw` or `dropout_mask`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Optimizer(Protocol):
     lr: float
     t: int
     flat: Any
+    vector_names: Sequence[str]
 
 
 class Recording:
@@ -45,8 +46,11 @@ class Recording:
     def __init__(self, ops: CudaBackend, optimizers: Sequence[Optimizer]) -> None:
         self._schedules = {o.flat.value.data.ptr: ops.xp.zeros(2, "float64") for o in optimizers}
         self.seeds = ops.xp.zeros(MASKS, "uint64")
-        self.generators: list[numpy.random.Generator] = []
         self.scheduled: set[int] = set()
+        self._ops = ops
+        self._seeds = numpy.zeros(MASKS, "uint64")
+        self._masks = 0
+        self._draws: list[Callable[[], None]] = []
 
     def schedule_of(self, theta: Array) -> Array:
         """Return where the learning rate and the step number of the optimizer of `theta` lie, (2,) float64.
@@ -67,18 +71,30 @@ class Recording:
 
     def seed_from(self, rng: numpy.random.Generator) -> tuple[Array, int]:
         """Return the seeds, and the place of the next one, which `rng` will draw before each replay."""
-        place = len(self.generators)
+        place = self._masks
         if place == MASKS:
             raise ValueError(f"A recorded step holds at most {MASKS} dropout masks; train without the graph.")
-        self.generators.append(rng)
+        self._masks += 1
+        self._draws.append(lambda: self._seeds.__setitem__(place, draw_seed(rng)))
         return self.seeds, place
 
-    def draw_seeds(self) -> None:
-        """Draw all seeds, in the order in which the step uses them, and send them to the device."""
-        if self.generators:
-            drawn = numpy.zeros(MASKS, "uint64")
-            drawn[: len(self.generators)] = [draw_seed(rng) for rng in self.generators]
-            self.seeds.set(drawn)
+    def drawn(
+        self, rng: numpy.random.Generator, make: Callable[[numpy.random.Generator], Array], dtype: Any
+    ) -> Array:
+        """Return a buffer that ``make(rng)`` will fill before each replay."""
+        state = rng.bit_generator.state
+        example = numpy.asarray(make(rng))
+        rng.bit_generator.state = state  # nothing has been used up: the first replay draws
+        buffer = self._ops.xp.empty(example.shape, dtype)
+        self._draws.append(lambda: buffer.set(numpy.asarray(make(rng), dtype=dtype)))
+        return buffer
+
+    def draw(self) -> None:
+        """Draw all random numbers of a step, in the order in which it uses them, and send them to the device."""
+        for draw in self._draws:
+            draw()
+        if self._masks:
+            self.seeds.set(self._seeds)
 
 
 class StepGraph:
@@ -224,6 +240,7 @@ class StepGraph:
                 optimizer.t = before  # nothing has moved: the launches were only written down
         self._recording = recording
         self._learning_rates = [o.lr for o in self._optimizers]
+        self._places = [_addresses(o) for o in self._optimizers]
         self._on_device: list[tuple[float, int] | None] = [None] * len(self._optimizers)
 
     def _captured(self, body: Callable[[], dict[str, Array]]) -> dict[str, Array]:
@@ -240,7 +257,7 @@ class StepGraph:
     def _replay(self) -> dict[str, Array]:
         for index, optimizer in enumerate(self._optimizers):
             self._send_schedule(index, optimizer)
-        self._recording.draw_seeds()
+        self._recording.draw()
         self._graph.launch(self._stream)
         for index, (optimizer, steps) in enumerate(zip(self._optimizers, self._steps, strict=True)):
             optimizer.t += steps
@@ -254,15 +271,15 @@ class StepGraph:
             self._ops.set_schedule(self._recording.schedule_of(theta), optimizer.lr, optimizer.t)
 
     def _is_outdated(self) -> bool:
-        """Tell whether a learning rate that froze in the recording has changed."""
-        for optimizer, lr in zip(self._optimizers, self._learning_rates, strict=True):
+        """Tell whether a learning rate that froze has changed, or a state was loaded into other memory."""
+        for optimizer, lr, places in zip(self._optimizers, self._learning_rates, self._places, strict=True):
             if not optimizer.flat.holds(optimizer.flat.parameters):
                 raise ValueError(
                     "The parameters of an optimizer have been moved, cast or laid out anew since the step was "
                     "recorded; make the optimizer and the graph after net.to and net.astype."
                 )
             frozen = optimizer.flat.value.data.ptr not in self._recording.scheduled
-            if frozen and optimizer.lr != lr:
+            if (frozen and optimizer.lr != lr) or places != _addresses(optimizer):
                 return True
         return False
 
@@ -274,3 +291,8 @@ class StepGraph:
         with self._stream:
             yield
         outer.wait_event(self._stream.record())
+
+
+def _addresses(optimizer: Optimizer) -> list[int]:
+    """Where an optimizer keeps its vectors (Adam's m and v, say)."""
+    return [getattr(optimizer, name).data.ptr for name in optimizer.vector_names]

@@ -7,7 +7,7 @@ check, say) goes to `minigan.backend.Reference`, which is also what every kernel
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy
@@ -214,6 +214,14 @@ class CudaBackend(Reference):
         dx = self._like(dy)
         self._each("leaky_relu_grad", dy.size, dy, y, dx, slope, dy.size)
         return dx
+
+    def draw(
+        self, rng: numpy.random.Generator, make: Callable[[numpy.random.Generator], Array], dtype: Any
+    ) -> Array:
+        """As the readable version; while a step is being recorded, a buffer that each replay fills anew."""
+        if self.recording is not None:
+            return self.recording.drawn(rng, make, dtype)
+        return super().draw(rng, make, dtype)
 
     def dropout_mask(self, shape: Sequence[int], p: float, dtype: Any, rng: numpy.random.Generator) -> Array:
         """Made on the device from a seed that `rng` draws: no mask travels, and equal seeds make equal masks."""
