@@ -35,12 +35,15 @@ class Taming:
         Each adds its gradient to D's.
     before_step, after_discriminator_step
         As `minigan.gan.Game` takes them, or None.
+    conditional
+        Whether D sees pairs of samples and labels.
     """
 
     discriminator: nn.Layer
     penalties: list[Callable[[nn.Layer, Any, Any], Array]] = field(default_factory=list)
     before_step: Callable[[nn.Layer], Any] | None = None
     after_discriminator_step: Callable[[nn.Layer], Any] | None = None
+    conditional: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,8 @@ class Way:
     words: str
 
 
-def tame(discriminator: nn.Layer, ways: Sequence[str], *, rng: Generator) -> Taming:
-    """Apply ways, in their order.
+def tame(discriminator: nn.Layer, ways: Sequence[str], *, rng: Generator, conditional: bool = False) -> Taming:
+    """Apply ways, whatever their order: each finds D in the state that it needs, see `WAYS`.
 
     Parameters
     ----------
@@ -63,16 +66,25 @@ def tame(discriminator: nn.Layer, ways: Sequence[str], *, rng: Generator) -> Tam
         ``name`` or ``name:strength`` each, see `WAYS`.
     rng
         Draws what they need (interpolation, noise, new weights).
+    conditional
+        Whether D sees pairs of samples and labels.
 
     Raises
     ------
     ValueError
-        If a name is unknown (the nearest is suggested), a strength is no positive number, or a way doesn't fit D.
+        If a name is unknown (the nearest is suggested) or given twice, a strength is no positive number, or a way
+        doesn't fit D.
     """
-    taming = Taming(discriminator)
-    for way in ways:
-        name, strength = parse(way)
-        WAYS[name].apply(taming, strength, rng)
+    taming = Taming(discriminator, conditional=conditional)
+    given = [parse(way) for way in ways]
+    strengths = dict(given)
+    if len(strengths) < len(given):
+        raise ValueError(
+            f"Each penalty counts once, but {', '.join(ways)} names one twice; leave one of them out."
+        )
+    for name, way in WAYS.items():
+        if name in strengths:
+            way.apply(taming, strengths[name], rng)
     return taming
 
 
@@ -165,10 +177,11 @@ def _dropout(taming: Taming, strength: float, rng: Generator) -> None:
     taming.discriminator = nn.Sequential(*layers)
 
 
-def _front(make: Callable[[float, Generator], nn.Layer], name: str) -> Callable[[Taming, float, Generator], None]:
+def _front(make: Callable[[float, Generator], nn.Layer]) -> Callable[[Taming, float, Generator], None]:
     def apply(taming: Taming, strength: float, rng: Generator) -> None:
-        layers = _chain(taming.discriminator, name)
-        taming.discriminator = nn.Sequential(make(strength, rng), *layers)
+        layer, net = make(strength, rng), taming.discriminator
+        behind = list(net) if isinstance(net, nn.Sequential) else [net]
+        taming.discriminator = nn.Sequential(nn.Beside(layer) if taming.conditional else layer, *behind)
 
     return apply
 
@@ -202,7 +215,7 @@ def _wider(layer: nn.Layer, m: int, rng: Generator) -> nn.Layer:
             rng=rng,
         )  # fmt: skip
     raise ValueError(
-        f"packing needs a discriminator that begins with Linear or Conv2d, not {layer!r}; apply it first."
+        f"packing needs a discriminator that begins with Linear or Conv2d, not {layer!r}; choose another way."
     )
 
 
@@ -228,6 +241,19 @@ def _whole(name: str, strength: float) -> int:
 
 
 WAYS: dict[str, Way] = {
+    # Those that rebuild layers of D go first, while a Linear is still a Linear; what stands before D goes last.
+    "packing": Way(2.0, _packing, "D judges several samples at once (PacGAN); the strength is how many"),
+    "minibatch-stddev": Way(4.0, _minibatch, "D is told how different the samples of a group are"),
+    "dropout": Way(0.3, _dropout, "features zeroed at random; the strength is the probability"),
+    "spectral-norm": Way(1.0, _spectral_norm, "every weight matrix divided by its largest singular value"),
+    "instance-noise": Way(
+        0.1, _front(lambda strength, rng: nn.InstanceNoise(strength, rng=rng)), "noise on what D sees"
+    ),
+    "augment": Way(
+        1.0,
+        _front(lambda strength, rng: nn.Augment("brightness", "contrast", "translation", "cutout", rng=rng)),
+        "D sees reals and fakes through random changes only (DiffAugment)",
+    ),
     "gradient-penalty": Way(10.0, _gradient_penalty(False), "slope 1 between reals and fakes (WGAN-GP)"),
     "one-sided-penalty": Way(10.0, _gradient_penalty(True), "slope at most 1 between reals and fakes"),
     "r1": Way(10.0, _r1, "slope 0 at the reals"),
@@ -236,17 +262,5 @@ WAYS: dict[str, Way] = {
     "vat": Way(1.0, _vat, "the same belief at the worst neighbour (virtual adversarial training)"),
     "clip-weights": Way(0.01, _clip_weights, "weights within a box (WGAN)"),
     "clip-gradient": Way(1.0, _clip_gradient, "gradients of each output unit within a ball, for both players"),
-    "spectral-norm": Way(1.0, _spectral_norm, "every weight matrix divided by its largest singular value"),
-    "dropout": Way(0.3, _dropout, "features zeroed at random; the strength is the probability"),
-    "instance-noise": Way(
-        0.1, _front(lambda s, rng: nn.InstanceNoise(s, rng=rng), "instance-noise"), "noise on what D sees"
-    ),
-    "augment": Way(
-        1.0,
-        _front(lambda s, rng: nn.Augment("brightness", "contrast", "translation", "cutout", rng=rng), "augment"),
-        "D sees reals and fakes through random changes only (DiffAugment)",
-    ),
-    "packing": Way(2.0, _packing, "D judges several samples at once (PacGAN); the strength is how many"),
-    "minibatch-stddev": Way(4.0, _minibatch, "D is told how different the samples of a group are"),
 }
-"""All ways by name; read only."""
+"""All ways by name, in the order in which they are applied; read only."""

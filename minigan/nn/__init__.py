@@ -3,7 +3,7 @@
 from minigan.nn import initial
 from minigan.nn.activations import LeakyReLU, ReLU, Sigmoid, Tanh
 from minigan.nn.augmentation import Augment
-from minigan.nn.conditional import ConcatenateLabels, Given, Projection
+from minigan.nn.conditional import Beside, ConcatenateLabels, Given, Projection
 from minigan.nn.containers import Residual, Skip
 from minigan.nn.convolution import Conv2d, ConvTranspose2d
 from minigan.nn.dropout import Dropout
@@ -22,6 +22,7 @@ from minigan.nn.spectral import SpectralNorm, spectral_norm
 __all__ = [
     "Augment",
     "BatchNorm",
+    "Beside",
     "Cache",
     "ConcatenateLabels",
     "Conv2d",

@@ -5,6 +5,8 @@ Labels are integers (N,); they can't be varied a little, so backward returns the
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy
 
 from minigan import backend
@@ -173,6 +175,50 @@ class Projection(Layer):
 
     def __repr__(self) -> str:
         return f"Projection(features={self.features}, classes={self.classes})"
+
+
+class Beside(Layer):
+    """A layer for the samples of pairs: ``(x, labels) -> (layer(x), labels)``. Backward is the layer's own.
+
+    Parameters
+    ----------
+    layer
+        Takes x alone.
+    """
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+
+    def forward(self, x: Pair, *, train: bool = True) -> tuple[Any, Cache]:
+        """Map (x, labels) to (layer(x), labels)."""
+        values, labels = _pair(self, x)
+        y, inner = self.layer.forward(values, train=train)
+        return (y, labels), Cache(self, y, inner)
+
+    def backward(
+        self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> Array | None:
+        """Map dy to the cotangent of x."""
+        (inner,) = cache.recall(self, dy)
+        return self.layer.backward(dy, inner, param_grads=param_grads, input_grad=input_grad)
+
+    def backward_signals(self, dy: Array, cache: Cache) -> tuple[Array, Array | Signals]:
+        """Map dy to dx, and keep the cotangents met inside."""
+        (inner,) = cache.recall(self, dy)
+        return self.layer.backward_signals(dy, inner)
+
+    def double_backward(
+        self, v: Array, dy: Array | Signals, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> tuple[Array | None, Array]:
+        """As the layer does it."""
+        return self.layer.double_backward(v, dy, cache.saved[0], param_grads=param_grads, input_grad=input_grad)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """As the layer's."""
+        return self.layer.output_shape(shape)
+
+    def __repr__(self) -> str:
+        return f"Beside({self.layer!r})"
 
 
 class Given(Layer):

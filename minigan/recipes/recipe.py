@@ -142,7 +142,7 @@ class Recipe:
     ) -> tuple[nn.Layer, Taming]:
         """Build G, and D with what keeps it tame."""
         generator, discriminator = self.networks(weights, noise)
-        return generator, tame(discriminator, settings.penalties, rng=noise)
+        return generator, tame(discriminator, settings.penalties, rng=noise, conditional=self.classes > 0)
 
     @property
     def makes_images(self) -> bool:

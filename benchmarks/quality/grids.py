@@ -1,0 +1,74 @@
+"""Grids of Gaussians: does a pair of samples in a pack save modes?
+
+Protocol of brycesandlund/paired-discriminator ("PacGAN2 on fixed-spacing Gaussian grids"): G 16-128-128-2,
+D 2m-128-128-1, leaky ReLU 0.2, Adam 2e-4 (0.5, 0.999), batch 256, one D step for each G step, 50,000 updates, spacing
+1.5, standard deviation 0.1; 10,000 samples, valid within three standard deviations, a mode is covered by 1 % of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy
+
+from benchmarks.quality.jobs import Job, Row
+from minigan import data, gan, metrics, nn, optim
+from minigan.gan.taming import tame
+
+STEPS, SAMPLES, SPACING, STD = 50_000, 10_000, 1.5, 0.1
+
+
+def law(side: int) -> data.Distribution:
+    """The grid of side x side Gaussians."""
+    return data.distribution("grid", side=side, spacing=SPACING, std=STD)
+
+
+def plain(side: int, ways: Sequence[str], seed: int) -> gan.Trainer:
+    """The published protocol."""
+    weights, stream, latents, noise = (numpy.random.default_rng(s) for s in numpy.random.SeedSequence(seed).spawn(4))
+    generator, discriminator = perceptron(16, 128, 2, weights), perceptron(2, 128, 1, weights)
+    taming = tame(discriminator, ways, rng=noise)
+    game = gan.Game(
+        generator, taming.discriminator,
+        optim.Adam(generator, lr=2e-4, betas=(0.5, 0.999)),
+        optim.Adam(taming.discriminator, lr=2e-4, betas=(0.5, 0.999)),
+        penalties=taming.penalties,
+    )  # fmt: skip
+    source = data.Stream(law(side), 256, stream)
+    return gan.Trainer(game, source, latent=gan.Latent(16), rng=latents, noise=noise)
+
+
+def perceptron(inputs: int, width: int, outputs: int, rng: numpy.random.Generator) -> nn.Sequential:
+    """Two hidden layers, with PyTorch's initial weights as the original has them."""
+    return nn.Sequential(
+        nn.Linear(inputs, width, rng=rng), nn.LeakyReLU(0.2),
+        nn.Linear(width, width, rng=rng), nn.LeakyReLU(0.2),
+        nn.Linear(width, outputs, rng=rng),
+    )  # fmt: skip
+
+
+def measure(side: int, trainer: gan.Trainer, seed: int) -> Row:
+    """Valid share, modes and total variation of fresh samples."""
+    z = trainer.latent.sample(SAMPLES, numpy.random.default_rng([seed, 1]))
+    report = metrics.mode_report(trainer.sampler(z), law(side).centres, STD, min_share=0.01)
+    return {
+        "valid_percent": round(100 * report.high_quality, 2),
+        "modes": report.covered,
+        "of": report.modes,
+        "mode_tv": round(report.total_variation, 4),
+    }
+
+
+def jobs(seeds: Sequence[int], steps: int | None = None) -> list[Job]:
+    """All of them, seed by seed."""
+    cases = [(f"{side}x{side} {name}", side, ways) for side in (3, 5)
+             for name, ways in (("vanilla", ()), ("packing of 2", ("packing:2",)))]  # fmt: skip
+    return [
+        Job(
+            case, seed, steps or STEPS,
+            lambda s, side=side, ways=ways: plain(side, ways, s),
+            lambda trainer, s, side=side: measure(side, trainer, s),
+        )
+        for seed in seeds
+        for case, side, ways in cases
+    ]  # fmt: skip

@@ -1,0 +1,105 @@
+"""Jobs that may be cut: each trains one player pair from one seed, and leaves a row in a table when it's done."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minigan import checkpoint, gan
+
+RESULTS = Path(__file__).parents[1] / "results" / "quality"
+UNFINISHED = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "minigan" / "quality"
+"""Where jobs that were cut wait for the next call."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training.
+
+    Attributes
+    ----------
+    case, seed
+        What it is called in the table.
+    steps
+        Rounds of the game.
+    build
+        ``seed -> trainer``.
+    measure
+        ``(trainer, seed) -> columns``, at the end.
+    """
+
+    case: str
+    seed: int
+    steps: int
+    build: Callable[[int], gan.Trainer]
+    measure: Callable[[gan.Trainer, int], Row]
+
+
+def run(experiment: str, jobs: Sequence[Job], *, budget: float, say: Callable[[str], None] = print) -> bool:
+    """Do the jobs that have no row yet, until the budget (seconds) is spent; return whether all are done."""
+    deadline = time.monotonic() + budget
+    for job in jobs:
+        if _done(experiment, job):
+            continue
+        row = _train(experiment, job, deadline)
+        if row is None:
+            say(f"{experiment}: the budget is spent within {job.case}, seed {job.seed}; call again to go on.")
+            return False
+        _append(RESULTS / f"{experiment}.csv", row)
+        say(f"{experiment}: " + ", ".join(f"{k} {v}" for k, v in row.items()))
+    return True
+
+
+def rows(experiment: str) -> list[dict[str, str]]:
+    """Return the table so far."""
+    path = RESULTS / f"{experiment}.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _done(experiment: str, job: Job) -> bool:
+    name = (job.case, str(job.seed), str(job.steps))
+    return any((row["case"], row["seed"], row["steps"]) == name for row in rows(experiment))
+
+
+def _train(experiment: str, job: Job, deadline: float) -> Row | None:
+    trainer = job.build(job.seed)
+    path = UNFINISHED / f"{experiment}-{job.case}-{job.seed}-{job.steps}.safetensors".replace(" ", "-")
+    spent = 0.0
+    if path.is_file():
+        arrays, meta = checkpoint.load(path)
+        trainer.load_state(arrays, json.loads(meta["trainer"]) if isinstance(meta["trainer"], str) else meta["trainer"])
+        spent = float(meta["seconds"])
+    start = time.process_time()
+    while trainer.step < job.steps:
+        if trainer.step % 50 == 0 and time.monotonic() > deadline:
+            arrays, meta = trainer.state()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.save(path, arrays, {"trainer": meta, "seconds": spent + time.process_time() - start})
+            return None
+        trainer.train_step()
+    seconds = spent + time.process_time() - start
+    row = {"case": job.case, "seed": job.seed, "steps": job.steps} | job.measure(trainer, job.seed)
+    path.unlink(missing_ok=True)
+    return row | {"cpu_seconds": round(seconds, 1), "cores": os.cpu_count()}
+
+
+def _append(path: Path, row: Row) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", newline="") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # several processes may share the jobs
+        writer = csv.DictWriter(file, list(row), lineterminator="\n")
+        if file.tell() == 0:
+            writer.writeheader()
+        writer.writerow(row)
