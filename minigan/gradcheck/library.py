@@ -204,6 +204,15 @@ def _conditional() -> Iterator[Case]:
         (5, 2, 4, 3),
     )
     yield Case(
+        "Beside, labels passed on",
+        given(
+            lambda rng: nn.Sequential(
+                nn.Beside(nn.Linear(3, 6, rng=rng)), nn.ConcatenateLabels(4, features=2, rng=rng)
+            )
+        ),
+        (5, 3),
+    )
+    yield Case(
         "Projection",
         given(
             lambda rng: nn.Projection(
