@@ -38,7 +38,7 @@ FEATURES = 64
 """Features of an image."""
 
 _SMALLEST, _CHANNELS = 7, 32
-_SEED, _EPOCHS, _FEWEST_STEPS, _BATCH = 0, 7, 800, 128
+_SEED, _EPOCHS, _FEWEST_STEPS, _BATCH = 0, 7, 600, 128
 _RATE, _SHIFT, _DROPOUT = 2e-3, 2, 0.3
 _AT_ONCE = 256
 
@@ -221,7 +221,7 @@ def train_classifier(
     train, test
         Images with labels; `test` only measures the accuracy.
     steps
-        Minibatches of 128 images; None: seven epochs, and at least 800.
+        Minibatches of 128 images; None: seven epochs, and at least 600.
     progress
         Called as ``progress(step, steps, loss)`` after each step.
 

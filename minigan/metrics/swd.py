@@ -99,7 +99,7 @@ def wasserstein_on_lines(a: Array, b: Array) -> float:
     if n == m:
         return float(abs(a - b).mean(dtype="float64"))
     edges = numpy.union1d(numpy.arange(n + 1) * m, numpy.arange(m + 1) * n)
-    widths = xp.asarray(numpy.diff(edges) / (n * m))
+    widths = xp.asarray(numpy.diff(edges) / (n * m), dtype=a.dtype)
     in_a, in_b = xp.asarray(edges[:-1] // m), xp.asarray(edges[:-1] // n)
     return float((abs(a[:, in_a] - b[:, in_b]) @ widths).mean())
 
@@ -175,7 +175,10 @@ class _Patches:
         ops = backend.of(self._pixels)
         channels = self._pixels.shape[1]
         # (patch - mean) / std · direction = patch · (direction / std) - mean · (direction / std)
-        scaled = ops.asarray(directions).reshape(-1, channels, directions.shape[1]) / self._std[:, None]
+        scaled = (
+            ops.asarray(directions, dtype="float64").reshape(-1, channels, directions.shape[1])
+            / self._std[:, None]
+        )
         shift = (self._mean[:, None] * scaled).sum(axis=(0, 1))
         weight = scaled.reshape(-1, directions.shape[1]).astype(self._pixels.dtype)
         out = ops.xp.empty((directions.shape[1], self.count), dtype=self._pixels.dtype)
