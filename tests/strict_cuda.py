@@ -45,12 +45,21 @@ C_TYPES = {
 }
 
 
-def strict_cuda(*, backwards: bool = False) -> CudaBackend:
-    """Return a CUDA backend on the CPU; skips the test where there is no C++ compiler."""
+def strict_cuda(*, backwards: bool = False, fast_products: bool = False) -> CudaBackend:
+    """Return a CUDA backend on the CPU; skips the test where there is no C++ compiler.
+
+    Parameters
+    ----------
+    backwards
+        Run blocks and threads in reverse order.
+    fast_products
+        Leave matrix products to NumPy: for nets of real size.
+    """
     xp = StrictNamespace()
     xp.cuda = FakeCuda(xp)
     kernels = CpuKernels(xp, backwards=backwards)
-    xp.backend = CudaBackend(xp, kernels=kernels, gemm=Gemm(xp, library=RecordedCublas(xp)))
+    gemm = NumpyProducts(xp) if fast_products else Gemm(xp, library=RecordedCublas(xp))
+    xp.backend = CudaBackend(xp, kernels=kernels, gemm=gemm)
     return xp.backend
 
 
@@ -179,6 +188,16 @@ class Guarded:
             assert after == self.array.tobytes(), f"{self.kernel} wrote to a constant array"
         else:
             self.array[...] = numpy.frombuffer(after, self.array.dtype).reshape(self.array.shape)
+
+
+class NumpyProducts:
+    """Matrix products in the place of `Gemm`."""
+
+    def __init__(self, xp: StrictNamespace) -> None:
+        self._xp = xp
+
+    def __call__(self, a: StrictArray, b: StrictArray) -> StrictArray:
+        return StrictArray(self._xp.record(lambda: a._a @ b._a), self._xp)
 
 
 class RecordedCublas:

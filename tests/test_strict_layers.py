@@ -11,6 +11,9 @@ from minigan import backend, nn
 from minigan.backend.cuda.graph import Recording
 
 FLAT, IMAGE = (4, 6), (4, 5, 6, 3)
+PAIRS = ("ConcatenateLabels", "Projection", "Beside")
+"""Layers of samples with labels: tested inside `Given`, which holds the labels."""
+HELD = numpy.array([1, 0, 2, 1])
 CASES = {
     "Linear": [
         (lambda rng: nn.Linear(6, 5, rng=rng), FLAT),
@@ -54,6 +57,21 @@ CASES = {
         (lambda rng: nn.Residual(nn.Linear(6, 6, rng=rng), nn.Tanh()), FLAT),
         (lambda rng: nn.Residual(nn.Linear(6, 4, rng=rng), shortcut=nn.Linear(6, 4, rng=rng)), FLAT),
     ],
+    "Given": [
+        (lambda rng: nn.Given(nn.ConcatenateLabels(3), HELD), FLAT),
+        (lambda rng: nn.Given(nn.ConcatenateLabels(3, features=2, rng=rng), HELD), IMAGE),
+        (
+            lambda rng: nn.Given(nn.Projection(nn.Linear(6, 5, rng=rng), features=5, classes=3, rng=rng), HELD),
+            FLAT,
+        ),
+        (lambda rng: nn.Given(nn.Sequential(nn.Beside(nn.Tanh()), nn.ConcatenateLabels(3)), HELD), FLAT),
+    ],
+    "Pack": [(lambda rng: nn.Pack(2), FLAT), (lambda rng: nn.Pack(2), IMAGE)],
+    "InstanceNoise": [(lambda rng: nn.InstanceNoise(0.1, rng=rng), FLAT)],
+    "Augment": [
+        (lambda rng: nn.Augment("brightness", "saturation", "contrast", rng=rng), IMAGE),
+        (lambda rng: nn.Augment("translation", "cutout", rng=rng), (4, 8, 8, 3)),
+    ],
     "Skip": [(lambda rng: nn.Skip(nn.Linear(6, 2, rng=rng)), FLAT)],
     "MinibatchStdDev": [(lambda rng: nn.MinibatchStdDev(2), FLAT), (lambda rng: nn.MinibatchStdDev(4), IMAGE)],
     "Sequential": [
@@ -76,7 +94,7 @@ DEVICES = pytest.mark.parametrize(
 def test_every_layer_of_the_library_has_a_case():
     """A new layer must be shown to run on a device, too."""
     layers = {n for n in nn.__all__ if isinstance(getattr(nn, n), type) and issubclass(getattr(nn, n), nn.Layer)}
-    assert layers - {"Layer"} == set(CASES), "give each layer of minigan.nn an entry in CASES"
+    assert layers - {"Layer", *PAIRS} == set(CASES), "give each layer of minigan.nn an entry in CASES"
 
 
 def _assert_close(ours, theirs):
@@ -84,12 +102,21 @@ def _assert_close(ours, theirs):
     numpy.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6 * (1 + abs(theirs).max()))
 
 
-def _walk(net, x, dy, train):
+def _moved(net, ops):
+    """Move a net, and the labels that it holds."""
+    net.to(ops)
+    if isinstance(net, nn.Given):
+        net.labels = ops.asarray(HELD)
+    return net
+
+
+def _walk(net, x, ops, train):
     """One forward and backward; everything that comes out, by name, on the host."""
-    y, cache = net.forward(x, train=train)
-    dx = net.backward(dy(y), cache)
-    net.backward(dy(y), cache, param_grads=False)
-    net.backward(dy(y), cache, input_grad=False)
+    y, cache = net.forward(ops.asarray(x), train=train)
+    dy = ops.asarray(numpy.random.default_rng(2).standard_normal(y.shape, "float32"))
+    dx = net.backward(dy, cache)
+    net.backward(dy, cache, param_grads=False)
+    net.backward(dy, cache, input_grad=False)
     out = {"y": y, "dx": dx} | {name: p.grad for name, p in net.parameters().items()} | net.buffers()
     return {name: None if a is None else backend.to_numpy(a) for name, a in out.items()}
 
@@ -103,15 +130,12 @@ def test_a_layer_computes_on_the_strict_device_what_it_computes_on_the_cpu(make,
         p.value = numpy.random.default_rng(len(name)).normal(1, 0.3, p.shape).astype("float32")
     rng = numpy.random.default_rng(1)
     x = rng.integers(0, 5, 7) if shape is None else rng.standard_normal(shape, "float32")
-    dy = rng.standard_normal(net.output_shape(x.shape), "float32")
-
     ops = device()
-    if train and _draws(net) and ops.device == "cuda":
-        pytest.skip("the kernels draw other masks than the host; they have a twin of their own in test_kernels")
+    if train and _draws(net):
+        pytest.skip("each device has masks of its own; the kernel's have a twin in test_kernels")
     other = copy.deepcopy(net)
-    here = _walk(net, x, lambda y: dy, train)
-    other.to(ops)
-    there = _walk(other, ops.asarray(x), lambda y: ops.asarray(dy), train)
+    here = _walk(net, x, backend.get("cpu"), train)
+    there = _walk(_moved(other, ops), x, ops, train)
 
     assert here.keys() == there.keys()
     for name, a in here.items():
@@ -135,7 +159,7 @@ def _has_second_derivative(net):
 def test_every_layer_can_be_recorded_into_a_graph(make, shape):
     """Forward, backward and twice backward: no waiting for the device, nothing that CuPy can't capture."""
     ops = strict_cuda()
-    net = make(numpy.random.default_rng(0)).to(ops)
+    net = _moved(make(numpy.random.default_rng(0)), ops)
     rng = numpy.random.default_rng(1)
     x = ops.asarray(rng.integers(0, 5, 7) if shape is None else rng.standard_normal(shape, "float32"))
     dy = ops.asarray(rng.standard_normal(net.output_shape(x.shape), "float32"))
@@ -158,7 +182,7 @@ def test_twice_backward_on_the_device_is_that_on_the_cpu(make, shape):
     dy = rng.standard_normal(net.output_shape(x.shape), "float32")
     results = []
     for ops, one in ((backend.get("cpu"), copy.deepcopy(net)), (strict_cuda(), net)):
-        one.to(ops)
+        _moved(one, ops)
         _, cache = one.forward(ops.asarray(x), train=True)
         dx, tangent = one.double_backward(ops.asarray(v), ops.asarray(dy), cache)
         found = {"dx": dx, "tangent": tangent} | {name: p.grad for name, p in one.parameters().items()}
@@ -173,7 +197,7 @@ def test_twice_backward_on_the_device_is_that_on_the_cpu(make, shape):
 @pytest.mark.parametrize(("make", "shape"), EVERY_CASE)
 def test_a_checkpoint_of_either_device_loads_on_the_other(make, shape):
     xp = StrictNamespace()
-    cpu, strict = make(numpy.random.default_rng(0)), make(numpy.random.default_rng(1)).to(xp.backend)
+    cpu, strict = make(numpy.random.default_rng(0)), _moved(make(numpy.random.default_rng(1)), xp.backend)
     strict.load_state_dict(cpu.state_dict())
     back = make(numpy.random.default_rng(2))
     back.load_state_dict(strict.state_dict())
