@@ -73,6 +73,7 @@ def _train(options: argparse.Namespace) -> int:
     common: dict[str, Any] = {
         "progress": not options.quiet, "say": say, "checkpoint_every": options.checkpoint_every,
         "keep": options.keep, "frames": options.frames, "best": options.best, "device": options.device,
+        "tensorboard": options.tensorboard,
     }  # fmt: skip
     if options.resume is not None:
         _refuse_beside_resume(options)
@@ -111,6 +112,8 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     names = ("steps", "batch_size", "lr_generator", "lr_discriminator", "beta1", "beta2", "objective", "smoothing",
              "discriminator_steps", "average", "optimizer", "penalties")  # fmt: skip
     settings = {name: getattr(options, name) for name in names}
+    if settings["penalties"] == ["none"]:
+        settings["penalties"] = ()
     for player in ("lr_generator", "lr_discriminator"):
         settings[player] = options.lr if settings[player] is None else settings[player]
     return settings
@@ -132,7 +135,8 @@ def _sample(options: argparse.Namespace) -> None:
 
     run = open_run(options.run)
     _check_target(options.output)
-    samples = run.sample(options.number, seed=options.seed, device=options.device)
+    samples = run.sample(options.number, seed=options.seed, device=options.device, which=options.checkpoint,
+                         truncation=options.truncation)  # fmt: skip
     if run.recipe.makes_images:
         from minigan.plots import save_grid
 
@@ -146,6 +150,70 @@ def _sample(options: argparse.Namespace) -> None:
         real = law.sample(options.number, _rng(options.seed))
         save_figure(points_figure(real, samples, limits=(x0, x1, y0, y1)), options.output)
     print(f"{options.number} samples in {options.output}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from minigan.recipes.evaluation import evaluate
+    from minigan.recipes.runs import open_run
+
+    run = open_run(options.run)
+    table = evaluate(run, count=options.number, seed=options.seed, which=options.checkpoint, device=options.device,
+                     data_dir=options.data_dir, say=_say(options))  # fmt: skip
+    print(table.text())
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    from minigan.recipes import doctor
+    from minigan.recipes.runs import open_run
+
+    run = open_run(options.run)
+    if options.output is not None:
+        _check_target(options.output)
+    print(doctor.report(run))
+    _say(options)(f"The numbers are drawn in {doctor.draw(run, options.output)}")
+
+
+def _interpolate(options: argparse.Namespace) -> None:
+    from minigan.recipes import exploring
+
+    run = _explored(options)
+    picture, film = exploring.interpolate(
+        run, options.output, kind=options.kind, rows=options.rows, steps=options.steps, seed=options.seed,
+        label=options.label, which=options.checkpoint,
+    )  # fmt: skip
+    print(f"Walks in {picture}, a round trip in {film}")
+
+
+def _arithmetic(options: argparse.Namespace) -> None:
+    from minigan.recipes import exploring
+
+    run = _explored(options)
+    exploring.arithmetic(run, options.output, a=options.a, b=options.b, c=options.c, seed=options.seed,
+                         label=options.label, which=options.checkpoint)  # fmt: skip
+    print(f"Rows: a, b, c (last in each: their mean) and a - b + c with its neighbours, in {options.output}")
+
+
+def _latent(options: argparse.Namespace) -> None:
+    from minigan.recipes import exploring
+
+    run = _explored(options)
+    if options.sweep is None:
+        order = exploring.strongest(run, exploring.sampler(run, which=options.checkpoint, label=options.label), 8)
+        law = run.recipe.latent
+        print(f"Latents have {law.size} coordinates ({law.kind}); those that change samples most: "
+              f"{', '.join(map(str, order))}; --sweep draws them")  # fmt: skip
+        return
+    rows = exploring.sweep(run, options.output, coordinates=options.sweep or None, reach=options.reach,
+                           steps=options.steps, seed=options.seed, label=options.label,
+                           which=options.checkpoint)  # fmt: skip
+    print(f"Coordinates {', '.join(map(str, rows))}, one a row, in {options.output}")
+
+
+def _explored(options: argparse.Namespace) -> Any:
+    from minigan.recipes.runs import open_run
+
+    _check_target(options.output)
+    return open_run(options.run)
 
 
 def _check_target(path: Path) -> None:
@@ -179,16 +247,70 @@ def _parser() -> argparse.ArgumentParser:
     recipes.set_defaults(quiet=False)
 
     sample = _command(commands, "sample", _sample, "draw new samples from a trained run")
-    sample.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
+    _add_run(sample, output="grid.png")
     sample.add_argument("-n", "--number", type=int, default=64, help="how many (default: 64)")
-    sample.add_argument("-o", "--output", type=Path, default=Path("grid.png"), help="picture (default: grid.png)")
-    sample.add_argument("--seed", type=int, default=0, help="seed of the latents (default: 0)")
     sample.add_argument("--device", default="cpu", help="auto, cpu or cuda (default: cpu)")
+    sample.add_argument(
+        "--truncation", type=float, metavar="BOUND", help="keep latents within: surer, less varied"
+    )
+    _add_exploring(commands)
 
     for name, words in (("gradcheck", "check every layer's gradient, or your own layer's"),
                         ("bench", "images per second of each recipe on this machine")):  # fmt: skip
         commands.add_parser(name, help=words, add_help=False)
     return parser
+
+
+def _add_exploring(commands: Any) -> None:
+    evaluate = _command(commands, "evaluate", _evaluate, "score a run's samples, each number beside its floor")
+    _add_run(evaluate, output=None)
+    evaluate.add_argument("-n", "--number", type=int, default=10_000, help="samples to score (default: 10000)")
+    evaluate.add_argument("--device", default="cpu", help="auto, cpu or cuda (default: cpu)")
+    evaluate.add_argument("--data-dir", metavar="DIR", help="folder with the files of MNIST or Fashion-MNIST")
+
+    doctor = _command(commands, "doctor", _doctor, "is this run normal? say so in words, and draw its numbers")
+    doctor.add_argument("run", type=Path, metavar="RUN", help="folder of a run, finished or under way")
+    doctor.add_argument("-o", "--output", type=Path, help="picture (default: RUN/doctor.png)")
+
+    walks = _command(
+        commands, "interpolate", _interpolate, "walk between latents: a strip for each pair, and a GIF"
+    )
+    _add_run(walks, output="interpolate.png", label=True)
+    walks.add_argument("--kind", help="spherical, linear or both (default: what suits the latents)")
+    walks.add_argument("--rows", type=int, default=4, help="walks (default: 4)")
+    walks.add_argument("--steps", type=int, default=10, help="samples on each (default: 10)")
+
+    sums = _command(commands, "arithmetic", _arithmetic, "add and subtract averaged latents: a - b + c")
+    _add_run(sums, output="arithmetic.png", label=True)
+    for name, default in (("a", "0,1,2"), ("b", "3,4,5"), ("c", "6,7,8")):
+        sums.add_argument(f"-{name}", f"--{name}", type=_numbers, default=_numbers(default), metavar="I,J,...",
+                          help=f"samples, as `minigan sample` numbers them from 0 (default: {default})")  # fmt: skip
+
+    latent = _command(commands, "latent", _latent, "what do single coordinates of the latents do?")
+    _add_run(latent, output="sweep.png", label=True)
+    latent.add_argument("--sweep", type=_numbers, nargs="?", const=(), metavar="I,J,...",
+                        help="draw these coordinates from low to high (without numbers: the strongest)")  # fmt: skip
+    latent.add_argument("--reach", type=float, default=2.5, help="how far, both ways (default: 2.5)")
+    latent.add_argument("--steps", type=int, default=9, help="values (default: 9)")
+
+
+def _add_run(parser: argparse.ArgumentParser, *, output: str | None, label: bool = False) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
+    parser.add_argument(
+        "--checkpoint", metavar="WHICH", help="best, a step or a file (default: the end of the run)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the latents (default: 0)")
+    if output is not None:
+        parser.add_argument("-o", "--output", type=Path, default=Path(output), help=f"picture (default: {output})")
+    if label:
+        parser.add_argument("--label", type=int, help="the condition, for recipes that have labels")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers, such as 0,3,5") from None
 
 
 def _add_train(commands: Any) -> None:
@@ -218,12 +340,15 @@ def _add_train(commands: Any) -> None:
     train.add_argument("--optimizer", help="adam, rmsprop or sgd")
     train.add_argument(
         "--penalty", dest="penalties", action="append", metavar="NAME[:STRENGTH]",
-        help="keep the discriminator tame, may be repeated: gradient-penalty, r1, spectral-norm, packing, ...",
+        help="keep the discriminator tame, may be repeated: gradient-penalty, r1, spectral-norm, packing, ...; none",
     )  # fmt: skip
     train.add_argument("--checkpoint-every", type=int, metavar="N", help="steps between checkpoints")
     train.add_argument("--keep", type=int, metavar="K", help="checkpoints that stay (default: 3)")
     train.add_argument(
         "--best", metavar="MEASURE", help="keep the best checkpoint too: by sliced-wasserstein or high-quality"
+    )
+    train.add_argument(
+        "--tensorboard", action="store_true", default=None, help="write event files for TensorBoard"
     )
     train.add_argument("--frames", type=int, metavar="N", help="pictures in the film (default: about 50; 0: none)")
 

@@ -1,5 +1,6 @@
 """The game: objectives, the alternating step, the trainer and what watches it."""
 
+from minigan.gan.autoencoder import VariationalAutoencoder
 from minigan.gan.callbacks import (
     Checkpoints,
     Frames,
@@ -10,7 +11,7 @@ from minigan.gan.callbacks import (
     TrainingError,
     list_checkpoints,
 )
-from minigan.gan.diagnosis import Finding, Gauges, Watcher, diagnose
+from minigan.gan.diagnosis import EARLIEST, UNDECIDED, Finding, Gauges, Watcher, diagnose
 from minigan.gan.game import Game
 from minigan.gan.latent import Latent
 from minigan.gan.objectives import OBJECTIVES, Objective, objective
@@ -18,7 +19,10 @@ from minigan.gan.taming import WAYS, Taming, tame
 from minigan.gan.trainer import Callback, Report, Trainer
 
 __all__ = [
+    "EARLIEST",
     "OBJECTIVES",
+    "UNDECIDED",
+    "WAYS",
     "Callback",
     "Checkpoints",
     "Finding",
@@ -32,10 +36,10 @@ __all__ = [
     "Objective",
     "Progress",
     "Report",
-    "WAYS",
     "Taming",
     "Trainer",
     "TrainingError",
+    "VariationalAutoencoder",
     "Watcher",
     "diagnose",
     "list_checkpoints",

@@ -3,15 +3,16 @@
 `Gauges` measures what the losses don't show, as further columns of ``metrics.csv``; `diagnose` reads such a table,
 of a finished run or of one under way, and returns what it finds; `Watcher` does so during a run.
 
-The signs are those of the literature: D's belief near 1 on reals and 0 on fakes, and G's gradient vanishing with it
-(Goodfellow et al. 2014, section 3; Arjovsky and Bottou 2017); samples that are all alike (Goodfellow 2016, section
-5.1.1) or that G cycles through (Metz et al. 2017, figure 2). Where a sign begins is a number, and no theorem gives
-it: each is a named constant here, set between what healthy and sick runs of the recipes show.
+The signs are those of the literature: D's belief near 1 on reals and 0 on fakes, and G's gradient vanishing with
+it (Goodfellow et al. 2014, section 3; Arjovsky and Bottou 2017); samples that are all alike (Goodfellow 2016,
+section 5.1.1) or that G cycles through (Metz et al. 2017, figure 2). Where a sign begins is a number, and no theorem
+gives it: each is a named constant here, set between what healthy and sick runs of the recipes show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +20,9 @@ import numpy
 
 from minigan import backend, nn
 from minigan.backend import Array
-from minigan.gan.callbacks import Measure
 from minigan.gan.trainer import Callback, Report, Trainer
+
+_TINY = 1e-12
 
 # ---------------------------------------------------------------- what is measured
 
@@ -28,22 +30,21 @@ from minigan.gan.trainer import Callback, Report, Trainer
 class Gauges:
     """What the doctor needs beside the losses. It draws nothing at random and changes nothing.
 
-    =============  ==============================================================================================
+    =============  =============================================================================================
     column         meaning
-    =============  ==============================================================================================
+    =============  =============================================================================================
     diversity      mean distance between two samples of the fixed latents, over that between two real samples
     reach          in the plane: share of real points that have a sample within `NEAR` mean real distances
     distinct       images: median distance of a sample to the nearest other one, over that of real samples
-    moved          root mean square distance of the fixed latents' samples from the untrained G's, in standard
-                   deviations of the data
-    grad_norm_d    norm of D's gradient in the step, and of G's likewise
-    weight_norm_d  norm of D's weights, and of G's likewise
-    =============  ==============================================================================================
+    centre         mean of the samples along the data's principal axis, in its standard deviations: 0 is the middle
+    grad_norm_d    norm of D's gradient in the step; ``grad_norm_g``: of G's
+    moved_d        distance of D's weights from where they began, over their norm there; ``moved_g``: of G's
+    =============  =============================================================================================
 
     Parameters
     ----------
-    generator
-        Before its first step: the one that `moved` is measured from.
+    generator, discriminator
+        Before their first step.
     real
         Real samples on the host, shape (M, ...).
     sample
@@ -52,13 +53,17 @@ class Gauges:
 
     NEAR = 0.15
 
-    def __init__(self, generator: nn.Layer, real: Array, sample: Callable[[nn.Layer], Array]) -> None:
+    def __init__(
+        self, generator: nn.Layer, discriminator: nn.Layer, real: Array, sample: Callable[[nn.Layer], Array]
+    ) -> None:
         self.sample = sample
-        self._untrained = _rows(sample(generator))
+        self._begin = {"d": discriminator.flat().value.copy(), "g": generator.flat().value.copy()}
         self._real = _rows(real)
-        self._scale = float(self._real.std(axis=0).mean())
+        self._middle = self._real.mean(axis=0)
+        _, widths, axes = numpy.linalg.svd(self._real - self._middle, full_matrices=False)
+        self._axis = axes[0] * numpy.sqrt(len(self._real)) / max(widths[0], _TINY)
         self._spread = _mean_distance(self._real)
-        self._nearest = float(numpy.median(_nearest_others(self._real)))
+        self._nearest = max(float(numpy.median(_nearest_others(self._real))), _TINY)
 
     def __call__(self, trainer: Trainer) -> dict[str, float]:
         """Measure now."""
@@ -69,10 +74,11 @@ class Gauges:
             numbers["reach"] = float((nearest < self.NEAR * self._spread).mean())
         else:
             numbers["distinct"] = float(numpy.median(_nearest_others(fake))) / self._nearest
-        numbers["moved"] = float(numpy.sqrt(((fake - self._untrained) ** 2).mean())) / self._scale
+        numbers["centre"] = float((fake.mean(axis=0) - self._middle) @ self._axis)
         for player, net in (("d", trainer.game.discriminator), ("g", trainer.game.generator)):
+            begin = self._begin[player]
             numbers[f"grad_norm_{player}"] = _norm(net.flat().grad)
-            numbers[f"weight_norm_{player}"] = _norm(net.flat().value)
+            numbers[f"moved_{player}"] = _norm(net.flat().value - begin) / max(_norm(begin), _TINY)
         return numbers
 
 
@@ -92,7 +98,7 @@ def _distances(a: Any, b: Any) -> Any:
 
 def _mean_distance(a: Any) -> float:
     n = len(a)
-    return float(_distances(a, a).sum() / (n * (n - 1)))
+    return max(float(_distances(a, a).sum() / max(n * (n - 1), 1)), _TINY)
 
 
 def _nearest_others(a: Any) -> Any:
@@ -101,16 +107,287 @@ def _nearest_others(a: Any) -> Any:
     return d.min(axis=1)
 
 
+# ---------------------------------------------------------------- what it means
+
+Table = Mapping[str, Any]
+"""Column name -> its values, one per row, NaN where nothing was measured; as `minigan.plots.read_metrics` reads."""
+
+UNDECIDED = {
+    "non-saturating": 2 * math.log(2),
+    "saturating": 2 * math.log(2),
+    "least-squares": 0.25,
+    "hinge": 2.0,
+    "relativistic": math.log(2),
+}
+"""D's loss while it gives every sample the same answer. A Wasserstein critic's has no such value."""
+
+EARLIEST = 200
+"""Steps before which every G is unfinished and nothing is said."""
+LATE = 0.2
+"""The last part of the rows that a verdict is about."""
+WON = 0.05
+"""D has won where its loss is below this part of the undecided one."""
+LOST = 2.0
+"""A D that is wrong as often as right stands at 1; beyond this, what it learnt has just become false."""
+SWINGS = 0.03
+"""Part of the steps with a lost D from which on one speaks of oscillation."""
+SWAY = 0.6
+"""Standard deviations of the data by which the samples' centre must swing, to and fro, to be called oscillating."""
+REACHED = 0.7
+"""Part of the real points, in the plane, that samples must come near to."""
+VARIED = 0.5
+"""Part of the data's diversity that images must have."""
+STUCK = 1e-3
+"""A G whose weights have moved less than this part of their norm hasn't begun to learn."""
+FADED = 1e-6
+"""A gradient of a smaller norm is none."""
+RUNAWAY = 10.0
+"""Weights that have moved farther than this many times their first norm have exploded."""
+STEEP = 1e3
+"""So many times the gradient that it was early in the run, and larger than this in itself, is an explosion."""
+
 
 @dataclass(frozen=True)
 class Finding:
+    """Something that isn't normal.
+
+    Attributes
+    ----------
+    name
+        ``"d-won"``, ``"collapse"``, ``"oscillation"``, ``"dead-g"`` or ``"explosion"``.
+    title
+        In a few words.
+    evidence
+        The numbers that say so.
+    advice
+        What to try.
+    """
+
     name: str
+    title: str
+    evidence: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.title}. {self.evidence} {self.advice}"
 
 
-def diagnose(table, *, probabilistic: bool = True) -> list[Finding]:
-    return []
+def diagnose(table: Table, *, objective: str = "non-saturating", smoothing: float = 0.0) -> list[Finding]:
+    """Read a run's numbers and say what isn't normal.
+
+    Parameters
+    ----------
+    table
+        The columns of ``metrics.csv``; those that are missing aren't judged by.
+    objective, smoothing
+        Of the run: they decide where D's loss stands when it has learnt nothing, or everything.
+
+    Returns
+    -------
+    list of Finding
+        The most basic first, empty for a healthy run or one too young to judge.
+    """
+    chart = _Chart(table, objective, smoothing)
+    if len(chart.step) == 0 or chart.step[-1] < EARLIEST:
+        return []
+    signs = (_explosion, _dead_generator, _discriminator_won, _collapse, _oscillation)
+    found = [finding for sign in signs if (finding := sign(chart)) is not None]
+    # Where numbers explode or G stands still, everything else follows from it: one cause, one finding.
+    return found[:1] if found and found[0].name in ("explosion", "dead-g") else found
+
+
+class _Chart:
+    """A table, with the questions that the signs ask of it."""
+
+    def __init__(self, table: Table, objective: str, smoothing: float) -> None:
+        self.table = {name: numpy.asarray(values, "float64") for name, values in table.items()}
+        self.step = self.table["step"]
+        self.objective = objective
+        self.undecided = UNDECIDED.get(objective)
+        s = smoothing
+        smoothed = s > 0 and objective in ("non-saturating", "saturating")
+        # With smoothed labels even a perfect D keeps their entropy as its loss.
+        self.least = -(1 - s) * math.log(1 - s) - s * math.log(s) if smoothed else 0.0
+
+    def late(self, name: str, part: float = LATE) -> Any:
+        """Return what was measured in the last part of the run."""
+        values = self.table.get(name, numpy.array([]))
+        known = values[-max(int(len(values) * part), 1) :] if len(values) else values
+        return known[numpy.isfinite(known)]
+
+    def early(self, name: str, part: float = LATE) -> Any:
+        """Return what was measured in the first part of the run."""
+        values = self.table.get(name, numpy.array([]))
+        known = values[: max(int(len(values) * part), 1)] if len(values) else values
+        return known[numpy.isfinite(known)]
+
+    def median(self, name: str) -> float:
+        """Return the median of the last part, NaN if nothing was measured."""
+        values = self.late(name)
+        return float(numpy.median(values)) if len(values) else math.nan
+
+    @property
+    def since(self) -> str:
+        """Which steps the last part is."""
+        rows = max(int(len(self.step) * LATE), 1)
+        return f"From step {self.step[-rows]:,.0f} to {self.step[-1]:,.0f}"
+
+
+def _explosion(chart: _Chart) -> Finding | None:
+    for player, who in (("d", "D"), ("g", "G")):
+        moved, now = chart.median(f"moved_{player}"), chart.median(f"grad_norm_{player}")
+        before = chart.early(f"grad_norm_{player}")
+        if moved > RUNAWAY:
+            evidence = f"{who}'s weights now lie {moved:.0f} times their first norm away from where they began."
+        elif len(before) and now > STEEP * max(1.0, float(numpy.median(before))):
+            evidence = (
+                f"{chart.since} the norm of {who}'s gradient was {now:.3g}, early in the run "
+                f"{numpy.median(before):.3g}."
+            )
+        else:
+            continue
+        return Finding(
+            "explosion", f"{who}'s numbers explode", evidence,
+            "Try a ten times smaller --lr, or hold the gradient with --penalty clip-gradient; a Wasserstein critic "
+            "needs --penalty gradient-penalty or clip-weights.",
+        )  # fmt: skip
+    return None
+
+
+def _dead_generator(chart: _Chart) -> Finding | None:
+    moved, gradient = chart.median("moved_g"), chart.median("grad_norm_g")
+    if gradient < FADED:
+        return Finding(
+            "dead-g", "No gradient reaches G",
+            f"{chart.since} the norm of its gradient was {gradient:.1g}.",
+            "Look for units that are all zero (ReLU) or saturated (tanh) in G and D, try LeakyReLU, smaller initial "
+            "weights, or normalisation; with --objective saturating, try non-saturating.",
+        )  # fmt: skip
+    if moved < STUCK:
+        return Finding(
+            "dead-g", "G hasn't begun to learn",
+            f"After {chart.step[-1]:,.0f} steps its weights have moved by {moved:.1g} of their norm.",
+            "Try a larger --lr-generator: 2e-4 is usual for images, 1e-3 for small nets.",
+        )  # fmt: skip
+    return None
+
+
+def _discriminator_won(chart: _Chart) -> Finding | None:
+    loss = chart.median("loss_d")
+    if chart.undecided is None or not loss - chart.least < WON * chart.undecided:
+        return None
+    evidence = f"{chart.since} D's loss was {loss:.3g}, where a D that can't tell has {chart.undecided:.3g}"
+    if chart.objective in ("non-saturating", "saturating"):
+        evidence += f"; it believed reals at {chart.median('d_real'):.3f}, fakes at {chart.median('d_fake'):.3f}"
+    before, now = chart.early("grad_norm_g"), chart.median("grad_norm_g")
+    if len(before) and now < 0.1 * before.max():
+        evidence += f"; G's gradient has shrunk to {100 * now / before.max():.2g} % of what it was"
+    advice = "Try a smaller --lr-discriminator, --smoothing 0.1, or noise on D's input (--penalty instance-noise)."
+    if chart.objective == "saturating":
+        advice = "Try --objective non-saturating first: this one gives a losing G no gradient. " + advice
+    return Finding("d-won", "D has won", evidence + ".", advice)
+
+
+def _collapse(chart: _Chart) -> Finding | None:
+    diversity, reach, distinct = (chart.median(name) for name in ("diversity", "reach", "distinct"))
+    if reach < REACHED:
+        few = "one place" if diversity < 0.1 else "a part of the data"
+        evidence = (
+            f"{chart.since} only {100 * reach:.0f} % of the real points had a sample near them; samples lay "
+            f"{diversity:.2f} times as far from each other as real points do."
+        )
+    elif diversity < VARIED or distinct < VARIED / 2:
+        few = "few pictures"
+        evidence = (
+            f"{chart.since} samples differed {diversity:.2f} times as much from each other as real ones do"
+            + ("." if math.isnan(distinct) else f", and from the nearest other one {distinct:.2f} times.")
+        )
+    else:
+        return None
+    return Finding(
+        "collapse", f"G has collapsed to {few}", evidence,
+        "Try a D that sees several samples at once (--penalty packing or minibatch-stddev), a smaller "
+        "--lr-generator, or a shorter memory of Adam (--beta1 0.5 or less).",
+    )  # fmt: skip
+
+
+def _oscillation(chart: _Chart) -> Finding | None:
+    loss = chart.late("loss_d", 0.5)
+    lost = float((loss > LOST * chart.undecided).mean()) if chart.undecided is not None and len(loss) else 0.0
+    turns = _turns(chart.late("centre", 0.5), SWAY)
+    if turns >= 4:
+        evidence = (
+            f"In the second half of the run the middle of the samples changed its direction {turns} times, by more "
+            f"than {SWAY} standard deviations of the data each: G runs in circles before D."
+        )
+    elif lost > SWINGS:
+        evidence = (
+            f"In the second half of the run D's loss was above {LOST * (chart.undecided or 0):.2g} at {100 * lost:.0f} "
+            f"% of the steps, worse than knowing nothing: what D learns, G has already left."
+        )
+    else:
+        return None
+    return Finding(
+        "oscillation", "The players chase each other", evidence,
+        "Try smaller learning rates for both, --beta1 0.5 or 0, samples from an average of G's weights (--average "
+        "0.999), or a penalty on D's slope (--penalty r1 or gradient-penalty).",
+    )  # fmt: skip
+
+
+def _turns(values: Any, amplitude: float) -> int:
+    """Count how often a series turns back after having gone at least `amplitude` one way (smaller jitter isn't)."""
+    if len(values) == 0:
+        return 0
+    turns, direction, extreme = 0, 0, values[0]
+    for value in values[1:]:
+        if direction == 0 and abs(value - extreme) >= amplitude:
+            direction, extreme = (1 if value > extreme else -1), value
+        elif (value - extreme) * direction > 0:
+            extreme = value
+        elif direction and abs(value - extreme) >= amplitude:
+            turns, direction, extreme = turns + 1, -direction, value
+    return turns
+
+
+# ---------------------------------------------------------------- during a run
 
 
 class Watcher(Callback):
-    def __init__(self, path, *, every, probabilistic, say):
-        pass
+    """Looks at ``metrics.csv`` now and then during a run, and says what it finds, each thing once.
+
+    Parameters
+    ----------
+    read
+        Returns the table so far, see `minigan.plots.read_metrics`.
+    every
+        Steps between looks.
+    say
+        Is told what was found.
+    objective, smoothing
+        As for `diagnose`.
+    start
+        The first step to look at: earlier, much looks sick that is only young.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Table],
+        *,
+        every: int,
+        say: Callable[[str], None],
+        objective: str,
+        smoothing: float = 0.0,
+        start: int = EARLIEST,
+    ) -> None:
+        self.read, self.every, self.say, self.start = read, every, say, start
+        self.objective, self.smoothing = objective, smoothing
+        self._said: set[str] = set()
+
+    def on_step(self, trainer: Trainer, report: Report) -> None:
+        """Look if it is time to."""
+        if trainer.step % self.every or trainer.step < self.start:
+            return
+        for finding in diagnose(self.read(), objective=self.objective, smoothing=self.smoothing):
+            if finding.name not in self._said:
+                self._said.add(finding.name)
+                self.say(f"Step {trainer.step:,}: {finding}")

@@ -114,6 +114,8 @@ class Trainer:
         drawn: dict[str, Array] = {}
         for k in range(self.discriminator_steps):
             real, labels = next(self.source)
+            if self.conditional and labels is None:
+                raise ValueError("The players are to see labels, but the data have none; use data with labels.")
             drawn |= {f"real{k}": real, f"z{k}": self.latent.sample(len(real), self.rng)}
             drawn |= {f"labels{k}": labels} if self.conditional else {}
         return drawn | {"z": self.latent.sample(len(real), self.rng)}
@@ -121,11 +123,11 @@ class Trainer:
     def _round(self, **drawn: Array) -> dict[str, Array]:
         """Play one round of Algorithm 1 with what was drawn."""
         on_device = {name: self.game.device.asarray(x) for name, x in drawn.items()}
-        report: dict[str, Array] = {}
-        for k in range(self.discriminator_steps):
-            real, labels = on_device[f"real{k}"], on_device.get(f"labels{k}")
-            report |= self.game.discriminator_step(real, on_device[f"z{k}"], labels)
-        return report | self.game.generator_step(on_device["z"], real, labels)
+        batches = [
+            (on_device[f"real{k}"], on_device[f"z{k}"], on_device.get(f"labels{k}"))
+            for k in range(self.discriminator_steps)
+        ]
+        return self.game.play(batches, on_device["z"])
 
     def _record(self) -> Callable[..., dict[str, Array]]:
         from minigan.backend.cuda import CudaBackend, StepGraph

@@ -21,7 +21,9 @@ BLOCK = 2**23
 class ImageSet(Protocol):
     """What the metrics need to know of a data set; `minigan.data.Dataset` is one."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it goes by."""
 
     @property
     def images(self) -> Any:

@@ -32,7 +32,9 @@ Say = Callable[[str], None]
 class Law(Protocol):
     """What is needed of a law in the plane; `minigan.data.Distribution` is one."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it goes by."""
 
     @property
     def centres(self) -> Any:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy
 
 import minigan
-from minigan import backend, checkpoint, data, gan, nn, optim
+from minigan import backend, checkpoint, data, gan, latent, nn, optim
 from minigan.backend import Array
 from minigan.files import is_leftover, remove_leftovers, written_whole
+from minigan.gan.tensorboard import TensorBoard
 from minigan.recipes import Recipe, Settings, drawing, get
 
 FRAMES = 50
@@ -47,8 +48,8 @@ class Config:
     versions
         Of minigan, NumPy and Python.
     watching
-        What is written how often: ``checkpoint_every``, ``keep``, ``frames``, ``best``. It has no influence on
-        what is learnt.
+        What is written how often: ``checkpoint_every``, ``keep``, ``frames``, ``best``, ``tensorboard``. It has no
+        influence on what is learnt.
     """
 
     recipe: str
@@ -167,17 +168,19 @@ def assemble(
         draw = drawing.point_frame(real, fixed[: drawing.POINTS], samples)
     else:
         draw = drawing.image_frame(fixed[: drawing.FRAME])
-    return Assembly(
-        recipe, settings, trainer, samples, fixed, draw, _gauges(recipe, samples, generator, streams.gauges)
-    )
+    gauges = _gauges(recipe, samples, game, streams.gauges)
+    return Assembly(recipe, settings, trainer, samples, fixed, draw, gauges)
 
 
 def _gauges(
-    recipe: Recipe, samples: data.Dataset | data.Distribution, generator: nn.Layer, rng: numpy.random.Generator
+    recipe: Recipe, samples: data.Dataset | data.Distribution, game: gan.Game, rng: numpy.random.Generator
 ) -> gan.Gauges:
     n = GAUGED if isinstance(samples, data.Distribution) else min(GAUGED // 2, len(samples))
     z = recipe.latent.sample(n, rng)
-    return gan.Gauges(generator, samples.sample(n, rng), lambda net: drawing.sample(net, z))
+    labels = numpy.arange(n) % recipe.classes if recipe.classes else None
+    return gan.Gauges(
+        game.generator, game.discriminator, samples.sample(n, rng), lambda net: drawing.sample(net, z, labels)
+    )
 
 
 def train(
@@ -195,6 +198,7 @@ def train(
     keep: int | None = None,
     frames: int | None = None,
     best: str | None = None,
+    tensorboard: bool | None = None,
     callbacks: Sequence[gan.Callback] = (),
     **changes: Any,
 ) -> Path:
@@ -228,6 +232,8 @@ def train(
         Pictures in the film ``training.gif``, about 50 by default; 0 for none.
     best
         A measure, see `measures`, by which the best checkpoint so far is kept as ``checkpoints/best.safetensors``.
+    tensorboard
+        Whether to write event files for TensorBoard to ``tensorboard/`` too.
     callbacks
         More to be called during the run.
     changes
@@ -254,7 +260,11 @@ def train(
         settings = settings.changed(steps=_steps(epochs, samples, settings))
     notes = getattr(samples, "notes", ())
     assembly = assemble(recipe, settings, samples, seed=seed, device=device)
-    watching = _watching({}, checkpoint_every=checkpoint_every, keep=keep, frames=frames, best=best)
+    watching = _watching(
+        {}, checkpoint_every=checkpoint_every, keep=keep, frames=frames, best=best, tensorboard=tensorboard
+    )
+    if watching["tensorboard"]:
+        TensorBoard("")  # complains in time, not when the run begins
     measures(assembly, best)
     folder = _new_folder(Path(out) if out else None, name)
     config = Config(name, asdict(settings), seed, device, data_name, data_dir, tuple(notes), _versions(), watching)
@@ -268,7 +278,7 @@ def train(
 
 def _watching(before: Mapping[str, Any], **given: Any) -> dict[str, Any]:
     """Choose what is written how often: as given, else as before, else by default."""
-    default = {"checkpoint_every": None, "keep": 3, "frames": FRAMES, "best": None}
+    default = {"checkpoint_every": None, "keep": 3, "frames": FRAMES, "best": None, "tensorboard": False}
     chosen = default | dict(before) | {name: value for name, value in given.items() if value is not None}
     for name, least in (("checkpoint_every", 1), ("keep", 1), ("frames", 0)):
         if chosen[name] is not None and chosen[name] < least:
@@ -280,6 +290,8 @@ def _play(
     folder: Path, assembly: Assembly, config: Config, progress: bool, say: Callable[[str], None],
     callbacks: Sequence[gan.Callback],
 ) -> None:  # fmt: skip
+    from minigan.plots import read_metrics
+
     steps, watching = assembly.settings.steps, config.watching
     remove_leftovers(folder)
     saver = gan.Checkpoints(
@@ -293,17 +305,25 @@ def _play(
     # Lists of one or none, so that what isn't wanted is simply not among the watchers.
     film = [gan.Frames(folder / "frames", assembly.draw_frame, every=max(steps // frames, 1))] if frames else []
     bar = [gan.Progress(steps)] if progress else []
+    board = (
+        [TensorBoard(folder / "tensorboard", every=row, draw=assembly.draw_frame, draw_every=max(steps // 20, 1))]
+        if watching["tensorboard"]
+        else []
+    )
     watchers: list[gan.Callback] = [
         gan.Guard(lambda: next(reversed(gan.list_checkpoints(saver.folder)), None)),
         gan.MetricsFile(folder / "metrics.csv", every=row, gauges=assembly.gauges, gauge_every=5 * row),
         *film,
+        *board,
         *callbacks,
         saver,
         *bar,
         gan.Watcher(
-            folder / "metrics.csv",
+            lambda: read_metrics(folder / "metrics.csv"),
             every=max(steps // 20, 1),
-            probabilistic=assembly.trainer.game.objective.probabilistic,
+            start=max(steps // 5, gan.EARLIEST),
+            objective=config.settings["objective"],
+            smoothing=config.settings["smoothing"],
             say=bar[0].say if bar else say,
         ),
     ]
@@ -477,12 +497,28 @@ class Run:
             return folder / f"step-{int(which):08d}.safetensors"
         return folder / "best.safetensors" if which == "best" else Path(which)
 
-    def sample(self, n: int, *, seed: int = 0, device: str = "cpu", which: str | None = None) -> Array:
-        """Draw n new samples on the host: float32, shape (n, ...); `which` as in `networks`."""
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        which: str | None = None,
+        truncation: float | None = None,
+    ) -> Array:
+        """Draw n new samples on the host: float32, shape (n, ...).
+
+        `which` is as in `networks`; `truncation` bounds the latents, see `minigan.latent.truncated`.
+        """
         if n < 1:
             raise ValueError(f"The number of samples must be positive, got {n}.")
         generator, _ = self.networks(which)
-        z = self.recipe.latent.sample(n, numpy.random.default_rng(seed))
+        rng = numpy.random.default_rng(seed)
+        z = (
+            self.recipe.latent.sample(n, rng)
+            if truncation is None
+            else latent.truncated(self.recipe.latent, n, rng, bound=truncation)
+        )
         return drawing.sample(generator.to(device), z)
 
 
@@ -520,6 +556,7 @@ def resume(
     keep: int | None = None,
     frames: int | None = None,
     best: str | None = None,
+    tensorboard: bool | None = None,
     callbacks: Sequence[gan.Callback] = (),
 ) -> Path:
     """Continue a run from its newest readable checkpoint, bit for bit as if it had never stopped.
@@ -536,7 +573,7 @@ def resume(
         Go on with other learning rates.
     device
         Where to go on, if not where it ran before; another device rounds otherwise, so the bits will differ.
-    progress, say, checkpoint_every, keep, frames, best, callbacks
+    progress, say, checkpoint_every, keep, frames, best, tensorboard, callbacks
         As for `train`; by default as the run was started.
 
     Raises
@@ -547,7 +584,12 @@ def resume(
     run = open_run(folder)
     settings = run.settings.changed(steps=steps, lr_generator=lr_generator, lr_discriminator=lr_discriminator)
     watching = _watching(
-        run.config.watching, checkpoint_every=checkpoint_every, keep=keep, frames=frames, best=best
+        run.config.watching,
+        checkpoint_every=checkpoint_every,
+        keep=keep,
+        frames=frames,
+        best=best,
+        tensorboard=tensorboard,
     )
     config = replace(run.config, settings=asdict(settings), device=_device(run.config, device, say),
                      watching=watching)  # fmt: skip

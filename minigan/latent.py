@@ -1,0 +1,243 @@
+r"""What a generator has learnt, seen by moving through its latent space.
+
+A walk between two latents shows whether samples change smoothly (then G hasn't learnt its data by heart); arithmetic
+on averaged latents, whether directions have a meaning (Radford et al. 2016, sections 6.1 and 6.3.2); a sweep, what a
+single coordinate does.
+
+In many dimensions nearly all of N(0, I) lies close to a sphere of radius :math:`\sqrt d`. The straight way between
+two of its points leads through the inside, :math:`\sqrt{d/2}` from the origin at half way, where G has hardly ever
+been trained; the spherical way stays outside (White 2016, "Sampling generative networks", section 2.1). For the
+uniform law on a cube the straight way never leaves the cube, and is the natural one.
+
+All functions take and give NumPy arrays on the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy
+
+from minigan.backend import Array
+from minigan.gan import Latent
+
+__all__ = ["arithmetic", "influence", "linear", "spherical", "sweep", "truncated", "walk"]
+
+_PARALLEL = 1e-6
+
+
+def linear(z0: Array, z1: Array, steps: int) -> Array:
+    """Go straight from `z0` to `z1`: ``(1 - t) z0 + t z1``.
+
+    Parameters
+    ----------
+    z0, z1
+        Latents, shape (d,).
+    steps
+        Points on the way, both ends included, at least 2.
+
+    Returns
+    -------
+    ndarray, shape (steps, d)
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or there are fewer than two steps.
+    """
+    z0, z1, t = _way(z0, z1, steps)
+    return (1 - t) * z0 + t * z1
+
+
+def spherical(z0: Array, z1: Array, steps: int) -> Array:
+    r"""Go from `z0` to `z1` along an arc around the origin.
+
+    .. math:: \frac{\sin((1 - t)\,\Omega)}{\sin\Omega}\, z_0 + \frac{\sin(t\,\Omega)}{\sin\Omega}\, z_1,
+
+    Ω the angle between them (Shoemake 1985; White 2016). Where they point the same way, or opposite ways (then no
+    arc is the shortest), it is the straight way.
+
+    Parameters
+    ----------
+    z0, z1, steps
+        As in `linear`.
+
+    Returns
+    -------
+    ndarray, shape (steps, d)
+
+    Raises
+    ------
+    ValueError
+        As `linear`.
+    """
+    z0, z1, t = _way(z0, z1, steps)
+    lengths = float(numpy.linalg.norm(z0) * numpy.linalg.norm(z1))
+    cosine = float(z0 @ z1) / lengths if lengths > 0 else 1.0
+    if abs(cosine) > 1 - _PARALLEL:
+        return (1 - t) * z0 + t * z1
+    angle = numpy.arccos(cosine)
+    way = (numpy.sin((1 - t) * angle) * z0 + numpy.sin(t * angle) * z1) / numpy.sin(angle)
+    return numpy.asarray(way, dtype=z0.dtype)
+
+
+def walk(stops: Array, steps: int, *, path: Callable[[Array, Array, int], Array] = spherical) -> Array:
+    """Go round through all `stops` and back to the first, for a film without an end.
+
+    Parameters
+    ----------
+    stops
+        Latents, shape (K, d), K >= 2.
+    steps
+        Latents from each stop up to the next, which isn't counted.
+    path
+        `linear` or `spherical`.
+
+    Returns
+    -------
+    ndarray, shape (K * steps, d)
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two stops, or less than one step.
+    """
+    stops = numpy.asarray(stops)
+    if len(stops) < 2 or steps < 1:
+        raise ValueError(f"A walk needs two stops and a step between, got {len(stops)} stops and {steps} steps.")
+    ends = numpy.roll(stops, -1, axis=0)
+    return numpy.concatenate([path(a, b, steps + 1)[:-1] for a, b in zip(stops, ends, strict=True)])
+
+
+def arithmetic(z: Array, a: Sequence[int], b: Sequence[int], c: Sequence[int]) -> Array:
+    """Return mean(z[a]) - mean(z[b]) + mean(z[c]): "smiling woman - neutral woman + neutral man".
+
+    A single latent carries much that isn't meant; the mean of a few samples that have one thing in common is steadier
+    (Radford et al. 2016, section 6.3.2, take three).
+
+    Parameters
+    ----------
+    z
+        Latents, shape (N, d).
+    a, b, c
+        Indices into `z`, at least one each.
+
+    Returns
+    -------
+    ndarray, shape (d,)
+
+    Raises
+    ------
+    ValueError
+        If a group is empty or an index out of range.
+    """
+    z = numpy.asarray(z)
+    for group in (a, b, c):
+        if not len(group) or not all(0 <= i < len(z) for i in group):
+            raise ValueError(
+                f"A group of samples must name at least one of 0 to {len(z) - 1}, got {list(group) or 'none'}."
+            )
+    first, second, third = (z[list(group)].mean(axis=0) for group in (a, b, c))
+    return numpy.asarray(first - second + third)
+
+
+def sweep(z: Array, coordinate: int, values: Sequence[float] | Array) -> Array:
+    """Let one coordinate of a latent take `values`, one after the other.
+
+    Parameters
+    ----------
+    z
+        A latent, shape (d,).
+    coordinate
+        Which.
+    values
+        Numbers, shape (K,).
+
+    Returns
+    -------
+    ndarray, shape (K, d)
+
+    Raises
+    ------
+    ValueError
+        If there is no such coordinate, or no value.
+    """
+    z, values = numpy.asarray(z), numpy.asarray(values)
+    if not 0 <= coordinate < len(z) or not len(values):
+        raise ValueError(
+            f"A latent of length {len(z)} has coordinates 0 to {len(z) - 1}, got {coordinate} and "
+            f"{len(values)} values."
+        )
+    swept = numpy.repeat(z[None], len(values), axis=0)
+    swept[:, coordinate] = values
+    return swept
+
+
+def influence(sample: Callable[[Array], Array], z: Array, *, step: float = 1.0) -> Array:
+    """Measure how much each coordinate changes the samples.
+
+    Parameters
+    ----------
+    sample
+        ``latents (N, d) -> samples (N, ...)``, on the host.
+    z
+        Latents to start from, shape (N, d).
+    step
+        How far each coordinate is moved, up and down.
+
+    Returns
+    -------
+    ndarray of float64, shape (d,)
+        Root mean square difference between the samples `step` above and below.
+    """
+    found = []
+    for coordinate in range(z.shape[1]):
+        shift = numpy.zeros(z.shape[1], z.dtype)
+        shift[coordinate] = step
+        difference = numpy.asarray(sample(z + shift), "float64") - sample(z - shift)
+        found.append(float(numpy.sqrt((difference**2).mean())))
+    return numpy.array(found)
+
+
+def truncated(latent: Latent, n: int, rng: numpy.random.Generator, *, bound: float) -> Array:
+    """Draw latents whose every coordinate lies in [-bound, bound]: surer samples, but less varied ones.
+
+    Coordinates beyond the bound are drawn again until none is (Brock et al. 2019, "BigGAN", section 3.1, the
+    truncation trick).
+
+    Parameters
+    ----------
+    latent
+        The law.
+    n
+        How many.
+    rng
+        Draws them.
+    bound
+        Largest size of a coordinate, at least 0.01.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, size)
+
+    Raises
+    ------
+    ValueError
+        If the bound is smaller: hardly any draw would fall inside.
+    """
+    if not bound >= 0.01:
+        raise ValueError(f"The truncation bound must be at least 0.01, got {bound}.")
+    z = latent.sample(n, rng)
+    while missing := int((outside := numpy.abs(z) > bound).sum()):
+        z[outside] = latent.sample(-(-missing // latent.size), rng).ravel()[:missing]
+    return z
+
+
+def _way(z0: Array, z1: Array, steps: int) -> tuple[Any, Any, Any]:
+    z0, z1 = numpy.asarray(z0), numpy.asarray(z1)
+    if z0.ndim != 1 or z0.shape != z1.shape or steps < 2:
+        raise ValueError(
+            f"A way needs two latents of one shape (d,) and two steps, got {z0.shape}, {z1.shape} and {steps} steps."
+        )
+    return z0, z1, numpy.linspace(0, 1, steps, dtype=z0.dtype)[:, None]
