@@ -34,6 +34,6 @@ RECIPE = Recipe(
     sample_shape=(16, 16, 1),
     latent=Latent(64),
     networks=networks,
-    settings=Settings(steps=6000, batch_size=64, lr_generator=1e-3, lr_discriminator=5e-4, average=0.995),
+    settings=Settings(steps=3000, batch_size=64, lr_generator=1e-3, lr_discriminator=5e-4, average=0.995),
     duration="",
 )
