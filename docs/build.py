@@ -75,6 +75,7 @@ def build(options: argparse.Namespace) -> int:
         "MINIGAN_DOCS_LANGUAGE": options.language,
         # Two threads gain nothing on nets as small as the tutorials', and lose much where a machine is shared.
         "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", "1"),
+        "MINIGAN_THREADS": os.environ.get("MINIGAN_THREADS", "1"),
         "MINIGAN_DOCS_BUILD": "1",
     }
     if options.only is not None:
