@@ -1,6 +1,8 @@
 """Every CUDA kernel: run on the CPU against its NumPy twin, and compiled for real GPUs if NVRTC is installed."""
 
 import ctypes
+import importlib
+import importlib.util
 import math
 from pathlib import Path
 
@@ -8,10 +10,10 @@ import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strict_cuda import cublas, strict_cuda
+from strict_cuda import RecordedCublas, cublas, strict_cuda
 
 from minigan.backend import Reference, Window
-from minigan.backend.cuda import CudaBackend, launch, philox
+from minigan.backend.cuda import CudaBackend, gemm, launch, philox
 from minigan.backend.cuda.gemm import Gemm
 
 NUMPY = Reference(numpy, "cpu")
@@ -252,6 +254,28 @@ def test_each_stream_has_a_workspace_of_its_own(ops):
     assert len(ops._gemm._workspaces) == 2
 
 
+def test_cublas_comes_from_the_wheels_or_the_toolkit_and_its_absence_is_told(monkeypatch):
+    class Pathfinder:
+        @staticmethod
+        def load_nvidia_dynamic_lib(name):
+            assert name == "cublas"
+            return type("Found", (), {"abs_path": None})  # CDLL(None) is this very process
+
+    monkeypatch.setattr(gemm.importlib, "import_module", lambda name: {"cuda.pathfinder": Pathfinder}[name])
+    assert isinstance(gemm.load(), ctypes.CDLL)
+    monkeypatch.setattr(gemm.importlib, "import_module", lambda name: {}[name])
+    with pytest.raises(ValueError, match="needs the cuBLAS library, which was not found; install minigan"):
+        gemm.load()
+
+
+def test_the_handle_is_made_with_the_first_product(monkeypatch, ops):
+    monkeypatch.setattr(gemm, "load", lambda: RecordedCublas(ops.xp))
+    lazy = CudaBackend(ops.xp, kernels=ops._launch, precision="tf32")
+    a = ops.asarray(_normal(2, 2))
+    numpy.testing.assert_allclose(ops.to_numpy(lazy.matmul(a, a)), ops.to_numpy(a @ a), rtol=1e-5)
+    assert cublas().current_math_mode() == 3
+
+
 def test_an_error_of_cublas_is_reported(ops):
     class Broken:
         def __getattr__(self, name):
@@ -358,14 +382,13 @@ def test_cupy_compiles_a_file_once_and_is_handed_typed_arguments():
 
 
 def _nvrtc():
-    """NVRTC from the wheel, through its C interface: CuPy isn't needed for it."""
-    pathfinder = pytest.importorskip(
-        "cuda.pathfinder", reason="needs the wheels nvidia-cuda-nvrtc and cuda-pathfinder"
-    )
-    try:
-        return ctypes.CDLL(pathfinder.load_nvidia_dynamic_lib("nvrtc").abs_path)
-    except Exception as error:
-        pytest.skip(f"NVRTC isn't installed (wheel nvidia-cuda-nvrtc): {type(error).__name__}")
+    """NVRTC from its wheel, through its C interface: CuPy isn't needed for it."""
+    spec = importlib.util.find_spec("nvidia")
+    folders = [] if spec is None else list(spec.submodule_search_locations)
+    found = [path for folder in folders for path in sorted(Path(folder).glob("*/lib/libnvrtc.so.*"))]
+    if not found:
+        pytest.skip("NVRTC isn't installed; pip install nvidia-cuda-nvrtc")
+    return ctypes.CDLL(str(found[-1]))
 
 
 def _compile(nvrtc, source, architecture):
