@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from minigan import backend, losses, nn
 from minigan.backend import Array
-from minigan.gan.objectives import Objective, non_saturating
+from minigan.gan.objectives import Objective, non_saturating, with_classes
 
 
 class Optimizer(Protocol):
@@ -32,6 +32,9 @@ class Optimizer(Protocol):
     def load_state_dict(self, state: Any) -> None:
         """Take arrays by name."""
 
+
+Batch = tuple[Array, Array, "Array | None"]
+"""Real samples, latent vectors and labels of a step."""
 
 Penalty = Callable[[nn.Layer, Array, Array], Array]
 """``(discriminator, real, fake) -> value``: adds its gradient to the discriminator's."""
@@ -55,6 +58,14 @@ class Game:
         Called with the player whose gradients are complete, before it moves (gradient clipping, say).
     after_discriminator_step
         Called with D after each of its steps (weight clipping, say).
+    auxiliary
+        Weight of the classes in both losses, see `minigan.gan.objectives.with_classes`: then D isn't told the labels
+        but names them, with logits (N, 1 + classes). 0 for a D that doesn't.
+
+    Raises
+    ------
+    ValueError
+        If there are penalties on the slope of a D with several logits.
     """
 
     generator: nn.Layer
@@ -65,6 +76,34 @@ class Game:
     penalties: Sequence[Penalty] = ()
     before_step: Callable[[nn.Layer], Any] | None = None
     after_discriminator_step: Callable[[nn.Layer], Any] | None = None
+    auxiliary: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.auxiliary and self.penalties:
+            raise ValueError(
+                "A penalty holds the slope of one logit, but this discriminator names classes too; leave the "
+                "penalty out (spectral-norm, packing and the like are none)."
+            )
+
+    def play(self, batches: Sequence[Batch], z: Array) -> dict[str, Array]:
+        """Let D move once for each batch, then G once: the body of Algorithm 1's loop.
+
+        Parameters
+        ----------
+        batches
+            For each step of D the reals, the latents, and the labels or None.
+        z
+            Latents for G's step, whose labels (and reals, where the objective looks at them) are those of D's last.
+
+        Returns
+        -------
+        dict
+            What both steps reported last.
+        """
+        report: dict[str, Array] = {}
+        for real, latents, labels in batches:
+            report |= self.discriminator_step(real, latents, labels)
+        return report | self.generator_step(z, real, labels)
 
     def discriminator_step(self, real: Array, z: Array, labels: Array | None = None) -> dict[str, Array]:
         """Let D learn to tell a real batch from a fake one. G doesn't move.
@@ -89,12 +128,13 @@ class Game:
             fake, _ = G.forward(_given(labels, z), train=True)
 
         self.discriminator_optimizer.zero_grad()
-        real_logits, real_cache = D.forward(_given(labels, real), train=True)
-        fake_logits, fake_cache = D.forward(_given(labels, fake), train=True)
-        loss, d_real, d_fake = self.objective.discriminator(real_logits, fake_logits)
+        objective, told = self._judged(labels)
+        real_logits, real_cache = D.forward(_given(told, real), train=True)
+        fake_logits, fake_cache = D.forward(_given(told, fake), train=True)
+        loss, d_real, d_fake = objective.discriminator(real_logits, fake_logits)
         D.backward(d_real, real_cache, input_grad=False)
         D.backward(d_fake, fake_cache, input_grad=False)  # and here it stops: G's cache was thrown away
-        penalty = sum(add(D, _given(labels, real), _given(labels, fake)) for add in self.penalties)
+        penalty = sum(add(D, _given(told, real), _given(told, fake)) for add in self.penalties)
 
         if self.before_step is not None:
             self.before_step(D)
@@ -124,11 +164,12 @@ class Game:
         D, G = self.discriminator, self.generator
         self.generator_optimizer.zero_grad()
         fake, fake_cache = G.forward(_given(labels, z), train=True)
+        objective, told = self._judged(labels)
         with nn.frozen_statistics(D):
-            logits, logits_cache = D.forward(_given(labels, fake), train=True)
-            real_logits = D.forward(_given(labels, real), train=True)[0] if self.objective.pairs else None
+            logits, logits_cache = D.forward(_given(told, fake), train=True)
+            real_logits = D.forward(_given(told, real), train=True)[0] if objective.pairs else None
 
-        loss, d_logits = self.objective.generator(logits, real_logits)
+        loss, d_logits = objective.generator(logits, real_logits)
         d_fake = D.backward(d_logits, logits_cache, param_grads=False)  # through D, which keeps its gradients
         G.backward(d_fake, fake_cache, input_grad=False)
 
@@ -137,7 +178,16 @@ class Game:
         self.generator_optimizer.step()
         return {"loss_g": loss}
 
+    def _judged(self, labels: Array | None) -> tuple[Objective, Array | None]:
+        """Return the objective, and what D is told: a D that names the classes mustn't know them."""
+        if not self.auxiliary:
+            return self.objective, labels
+        if labels is None:
+            raise ValueError("A discriminator that names classes learns from labels; give the step the batch's.")
+        return with_classes(self.objective, labels, self.auxiliary), None
+
     def _belief(self, logits: Array) -> Array:
+        logits = logits[:, :1]
         return (losses.sigmoid(logits) if self.objective.probabilistic else logits).mean()
 
     @property

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from minigan import losses
+from minigan import backend, losses
 from minigan.backend import Array
 
 DiscriminatorLoss = Callable[[Array, Array], tuple[Array, Array, Array]]
@@ -143,6 +143,44 @@ def relativistic(*, smoothing: float = 0.0) -> Objective:
         return losses.bce_with_logits(fake - real, 1.0)
 
     return Objective("relativistic", discriminator, generator, pairs=True, probabilistic=False)
+
+
+def with_classes(objective: Objective, labels: Array, weight: float = 1.0) -> Objective:
+    r"""Let D classify too (AC-GAN, Odena et al. 2017): one logit says whether, the others say what.
+
+    D gives (N, 1 + classes) logits. To the losses on the first column comes, for both players, the cross entropy
+    of the others with the labels: D learns to name reals and fakes, G to make what its label says,
+
+    .. math:: L_D + \lambda\,(CE(r_{1:}, c) + CE(f_{1:}, c)), \qquad L_G + \lambda\,CE(f_{1:}, c).
+
+    (Odena et al., section 3: D maximises L_S + L_C, G maximises L_C - L_S.)
+
+    Parameters
+    ----------
+    objective
+        The losses on the first column.
+    labels
+        c, integers (N,): the reals' classes, and those that the fakes were asked to be.
+    weight
+        λ.
+    """
+
+    def discriminator(real: Array, fake: Array) -> tuple[Array, Array, Array]:
+        loss, d_real, d_fake = objective.discriminator(real[:, :1], fake[:, :1])
+        named, d_named = losses.cross_entropy(real[:, 1:], labels)
+        asked, d_asked = losses.cross_entropy(fake[:, 1:], labels)
+        return loss + weight * (named + asked), _beside(d_real, weight * d_named), _beside(d_fake, weight * d_asked)
+
+    def generator(fake: Array, real: Array | None) -> tuple[Array, Array]:
+        loss, d_fake = objective.generator(fake[:, :1], None if real is None else real[:, :1])
+        asked, d_asked = losses.cross_entropy(fake[:, 1:], labels)
+        return loss + weight * asked, _beside(d_fake, weight * d_asked)
+
+    return replace(objective, discriminator=discriminator, generator=generator)
+
+
+def _beside(first: Array, others: Array) -> Array:
+    return backend.of(first).xp.concatenate([first, others], axis=1)
 
 
 def _refuse_smoothing(name: str, smoothing: float) -> None:
