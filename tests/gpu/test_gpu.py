@@ -1,0 +1,236 @@
+"""On a GPU: the kernels, cuBLAS and graphs that elsewhere run on the CPU. The riskiest come first."""
+
+import copy
+
+import numpy
+import pytest
+
+from minigan import backend, gan, nn, optim, recipes
+from minigan.backend import Reference, Window
+from minigan.backend.cuda import StepGraph, philox
+from minigan.recipes import runs
+
+NUMPY = Reference(numpy, "cpu")
+
+
+@pytest.fixture(scope="module")
+def ops():
+    return backend.get("cuda")
+
+
+def _normal(*shape, seed=0):
+    return numpy.random.default_rng(seed).standard_normal(shape, "float32")
+
+
+def _close(ops, ours, theirs, rtol=1e-5):
+    ours, theirs = ops.to_numpy(ours), numpy.asarray(theirs)
+    numpy.testing.assert_allclose(ours, theirs, rtol=rtol, atol=rtol * (1e-30 + abs(theirs).max()))
+
+
+# ---------------------------------------------------------------- 1. products on our own handle, recorded
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_products_on_our_own_handle(ops, dtype):
+    a, b = _normal(130, 70).astype(dtype), _normal(70, 33, seed=1).astype(dtype)
+    there_a, there_b = ops.asarray(a), ops.asarray(b)
+    _close(ops, ops.matmul(there_a, there_b), a @ b)
+    _close(ops, ops.matmul(ops.asarray(a.T.copy()).T, there_b), a @ b)
+    _close(ops, ops.matmul(there_a, ops.asarray(b.T.copy()).T), a @ b)
+    _close(ops, ops.matmul(there_a, there_b[:, 0].copy()), a @ b[:, 0])
+
+
+def test_a_product_can_be_recorded_and_replayed_on_new_numbers(ops):
+    cuda = ops.xp.cuda
+    stream, pool = cuda.Stream(non_blocking=True), cuda.MemoryPool()
+    a, b = ops.asarray(_normal(64, 32)), ops.asarray(_normal(32, 16, seed=1))
+    cuda.Device().synchronize()
+    with stream, cuda.using_allocator(pool.malloc):
+        ops.matmul(a, b)
+        stream.begin_capture()
+        c = ops.matmul(a, b)
+        graph = stream.end_capture()
+        new = _normal(64, 32, seed=2)
+        a.set(new)
+        graph.launch()
+        stream.synchronize()
+    _close(ops, c, new @ _normal(32, 16, seed=1))
+
+
+def test_strict_precision_is_strict_and_tf32_is_not(ops):
+    a, b = _normal(512, 512), _normal(512, 512, seed=1)
+    exact = a.astype("float64") @ b.astype("float64")
+    errors = {}
+    try:
+        for precision in ("float32", "tf32"):
+            ops.precision = precision
+            errors[precision] = abs(ops.to_numpy(ops.matmul(ops.asarray(a), ops.asarray(b))) - exact).max()
+    finally:
+        ops.precision = "float32"
+    assert errors["float32"] < 1e-3
+    assert errors["tf32"] < 0.2
+
+
+# ---------------------------------------------------------------- 2. kernels against their twins
+
+WINDOWS = [Window((4, 4), (2, 2), (1, 1)), Window((3, 2), (1, 2), (0, 1)), Window((4, 4), (1, 1), (0, 0))]
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("channels", [1, 3, 64])
+def test_patches(ops, window, channels):
+    x = _normal(5, 12, 10, channels)
+    patches = NUMPY.unfold(x, window)
+    numpy.testing.assert_array_equal(ops.to_numpy(ops.unfold(ops.asarray(x), window)), patches)
+    _close(ops, ops.fold(ops.asarray(patches), x.shape, window), NUMPY.fold(patches, x.shape, window))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (100_000, 1), (128 * 32 * 32, 64), (128, 16, 16, 100), (3, 1000)])
+def test_reductions_and_normalisation(ops, shape):
+    x, dy = _normal(*shape) * 2 + 1, _normal(*shape, seed=1)
+    there, dthere = ops.asarray(x), ops.asarray(dy)
+    wide = x.astype("float64").reshape(-1, shape[-1])
+    _close(ops, ops.sum_rows(there), wide.sum(axis=0))
+    _close(ops, ops.sum_products(there, dthere), (wide * dy.reshape(wide.shape)).sum(axis=0), rtol=1e-4)
+    mean, variance = ops.moments(there)
+    _close(ops, mean, wide.mean(axis=0))
+    _close(ops, variance, wide.var(axis=0))
+    vectors = [_normal(shape[-1], seed=i) for i in range(2, 6)]
+    on_device = [ops.asarray(v) for v in vectors]
+    for ours, theirs in zip(ops.standardise(there, *on_device), NUMPY.standardise(x, *vectors), strict=True):
+        _close(ops, ours, theirs)
+    _close(
+        ops,
+        ops.standardise_grad(dthere, there, *on_device[:3]),
+        NUMPY.standardise_grad(dy, x, *vectors[:3]),
+    )
+
+
+def test_elementwise_loss_and_adam(ops):
+    x, dy = _normal(300, 77), _normal(300, 77, seed=1)
+    _close(ops, ops.leaky_relu(ops.asarray(x), 0.2), NUMPY.leaky_relu(x, 0.2))
+    _close(ops, ops.leaky_relu_grad(ops.asarray(dy), ops.asarray(x), 0.2), NUMPY.leaky_relu_grad(dy, x, 0.2))
+    logits = _normal(500, 1) * 20
+    for ours, theirs in zip(
+        ops.bce_with_logits(ops.asarray(logits), 0.9), NUMPY.bce_with_logits(logits, 0.9), strict=True
+    ):
+        _close(ops, ours, theirs)
+    host = [_normal(100_003, seed=i) for i in range(3)] + [_normal(100_003, seed=3) ** 2]
+    there = [ops.asarray(a) for a in host]
+    options = {"lr": 2e-3, "betas": (0.5, 0.999), "eps": 1e-8, "t": 3}
+    NUMPY.adam(*host, **options)
+    ops.adam(*there, **options)
+    for ours, theirs in zip(there, host, strict=True):
+        _close(ops, ours, theirs)
+
+
+def test_dropout_masks_are_the_twin_s(ops):
+    mask = ops.dropout_mask((1003, 7), 0.3, numpy.dtype("float32"), numpy.random.default_rng(5))
+    seed = int(numpy.random.default_rng(5).integers(2**63))
+    numpy.testing.assert_array_equal(ops.to_numpy(mask).ravel(), philox.dropout_mask(1003 * 7, 0.3, seed))
+
+
+# ---------------------------------------------------------------- 3. nets and whole steps
+
+
+def _trainer(name, device, *, cuda_graph=False, batch=16):
+    recipe = recipes.get(name)
+    samples = _samples(recipe)
+    trainer = runs.assemble(
+        recipe, recipe.settings.changed(batch_size=batch), samples, seed=0, device=device
+    ).trainer
+    return gan.Trainer(
+        trainer.game,
+        trainer.source,
+        latent=trainer.latent,
+        rng=trainer.rng,
+        noise=trainer.noise,
+        discriminator_steps=trainer.discriminator_steps,
+        conditional=trainer.conditional,
+        average=trainer.average,
+        cuda_graph=cuda_graph,
+    )
+
+
+def _samples(recipe):
+    from minigan import data
+
+    if not recipe.makes_images:
+        return data.distribution(recipe.data)
+    images = numpy.random.default_rng(0).integers(0, 256, (64, *recipe.sample_shape), dtype="uint8")
+    return data.Dataset("random", images, numpy.arange(64) % max(recipe.classes, 1))
+
+
+def _draws(trainer):
+    nets = trainer.game.generator, trainer.game.discriminator
+    return any(isinstance(layer, nn.Dropout) for net in nets for _, layer in net.layers())
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_round_of_every_recipe_is_that_of_the_cpu(name):
+    there, here = _trainer(name, "cuda"), _trainer(name, "cpu")
+    if _draws(here):
+        pytest.skip("each device has dropout masks of its own")
+    for _ in range(2):
+        report, expected = there.train_step(), here.train_step()
+        for key, value in expected.items():
+            assert float(report[key]) == pytest.approx(float(value), rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_replayed_training_equals_ordinary_training_over_100_steps(name):
+    recorded, ordinary = _trainer(name, "cuda", cuda_graph=True), _trainer(name, "cuda")
+    for _ in range(100):
+        report, expected = recorded.train_step(), ordinary.train_step()
+    assert recorded._play.recorded
+    for key, value in expected.items():
+        assert float(report[key]) == pytest.approx(float(value), rel=1e-5)
+    for player in ("generator", "discriminator"):
+        ours, theirs = (getattr(t.game, player).state_dict() for t in (recorded, ordinary))
+        for key, a in theirs.items():
+            numpy.testing.assert_allclose(backend.to_numpy(ours[key]), backend.to_numpy(a), rtol=1e-5, atol=1e-6)
+
+
+def test_the_learning_rate_reaches_a_recorded_step(ops):
+    def player():
+        net = nn.Linear(3, 1, rng=numpy.random.default_rng(0)).to(ops)
+        return net, optim.Adam(net, lr=0.1)
+
+    def step(net, optimizer):
+        def one(x):
+            optimizer.zero_grad()
+            y, cache = net.forward(x)
+            net.backward(y, cache, input_grad=False)
+            optimizer.step()
+            return {"loss": (y * y).mean()}
+
+        return one
+
+    (net, adam), (other, other_adam) = player(), player()
+    graph = StepGraph(ops, step(net, adam), optimizers=[adam], warm_up=1)
+    for index in range(9):
+        adam.lr = other_adam.lr = 0.1 / (1 + index // 3)
+        x = _normal(8, 3, seed=index)
+        graph(x=x)
+        step(other, other_adam)(ops.asarray(x))
+    _close(ops, net.weight.value, ops.to_numpy(other.weight.value), rtol=1e-6)
+    assert len(graph.reports()["loss"]) == 9
+
+
+def test_a_mixture_of_devices_is_refused_and_a_state_travels(ops):
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm(4))
+    there = copy.deepcopy(net).to("cuda")
+    with pytest.raises(TypeError, match="lives on 'cuda'"):
+        there.forward(_normal(5, 3))
+    net.load_state_dict(there.state_dict())
+    there.load_state_dict(net.state_dict())
+
+
+def test_float64_works_too(ops):
+    net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).astype("float64").to("cuda")
+    x = ops.asarray(_normal(5, 3), "float64")
+    y, cache = net.forward(x)
+    dx = net.backward(y, cache)
+    other = copy.deepcopy(net).to("cpu")
+    y, cache = other.forward(ops.to_numpy(x))
+    _close(ops, dx, other.backward(y, cache), rtol=1e-12)
