@@ -47,7 +47,7 @@ def _sentence(error: Exception) -> str:
             return (f"{what} can't be written: {error.strerror.lower()}; what was written before is whole, so "
                     f"make room and go on with --resume.")  # fmt: skip
         return f"{what} can't be used: {error.strerror.lower()}."
-    return str(error)
+    return f"{str(error).rstrip('.')}."
 
 
 def _forwarded(arguments: list[str]) -> int | None:
@@ -124,32 +124,37 @@ def _recipes(options: argparse.Namespace) -> None:
 
     for name in recipes.names():
         recipe = recipes.get(name)
-        print(f"{name:<12} {recipe.title}")
-        print(f"{'':<12} data: {recipe.data}; {recipe.settings.steps:,} steps of {recipe.settings.batch_size}; "
+        print(f"{name:<13} {recipe.title}")
+        print(f"{'':<13} data: {recipe.data}; {recipe.settings.steps:,} steps of {recipe.settings.batch_size}; "
               f"{recipe.duration}")  # fmt: skip
-        print(f"{'':<12} from: {recipe.source}\n")
+        print(f"{'':<13} from: {recipe.source}\n")
 
 
 def _sample(options: argparse.Namespace) -> None:
+    from minigan.recipes import drawing
     from minigan.recipes.runs import open_run
 
     run = open_run(options.run)
     _check_target(options.output)
-    samples = run.sample(options.number, seed=options.seed, device=options.device, which=options.checkpoint,
-                         truncation=options.truncation)  # fmt: skip
+    classes = run.recipe.classes if options.label is None else 0
+    number, columns = drawing.layout(classes, options.number or drawing.GRID)
+    if options.number is not None:
+        number, columns = options.number, columns if number == options.number else None
+    samples = run.sample(number, seed=options.seed, device=options.device, which=options.checkpoint,
+                         truncation=options.truncation, label=options.label)  # fmt: skip
     if run.recipe.makes_images:
         from minigan.plots import save_grid
 
-        save_grid(options.output, samples)
+        save_grid(options.output, samples, columns=columns)
     else:
         from minigan import data
         from minigan.plots import points_figure, save_figure
 
         law = data.distribution(run.config.data)
         (x0, x1), (y0, y1) = law.limits
-        real = law.sample(options.number, _rng(options.seed))
+        real = law.sample(number, _rng(options.seed))
         save_figure(points_figure(real, samples, limits=(x0, x1, y0, y1)), options.output)
-    print(f"{options.number} samples in {options.output}")
+    print(f"{number} samples in {options.output}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -247,8 +252,8 @@ def _parser() -> argparse.ArgumentParser:
     recipes.set_defaults(quiet=False)
 
     sample = _command(commands, "sample", _sample, "draw new samples from a trained run")
-    _add_run(sample, output="grid.png")
-    sample.add_argument("-n", "--number", type=int, default=64, help="how many (default: 64)")
+    _add_run(sample, output="grid.png", label=True)
+    sample.add_argument("-n", "--number", type=int, help="how many (default: about 64)")
     sample.add_argument("--device", default="cpu", help="auto, cpu or cuda (default: cpu)")
     sample.add_argument(
         "--truncation", type=float, metavar="BOUND", help="keep latents within: surer, less varied"

@@ -23,7 +23,7 @@ def get(name: str) -> Recipe:
         If there is none of this name; the nearest is suggested.
     """
     if name not in names():
-        near = difflib.get_close_matches(name, names(), n=1, cutoff=0.0)
+        near = difflib.get_close_matches(name.lower(), names(), n=1, cutoff=0.0)
         raise ValueError(f"Unknown recipe {name!r}; did you mean {near[0]!r}? `minigan recipes` lists them all.")
     recipe: Recipe = importlib.import_module(f"minigan.recipes.{name.replace('-', '_')}").RECIPE
     return recipe
