@@ -52,7 +52,7 @@ def test_a_product_can_be_recorded_and_replayed_on_new_numbers(ops):
         graph = stream.end_capture()
         new = _normal(64, 32, seed=2)
         a.set(new)
-        graph.launch()
+        graph.launch(stream)
         stream.synchronize()
     _close(ops, c, new @ _normal(32, 16, seed=1))
 
