@@ -272,6 +272,15 @@ def test_only_the_newest_stay_and_leftovers_go(tmp_path):
     assert names(folder) == ["step-00000006.safetensors", "step-00000007.safetensors"]
 
 
+def test_files_that_only_look_like_checkpoints_are_left_alone(tmp_path):
+    folder = tmp_path / "c"
+    folder.mkdir()
+    (folder / "step-mine.safetensors").touch()
+    make_trainer().run(3, [gan.Checkpoints(folder, every=1, keep=1)])
+    assert names(folder) == ["step-00000003.safetensors", "step-mine.safetensors"]
+    assert [path.name for path in gan.list_checkpoints(folder)] == ["step-00000003.safetensors"]
+
+
 @pytest.mark.parametrize(("larger", "best"), [(True, 4), (False, 2)])
 def test_the_best_by_a_measure_stays(tmp_path, larger, best):
     from minigan import checkpoint

@@ -150,6 +150,13 @@ def test_what_tables_mean(rows, found):
     assert names(rows) == found
 
 
+def test_without_a_discriminator_there_is_no_advice_about_one():
+    rows = {name: values for name, values in table(reach=0.2).items() if not name.endswith("_d")}
+    (finding,) = gan.diagnose(rows)
+    assert finding.name == "collapse"
+    assert "No D drives this one" in finding.advice
+
+
 def test_images_are_judged_by_other_columns():
     pictures = {name: values for name, values in table().items() if name != "reach"}
     assert names(pictures | {"distinct": numpy.full(500, 1.0)}) == []

@@ -275,9 +275,10 @@ class Checkpoints(Callback):
         self._saved = -1
 
     def on_start(self, trainer: Trainer) -> None:
-        """Sweep up what a killed process left half written."""
+        """Sweep up what a killed process left half written, and checkpoints beyond those to keep."""
         self.folder.mkdir(exist_ok=True)
         remove_leftovers(self.folder)
+        self._drop_old(trainer)
 
     def on_step(self, trainer: Trainer, report: Report) -> None:
         """Save if it is time to."""
@@ -300,9 +301,14 @@ class Checkpoints(Callback):
             self._save_best(trainer, self.best, arrays, whole)
         checkpoint.save(path, arrays, whole)
         self._saved = trainer.step
-        for old in list_checkpoints(self.folder)[: -self.keep]:
-            old.unlink(missing_ok=True)
+        self._drop_old(trainer)
         return path
+
+    def _drop_old(self, trainer: Trainer) -> None:
+        # Later ones than this step are there only if they couldn't be read: they don't count among those to keep.
+        past = [path for path in list_checkpoints(self.folder) if _step_of(path) <= trainer.step]
+        for old in past[: -self.keep]:
+            old.unlink(missing_ok=True)
 
     def _save_best(
         self, trainer: Trainer, measure: Measure, arrays: dict[str, Array], whole: dict[str, Any]
@@ -345,7 +351,12 @@ def _best_so_far(path: Path, metric: str) -> float | None:
 
 def list_checkpoints(folder: str | os.PathLike[str]) -> list[Path]:
     """Return the checkpoints of a folder, oldest first."""
-    return sorted(Path(folder).glob("step-*.safetensors"))
+    return sorted((path for path in Path(folder).glob("step-*.safetensors") if _step_of(path) >= 0), key=_step_of)
+
+
+def _step_of(path: Path) -> int:
+    number = path.stem.removeprefix("step-")
+    return int(number) if number.isdecimal() else -1
 
 
 class Frames(Callback):

@@ -304,11 +304,13 @@ def _collapse(chart: _Chart) -> Finding | None:
         )
     else:
         return None
-    return Finding(
-        "collapse", f"G has collapsed to {few}", evidence,
+    advice = (
         "Try a D that sees several samples at once (--penalty packing or minibatch-stddev), a smaller "
-        "--lr-generator, or a shorter memory of Adam (--beta1 0.5 or less).",
-    )  # fmt: skip
+        "--lr-generator, or a shorter memory of Adam (--beta1 0.5 or less)."
+    )
+    if "loss_d" not in chart.table:
+        advice = "No D drives this one: try more steps, a larger G, or longer latents."
+    return Finding("collapse", f"G has collapsed to {few}", evidence, advice)
 
 
 def _oscillation(chart: _Chart) -> Finding | None:

@@ -60,7 +60,7 @@ def report(run: Run) -> str:
 def _vitals(table: Table, objective: str) -> str:
     """The numbers that a healthy run is told by."""
     words = []
-    if objective in gan.UNDECIDED:
+    if objective in gan.UNDECIDED and "loss_d" in table:
         words.append(f"D's loss is {_typical(table, 'loss_d'):.2f} (undecided: {gan.UNDECIDED[objective]:.2f})")
     words.append(f"the samples' diversity is {_typical(table, 'diversity'):.2f} of the data's")
     if "reach" in table:
@@ -82,7 +82,12 @@ def _last(table: Table, name: str) -> float:
 # ---------------------------------------------------------------- the picture
 
 PANELS: Mapping[str, Sequence[tuple[str, str, str]]] = {
-    "loss": (("loss_d", "D", "discriminator"), ("loss_g", "G", "generator")),
+    "loss": (
+        ("loss_d", "D", "discriminator"),
+        ("loss_g", "G", "generator"),
+        ("reconstruction", "reconstruction", "real"),
+        ("divergence", "divergence", "fake"),
+    ),
     "D's answer": (("d_real", "on reals", "discriminator"), ("d_fake", "on samples", "generator")),
     "samples": (
         ("diversity", "diversity, of the data's", "real"),
@@ -146,7 +151,7 @@ def figure(table: Table, findings: Sequence[gan.Finding], *, objective: str, tit
         axes = drawn.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
         for place, (name, curves) in zip(axes, shown.items(), strict=True):
             _panel(place, name, curves, table)
-        if objective in gan.UNDECIDED:
+        if objective in gan.UNDECIDED and "loss_d" in table:
             axes[0].axhline(gan.UNDECIDED[objective], color="#777777", linestyle=":", linewidth=1.2)
         axes[-1].set_xlabel("training step")
         verdict = "; ".join(finding.title for finding in findings) or "nothing unusual"

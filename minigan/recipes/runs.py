@@ -130,6 +130,8 @@ def assemble(
     start
         Called with G and D before training: to start from given weights.
     """
+    recipe.check(settings)
+    _check_labels(recipe, samples)
     streams = Streams.seeded(seed)
     generator, taming = recipe.players(settings, streams.weights, streams.noise)
     discriminator = taming.discriminator
@@ -137,16 +139,7 @@ def assemble(
         start(generator, discriminator)
     generator.to(device)
     discriminator.to(device)
-    game = gan.Game(
-        generator,
-        discriminator,
-        settings.optimizer_for(generator, settings.lr_generator),
-        settings.optimizer_for(discriminator, settings.lr_discriminator),
-        objective=gan.objective(settings.objective, smoothing=settings.smoothing),
-        penalties=taming.penalties,
-        before_step=taming.before_step,
-        after_discriminator_step=taming.after_discriminator_step,
-    )
+    game = _game(recipe, settings, generator, taming)
     source: Any = (
         data.Stream(samples, settings.batch_size, streams.data)
         if isinstance(samples, data.Distribution)
@@ -167,9 +160,46 @@ def assemble(
         real = samples.sample(drawing.POINTS, streams.fixed)
         draw = drawing.point_frame(real, fixed[: drawing.POINTS], samples)
     else:
-        draw = drawing.image_frame(fixed[: drawing.FRAME])
+        n, columns = drawing.layout(recipe.classes, drawing.FRAME)
+        draw = drawing.image_frame(fixed[:n], drawing.balanced(n, recipe.classes), columns=columns)
     gauges = _gauges(recipe, samples, game, streams.gauges)
     return Assembly(recipe, settings, trainer, samples, fixed, draw, gauges)
+
+
+def _game(recipe: Recipe, settings: Settings, generator: nn.Layer, taming: gan.Taming) -> gan.Game:
+    discriminator = taming.discriminator
+    optimizers = (
+        settings.optimizer_for(generator, settings.lr_generator),
+        settings.optimizer_for(discriminator, settings.lr_discriminator),
+    )
+    if recipe.autoencoder is not None:
+        return gan.VariationalAutoencoder(generator, discriminator, *optimizers, noise=recipe.autoencoder)
+    return gan.Game(
+        generator,
+        discriminator,
+        *optimizers,
+        objective=gan.objective(settings.objective, smoothing=settings.smoothing),
+        penalties=taming.penalties,
+        before_step=taming.before_step,
+        after_discriminator_step=taming.after_discriminator_step,
+        auxiliary=recipe.auxiliary,
+    )
+
+
+def _check_labels(recipe: Recipe, samples: data.Dataset | data.Distribution) -> None:
+    if not recipe.classes:
+        return
+    labels = getattr(samples, "labels", None)
+    if labels is None:
+        raise ValueError(
+            f"The recipe {recipe.name!r} learns what each of {recipe.classes} labels looks like, but {samples.name} "
+            f"has no labels; give data with labels, such as a folder with a folder for each class."
+        )
+    if labels.max() >= recipe.classes:
+        raise ValueError(
+            f"The recipe {recipe.name!r} knows the labels 0 to {recipe.classes - 1}, but {samples.name} has a label "
+            f"{labels.max()}; leave the other classes out."
+        )
 
 
 def _gauges(
@@ -177,7 +207,7 @@ def _gauges(
 ) -> gan.Gauges:
     n = GAUGED if isinstance(samples, data.Distribution) else min(GAUGED // 2, len(samples))
     z = recipe.latent.sample(n, rng)
-    labels = numpy.arange(n) % recipe.classes if recipe.classes else None
+    labels = drawing.balanced(n, recipe.classes)
     return gan.Gauges(
         game.generator, game.discriminator, samples.sample(n, rng), lambda net: drawing.sample(net, z, labels)
     )
@@ -345,6 +375,7 @@ def measures(assembly: Assembly, name: str | None) -> gan.Measure | None:
     from minigan import metrics
 
     law, z = assembly.samples, assembly.fixed
+    labels = drawing.balanced(len(z), assembly.recipe.classes)
     known: dict[str, gan.Measure] = {}
     if name is None:
         return None
@@ -370,7 +401,7 @@ def measures(assembly: Assembly, name: str | None) -> gan.Measure | None:
             "sliced-wasserstein",
             lambda trainer: (
                 metrics.patch_distance(
-                    drawing.sample(trainer.sampler, z), images, rng=numpy.random.default_rng(0), directions=128
+                    drawing.sample(trainer.sampler, z, labels), images, rng=numpy.random.default_rng(0), directions=128
                 ).average
             ),
             larger_is_better=False,
@@ -412,7 +443,9 @@ def draw_samples(path: Path, assembly: Assembly) -> None:
         figure = drawing.point_figure(trainer, real, z, assembly.samples, title=f"step {trainer.step:,}")
         save_figure(figure, path, dpi=110)
     else:
-        save_grid(path, drawing.sample(trainer.sampler, assembly.fixed[: drawing.GRID]))
+        n, columns = drawing.layout(assembly.recipe.classes, drawing.GRID)
+        labels = drawing.balanced(n, assembly.recipe.classes)
+        save_grid(path, drawing.sample(trainer.sampler, assembly.fixed[:n], labels), columns=columns)
 
 
 # ---------------------------------------------------------------- coming back to a run
@@ -505,11 +538,18 @@ class Run:
         device: str = "cpu",
         which: str | None = None,
         truncation: float | None = None,
+        label: int | None = None,
     ) -> Array:
         """Draw n new samples on the host: float32, shape (n, ...).
 
-        `which` is as in `networks`; `truncation` bounds the latents, see `minigan.latent.truncated`.
+        `which` is as in `networks`; `truncation` bounds the latents, see `minigan.latent.truncated`. `label` is the
+        condition, for a recipe with classes; None gives each class its share, one class after the other.
         """
+        classes = self.recipe.classes
+        if label is not None and not 0 <= label < classes:
+            has = f"labels 0 to {classes - 1}" if classes else "no labels"
+            raise ValueError(f"The recipe {self.recipe.name!r} has {has}, got --label {label}.")
+        labels = drawing.balanced(n, classes) if label is None else numpy.full(n, label)
         if n < 1:
             raise ValueError(f"The number of samples must be positive, got {n}.")
         generator, _ = self.networks(which)
@@ -519,7 +559,7 @@ class Run:
             if truncation is None
             else latent.truncated(self.recipe.latent, n, rng, bound=truncation)
         )
-        return drawing.sample(generator.to(device), z)
+        return drawing.sample(generator.to(device), z, labels)
 
 
 def open_run(folder: str | os.PathLike[str]) -> Run:
@@ -644,8 +684,8 @@ def _restore(run: Run, assembly: Assembly, say: Callable[[str], None]) -> Path |
 def _require_same_run(path: Path, meta: Mapping[str, Any], config: Config) -> None:
     ours = {"recipe": config.recipe, "seed": config.seed, "data": config.data} | config.settings
     theirs = {name: meta.get(name) for name in ("recipe", "seed", "data")} | dict(meta.get("settings", {}))
-    for name in ours.keys() - {"steps", "lr_generator", "lr_discriminator"}:
-        if ours[name] != theirs.get(name):
+    for name in ours:
+        if name not in ("steps", "lr_generator", "lr_discriminator") and ours[name] != theirs.get(name):
             raise checkpoint.CheckpointError(
                 f"{path} is of another run ({name} {theirs.get(name)!r}, here {ours[name]!r}); take it out of the "
                 f"folder."
