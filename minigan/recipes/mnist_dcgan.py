@@ -35,6 +35,6 @@ RECIPE = Recipe(
     sample_shape=(28, 28, 1),
     latent=Latent(100),
     networks=networks,
-    settings=Settings(steps=4685, batch_size=64),
+    settings=Settings(steps=4685, batch_size=64, average=0.995),
     duration="",
 )
