@@ -362,3 +362,32 @@ def test_one_seed_gives_one_run_and_another_another(tmp_path, finished):
     assert files(tmp_path / "a") == files(finished)
     runs.train("ring", out=tmp_path / "b", steps=6, batch_size=8, frames=0, seed=1, progress=False)
     assert files(tmp_path / "b")["model.safetensors"] != files(finished)["model.safetensors"]
+
+
+# ---------------------------------------------------------------- other devices
+
+
+@pytest.mark.parametrize("name", ["ring", "digits"])
+def test_a_checkpoint_of_another_device_holds_plain_arrays(name, tmp_path):
+    """Everything that watches a run does so on a device that refuses what CuPy refuses; then the CPU goes on."""
+    from strict_array import StrictNamespace
+
+    recipe = recipes.get(name)
+    settings = recipe.settings.changed(steps=3, batch_size=4, average=0.9)
+
+    def assembly(device):
+        return runs.assemble(recipe, settings, fake_data(recipe), seed=3, device=device)
+
+    away, home = assembly(StrictNamespace().backend), assembly("cpu")
+    best = runs.measures(away, "sliced-wasserstein")
+    saver = gan.Checkpoints(tmp_path / "c", every=2, best=best)
+    table = gan.MetricsFile(tmp_path / "m.csv", gauges=away.gauges)
+    frames = gan.Frames(tmp_path / "f", away.draw_frame, every=2)
+    away.trainer.run(2, [gan.Guard(), table, frames, saver])
+    path = gan.list_checkpoints(saver.folder)[-1]
+    arrays, meta = checkpoint.load(path)
+    home.trainer.load_state(arrays, meta["trainer"])
+    for key, array in home.trainer.state()[0].items():
+        numpy.testing.assert_array_equal(array, arrays[key], err_msg=key)
+    home.trainer.run(3)
+    assert home.trainer.step == 3
