@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,12 @@ class FakeCuda:
     def MemoryPool(self) -> FakePool:
         return FakePool()
 
+    def Event(self) -> FakeEvent:
+        return FakeEvent()
+
+    def get_elapsed_time(self, start: FakeEvent, stop: FakeEvent) -> float:
+        return 1e3 * (stop.time - start.time)
+
     def get_current_stream(self) -> FakeStream:
         return self.current
 
@@ -256,6 +263,14 @@ class FakeCuda:
             yield
         finally:
             self.allocator = before
+
+
+class FakeEvent:
+    def record(self) -> None:
+        self.time = time.perf_counter()
+
+    def synchronize(self) -> None:
+        pass
 
 
 class FakePool:
