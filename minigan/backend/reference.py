@@ -42,6 +42,9 @@ class Reference:
         """Bring an array of this device to NumPy."""
         return x if isinstance(x, (numpy.ndarray, numpy.generic)) else self.xp.asnumpy(x)
 
+    def set_threads(self, count: int | None) -> None:
+        """See `minigan.set_threads`; plain array code has no threads of its own to set."""
+
     def matmul(self, a: Array, b: Array) -> Array:
         """``a @ b``: the product of two matrices, of a matrix and a vector, or of two vectors."""
         return a @ b
@@ -129,8 +132,8 @@ class Reference:
 
     # ---------------------------------------------------------------- convolution, and its two adjoints
 
-    def conv(self, x: Array, weight: Array, window: Window) -> tuple[Array, Any]:
-        """Cross-correlate: ``y = U(x) W``, one matrix product with a row per output pixel.
+    def conv(self, x: Array, weight: Array, window: Window, bias: Array | None = None) -> tuple[Array, Any]:
+        """Cross-correlate: ``y = U(x) W + b``, one matrix product with a row per output pixel.
 
         Parameters
         ----------
@@ -140,6 +143,8 @@ class Reference:
             Kernels, shape (kh, kw, in, out).
         window
             Kernel, stride and padding.
+        bias
+            Shape (out,), or None for zeros.
 
         Returns
         -------
@@ -151,6 +156,8 @@ class Reference:
         patches = self.conv_keep(x, window)
         n, ho, wo = patches.shape[:3]
         y = self.matmul(_rows(patches), _matrix(weight))
+        if bias is not None:
+            y += bias
         return y.reshape(n, ho, wo, weight.shape[3]), patches
 
     def conv_keep(self, x: Array, window: Window) -> Any:
@@ -176,8 +183,10 @@ class Reference:
         dw = self.matmul(_rows(kept).T, dy.reshape(-1, dy.shape[3]))
         return dw.reshape(*kept.shape[3:], dy.shape[3])
 
-    def conv_input_grad(self, dy: Array, weight: Array, shape: Sequence[int], window: Window) -> Array:
-        """Gradient of the images: ``dx = Uᵀ(dy Wᵀ)``, which is also what a transposed convolution computes.
+    def conv_input_grad(
+        self, dy: Array, weight: Array, shape: Sequence[int], window: Window, bias: Array | None = None
+    ) -> Array:
+        """Gradient of the images: ``dx = Uᵀ(dy Wᵀ) + b``; with b, what a transposed convolution computes.
 
         Parameters
         ----------
@@ -189,13 +198,18 @@ class Reference:
             The shape (N, H, W, in) of the images.
         window
             Kernel, stride and padding.
+        bias
+            Shape (in,), or None for zeros.
 
         Returns
         -------
         array, shape (N, H, W, in)
         """
         patches = self.matmul(dy.reshape(-1, dy.shape[3]), _matrix(weight).T)
-        return self.fold(patches.reshape(*dy.shape[:3], *weight.shape[:3]), shape, window)
+        dx = self.fold(patches.reshape(*dy.shape[:3], *weight.shape[:3]), shape, window)
+        if bias is not None:
+            dx += bias
+        return dx
 
     # ---------------------------------------------------------------- elementwise
 
@@ -207,7 +221,9 @@ class Reference:
         """``dx = dy`` where x > 0, else ``slope dy``; y has the sign of x, so x need not be kept."""
         return self.xp.where(y > 0, dy, dy * dy.dtype.type(slope))
 
-    def draw(self, rng: numpy.random.Generator, make: Callable[[numpy.random.Generator], Array], dtype: Any) -> Array:
+    def draw(
+        self, rng: numpy.random.Generator, make: Callable[[numpy.random.Generator], Array], dtype: Any
+    ) -> Array:
         """Bring ``make(rng)``, random numbers of the host, to this device.
 
         Whoever draws through here can be recorded into a CUDA graph: each replay draws anew.

@@ -77,9 +77,7 @@ class Conv2d(Layer):
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x (N, H, W, in) to y (N, Ho, Wo, out)."""
         x = self.check(x)
-        y, patches = backend.of(x).conv(x, self.weight.value, self.window)
-        if self.bias is not None:
-            y += self.bias.value
+        y, patches = backend.of(x).conv(x, self.weight.value, self.window, self.bias and self.bias.value)
         return y, Cache(self, y, patches, x.shape)
 
     def backward(
@@ -180,9 +178,8 @@ class ConvTranspose2d(Layer):
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x (N, H, W, in) to y (N, Ho, Wo, out)."""
         x = self.check(x)
-        y = backend.of(x).conv_input_grad(x, self.weight.value, self.output_shape(x.shape), self.window)
-        if self.bias is not None:
-            y += self.bias.value
+        shape, bias = self.output_shape(x.shape), self.bias and self.bias.value
+        y = backend.of(x).conv_input_grad(x, self.weight.value, shape, self.window, bias)
         return y, Cache(self, y, x)
 
     def backward(

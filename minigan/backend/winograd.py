@@ -1,0 +1,392 @@
+r"""Convolutions with fewer multiplications: Winograd's form, after a polyphase split.
+
+**Polyphase.** A kernel of s q rows that moves by s rows at a time meets pixel rows in fixed groups of s. Call s x s
+pixels a *block* of s² C numbers; then the convolution moves by one block at a time, with a kernel of q x q blocks:
+a 4x4 kernel of stride 2 is a 2x2 kernel of stride 1 on four times the channels. Nothing is computed yet; it is only
+another name for the same pixels.
+
+**Winograd.** Take one axis, q taps g and m outputs, which see the r = m + q - 1 blocks d:
+:math:`y_p = \sum_u g_u d_{p+u}`, m q multiplications. Its transpose in d, :math:`c_{p+u} \mathrel{+}= g_u a_p`, is
+the product of two polynomials with coefficients a and g. That product has r coefficients, so its values at r points
+determine it, and at a point it is *one* multiplication. With the Vandermonde matrices :math:`V_k` (a row
+:math:`1, t, t^2, \dots, t^{k-1}` per point t),
+
+.. math:: c = V_r^{-1} \big[(V_q g) \odot (V_m a)\big],
+   \qquad\text{and transposed back}\qquad
+   y = A \big[(G g) \odot (B d)\big], \quad A = V_m^T,\ G = V_q,\ B = V_r^{-T}:
+
+r multiplications instead of m q (Winograd 1980; Lavin & Gray 2016). In two axes each matrix becomes a Kronecker
+product with itself, r² instead of m² q²; for m = 4, q = 2 that is 25 instead of 64. Over channels, ``⊙`` becomes a
+matrix product per point.
+
+**Both gradients.** y is bilinear: linear in d for a fixed g, and the reverse. So its derivatives are the transposes
+of the same three maps, with the same number of multiplications:
+
+========================  ===========================================
+forward                   ``y = A [(B d) (G g)]``
+gradient of the kernel    ``dg = Gᵀ [(B d)ᵀ (Aᵀ dy)]``
+gradient of the image     ``dd = Bᵀ [(Aᵀ dy) (G g)ᵀ]``
+========================  ===========================================
+
+**Points.** Textbooks take 0, ±1, 2, ∞, because zeros and small integers save additions when a transform is written
+out by hand. Here a transform is a matrix product, which does not care; so the points are chosen for the rounding
+error alone. Powers of -2 from 1/4 to 4, or of -3, keep the values of high and low coefficients alike, and halve the
+error. Row scales, powers of two, which cancel in the product, do the rest.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy
+from numpy.lib.stride_tricks import as_strided
+
+from minigan.backend.window import Pair, Window
+
+Array = Any
+
+POINTS: dict[int, tuple[float, ...]] = {
+    2: (1.0, -1.0),
+    3: (1 / 3, -1.0, 3.0),
+    4: (1.0, -1.0, 0.0, math.inf),
+    5: (1 / 4, -1 / 2, 1.0, -2.0, 4.0),
+}
+"""The points for each r; ∞ asks for the highest coefficient."""
+
+
+def vandermonde(points: Sequence[float], width: int) -> Array:
+    """Return V: a row (1, t, ..., t^(width - 1)) per point t; for ∞ the row (0, ..., 0, 1)."""
+    highest = [0.0] * (width - 1) + [1.0]
+    return numpy.array([highest if math.isinf(t) else [t**k for k in range(width)] for t in points])
+
+
+def matrices(outputs: int, taps: int) -> tuple[Array, Array, Array]:
+    """Return A (m, r), G (r, q) and B (r, r) of one axis, float64, with ``y = A [(G g) ⊙ (B d)]``.
+
+    Parameters
+    ----------
+    outputs
+        m, outputs per tile.
+    taps
+        q, length of the kernel.
+    """
+    points = POINTS[outputs + taps - 1]
+    a, g = vandermonde(points, outputs), vandermonde(points, taps)
+    b = numpy.linalg.inv(vandermonde(points, outputs + taps - 1)).T
+    scale_a, scale_b = (2.0 ** numpy.round(numpy.log2(numpy.linalg.norm(x, axis=1))) for x in (a, b))
+    return (a / scale_a[:, None]).T, g * (scale_a * scale_b)[:, None], b / scale_b[:, None]
+
+
+@functools.cache
+def _in_two_axes(outputs: Pair, taps: Pair, dtype: str) -> tuple[Array, Array, Array]:
+    """The Kronecker products of both axes' matrices: A (m², r²), G (r², q²), B (r², r²)."""
+    pairs = zip(*(matrices(m, q) for m, q in zip(outputs, taps, strict=True)), strict=True)
+    a, g, b = (numpy.kron(rows, columns).astype(dtype) for rows, columns in pairs)
+    return a, g, b
+
+
+class Winograd(NamedTuple):
+    """The six linear maps of one convolution: B, G, A and their transposes.
+
+    ======  ==========================================================================
+    V       what the image becomes, (tiles, r², s, s C): tiles of all images, points
+    U       what the kernel becomes, (r², s, s C, K)
+    M       their product per point, (tiles, r², K), summed over s, s C
+    ======  ==========================================================================
+
+    Attributes
+    ----------
+    window
+        Kernel, stride and padding.
+    outputs
+        m for each axis: the outputs of a tile.
+    image, result
+        (H, W, C) and (Ho, Wo, K).
+    """
+
+    window: Window
+    outputs: Pair
+    image: tuple[int, int, int]
+    result: tuple[int, int, int]
+
+    # ---------------------------------------------------------------- sizes
+
+    @property
+    def taps(self) -> Pair:
+        """Q for each axis: the length of the kernel in blocks."""
+        (kh, kw), (sh, sw), _ = self.window
+        return kh // sh, kw // sw
+
+    @property
+    def reach(self) -> Pair:
+        """R for each axis: the blocks that a tile sees, and the points it is evaluated at."""
+        return self.outputs[0] + self.taps[0] - 1, self.outputs[1] + self.taps[1] - 1
+
+    @property
+    def points(self) -> int:
+        """r², points of both axes."""
+        return math.prod(self.reach)
+
+    @property
+    def grid(self) -> Pair:
+        """Tiles per image along each axis."""
+        return -(-self.result[0] // self.outputs[0]), -(-self.result[1] // self.outputs[1])
+
+    @property
+    def tiles(self) -> int:
+        """Tiles per image."""
+        return math.prod(self.grid)
+
+    def cost(self, n: int) -> float:
+        """What n images cost, in multiplications per channel of a block and channel of the result."""
+        return self.points * (n * self.tiles + KERNEL_ROWS)
+
+    @property
+    def at_a_time(self) -> int:
+        """Images whose V stays in a core's cache."""
+        return max(1, 2**18 // (self.tiles * self.points * math.prod(self.window.stride) * self.image[2]))
+
+    def empty_v(self, n: int, dtype: Any) -> Array:
+        """Room for the V of n images."""
+        (sh, sw), channels = self.window.stride, self.image[2]
+        return numpy.empty((n * self.tiles, self.points, sh, sw * channels), dtype)
+
+    def empty_u(self, dtype: Any) -> Array:
+        """Room for U."""
+        (sh, sw), channels = self.window.stride, self.image[2]
+        return numpy.empty((self.points, sh, sw * channels, self.result[2]), dtype)
+
+    def empty_m(self, n: int, dtype: Any) -> Array:
+        """Room for the M of n images."""
+        return numpy.empty((n * self.tiles, self.points, self.result[2]), dtype)
+
+    # ---------------------------------------------------------------- B: the image
+
+    def image_map(self, x: Array, out: Array) -> None:
+        """``V = B d``: x (n, H, W, C) to out (n tiles, r², s, s C)."""
+        n = len(x)
+        canvas = self._canvas(n, x.dtype)
+        rows, columns, from_rows, from_columns = self._overlap()
+        if x.shape[1:3] != canvas.shape[1:3]:
+            canvas[:, : rows.start] = 0
+            canvas[:, rows.stop :] = 0
+            canvas[:, rows, : columns.start] = 0
+            canvas[:, rows, columns.stop :] = 0
+        canvas[:, rows, columns] = x[:, from_rows, from_columns]
+        patches = numpy.ascontiguousarray(self._patches(canvas))
+        numpy.matmul(self._matrices(x)[2], patches.reshape(n * self.tiles, self.points, -1), out=_flat(out))
+
+    def image_map_transposed(self, v: Array, out: Array, bias: Array | None = None) -> None:
+        """``dd = Bᵀ V + bias``: v (n tiles, r², s, s C) to out (n, H, W, C); where tiles overlap, they are added."""
+        n = len(out)
+        canvas = self._canvas(n, v.dtype)
+        (mh, mw), (rh, rw), (th, tw) = self.outputs, self.reach, self.grid
+        (sh, sw) = self.window.stride
+        patches = numpy.matmul(self._matrices(v)[2].T, _flat(v)).reshape(n, th, tw, rh, rw, sh, -1)
+        canvas[:, sh * mh * th :] = 0
+        canvas[:, :, sw * mw * tw :] = 0
+        target = self._patches(canvas)
+        # The first m x m blocks of each tile are nobody else's first: set them, then add what reaches beyond.
+        target[:, :, :, :mh, :mw] = patches[:, :, :, :mh, :mw]
+        for row in range(mh, rh):  # one row of blocks at a time: within it, no block is met twice
+            target[:, :, :, row, :mw] += patches[:, :, :, row, :mw]
+        for column in range(mw, rw):
+            for row in (slice(0, mh), *range(mh, rh)):
+                target[:, :, :, row, column] += patches[:, :, :, row, column]
+        rows, columns, from_rows, from_columns = self._overlap()
+        inside = out[:, from_rows, from_columns]
+        if inside.shape != out.shape:  # pixels that no window covers
+            out[...] = 0 if bias is None else bias
+        _plus(canvas[:, rows, columns], bias, inside)
+
+    # ---------------------------------------------------------------- G: the kernel
+
+    def kernel_map(self, weight: Array, out: Array, part: tuple[int, slice]) -> None:
+        """``U = G g``: weight (kh, kw, C, K) to one part of out (r², s, s C, K); see `parts`."""
+        row, columns = part
+        source = self._kernel_view(weight)[:, row, :, columns]
+        numpy.matmul(
+            self._matrices(weight)[1],
+            source.reshape(math.prod(self.taps), -1),
+            out=out[:, row, columns].reshape(self.points, -1),
+        )
+
+    def kernel_map_transposed(self, u: Array, out: Array, part: tuple[int, slice]) -> None:
+        """``dg = Gᵀ U``: u, that part of a U, to that part of out (kh, kw, C, K)."""
+        row, columns = part
+        target = self._kernel_view(out)[:, row, :, columns]
+        target[...] = (self._matrices(u)[1].T @ _flat(u)).reshape(target.shape)
+
+    def parts(self, count: int) -> list[tuple[int, slice]]:
+        """Cut the axes (s, s C) of V and U into at least `count` parts (if there are as many): (s, slice of s C)."""
+        sh, width = self.window.stride[0], self.window.stride[1] * self.image[2]
+        each = -(-width // min(-(-count // sh), width))
+        starts = range(0, width, each)
+        return [(row, slice(start, min(start + each, width))) for row in range(sh) for start in starts]
+
+    # ---------------------------------------------------------------- A: the result
+
+    def result_map(self, m: Array, out: Array, bias: Array | None = None) -> None:
+        """``y = A M + bias``: m (n tiles, r², K) to out (n, Ho, Wo, K)."""
+        (th, tw), (mh, mw) = self.grid, self.outputs
+        y = numpy.matmul(self._matrices(m)[0], m).reshape(len(out), th, tw, mh, mw, -1)
+        ho, wo = out.shape[1:3]
+        if (ho, wo) == (th * mh, tw * mw):
+            _plus(y, bias, self._tiled(out))
+        else:
+            whole = y.transpose(0, 1, 3, 2, 4, 5).reshape(len(out), th * mh, tw * mw, -1)
+            _plus(whole[:, :ho, :wo], bias, out)
+
+    def result_map_transposed(self, dy: Array, out: Array) -> None:
+        """``M = Aᵀ dy``: dy (n, Ho, Wo, K) to out (n tiles, r², K)."""
+        n, ho, wo, channels = dy.shape
+        (th, tw), (mh, mw) = self.grid, self.outputs
+        if (ho, wo) != (th * mh, tw * mw):
+            whole = numpy.zeros((n, th * mh, tw * mw, channels), dy.dtype)
+            whole[:, :ho, :wo] = dy
+            dy = whole
+        tiles = numpy.ascontiguousarray(self._tiled(dy)).reshape(n * th * tw, mh * mw, channels)
+        numpy.matmul(self._matrices(dy)[0].T, tiles, out=out)
+
+    # ---------------------------------------------------------------- views
+
+    def _matrices(self, like: Array) -> tuple[Array, Array, Array]:
+        return _in_two_axes(self.outputs, self.taps, like.dtype.str)
+
+    def _canvas(self, n: int, dtype: Any) -> Array:
+        """Whole blocks for all tiles, uninitialised: the image lies in it, shifted by the padding."""
+        size = [
+            s * (m * t + q - 1)
+            for s, m, t, q in zip(self.window.stride, self.outputs, self.grid, self.taps, strict=True)
+        ]
+        return numpy.empty((n, *size, self.image[2]), dtype)
+
+    def _overlap(self) -> tuple[slice, slice, slice, slice]:
+        """Where the image lies on the canvas: rows and columns of the canvas, then those of the image."""
+        places, sources = [], []
+        for size, s, m, t, q, p in zip(
+            self.image[:2],
+            self.window.stride,
+            self.outputs,
+            self.grid,
+            self.taps,
+            self.window.padding,
+            strict=True,
+        ):
+            stop = min(s * (m * t + q - 1), p + size)
+            places.append(slice(p, stop))
+            sources.append(slice(0, stop - p))
+        return places[0], places[1], sources[0], sources[1]
+
+    def _patches(self, canvas: Array) -> Array:
+        """Every tile's blocks, overlapping, as a view: (n, th, tw, rh, rw, s, s C)."""
+        (sh, sw), (mh, mw), channels = self.window.stride, self.outputs, self.image[2]
+        of_image, of_row, of_column, of_channel = canvas.strides
+        return as_strided(
+            canvas,
+            (len(canvas), *self.grid, *self.reach, sh, sw * channels),
+            (of_image, sh * mh * of_row, sw * mw * of_column, sh * of_row, sw * of_column, of_row, of_channel),
+        )
+
+    def _tiled(self, y: Array) -> Array:
+        """A result by tiles, as a view: (n, th, tw, mh, mw, K)."""
+        (th, tw), (mh, mw) = self.grid, self.outputs
+        return y.reshape(len(y), th, mh, tw, mw, -1).transpose(0, 1, 3, 2, 4, 5)
+
+    def _kernel_view(self, weight: Array) -> Array:
+        """A kernel by blocks, as a view: (qh, s, qw, s C, K)."""
+        (qh, qw), (sh, sw), channels = self.taps, self.window.stride, self.image[2]
+        return weight.reshape(qh, sh, qw, sw * channels, -1)
+
+
+KERNEL_ROWS = 48
+"""What one number of U costs to make and to fetch, in products that it takes part in (a row of V each)."""
+
+
+def plan(window: Window, images: Sequence[int], channels: int) -> Winograd | None:
+    """Return the cheapest form of a convolution, or None where the direct form is cheaper.
+
+    Parameters
+    ----------
+    window
+        Kernel, stride and padding.
+    images
+        (N, H, W, C).
+    channels
+        K, of the result.
+    """
+    (kh, kw), (sh, sw), _ = window
+    n, height, width, in_channels = images
+    ho, wo = window.output_size(height, width)
+    if kh % sh or kw % sw or min(kh // sh, kw // sw) < 2 or min(n, ho, wo) < 1 or min(in_channels, channels) < 32:
+        return None
+    forms = [
+        Winograd(window, (mh, mw), (height, width, in_channels), (ho, wo, channels))
+        for mh in (2, 3, 4)
+        for mw in (2, 3, 4)
+        if mh + kh // sh - 1 in POINTS and mw + kw // sw - 1 in POINTS
+    ]
+    best = min(forms, key=lambda form: form.cost(n), default=None)
+    direct = n * ho * wo * (kh // sh) * (kw // sw)
+    return best if best is not None and best.cost(n) < 0.8 * direct else None
+
+
+class KernelMaps:
+    """``G g`` of the kernels used last: weights change once per step, but are used in several passes of it.
+
+    Whether they have changed is seen by comparing all their numbers with a copy, so nobody has to announce it.
+
+    Parameters
+    ----------
+    limit
+        Bytes that may be held.
+    """
+
+    def __init__(self, limit: int = 2**27) -> None:
+        self.limit = limit
+        self._lock = threading.Lock()
+        self._held: dict[Any, tuple[Array, Array]] = {}
+
+    def get(self, form: Winograd, weight: Array, make: Callable[[Array | None], Array]) -> Array:
+        """Return the U of `weight`; unless it is held, `make` makes it, in the room of the outdated one if any."""
+        key = (weight.__array_interface__["data"][0], weight.dtype.str, form)
+        with self._lock:
+            copy, u = self._held.pop(key, (None, None))
+        if u is None or not _same(copy, weight):
+            copy, u = weight.copy(), make(u)
+        with self._lock:
+            self._held[key] = copy, u  # the newest last
+            size = sum(a.nbytes + b.nbytes for a, b in self._held.values())
+            for old in list(self._held):
+                if size <= self.limit:
+                    break
+                size -= sum(x.nbytes for x in self._held.pop(old))
+        return u
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        with self._lock:
+            self._held.clear()
+
+
+def _same(a: Array, b: Array) -> bool:
+    """Whether two arrays hold the same bits; a difference is usually found at once."""
+    a, b = (x.reshape(-1).view(f"uint{8 * x.itemsize}") for x in (a, b))
+    return a.shape == b.shape and all(
+        numpy.array_equal(a[start : start + 2**16], b[start : start + 2**16]) for start in range(0, len(a), 2**16)
+    )
+
+
+def _plus(x: Array, bias: Array | None, out: Array) -> None:
+    if bias is None:
+        out[...] = x
+    else:
+        numpy.add(x, bias, out=out)
+
+
+def _flat(x: Array) -> Array:
+    return x.reshape(*x.shape[:2], -1) if x.ndim > 3 else x.reshape(len(x), -1)

@@ -1,0 +1,367 @@
+"""Every fast primitive of the CPU against its readable twin, and against itself."""
+
+import math
+import os
+import subprocess
+import sys
+
+import numpy
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from minigan import backend, losses, nn
+from minigan.backend import winograd
+from minigan.backend.cpu import CpuBackend
+from minigan.backend.glibc import Malloc
+from minigan.backend.window import Window
+
+REFERENCE = backend.Reference(numpy, "cpu")
+FAST = CpuBackend()
+TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
+DTYPES = st.sampled_from(["float64", "float32"])
+LAYOUTS = st.sampled_from(["contiguous", "reversed", "sliced", "transposed"])
+
+
+def _drawn(rng, shape, dtype, layout="contiguous"):
+    """Random numbers of a shape, laid out in memory in one of several ways."""
+    if layout == "sliced":
+        return rng.standard_normal((shape[0], *(2 * n for n in shape[1:]))).astype(dtype)[
+            (slice(None), *(slice(None, None, 2) for _ in shape[1:]))
+        ]
+    if layout == "transposed":
+        return rng.standard_normal(shape[::-1]).astype(dtype).T
+    x = rng.standard_normal(shape).astype(dtype)
+    return x[::-1] if layout == "reversed" else x
+
+
+def _assert_close(ours, theirs, dtype, scale=1.0):
+    assert ours.shape == theirs.shape
+    assert ours.dtype == dtype
+    error = numpy.abs(ours - theirs).max(initial=0)
+    assert error <= scale * TOLERANCE[dtype] * max(1.0, numpy.abs(theirs).max(initial=0))
+
+
+def _window(draw):
+    pair = st.tuples
+    return Window(
+        draw(st.one_of(st.just((4, 4)), st.just((3, 3)), pair(st.integers(1, 5), st.integers(1, 5)))),
+        draw(st.one_of(st.just((2, 2)), st.just((1, 1)), pair(st.integers(1, 3), st.integers(1, 3)))),
+        draw(pair(st.integers(0, 2), st.integers(0, 2))),
+    )
+
+
+@st.composite
+def convolutions(draw):
+    window = _window(draw)
+    n, height, width = draw(st.integers(1, 5)), draw(st.integers(1, 14)), draw(st.integers(1, 14))
+    channels = st.sampled_from([1, 3, 8, 32, 40])
+    assume(min(window.output_size(height, width)) >= 1)
+    return window, (n, height, width, draw(channels)), draw(channels)
+
+
+@settings(max_examples=80)
+@given(convolutions(), DTYPES, LAYOUTS, st.booleans(), st.booleans(), st.integers(0, 2**32))
+def test_a_convolution_and_its_gradients_equal_the_readable_ones(case, dtype, layout, with_bias, eager, seed):
+    """`eager`: Winograd's form also where so few images don't pay for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "KERNEL_ROWS", -1000 if eager else winograd.KERNEL_ROWS)
+        _check_convolution(case, dtype, layout, with_bias, seed)
+
+
+def _check_convolution(case, dtype, layout, with_bias, seed):
+    window, shape, channels = case
+    rng = numpy.random.default_rng(seed)
+    x, weight = _drawn(rng, shape, dtype, layout), _drawn(rng, (*window.kernel, shape[3], channels), dtype)
+    y_bias, x_bias = (rng.standard_normal(c).astype(dtype) if with_bias else None for c in (channels, shape[3]))
+    dy = _drawn(rng, (shape[0], *window.output_size(*shape[1:3]), channels), dtype, layout)
+    exact = [a.astype("float64") for a in (x, weight, dy)]
+    y, kept = FAST.conv(x, weight, window, y_bias)
+    expected, patches = REFERENCE.conv(exact[0], exact[1], window, y_bias)
+    _assert_close(y, expected, dtype)
+    for keeping in (kept, FAST.conv_keep(x, window)):
+        dw = FAST.conv_weight_grad(keeping, dy, window)
+        _assert_close(dw, REFERENCE.conv_weight_grad(patches, exact[2], window), dtype)
+    dx = FAST.conv_input_grad(dy, weight, shape, window, x_bias)
+    _assert_close(dx, REFERENCE.conv_input_grad(exact[2], exact[1], shape, window, x_bias), dtype)
+
+
+@pytest.mark.parametrize("n", [1, 17, 64])
+def test_large_convolutions_take_winograds_form_and_agree_too(n):
+    rng = numpy.random.default_rng(0)
+    window, shape, channels = Window((4, 4), (2, 2), (1, 1)), (n, 16, 15, 32), 48
+    assert (winograd.plan(window, shape, channels) is None) == (n == 1), (
+        "one image isn't worth a kernel's transform"
+    )
+    x, weight = _drawn(rng, shape, "float32"), _drawn(rng, (4, 4, 32, 48), "float32")
+    y, kept = FAST.conv(x, weight, window)
+    expected, patches = REFERENCE.conv(x.astype("float64"), weight.astype("float64"), window)
+    _assert_close(y, expected, "float32", 0.2)
+    dw = REFERENCE.conv_weight_grad(patches, y.astype("float64"), window)
+    _assert_close(FAST.conv_weight_grad(kept, y, window), dw, "float32", 0.2)
+    dx = REFERENCE.conv_input_grad(y.astype("float64"), weight.astype("float64"), shape, window)
+    _assert_close(FAST.conv_input_grad(y, weight, shape, window), dx, "float32", 0.2)
+
+
+def test_nothing_is_convolved_with_nothing():
+    window, weight = Window((4, 4), (2, 2), (1, 1)), numpy.ones((4, 4, 32, 32), "float32")
+    y, kept = FAST.conv(numpy.ones((0, 8, 8, 32), "float32"), weight, window)
+    assert y.shape == (0, 4, 4, 32)
+    numpy.testing.assert_array_equal(FAST.conv_weight_grad(kept, y, window), 0 * weight)
+    assert FAST.conv_input_grad(y, weight, (0, 8, 8, 32), window).shape == (0, 8, 8, 32)
+
+
+def test_a_kernel_that_was_changed_in_place_is_transformed_anew():
+    rng = numpy.random.default_rng(0)
+    window, x = Window((4, 4), (2, 2), (1, 1)), _drawn(rng, (64, 8, 8, 32), "float64")
+    weight = _drawn(rng, (4, 4, 32, 32), "float64")
+    before, _ = FAST.conv(x, weight, window)
+    again, _ = FAST.conv(x, weight, window)
+    numpy.testing.assert_array_equal(before, again)
+    weight[-1, -1, -1, -1] += 1  # the last number of all
+    _assert_close(FAST.conv(x, weight, window)[0], REFERENCE.conv(x, weight, window)[0], "float64")
+
+
+def test_held_kernels_stay_within_their_limit():
+    maps, form = (
+        winograd.KernelMaps(limit=1000),
+        winograd.Winograd(Window((4, 4), (2, 2), (1, 1)), (4, 4), (8, 8, 1), (4, 4, 1)),
+    )
+    made = []
+
+    def make(room):
+        made.append(room)
+        return numpy.zeros(50)
+
+    weights = [numpy.full(50, float(i)) for i in range(3)]
+    for weight in (weights[0], weights[1], weights[1], weights[0], weights[2]):
+        maps.get(form, weight, make)
+    assert len(made) == 5 - 1, "only the newest fits beside none: 800 bytes each"
+    maps.clear()
+    maps.get(form, weights[2], make)
+    assert len(made) == 5
+
+
+@given(st.sampled_from([(2, 2), (2, 3), (2, 4), (3, 2), (3, 3)]), st.integers(0, 2**32))
+def test_one_axis_of_winograds_form_is_a_correlation(sizes, seed):
+    taps, outputs = sizes
+    a, g, b = winograd.matrices(outputs, taps)
+    rng = numpy.random.default_rng(seed)
+    kernel, signal = rng.standard_normal(taps), rng.standard_normal(outputs + taps - 1)
+    numpy.testing.assert_allclose(
+        a @ ((g @ kernel) * (b @ signal)), numpy.correlate(signal, kernel, "valid"), rtol=1e-12, atol=1e-12
+    )
+
+
+@given(
+    st.sampled_from([(4, 2), (3, 1)]),
+    st.integers(2, 4),
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.integers(0, 2**32),
+)
+def test_the_transposed_maps_are_the_transposes(kernel, outputs, height, width, seed):
+    (size, stride), channels, n = kernel, 2, 3
+    assume(outputs + size // stride - 1 in winograd.POINTS)
+    window = Window((size, size), (stride, stride), (1, 1))
+    result = window.output_size(height, width)
+    assume(min(result) >= 1)
+    form = winograd.Winograd(window, (outputs, outputs), (height, width, channels), (*result, channels))
+    rng = numpy.random.default_rng(seed)
+    x, v = rng.standard_normal((n, height, width, channels)), rng.standard_normal(form.empty_v(n, "float64").shape)
+    weight, u = (
+        rng.standard_normal((size, size, channels, channels)),
+        rng.standard_normal(form.empty_u("float64").shape),
+    )
+    y, m = rng.standard_normal((n, *result, channels)), rng.standard_normal(form.empty_m(n, "float64").shape)
+
+    def inner(source, target, forward, transposed):
+        there, back = numpy.empty_like(target), numpy.empty_like(source)
+        forward(source, there)
+        transposed(target, back)
+        assert math.isclose((there * target).sum(), (source * back).sum(), rel_tol=1e-9, abs_tol=1e-9)
+
+    def kernel_map(source, out):
+        for part in form.parts(3):
+            form.kernel_map(source, out, part)
+
+    def kernel_map_transposed(source, out):
+        for row, columns in form.parts(3):
+            form.kernel_map_transposed(source[:, row, columns], out, (row, columns))
+
+    inner(x, v, form.image_map, form.image_map_transposed)
+    inner(weight, u, kernel_map, kernel_map_transposed)
+    inner(m, y, form.result_map, form.result_map_transposed)
+
+
+def test_the_chosen_points_round_less_than_the_textbooks(monkeypatch):
+    def error():
+        winograd._in_two_axes.cache_clear()
+        rng = numpy.random.default_rng(0)
+        window, shape = Window((4, 4), (2, 2), (1, 1)), (64, 16, 16, 32)
+        assert winograd.plan(window, shape, 32).outputs == (4, 4)
+        x, weight = _drawn(rng, shape, "float32"), _drawn(rng, (4, 4, 32, 32), "float32")
+        exact, _ = REFERENCE.conv(x.astype("float64"), weight.astype("float64"), window)
+        return numpy.linalg.norm(CpuBackend().conv(x, weight, window)[0] - exact) / numpy.linalg.norm(exact)
+
+    chosen = error()
+    monkeypatch.setitem(winograd.POINTS, 5, (0.0, 1.0, -1.0, 2.0, math.inf))
+    textbook = error()
+    winograd._in_two_axes.cache_clear()
+    assert chosen < 0.7 * textbook < 1e-5
+
+
+SHAPES = st.sampled_from([(1, 1), (7, 3), (300, 5), (2, 3, 3, 4), (5000, 40), (0, 3), (1, 70_000)])
+
+
+@given(SHAPES, DTYPES, LAYOUTS, st.integers(0, 2**32))
+def test_sums_and_normalisation_equal_the_readable_ones(shape, dtype, layout, seed):
+    rng = numpy.random.default_rng(seed)
+    x, dy = _drawn(rng, shape, dtype, layout), _drawn(rng, shape, dtype, layout)
+    x = x * x.dtype.type(3) + x.dtype.type(5)
+    count, channels = max(1, x.size // shape[-1]), shape[-1]
+    exact_x, exact_dy = x.astype("float64"), dy.astype("float64")
+    _assert_close(FAST.sum_rows(x), REFERENCE.sum_rows(exact_x), dtype, scale=math.sqrt(count))
+    _assert_close(
+        FAST.sum_products(x, dy), REFERENCE.sum_products(exact_x, exact_dy), dtype, scale=math.sqrt(count)
+    )
+    if shape[0]:
+        for ours, theirs in zip(FAST.moments(x), REFERENCE.moments(exact_x), strict=True):
+            _assert_close(ours, theirs, dtype, scale=3)
+    vectors = [rng.standard_normal(channels).astype(dtype) for _ in range(4)]
+    for ours, theirs in zip(FAST.standardise(x, *vectors), REFERENCE.standardise(exact_x, *vectors), strict=True):
+        _assert_close(ours, theirs, dtype)
+    ours = FAST.standardise_grad(dy, x, *vectors[:3])
+    _assert_close(ours, REFERENCE.standardise_grad(exact_dy, exact_x, *vectors[:3]), dtype)
+
+
+def test_the_variance_of_data_far_from_its_first_rows_is_accurate():
+    x = numpy.random.default_rng(0).standard_normal((40_000, 8)).astype("float32")
+    x[:10_000] -= 1000  # what the mean is first taken to be
+    mean, variance = FAST.moments(x)
+    numpy.testing.assert_allclose(mean, x.astype("float64").mean(axis=0), rtol=1e-5)
+    numpy.testing.assert_allclose(variance, x.astype("float64").var(axis=0), rtol=1e-5)
+
+
+@given(SHAPES, DTYPES, LAYOUTS, st.sampled_from([0.0, 0.2, 1.0, 1.5]), st.integers(0, 2**32))
+def test_leaky_relu_equals_the_readable_one_to_the_bit(shape, dtype, layout, slope, seed):
+    rng = numpy.random.default_rng(seed)
+    x, dy = _drawn(rng, shape, dtype, layout), _drawn(rng, shape, dtype, layout)
+    x = numpy.where(rng.random(shape) < 0.1, x.dtype.type(0), x)
+    y = FAST.leaky_relu(x, slope)
+    numpy.testing.assert_array_equal(y, REFERENCE.leaky_relu(x, slope), strict=True)
+    dx = FAST.leaky_relu_grad(dy, y, slope)
+    numpy.testing.assert_array_equal(dx, REFERENCE.leaky_relu_grad(dy, y, slope), strict=True)
+
+
+def test_leaky_relu_hands_on_what_is_not_a_number():
+    y = FAST.leaky_relu(numpy.array([numpy.nan, 1.0], "float32"), 0.2)
+    assert math.isnan(y[0])
+    assert y[1] == 1
+
+
+@pytest.mark.parametrize("p", [0.0001, 0.3, 0.5, 0.999])
+def test_a_dropout_mask_has_its_law(p):
+    mask = FAST.dropout_mask((200, 1001), p, "float32", numpy.random.default_rng(0))
+    assert mask.dtype == "float32"
+    zero = (mask == 0).mean()
+    assert abs(zero - p) < 4 * math.sqrt(p * (1 - p) / mask.size)
+    assert len(numpy.unique(mask)) == 2
+    assert math.isclose(mask.max(), 1 / (1 - p), rel_tol=0.01)
+    again = FAST.dropout_mask((200, 1001), p, "float32", numpy.random.default_rng(0))
+    numpy.testing.assert_array_equal(mask, again)
+
+
+@given(st.sampled_from([0, 1, 1000, 200_000]), DTYPES, st.integers(1, 1000), st.integers(0, 2**32))
+def test_adam_equals_the_readable_one(size, dtype, t, seed):
+    rng = numpy.random.default_rng(seed)
+    start = [rng.standard_normal(size).astype(dtype) for _ in range(3)] + [rng.random(size).astype(dtype)]
+    ours, theirs = [a.copy() for a in start], [a.astype("float64") for a in start]
+    for ops, arrays in ((FAST, ours), (REFERENCE, theirs)):
+        ops.adam(*arrays, lr=0.01, betas=(0.5, 0.999), eps=1e-8, t=t)
+    for mine, reference in zip(ours, theirs, strict=True):
+        _assert_close(mine, reference, dtype)
+
+
+@pytest.mark.parametrize("sizes", [(3, 4, 5), (256, 128, 128), (64, 600, 1000), (3000, 200, 100), (64, 6000, 1)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_products_of_every_size_are_products(sizes, dtype):
+    rng = numpy.random.default_rng(0)
+    m, inner, n = sizes
+    a, b = _drawn(rng, (m, inner), dtype), _drawn(rng, (inner, n), dtype)
+    expected = a.astype("float64") @ b.astype("float64")
+    _assert_close(FAST.matmul(a, b), expected, dtype)
+    _assert_close(FAST.matmul(a.T.copy().T, b.T.copy().T), expected, dtype)
+    _assert_close(FAST.matmul(a, b[:, 0]), expected[:, 0], dtype)
+
+
+# ---------------------------------------------------------------- whole nets
+
+
+def _gradients(net, x, dtype):
+    net.astype(dtype).zero_grad()
+    y, cache = net.forward(x.astype(dtype))
+    _, dy = losses.bce_with_logits(y, 1.0)
+    dx = net.backward(dy, cache)
+    return {"x": dx} | {name: p.grad.copy() for name, p in net.parameters().items()}
+
+
+def _halve(before, after, rng):
+    return nn.Conv2d(before, after, kernel_size=4, stride=2, padding=1, rng=rng)
+
+
+def _double(before, after, rng):
+    return nn.ConvTranspose2d(before, after, kernel_size=4, stride=2, padding=1, rng=rng)
+
+
+def test_gradients_of_a_whole_net_are_within_float32_rounding_of_the_readable_path_in_float64(monkeypatch):
+    """With smooth activations: at a kink of a ReLU, rounding may decide which side is taken."""
+    rng = numpy.random.default_rng(0)
+    net = nn.Sequential(
+        *(nn.Linear(10, 4 * 4 * 64, rng=rng), nn.Reshape(4, 4, 64), nn.BatchNorm(64), nn.Tanh()),
+        *(_double(64, 32, rng), nn.BatchNorm(32), nn.Tanh(), _double(32, 1, rng), nn.Tanh()),
+        *(_halve(1, 32, rng), nn.LeakyReLU(1.0), _halve(32, 64, rng), nn.BatchNorm(64), nn.Sigmoid()),
+        *(nn.Flatten(), nn.Linear(4 * 4 * 64, 1, rng=rng)),
+    )
+    x = rng.standard_normal((32, 10))
+    fast = _gradients(net, x, "float32")
+    monkeypatch.setattr("minigan.backend.devices._cpu", lambda: REFERENCE)
+    exact = _gradients(net, x, "float64")
+    scale = max(numpy.linalg.norm(g) for g in exact.values())
+    for name, gradient in exact.items():
+        error = numpy.linalg.norm(fast[name] - gradient)
+        # A bias before batch norm has no effect: its exact gradient is zero, and rounding is all there is.
+        assert error <= 1e-5 * max(numpy.linalg.norm(gradient), 1e-2 * scale), name
+
+
+# ---------------------------------------------------------------- memory
+
+
+def test_glibc_keeps_memory_once_and_gives_it_back(monkeypatch):
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    calls = []
+    monkeypatch.setattr("minigan.backend.glibc._is_glibc", lambda: True)
+    monkeypatch.setattr("minigan.backend.glibc._set", lambda values: calls.append(values) or True)
+    malloc = Malloc()
+    assert malloc.keep()
+    assert malloc.keep()
+    assert len(calls) == 1
+    malloc.restore()
+    malloc.restore()
+    assert len(calls) == 2
+    assert calls[0].keys() <= calls[1].keys(), "what was set must be set back"
+
+
+@pytest.mark.parametrize("name", ["MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES", "MINIGAN_MALLOC"])
+def test_glibc_is_left_to_a_user_who_has_decided(monkeypatch, name):
+    monkeypatch.setenv(name, "default")
+    monkeypatch.setattr("minigan.backend.glibc._set", lambda values: pytest.fail("was set all the same"))
+    assert not Malloc().keep()
+
+
+def test_importing_changes_nothing_of_the_process():
+    code = (
+        "import threading, minigan, minigan.nn, minigan.optim; from minigan.backend import get; ops = get('cpu')\n"
+        "assert not ops.malloc.keeps and threading.active_count() == 1 and 'ctypes.util' not in ops.__dict__"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"MINIGAN_THREADS": "2"})
