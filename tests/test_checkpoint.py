@@ -1,7 +1,6 @@
 """Checkpoint files: whole or not at all, told from altered ones, and harmless whatever they claim."""
 
 import json
-import resource
 import struct
 import subprocess
 import sys
@@ -96,6 +95,7 @@ def test_a_file_system_that_cannot_sync_is_no_obstacle(saved, monkeypatch):
 
 def test_a_write_that_really_fails(saved, tmp_path):
     """The kernel itself refuses: no file of this process may exceed 64 kB."""
+    pytest.importorskip("resource")
     before = saved.read_bytes()
     code = (
         "import resource, sys, numpy; from minigan import checkpoint\n"
@@ -204,7 +204,9 @@ def test_a_description_that_is_none_though_its_digest_is_right(tmp_path, meta):
 
 
 def _peak_memory():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """In kilobytes."""
+    resource = pytest.importorskip("resource")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "darwin" else 1)
 
 
 @given(st.binary(max_size=400))

@@ -296,10 +296,10 @@ def test_the_picture_shows_what_there_is_and_the_verdict():
     rows = {name: values for name, values in table(loss_d=0.01).items() if not name.startswith("d_")}
     figure = doctor.figure(rows, gan.diagnose(rows), objective="hinge", title="mine")
     assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "samples", "gradient norm"]
-    assert figure.axes[0].get_title(loc="left") == "mine: D has won"
+    assert figure.get_suptitle() == "mine: D has won"
     assert figure.axes[0].lines[-1].get_ydata()[0] == 2.0
     healthy = doctor.figure(table(), [], objective="wasserstein", title="mine")
-    assert "nothing unusual" in healthy.axes[0].get_title(loc="left")
+    assert healthy.get_suptitle() == "mine: nothing unusual"
 
 
 def test_one_spike_does_not_flatten_the_picture():

@@ -137,6 +137,7 @@ def kill_and_resume(processes, folder, command, *, kills, steps, seed):
     assert processes.wait() == 0
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 @pytest.mark.parametrize(
     ("recipe", "steps", "kills", "more"),
     [("ring", 60, 20, ["--best", "high-quality"]), ("digits", 24, 8, ["--frames", "6"])],

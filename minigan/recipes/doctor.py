@@ -155,7 +155,7 @@ def figure(table: Table, findings: Sequence[gan.Finding], *, objective: str, tit
             axes[0].axhline(gan.UNDECIDED[objective], color="#777777", linestyle=":", linewidth=1.2)
         axes[-1].set_xlabel("training step")
         verdict = "; ".join(finding.title for finding in findings) or "nothing unusual"
-        axes[0].set_title(f"{title}: {verdict}", loc="left", fontsize=12)
+        drawn.suptitle(f"{title}: {verdict}", x=0.01, ha="left", fontsize=13)
     return drawn
 
 
@@ -170,7 +170,8 @@ def _panel(axes: Axes, name: str, curves: Sequence[tuple[str, str, str]], table:
         axes.set_yscale("log")
     else:
         axes.set_ylim(*_usual(numpy.concatenate([table[column] for column, _, _ in curves])))
-    axes.legend(loc="upper left", ncols=2, fontsize=9)
+    # Above the panel, where no curve runs.
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.1, ncols=4, fontsize=9, frameon=False)
 
 
 def _usual(values: Any) -> tuple[float, float]:
