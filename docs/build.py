@@ -8,7 +8,7 @@
 ``python docs/build.py --language zh_CN``      the Chinese site in ``docs/_build/html/zh_CN``
 ``python docs/build.py catalogues``            bring ``docs/locale`` up to date with the English text
 ``python docs/build.py coverage``              how much of each page is translated; never an error
-``python docs/build.py notebooks``             the tutorials as .ipynb files in ``docs/_build/notebooks``
+``python docs/build.py notebooks``             the tutorials as .ipynb files in ``docs/_notebooks``
 =============================================  ==================================================================
 
 Warnings are errors, and so is an error in a cell. Nothing is fetched from a network.
@@ -67,6 +67,7 @@ def build(options: argparse.Namespace) -> int:
     """Run Sphinx."""
     target = BUILD / "html" if options.language == "en" else BUILD / "html" / options.language
     cache = cache_folder()
+    notebooks(options)
     if options.fresh:
         shutil.rmtree(cache)
         shutil.rmtree(target, ignore_errors=True)
@@ -161,8 +162,8 @@ def notebooks(options: argparse.Namespace) -> int:
     import jupytext
     import nbformat
 
-    target = BUILD / "notebooks"
-    target.mkdir(parents=True, exist_ok=True)
+    target = DOCS / "_notebooks"
+    target.mkdir(exist_ok=True)
     for path in sorted(TUTORIALS.glob("[0-9][0-9]-*.md")):
         notebook = jupytext.read(path)
         notebook.cells.insert(0, nbformat.v4.new_code_cell("%pip install --quiet minigan", id="install"))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -31,6 +33,19 @@ def collect_tutorials() -> None:
 
 collect_tutorials()
 
+
+def collect_benchmarks() -> None:
+    """List the pages about speed that are there."""
+    pages = [name for name in ("performance", "gpu") if (HERE / f"{name}.md").exists()]
+    text = "# Benchmarks\n\nHow fast it is, measured, with the commands; and how the speed is reached.\n\n"
+    text += "\n".join(["```{toctree}", ":maxdepth: 2", "", *pages, "```", ""])
+    path = HERE / "benchmarks.md"
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
+collect_benchmarks()
+
 project = "minigan"
 author = "The minigan developers"
 project_copyright = author
@@ -45,7 +60,7 @@ extensions = [
     "sphinx_design",
     "katex",
 ]
-exclude_patterns = ["_build", "README.md", "locale", "_static"]
+exclude_patterns = ["_build", "README.md", "locale", "_static", "_notebooks"]
 templates_path: list[str] = []
 language = os.environ.get("MINIGAN_DOCS_LANGUAGE", "en")
 locale_dirs = ["locale"]
@@ -101,3 +116,31 @@ pygments_dark_style = "github-dark"
 copybutton_exclude = ".linenos, .gp, .go"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+
+
+# ---------------------------------------------------------------- docstrings that mean what they say
+
+LITERAL = re.compile(r"(``.*?``|:math:`[^`]*`|`[^`]*`|\*\*[^*]+\*\*|\*\w[^*]*?[\w.!?)]\*(?!\w))")
+
+
+def plain_signs(
+    app: object, what: str, name: str, thing: object, options: object, lines: list[str]
+) -> None:
+    """Let ``|a - b|`` be an absolute value and ``(N, *shape)`` a shape, as every reader of the source takes them."""
+    block = -1  # the indentation of a directive whose body is no prose
+    for i, line in enumerate(lines):
+        indent = len(line) - len(line.lstrip())
+        if line.strip() and indent <= block:
+            block = -1
+        if line.lstrip().startswith((".. math::", ".. code", ".. parsed")) or line.rstrip().endswith("::"):
+            block = indent
+        elif block < 0 and not line.lstrip().startswith((">>>", "...", ".. ")):
+            parts = LITERAL.split(line)
+            lines[i] = "".join(
+                part if k % 2 else re.sub(r"(?<!\\)(\||\*(?=\w))", r"\\\1", part) for k, part in enumerate(parts)
+            )
+
+
+def setup(app: Any) -> None:
+    """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", plain_signs, priority=900)
