@@ -125,7 +125,18 @@ def catalogues(options: argparse.Namespace) -> int:
     """Extract the English text and merge it into docs/locale."""
     environment = os.environ | {"MINIGAN_DOCS_EXECUTION": "off"}
     extract = [sys.executable, "-m", "sphinx", "-q", "-E", "-b", "gettext", str(DOCS), str(BUILD / "gettext")]
-    merge = ["sphinx-intl", "update", "-p", str(BUILD / "gettext"), "-d", str(DOCS / "locale"), "-l", "zh_CN", "-w", "0"]
+    merge = [
+        "sphinx-intl",
+        "update",
+        "-p",
+        str(BUILD / "gettext"),
+        "-d",
+        str(DOCS / "locale"),
+        "-l",
+        "zh_CN",
+        "-w",
+        "0",
+    ]
     code = subprocess.run(extract, env=environment, check=False).returncode
     if code:
         return code
@@ -154,7 +165,9 @@ def coverage(options: argparse.Namespace) -> int:
 
 def is_formula(text: str) -> bool:
     """Tell a displayed formula, which needs no translation, from prose."""
-    return not any(word.isalpha() and len(word) > 2 for word in text.replace("\\", " \\").split() if word[0] != "\\")
+    return not any(
+        word.isalpha() and len(word) > 2 for word in text.replace("\\", " \\").split() if word[0] != "\\"
+    )
 
 
 def notebooks(options: argparse.Namespace) -> int:

@@ -123,9 +123,7 @@ copybutton_prompt_is_regexp = True
 LITERAL = re.compile(r"(``.*?``|:math:`[^`]*`|`[^`]*`|\*\*[^*]+\*\*|\*\w[^*]*?[\w.!?)]\*(?!\w))")
 
 
-def plain_signs(
-    app: object, what: str, name: str, thing: object, options: object, lines: list[str]
-) -> None:
+def plain_signs(app: object, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
     """Let ``|a - b|`` be an absolute value and ``(N, *shape)`` a shape, as every reader of the source takes them."""
     block = -1  # the indentation of a directive whose body is no prose
     for i, line in enumerate(lines):

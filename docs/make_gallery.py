@@ -26,7 +26,19 @@ def measure(name: str, extra: list[str]) -> dict[str, object]:
     """Train one recipe in a temporary folder and keep its picture."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / name
-        command = [sys.executable, "-m", "minigan", "train", name, "--quiet", "--seed", "0", "--out", str(out), *extra]
+        command = [
+            sys.executable,
+            "-m",
+            "minigan",
+            "train",
+            name,
+            "--quiet",
+            "--seed",
+            "0",
+            "--out",
+            str(out),
+            *extra,
+        ]
         start = time.perf_counter()
         subprocess.run(command, check=True)
         seconds = time.perf_counter() - start
@@ -48,8 +60,8 @@ def write_page(record: dict[str, dict[str, object]]) -> None:
     """Write ``gallery.md``: a section per recipe, in the recipes' own order."""
     from minigan import recipes
 
-    lines = ["# Gallery", "", "What the recipes make, each by the one command beside it, with the time that it took. Written by",
-             "`python docs/make_gallery.py`; not chosen: seed 0, the fixed latents of the run.", ""]  # fmt: skip
+    lines = ["# Gallery", "", "What the recipes make, each by the one command beside it, with the time that it took.",
+             "Written by `python docs/make_gallery.py`; not chosen: seed 0, fixed latents.", ""]  # fmt: skip
     for name in recipes.names():
         if name not in record:
             continue
@@ -57,10 +69,18 @@ def write_page(record: dict[str, dict[str, object]]) -> None:
         lines += [f"## {name}", "", f"{recipe.title[0].upper()}{recipe.title[1:]}. {recipe.source}.", "",
                   f"```console\n$ {facts['command']}\n```", "",
                   f"```{{image}} images/gallery/{name}.png\n:alt: samples of {name}\n:width: 420px\n```", "",
-                  f"{facts['steps']:,} steps of {facts['batch_size']} samples in {facts['seconds']} s ({facts['machine']}).", ""]  # fmt: skip
+                  f"{facts['steps']:,} steps of {facts['batch_size']} samples in {facts['seconds']} s "
+                  f"({facts['machine']}).", ""]  # fmt: skip
     missing = [name for name in recipes.names() if name not in record]
     if missing:
-        lines += ["## Not shown here", "", "There are more: " + ", ".join(f"`{name}`" for name in missing) + ". `minigan recipes` says what each is.", ""]
+        lines += [
+            "## Not shown here",
+            "",
+            "There are more: "
+            + ", ".join(f"`{name}`" for name in missing)
+            + ". `minigan recipes` says what each is.",
+            "",
+        ]
     (DOCS / "gallery.md").write_text("\n".join(lines))
 
 

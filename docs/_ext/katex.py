@@ -30,7 +30,9 @@ def display(translator: HTML5Translator, node: nodes.math_block) -> None:
     if node["number"]:
         number = f'<span class="eqno">({get_node_equation_number(translator, node)})</span>'
     body = translator.encode(tex.replace("{align}", "{aligned}").replace("{align*}", "{aligned}"))
-    translator.body.append(f'<div class="math-block">{number}<div class="math display notranslate">{body}</div></div>')
+    translator.body.append(
+        f'<div class="math-block">{number}<div class="math display notranslate">{body}</div></div>'
+    )
     raise nodes.SkipNode
 
 

@@ -1,0 +1,144 @@
+"""The tutorials' form: what makes them notebooks, their parts, their links, and the helper that shows source.
+
+That they run is checked where they run: ``python docs/build.py`` executes them, and an error in a cell fails it.
+"""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from minigan import gan, nn
+from minigan import tutorial as module
+from minigan.tutorial import show
+
+ROOT = Path(__file__).parents[1]
+TUTORIALS = sorted((ROOT / "tutorials").glob("[0-9][0-9]-*.md"))
+PAGES = [*TUTORIALS, *sorted((ROOT / "docs" / "howto").glob("*.md"))]
+CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def cells(text):
+    """Code of each cell, without its options."""
+    return [re.sub(r"\A(:\w+:[^\n]*\n)+", "", body) for body in CELL.findall(text)]
+
+
+def prose(text):
+    """Everything but the cells."""
+    return CELL.sub("", text)
+
+
+@pytest.fixture(params=TUTORIALS, ids=lambda path: path.stem)
+def text(request):
+    return request.param.read_text(encoding="utf-8")
+
+
+def test_the_course_is_whole():
+    assert [path.name[:2] for path in TUTORIALS] == [f"{n:02d}" for n in range(1, 16)]
+
+
+def test_is_a_notebook(text):
+    _, front, _ = text.split("---\n", 2)
+    assert "format_name: myst" in front
+    assert "name: python3" in front
+    assert cells(text)
+
+
+def test_has_its_parts(text):
+    words = prose(text)
+    assert "**At the end you will understand**" in words
+    for heading in ("## What goes wrong", "## Questions", "## Further reading"):
+        assert words.count(f"\n{heading}\n") == 1
+    questions = words[words.index("\n## Questions\n") : words.index("\n## Further reading\n")]
+    assert len(re.findall(r"^\*\*[123]\.\*\* ", questions, re.MULTILINE)) == 3
+    assert questions.count("<details>") == questions.count("<summary>") == questions.count("</details>") == 3
+    reading = words[words.index("\n## Further reading\n") :]
+    assert len(re.findall(r"^\* ", reading, re.MULTILINE)) >= 3
+
+
+def test_number_of_the_heading_is_that_of_the_file():
+    for path in TUTORIALS:
+        assert re.search(r"^# (\d+)\. ", path.read_text(encoding="utf-8"), re.MULTILINE)[1] == str(
+            int(path.name[:2])
+        )
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_cells_are_python(path):
+    for code in cells(path.read_text(encoding="utf-8")):
+        ast.parse(code)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_links_between_pages_lead_somewhere(path):
+    words = prose(path.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\((?!https?://|#)([^)#\s]+)", words):
+        assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_formulas_are_closed(path):
+    words = re.sub(r"```.*?```", "", prose(path.read_text(encoding="utf-8")), flags=re.DOTALL)
+    words = re.sub(r"`[^`\n]*`", "", words)
+    assert words.count("$$") % 2 == 0
+    for paragraph in words.replace("$$", "").split("\n\n"):
+        assert paragraph.count("$") % 2 == 0, paragraph
+
+
+def test_the_game_has_sixty_lines():
+    text = TUTORIALS[0].read_text(encoding="utf-8")
+    game = next(body for body in CELL.findall(text) if body.startswith(":tags: [game]"))
+    lines = [line for line in game.splitlines()[1:] if line.strip()]
+    assert len(lines) <= 60
+
+
+# ---------------------------------------------------------------- show
+
+
+def test_show_is_the_live_source():
+    shown = str(show(nn.Linear.backward))
+    assert shown.startswith("# minigan/nn/linear.py, method Linear.backward\ndef backward(")
+    assert '"""Map dy (N, out) to dx (N, in)."""' in shown
+    ast.parse(shown)
+
+
+def test_show_without_docstrings_keeps_the_code():
+    shown = str(show(nn.Linear, docstrings=False))
+    assert '"""' not in shown
+    body = ast.parse(shown).body[0]
+    assert isinstance(body, ast.ClassDef)
+    names = [f.name for f in body.body if isinstance(f, ast.FunctionDef)]
+    assert names[:3] == ["__init__", "forward", "backward"]
+
+
+def test_show_keeps_a_body_that_is_only_a_docstring():
+    # Otherwise what is shown would be no Python.
+    shown = str(show(gan.Callback, docstrings=False))
+    ast.parse(shown)
+    assert "Called after every step" in shown
+
+
+def test_show_several_and_modules():
+    shown = str(show(nn.LeakyReLU.forward, gan.Game.generator_step, module))
+    places = [shown.index(f"# minigan/{place}\n") for place in (
+        "nn/activations.py, method LeakyReLU.forward", "gan/game.py, method Game.generator_step", "tutorial.py",
+    )]  # fmt: skip
+    assert places == sorted(places)
+
+
+def test_show_is_a_code_block_in_a_notebook():
+    source = show(nn.Sequential.backward)
+    markdown = source._repr_markdown_()
+    assert markdown == f"```python\n{source.text}\n```"
+    assert repr(source) == source.text
+
+
+def test_show_of_a_function_outside_of_the_library():
+    assert str(show(cells)).startswith("# test_tutorials.py, function cells\n")
+
+
+@pytest.mark.parametrize("nothing", [(), (3,), (len,)])
+def test_show_says_what_it_needs(nothing):
+    with pytest.raises(TypeError, match=r"give it one|has no Python source"):
+        show(*nothing)
