@@ -15,6 +15,7 @@ from minigan.data.folder import fit, image_folder
 from minigan.data.idx import read_idx, write_idx
 from minigan.data.loading import DATASETS, load
 from minigan.data.mnist import fashion_mnist, mnist
+from minigan.data.stacked import stack, stacked_mnist
 from minigan.data.stream import Stream
 from minigan.data.toys import (
     DISTRIBUTIONS,
@@ -55,5 +56,7 @@ __all__ = [
     "ring",
     "ring_centres",
     "spiral",
+    "stack",
+    "stacked_mnist",
     "write_idx",
 ]

@@ -13,11 +13,12 @@ from minigan.data.errors import DataError, choices
 from minigan.data.folder import fit, image_folder
 from minigan.data.idx import read_idx
 from minigan.data.mnist import fashion_mnist, mnist
+from minigan.data.stacked import stacked_mnist
 from minigan.data.toys import DISTRIBUTIONS
 
 __all__ = ["DATASETS", "load"]
 
-DATASETS = ("digits", "mnist", "fashion-mnist")
+DATASETS = ("digits", "mnist", "fashion-mnist", "stacked-mnist")
 
 
 def load(
@@ -32,13 +33,13 @@ def load(
     Parameters
     ----------
     name_or_path : str or path_like
-        "digits", "mnist", "fashion-mnist", a folder of pictures, or an IDX file of uint8 (N, H, W) or
-        (N, H, W, C). A name goes before a folder of that name; write ``./mnist`` for the folder.
+        "digits", "mnist", "fashion-mnist", "stacked-mnist", a folder of pictures, or an IDX file of uint8
+        (N, H, W) or (N, H, W, C). A name goes before a folder of that name; write ``./mnist`` for the folder.
     image_shape : (int, int, int), optional
         Height, width and channels (1 or 3). Images of another shape are cropped, resized and made grey or
         RGB, and the data set's `notes` say so. Needed for a folder.
     data_dir : path_like, optional
-        Where "mnist" and "fashion-mnist" look for their files.
+        Where "mnist", "fashion-mnist" and "stacked-mnist" look for their files.
     split : {"train", "test"}
         For those that have a test split.
 
@@ -66,6 +67,8 @@ def _named(name: str, split: str, data_dir: str | os.PathLike[str] | None) -> Da
         return mnist(split=split, data_dir=data_dir)
     if name == "fashion-mnist":
         return fashion_mnist(split=split, data_dir=data_dir)
+    if name == "stacked-mnist":
+        return stacked_mnist(split=split, data_dir=data_dir)
     return None
 
 

@@ -5,7 +5,10 @@ import importlib
 
 from minigan.recipes.recipe import Recipe, Settings
 
-MODULES = ("ring", "parabola", "digits", "mnist_mlp", "mnist_dcgan")
+MODULES = (
+    "ring", "parabola", "digits", "mnist_mlp", "mnist_dcgan", "cgan_digits", "acgan_digits", "vae", "lsgan", "wgan",
+    "wgan_gp", "hinge_sn", "dragan", "r1", "vat", "cgan_mnist", "stacked_mnist", "fashion_dcgan",
+)  # fmt: skip
 """The recipes, in the order in which one would try them; a file each."""
 
 

@@ -33,11 +33,24 @@ def sample(net: Any, z: Array, labels: Array | None = None, *, batch_size: int =
     return numpy.concatenate(parts)
 
 
-def image_frame(z: Array, labels: Array | None = None) -> Callable[[Trainer], Array]:
+def balanced(n: int, classes: int) -> Array | None:
+    """Return n labels, class after class, each as often as the others: shape (n,); None where there are no classes."""
+    return numpy.arange(n) * classes // n if classes else None
+
+
+def layout(classes: int, images: int) -> tuple[int, int | None]:
+    """Return how many images to draw, about `images`, and in how many columns: a row for each class."""
+    columns = max(round(images / classes), 1) if classes else None
+    return (classes * columns if columns else images), columns
+
+
+def image_frame(
+    z: Array, labels: Array | None = None, *, columns: int | None = None
+) -> Callable[[Trainer], Array]:
     """Return a drawer of the grid that the latents `z` become."""
     from minigan.plots import image_grid
 
-    return lambda trainer: image_grid(sample(trainer.sampler, z, labels), scale=2)
+    return lambda trainer: image_grid(sample(trainer.sampler, z, labels), columns=columns, scale=2)
 
 
 def point_figure(trainer: Trainer, real: Array, z: Array, law: Distribution, *, title: str | None = None) -> Any:
@@ -93,8 +106,25 @@ def draw_losses(folder: Path, recipe: Recipe, objective_name: str) -> None:
     if not (folder / "metrics.csv").is_file():
         return
     rows = read_metrics(folder / "metrics.csv")
-    figure = losses_figure(rows, reference=objective_name == "non-saturating", title=recipe.name)
+    if recipe.autoencoder is not None:
+        figure = _bound_figure(rows, recipe.name)
+    else:
+        figure = losses_figure(rows, reference=objective_name == "non-saturating", title=recipe.name)
     save_figure(figure, folder / "losses.png", dpi=110)
+
+
+def _bound_figure(rows: Any, title: str) -> Any:
+    """The two parts of an autoencoder's loss."""
+    from minigan.plots.style import COLOURS, new_figure, styled
+
+    with styled():
+        figure = new_figure(width=9.0, height=4.0, layout="constrained")
+        axes = figure.subplots()
+        for name, colour in (("reconstruction", COLOURS["generator"]), ("divergence", COLOURS["discriminator"])):
+            axes.plot(rows["step"], rows[name], label=name, color=colour, linewidth=1.2)
+        axes.set(xlabel="training step", ylabel="nats per sample", yscale="log", title=title)
+        axes.legend(frameon=False)
+    return figure
 
 
 def draw_film(folder: Path, frames: list[Path]) -> None:

@@ -15,6 +15,8 @@ from minigan.gan.game import Optimizer
 from minigan.gan.taming import Taming, parse, tame
 
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
+ELBO = "elbo"
+"""The objective of an autoencoder, which is no game: the evidence lower bound."""
 
 Networks = Callable[[numpy.random.Generator, numpy.random.Generator], tuple[nn.Layer, nn.Layer]]
 """``(weights_rng, noise_rng) -> (generator, discriminator)``; noise is for dropout and its like."""
@@ -35,7 +37,7 @@ class Settings:
     beta1, beta2
         Adam's decay rates.
     objective
-        Name of the pair of losses, see `minigan.gan.OBJECTIVES`.
+        Name of the pair of losses, see `minigan.gan.OBJECTIVES`; ``"elbo"`` for autoencoders.
     smoothing
         One-sided label smoothing.
     discriminator_steps
@@ -76,7 +78,8 @@ class Settings:
                 raise ValueError(f"{name} must satisfy 0 <= {name} < 1, got {value}.")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"Unknown optimizer {self.optimizer!r}; use one of {', '.join(OPTIMIZERS)}.")
-        objective(self.objective, smoothing=self.smoothing)
+        if self.objective != ELBO:
+            objective(self.objective, smoothing=self.smoothing)
         for way in self.penalties:
             parse(way)
 
@@ -124,6 +127,10 @@ class Recipe:
         How long it takes, and where that was measured.
     classes
         Number of labels that the players are told; 0 for a recipe without conditions.
+    auxiliary
+        Weight of the classes in both losses, for a D that names them instead of being told; 0 for none.
+    autoencoder
+        For a decoder and an encoder in the place of G and D: the noise of `minigan.gan.VariationalAutoencoder`.
     """
 
     name: str
@@ -136,6 +143,27 @@ class Recipe:
     settings: Settings
     duration: str
     classes: int = 0
+    auxiliary: float = 0.0
+    autoencoder: float | None = None
+
+    def check(self, settings: Settings) -> None:
+        """Refuse settings that mean nothing here.
+
+        Raises
+        ------
+        ValueError
+            If a game is to be trained as an autoencoder, or the reverse.
+        """
+        if self.autoencoder is None:
+            if settings.objective == ELBO:
+                raise ValueError(f"{ELBO!r} is for autoencoders, but {self.name!r} is a game; choose another.")
+            return
+        adversary = settings.penalties or settings.smoothing or settings.discriminator_steps > 1
+        if adversary or settings.objective != ELBO:
+            raise ValueError(
+                f"{self.name!r} has no discriminator; leave out objective, penalties, smoothing and "
+                f"discriminator_steps."
+            )
 
     def players(
         self, settings: Settings, weights: numpy.random.Generator, noise: numpy.random.Generator

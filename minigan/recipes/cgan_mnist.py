@@ -1,0 +1,46 @@
+"""A conditional DCGAN on MNIST: the label goes into both nets as planes beside the features."""
+
+import numpy
+
+from minigan import nn
+from minigan.gan import Latent
+from minigan.recipes.recipe import Recipe, Settings
+
+CLASSES = 10
+
+
+def networks(rng: numpy.random.Generator, noise: numpy.random.Generator) -> tuple[nn.Layer, nn.Layer]:
+    """G: 128-64-1 channels. D: 64-128 channels, with ten planes beside the image, one of them ones."""
+    generator = nn.Sequential(
+        nn.ConcatenateLabels(CLASSES),
+        nn.Linear(100 + CLASSES, 7 * 7 * 128, bias=False, rng=rng), nn.Reshape(7, 7, 128), nn.BatchNorm(128),
+        nn.ReLU(),
+        nn.ConvTranspose2d(128, 64, kernel_size=4, stride=2, padding=1, bias=False, rng=rng),
+        nn.BatchNorm(64), nn.ReLU(),
+        nn.ConvTranspose2d(64, 1, kernel_size=4, stride=2, padding=1, rng=rng), nn.Tanh(),
+    )  # fmt: skip
+    discriminator = nn.Sequential(
+        nn.ConcatenateLabels(CLASSES),
+        nn.Conv2d(1 + CLASSES, 64, kernel_size=4, stride=2, padding=1, rng=rng), nn.LeakyReLU(0.2),
+        nn.Dropout(0.3, rng=noise),
+        nn.Conv2d(64, 128, kernel_size=4, stride=2, padding=1, rng=rng), nn.LeakyReLU(0.2),
+        nn.Dropout(0.3, rng=noise),
+        nn.Flatten(), nn.Linear(7 * 7 * 128, 1, rng=rng),
+    )  # fmt: skip
+    nn.initial.normal(generator, rng=rng)
+    nn.initial.normal(discriminator, rng=rng)
+    return generator, discriminator
+
+
+RECIPE = Recipe(
+    name="cgan-mnist",
+    title="MNIST, told which digit",
+    source="Mirza & Osindero 2014 (conditional GAN); the label planes of Radford's published conditional DCGAN",
+    data="mnist",
+    sample_shape=(28, 28, 1),
+    latent=Latent(100),
+    networks=networks,
+    settings=Settings(steps=4685, batch_size=64),
+    duration="",
+    classes=CLASSES,
+)

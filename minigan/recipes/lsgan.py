@@ -1,0 +1,24 @@
+"""Least squares in the place of cross entropy: D is pulled to values, not pushed to infinity."""
+
+from minigan.gan import Latent
+from minigan.recipes import small
+from minigan.recipes.recipe import Recipe, Settings
+
+RECIPE = Recipe(
+    name="lsgan",
+    title="small digits, least squares",
+    source="Mao et al. 2017 (LSGAN), equation 9: a = 0, b = c = 1",
+    data="digits",
+    sample_shape=(16, 16, 1),
+    latent=Latent(64),
+    networks=small.networks,
+    settings=Settings(
+        steps=3000,
+        batch_size=64,
+        lr_generator=1e-3,
+        lr_discriminator=5e-4,
+        objective="least-squares",
+        average=0.995,
+    ),
+    duration="",
+)

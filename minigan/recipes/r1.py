@@ -1,0 +1,26 @@
+"""The simplest penalty: no slope at the reals, so that D has nothing to say where G has arrived."""
+
+from minigan.gan import Latent
+from minigan.recipes import small
+from minigan.recipes.recipe import Recipe, Settings
+
+RECIPE = Recipe(
+    name="r1",
+    title="small digits, R1 penalty",
+    source="Mescheder et al. 2018, equation 9 (with its ½); γ = 1",
+    data="digits",
+    sample_shape=(16, 16, 1),
+    latent=Latent(64),
+    networks=small.networks,
+    settings=Settings(
+        steps=3000,
+        batch_size=64,
+        lr_generator=1e-3,
+        lr_discriminator=1e-3,
+        beta1=0.0,
+        beta2=0.99,
+        penalties=("r1:1",),
+        average=0.995,
+    ),
+    duration="",
+)

@@ -1,0 +1,39 @@
+"""Three random digits as red, green and blue: 1,000 combinations, and a count of those that G has lost."""
+
+import numpy
+
+from minigan import nn
+from minigan.gan import Latent
+from minigan.recipes.recipe import Recipe, Settings
+
+
+def networks(rng: numpy.random.Generator, noise: numpy.random.Generator) -> tuple[nn.Layer, nn.Layer]:
+    """A DCGAN from 7 to 28 pixels; D sees two stacks at once."""
+    generator = nn.Sequential(
+        nn.Linear(100, 7 * 7 * 128, bias=False, rng=rng), nn.Reshape(7, 7, 128), nn.BatchNorm(128), nn.ReLU(),
+        nn.ConvTranspose2d(128, 64, kernel_size=4, stride=2, padding=1, bias=False, rng=rng),
+        nn.BatchNorm(64), nn.ReLU(),
+        nn.ConvTranspose2d(64, 3, kernel_size=4, stride=2, padding=1, rng=rng), nn.Tanh(),
+    )  # fmt: skip
+    discriminator = nn.Sequential(
+        nn.Conv2d(3, 64, kernel_size=4, stride=2, padding=1, rng=rng), nn.LeakyReLU(0.2),
+        nn.Conv2d(64, 128, kernel_size=4, stride=2, padding=1, bias=False, rng=rng),
+        nn.BatchNorm(128), nn.LeakyReLU(0.2),
+        nn.Flatten(), nn.Linear(7 * 7 * 128, 1, rng=rng),
+    )  # fmt: skip
+    nn.initial.normal(generator, rng=rng)
+    nn.initial.normal(discriminator, rng=rng)
+    return generator, discriminator
+
+
+RECIPE = Recipe(
+    name="stacked-mnist",
+    title="three digits in one picture, packing of two",
+    source="Lin et al. 2018 (PacGAN), section 4.2, at a quarter of its size; data of Metz et al. 2017",
+    data="stacked-mnist",
+    sample_shape=(28, 28, 3),
+    latent=Latent(100, "uniform"),
+    networks=networks,
+    settings=Settings(steps=4000, batch_size=64, penalties=("packing:2",)),
+    duration="",
+)

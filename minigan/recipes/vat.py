@@ -1,0 +1,24 @@
+"""Virtual adversarial training in D: the same belief at a sample and at the neighbour where it would change most."""
+
+from minigan.gan import Latent
+from minigan.recipes import small
+from minigan.recipes.recipe import Recipe, Settings
+
+RECIPE = Recipe(
+    name="vat",
+    title="small digits, virtual adversarial training of D",
+    source="Miyato et al. 2018b (VAT); on the belief of D, its direction exact, not a difference",
+    data="digits",
+    sample_shape=(16, 16, 1),
+    latent=Latent(64),
+    networks=small.networks,
+    settings=Settings(
+        steps=3000,
+        batch_size=64,
+        lr_generator=1e-3,
+        lr_discriminator=5e-4,
+        penalties=("vat:1",),
+        average=0.995,
+    ),
+    duration="",
+)

@@ -1,0 +1,28 @@
+"""A Wasserstein GAN whose critic is held to a slope of 1 between reals and fakes, instead of a box."""
+
+from minigan.gan import Latent
+from minigan.recipes import small
+from minigan.recipes.recipe import Recipe, Settings
+
+RECIPE = Recipe(
+    name="wgan-gp",
+    title="small digits, Wasserstein distance, gradient penalty",
+    source="Gulrajani et al. 2017 (WGAN-GP), Algorithm 1: λ = 10, five critic steps; a larger learning rate",
+    data="digits",
+    sample_shape=(16, 16, 1),
+    latent=Latent(64),
+    networks=small.networks,
+    settings=Settings(
+        steps=1500,
+        batch_size=64,
+        lr_generator=5e-4,
+        lr_discriminator=5e-4,
+        beta1=0.5,
+        beta2=0.9,
+        objective="wasserstein",
+        penalties=("gradient-penalty:10",),
+        discriminator_steps=5,
+        average=0.99,
+    ),
+    duration="",
+)
