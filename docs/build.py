@@ -6,6 +6,7 @@
 ``python docs/build.py --fresh``               every tutorial is run again, and its time printed
 ``python docs/build.py --only 1 2``            only tutorials 1 and 2 are run, the others are shown without output
 ``python docs/build.py --language zh_CN``      the Chinese site in ``docs/_build/html/zh_CN``
+``python docs/build.py --language both``       both, with links from one to the other
 ``python docs/build.py catalogues``            bring ``docs/locale`` up to date with the English text
 ``python docs/build.py coverage``              how much of each page is translated; never an error
 ``python docs/build.py notebooks``             the tutorials as .ipynb files in ``docs/_notebooks``
@@ -63,6 +64,19 @@ def numbers(names: list[str]) -> list[str]:
     return wanted
 
 
+def site(options: argparse.Namespace) -> int:
+    """Build the site in one language, or in both with links between them."""
+    if options.language != "both":
+        return build(options)
+    os.environ["MINIGAN_DOCS_BOTH"] = "1"
+    for options.language in ("en", "zh_CN"):
+        code = build(options)
+        options.fresh = False  # the second language takes the first one's outputs
+        if code:
+            return code
+    return 0
+
+
 def build(options: argparse.Namespace) -> int:
     """Run Sphinx."""
     target = BUILD / "html" if options.language == "en" else BUILD / "html" / options.language
@@ -83,7 +97,7 @@ def build(options: argparse.Namespace) -> int:
         kept = numbers(options.only)
         skipped = [p.name for p in TUTORIALS.glob("[0-9][0-9]-*.md") if p.name[:2] not in kept]
         environment["MINIGAN_DOCS_SKIP"] = ",".join(f"tutorials/{name}" for name in skipped)
-    start, start_time = time.perf_counter(), time.time()
+    start = time.perf_counter()
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-b", "html", "-d",
                str(BUILD / f"doctrees-{options.language}"), str(DOCS), str(target)]  # fmt: skip
     if options.quiet:
@@ -91,19 +105,10 @@ def build(options: argparse.Namespace) -> int:
     if options.fresh:
         command.insert(3, "-E")
     code = subprocess.run(command, env=environment, check=False).returncode
-    if code:
-        show_failures(target / "reports", start_time)
-    else:
+    if code == 0:
         report_times(cache)
         print(f"Built {target} in {time.perf_counter() - start:.0f} s.")
     return code
-
-
-def show_failures(reports: Path, since: float) -> None:
-    """Print what went wrong in the cells that failed in this build."""
-    for path in sorted(reports.rglob("*.log")) if reports.is_dir() else []:
-        if path.stat().st_mtime >= since:
-            print(f"--- {path}\n{path.read_text()[-4000:]}", file=sys.stderr)
 
 
 def report_times(cache: Path) -> None:
@@ -191,10 +196,10 @@ def main() -> int:
     parser.add_argument("what", nargs="?", default="html", choices=["html", "catalogues", "coverage", "notebooks"])
     parser.add_argument("--fresh", action="store_true", help="run every tutorial again")
     parser.add_argument("--only", nargs="+", metavar="N", help="run only these tutorials")
-    parser.add_argument("--language", default="en", choices=["en", "zh_CN"])
+    parser.add_argument("--language", default="en", choices=["en", "zh_CN", "both"])
     parser.add_argument("--quiet", action="store_true")
     options = parser.parse_args()
-    commands = {"html": build, "catalogues": catalogues, "coverage": coverage, "notebooks": notebooks}
+    commands = {"html": site, "catalogues": catalogues, "coverage": coverage, "notebooks": notebooks}
     return commands[options.what](options)
 
 

@@ -13,6 +13,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path[:0] = [str(HERE / "_ext"), str(ROOT)]
 
+import docutils.nodes  # noqa: E402
+
 import minigan  # noqa: E402
 
 
@@ -61,7 +63,7 @@ extensions = [
     "katex",
 ]
 exclude_patterns = ["_build", "README.md", "locale", "_static", "_notebooks"]
-templates_path: list[str] = []
+templates_path = ["_templates"]
 language = os.environ.get("MINIGAN_DOCS_LANGUAGE", "en")
 locale_dirs = ["locale"]
 gettext_compact = False
@@ -80,6 +82,7 @@ myst_links_external_new_tab = False
 nb_execution_mode = os.environ.get("MINIGAN_DOCS_EXECUTION", "cache")
 nb_execution_cache_path = os.environ.get("MINIGAN_DOCS_CACHE", str(HERE / "_build" / "cache"))
 nb_execution_raise_on_error = True
+nb_execution_show_tb = True
 nb_execution_timeout = 240
 nb_execution_excludepatterns = [p for p in os.environ.get("MINIGAN_DOCS_SKIP", "").split(",") if p]
 nb_merge_streams = True
@@ -107,6 +110,17 @@ html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_show_sourcelink = False
 html_copy_source = False
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "sidebar/search.html",
+        "sidebar/language.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "sidebar/scroll-end.html",
+    ]
+}
+html_context = {"both_languages": bool(os.environ.get("MINIGAN_DOCS_BOTH"))}
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0072B2", "color-brand-content": "#00639c"},
     "dark_css_variables": {"color-brand-primary": "#56B4E9", "color-brand-content": "#7cc4ee"},
@@ -139,6 +153,15 @@ def plain_signs(app: object, what: str, name: str, thing: object, options: objec
             )
 
 
+def translate_answers(app: Any, tree: Any, name: str) -> None:
+    """Translate the one word of the tutorials that gettext doesn't see, as it stands in HTML."""
+    for node in tree.findall(docutils.nodes.raw):
+        if "<summary>Answer</summary>" in node.astext():
+            node.children[:] = [docutils.nodes.Text(node.astext().replace("Answer", "答案"))]
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
+    if language == "zh_CN":
+        app.connect("doctree-resolved", translate_answers)
     app.connect("autodoc-process-docstring", plain_signs, priority=900)
