@@ -215,7 +215,7 @@ def _device(precision: str, dry: bool) -> Any:
         sys.path.insert(0, str(ROOT / "tests"))
         from strict_cuda import strict_cuda
 
-        return strict_cuda(fast_products=True)
+        return strict_cuda(fast=True)
     ops: Any = backend.get("cuda")
     ops.precision = precision
     return ops

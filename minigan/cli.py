@@ -73,7 +73,7 @@ def _train(options: argparse.Namespace) -> int:
     common: dict[str, Any] = {
         "progress": not options.quiet, "say": say, "checkpoint_every": options.checkpoint_every,
         "keep": options.keep, "frames": options.frames, "best": options.best, "device": options.device,
-        "tensorboard": options.tensorboard,
+        "tensorboard": options.tensorboard, "cuda_graph": options.cuda_graph, "precision": options.precision,
     }  # fmt: skip
     if options.resume is not None:
         _refuse_beside_resume(options)
@@ -329,6 +329,8 @@ def _add_train(commands: Any) -> None:
     train.add_argument("--batch-size", type=int, help="samples in a batch")
     train.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: runs/RECIPE)")
     train.add_argument("--device", help="auto, cpu or cuda (default: auto; with --resume: as before)")
+    train.add_argument("--cuda-graph", action="store_true", help="record a round into a CUDA graph and replay it")
+    train.add_argument("--precision", default="float32", help="of products on a GPU: float32 or tf32")
     train.add_argument("--data", metavar="NAME|PATH", help="another data set, IDX file or folder of images")
     train.add_argument("--data-dir", metavar="DIR", help="folder with the files of MNIST or Fashion-MNIST")
     train.add_argument("--lr", type=float, help="learning rate of both players")

@@ -46,20 +46,20 @@ C_TYPES = {
 }
 
 
-def strict_cuda(*, backwards: bool = False, fast_products: bool = False) -> CudaBackend:
+def strict_cuda(*, backwards: bool = False, fast: bool = False) -> CudaBackend:
     """Return a CUDA backend on the CPU; skips the test where there is no C++ compiler.
 
     Parameters
     ----------
     backwards
         Run blocks and threads in reverse order.
-    fast_products
-        Leave matrix products to NumPy: for nets of real size.
+    fast
+        Leave matrix products to NumPy, and the guard zones out: for nets of real size.
     """
     xp = StrictNamespace()
     xp.cuda = FakeCuda(xp)
-    kernels = CpuKernels(xp, backwards=backwards)
-    gemm = NumpyProducts(xp) if fast_products else Gemm(xp, library=RecordedCublas(xp))
+    kernels = CpuKernels(xp, backwards=backwards, guarded=not fast)
+    gemm = NumpyProducts(xp) if fast else Gemm(xp, library=RecordedCublas(xp))
     xp.backend = CudaBackend(xp, kernels=kernels, gemm=gemm)
     return xp.backend
 
@@ -118,9 +118,9 @@ def _has_barrier(text: str, kernel: str) -> bool:
 class CpuKernels(Kernels):
     """Launches kernels on the CPU, and is stricter about their arguments than a GPU."""
 
-    def __init__(self, xp: StrictNamespace, *, backwards: bool) -> None:
+    def __init__(self, xp: StrictNamespace, *, backwards: bool, guarded: bool) -> None:
         super().__init__(xp)
-        self.backwards = backwards
+        self.backwards, self.guarded = backwards, guarded
         self.launched: list[str] = []
 
     def run(self, name: str, blocks: tuple[int, ...], threads: int, arguments: tuple[Any, ...]) -> None:
@@ -138,7 +138,10 @@ class CpuKernels(Kernels):
         values = []
         argtypes: list[Any] = [ctypes.c_uint, ctypes.c_uint, ctypes.c_uint, ctypes.c_int]
         for argument, c_type in zip(arguments, types, strict=True):
-            if c_type.endswith("*"):
+            if c_type.endswith("*") and not self.guarded:
+                values.append(argument.data.ptr)
+                argtypes.append(ctypes.c_void_p)
+            elif c_type.endswith("*"):
                 if argument.data.ptr not in guarded:
                     guarded[argument.data.ptr] = Guarded(name, argument)
                 values.append(guarded[argument.data.ptr].check(c_type).address)

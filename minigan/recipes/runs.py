@@ -15,6 +15,7 @@ import numpy
 import minigan
 from minigan import backend, checkpoint, data, gan, latent, nn, optim
 from minigan.backend import Array
+from minigan.backend.cuda import CudaBackend
 from minigan.files import is_leftover, remove_leftovers, written_whole
 from minigan.gan.tensorboard import TensorBoard
 from minigan.recipes import Recipe, Settings, drawing, get
@@ -114,7 +115,9 @@ def assemble(
     samples: data.Dataset | data.Distribution,
     *,
     seed: int,
-    device: str = "cpu",
+    device: str | backend.Reference = "cpu",
+    cuda_graph: bool = False,
+    precision: str = "float32",
     start: Callable[[nn.Layer, nn.Layer], None] | None = None,
 ) -> Assembly:
     """Put nets, optimizers, data and generators together.
@@ -127,9 +130,14 @@ def assemble(
         Everything random follows from it.
     device
         ``"cpu"``, ``"cuda"`` or ``"auto"``.
+    cuda_graph
+        Whether to record a round into a CUDA graph and replay it, see `gan.Trainer`.
+    precision
+        Of matrix products on a CUDA device: ``"float32"`` or ``"tf32"``.
     start
         Called with G and D before training: to start from given weights.
     """
+    _set_precision(backend.get(device), precision)
     recipe.check(settings)
     _check_labels(recipe, samples)
     streams = Streams.seeded(seed)
@@ -154,6 +162,7 @@ def assemble(
         discriminator_steps=settings.discriminator_steps,
         conditional=recipe.classes > 0,
         average=optim.ExponentialMovingAverage(generator, decay=settings.average) if settings.average else None,
+        cuda_graph=cuda_graph,
     )
     fixed = recipe.latent.sample(max(drawing.GRID, drawing.POINTS), streams.fixed)
     if isinstance(samples, data.Distribution):
@@ -164,6 +173,13 @@ def assemble(
         draw = drawing.image_frame(fixed[:n], drawing.balanced(n, recipe.classes), columns=columns)
     gauges = _gauges(recipe, samples, game, streams.gauges)
     return Assembly(recipe, settings, trainer, samples, fixed, draw, gauges)
+
+
+def _set_precision(ops: backend.Reference, precision: str) -> None:
+    if isinstance(ops, CudaBackend):
+        ops.precision = precision
+    elif precision != "float32":
+        raise ValueError(f"Precision {precision!r} needs device 'cuda', got {ops.device!r}; leave it at 'float32'.")
 
 
 def _game(recipe: Recipe, settings: Settings, generator: nn.Layer, taming: gan.Taming) -> gan.Game:
@@ -229,6 +245,8 @@ def train(
     frames: int | None = None,
     best: str | None = None,
     tensorboard: bool | None = None,
+    cuda_graph: bool = False,
+    precision: str = "float32",
     callbacks: Sequence[gan.Callback] = (),
     **changes: Any,
 ) -> Path:
@@ -264,6 +282,8 @@ def train(
         A measure, see `measures`, by which the best checkpoint so far is kept as ``checkpoints/best.safetensors``.
     tensorboard
         Whether to write event files for TensorBoard to ``tensorboard/`` too.
+    cuda_graph, precision
+        How a CUDA device computes, see `assemble`.
     callbacks
         More to be called during the run.
     changes
@@ -289,7 +309,9 @@ def train(
     if epochs is not None:
         settings = settings.changed(steps=_steps(epochs, samples, settings))
     notes = getattr(samples, "notes", ())
-    assembly = assemble(recipe, settings, samples, seed=seed, device=device)
+    assembly = assemble(
+        recipe, settings, samples, seed=seed, device=device, cuda_graph=cuda_graph, precision=precision
+    )
     watching = _watching(
         {}, checkpoint_every=checkpoint_every, keep=keep, frames=frames, best=best, tensorboard=tensorboard
     )
@@ -597,6 +619,8 @@ def resume(
     frames: int | None = None,
     best: str | None = None,
     tensorboard: bool | None = None,
+    cuda_graph: bool = False,
+    precision: str = "float32",
     callbacks: Sequence[gan.Callback] = (),
 ) -> Path:
     """Continue a run from its newest readable checkpoint, bit for bit as if it had never stopped.
@@ -615,6 +639,8 @@ def resume(
         Where to go on, if not where it ran before; another device rounds otherwise, so the bits will differ.
     progress, say, checkpoint_every, keep, frames, best, tensorboard, callbacks
         As for `train`; by default as the run was started.
+    cuda_graph, precision
+        As for `train`.
 
     Raises
     ------
@@ -634,7 +660,10 @@ def resume(
     config = replace(run.config, settings=asdict(settings), device=_device(run.config, device, say),
                      watching=watching)  # fmt: skip
     samples = load_data(run.recipe, config.data, config.data_dir)
-    assembly = assemble(run.recipe, settings, samples, seed=config.seed, device=config.device)
+    assembly = assemble(
+        run.recipe, settings, samples, seed=config.seed, device=config.device, cuda_graph=cuda_graph,
+        precision=precision,
+    )  # fmt: skip
     path = _restore(run, assembly, say)
     assembly.trainer.game.generator_optimizer.lr = settings.lr_generator
     assembly.trainer.game.discriminator_optimizer.lr = settings.lr_discriminator
