@@ -61,7 +61,7 @@ def write_page(record: dict[str, dict[str, object]]) -> None:
     from minigan import recipes
 
     lines = ["# Gallery", "", "What the recipes make, each by the one command beside it, with the time that it took.",
-             "Written by `python docs/make_gallery.py`; not chosen: seed 0, fixed latents. Each time is that of one run,",
+             "Written by `python docs/make_gallery.py`; not chosen: seed 0, fixed latents. Each time is of one run,",
              "on a machine that did other work as well; an upper bound.", ""]  # fmt: skip
     for name in recipes.names():
         if name not in record:
