@@ -1,5 +1,6 @@
 """The doctor: what it measures, what it says of made-up tables, and of runs that are sick on purpose or healthy."""
 
+import dataclasses
 import math
 
 import numpy
@@ -160,6 +161,7 @@ def test_without_a_discriminator_there_is_no_advice_about_one():
 def test_images_are_judged_by_other_columns():
     pictures = {name: values for name, values in table().items() if name != "reach"}
     assert names(pictures | {"distinct": numpy.full(500, 1.0)}) == []
+    assert names(pictures | {"distinct": numpy.full(500, 0.2)}) == []
     assert names(pictures | {"distinct": numpy.full(500, 0.05)}) == ["collapse"]
     assert names(pictures | {"diversity": numpy.full(500, 0.2)}) == ["collapse"]
 
@@ -235,6 +237,7 @@ def test_healthy_runs_are_left_in_peace(tmp_path, name, seed, steps, batch):
         ("dead-g", "ring", {"lr_generator": 1e-9}),
         ("explosion", "parabola", {"lr_generator": 1.0, "lr_discriminator": 1.0}),
         ("collapse", "ring", {"lr_generator": 0.05, "lr_discriminator": 0.05}),
+        ("oscillation", "ring", {"lr_generator": 0.05}),
         ("oscillation", "parabola", {"lr_discriminator": 0.1}),
         ("d-won", "digits", {"objective": "saturating", "lr_discriminator": 5e-3, "batch_size": 8}),
     ],
@@ -284,6 +287,11 @@ def test_a_healthy_run_is_told_its_numbers(run):
 
 def test_a_young_run_is_told_to_wait(run):
     assert "too early to say" in doctor.report(run)
+    write(run, table(reach=0.1))
+    assert "has collapsed" in doctor.report(run)
+    config = dataclasses.replace(run.config, settings=run.config.settings | {"steps": 10_000})
+    young = dataclasses.replace(run, config=config)
+    assert doctor.report(young) == f"It is too early to say: {run.folder} has 500 steps, 2,000 are needed."
 
 
 def test_no_numbers_no_verdict(run):

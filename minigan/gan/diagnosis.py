@@ -131,12 +131,14 @@ LOST = 2.0
 """A D that is wrong as often as right stands at 1; beyond this, what it learnt has just become false."""
 SWINGS = 0.03
 """Part of the steps with a lost D from which on one speaks of oscillation."""
-SWAY = 0.6
+SWAY = 1.0
 """Standard deviations of the data by which the samples' centre must swing, to and fro, to be called oscillating."""
 REACHED = 0.7
 """Part of the real points, in the plane, that samples must come near to."""
 VARIED = 0.5
 """Part of the data's diversity that images must have."""
+ALIKE = 0.15
+"""Images that are so many times as close to the nearest other one as real images are must be copies of a few."""
 STUCK = 1e-3
 """A G whose weights have moved less than this part of their norm hasn't begun to learn."""
 FADED = 1e-6
@@ -296,7 +298,7 @@ def _collapse(chart: _Chart) -> Finding | None:
             f"{chart.since} only {100 * reach:.0f} % of the real points had a sample near them; samples lay "
             f"{diversity:.2f} times as far from each other as real points do."
         )
-    elif diversity < VARIED or distinct < VARIED / 2:
+    elif diversity < VARIED or distinct < ALIKE:
         few = "few pictures"
         evidence = (
             f"{chart.since} samples differed {diversity:.2f} times as much from each other as real ones do"
@@ -320,7 +322,7 @@ def _oscillation(chart: _Chart) -> Finding | None:
     if turns >= 4:
         evidence = (
             f"In the second half of the run the middle of the samples changed its direction {turns} times, by more "
-            f"than {SWAY} standard deviations of the data each: G runs in circles before D."
+            f"than {SWAY:g} standard deviation of the data each: G runs in circles before D."
         )
     elif lost > SWINGS:
         evidence = (

@@ -49,8 +49,12 @@ def examine(run: Run) -> tuple[list[gan.Finding], Table]:
 def report(run: Run) -> str:
     """Say in words how a run is; `examine` for the findings themselves."""
     findings, table = examine(run)
-    if not len(table["step"]) or table["step"][-1] < gan.EARLIEST:
-        return f"It is too early to say: {run.folder} has {_last(table, 'step'):,.0f} steps, {gan.EARLIEST} are needed."
+    # A fifth of the way, as `minigan.gan.Watcher` waits too: before it, much looks sick that is only young.
+    needed = max(gan.EARLIEST, run.settings.steps // 5)
+    if _last(table, "step") < needed:
+        return (
+            f"It is too early to say: {run.folder} has {_last(table, 'step'):,.0f} steps, {needed:,} are needed."
+        )
     head = f"{run.folder}: {run.recipe.title}, {_last(table, 'step'):,.0f} steps."
     if not findings:
         return f"{head}\nNothing unusual. {_vitals(table, run.settings.objective)}"
