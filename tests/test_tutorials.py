@@ -142,3 +142,33 @@ def test_show_of_a_function_outside_of_the_library():
 def test_show_says_what_it_needs(nothing):
     with pytest.raises(TypeError, match=r"give it one|has no Python source"):
         show(*nothing)
+
+
+# ---------------------------------------------------------------- the Chinese catalogues
+
+CATALOGUES = sorted((ROOT / "docs" / "locale" / "zh_CN" / "LC_MESSAGES").rglob("*.po"))
+
+
+def parts(words):
+    """What a translation has to keep: formulas, code and the targets of links."""
+    formulas = re.findall(r"(?<![$\\])\$(?!\$)(.+?)\$", words)
+    return set(formulas), set(re.findall(r"`([^`]+)`", words)), set(re.findall(r"\]\(([^)]+)\)", words))
+
+
+@pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.stem)
+def test_translations_keep_formulas_code_and_links(path):
+    pofile = pytest.importorskip("babel.messages.pofile")
+    with path.open("rb") as file:
+        translated = [message for message in pofile.read_po(file) if message.id and message.string]
+    for message in translated:
+        assert parts(message.string) == parts(message.id), message.id
+
+
+def test_what_is_translated_in_full():
+    pofile = pytest.importorskip("babel.messages.pofile")
+    for name in ("index", *(f"tutorials/{path.stem}" for path in TUTORIALS[:4])):
+        path = ROOT / "docs" / "locale" / "zh_CN" / "LC_MESSAGES" / f"{name}.po"
+        with path.open("rb") as file:
+            messages = [message for message in pofile.read_po(file) if message.id]
+        assert len(messages) > 10
+        assert sum(bool(message.string) for message in messages) > 0.75 * len(messages)
