@@ -30,7 +30,7 @@ def examine(run: Run) -> tuple[list[gan.Finding], Table]:
     Returns
     -------
     findings
-        See `minigan.gan.diagnose`.
+        See `minigan.gan.diagnose`; none for a run that is too young to judge.
     table
         What they were found in.
 
@@ -42,6 +42,8 @@ def examine(run: Run) -> tuple[list[gan.Finding], Table]:
     from minigan.plots import read_metrics
 
     table = read_metrics(run.folder / "metrics.csv")
+    if _last(table, "step") < _needed(run):
+        return [], table
     settings = run.settings
     return gan.diagnose(table, objective=settings.objective, smoothing=settings.smoothing), table
 
@@ -49,8 +51,7 @@ def examine(run: Run) -> tuple[list[gan.Finding], Table]:
 def report(run: Run) -> str:
     """Say in words how a run is; `examine` for the findings themselves."""
     findings, table = examine(run)
-    # A fifth of the way, as `minigan.gan.Watcher` waits too: before it, much looks sick that is only young.
-    needed = max(gan.EARLIEST, run.settings.steps // 5)
+    needed = _needed(run)
     if _last(table, "step") < needed:
         return (
             f"It is too early to say: {run.folder} has {_last(table, 'step'):,.0f} steps, {needed:,} are needed."
@@ -59,6 +60,11 @@ def report(run: Run) -> str:
     if not findings:
         return f"{head}\nNothing unusual. {_vitals(table, run.settings.objective)}"
     return "\n".join([head, *(f"- {finding}" for finding in findings)])
+
+
+def _needed(run: Run) -> int:
+    """A fifth of the way, as the run's own `minigan.gan.Watcher` waits: before, much looks sick that is young."""
+    return max(gan.EARLIEST, run.settings.steps // 5)
 
 
 def _vitals(table: Table, objective: str) -> str:
@@ -123,23 +129,26 @@ def draw(run: Run, path: Path | None = None) -> Path:
 
     findings, table = examine(run)
     path = path or run.folder / "doctor.png"
-    save_figure(figure(table, findings, objective=run.settings.objective, title=run.recipe.name), path, dpi=110)
+    verdict = "; ".join(finding.title for finding in findings) or "nothing unusual"
+    if _last(table, "step") < _needed(run):
+        verdict = "too early to say"
+    save_figure(
+        figure(table, objective=run.settings.objective, title=f"{run.recipe.name}: {verdict}"), path, dpi=110
+    )
     return path
 
 
-def figure(table: Table, findings: Sequence[gan.Finding], *, objective: str, title: str) -> Figure:
-    """Draw what was measured, with what was found above it.
+def figure(table: Table, *, objective: str, title: str) -> Figure:
+    """Draw what was measured.
 
     Parameters
     ----------
     table
         The columns of ``metrics.csv``.
-    findings
-        Their titles are written above.
     objective
         Decides where the line of the undecided D is.
     title
-        Written first.
+        Written above.
 
     Returns
     -------
@@ -158,8 +167,7 @@ def figure(table: Table, findings: Sequence[gan.Finding], *, objective: str, tit
         if objective in gan.UNDECIDED and "loss_d" in table:
             axes[0].axhline(gan.UNDECIDED[objective], color="#777777", linestyle=":", linewidth=1.2)
         axes[-1].set_xlabel("training step")
-        verdict = "; ".join(finding.title for finding in findings) or "nothing unusual"
-        drawn.suptitle(f"{title}: {verdict}", x=0.01, ha="left", fontsize=13)
+        drawn.suptitle(title, x=0.01, ha="left", fontsize=13)
     return drawn
 
 
