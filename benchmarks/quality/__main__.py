@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+from typing import Any
 
 from benchmarks.quality import jobs
+from minigan.plots import save_figure
 
 EXPERIMENTS = ("grids", "pacgan", "stacked", "objectives")
 
@@ -20,6 +22,15 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="WORDS", help="cases whose name contains this")
     options = parser.parse_args()
     experiment = importlib.import_module(f"benchmarks.quality.{options.experiment}")
+    if options.experiment == "objectives":
+        experiment.run(options.seeds, options.only, 60 * options.budget)
+    else:
+        _run_jobs(options, experiment)
+    if jobs.rows(options.experiment):
+        save_figure(experiment.draw(), jobs.RESULTS / f"{options.experiment}.png", dpi=110)
+
+
+def _run_jobs(options: argparse.Namespace, experiment: Any) -> None:
     chosen = [job for job in experiment.jobs(options.seeds, options.steps) if options.only in job.case]
     jobs.run(options.experiment, chosen, budget=60 * options.budget)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import fcntl
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -35,6 +34,8 @@ class Job:
         ``seed -> trainer``.
     measure
         ``(trainer, seed) -> columns``, at the end.
+    schedule
+        Share of the learning rates that is left when this share of the steps is done.
     """
 
     case: str
@@ -42,6 +43,7 @@ class Job:
     steps: int
     build: Callable[[int], gan.Trainer]
     measure: Callable[[gan.Trainer, int], Row]
+    schedule: Callable[[float], float] = lambda done: 1.0
 
 
 def run(experiment: str, jobs: Sequence[Job], *, budget: float, say: Callable[[str], None] = print) -> bool:
@@ -54,7 +56,7 @@ def run(experiment: str, jobs: Sequence[Job], *, budget: float, say: Callable[[s
         if row is None:
             say(f"{experiment}: the budget is spent within {job.case}, seed {job.seed}; call again to go on.")
             return False
-        _append(RESULTS / f"{experiment}.csv", row)
+        append(experiment, row)
         say(f"{experiment}: " + ", ".join(f"{k} {v}" for k, v in row.items()))
     return True
 
@@ -75,11 +77,13 @@ def _done(experiment: str, job: Job) -> bool:
 
 def _train(experiment: str, job: Job, deadline: float) -> Row | None:
     trainer = job.build(job.seed)
+    optimizers = (trainer.game.generator_optimizer, trainer.game.discriminator_optimizer)
+    rates = [optimizer.lr for optimizer in optimizers]
     path = UNFINISHED / f"{experiment}-{job.case}-{job.seed}-{job.steps}.safetensors".replace(" ", "-")
     spent = 0.0
     if path.is_file():
         arrays, meta = checkpoint.load(path)
-        trainer.load_state(arrays, json.loads(meta["trainer"]) if isinstance(meta["trainer"], str) else meta["trainer"])
+        trainer.load_state(arrays, meta["trainer"])
         spent = float(meta["seconds"])
     start = time.process_time()
     while trainer.step < job.steps:
@@ -88,6 +92,8 @@ def _train(experiment: str, job: Job, deadline: float) -> Row | None:
             path.parent.mkdir(parents=True, exist_ok=True)
             checkpoint.save(path, arrays, {"trainer": meta, "seconds": spent + time.process_time() - start})
             return None
+        for optimizer, rate in zip(optimizers, rates, strict=True):
+            optimizer.lr = rate * job.schedule(trainer.step / job.steps)
         trainer.train_step()
     seconds = spent + time.process_time() - start
     row = {"case": job.case, "seed": job.seed, "steps": job.steps} | job.measure(trainer, job.seed)
@@ -95,7 +101,9 @@ def _train(experiment: str, job: Job, deadline: float) -> Row | None:
     return row | {"cpu_seconds": round(seconds, 1), "cores": os.cpu_count()}
 
 
-def _append(path: Path, row: Row) -> None:
+def append(experiment: str, row: Row) -> None:
+    """Add a row to the table of an experiment."""
+    path = RESULTS / f"{experiment}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", newline="") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # several processes may share the jobs

@@ -86,6 +86,7 @@ def _layers() -> Iterator[Case]:
     yield Case("ReLU", lambda rng: nn.ReLU(), (2, 3, 4, 5))
     yield Case("Tanh", lambda rng: nn.Tanh(), (4, 3))
     yield Case("Sigmoid", lambda rng: nn.Sigmoid(), (4, 3))
+    yield Case("Maxout", lambda rng: nn.Maxout(3), (4, 2, 2, 6))
     yield Case("Dropout, training", lambda rng: nn.Dropout(0.4, rng=rng), (4, 6))
     yield Case("Dropout, evaluation", lambda rng: nn.Dropout(0.4, rng=rng), (4, 6), train=False)
     yield Case("Flatten", lambda rng: nn.Flatten(), (2, 3, 4, 5))

@@ -10,6 +10,7 @@ from minigan.nn.dropout import Dropout
 from minigan.nn.embedding import Embedding
 from minigan.nn.layer import Cache, Layer, Signals
 from minigan.nn.linear import Linear
+from minigan.nn.maxout import Maxout
 from minigan.nn.minibatch import MinibatchStdDev
 from minigan.nn.noise import InstanceNoise
 from minigan.nn.normalisation import BatchNorm, InstanceNorm, LayerNorm, frozen_statistics
@@ -38,6 +39,7 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "Maxout",
     "MinibatchStdDev",
     "Pack",
     "Parameter",

@@ -33,7 +33,7 @@ RECIPE = Recipe(
     latent=Latent(LATENT),
     networks=networks,
     settings=Settings(
-        steps=4000, batch_size=64, lr_generator=1e-3, lr_discriminator=1e-3, beta1=0.9, objective="elbo"
+        steps=2500, batch_size=64, lr_generator=1e-3, lr_discriminator=1e-3, beta1=0.9, objective="elbo"
     ),
     duration="",
     autoencoder=0.3,

@@ -1,0 +1,66 @@
+"""Maxout: an activation that is learnt, because which of several linear maps counts depends on the input."""
+
+from __future__ import annotations
+
+from minigan import backend
+from minigan.backend import Array
+from minigan.nn.layer import Cache, Layer, Shape
+
+
+class Maxout(Layer):
+    """The largest of each group of k neighbouring features (Goodfellow et al. 2013): (N, ..., k F) -> (N, ..., F).
+
+    Behind a Linear layer each output is the maximum of k linear maps, a convex function; with k = 2 and one map zero,
+    that is ReLU.
+
+    Backward: dy goes to the feature that was the largest (the first of equals), zero to the others. Twice backward:
+    which one counts is constant, so the map is linear, and its tangent picks the same features from v.
+
+    Parameters
+    ----------
+    pieces
+        k.
+    """
+
+    def __init__(self, pieces: int) -> None:
+        if pieces < 1:
+            raise ValueError(f"Maxout needs at least one piece, got {pieces}.")
+        self.pieces = pieces
+
+    def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
+        """Map x (N, ..., k F) to y (N, ..., F)."""
+        x = self.check(x)
+        xp = backend.of(x).xp
+        groups = self._groups(x)
+        largest = groups.argmax(axis=-1)[..., None] == xp.arange(self.pieces)
+        y = groups.max(axis=-1)
+        return y, Cache(self, y, largest)
+
+    def backward(
+        self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> Array | None:
+        """Map dy (N, ..., F) to dx (N, ..., k F)."""
+        (largest,) = cache.recall(self, dy)
+        return (dy[..., None] * largest).reshape(*dy.shape[:-1], -1) if input_grad else None
+
+    def double_backward(
+        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> tuple[None, Array]:
+        """Map v (N, ..., k F) to None and the features of v that were the largest of x."""
+        (largest,) = cache.recall(self, dy, v)
+        return None, (self._groups(v) * largest).sum(axis=-1)
+
+    def _groups(self, x: Array) -> Array:
+        return x.reshape(*x.shape[:-1], x.shape[-1] // self.pieces, self.pieces)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(N, ..., k F) -> (N, ..., F)."""
+        if len(shape) < 2 or shape[-1] % self.pieces:
+            raise ValueError(
+                f"{self!r} got an input of shape {shape}, but needs (N, ..., features), a multiple of "
+                f"{self.pieces} of them."
+            )
+        return (*shape[:-1], shape[-1] // self.pieces)
+
+    def __repr__(self) -> str:
+        return f"Maxout({self.pieces})"
