@@ -132,6 +132,8 @@ NAN_MOSTLY = numpy.where(STEPS % 5 == 0, 1.0, numpy.nan)
         (table(reach=NAN_MOSTLY * 0.3), ["collapse"]),
         (table(reach=0.3, loss_d=0.01), ["d-won", "collapse"]),
         (table(reach=numpy.where(STEPS < 300, 0.1, 1.0)), []),  # it recovered
+        (table(reach=ramp(0.0, 0.6)), []),  # it is about to
+        (table(reach=ramp(0.5, 0.6)), ["collapse"]),
         (table(centre=numpy.sin(STEPS / 15)), ["oscillation"]),
         (table(centre=0.2 * numpy.sin(STEPS / 15)), []),
         (table(centre=numpy.where(STEPS < 260, numpy.sin(STEPS / 15), 0)), []),
@@ -251,12 +253,12 @@ def test_the_watcher_speaks_during_the_run_once_for_each_thing(tmp_path, capsys)
     folder = runs.train("ring", out=tmp_path / "run", steps=400, batch_size=16, lr_generator=0.05, frames=0,
                         progress=False, say=said.append)  # fmt: skip
     spoken = [words for words in said if words.startswith("Step ")]
-    assert any("G has collapsed" in words for words in spoken)
+    assert any("The players chase each other" in words for words in spoken)
     titles = [words.split(": ", 1)[1].split(".")[0] for words in spoken]
     assert len(set(titles)) == len(titles)
     assert main(["doctor", str(folder)]) == 0
     out, err = capsys.readouterr()
-    assert "- G has collapsed" in out
+    assert "- The players chase each other" in out
     assert "400 steps" in out
     assert str(folder / "doctor.png") in err
     assert (folder / "doctor.png").stat().st_size > 5000

@@ -139,6 +139,8 @@ VARIED = 0.5
 """Part of the data's diversity that images must have."""
 ALIKE = 0.15
 """Images that are so many times as close to the nearest other one as real images are must be copies of a few."""
+RISING = 1.15
+"""Samples that have become so many times as varied since the part before are on their way, not collapsed."""
 STUCK = 1e-3
 """A G whose weights have moved less than this part of their norm hasn't begun to learn."""
 FADED = 1e-6
@@ -228,6 +230,14 @@ class _Chart:
         values = self.late(name)
         return float(numpy.median(values)) if len(values) else math.nan
 
+    def rises(self, name: str) -> bool:
+        """Tell whether the last part lies clearly above the part of the same length before it."""
+        both = self.table.get(name, numpy.array([]))
+        both = both[-max(int(2 * len(both) * LATE), 1) :]
+        before = both[: len(both) // 2]
+        before = before[numpy.isfinite(before)]
+        return len(before) > 0 and self.median(name) > RISING * float(numpy.median(before))
+
     @property
     def since(self) -> str:
         """Which steps the last part is."""
@@ -292,6 +302,8 @@ def _discriminator_won(chart: _Chart) -> Finding | None:
 
 def _collapse(chart: _Chart) -> Finding | None:
     diversity, reach, distinct = (chart.median(name) for name in ("diversity", "reach", "distinct"))
+    if chart.rises("reach") or chart.rises("diversity"):
+        return None
     if reach < REACHED:
         few = "one place" if diversity < 0.1 else "a part of the data"
         evidence = (
