@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from minigan import losses, nn, optim
+from minigan import backend, losses, nn, optim
+from minigan.backend import devices
 
 
 class Workload(NamedTuple):
@@ -40,8 +41,26 @@ HALVE = {"kernel_size": 4, "stride": 2, "padding": 1}
 
 def nets(name: str, rng: numpy.random.Generator) -> tuple[nn.Sequential, nn.Sequential]:
     """Build G and D of a workload."""
-    build = {"toy": _toy, "mnist-mlp": _mnist_mlp, "mnist-dcgan": _mnist_dcgan, "dc64": _dc64}[name]
-    return build(rng)
+    if name.startswith("dcgan-"):
+        return _dcgan(*sizes(name), rng)
+    build = {"toy": _toy, "mnist-mlp": _mnist_mlp, "mnist-dcgan": _mnist_dcgan}.get(name)
+    return build(rng) if build else _dcgan(64, 64, rng)
+
+
+def find(name: str) -> Workload:
+    """Return a workload; beside those of the table, ``dcgan-SIZE-WIDTH`` is a DCGAN of any size and width."""
+    if name.startswith("dcgan-"):
+        size, width = sizes(name)
+        return Workload(
+            name, 64, 100, (size, size, 3), f"{size}x{size}x3, DCGAN with {width} channels in D's first layer"
+        )
+    return WORKLOADS[name]
+
+
+def sizes(name: str) -> tuple[int, int]:
+    """Return size and width in ``dcgan-SIZE-WIDTH``: the image's side, and the channels of D's first layer."""
+    _, size, width = name.split("-")
+    return int(size), int(width)
 
 
 def _toy(rng: numpy.random.Generator) -> tuple[nn.Sequential, nn.Sequential]:
@@ -95,31 +114,34 @@ def _mnist_dcgan(rng: numpy.random.Generator) -> tuple[nn.Sequential, nn.Sequent
     return g, d
 
 
-def _dc64(rng: numpy.random.Generator) -> tuple[nn.Sequential, nn.Sequential]:
+def _dcgan(size: int, width: int, rng: numpy.random.Generator) -> tuple[nn.Sequential, nn.Sequential]:
+    """Halve the image and double the channels until it is 4x4; dc64 is the one of size 64 and width 64."""
+
     def up(before: int, after: int) -> list[nn.Layer]:
         return [nn.ConvTranspose2d(before, after, **HALVE, bias=False, rng=rng), nn.BatchNorm(after), nn.ReLU()]
 
     def down(before: int, after: int) -> list[nn.Layer]:
         return [nn.Conv2d(before, after, **HALVE, bias=False, rng=rng), nn.BatchNorm(after), nn.LeakyReLU(0.2)]
 
+    channels = [width << k for k in range((size // 4).bit_length() - 1)]
+    ups, downs = [], []
+    for fewer, more in itertools.pairwise(channels):
+        ups, downs = [*up(more, fewer), *ups], [*downs, *down(fewer, more)]
+    most = channels[-1]
     g = nn.Sequential(
-        nn.Linear(100, 4 * 4 * 512, bias=False, rng=rng),
-        nn.Reshape(4, 4, 512),
-        nn.BatchNorm(512),
+        nn.Linear(100, 4 * 4 * most, bias=False, rng=rng),
+        nn.Reshape(4, 4, most),
+        nn.BatchNorm(most),
         nn.ReLU(),
-        *up(512, 256),
-        *up(256, 128),
-        *up(128, 64),
-        nn.ConvTranspose2d(64, 3, **HALVE, rng=rng),
+        *ups,
+        nn.ConvTranspose2d(width, 3, **HALVE, rng=rng),
         nn.Tanh(),
     )
     d = nn.Sequential(
-        nn.Conv2d(3, 64, **HALVE, rng=rng),
+        nn.Conv2d(3, width, **HALVE, rng=rng),
         nn.LeakyReLU(0.2),
-        *down(64, 128),
-        *down(128, 256),
-        *down(256, 512),
-        nn.Conv2d(512, 1, kernel_size=4, rng=rng),
+        *downs,
+        nn.Conv2d(most, 1, kernel_size=4, rng=rng),
         nn.Flatten(),
     )
     return g, d
@@ -142,23 +164,29 @@ class Step:
 
     def __call__(self) -> float:
         self.d_adam.zero_grad()
-        fake, _ = self.g.forward(self.noise())
-        total = 0.0
-        for x, target in ((self.real, 1.0), (fake, 0.0)):
-            logits, cache = self.d.forward(x)
-            loss, dlogits = losses.bce_with_logits(logits, target)
-            self.d.backward(dlogits, cache, input_grad=False)
-            total += float(loss)
+        fake = self.g.forward(self.noise())[0]
+        total = self.judge(self.real, 1.0) + self.judge(fake, 0.0)
         self.d_adam.step()
 
         self.g_adam.zero_grad()
         fake, g_cache = self.g.forward(self.noise())
-        logits, d_cache = self.d.forward(fake)
-        loss, dlogits = losses.bce_with_logits(logits, 1.0)
-        dfake = self.d.backward(dlogits, d_cache, param_grads=False)
+        loss, dfake = self.please(fake)
         self.g.backward(dfake, g_cache, input_grad=False)
         self.g_adam.step()
-        return total + float(loss)
+        return total + loss
+
+    def judge(self, x: Any, target: float) -> float:
+        """D's loss on one batch, its gradients added."""
+        logits, cache = self.d.forward(x)
+        loss, dlogits = losses.bce_with_logits(logits, target)
+        self.d.backward(dlogits, cache, input_grad=False)
+        return float(loss)
+
+    def please(self, fake: Any) -> tuple[float, Any]:
+        """G's loss on one batch, and its gradient with respect to the fakes."""
+        logits, cache = self.d.forward(fake)
+        loss, dlogits = losses.bce_with_logits(logits, 1.0)
+        return float(loss), self.d.backward(dlogits, cache, param_grads=False)
 
 
 def make(name: str, options: dict[str, str]) -> Callable[[], object]:
@@ -167,4 +195,12 @@ def make(name: str, options: dict[str, str]) -> Callable[[], object]:
         import minigan
 
         minigan.set_threads(int(options["threads"]))
-    return Step(WORKLOADS[name], batch=int(options["batch"]) if "batch" in options else None)
+    if options.get("backend") == "reference":
+        use_reference()
+    return Step(find(name), batch=int(options["batch"]) if "batch" in options else None)
+
+
+def use_reference() -> None:
+    """Compute with the readable backend from now on, in this process: what the fast one is compared with."""
+    ops = backend.Reference(numpy, "cpu")
+    devices._cpu = lambda: ops  # type: ignore[assignment]

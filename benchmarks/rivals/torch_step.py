@@ -1,24 +1,26 @@
 """The workloads in PyTorch: same nets, same batches, same losses, same optimizer.
 
-Run as a contestant process by ``benchmarks.race``; imports torch, so nothing else imports this file.
+Run as a contestant process by ``benchmarks.harness``; imports torch, so nothing else imports this file.
 """
 
 from __future__ import annotations
 
-import time
+import itertools
 from collections.abc import Callable
 
-import numpy
 import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.workloads import WORKLOADS, Workload
+from benchmarks.workloads import Workload, find, sizes
 
 
 def nets(name: str) -> tuple[nn.Module, nn.Module]:
     """Build G and D; the layers mirror ``benchmarks.workloads`` line by line."""
-    return {"toy": _toy, "mnist-mlp": _mnist_mlp, "mnist-dcgan": _mnist_dcgan, "dc64": _dc64}[name]()
+    if name.startswith("dcgan-"):
+        return _dcgan(*sizes(name))
+    build = {"toy": _toy, "mnist-mlp": _mnist_mlp, "mnist-dcgan": _mnist_dcgan}.get(name)
+    return build() if build else _dcgan(64, 64)
 
 
 def _toy() -> tuple[nn.Module, nn.Module]:
@@ -77,7 +79,7 @@ def _mnist_dcgan() -> tuple[nn.Module, nn.Module]:
     return g, d
 
 
-def _dc64() -> tuple[nn.Module, nn.Module]:
+def _dcgan(size: int, width: int) -> tuple[nn.Module, nn.Module]:
     def up(before: int, after: int) -> list[nn.Module]:
         convolution = nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)
         return [convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
@@ -86,24 +88,26 @@ def _dc64() -> tuple[nn.Module, nn.Module]:
         convolution = nn.Conv2d(before, after, 4, 2, 1, bias=False)
         return [convolution, nn.BatchNorm2d(after), nn.LeakyReLU(0.2, inplace=True)]
 
+    channels = [width << k for k in range((size // 4).bit_length() - 1)]
+    ups: list[nn.Module] = []
+    downs: list[nn.Module] = []
+    for fewer, more in itertools.pairwise(channels):
+        ups, downs = [*up(more, fewer), *ups], [*downs, *down(fewer, more)]
+    most = channels[-1]
     g = nn.Sequential(
-        nn.Linear(100, 4 * 4 * 512, bias=False),
-        nn.Unflatten(1, (512, 4, 4)),
-        nn.BatchNorm2d(512),
+        nn.Linear(100, 4 * 4 * most, bias=False),
+        nn.Unflatten(1, (most, 4, 4)),
+        nn.BatchNorm2d(most),
         nn.ReLU(inplace=True),
-        *up(512, 256),
-        *up(256, 128),
-        *up(128, 64),
-        nn.ConvTranspose2d(64, 3, 4, 2, 1),
+        *ups,
+        nn.ConvTranspose2d(width, 3, 4, 2, 1),
         nn.Tanh(),
     )
     d = nn.Sequential(
-        nn.Conv2d(3, 64, 4, 2, 1),
+        nn.Conv2d(3, width, 4, 2, 1),
         nn.LeakyReLU(0.2, inplace=True),
-        *down(64, 128),
-        *down(128, 256),
-        *down(256, 512),
-        nn.Conv2d(512, 1, 4, 1, 0),
+        *downs,
+        nn.Conv2d(most, 1, 4, 1, 0),
         nn.Flatten(),
     )
     return g, d
@@ -158,18 +162,9 @@ def make(name: str, options: dict[str, str]) -> Callable[[], object]:
     torch.set_num_threads(int(options.get("threads", 2)))
     batch = int(options["batch"]) if "batch" in options else None
     return Step(
-        WORKLOADS[name],
+        find(name),
         channels_last=options.get("layout") == "channels_last",
         fused=options.get("adam") == "fused",
         compiled=options.get("compile") == "yes",
         batch=batch,
     )
-
-
-def seconds_of(step: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    step()
-    return time.perf_counter() - begin
-
-
-__all__ = ["Step", "make", "nets", "numpy"]

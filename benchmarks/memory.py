@@ -1,0 +1,58 @@
+"""``python -m benchmarks memory``: the largest resident memory of each contestant, without its imports.
+
+Each is a process of its own that does a few steps. What it holds when its libraries are imported and nothing is built
+is subtracted: 300 MiB for PyTorch, 30 for NumPy, which says nothing about training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.cpu import PEERS, RESULTS, torch_entries
+from benchmarks.harness import Entry, Race
+from benchmarks.workloads import WORKLOADS
+
+FIELDS = ("workload", "contestant", "peak_mib", "imports_mib", "net_mib")
+STEPS = 5
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print a table, write ``memory.csv`` and ``memory.md``."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks memory", description=__doc__)
+    parser.add_argument("--workload", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
+    parser.add_argument("--peers", metavar="PYTHON", help="interpreter that has DeZero, MyGrad, numpy-ml")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
+    options = parser.parse_args(arguments)
+    rows = [row for workload in options.workload for row in measure(workload, options.peers)]
+    lines = ["| workload | contestant | peak, MiB | imports, MiB | net, MiB |", "|---|---|---|---|---|"]
+    lines += [f"| {w} | {name} | {peak:.0f} | {imports:.0f} | {net:.0f} |" for w, name, peak, imports, net in rows]
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "memory.md").write_text("\n".join(lines) + "\n")
+    with (options.out / "memory.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(FIELDS)
+        writer.writerows([(w, name, *(f"{v:.1f}" for v in values)) for w, name, *values in rows])
+    print("\n".join(lines))
+    return 0
+
+
+def measure(workload: str, peers: str | None = None) -> list[tuple[str, str, float, float, float]]:
+    """Return workload, contestant, peak, imports and their difference, in MiB; one process after the other."""
+    entries = [Entry("minigan", "benchmarks.workloads")]
+    entries.append(Entry("minigan, reference backend", "benchmarks.workloads", {"backend": "reference"}))
+    entries += [e for e in torch_entries(workload, compiled=False) if e.options["threads"] != "1"]
+    if peers:
+        entries += [
+            Entry(name, module, python=peers) for name, (module, able) in PEERS.items() if workload in able
+        ]
+    rows = []
+    for entry in entries:
+        with Race(workload, [entry], warm=STEPS) as race:
+            for name, (peak, imports) in race.memory().items():
+                rows.append((workload, name, peak, imports, peak - imports))
+            for name, reason in race.failed.items():
+                print(f"{name} on {workload}: {reason}")
+    return rows

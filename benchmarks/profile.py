@@ -1,0 +1,195 @@
+"""``python -m benchmarks profile``: where the time of a training step goes, with the simple backend and the fast one.
+
+The primitives of the backend, and NumPy's ``matmul``, are wrapped with a clock. A stack says who is at work: time
+belongs to the innermost wrapped call, so nothing counts twice and the shares add up to one. One thread, for parts
+that run side by side would count twice as well; each backend has a process of its own, and its memory as it sets it.
+
+"System" is not a share beside the others but lies within them: time in the kernel, which is nearly all for handing out
+fresh pages of memory. "Faults" are such pages per step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from benchmarks.cpu import RESULTS
+from benchmarks.harness import ROOT, THREAD_VARIABLES
+from benchmarks.workloads import WORKLOADS, make
+
+PARTS = {
+    "GEMM": "matrix products",
+    "unfold": "patches gathered (im2col)",
+    "fold": "patches added back (col2im)",
+    "Winograd": "transforms of Winograd's form",
+    "norm": "batch norm, and sums over a batch",
+    "elementwise": "activations, dropout, losses",
+    "optimizer": "Adam, and zeroing gradients",
+    "convolution, rest": "padding, copies, loops over images",
+    "rest": "Python, random numbers, everything else",
+}
+METHODS = {
+    "matmul": "GEMM",
+    "unfold": "unfold",
+    "fold": "fold",
+    "_fold_product": "fold",
+    "moments": "norm",
+    "standardise": "norm",
+    "standardise_grad": "norm",
+    "sum_rows": "norm",
+    "sum_products": "norm",
+    "leaky_relu": "elementwise",
+    "leaky_relu_grad": "elementwise",
+    "dropout_mask": "elementwise",
+    "bce_with_logits": "elementwise",
+    "adam": "optimizer",
+    "conv": "convolution, rest",
+    "conv_keep": "convolution, rest",
+    "conv_weight_grad": "convolution, rest",
+    "conv_input_grad": "convolution, rest",
+}
+TRANSFORMS = ("image_map", "result_map", "kernel_map")
+
+
+class Clock:
+    """Seconds for each part, of whoever is innermost."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._stack = ["rest"]
+        self._since = time.perf_counter()
+
+    def start(self) -> None:
+        """Forget everything measured so far."""
+        self.seconds.clear()
+        self._since = time.perf_counter()
+
+    def lap(self) -> None:
+        """Give the time since the last change to who is at work."""
+        now = time.perf_counter()
+        self.seconds[self._stack[-1]] += now - self._since
+        self._since = now
+
+    def wrap(self, function: Callable[..., Any], part: str) -> Callable[..., Any]:
+        """Return `function` with its time given to `part`."""
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            self.lap()
+            self._stack.append(self._part(part, args))
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.lap()
+                self._stack.pop()
+
+        return wrapped
+
+    def _part(self, part: str, args: tuple[Any, ...]) -> str:
+        # A product with a vector of ones is a sum, and the products within a transform are the transform.
+        inside = self._stack[-1]
+        if part == "GEMM" and (inside in ("Winograd", "norm") or getattr(args[0], "ndim", 2) == 1):
+            return inside
+        return part
+
+
+def instrument(clock: Clock, ops: Any) -> None:
+    """Wrap a backend's primitives, `numpy.matmul`, and the layers that compute by themselves."""
+    from minigan import nn, optim
+    from minigan.backend import cpu, winograd
+
+    for name, part in METHODS.items():
+        if hasattr(ops, name):
+            setattr(ops, name, clock.wrap(getattr(ops, name), part))
+    for owner, name, part in (
+        (numpy, "matmul", "GEMM"),
+        (cpu, "_unfold", "unfold"),
+        (nn.Tanh, "forward", "elementwise"),
+        (nn.Tanh, "backward", "elementwise"),
+        (nn.Dropout, "forward", "elementwise"),
+        (nn.Dropout, "backward", "elementwise"),
+        (optim.Adam, "step", "optimizer"),
+        (optim.Adam, "zero_grad", "optimizer"),
+        *((winograd.Winograd, f"{name}{end}", "Winograd") for name in TRANSFORMS for end in ("", "_transposed")),
+    ):
+        setattr(owner, name, clock.wrap(getattr(owner, name), part))
+
+
+def profile(workload: str, name: str, *, seconds: float) -> dict[str, float]:
+    """Return milliseconds per step of each part, of the whole, in the kernel, and page faults, in this process."""
+    from minigan import backend
+
+    step = make(workload, {"backend": "reference"} if name == "reference" else {"threads": "1"})
+    clock = Clock()
+    step()
+    instrument(clock, backend.of(numpy.zeros(1)))
+    for _ in range(2):
+        step()
+    before, begin, count = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter(), 0
+    clock.start()
+    while count < 3 or time.perf_counter() - begin < seconds:
+        step()
+        count += 1
+    clock.lap()
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    result = {part: 1e3 * clock.seconds[part] / count for part in PARTS}
+    result["step"] = sum(result.values())
+    result["system"] = 1e3 * (after.ru_stime - before.ru_stime) / count
+    result["faults"] = (after.ru_minflt - before.ru_minflt) / count
+    return result
+
+
+def table(results: dict[tuple[str, str], dict[str, float]]) -> str:
+    """Return the shares in Markdown."""
+    head = " | ".join(f"{w}, {'before' if b == 'reference' else 'after'}" for w, b in results)
+    lines = [f"| | {head} |", "|---|" + "---|" * len(results)]
+    for part, words in PARTS.items():
+        cells = (f"{100 * r[part] / r['step']:.1f} %" if r[part] else "-" for r in results.values())
+        lines.append(f"| {part}: {words} | {' | '.join(cells)} |")
+    lines.append("| **step, ms** | " + " | ".join(f"{r['step']:.1f}" for r in results.values()) + " |")
+    shares = (f"{100 * r['system'] / r['step']:.1f} %" for r in results.values())
+    lines.append(f"| within these: system | {' | '.join(shares)} |")
+    lines.append("| faults per step | " + " | ".join(f"{r['faults']:,.0f}" for r in results.values()) + " |")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Profile each workload with both backends, print the table, write ``profile.md``."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks profile", description=__doc__)
+    parser.add_argument("--workload", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each profile (default: 4)")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
+    parser.add_argument("--part", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.part:
+        print(json.dumps(profile(*options.part, seconds=options.seconds)))
+        return 0
+    environment = {k: v for k, v in os.environ.items() if k not in THREAD_VARIABLES} | {
+        "OPENBLAS_NUM_THREADS": "1"
+    }
+    results = {}
+    for workload in options.workload:
+        for name in ("reference", "fast"):
+            command = [sys.executable, "-m", "benchmarks", "profile", "--seconds", str(options.seconds)]
+            done = subprocess.run(
+                [*command, "--part", workload, name], capture_output=True, text=True, check=True, cwd=ROOT,
+                env=environment,
+            )  # fmt: skip
+            results[workload, name] = json.loads(done.stdout)
+    options.out.mkdir(parents=True, exist_ok=True)
+    text = table(results)
+    (options.out / "profile.md").write_text(text + "\n")
+    print(text)
+    return 0
