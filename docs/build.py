@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -117,12 +118,13 @@ def report_times(cache: Path) -> None:
         from jupyter_cache import get_cache
     except ImportError:
         return
-    total = 0.0
-    for record in sorted(get_cache(cache).list_cache_records(), key=lambda r: r.uri):
-        seconds = (record.data or {}).get("execution_seconds")
-        if seconds is not None:
-            total += seconds
-            print(f"{Path(record.uri).name:<40} {seconds:6.1f} s")
+    seconds = {
+        Path(record.uri).name: (record.data or {}).get("execution_seconds", 0.0)
+        for record in sorted(get_cache(cache).list_cache_records(), key=lambda record: record.pk)
+    }
+    for name in sorted(seconds):
+        print(f"{name:<40} {seconds[name]:6.1f} s")
+    total = sum(seconds.values())
     print(f"{'all notebooks':<40} {total:6.1f} s")
 
 
@@ -169,10 +171,11 @@ def coverage(options: argparse.Namespace) -> int:
 
 
 def is_formula(text: str) -> bool:
-    """Tell a displayed formula, which needs no translation, from prose."""
-    return not any(
-        word.isalpha() and len(word) > 2 for word in text.replace("\\", " \\").split() if word[0] != "\\"
-    )
+    """Tell a displayed formula, which must stay as it is (Sphinx can't put a translated one back), from prose."""
+    if re.search(r"\\(qquad|begin|frac|sum|partial)\b", re.sub(r"\$[^$]*\$", "", text)):
+        return True
+    words = re.sub(r"\\[A-Za-z]+", " ", text).split()
+    return not any(len(word.strip(".,:;()*`")) > 1 and word.strip(".,:;()*`").isalpha() for word in words)
 
 
 def notebooks(options: argparse.Namespace) -> int:
