@@ -18,8 +18,8 @@ from benchmarks.quality import jobs
 from minigan import data, metrics
 from minigan.recipes import drawing, get, runs
 
-SECONDS = 30.0
-MARKS = (2.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0)
+MARKS = (1.0, 2.0, 4.0, 6.0, 9.0, 12.0, 15.0)
+"""Processor seconds at which all are measured."""
 SAMPLES = 2_000
 CASES: dict[str, dict[str, Any]] = {
     "saturating": {"objective": "saturating"},
@@ -101,7 +101,9 @@ def draw() -> Any:
             if not own:
                 continue
             seeds = sorted({row["seed"] for row in own})
-            curves = [[(float(r["cpu_seconds"]), float(r["lenet_fd"])) for r in own if r["seed"] == s] for s in seeds]
+            curves = [
+                [(float(r["cpu_seconds"]), float(r["lenet_fd"])) for r in own if r["seed"] == s] for s in seeds
+            ]
             seconds, distance = numpy.mean(curves, axis=0).T
             axes.plot(seconds, distance, label=case, marker="osD^v<>ph*Xd"[index], markersize=5, linewidth=1.3,
                       color=f"C{index % 10}", linestyle="-" if index < 6 else "--")  # fmt: skip

@@ -8,7 +8,9 @@ from typing import Any
 import numpy
 
 
-def dots(rows: Sequence[Mapping[str, str]], panels: Mapping[str, tuple[str, Mapping[str, float]]], title: str) -> Any:
+def dots(
+    rows: Sequence[Mapping[str, str]], panels: Mapping[str, tuple[str, Mapping[str, float]]], title: str
+) -> Any:
     """Draw a panel for each column: every seed a dot, beside what was published (a cross).
 
     Parameters
