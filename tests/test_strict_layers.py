@@ -42,6 +42,7 @@ CASES = {
     ],
     "LeakyReLU": [(lambda rng: nn.LeakyReLU(0.2), IMAGE)],
     "ReLU": [(lambda rng: nn.ReLU(), FLAT)],
+    "Maxout": [(lambda rng: nn.Maxout(3), FLAT), (lambda rng: nn.Maxout(3), IMAGE)],
     "Tanh": [(lambda rng: nn.Tanh(), FLAT)],
     "Sigmoid": [(lambda rng: nn.Sigmoid(), FLAT)],
     "Dropout": [(lambda rng: nn.Dropout(0.5, rng=rng), IMAGE), (lambda rng: nn.Dropout(0.0, rng=rng), FLAT)],
