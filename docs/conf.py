@@ -38,7 +38,10 @@ collect_tutorials()
 
 def collect_benchmarks() -> None:
     """List the pages about speed that are there."""
-    pages = [name for name in ("performance", "gpu") if (HERE / f"{name}.md").exists()]
+    elsewhere = {"README", "index", "notebooks", "gallery", "benchmarks"}
+    found = {page.stem for page in HERE.glob("*.md")} - elsewhere
+    pages = [name for name in ("performance", "gpu") if name in found]
+    pages += sorted(found - set(pages))
     text = "# Benchmarks\n\nHow fast it is, measured, with the commands; and how the speed is reached.\n\n"
     text += "\n".join(["```{toctree}", ":maxdepth: 2", "", *pages, "```", ""])
     path = HERE / "benchmarks.md"
