@@ -42,7 +42,7 @@ def collect_benchmarks() -> None:
     found = {page.stem for page in HERE.glob("*.md")} - elsewhere
     pages = [name for name in ("performance", "gpu") if name in found]
     pages += sorted(found - set(pages))
-    text = "# Benchmarks\n\nHow fast it is, measured, with the commands; and how the speed is reached.\n\n"
+    text = "# Benchmarks\n\nHow fast it is and how good the samples are: measured, with the commands.\n\n"
     text += "\n".join(["```{toctree}", ":maxdepth: 2", "", *pages, "```", ""])
     path = HERE / "benchmarks.md"
     if not path.exists() or path.read_text() != text:
