@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigan import gan, gradcheck, nn, optim
+from minigan import gan, gradcheck, nn, optim, recipes
+from minigan.recipes import runs
 
 LATENT = 3
 
@@ -92,3 +93,45 @@ def test_a_trainer_runs_it_and_it_learns():
     samples = model.generator(gan.Latent(LATENT).sample(200, rng)).mean(axis=(1, 2, 3))
     assert (samples > 0.6).mean() > 0.2, "the two kinds of image that it was shown"
     assert (samples < -0.6).mean() > 0.2
+
+
+def test_the_recipe_trains_samples_and_goes_on(tmp_path):
+    folder = runs.train("vae", out=tmp_path / "run", steps=3, batch_size=16, progress=False, frames=1)
+    assert {"samples.png", "losses.png", "training.gif", "model.safetensors"} <= {p.name for p in folder.iterdir()}
+    assert (folder / "metrics.csv").read_text().startswith("step,loss,reconstruction,divergence")
+    runs.resume(folder, steps=5, progress=False)
+    run = runs.open_run(folder)
+    assert run.step == 5
+    assert run.sample(4).shape == (4, 16, 16, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("vae", {"objective": "hinge"}, "has no discriminator"),
+        ("vae", {"penalties": ["r1"]}, "has no discriminator"),
+        ("vae", {"smoothing": 0.1}, "has no discriminator"),
+        ("vae", {"discriminator_steps": 2}, "has no discriminator"),
+        ("ring", {"objective": "elbo"}, "is for autoencoders, but 'ring' is a game"),
+    ],
+)
+def test_settings_that_mean_nothing_here_are_refused(name, changes, words, tmp_path):
+    with pytest.raises(ValueError, match=words):
+        runs.train(name, out=tmp_path / "run", steps=1, progress=False, **changes)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_recipe_builds_nets_that_fit_each_other(name):
+    recipe = recipes.get(name)
+    rng = numpy.random.default_rng(0)
+    generator, taming = recipe.players(recipe.settings, rng, rng)
+    n = 8
+    labels = (numpy.arange(n) % recipe.classes,) if recipe.classes else ()
+    z = recipe.latent.sample(n, rng)
+    samples = generator((z, *labels) if labels else z)
+    assert samples.shape == (n, *recipe.sample_shape)
+    told = labels and not recipe.auxiliary
+    logits = taming.discriminator((samples, *labels) if told else samples)
+    wide = 2 * recipe.latent.size if recipe.autoencoder else 1 + (recipe.classes if recipe.auxiliary else 0)
+    assert logits.shape == (n, wide)
