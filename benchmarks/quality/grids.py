@@ -65,7 +65,7 @@ OUR_STEPS, FOG, CLEAR = 12_000, 0.8, 0.4
 
 
 def fading(side: int, seed: int) -> gan.Trainer:
-    """Our recipe for 25 of 25: through noise that fades, the grid appears slowly, and no mode is left behind.
+    """A recipe that aims at 25 of 25: through noise that fades the grid appears slowly, so that no mode is left behind.
 
     * z ~ U(-1, 1)² and G(z) = W z + F(W z): at first almost W z, a square with the extent of the data, so that every
       mode already has its share of z.

@@ -32,7 +32,7 @@ RECIPE = Recipe(
         penalties=("spectral-norm",),
         average=0.995,
     ),
-    duration="",
+    duration="not timed yet",
     classes=CLASSES,
     auxiliary=1.0,
 )

@@ -41,6 +41,6 @@ RECIPE = Recipe(
     latent=Latent(100),
     networks=networks,
     settings=Settings(steps=4685, batch_size=64),
-    duration="",
+    duration="not timed yet",
     classes=CLASSES,
 )

@@ -20,5 +20,5 @@ RECIPE = Recipe(
         penalties=("dragan:10",),
         average=0.995,
     ),
-    duration="",
+    duration="not timed yet",
 )

@@ -35,5 +35,5 @@ RECIPE = Recipe(
     latent=Latent(100, "uniform"),
     networks=networks,
     settings=Settings(steps=4685, batch_size=64),
-    duration="",
+    duration="not timed yet",
 )

@@ -35,5 +35,5 @@ RECIPE = Recipe(
     latent=Latent(100, "uniform"),
     networks=networks,
     settings=Settings(steps=4000, batch_size=64, penalties=("packing:2",)),
-    duration="",
+    duration="not timed yet",
 )

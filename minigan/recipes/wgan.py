@@ -22,5 +22,5 @@ RECIPE = Recipe(
         penalties=("clip-weights:0.01",),
         discriminator_steps=5,
     ),
-    duration="",
+    duration="not timed yet",
 )

@@ -24,5 +24,5 @@ RECIPE = Recipe(
         discriminator_steps=5,
         average=0.99,
     ),
-    duration="",
+    duration="not timed yet",
 )
