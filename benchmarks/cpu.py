@@ -45,8 +45,8 @@ NOT_RUN = {
 }
 
 
-def torch_entries(workload: str, *, compiled: bool = True) -> list[Entry]:
-    """Return every set-up of PyTorch worth trying on a workload."""
+def torch_entries(workload: str, *, compiled: bool = True, containing: str = "") -> list[Entry]:
+    """Return every set-up of PyTorch worth trying on a workload, or those whose name contains some words."""
     layouts = ("nchw", "channels_last") if len(WORKLOADS[workload].sample_shape) == 3 else ("",)
     counts = sorted({1, threads.cores()})
     entries = []
@@ -59,7 +59,7 @@ def torch_entries(workload: str, *, compiled: bool = True) -> list[Entry]:
         options |= {"compile": "yes"} if form else {}
         name = f"{TORCH} ({', '.join(filter(None, words))})"
         entries.append(Entry(name, "benchmarks.rivals.torch_step", options))
-    return entries
+    return [entry for entry in entries if containing in entry.name]
 
 
 def minigan_entries() -> list[Entry]:
@@ -68,10 +68,10 @@ def minigan_entries() -> list[Entry]:
 
 
 def compare(
-    workload: str, *, rounds: int, block: float, compiled: bool, peers: str | None, seed: int
+    workload: str, *, rounds: int, block: float, compiled: bool, containing: str, peers: str | None, seed: int
 ) -> tuple[dict[str, list[float]], dict[str, str], dict[str, str]]:
     """Race one workload; return the times of each contestant, why others are missing, and versions."""
-    entries = torch_entries(workload, compiled=compiled)
+    entries = torch_entries(workload, compiled=compiled, containing=containing)
     with Race(workload, entries, warm=2) as heats:
         times = heats.times(2, block=block / 2, seed=seed)
         ranked = sorted(times, key=lambda name: min(times[name]))
@@ -268,6 +268,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="under two minutes: few rounds, nothing compiled")
     parser.add_argument("--append", action="store_true", help="add to the runs in the results")
     parser.add_argument("--no-compile", action="store_true", help="without torch.compile")
+    parser.add_argument(
+        "--set-ups", default="", metavar="WORDS", help="only PyTorch set-ups whose name contains this"
+    )
     parser.add_argument("--peers", metavar="PYTHON", help="interpreter that has DeZero, MyGrad, numpy-ml")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     options = parser.parse_args(arguments)
@@ -279,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{workload}, run {run + 1} of {options.runs}", flush=True)
         times, failed, versions = compare(
             workload, rounds=rounds, block=block, compiled=not (options.quick or options.no_compile),
-            peers=options.peers, seed=run,
+            containing=options.set_ups, peers=options.peers, seed=run,
         )  # fmt: skip
         results.add(workload, times, failed)
         results.failed |= NOT_RUN if options.peers else {}
