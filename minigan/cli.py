@@ -73,16 +73,18 @@ def _train(options: argparse.Namespace) -> int:
     common: dict[str, Any] = {
         "progress": not options.quiet, "say": say, "checkpoint_every": options.checkpoint_every,
         "keep": options.keep, "frames": options.frames, "best": options.best, "device": options.device,
-        "tensorboard": options.tensorboard, "cuda_graph": options.cuda_graph, "precision": options.precision,
+        "tensorboard": options.tensorboard,
     }  # fmt: skip
     if options.resume is not None:
         _refuse_beside_resume(options)
         changed = {name: _settings(options)[name] for name in CHANGEABLE}
-        folder = runs.resume(options.resume, **changed, **common)
+        folder = runs.resume(options.resume, cuda_graph=options.cuda_graph, precision=options.precision, **changed,
+                             **common)  # fmt: skip
     else:
         if options.recipe is None:
             raise ValueError("Which recipe? `minigan recipes` lists them; `minigan train digits` is a good first.")
-        common |= {"seed": options.seed or 0, "device": options.device or "auto"}
+        common |= {"seed": options.seed or 0, "device": options.device or "auto",
+                   "cuda_graph": bool(options.cuda_graph), "precision": options.precision or "float32"}  # fmt: skip
         folder = runs.train(options.recipe, out=options.out, data_name=options.data, data_dir=options.data_dir,
                             epochs=options.epochs, **common, **_settings(options))  # fmt: skip
     run = runs.open_run(folder)
@@ -329,8 +331,10 @@ def _add_train(commands: Any) -> None:
     train.add_argument("--batch-size", type=int, help="samples in a batch")
     train.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: runs/RECIPE)")
     train.add_argument("--device", help="auto, cpu or cuda (default: auto; with --resume: as before)")
-    train.add_argument("--cuda-graph", action="store_true", help="record a round into a CUDA graph and replay it")
-    train.add_argument("--precision", default="float32", help="of products on a GPU: float32 or tf32")
+    train.add_argument(
+        "--cuda-graph", action="store_true", default=None, help="record a round into a CUDA graph and replay it"
+    )
+    train.add_argument("--precision", help="of products on a GPU: float32 (the default) or tf32")
     train.add_argument("--data", metavar="NAME|PATH", help="another data set, IDX file or folder of images")
     train.add_argument("--data-dir", metavar="DIR", help="folder with the files of MNIST or Fashion-MNIST")
     train.add_argument("--lr", type=float, help="learning rate of both players")

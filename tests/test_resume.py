@@ -1,5 +1,6 @@
 """A run that is stopped, killed or moved, and goes on: bit for bit the unbroken one."""
 
+import dataclasses
 import json
 import os
 import random
@@ -261,6 +262,18 @@ def test_a_run_of_a_gpu_goes_on_on_the_cpu_when_told_to(run, monkeypatch):
     said = resumed(run, device="cpu", steps=8)
     assert "begun on cuda: on cpu the last bits will differ" in said[0]
     assert runs.open_run(run).step == 8
+
+
+def test_how_a_gpu_computes_is_kept_there_and_dropped_on_the_cpu(run):
+    config = dataclasses.replace(
+        runs.open_run(run).config, device="cuda", computing={"cuda_graph": True, "precision": "tf32"}
+    )
+    kept = runs._computing(config, "cuda", cuda_graph=None, precision=None)
+    assert kept == {"cuda_graph": True, "precision": "tf32"}
+    assert runs._computing(config, "cuda", cuda_graph=None, precision="float32")["precision"] == "float32"
+    (run / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
+    resumed(run, device="cpu", steps=7)
+    assert runs.open_run(run).config.computing == {"cuda_graph": False, "precision": "float32"}
 
 
 def test_another_version_is_mentioned(run):

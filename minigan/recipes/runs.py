@@ -51,6 +51,8 @@ class Config:
     watching
         What is written how often: ``checkpoint_every``, ``keep``, ``frames``, ``best``, ``tensorboard``. It has no
         influence on what is learnt.
+    computing
+        How a CUDA device computes: ``cuda_graph``, ``precision``. It decides the last bits.
     """
 
     recipe: str
@@ -62,6 +64,7 @@ class Config:
     notes: tuple[str, ...]
     versions: dict[str, str]
     watching: dict[str, Any] = field(default_factory=dict)
+    computing: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,9 @@ def _set_precision(ops: backend.Reference, precision: str) -> None:
     if isinstance(ops, CudaBackend):
         ops.precision = precision
     elif precision != "float32":
-        raise ValueError(f"Precision {precision!r} needs device 'cuda', got {ops.device!r}; leave it at 'float32'.")
+        raise ValueError(
+            f"Precision {precision!r} needs device 'cuda', got {ops.device!r}; leave it at 'float32'."
+        )
 
 
 def _game(recipe: Recipe, settings: Settings, generator: nn.Layer, taming: gan.Taming) -> gan.Game:
@@ -319,7 +324,10 @@ def train(
         TensorBoard("")  # complains in time, not when the run begins
     measures(assembly, best)
     folder = _new_folder(Path(out) if out else None, name)
-    config = Config(name, asdict(settings), seed, device, data_name, data_dir, tuple(notes), _versions(), watching)
+    config = Config(
+        name, asdict(settings), seed, device, data_name, data_dir, tuple(notes), _versions(), watching,
+        {"cuda_graph": cuda_graph, "precision": precision},
+    )  # fmt: skip
     _save_config(folder, config)
     for note in notes:
         say(note)
@@ -423,7 +431,10 @@ def measures(assembly: Assembly, name: str | None) -> gan.Measure | None:
             "sliced-wasserstein",
             lambda trainer: (
                 metrics.patch_distance(
-                    drawing.sample(trainer.sampler, z, labels), images, rng=numpy.random.default_rng(0), directions=128
+                    drawing.sample(trainer.sampler, z, labels),
+                    images,
+                    rng=numpy.random.default_rng(0),
+                    directions=128,
                 ).average
             ),
             larger_is_better=False,
@@ -619,8 +630,8 @@ def resume(
     frames: int | None = None,
     best: str | None = None,
     tensorboard: bool | None = None,
-    cuda_graph: bool = False,
-    precision: str = "float32",
+    cuda_graph: bool | None = None,
+    precision: str | None = None,
     callbacks: Sequence[gan.Callback] = (),
 ) -> Path:
     """Continue a run from its newest readable checkpoint, bit for bit as if it had never stopped.
@@ -640,7 +651,7 @@ def resume(
     progress, say, checkpoint_every, keep, frames, best, tensorboard, callbacks
         As for `train`; by default as the run was started.
     cuda_graph, precision
-        As for `train`.
+        As for `train`; by default as the run was started, if it goes on on a CUDA device.
 
     Raises
     ------
@@ -657,13 +668,11 @@ def resume(
         best=best,
         tensorboard=tensorboard,
     )
-    config = replace(run.config, settings=asdict(settings), device=_device(run.config, device, say),
-                     watching=watching)  # fmt: skip
+    goes_on = _device(run.config, device, say)
+    computing = _computing(run.config, goes_on, cuda_graph=cuda_graph, precision=precision)
+    config = replace(run.config, settings=asdict(settings), device=goes_on, watching=watching, computing=computing)
     samples = load_data(run.recipe, config.data, config.data_dir)
-    assembly = assemble(
-        run.recipe, settings, samples, seed=config.seed, device=config.device, cuda_graph=cuda_graph,
-        precision=precision,
-    )  # fmt: skip
+    assembly = assemble(run.recipe, settings, samples, seed=config.seed, device=config.device, **computing)
     path = _restore(run, assembly, say)
     assembly.trainer.game.generator_optimizer.lr = settings.lr_generator
     assembly.trainer.game.discriminator_optimizer.lr = settings.lr_discriminator
@@ -690,6 +699,14 @@ def _device(config: Config, wanted: str | None, say: Callable[[str], None]) -> s
     if chosen != config.device:
         say(f"The run was begun on {config.device}: on {chosen} the last bits will differ from now on.")
     return chosen
+
+
+def _computing(config: Config, device: str, **given: Any) -> dict[str, Any]:
+    """Choose how a CUDA device computes: as given, else as the run began; a CPU has one way only."""
+    before = config.computing if device == "cuda" else {}
+    return (
+        {"cuda_graph": False, "precision": "float32"} | before | {k: v for k, v in given.items() if v is not None}
+    )
 
 
 def _restore(run: Run, assembly: Assembly, say: Callable[[str], None]) -> Path | None:
