@@ -168,12 +168,11 @@ def test_the_transposed_maps_are_the_transposes(kernel, outputs, height, width, 
     assume(min(result) >= 1)
     form = winograd.Winograd(window, (outputs, outputs), (height, width, channels), (*result, channels))
     rng = numpy.random.default_rng(seed)
-    x, v = rng.standard_normal((n, height, width, channels)), rng.standard_normal(form.empty_v(n, "float64").shape)
-    weight, u = (
-        rng.standard_normal((size, size, channels, channels)),
-        rng.standard_normal(form.empty_u("float64").shape),
+    x, v = (
+        rng.standard_normal(s) for s in ((n, height, width, channels), (n * form.tiles, form.points, form.block))
     )
-    y, m = rng.standard_normal((n, *result, channels)), rng.standard_normal(form.empty_m(n, "float64").shape)
+    weight, u = (rng.standard_normal((*s, channels)) for s in ((size, size, channels), (form.points, form.block)))
+    y, m = (rng.standard_normal((*s, channels)) for s in ((n, *result), (n * form.tiles, form.points)))
 
     def inner(source, target, forward, transposed):
         there, back = numpy.empty_like(target), numpy.empty_like(source)
@@ -187,7 +186,7 @@ def test_the_transposed_maps_are_the_transposes(kernel, outputs, height, width, 
 
     def kernel_map_transposed(source, out):
         for row, columns in form.parts(3):
-            form.kernel_map_transposed(source[:, row, columns], out, (row, columns))
+            form.kernel_map_transposed(form.channels(source, 1)[:, row, columns], out, (row, columns))
 
     inner(x, v, form.image_map, form.image_map_transposed)
     inner(weight, u, kernel_map, kernel_map_transposed)

@@ -100,15 +100,14 @@ def test_a_task_may_use_its_own_team(team):
 
 
 def test_a_closed_team_leaves_no_threads():
-    team = Team(3, _FakeBlas())
-    before = threading.active_count()
-    team.run([lambda: None] * 3)
-    assert threading.active_count() == before + 2
+    team, seen = Team(3, _FakeBlas()), []
+    team.run([lambda: seen.append(threading.current_thread())] * 3)
     team.close()
-    for thread in threading.enumerate():
-        if thread.name == "minigan" and thread is not threading.current_thread():
-            thread.join(0.5)
-    assert threading.active_count() <= before
+    others = [thread for thread in seen if thread is not threading.current_thread()]
+    assert len(others) == 2
+    for thread in others:
+        thread.join(20)
+        assert not thread.is_alive()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

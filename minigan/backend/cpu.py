@@ -12,7 +12,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy
 
@@ -36,6 +36,11 @@ PRODUCT = 2**25
 
 ROWS = 256
 """Rows of a matrix product from which on it becomes no faster."""
+KEEP = 2**21
+"""Numbers of a transformed image batch up to which it is kept for the backward pass."""
+
+Transform: TypeAlias = Callable[[Array, Array], None]
+"""A linear map, from the first array to the second."""
 
 
 class CpuBackend(Reference):
@@ -98,11 +103,10 @@ class CpuBackend(Reference):
 
     def _share_rows(self, rows: Array, passes: int, work: Callable[[slice], None]) -> None:
         """Call `work`, which makes that many passes over its rows, for slices of them that fit into the cache."""
-        length, each = len(rows), max(1, CACHE * len(rows) // max(rows.size, 1))
-        if length <= each:
-            work(slice(0, length))
+        if rows.size <= CACHE and self.team:
+            work(slice(0, len(rows)))
         else:
-            self._share(length, each, passes * rows.size, work)
+            self._share(len(rows), max(1, CACHE * len(rows) // rows.size), passes * rows.size, work)
 
     # ---------------------------------------------------------------- products
 
@@ -301,7 +305,7 @@ class CpuBackend(Reference):
     # ---------------------------------------------------------------- convolution
 
     def conv(self, x: Array, weight: Array, window: Window, bias: Array | None = None) -> tuple[Array, Any]:
-        """See `Reference.conv`; keeps x, from which whatever else is needed is soon made again."""
+        """See `Reference.conv`; keeps x, and beside it what Winograd's form made of it."""
         x, n = numpy.ascontiguousarray(x), len(x)
         y = numpy.empty((n, *window.output_size(*x.shape[1:3]), weight.shape[3]), numpy.result_type(x, weight))
         form = winograd.plan(window, x.shape, weight.shape[3])
@@ -317,40 +321,35 @@ class CpuBackend(Reference):
 
             self._share(n, _at_a_time(width), 4 * n * width, by_patches)
         else:
-            u = self._kernel(form, weight, y.dtype)
-
-            def by_points(images: slice) -> None:
-                v = form.empty_v(images.stop - images.start, y.dtype)
-                _piecewise(form.image_map, form, x[images], v)
-                m = form.empty_m(images.stop - images.start, y.dtype)
-                numpy.matmul(_by_point(v), _by_point_first(u), out=m.transpose(1, 0, 2))
-                _piecewise(functools.partial(form.result_map, bias=bias), form, m, y[images], tiled=0)
-
-            self._share(n, -(-ROWS // form.tiles), math.inf, by_points)
-        return y, x
+            result_map = functools.partial(form.result_map, bias=bias)
+            v = self._by_points(form, form.image_map, x, self._kernel(form, weight, y.dtype), result_map, y)
+            return y, (x, v)
+        return y, (x, None)
 
     def conv_keep(self, x: Array, window: Window) -> Any:
         """See `Reference.conv_keep`."""
-        return numpy.ascontiguousarray(x)
+        return numpy.ascontiguousarray(x), None
 
     def conv_weight_grad(self, kept: Any, dy: Array, window: Window) -> Array:
         """See `Reference.conv_weight_grad`."""
-        x, dy, n = kept, numpy.ascontiguousarray(dy), len(dy)
+        (x, made), dy, n = kept, numpy.ascontiguousarray(dy), len(dy)
         dw = numpy.empty((*window.kernel, x.shape[3], dy.shape[3]), numpy.result_type(x, dy))
         form = winograd.plan(window, x.shape, dy.shape[3])
         if form is None:
             dw[...] = self._weight_grad_by_patches(x, dy, window).reshape(dw.shape)
             return dw
-        v, m = form.empty_v(n, dw.dtype), form.empty_m(n, dw.dtype)
+        v = numpy.empty((n * form.tiles, form.points, form.block), dw.dtype) if made is None else made
+        m = numpy.empty((n * form.tiles, form.points, dy.shape[3]), dw.dtype)
 
         def transform(images: slice) -> None:
-            tiles = slice(images.start * form.tiles, images.stop * form.tiles)
-            form.image_map(x[images], v[tiles])
-            form.result_map_transposed(dy[images], m[tiles])
+            if made is None:
+                form.image_map(x[images], v[form.of(images)])
+            form.result_map_transposed(dy[images], m[form.of(images)])
 
         def multiply(pieces: slice) -> None:
             for row, columns in parts[pieces]:
-                u = numpy.matmul(v[:, :, row, columns].transpose(1, 2, 0), m.transpose(1, 0, 2))
+                part = form.channels(v, 2)[:, :, row, columns]
+                u = numpy.matmul(part.transpose(1, 2, 0), m.transpose(1, 0, 2))
                 form.kernel_map_transposed(u, dw, (row, columns))
 
         parts = form.parts(self.team.size)
@@ -375,23 +374,54 @@ class CpuBackend(Reference):
 
             self._share(n, _at_a_time(width), 8 * n * width, by_patches)
         else:
-            u = self._kernel(form, weight, dx.dtype)
-
-            def by_points(images: slice) -> None:
-                m = form.empty_m(images.stop - images.start, dx.dtype)
-                _piecewise(form.result_map_transposed, form, dy[images], m)
-                v = form.empty_v(images.stop - images.start, dx.dtype)
-                numpy.matmul(m.transpose(1, 0, 2), _by_point_first(u).transpose(0, 2, 1), out=_by_point(v))
-                _piecewise(functools.partial(form.image_map_transposed, bias=bias), form, v, dx[images], tiled=0)
-
-            self._share(n, -(-ROWS // form.tiles), math.inf, by_points)
+            u = self._kernel(form, weight, dx.dtype).transpose(0, 2, 1)
+            image_map_transposed = functools.partial(form.image_map_transposed, bias=bias)
+            self._by_points(form, form.result_map_transposed, dy, u, image_map_transposed, dx)
         return dx
+
+    def _by_points(
+        self, form: winograd.Winograd, into: Transform, x: Array, factor: Array, out_of: Transform, out: Array
+    ) -> Array | None:
+        """Map images x to points, multiply there by `factor` (r², i, o), map back to images `out`.
+
+        Returns what the images were mapped to, (tiles, r², i), unless that is too large to be kept.
+        """
+        n, (points, inner, outer) = len(x), factor.shape
+
+        def room(images: int, width: int) -> Array:
+            return numpy.empty((images * form.tiles, points, width), out.dtype)
+
+        if n * form.tiles < ROWS * self.team.size:
+            # Few rows per thread make slow products: so for these the points are shared instead of the images.
+            a, b = room(n, inner), room(n, outer)
+
+            def multiply(some: slice) -> None:
+                numpy.matmul(a.transpose(1, 0, 2)[some], factor[some], out=b.transpose(1, 0, 2)[some])
+
+            self._share(n, form.at_a_time, a.size * 8, lambda images: into(x[images], a[form.of(images)]))
+            self._share(points, points, math.inf, multiply)
+            self._share(n, form.at_a_time, b.size * 8, lambda images: out_of(b[form.of(images)], out[images]))
+            return a
+
+        kept = room(n, inner) if n * form.tiles * points * inner <= KEEP else None
+
+        def all_three(images: slice) -> None:
+            count = images.stop - images.start
+            a, b = room(count, inner) if kept is None else kept[form.of(images)], room(count, outer)
+            for some in _slices(0, count, form.at_a_time):
+                into(x[images][some], a[form.of(some)])
+            numpy.matmul(a.transpose(1, 0, 2), factor, out=b.transpose(1, 0, 2))
+            for some in _slices(0, count, form.at_a_time):
+                out_of(b[form.of(some)], out[images][some])
+
+        self._share(n, -(-ROWS // form.tiles), math.inf, all_three)
+        return kept
 
     def _kernel(self, form: winograd.Winograd, weight: Array, dtype: Any) -> Array:
         """What the kernel becomes; the same again as long as its numbers are the same."""
 
         def make(room: Array | None) -> Array:
-            u = form.empty_u(dtype) if room is None else room
+            u = numpy.empty((form.points, form.block, weight.shape[3]), dtype) if room is None else room
             parts = form.parts(self.team.size)
 
             def work(pieces: slice) -> None:
@@ -431,26 +461,6 @@ class CpuBackend(Reference):
             for j in range(kw):
                 planes[:, :, i : i + sh * ho : sh, j : j + sw * wo : sw] += patches[i, j]
         out[...] = planes[:, :, ph : ph + height, pw : pw + width].transpose(1, 2, 3, 0)
-
-
-def _piecewise(
-    transform: Callable[[Array, Array], None], form: winograd.Winograd, source: Array, out: Array, tiled: int = 1
-) -> None:
-    """Apply a linear map of images a few at a time; `tiled` says which of both (0, 1) has a row per tile."""
-    images = len(out if tiled == 0 else source)
-    for piece in _slices(0, images, form.at_a_time):
-        tiles = slice(piece.start * form.tiles, piece.stop * form.tiles)
-        transform(source[tiles if tiled == 0 else piece], out[tiles if tiled == 1 else piece])
-
-
-def _by_point(v: Array) -> Array:
-    """(tiles, r², s, s C) -> (r², tiles, s² C), a view."""
-    return v.reshape(*v.shape[:2], -1).transpose(1, 0, 2)
-
-
-def _by_point_first(u: Array) -> Array:
-    """(r², s, s C, K) -> (r², s² C, K), a view."""
-    return u.reshape(len(u), -1, u.shape[3])
 
 
 def _slices(start: int, stop: int, each: int) -> Iterator[slice]:

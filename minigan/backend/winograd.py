@@ -93,9 +93,9 @@ class Winograd(NamedTuple):
     """The six linear maps of one convolution: B, G, A and their transposes.
 
     ======  ==========================================================================
-    V       what the image becomes, (tiles, r², s, s C): tiles of all images, points
-    U       what the kernel becomes, (r², s, s C, K)
-    M       their product per point, (tiles, r², K), summed over s, s C
+    V       what the image becomes, (tiles, r², s² C): tiles of all images, points, channels of a block
+    U       what the kernel becomes, (r², s² C, K)
+    M       their product per point, (tiles, r², K), summed over s² C
     ======  ==========================================================================
 
     Attributes
@@ -148,26 +148,21 @@ class Winograd(NamedTuple):
     @property
     def at_a_time(self) -> int:
         """Images whose V stays in a core's cache."""
-        return max(1, 2**18 // (self.tiles * self.points * math.prod(self.window.stride) * self.image[2]))
+        return max(1, 2**18 // (self.tiles * self.points * self.block))
 
-    def empty_v(self, n: int, dtype: Any) -> Array:
-        """Room for the V of n images."""
-        (sh, sw), channels = self.window.stride, self.image[2]
-        return numpy.empty((n * self.tiles, self.points, sh, sw * channels), dtype)
+    def of(self, images: slice) -> slice:
+        """The tiles of some images, among the rows of V and M."""
+        return slice(images.start * self.tiles, images.stop * self.tiles)
 
-    def empty_u(self, dtype: Any) -> Array:
-        """Room for U."""
-        (sh, sw), channels = self.window.stride, self.image[2]
-        return numpy.empty((self.points, sh, sw * channels, self.result[2]), dtype)
-
-    def empty_m(self, n: int, dtype: Any) -> Array:
-        """Room for the M of n images."""
-        return numpy.empty((n * self.tiles, self.points, self.result[2]), dtype)
+    @property
+    def block(self) -> int:
+        """s² C, the channels of a block."""
+        return math.prod(self.window.stride) * self.image[2]
 
     # ---------------------------------------------------------------- B: the image
 
     def image_map(self, x: Array, out: Array) -> None:
-        """``V = B d``: x (n, H, W, C) to out (n tiles, r², s, s C)."""
+        """``V = B d``: x (n, H, W, C) to out (n tiles, r², s² C)."""
         n = len(x)
         canvas = self._canvas(n, x.dtype)
         rows, columns, from_rows, from_columns = self._overlap()
@@ -178,15 +173,15 @@ class Winograd(NamedTuple):
             canvas[:, rows, columns.stop :] = 0
         canvas[:, rows, columns] = x[:, from_rows, from_columns]
         patches = numpy.ascontiguousarray(self._patches(canvas))
-        numpy.matmul(self._matrices(x)[2], patches.reshape(n * self.tiles, self.points, -1), out=_flat(out))
+        numpy.matmul(self._matrices(x)[2], patches.reshape(out.shape), out=out)
 
     def image_map_transposed(self, v: Array, out: Array, bias: Array | None = None) -> None:
-        """``dd = Bᵀ V + bias``: v (n tiles, r², s, s C) to out (n, H, W, C); where tiles overlap, they are added."""
+        """``dd = Bᵀ V + bias``: v (n tiles, r², s² C) to out (n, H, W, C); where tiles overlap, they are added."""
         n = len(out)
         canvas = self._canvas(n, v.dtype)
         (mh, mw), (rh, rw), (th, tw) = self.outputs, self.reach, self.grid
         (sh, sw) = self.window.stride
-        patches = numpy.matmul(self._matrices(v)[2].T, _flat(v)).reshape(n, th, tw, rh, rw, sh, -1)
+        patches = numpy.matmul(self._matrices(v)[2].T, v).reshape(n, th, tw, rh, rw, sh, -1)
         canvas[:, sh * mh * th :] = 0
         canvas[:, :, sw * mw * tw :] = 0
         target = self._patches(canvas)
@@ -206,23 +201,27 @@ class Winograd(NamedTuple):
     # ---------------------------------------------------------------- G: the kernel
 
     def kernel_map(self, weight: Array, out: Array, part: tuple[int, slice]) -> None:
-        """``U = G g``: weight (kh, kw, C, K) to one part of out (r², s, s C, K); see `parts`."""
+        """``U = G g``: weight (kh, kw, C, K) to one part of out (r², s² C, K); see `parts`."""
         row, columns = part
         source = self._kernel_view(weight)[:, row, :, columns]
         numpy.matmul(
             self._matrices(weight)[1],
             source.reshape(math.prod(self.taps), -1),
-            out=out[:, row, columns].reshape(self.points, -1),
+            out=self.channels(out, 1)[:, row, columns].reshape(self.points, -1),
         )
 
     def kernel_map_transposed(self, u: Array, out: Array, part: tuple[int, slice]) -> None:
         """``dg = Gᵀ U``: u, that part of a U, to that part of out (kh, kw, C, K)."""
         row, columns = part
         target = self._kernel_view(out)[:, row, :, columns]
-        target[...] = (self._matrices(u)[1].T @ _flat(u)).reshape(target.shape)
+        target[...] = (self._matrices(u)[1].T @ u.reshape(self.points, -1)).reshape(target.shape)
+
+    def channels(self, x: Array, axis: int) -> Array:
+        """The axis s² C of V or U as two axes (s, s C), the ones that `parts` speaks of; a view."""
+        return x.reshape(*x.shape[:axis], self.window.stride[0], -1, *x.shape[axis + 1 :])
 
     def parts(self, count: int) -> list[tuple[int, slice]]:
-        """Cut the axes (s, s C) of V and U into at least `count` parts (if there are as many): (s, slice of s C)."""
+        """Cut the channels (s, s C) of V and U into at least `count` parts, if there are as many."""
         sh, width = self.window.stride[0], self.window.stride[1] * self.image[2]
         each = -(-width // min(-(-count // sh), width))
         starts = range(0, width, each)
@@ -346,7 +345,7 @@ class KernelMaps:
         Bytes that may be held.
     """
 
-    def __init__(self, limit: int = 2**27) -> None:
+    def __init__(self, limit: int = 2**26) -> None:
         self.limit = limit
         self._lock = threading.Lock()
         self._held: dict[Any, tuple[Array, Array]] = {}
@@ -386,7 +385,3 @@ def _plus(x: Array, bias: Array | None, out: Array) -> None:
         out[...] = x
     else:
         numpy.add(x, bias, out=out)
-
-
-def _flat(x: Array) -> Array:
-    return x.reshape(*x.shape[:2], -1) if x.ndim > 3 else x.reshape(len(x), -1)

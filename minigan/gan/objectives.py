@@ -169,7 +169,11 @@ def with_classes(objective: Objective, labels: Array, weight: float = 1.0) -> Ob
         loss, d_real, d_fake = objective.discriminator(real[:, :1], fake[:, :1])
         named, d_named = losses.cross_entropy(real[:, 1:], labels)
         asked, d_asked = losses.cross_entropy(fake[:, 1:], labels)
-        return loss + weight * (named + asked), _beside(d_real, weight * d_named), _beside(d_fake, weight * d_asked)
+        return (
+            loss + weight * (named + asked),
+            _beside(d_real, weight * d_named),
+            _beside(d_fake, weight * d_asked),
+        )
 
     def generator(fake: Array, real: Array | None) -> tuple[Array, Array]:
         loss, d_fake = objective.generator(fake[:, :1], None if real is None else real[:, :1])

@@ -37,7 +37,12 @@ RECIPE = Recipe(
     latent=Latent(16),
     networks=networks,
     settings=Settings(
-        steps=6000, batch_size=256, lr_generator=1e-3, lr_discriminator=1e-3, average=0.995, penalties=("packing:2",)
+        steps=6000,
+        batch_size=256,
+        lr_generator=1e-3,
+        lr_discriminator=1e-3,
+        average=0.995,
+        penalties=("packing:2",),
     ),
     duration="",
 )

@@ -1,0 +1,271 @@
+"""The benchmarks: that both sides compute the same, that the harness counts right; no time is asserted."""
+
+import io
+import json
+import re
+import sys
+
+import numpy
+import pytest
+
+from benchmarks import contestant, cpu, harness, machine, memory, profile, roofline, scaling, workloads
+from benchmarks.__main__ import COMMANDS
+from benchmarks.harness import Entry, Race
+from minigan import backend, interop, nn
+
+SMALL = {"batch": "4", "threads": "1"}
+
+
+# ---------------------------------------------------------------- the same mathematics
+
+
+@pytest.mark.parametrize("name", ["toy", "mnist-mlp", "mnist-dcgan", "dc64", "dcgan-16-8"])
+def test_pytorch_and_minigan_take_the_same_step(name, monkeypatch):
+    """Same weights, reals and latents, in float64: same losses, and all gradients of both players equal."""
+    torch = pytest.importorskip("torch")
+    from benchmarks.rivals import torch_step
+
+    workload, batch = workloads.find(name), 2
+    ours = workloads.Step(workload, batch=batch, dtype="float64")
+    torch.set_default_dtype(torch.float64)
+    try:
+        theirs = torch_step.Step(workload, channels_last=False, fused=False, compiled=False, batch=batch)
+        shapes = {"g": (workload.z_size,), "d": workload.sample_shape}
+        for player, shape in shapes.items():
+            for layer in (layer for _, layer in getattr(ours, player).layers() if isinstance(layer, nn.Dropout)):
+                layer.p = 0.0  # both draw their own masks
+            for module in getattr(theirs, player).modules():
+                if isinstance(module, torch.nn.Dropout):
+                    module.p = 0.0
+            state = interop.to_torch(getattr(ours, player), input_shape=shape)
+            getattr(theirs, player).load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
+        theirs.real = torch.from_numpy(
+            numpy.moveaxis(ours.real, -1, 1).copy() if ours.real.ndim == 4 else ours.real
+        )
+        latents = numpy.random.default_rng(1).standard_normal((2, batch, workload.z_size))
+        queue = list(latents)
+        monkeypatch.setattr(ours, "noise", lambda: queue.pop(0))
+        loss = ours()
+        tensors = [torch.from_numpy(z) for z in latents]
+        monkeypatch.setattr(torch, "randn", lambda *_: tensors.pop(0))
+        assert theirs() == pytest.approx(loss, rel=1e-9)
+        for player, shape in shapes.items():
+            net = getattr(ours, player)
+            gradients = {name: p.grad for name, p in net.parameters().items()}
+            assert max(abs(g).max() for g in gradients.values()) > 0
+            # Gradients lie as weights do: they travel through the same conversion, in the place of weights.
+            net.load_state_dict(net.state_dict() | gradients)
+            converted = interop.to_torch(net, input_shape=shape)
+            for key, p in getattr(theirs, player).named_parameters():
+                scale = abs(converted[key]).max()
+                numpy.testing.assert_allclose(p.grad.numpy(), converted[key], rtol=0, atol=1e-7 * scale + 1e-12)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_the_reference_backend_can_be_swapped_in(monkeypatch):
+    monkeypatch.setattr(workloads.devices, "_cpu", workloads.devices._cpu)
+    fast = workloads.make("toy", {"batch": "4"})()
+    slow = workloads.make("toy", {"batch": "4", "backend": "reference"})()
+    assert type(backend.of(numpy.zeros(1))) is backend.Reference
+    assert fast == pytest.approx(slow, rel=1e-5)
+
+
+# ---------------------------------------------------------------- the race
+
+
+def test_a_race_times_each_in_each_round():
+    entries = [Entry("one", "benchmarks.workloads", SMALL), Entry("two", "benchmarks.workloads", SMALL)]
+    with Race("toy", [*entries, Entry("nobody", "benchmarks.rivals.nobody")], warm=1) as race:
+        assert set(race.running) == {"one", "two"}
+        assert "nobody" in race.failed["nobody"]
+        times = race.times(2, block=0.005)
+        used = race.memory()
+        processes = [c._process for c in race.running.values()]
+    assert {name: len(values) for name, values in times.items()} == {"one": 2, "two": 2}
+    assert all(ms > 0 for values in times.values() for ms in values)
+    assert all(peak >= imports > 1 for peak, imports in used.values())
+    assert race.versions["numpy"] == numpy.__version__
+    assert all(process.poll() is not None for process in processes)
+
+
+def test_a_contestant_that_fails_says_why():
+    entry = Entry("x", "benchmarks.workloads")
+    with (
+        harness.Contestant(entry, "no-such-workload") as one,
+        pytest.raises(harness.Failed, match="no-such-workload"),
+    ):
+        one.wait_until_ready()
+
+
+def test_threads_are_not_inherited(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    seen = {}
+    monkeypatch.setattr(harness.subprocess, "Popen", lambda *_, **options: seen.update(options))
+    harness.Contestant(Entry("x", "y", env={"EXTRA": "1"}), "toy")
+    assert "OMP_NUM_THREADS" not in seen["env"]
+    assert seen["env"]["EXTRA"] == "1"
+
+
+def test_a_contestant_obeys():
+    spec = {"module": "benchmarks.workloads", "workload": "toy", "options": SMALL, "warm": 1}
+    answers = io.StringIO()
+    contestant.serve(spec, io.StringIO("run 3\nmemory\n"), answers)
+    ready, run, used = map(json.loads, answers.getvalue().splitlines())
+    assert ready["ready"]
+    assert len(run["seconds"]) == 3
+    assert used["peak"] >= used["imports"] > 0
+
+
+def test_ratios_and_their_intervals():
+    fast = [1.0, 1.1, 0.9, 1.0, 5.0]
+    slow = [2.0 * ms for ms in fast]
+    assert harness.ratio(slow, fast) == 2
+    # What disturbs a round disturbs both: the ratio doesn't waver.
+    assert harness.interval(slow, fast) == pytest.approx((2, 2))
+    low, high = harness.interval([2.0, 3.0, 2.5, 2.0, 3.0], fast)
+    assert low < 2.5 < high
+
+
+# ---------------------------------------------------------------- the tables
+
+
+def results(tmp_path):
+    table = cpu.Results(tmp_path, append=False)
+    slow, slower, kept = "PyTorch (2 threads)", "PyTorch (1 thread)", f"PyTorch ({cpu.KEPT})"
+    for scale in (1.0, 1.5):
+        times = {cpu.MINIGAN: [2.0, 2.2, 2.0], cpu.AGAIN: [2.0, 2.1, 2.1], slow: [4.0 * scale] * 3}
+        table.add("toy", times | {slower: [9.0] * 3, kept: [3.0] * 3, "DeZero": [20.0]}, {"x": "no such library"})
+    return table
+
+
+def test_the_rival_is_the_best_pytorch_of_each_run(tmp_path):
+    table = results(tmp_path)
+    assert table.runs("toy") == [1, 2]
+    assert [table.rival("toy", run) for run in (1, 2)] == ["PyTorch (2 threads)"] * 2
+    assert table.against_rival("toy", cpu.MINIGAN) == pytest.approx([2, 3])
+    assert table.against_rival("toy", "DeZero") == pytest.approx([0.2, 0.3])
+    assert table.floor("toy") == pytest.approx([1.05, 1.05])
+
+
+def test_results_are_written_and_added_to(tmp_path):
+    text = results(tmp_path).save(machine.facts({"torch": "9.9"}), "python -m benchmarks cpu")
+    row = next(line for line in text.splitlines() if line.startswith("| toy: "))
+    assert "**2.50**" in row
+    assert "2.00 .. 3.00 (2)" in row
+    assert "torch: 9.9" in text
+    assert "- x on toy: no such library" in text
+    assert (tmp_path / "cpu.png").stat().st_size > 10_000
+    again = cpu.Results(tmp_path, append=True)
+    assert again.ms("toy", cpu.MINIGAN) == [2.0, 2.2, 2.0] * 2
+    again.add("toy", {cpu.MINIGAN: [1.0]}, {})
+    assert again.runs("toy") == [1, 2, 3]
+
+
+def test_every_set_up_of_pytorch_is_tried(monkeypatch):
+    monkeypatch.setattr(cpu.threads, "cores", lambda: 2)
+    names = [entry.name for entry in cpu.torch_entries("dc64")]
+    assert len(set(names)) == len(names) == 10
+    assert sum("compiled" in name for name in names) == 2
+    assert "PyTorch (channels_last, 2 threads, fused Adam)" in names
+    assert not any("compiled" in entry.name for entry in cpu.torch_entries("dc64", compiled=False))
+    assert not any("nchw" in entry.name for entry in cpu.torch_entries("toy"))
+
+
+def test_quick_comparison_from_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cpu, "torch_entries", lambda *_, **__: [])
+    monkeypatch.setattr(cpu, "minigan_entries", lambda: [Entry(cpu.MINIGAN, "benchmarks.workloads", SMALL)])
+    assert cpu.main(["--quick", "--workload", "toy", "--rounds", "1", "--out", str(tmp_path)]) == 0
+    assert "| toy | minigan |" in capsys.readouterr().out
+    assert (tmp_path / "cpu.csv").exists()
+
+
+# ---------------------------------------------------------------- the other commands
+
+
+def test_the_clock_gives_time_to_the_innermost(monkeypatch):
+    now = iter(range(100))
+    monkeypatch.setattr(profile.time, "perf_counter", lambda: float(next(now)))
+    clock = profile.Clock()
+    inner = clock.wrap(lambda: None, "unfold")
+    outer = clock.wrap(lambda: (inner(), inner()), "fold")
+    outer()
+    # Each look at the clock is a second: before, between and after the two inner calls outer is at work.
+    assert dict(clock.seconds) == {"rest": 1, "fold": 3, "unfold": 2}
+
+
+def test_products_within_a_transform_are_the_transform():
+    clock = profile.Clock()
+    multiply = clock.wrap(numpy.matmul, "GEMM")
+    clock.wrap(lambda: multiply(numpy.ones((2, 2)), numpy.ones((2, 2))), "Winograd")()
+    assert "GEMM" not in clock.seconds
+    multiply(numpy.ones(2), numpy.ones((2, 2)))  # a sum
+    assert "GEMM" not in clock.seconds
+    multiply(numpy.ones((2, 2)), numpy.ones((2, 2)))
+    assert clock.seconds["GEMM"] > 0
+
+
+def test_profile_of_a_step(tmp_path, capsys):
+    assert profile.main(["--workload", "toy", "--seconds", "0.01", "--out", str(tmp_path)]) == 0
+    text = (tmp_path / "profile.md").read_text()
+    assert "toy, before | toy, after" in text
+    shares = [float(v) for v in re.findall(r"([\d.]+) %", text.split("**step")[0])]
+    assert sum(shares) == pytest.approx(200, abs=1)
+    assert text.strip() in capsys.readouterr().out
+
+
+def test_roofline_counts_operations_and_bytes():
+    rng = numpy.random.default_rng(0)
+    linear, convolution = nn.Linear(3, 5, rng=rng), nn.Conv2d(2, 4, kernel_size=4, stride=2, padding=1, rng=rng)
+    transposed = nn.ConvTranspose2d(4, 2, kernel_size=4, stride=2, padding=1, rng=rng)
+    images, pixels = numpy.zeros((6, 8, 8, 2), "float32"), numpy.zeros((6, 4, 4, 4), "float32")
+    assert roofline.operations(linear, numpy.zeros((7, 3)), numpy.zeros((7, 5))) == 2 * 7 * 3 * 5
+    assert roofline.operations(convolution, images, pixels) == 2 * 6 * 16 * 4 * 4 * 2 * 4
+    assert roofline.operations(transposed, pixels, images) == 2 * 6 * 16 * 4 * 4 * 2 * 4
+    rows = roofline.measure("toy", 100.0, 10.0, batch=4, seconds=1e-4)
+    assert len(rows) == 2 * 10
+    first = rows[0]
+    assert first.gflop == pytest.approx(2 * 4 * 2 * 128 / 1e9)
+    assert first.mbytes == pytest.approx(4 * (4 * 2 + 4 * 128 + 3 * 128) / 1e6)
+    assert first.floor_ms == pytest.approx(1e3 * max(first.gflop / 100, first.mbytes / 1e4))
+    assert all(value > 0 for value in roofline.peaks(size=64, mbytes=1, seconds=1e-3))
+    assert roofline.table(rows).count("\n") == 2 + len(rows)
+
+
+def test_scaling_varies_one_thing_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(scaling, "race", lambda *_, **__: {"minigan": [2.0, 2.0], "PyTorch (nchw)": [3.0, 3.0]})
+    assert scaling.main(["--out", str(tmp_path)]) == 0
+    table = (tmp_path / "scaling.md").read_text().splitlines()[2:]
+    assert len(table) == len(scaling.CASES)
+    assert table[0] == "| batch | 16 | 32 | 64 | 2.0 | 3.0 | nchw | 1.50 | 1.50 .. 1.50 |"
+
+
+def test_memory_is_net_of_imports(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "torch_entries", lambda *_, **__: [])
+    assert memory.main(["--workload", "toy", "--out", str(tmp_path)]) == 0
+    lines = (tmp_path / "memory.csv").read_text().splitlines()[1:]
+    assert [line.split(",")[1] for line in lines[:1]] == ["minigan"]
+    for line in lines:
+        peak, imports, net = map(float, line.split(",")[-3:])
+        assert net == pytest.approx(peak - imports, abs=0.2)
+        assert 0 < net < 100
+
+
+def test_commands_are_handed_over(monkeypatch, capsys):
+    from benchmarks import __main__ as command
+
+    monkeypatch.setattr(sys, "argv", ["benchmarks"])
+    assert command.main() == 2
+    said = capsys.readouterr().err
+    assert all(name in said for name in COMMANDS)
+    monkeypatch.setattr(memory, "main", lambda arguments: len(arguments))
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "memory", "--workload", "toy"])
+    assert command.main() == 2
+
+
+def test_facts_name_no_host():
+    import platform
+
+    text = str(machine.facts())
+    assert numpy.__version__ in text
+    assert len(platform.node()) < 3 or platform.node() not in text
