@@ -36,5 +36,5 @@ RECIPE = Recipe(
     latent=Latent(100),
     networks=networks,
     settings=Settings(steps=4685, batch_size=64, average=0.995),
-    duration="",
+    duration="about 0.1 s a step on two cores, 8 minutes in all",
 )

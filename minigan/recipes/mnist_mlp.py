@@ -37,5 +37,5 @@ RECIPE = Recipe(
     latent=Latent(100),
     networks=networks,
     settings=Settings(steps=9370, batch_size=64),
-    duration="",
+    duration="about 0.1 s a step on two cores, 15 minutes in all",
 )

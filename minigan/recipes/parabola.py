@@ -33,5 +33,5 @@ RECIPE = Recipe(
     latent=Latent(8),
     networks=networks,
     settings=Settings(steps=4000, batch_size=128, lr_generator=1e-3, lr_discriminator=1e-3, average=0.99),
-    duration="",
+    duration="about 12 s on two cores",
 )

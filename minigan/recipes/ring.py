@@ -44,5 +44,5 @@ RECIPE = Recipe(
         average=0.995,
         penalties=("packing:2",),
     ),
-    duration="",
+    duration="about 20 s on two cores",
 )
