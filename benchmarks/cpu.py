@@ -95,6 +95,12 @@ def compare(
     return final, failed, versions
 
 
+def disturbed(times: dict[str, list[float]], *, limit: float = 1.5) -> str | None:
+    """Return who of a race was slowed by something else: its median is far above its own fastest block; or None."""
+    slowed = [name for name, ms in times.items() if numpy.median(ms) > limit * min(ms)]
+    return slowed[0] if slowed else None
+
+
 # ---------------------------------------------------------------- what is written
 
 
@@ -284,11 +290,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             workload, rounds=rounds, block=block, compiled=not (options.quick or options.no_compile),
             containing=options.set_ups, peers=options.peers, seed=run,
         )  # fmt: skip
+        for name, values in sorted(times.items(), key=lambda item: numpy.median(item[1])):
+            print(f"  {numpy.median(values):9.2f} ms  {min(values):9.2f} .. {max(values):.2f}  {name}", flush=True)
+        if name := disturbed(times):
+            print(
+                f"  Not counted: {name} was slowed by something else on this machine; run it again with --append."
+            )
+            continue
         results.add(workload, times, failed)
         results.failed |= NOT_RUN if options.peers else {}
         facts |= {name: version for name, version in versions.items() if name != "numpy"}
-        for name, values in sorted(times.items(), key=lambda item: numpy.median(item[1])):
-            print(f"  {numpy.median(values):9.2f} ms  {min(values):9.2f} .. {max(values):.2f}  {name}", flush=True)
-        text = results.save(facts, command.strip())  # after each workload: nothing is lost if it ends early
-    print(text)
+        results.save(facts, command.strip())  # after each workload: nothing is lost if it ends early
+    if results.rows:
+        print(results.text(facts, command.strip()))
     return 0 if results.rows else 1
