@@ -162,6 +162,15 @@ def test_results_are_written_and_added_to(tmp_path):
     assert again.runs("toy") == [1, 2, 3]
 
 
+def test_a_run_that_something_disturbed_is_not_counted(tmp_path, monkeypatch, capsys):
+    assert cpu.disturbed({"a": [1.0, 1.1, 1.0], "b": [2.0, 2.1, 9.0]}) is None
+    assert cpu.disturbed({"a": [1.0, 1.1, 1.0], "b": [2.0, 8.0, 9.0]}) == "b"
+    monkeypatch.setattr(cpu, "compare", lambda *_, **__: ({cpu.MINIGAN: [1.0, 2.0, 2.0]}, {}, {}))
+    assert cpu.main(["--workload", "toy", "--out", str(tmp_path)]) == 1
+    assert "Not counted: minigan" in capsys.readouterr().out
+    assert not (tmp_path / "cpu.csv").exists()
+
+
 def test_every_set_up_of_pytorch_is_tried(monkeypatch):
     monkeypatch.setattr(cpu.threads, "cores", lambda: 2)
     names = [entry.name for entry in cpu.torch_entries("dc64")]
@@ -174,6 +183,7 @@ def test_every_set_up_of_pytorch_is_tried(monkeypatch):
 
 def test_quick_comparison_from_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(cpu, "torch_entries", lambda *_, **__: [])
+    monkeypatch.setattr(cpu, "disturbed", lambda _: None)
     monkeypatch.setattr(cpu, "minigan_entries", lambda: [Entry(cpu.MINIGAN, "benchmarks.workloads", SMALL)])
     assert cpu.main(["--quick", "--workload", "toy", "--rounds", "1", "--out", str(tmp_path)]) == 0
     assert "| toy | minigan |" in capsys.readouterr().out
