@@ -66,9 +66,11 @@ def test_the_state_of_other_nets_is_refused():
 # ---------------------------------------------------------------- kills
 
 ZYGOTE = """
-import json, os, sys
+import json, os, sys, time
 import minigan.cli, minigan.recipes.runs, minigan.plots.losses, minigan.plots.points, matplotlib.figure
 import matplotlib.backends.backend_agg, PIL.PngImagePlugin, safetensors.numpy
+step = minigan.gan.Trainer.train_step
+minigan.gan.Trainer.train_step = lambda trainer: (time.sleep(0.04), step(trainer))[1]
 for line in sys.stdin:
     pid = os.fork()
     if pid == 0:
@@ -79,7 +81,10 @@ for line in sys.stdin:
 
 
 class Processes:
-    """Real processes, each running one command; forked from one that has imported everything, to spare seconds."""
+    """Real processes, each running one command; forked from one that has imported everything, to spare seconds.
+
+    They rest a little before every step, so that on whatever machine each kill meets the run a few steps further on.
+    """
 
     def __init__(self):
         self.parent = subprocess.Popen(
@@ -127,11 +132,11 @@ def kill_and_resume(processes, folder, command, *, kills, steps, seed):
         pid = processes.start(["train", "--resume", folder, "--quiet"] if resume else command)
         if kill == kills - 1:
             wait_for((folder / "model.safetensors").is_file)
-        elif kill % 4:
+        elif kill % 4 and newest(folder) < steps:
             # Share out the steps that are left over the kills that are left.
             goal = newest(folder) + max(1, (steps - newest(folder)) // (kills - kill + 2))
             wait_for(lambda goal=goal: newest(folder) >= goal)
-        time.sleep(rng.random() * 0.05)
+        time.sleep(rng.random() * 0.04)
         os.kill(pid, signal.SIGKILL)
         assert processes.wait() == signal.SIGKILL, "the process ended before it was killed"
     processes.start(["train", "--resume", folder, "--quiet"])
