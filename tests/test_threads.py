@@ -278,3 +278,25 @@ def test_threads_of_the_users_may_train_at_the_same_time_and_get_the_same_bits(t
         user.join()
     for index in range(3):
         numpy.testing.assert_array_equal(results[index], alone)
+
+
+def test_no_thread_of_the_library_spins_beside_the_team(two_threads, monkeypatch):
+    """Whatever a convolutional net multiplies, sums over a batch included, happens while the library is held to one."""
+    blas, real, held = minigan.backend.get("cpu").blas, numpy.matmul, []
+    users = blas.get()
+    blas.set(2)
+    before = blas.get()
+
+    def watched(a, b, **options):
+        # Below this size OpenBLAS uses one thread anyway.
+        if a.size * b.shape[-1] > 9216:
+            held.append(blas.get())
+        return real(a, b, **options)
+
+    monkeypatch.setattr(numpy, "matmul", watched)
+    _train(steps=1)
+    after = blas.get()
+    blas.set(users)
+    assert held
+    assert set(held) == {1}
+    assert after == before

@@ -104,7 +104,8 @@ class CpuBackend(Reference):
     def _share_rows(self, rows: Array, passes: int, work: Callable[[slice], None]) -> None:
         """Call `work`, which makes that many passes over its rows, for slices of them that fit into the cache."""
         if rows.size <= CACHE and self.team:
-            work(slice(0, len(rows)))
+            with self.blas:
+                work(slice(0, len(rows)))
         else:
             self._share(len(rows), max(1, CACHE * len(rows) // rows.size), passes * rows.size, work)
 
@@ -117,7 +118,8 @@ class CpuBackend(Reference):
         they start within microseconds. No others are: its threads would go on spinning beside the team's.
         """
         if a.ndim != 2 or b.ndim != 2:
-            return a @ b
+            with self.blas:
+                return a @ b
         (m, inner), n = a.shape, b.shape[1]
         size = m * inner * n
         if min(m, inner, n) > 1 and (size < SPIN / 8 or SPIN <= size < 4 * SPIN):
@@ -160,7 +162,7 @@ class CpuBackend(Reference):
         if not rows.size:
             return super().moments(x)
         first_rows = rows[: max(1, CACHE // rows.shape[1])]
-        near = _column_sums(first_rows) / x.dtype.type(len(first_rows))
+        near = self.sum_rows(first_rows) / x.dtype.type(len(first_rows))
 
         def both(piece: slice) -> Array:
             centred = rows[piece] - near
