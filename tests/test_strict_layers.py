@@ -77,11 +77,13 @@ CASES = {
     "MinibatchStdDev": [(lambda rng: nn.MinibatchStdDev(2), FLAT), (lambda rng: nn.MinibatchStdDev(4), IMAGE)],
     "Sequential": [
         (
+            # Without a bias, whose gradient would be rounding alone: that has a test of its own.
             lambda rng: nn.Sequential(
-                nn.Conv2d(3, 4, kernel_size=3, rng=rng), nn.BatchNorm(4), nn.LeakyReLU(), nn.Flatten()
+                nn.Conv2d(3, 4, kernel_size=3, bias=False, rng=rng), nn.BatchNorm(4), nn.LeakyReLU(), nn.Flatten()
             ),
             IMAGE,
-        )
+        ),
+        (lambda rng: nn.Sequential(nn.Linear(6, 5, rng=rng), nn.LayerNorm(5), nn.Tanh()), FLAT),
     ],
 }
 EVERY_CASE = [
@@ -100,7 +102,7 @@ def test_every_layer_of_the_library_has_a_case():
 
 def _assert_close(ours, theirs):
     """Within float32 rounding of sums whose largest terms are of the size of the largest entry."""
-    numpy.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=3e-6 * (1 + abs(theirs).max()))
+    numpy.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6 * (1 + abs(theirs).max()))
 
 
 def _moved(net, ops):
@@ -145,6 +147,25 @@ def test_a_layer_computes_on_the_strict_device_what_it_computes_on_the_cpu(make,
         else:
             assert there[name].dtype == "float32"
             _assert_close(there[name], a)
+
+
+@pytest.mark.parametrize(
+    "device",
+    [lambda: backend.get("cpu"), lambda: StrictNamespace().backend, strict_cuda],
+    ids=["cpu", "readable", "kernels"],
+)
+def test_a_bias_before_batch_norm_gets_no_gradient(device):
+    """The mean takes the bias out again, so the terms of its gradient cancel: what is left is their rounding."""
+    ops, rng = device(), numpy.random.default_rng(0)
+    convolution = nn.Conv2d(3, 4, kernel_size=3, rng=rng).to(ops)
+    norm = nn.BatchNorm(4).to(ops)
+    y, below = convolution.forward(ops.asarray(rng.standard_normal(IMAGE, "float32")), train=True)
+    z, above = norm.forward(y, train=True)
+    dy = norm.backward(ops.asarray(rng.standard_normal(z.shape, "float32")), above)
+    convolution.backward(dy, below)
+    terms = abs(ops.to_numpy(dy)).sum((0, 1, 2))
+    assert (terms > 10).all()
+    assert (abs(ops.to_numpy(convolution.bias.grad)) <= numpy.finfo("float32").eps * terms).all()
 
 
 def _draws(net):
