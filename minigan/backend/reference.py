@@ -6,8 +6,8 @@ version is tested against. Shapes are batch first, channels last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, TypeAlias
 
 import numpy
 
@@ -26,7 +26,14 @@ class Reference:
         The array library: the module ``numpy`` or ``cupy``.
     device
         ``"cpu"`` or ``"cuda"``.
+
+    Attributes
+    ----------
+    queues
+        Whether work is put into a queue, so that whoever looks at a number waits for all of it.
     """
+
+    queues: ClassVar[bool] = False
 
     def __init__(self, xp: Any, device: str) -> None:
         self.xp = xp
@@ -41,6 +48,10 @@ class Reference:
     def to_numpy(self, x: Array) -> Array:
         """Bring an array of this device to NumPy."""
         return x if isinstance(x, (numpy.ndarray, numpy.generic)) else self.xp.asnumpy(x)
+
+    def to_numbers(self, reports: Sequence[Mapping[str, Array]]) -> list[dict[str, float]]:
+        """Look at scalars of this device, given by name for each of several steps."""
+        return [{name: float(value) for name, value in report.items()} for report in reports]
 
     def set_threads(self, count: int | None) -> None:
         """See `minigan.set_threads`; plain array code has no threads of its own to set."""

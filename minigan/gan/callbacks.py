@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
+import itertools
 import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -47,7 +49,7 @@ class MetricsFile(Callback):
         path: str | os.PathLike[str],
         *,
         every: int = 1,
-        gauges: Callable[[Trainer], dict[str, float]] = lambda trainer: {},
+        gauges: Callable[[Trainer], dict[str, float]] | None = None,
         gauge_every: int = 1,
     ) -> None:
         self.path, self.every, self.gauges, self.gauge_every = Path(path), every, gauges, gauge_every
@@ -73,15 +75,26 @@ class MetricsFile(Callback):
             temporary.write_text(text.getvalue())
         self._written = int(kept[-1][0]) if kept else 0
 
+    def due(self, step: int) -> bool:
+        """Where something is measured: the rows between can wait."""
+        return self.gauges is not None and self._due(step) and self._is_gauged(step)
+
     def on_step(self, trainer: Trainer, report: Report) -> None:
-        """Write a row if it is time for one."""
-        self._last, self._last_step = lambda: self._row(trainer, report), trainer.step
+        """Write the rows that it is time for."""
+        self._write_earlier(trainer.reports[:-1])
+        self._last_step = trainer.step
+        self._last = lambda: self._row(trainer.step, report, self._measured(trainer))
         if self._due(trainer.step):
             self._write()
 
     def on_end(self, trainer: Trainer) -> None:
         """Write the last step's row."""
         self._write()
+
+    def on_failure(self, trainer: Trainer) -> None:
+        """Write the rows of the steps that were read together with the last one, up to the first that is no good."""
+        good = itertools.takewhile(lambda r: all(map(math.isfinite, r[1].values())), trainer.reports[:-1])
+        self._write_earlier(good)
 
     def _due(self, step: int) -> bool:
         return step == 1 or step % self.every == 0
@@ -92,13 +105,26 @@ class MetricsFile(Callback):
         with self.path.open(newline="") as file:
             return [row for row in csv.reader(file) if row]
 
-    def _row(self, trainer: Trainer, report: Report) -> list[str]:
-        step = trainer.step
-        measured = self.gauges(trainer) if step == 1 or step % self.gauge_every == 0 or not self._due(step) else {}
+    def _is_gauged(self, step: int) -> bool:
+        return step == 1 or step % self.gauge_every == 0
+
+    def _measured(self, trainer: Trainer) -> dict[str, float]:
+        wanted = self._is_gauged(trainer.step) or not self._due(trainer.step)
+        return self.gauges(trainer) if self.gauges is not None and wanted else {}
+
+    def _row(self, step: int, report: Report, measured: dict[str, float]) -> list[str]:
         # Written before the first row is: the first step has every column.
         self._columns = self._columns or ["step", *report, *measured]
         numbers = {name: f"{value:.9g}" for name, value in (report | measured).items()}
         return [str(step), *(numbers.get(name, "") for name in self._columns[1:])]
+
+    def _write_earlier(self, reports: Iterable[tuple[int, Report]]) -> None:
+        """Write the rows of steps that lie back. None of them is to be measured: that would have been `due`."""
+        for step, report in reports:
+            if self._due(step):
+                self._last_step = step
+                self._last = functools.partial(self._row, step, report, {})
+                self._write()
 
     def _write(self) -> None:
         if self._last is None or self._last_step <= self._written:
@@ -145,11 +171,16 @@ class Progress(Callback):
             total=self.steps, initial=trainer.step, unit="step", dynamic_ncols=True, mininterval=0.2, file=stream
         )
 
+    def due(self, step: int) -> bool:
+        """Where the last words are long ago."""
+        return time.monotonic() - self._last_line > (self.seconds if self._bar is None else 0.2)
+
     def on_step(self, trainer: Trainer, report: Report) -> None:
         """Move the bar, or print a line if the last one is long ago."""
         now = time.monotonic()
         if self._bar is not None:
-            self._bar.update()
+            for _ in trainer.reports:
+                self._bar.update()
             if now - self._last_line > 0.2:
                 self._bar.set_postfix_str(self._words(trainer, report, now), refresh=False)
                 self._last_line = now
@@ -200,8 +231,12 @@ class Guard(Callback):
     def __init__(self, last_good: Callable[[], Path | None] = lambda: None) -> None:
         self.last_good = last_good
 
+    def due(self, step: int) -> bool:
+        """Not for its own sake: what is NaN stays NaN. It looks whenever the losses are read."""
+        return False
+
     def on_step(self, trainer: Trainer, report: Report) -> None:
-        """Look at the losses and at both players' gradients and weights.
+        """Look at the losses of every step since the last look, and at both players' gradients and weights now.
 
         Raises
         ------
@@ -210,7 +245,14 @@ class Guard(Callback):
         """
         words = {"loss_d": "loss of D (loss_d)", "loss_g": "loss of G (loss_g)"}
         trouble = next(
-            (f"the {words.get(k, k)} is {value}" for k, value in report.items() if not math.isfinite(value)), None
+            (
+                f"the {words.get(name, name)} "
+                + (f"is {value}" if step == trainer.step else f"was {value} at step {step}")
+                for step, losses in trainer.reports
+                for name, value in losses.items()
+                if not math.isfinite(value)
+            ),
+            None,
         )
         inside = find_trouble(trainer.game.discriminator, "discriminator") or find_trouble(
             trainer.game.generator, "generator"
@@ -280,9 +322,13 @@ class Checkpoints(Callback):
         remove_leftovers(self.folder)
         self._drop_old(trainer)
 
+    def due(self, step: int) -> bool:
+        """Where it is time to save: whoever looks at the losses has looked by then."""
+        return step == 1 or step % self.every == 0
+
     def on_step(self, trainer: Trainer, report: Report) -> None:
         """Save if it is time to."""
-        if trainer.step == 1 or trainer.step % self.every == 0:
+        if self.due(trainer.step):
             self.save(trainer)
 
     def on_end(self, trainer: Trainer) -> None:
@@ -296,7 +342,7 @@ class Checkpoints(Callback):
         path = self.folder / f"step-{trainer.step:08d}.safetensors"
         arrays, meta = trainer.state()
         whole = self.about | {"trainer": meta}
-        if self.best is not None and (trainer.step == 1 or trainer.step % self.every == 0):
+        if self.best is not None and self.due(trainer.step):
             # Before the ordinary one: a process killed between the two must not take this step for compared.
             self._save_best(trainer, self.best, arrays, whole)
         checkpoint.save(path, arrays, whole)
@@ -388,9 +434,13 @@ class Frames(Callback):
         if trainer.step == 0:
             self._save(trainer)
 
+    def due(self, step: int) -> bool:
+        """Where it is time to draw."""
+        return step % self.every == 0
+
     def on_step(self, trainer: Trainer, report: Report) -> None:
         """Draw if it is time to."""
-        if trainer.step % self.every == 0:
+        if self.due(trainer.step):
             self._save(trainer)
 
     def on_end(self, trainer: Trainer) -> None:

@@ -399,9 +399,13 @@ class Watcher(Callback):
         self.objective, self.smoothing = objective, smoothing
         self._said: set[str] = set()
 
+    def due(self, step: int) -> bool:
+        """Where it is time to look."""
+        return step % self.every == 0 and step >= self.start
+
     def on_step(self, trainer: Trainer, report: Report) -> None:
         """Look if it is time to."""
-        if trainer.step % self.every or trainer.step < self.start:
+        if not self.due(trainer.step):
             return
         for finding in diagnose(self.read(), objective=self.objective, smoothing=self.smoothing):
             if finding.name not in self._said:

@@ -56,12 +56,17 @@ class TensorBoard(Callback):
         purge = trainer.step + 1 if trainer.step else None
         self._writer = SummaryWriter(str(self.folder), purge_step=purge, write_to_disk=True)
 
+    def due(self, step: int) -> bool:
+        """Where it is time for a picture: numbers can wait."""
+        return self.draw is not None and step % self.draw_every == 0
+
     def on_step(self, trainer: Trainer, report: Report) -> None:
         """Write numbers, and a picture, if it is time to."""
-        if trainer.step == 1 or trainer.step % self.every == 0:
-            for name, value in report.items():
-                self._writer.add_scalar(name, value, trainer.step)
-        if self.draw is not None and trainer.step % self.draw_every == 0:
+        for step, numbers in trainer.reports:
+            if step == 1 or step % self.every == 0:
+                for name, value in numbers.items():
+                    self._writer.add_scalar(name, value, step)
+        if self.draw is not None and self.due(trainer.step):
             self._writer.add_image("samples", self.draw(trainer), trainer.step, dataformats="HWC")
 
     def on_end(self, trainer: Trainer) -> None:

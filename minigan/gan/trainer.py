@@ -35,13 +35,22 @@ class Source(Protocol):
 
 
 class Callback:
-    """Something that watches a run. Every method may be left out."""
+    """Something that watches a run. Every method may be left out.
+
+    A GPU works through a queue, and whoever looks at a loss waits for all of it. So on a GPU `on_step` is called only
+    where somebody is `due`, every ``read_every`` steps and at the end, after the losses of all steps since the last
+    call have been read in one go: they are in ``trainer.reports``. On a CPU it is called after every step.
+    """
 
     def on_start(self, trainer: Trainer) -> None:
         """Called once, before the first step of this process."""
 
+    def due(self, step: int) -> bool:
+        """Tell whether `on_step` must be called right after this step: always, unless a callback knows better."""
+        return True
+
     def on_step(self, trainer: Trainer, report: Report) -> None:
-        """Called after every step with its losses and beliefs."""
+        """Called after a step with its losses and beliefs; ``trainer.reports`` has those of the steps before, too."""
 
     def on_end(self, trainer: Trainer) -> None:
         """Called once, after the last step, also when a signal ended the run early."""
@@ -73,11 +82,19 @@ class Trainer:
         An average of the generator's weights to keep, if any.
     cuda_graph
         Whether to record a round into a CUDA graph and replay it; needs players on a CUDA device.
+    read_every
+        Most steps whose losses stay unread on a GPU; on a CPU, where reading costs nothing, they never do.
+
+    Attributes
+    ----------
+    reports
+        Steps and their reports, oldest first: those that no callback has seen before. On a CPU always a single one.
 
     Raises
     ------
     ValueError
-        If there are no discriminator steps, or a CUDA graph is asked for without a CUDA device.
+        If there are no discriminator steps, `read_every` isn't positive, or a CUDA graph is asked for without a CUDA
+        device.
     """
 
     def __init__(
@@ -92,14 +109,21 @@ class Trainer:
         conditional: bool = False,
         average: ExponentialMovingAverage | None = None,
         cuda_graph: bool = False,
+        read_every: int = 50,
     ) -> None:
         if discriminator_steps < 1:
             raise ValueError(f"The discriminator needs at least one step per round, got {discriminator_steps}.")
+        if read_every < 1:
+            raise ValueError(f"The losses are read every so many steps, at least 1, got {read_every}.")
         self.game, self.source, self.latent, self.rng, self.noise = game, source, latent, rng, noise
         self.discriminator_steps, self.conditional, self.average = discriminator_steps, conditional, average
         self.step = 0
         self.interrupted = False
-        self._play: Callable[..., dict[str, Array]] = self._record() if cuda_graph else self._round
+        self.read_every = read_every if game.device.queues else 1
+        self.reports: list[tuple[int, Report]] = []
+        self._unread: list[dict[str, Array]] = []
+        self._graph: Any = self._record() if cuda_graph else None
+        self._play: Callable[..., dict[str, Array]] = self._round if self._graph is None else self._graph
 
     def train_step(self) -> dict[str, Array]:
         """Let D move k times, then G once; return what both reported."""
@@ -129,7 +153,7 @@ class Trainer:
         ]
         return self.game.play(batches, on_device["z"])
 
-    def _record(self) -> Callable[..., dict[str, Array]]:
+    def _record(self) -> Any:
         from minigan.backend.cuda import CudaBackend, StepGraph
 
         ops = self.game.device
@@ -139,6 +163,7 @@ class Trainer:
             ops,
             self._round,
             optimizers=(self.game.discriminator_optimizer, self.game.generator_optimizer),  # type: ignore[arg-type]
+            capacity=max(128, self.read_every),
         )
 
     def run(self, steps: int, callbacks: Sequence[Callback] = ()) -> None:
@@ -151,14 +176,17 @@ class Trainer:
         callbacks
             Called in this order.
         """
+        self._unread = []
         try:
             with _stop_requests() as stop_requested:
                 for callback in callbacks:
                     callback.on_start(self)
                 while self.step < steps and not stop_requested():
-                    report = {name: float(value) for name, value in self.train_step().items()}
-                    for callback in callbacks:
-                        callback.on_step(self, report)
+                    self._unread.append(self.train_step())
+                    if len(self._unread) >= self.read_every or any(c.due(self.step) for c in callbacks):
+                        self._report(callbacks)
+                if self._unread:
+                    self._report(callbacks)
                 self.interrupted = stop_requested()
         except BaseException:
             for callback in callbacks:
@@ -166,6 +194,14 @@ class Trainer:
             raise
         for callback in callbacks:
             callback.on_end(self)
+
+    def _report(self, callbacks: Sequence[Callback]) -> None:
+        """Wait for the device, and tell the callbacks what the steps since the last time reported."""
+        unread, self._unread = self._unread, []
+        read = self.game.device.to_numbers(unread) if self._graph is None else self._graph.last(len(unread))
+        self.reports = list(enumerate(read, start=self.step - len(read) + 1))
+        for callback in callbacks:
+            callback.on_step(self, read[-1])
 
     @property
     def sampler(self) -> nn.Layer:

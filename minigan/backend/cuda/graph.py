@@ -6,6 +6,9 @@ buffers that are filled before each replay, Adam's learning rate and step number
 dropout's masks in another, the losses in a ring buffer that the host reads when it likes. Parameters, moments and
 running statistics are updated in place anyway. Nothing inside the step may look at a number on the device, and
 random numbers of the host have to come through `draw` or `dropout_mask`.
+
+Buffers are filled by way of ``asarray``, which sends from pinned memory of its own and doesn't wait; ``ndarray.set``
+sends from where the numbers lie, and CUDA may wait for the whole queue before it does.
 """
 
 from __future__ import annotations
@@ -86,7 +89,7 @@ class Recording:
         example = numpy.asarray(make(rng))
         rng.bit_generator.state = state  # nothing has been used up: the first replay draws
         buffer = self._ops.xp.empty(example.shape, dtype)
-        self._draws.append(lambda: buffer.set(numpy.asarray(make(rng), dtype=dtype)))
+        self._draws.append(lambda: buffer.__setitem__(..., self._ops.asarray(make(rng), dtype=dtype)))
         return buffer
 
     def draw(self) -> None:
@@ -94,7 +97,7 @@ class Recording:
         for draw in self._draws:
             draw()
         if self._masks:
-            self.seeds.set(self._seeds)
+            self.seeds[...] = self._ops.asarray(self._seeds)
 
 
 class StepGraph:
@@ -185,6 +188,11 @@ class StepGraph:
         self._read = self._calls
         return {name: table[rows, column] for column, name in enumerate(self._names)}
 
+    def last(self, steps: int) -> list[dict[str, float]]:
+        """Wait for the device, and return what each of the last so many steps reported, oldest first."""
+        table = {name: column[-steps:].tolist() for name, column in self.reports().items()}
+        return [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+
     # ---------------------------------------------------------------- one step
 
     def _make_step(self, inputs: dict[str, Any]) -> dict[str, Array]:
@@ -204,10 +212,8 @@ class StepGraph:
 
     def _fill(self, inputs: dict[str, Any]) -> None:
         for name, x in inputs.items():
-            if isinstance(x, numpy.ndarray):
-                self._buffers[name].set(numpy.ascontiguousarray(x, dtype=self._buffers[name].dtype))
-            elif x is not self._buffers[name]:
-                self._buffers[name][...] = x
+            if x is not self._buffers[name]:
+                self._buffers[name][...] = self._ops.asarray(x, dtype=self._buffers[name].dtype)
 
     def _body(self, arrays: dict[str, Array]) -> dict[str, Array]:
         """Run the step, then write its report into the ring."""

@@ -7,7 +7,7 @@ check, say) goes to `minigan.backend.Reference`, which is also what every kernel
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -41,6 +41,8 @@ class CudaBackend(Reference):
     recording
         While a training step is being recorded, the `minigan.backend.cuda.graph.Recording`; else None.
     """
+
+    queues = True
 
     def __init__(
         self, xp: Any, *, kernels: Any = None, gemm: Gemm | None = None, precision: str = "float32"
@@ -81,6 +83,12 @@ class CudaBackend(Reference):
         if self.recording is not None:
             raise ValueError(_FROZEN.format("its own results to the host"))
         return super().to_numpy(x)
+
+    def to_numbers(self, reports: Sequence[Mapping[str, Array]]) -> list[dict[str, float]]:
+        """Wait once, for all of them together."""
+        scalars = [value.reshape(()) for report in reports for value in report.values()]
+        numbers = iter(self.to_numpy(self.xp.stack(scalars)).tolist() if scalars else [])
+        return [{name: next(numbers) for name in report} for report in reports]
 
     # ---------------------------------------------------------------- matrix products
 
