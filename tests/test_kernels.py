@@ -88,6 +88,20 @@ def test_an_image_that_starts_off_a_sixteen_byte_boundary_is_read_one_float_at_a
     numpy.testing.assert_array_equal(ops.to_numpy(ours), NUMPY.unfold(ops.to_numpy(x), window))
 
 
+@pytest.mark.parametrize("factor", [(2, 2), (1, 3), (3, 1)])
+@pytest.mark.parametrize("channels", [1, 3, 4, 8])
+def test_upsampling_repeats_pixels_and_its_adjoint_collects_them(ops, factor, channels):
+    fours = "4" if channels % 4 == 0 else ""
+    x = _normal(2, 3, 5, channels)
+    _compare(ops, f"upsample{fours}", "upsample", x, factor, exact=True)
+    dy = _normal(2, 3 * factor[0], 5 * factor[1], channels, seed=1)
+    _compare(ops, f"upsample_grad{fours}", "upsample_grad", dy, factor)
+    y, dx = (
+        ops.to_numpy(a) for a in (ops.upsample(ops.asarray(x), factor), ops.upsample_grad(ops.asarray(dy), factor))
+    )
+    assert (y * dy).sum() == pytest.approx((x * dx).sum(), rel=1e-4)
+
+
 # ---------------------------------------------------------------- sums over rows
 
 MATRICES = [(1, 1), (5, 1), (700, 1), (3, 2), (4, 3), (33, 32), (9, 33), (2000, 5), (6, 7, 3, 10), (1, 600)]
@@ -149,6 +163,20 @@ def test_leaky_relu(ops, shape, slope):
     x.flat[0] = 0
     _compare(ops, "leaky_relu", "leaky_relu", x, slope, exact=True)
     _compare(ops, "leaky_relu_grad", "leaky_relu_grad", _normal(*shape, seed=1), x, slope, exact=True)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (9000, 8)])
+def test_a_bias_and_the_activation_behind_it(ops, shape):
+    x, bias = _normal(*shape) * 3, _normal(shape[-1], seed=1)
+    x.flat[0] = -bias[0]  # the kink
+    for slope in (0.0, 0.2):
+        _compare(ops, "bias_leaky_relu", "bias_leaky_relu", x, bias, slope, exact=True)
+    for name in ("bias_tanh", "bias_sigmoid"):
+        _compare(ops, name, name, x, bias)
+        large = numpy.full((1, shape[-1]), 1000, "float32")
+        assert ops.to_numpy(getattr(ops, name)(ops.asarray(large), ops.asarray(bias))).tolist() == [
+            [1] * shape[-1]
+        ]
 
 
 @ORDERS
@@ -308,6 +336,11 @@ def _all_primitives(ops, x, window):
         ops.standardise_grad(x, x, vector, vector, vector),
         ops.leaky_relu(x, 0.2),
         ops.leaky_relu_grad(x, x, 0.2),
+        ops.bias_leaky_relu(x, vector, 0.2),
+        ops.bias_tanh(x, vector),
+        ops.bias_sigmoid(x, vector),
+        ops.upsample(x, (2, 3)),
+        ops.upsample_grad(x, (2, 1)),
         *ops.bce_with_logits(x, 1.0),
     ]
 
@@ -318,8 +351,8 @@ def test_float64_and_arrays_with_gaps_run_the_readable_version(ops):
     gaps = ops.asarray(_normal(2, 4, 4, 6))[..., ::2]
     for x in (x64, gaps):
         ours, theirs = _all_primitives(ops, x, window), _all_primitives(NUMPY, ops.to_numpy(x), window)
-        # The readable sum_products ends in sum_rows of a product, which has no gaps.
-        assert set(ops._launch.launched) <= ({"sum_rows"} if x is gaps else set())
+        # The readable sum_products ends in sum_rows of a product, and x + b in a leaky ReLU: those have no gaps.
+        assert set(ops._launch.launched) <= ({"sum_rows", "leaky_relu"} if x is gaps else set())
         for mine, other in zip(ours, theirs, strict=True):
             assert mine.dtype == x.dtype
             numpy.testing.assert_allclose(ops.to_numpy(mine), other, rtol=1e-5, atol=1e-6)
@@ -327,7 +360,7 @@ def test_float64_and_arrays_with_gaps_run_the_readable_version(ops):
     ops.adam(theta, g, m, v, lr=0.1, betas=(0.5, 0.9), eps=1e-8, t=1)
     mask = ops.dropout_mask((3, 4), 0.5, numpy.dtype("float64"), numpy.random.default_rng(0))
     assert mask.dtype == "float64"
-    assert set(ops._launch.launched) <= {"sum_rows"}
+    assert set(ops._launch.launched) <= {"sum_rows", "leaky_relu"}
 
 
 def test_a_target_array_runs_the_readable_version(ops):

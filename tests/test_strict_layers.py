@@ -84,6 +84,22 @@ CASES = {
             IMAGE,
         ),
         (lambda rng: nn.Sequential(nn.Linear(6, 5, rng=rng), nn.LayerNorm(5), nn.Tanh()), FLAT),
+        # Pairs that a GPU joins.
+        (
+            lambda rng: nn.Sequential(
+                nn.Linear(6, 5, rng=rng), nn.Tanh(), nn.Linear(5, 4, rng=rng), nn.Sigmoid(), nn.LeakyReLU()
+            ),
+            FLAT,
+        ),
+        (
+            lambda rng: nn.Sequential(
+                nn.Conv2d(3, 4, kernel_size=3, rng=rng),
+                nn.LeakyReLU(0.1),
+                nn.ConvTranspose2d(4, 2, kernel_size=4, stride=2, padding=1, rng=rng),
+                nn.ReLU(),
+            ),
+            IMAGE,
+        ),
     ],
 }
 EVERY_CASE = [
@@ -166,6 +182,42 @@ def test_a_bias_before_batch_norm_gets_no_gradient(device):
     terms = abs(ops.to_numpy(dy)).sum((0, 1, 2))
     assert (terms > 10).all()
     assert (abs(ops.to_numpy(convolution.bias.grad)) <= numpy.finfo("float32").eps * terms).all()
+
+
+def test_a_bias_and_the_activation_behind_it_are_one_launch():
+    rng = numpy.random.default_rng(0)
+
+    class Own(nn.Tanh):
+        """A subclass has a forward map of its own."""
+
+    net = nn.Sequential(
+        nn.Linear(6, 5, rng=rng), nn.Tanh(),
+        nn.Linear(5, 4, bias=False, rng=rng), nn.LeakyReLU(0.3),
+        nn.Linear(4, 4, rng=rng), nn.Sigmoid(),
+        nn.Linear(4, 3, rng=rng), nn.ReLU(),
+        nn.Linear(3, 2, rng=rng), Own(),
+    )  # fmt: skip
+    ops = strict_cuda()
+    bias = net[0].bias
+    net.to(ops)
+    x = ops.asarray(rng.standard_normal(FLAT, "float32"))
+    ops._launch.launched.clear()
+    y, cache = net.forward(x)
+    assert ops._launch.launched == ["bias_tanh", "leaky_relu", "bias_sigmoid", "bias_leaky_relu"]
+    # What is kept for the backward maps belongs to each layer, as ever.
+    assert [inner.owner for inner in cache.saved[0]] == list(net)
+    assert net[0].bias is bias
+    net.backward(y, cache)
+    assert abs(ops.to_numpy(net[0].bias.grad)).min() > 0
+
+
+def test_a_joined_pair_says_which_layer_refused():
+    rng = numpy.random.default_rng(0)
+    net = nn.Sequential(nn.Linear(6, 5, rng=rng), nn.Tanh(), nn.Linear(4, 4, rng=rng), nn.Tanh())
+    ops = strict_cuda()
+    net.to(ops)
+    with pytest.raises(ValueError, match=r"Linear\(4, 4\) got an input of shape \(4, 5\).*layer 2 of 4"):
+        net.forward(ops.asarray(rng.standard_normal(FLAT, "float32")))
 
 
 def _draws(net):

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy
 
-from minigan.backend.window import Window
+from minigan.backend.window import Pair, Window
 
 Array: TypeAlias = Any
 """A NumPy or CuPy array."""
@@ -31,9 +31,12 @@ class Reference:
     ----------
     queues
         Whether work is put into a queue, so that whoever looks at a number waits for all of it.
+    joins_bias
+        Whether a bias and the activation behind it are faster in one pass than in two.
     """
 
     queues: ClassVar[bool] = False
+    joins_bias: ClassVar[bool] = False
 
     def __init__(self, xp: Any, device: str) -> None:
         self.xp = xp
@@ -141,6 +144,16 @@ class Reference:
                 padded[:, i : i + sh * ho : sh, j : j + sw * wo : sw] += patches[:, :, :, i, j]
         return padded[:, ph : ph + height, pw : pw + width]
 
+    def upsample(self, x: Array, factor: Pair) -> Array:
+        """Repeat each pixel: ``y[n, i, j] = x[n, i // f, j // f]``, (N, H, W, C) -> (N, f H, f W, C)."""
+        return x.repeat(factor[0], axis=1).repeat(factor[1], axis=2)
+
+    def upsample_grad(self, dy: Array, factor: Pair) -> Array:
+        """Sum over the f x f copies of each pixel, the adjoint: (N, f H, f W, C) -> (N, H, W, C)."""
+        n, height, width, channels = dy.shape
+        blocks = dy.reshape(n, height // factor[0], factor[0], width // factor[1], factor[1], channels)
+        return blocks.sum(axis=(2, 4))
+
     # ---------------------------------------------------------------- convolution, and its two adjoints
 
     def conv(self, x: Array, weight: Array, window: Window, bias: Array | None = None) -> tuple[Array, Any]:
@@ -231,6 +244,18 @@ class Reference:
     def leaky_relu_grad(self, dy: Array, y: Array, slope: float) -> Array:
         """``dx = dy`` where x > 0, else ``slope dy``; y has the sign of x, so x need not be kept."""
         return self.xp.where(y > 0, dy, dy * dy.dtype.type(slope))
+
+    def bias_leaky_relu(self, x: Array, bias: Array, slope: float) -> Array:
+        """`leaky_relu` of ``x + b``; x is (..., C), b (C,)."""
+        return self.leaky_relu(x + bias, slope)
+
+    def bias_tanh(self, x: Array, bias: Array) -> Array:
+        """``tanh(x + b)``."""
+        return self.xp.tanh(x + bias)
+
+    def bias_sigmoid(self, x: Array, bias: Array) -> Array:
+        """``1 / (1 + exp(-(x + b)))``, as a tanh, which can't overflow."""
+        return (1 + self.xp.tanh((x + bias) / 2)) / 2
 
     def draw(
         self, rng: numpy.random.Generator, make: Callable[[numpy.random.Generator], Array], dtype: Any

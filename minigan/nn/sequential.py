@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from minigan.backend import Array
+from minigan.nn.joining import stages
 from minigan.nn.layer import Cache, Layer, Shape, Signals
 
 
@@ -37,13 +38,14 @@ class Sequential(Layer):
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x through every layer."""
-        caches, start = [], x
-        for index, layer in enumerate(self.sequence):
+        caches: list[Cache] = []
+        start = x
+        for stage in stages(self.sequence, x):  # the layers; on a GPU, some two at a time
             try:
-                x, cache = layer.forward(x, train=train)
+                x, *made = stage.forward(x, train=train)
             except (ValueError, TypeError) as error:
-                raise self._located(error, index, getattr(start, "shape", ())) from error
-            caches.append(cache)
+                raise self._located(error, len(caches), getattr(start, "shape", ())) from error
+            caches += made
         return x, Cache(self, x, caches)
 
     def backward(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+from minigan import backend
 from minigan.backend import Array
 from minigan.backend.window import Pair, pair
 from minigan.nn.layer import Cache, Layer, Shape
@@ -111,23 +112,22 @@ class Upsample(Layer):
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x (N, H, W, C) to y (N, f H, f W, C)."""
         x = self.check(x)
-        y = x.repeat(self.factor[0], axis=1).repeat(self.factor[1], axis=2)
-        return y, Cache(self, y, x.shape)
+        y = backend.of(x).upsample(x, self.factor)
+        return y, Cache(self, y)
 
     def backward(
         self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
     ) -> Array | None:
         """Map dy (N, f H, f W, C) to dx (N, H, W, C)."""
-        ((n, height, width, channels),) = cache.recall(self, dy)
-        blocks = dy.reshape(n, height, self.factor[0], width, self.factor[1], channels)
-        return blocks.sum(axis=(2, 4)) if input_grad else None
+        cache.recall(self, dy)
+        return backend.of(dy).upsample_grad(dy, self.factor) if input_grad else None
 
     def double_backward(
         self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
     ) -> tuple[None, Array]:
         """Map v (N, H, W, C) to None and the tangent (N, f H, f W, C)."""
         cache.recall(self, dy, v)
-        return None, v.repeat(self.factor[0], axis=1).repeat(self.factor[1], axis=2)
+        return None, backend.of(v).upsample(v, self.factor)
 
     def output_shape(self, shape: Shape) -> Shape:
         """(N, H, W, C) -> (N, f H, f W, C)."""

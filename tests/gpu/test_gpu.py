@@ -8,7 +8,7 @@ import pytest
 from minigan import backend, gan, nn, optim, recipes
 from minigan.backend import Reference, Window
 from minigan.backend.cuda import StepGraph, philox
-from minigan.recipes import runs
+from minigan.recipes.assembly import assemble
 
 NUMPY = Reference(numpy, "cpu")
 
@@ -85,6 +85,13 @@ def test_patches(ops, window, channels):
     _close(ops, ops.fold(ops.asarray(patches), x.shape, window), NUMPY.fold(patches, x.shape, window))
 
 
+@pytest.mark.parametrize("channels", [1, 3, 64])
+def test_upsampling(ops, channels):
+    x = _normal(5, 6, 10, channels)
+    numpy.testing.assert_array_equal(ops.to_numpy(ops.upsample(ops.asarray(x), (2, 3))), NUMPY.upsample(x, (2, 3)))
+    _close(ops, ops.upsample_grad(ops.asarray(x), (3, 2)), NUMPY.upsample_grad(x, (3, 2)))
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (100_000, 1), (128 * 32 * 32, 64), (128, 16, 16, 100), (3, 1000)])
 def test_reductions_and_normalisation(ops, shape):
     x, dy = _normal(*shape) * 2 + 1, _normal(*shape, seed=1)
@@ -110,6 +117,11 @@ def test_elementwise_loss_and_adam(ops):
     x, dy = _normal(300, 77), _normal(300, 77, seed=1)
     _close(ops, ops.leaky_relu(ops.asarray(x), 0.2), NUMPY.leaky_relu(x, 0.2))
     _close(ops, ops.leaky_relu_grad(ops.asarray(dy), ops.asarray(x), 0.2), NUMPY.leaky_relu_grad(dy, x, 0.2))
+    bias = _normal(77, seed=2)
+    for name, rest in (("bias_leaky_relu", (0.2,)), ("bias_tanh", ()), ("bias_sigmoid", ())):
+        _close(
+            ops, getattr(ops, name)(ops.asarray(x), ops.asarray(bias), *rest), getattr(NUMPY, name)(x, bias, *rest)
+        )
     logits = _normal(500, 1) * 20
     for ours, theirs in zip(
         ops.bce_with_logits(ops.asarray(logits), 0.9), NUMPY.bce_with_logits(logits, 0.9), strict=True
@@ -136,9 +148,7 @@ def test_dropout_masks_are_the_twin_s(ops):
 def _trainer(name, device, *, cuda_graph=False, batch=16):
     recipe = recipes.get(name)
     samples = _samples(recipe)
-    trainer = runs.assemble(
-        recipe, recipe.settings.changed(batch_size=batch), samples, seed=0, device=device
-    ).trainer
+    trainer = assemble(recipe, recipe.settings.changed(batch_size=batch), samples, seed=0, device=device).trainer
     return gan.Trainer(
         trainer.game,
         trainer.source,
@@ -215,6 +225,28 @@ def test_the_learning_rate_reaches_a_recorded_step(ops):
         step(other, other_adam)(ops.asarray(x))
     _close(ops, net.weight.value, ops.to_numpy(other.weight.value), rtol=1e-6)
     assert len(graph.reports()["loss"]) == 9
+
+
+@pytest.mark.parametrize("cuda_graph", [False, True], ids=["eager", "graph"])
+def test_losses_that_are_read_now_and_then_are_those_of_every_step(cuda_graph):
+    class Seen(gan.Callback):
+        reports = ()
+
+        def due(self, step):
+            return False
+
+        def on_step(self, trainer, report):
+            self.reports += tuple(trainer.reports)
+
+    found = []
+    for every in (1, 50):
+        trainer, seen = _trainer("ring", "cuda", cuda_graph=cuda_graph), Seen()
+        trainer.read_every = every
+        trainer.run(110, [seen])
+        found.append(dict(seen.reports))
+    assert list(found[1]) == list(range(1, 111))
+    for step, report in found[0].items():
+        assert found[1][step] == pytest.approx(report, rel=1e-4, abs=1e-5)
 
 
 def test_a_mixture_of_devices_is_refused_and_a_state_travels(ops):

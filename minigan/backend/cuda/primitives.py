@@ -15,7 +15,7 @@ import numpy
 from minigan.backend.cuda.gemm import Gemm, check_precision
 from minigan.backend.cuda.launch import THREADS, Kernels, blocks_for
 from minigan.backend.reference import Array, Reference
-from minigan.backend.window import Window
+from minigan.backend.window import Pair, Window
 
 _LIMIT = 2**31
 _FROZEN = (
@@ -43,6 +43,7 @@ class CudaBackend(Reference):
     """
 
     queues = True
+    joins_bias = True
 
     def __init__(
         self, xp: Any, *, kernels: Any = None, gemm: Gemm | None = None, precision: str = "float32"
@@ -198,12 +199,35 @@ class CudaBackend(Reference):
     ) -> None:
         _, height, width, channels = image
         (kh, kw), (sh, sw), (ph, pw) = window
+        self._move(kernel, source, target, height, width, channels, *places, kh, kw, sh, sw, ph, pw)
+
+    def upsample(self, x: Array, factor: Pair) -> Array:
+        """One thread per entry (or four) of the larger image."""
+        n, height, width, channels = x.shape
+        shape = n, height * factor[0], width * factor[1], channels
+        if not (_plain(x) and math.prod(shape) < _LIMIT):
+            return super().upsample(x, factor)
+        y = self.xp.empty(shape, "float32")
+        self._move("upsample", x, y, height, width, channels, *factor)
+        return y
+
+    def upsample_grad(self, dy: Array, factor: Pair) -> Array:
+        """One thread per entry (or four) of the smaller image, which collects."""
+        if not _plain(dy):
+            return super().upsample_grad(dy, factor)
+        n, height, width, channels = dy.shape
+        dx = self.xp.empty((n, height // factor[0], width // factor[1], channels), "float32")
+        self._move("upsample_grad", dy, dx, *dx.shape[1:], *factor)
+        return dx
+
+    def _move(
+        self, kernel: str, source: Array, target: Array, height: int, width: int, channels: int, *rest: int
+    ) -> None:
+        """Launch a kernel that moves pixels, four channels at a time where they come in fours."""
         four = 4 if channels % 4 == 0 and source.data.ptr % 16 == 0 else 1
         count = target.size // four
-        self._each(
-            f"{kernel}4" if four == 4 else kernel, count, source, target, count,
-            height, width, channels // four, *places, kh, kw, sh, sw, ph, pw,
-        )  # fmt: skip
+        name = f"{kernel}4" if four == 4 else kernel
+        self._each(name, count, source, target, count, height, width, channels // four, *rest)
 
     # ---------------------------------------------------------------- elementwise
 
@@ -222,6 +246,30 @@ class CudaBackend(Reference):
         dx = self._like(dy)
         self._each("leaky_relu_grad", dy.size, dy, y, dx, slope, dy.size)
         return dx
+
+    def bias_leaky_relu(self, x: Array, bias: Array, slope: float) -> Array:
+        """Reads x once, writes y once."""
+        if not _plain(x, bias):
+            return super().bias_leaky_relu(x, bias, slope)
+        y = self._like(x)
+        self._each("bias_leaky_relu", x.size, x, bias, y, slope, x.size, x.shape[-1])
+        return y
+
+    def bias_tanh(self, x: Array, bias: Array) -> Array:
+        """Reads x once, writes y once."""
+        if not _plain(x, bias):
+            return super().bias_tanh(x, bias)
+        y = self._like(x)
+        self._each("bias_tanh", x.size, x, bias, y, x.size, x.shape[-1])
+        return y
+
+    def bias_sigmoid(self, x: Array, bias: Array) -> Array:
+        """Reads x once, writes y once."""
+        if not _plain(x, bias):
+            return super().bias_sigmoid(x, bias)
+        y = self._like(x)
+        self._each("bias_sigmoid", x.size, x, bias, y, x.size, x.shape[-1])
+        return y
 
     def draw(
         self, rng: numpy.random.Generator, make: Callable[[numpy.random.Generator], Array], dtype: Any

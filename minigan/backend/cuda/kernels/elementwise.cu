@@ -1,4 +1,5 @@
-// Twins: Reference.standardise, standardise_grad, leaky_relu and leaky_relu_grad.
+// Twins: Reference.standardise, standardise_grad, leaky_relu and leaky_relu_grad, bias_leaky_relu, bias_tanh and
+// bias_sigmoid.
 //
 // One pass over memory each, where plain array code makes one for every operation. The vectors of a value per
 // channel stay in the cache, so they are read one float at a time; they need no alignment.
@@ -28,4 +29,22 @@ extern "C" __global__ void leaky_relu(const float* x, float* y, float slope, int
 
 extern "C" __global__ void leaky_relu_grad(const float* dy, const float* y, float* dx, float slope, int count) {
     FOR_EACH(i, count) dx[i] = y[i] > 0.0f ? dy[i] : dy[i] * slope;
+}
+
+// y = f(x + b): a product's bias and the activation behind it.
+
+extern "C" __global__ void bias_leaky_relu(const float* x, const float* bias, float* y, float slope, int count,
+                                           int channels) {
+    FOR_EACH(i, count) {
+        float z = x[i] + bias[i % channels];
+        y[i] = z > 0.0f ? z : z * slope;
+    }
+}
+
+extern "C" __global__ void bias_tanh(const float* x, const float* bias, float* y, int count, int channels) {
+    FOR_EACH(i, count) y[i] = tanhf(x[i] + bias[i % channels]);
+}
+
+extern "C" __global__ void bias_sigmoid(const float* x, const float* bias, float* y, int count, int channels) {
+    FOR_EACH(i, count) y[i] = 0.5f * (1.0f + tanhf(0.5f * (x[i] + bias[i % channels])));
 }

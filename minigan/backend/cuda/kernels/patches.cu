@@ -1,4 +1,4 @@
-// Twins: Reference.unfold and Reference.fold.
+// Twins: Reference.unfold and fold, upsample and upsample_grad.
 //
 // `channels` counts elements of T: floats, or groups of four floats.
 
@@ -70,4 +70,55 @@ extern "C" __global__ void fold(const float* patches, float* x, int count, int h
 extern "C" __global__ void fold4(const float4* patches, float4* x, int count, int height, int width, int channels,
                                  int ho, int wo, int kh, int kw, int sh, int sw, int ph, int pw) {
     collect_patches(patches, x, count, height, width, channels, ho, wo, kh, kw, sh, sw, ph, pw);
+}
+
+// Here height, width and channels are those of the smaller image.
+template <typename T>
+__device__ void repeat_pixels(const T* x, T* y, int count, int height, int width, int channels, int fh, int fw) {
+    FOR_EACH(index, count) {
+        unsigned rest = index;
+        int c = rest % channels;
+        rest /= channels;
+        int column = rest % (fw * width) / fw;
+        rest /= fw * width;
+        int row = rest % (fh * height) / fh;
+        int n = rest / (fh * height);
+        y[index] = x[((n * height + row) * width + column) * channels + c];
+    }
+}
+
+template <typename T>
+__device__ void collect_pixels(const T* dy, T* dx, int count, int height, int width, int channels, int fh, int fw) {
+    FOR_EACH(index, count) {
+        unsigned rest = index;
+        int c = rest % channels;
+        rest /= channels;
+        int column = rest % width;
+        rest /= width;  // rows of all images, one below the other
+        T sum{};
+        for (int i = 0; i < fh; i++)
+            for (int j = 0; j < fw; j++)
+                add_to(sum, dy[((rest * fh + i) * (fw * width) + column * fw + j) * channels + c]);
+        dx[index] = sum;
+    }
+}
+
+extern "C" __global__ void upsample(const float* x, float* y, int count, int height, int width, int channels, int fh,
+                                    int fw) {
+    repeat_pixels(x, y, count, height, width, channels, fh, fw);
+}
+
+extern "C" __global__ void upsample4(const float4* x, float4* y, int count, int height, int width, int channels,
+                                     int fh, int fw) {
+    repeat_pixels(x, y, count, height, width, channels, fh, fw);
+}
+
+extern "C" __global__ void upsample_grad(const float* dy, float* dx, int count, int height, int width, int channels,
+                                         int fh, int fw) {
+    collect_pixels(dy, dx, count, height, width, channels, fh, fw);
+}
+
+extern "C" __global__ void upsample_grad4(const float4* dy, float4* dx, int count, int height, int width,
+                                          int channels, int fh, int fw) {
+    collect_pixels(dy, dx, count, height, width, channels, fh, fw);
 }
