@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy
 
 from minigan import backend, data, recipes
-from minigan.recipes.runs import assemble
+from minigan.recipes.assembly import assemble
 
 WARM_UP = 2
 """Rounds before the clock starts: they make the threads, fill the caches and compile kernels."""

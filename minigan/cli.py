@@ -67,7 +67,8 @@ def _forwarded(arguments: list[str]) -> int | None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from minigan.recipes import runs
+    from minigan.recipes import resuming, training
+    from minigan.recipes.folder import open_run
 
     say = _say(options)
     common: dict[str, Any] = {
@@ -78,16 +79,16 @@ def _train(options: argparse.Namespace) -> int:
     if options.resume is not None:
         _refuse_beside_resume(options)
         changed = {name: _settings(options)[name] for name in CHANGEABLE}
-        folder = runs.resume(options.resume, cuda_graph=options.cuda_graph, precision=options.precision, **changed,
+        folder = resuming.resume(options.resume, cuda_graph=options.cuda_graph, precision=options.precision, **changed,
                              **common)  # fmt: skip
     else:
         if options.recipe is None:
             raise ValueError("Which recipe? `minigan recipes` lists them; `minigan train digits` is a good first.")
         common |= {"seed": options.seed or 0, "device": options.device or "auto",
                    "cuda_graph": bool(options.cuda_graph), "precision": options.precision or "float32"}  # fmt: skip
-        folder = runs.train(options.recipe, out=options.out, data_name=options.data, data_dir=options.data_dir,
+        folder = training.train(options.recipe, out=options.out, data_name=options.data, data_dir=options.data_dir,
                             epochs=options.epochs, **common, **_settings(options))  # fmt: skip
-    run = runs.open_run(folder)
+    run = open_run(folder)
     if run.step < run.settings.steps:
         say(f"Stopped at step {run.step:,} of {run.settings.steps:,}, with everything written; go on with "
             f"`minigan train --resume {folder}`.")  # fmt: skip
@@ -134,7 +135,7 @@ def _recipes(options: argparse.Namespace) -> None:
 
 def _sample(options: argparse.Namespace) -> None:
     from minigan.recipes import drawing
-    from minigan.recipes.runs import open_run
+    from minigan.recipes.folder import open_run
 
     run = open_run(options.run)
     _check_target(options.output)
@@ -161,7 +162,7 @@ def _sample(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from minigan.recipes.evaluation import evaluate
-    from minigan.recipes.runs import open_run
+    from minigan.recipes.folder import open_run
 
     run = open_run(options.run)
     table = evaluate(run, count=options.number, seed=options.seed, which=options.checkpoint, device=options.device,
@@ -171,7 +172,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _doctor(options: argparse.Namespace) -> None:
     from minigan.recipes import doctor
-    from minigan.recipes.runs import open_run
+    from minigan.recipes.folder import open_run
 
     run = open_run(options.run)
     if options.output is not None:
@@ -217,7 +218,7 @@ def _latent(options: argparse.Namespace) -> None:
 
 
 def _explored(options: argparse.Namespace) -> Any:
-    from minigan.recipes.runs import open_run
+    from minigan.recipes.folder import open_run
 
     _check_target(options.output)
     return open_run(options.run)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigan import gan, gradcheck, nn, optim, recipes
-from minigan.recipes import runs
+from minigan.recipes import resuming, training
+from minigan.recipes.folder import open_run
 
 LATENT = 3
 
@@ -96,11 +97,11 @@ def test_a_trainer_runs_it_and_it_learns():
 
 
 def test_the_recipe_trains_samples_and_goes_on(tmp_path):
-    folder = runs.train("vae", out=tmp_path / "run", steps=3, batch_size=16, progress=False, frames=1)
+    folder = training.train("vae", out=tmp_path / "run", steps=3, batch_size=16, progress=False, frames=1)
     assert {"samples.png", "losses.png", "training.gif", "model.safetensors"} <= {p.name for p in folder.iterdir()}
     assert (folder / "metrics.csv").read_text().startswith("step,loss,reconstruction,divergence")
-    runs.resume(folder, steps=5, progress=False)
-    run = runs.open_run(folder)
+    resuming.resume(folder, steps=5, progress=False)
+    run = open_run(folder)
     assert run.step == 5
     assert run.sample(4).shape == (4, 16, 16, 1)
 
@@ -117,7 +118,7 @@ def test_the_recipe_trains_samples_and_goes_on(tmp_path):
 )
 def test_settings_that_mean_nothing_here_are_refused(name, changes, words, tmp_path):
     with pytest.raises(ValueError, match=words):
-        runs.train(name, out=tmp_path / "run", steps=1, progress=False, **changes)
+        training.train(name, out=tmp_path / "run", steps=1, progress=False, **changes)
     assert not (tmp_path / "run").exists()
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from minigan.cli import main
 from minigan.data import write_idx
-from minigan.recipes import runs
+from minigan.recipes import training
 
 QUICK = ["--steps", "2", "--quiet", "--frames", "0"]
 
@@ -23,7 +23,7 @@ def place(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "ring"
-    return runs.train("ring", out=folder, steps=2, batch_size=8, frames=0, progress=False)
+    return training.train("ring", out=folder, steps=2, batch_size=8, frames=0, progress=False)
 
 
 def sentence(capsys, *arguments):
@@ -292,7 +292,7 @@ def test_what_resuming_cannot_change(place, capsys, finished, arguments, words):
 
 
 def test_a_model_of_another_recipe(place, capsys, finished):
-    other = runs.train("parabola", out=place / "other", steps=1, batch_size=8, frames=0, progress=False)
+    other = training.train("parabola", out=place / "other", steps=1, batch_size=8, frames=0, progress=False)
     (other / "model.safetensors").write_bytes((finished / "model.safetensors").read_bytes())
     assert "is of the recipe 'ring', but the run is one of 'parabola'" in sentence(capsys, "sample", other)
     (other / "model.safetensors").write_bytes(b"short")

@@ -12,7 +12,9 @@ import pytest
 from minigan import gan, metrics
 from minigan.cli import main
 from minigan.plots import read_metrics
-from minigan.recipes import evaluation, runs
+from minigan.recipes import evaluation, training
+from minigan.recipes import folder as run_folder
+from minigan.recipes.folder import open_run
 
 QUICK = ["--steps", "3", "--batch-size", "8", "--frames", "2"]
 
@@ -62,7 +64,7 @@ def test_errors_of_the_system_are_told_in_words(tmp_path, monkeypatch, capsys):
     def fails(*arguments, **options):
         raise PermissionError(13, "Permission denied", "/data/x")
 
-    monkeypatch.setattr(runs, "open_run", fails)
+    monkeypatch.setattr(run_folder, "open_run", fails)
     assert main(["sample", str(tmp_path)]) == 2
     assert capsys.readouterr().err == "minigan: /data/x can't be used: permission denied.\n"
 
@@ -105,20 +107,20 @@ def test_an_interrupt_ends_the_run_with_everything_written(tmp_path):
     assert process.returncode == 130
     assert f"with everything written; go on with `minigan train --resume {out}`." in said
     assert "Traceback" not in said
-    step = runs.open_run(out).step
+    step = open_run(out).step
     assert 1 <= step < 100_000
     assert f"Stopped at step {step:,} of 100,000" in said
     assert read_metrics(out / "metrics.csv")["step"][-1] == step
     assert (out / "samples.png").exists()
     assert main(["train", "--resume", str(out), "--steps", str(step + 2), "--quiet"]) == 0
-    assert runs.open_run(out).step == step + 2
+    assert open_run(out).step == step + 2
 
 
 def test_an_interrupt_elsewhere_is_told(tmp_path, monkeypatch, capsys):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runs, "open_run", interrupted)
+    monkeypatch.setattr(run_folder, "open_run", interrupted)
     assert main(["sample", str(tmp_path)]) == 130
     assert capsys.readouterr().err == "minigan: interrupted.\n"
 
@@ -167,8 +169,8 @@ def test_images_without_labels_need_no_classifier(tmp_path):
     rng = numpy.random.default_rng(0)
     for i in range(20):
         Image.fromarray(rng.integers(0, 256, (16, 16), dtype="uint8")).save(folder / f"{i}.png")
-    run = runs.open_run(
-        runs.train(
+    run = open_run(
+        training.train(
             "digits", out=tmp_path / "r", data_name=str(folder), steps=1, batch_size=4, frames=0, progress=False
         )
     )

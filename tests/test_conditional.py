@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from minigan import cli, data, gan, gradcheck, losses, nn, optim, recipes
 from minigan.gan.objectives import with_classes
-from minigan.recipes import drawing, runs
+from minigan.recipes import drawing, resuming, training
+from minigan.recipes.assembly import assemble
+from minigan.recipes.folder import open_run
 
 CONDITIONAL = ["cgan-digits", "acgan-digits"]
 
@@ -119,8 +121,8 @@ def test_balanced_labels_and_the_grid():
 
 @pytest.mark.parametrize("name", CONDITIONAL)
 def test_conditional_recipes_train_sample_and_go_on(name, tmp_path, capsys):
-    folder = runs.train(name, out=tmp_path / "run", steps=3, batch_size=16, progress=False, frames=1)
-    run = runs.open_run(folder)
+    folder = training.train(name, out=tmp_path / "run", steps=3, batch_size=16, progress=False, frames=1)
+    run = open_run(folder)
     seven = run.sample(5, label=7)
     assert seven.shape == (5, 16, 16, 1)
     assert not numpy.array_equal(seven, run.sample(5, label=6)), "the label counts"
@@ -130,23 +132,23 @@ def test_conditional_recipes_train_sample_and_go_on(name, tmp_path, capsys):
     assert "60 samples" in capsys.readouterr().out
     assert cli.main(["sample", str(folder), "--label", "10", "-o", str(tmp_path / "c.png")]) == 2
     assert "has labels 0 to 9, got --label 10" in capsys.readouterr().err
-    runs.resume(folder, steps=4, progress=False)
-    assert runs.open_run(folder).step == 4
+    resuming.resume(folder, steps=4, progress=False)
+    assert open_run(folder).step == 4
 
 
 def test_a_grid_has_a_row_for_each_class(tmp_path):
     from PIL import Image
 
-    folder = runs.train("cgan-digits", out=tmp_path / "run", steps=1, batch_size=16, progress=False, frames=0)
+    folder = training.train("cgan-digits", out=tmp_path / "run", steps=1, batch_size=16, progress=False, frames=0)
     with Image.open(folder / "samples.png") as picture:
         width, height = picture.size
     assert (width - 2 * 3) / 6 == pytest.approx((height - 2 * 3) / 10, rel=0.1), "six columns, ten rows"
 
 
 def test_a_label_for_a_recipe_without_is_refused(tmp_path):
-    folder = runs.train("ring", out=tmp_path / "run", steps=1, progress=False, frames=0)
+    folder = training.train("ring", out=tmp_path / "run", steps=1, progress=False, frames=0)
     with pytest.raises(ValueError, match="has no labels, got --label 1"):
-        runs.open_run(folder).sample(3, label=1)
+        open_run(folder).sample(3, label=1)
 
 
 def test_data_without_the_labels_needed():
@@ -154,10 +156,10 @@ def test_data_without_the_labels_needed():
     digits = data.digits()
     without = data.Dataset(name="mine", images=digits.images)
     with pytest.raises(ValueError, match="mine has no labels; give data with labels"):
-        runs.assemble(recipe, recipe.settings, without, seed=0)
+        assemble(recipe, recipe.settings, without, seed=0)
     more = data.Dataset(name="mine", images=digits.images, labels=digits.labels + 5)
     with pytest.raises(ValueError, match="has a label 14"):
-        runs.assemble(recipe, recipe.settings, more, seed=0)
+        assemble(recipe, recipe.settings, more, seed=0)
     players = game(1, told=True)
     trainer = gan.Trainer(players, data.Batches(numpy.zeros((8, 5), "float32"), 4, numpy.random.default_rng(0)),
                           latent=gan.Latent(3), rng=numpy.random.default_rng(0), conditional=True)  # fmt: skip

@@ -11,7 +11,9 @@ from minigan.cli import main
 from minigan.gan import diagnosis
 from minigan.gan.tensorboard import TensorBoard
 from minigan.plots import read_metrics
-from minigan.recipes import doctor, runs
+from minigan.recipes import doctor, resuming, training
+from minigan.recipes.assembly import assemble, load_data
+from minigan.recipes.folder import open_run
 
 # ---------------------------------------------------------------- what is measured
 
@@ -77,7 +79,7 @@ def test_gauges_leave_the_run_as_it_was():
     def state(gauged):
         recipe = recipes.get("digits")
         settings = recipe.settings.changed(steps=3, batch_size=4)
-        trainer = (assembly := runs.assemble(recipe, settings, data.digits(), seed=0)).trainer
+        trainer = (assembly := assemble(recipe, settings, data.digits(), seed=0)).trainer
         for _ in range(3):
             trainer.train_step()
             if gauged:
@@ -217,7 +219,7 @@ def test_turns_count_swings_and_not_jitter():
 def played(tmp_path, name, steps, *, seed=0, **changes):
     recipe = recipes.get(name)
     settings = recipe.settings.changed(steps=steps, **changes)
-    assembly = runs.assemble(recipe, settings, runs.load_data(recipe, recipe.data, None), seed=seed)
+    assembly = assemble(recipe, settings, load_data(recipe, recipe.data, None), seed=seed)
     metrics = gan.MetricsFile(tmp_path / "metrics.csv", gauges=assembly.gauges, gauge_every=5)
     with numpy.errstate(all="ignore"):
         assembly.trainer.run(steps, [metrics])
@@ -250,7 +252,7 @@ def test_sick_runs_are_told_what_ails_them(tmp_path, found, name, changes):
 
 def test_the_watcher_speaks_during_the_run_once_for_each_thing(tmp_path, capsys):
     said = []
-    folder = runs.train("ring", out=tmp_path / "run", steps=400, batch_size=16, lr_generator=0.05, frames=0,
+    folder = training.train("ring", out=tmp_path / "run", steps=400, batch_size=16, lr_generator=0.05, frames=0,
                         progress=False, say=said.append)  # fmt: skip
     spoken = [words for words in said if words.startswith("Step ")]
     assert any("The players chase each other" in words for words in spoken)
@@ -269,8 +271,8 @@ def test_the_watcher_speaks_during_the_run_once_for_each_thing(tmp_path, capsys)
 
 @pytest.fixture
 def run(tmp_path):
-    folder = runs.train("parabola", out=tmp_path / "run", steps=3, batch_size=8, frames=0, progress=False)
-    return runs.open_run(folder)
+    folder = training.train("parabola", out=tmp_path / "run", steps=3, batch_size=8, frames=0, progress=False)
+    return open_run(folder)
 
 
 def write(run, rows):
@@ -340,10 +342,10 @@ def test_one_spike_does_not_flatten_the_picture():
 
 def test_event_files_hold_the_numbers_and_a_picture(tmp_path):
     pytest.importorskip("tensorboardX")
-    folder = runs.train(
+    folder = training.train(
         "ring", out=tmp_path / "run", steps=4, batch_size=8, frames=0, progress=False, tensorboard=True
     )
-    runs.resume(folder, steps=6, progress=False)
+    resuming.resume(folder, steps=6, progress=False)
     files = sorted((folder / "tensorboard").iterdir())
     assert len(files) == 2
     content = files[0].read_bytes()
@@ -356,7 +358,7 @@ def test_the_missing_package_is_named_in_time(tmp_path, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(ValueError, match=r"pip install 'minigan\[tensorboard\]'"):
-        runs.train("ring", out=tmp_path / "run", steps=4, progress=False, tensorboard=True)
+        training.train("ring", out=tmp_path / "run", steps=4, progress=False, tensorboard=True)
     assert not (tmp_path / "run").exists()
 
 

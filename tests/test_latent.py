@@ -8,7 +8,8 @@ from PIL import Image
 
 from minigan import gan, latent
 from minigan.cli import main
-from minigan.recipes import exploring, runs
+from minigan.recipes import exploring, training
+from minigan.recipes.folder import open_run
 
 RNG = numpy.random.default_rng
 Z = RNG(0).standard_normal((9, 16)).astype("float32")
@@ -127,15 +128,15 @@ def test_truncated_latents_follow_the_law_within_the_bound(kind, bound):
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "digits"
-    return runs.open_run(
-        runs.train("digits", out=folder, steps=2, batch_size=8, frames=0, progress=False, checkpoint_every=1)
+    return open_run(
+        training.train("digits", out=folder, steps=2, batch_size=8, frames=0, progress=False, checkpoint_every=1)
     )
 
 
 @pytest.fixture(scope="module")
 def points(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "ring"
-    return runs.open_run(runs.train("ring", out=folder, steps=2, batch_size=8, frames=0, progress=False))
+    return open_run(training.train("ring", out=folder, steps=2, batch_size=8, frames=0, progress=False))
 
 
 def pixels(path):

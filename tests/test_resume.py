@@ -15,7 +15,9 @@ import pytest
 
 from minigan import checkpoint, data, gan, recipes
 from minigan.cli import main
-from minigan.recipes import runs
+from minigan.recipes import resuming, training, watching
+from minigan.recipes.assembly import assemble
+from minigan.recipes.folder import open_run
 
 SMALL = ["--quiet", "--batch-size", "8", "--frames", "0"]
 
@@ -33,7 +35,7 @@ def fake_data(recipe):
 def assembled(name):
     recipe = recipes.get(name)
     settings = recipe.settings.changed(steps=4, batch_size=4, average=0.9)
-    return runs.assemble(recipe, settings, fake_data(recipe), seed=3)
+    return assemble(recipe, settings, fake_data(recipe), seed=3)
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -67,7 +69,7 @@ def test_the_state_of_other_nets_is_refused():
 
 ZYGOTE = """
 import json, os, sys, time
-import minigan.cli, minigan.recipes.runs, minigan.plots.losses, minigan.plots.points, matplotlib.figure
+import minigan.cli, minigan.recipes.resuming, minigan.plots.losses, minigan.plots.points, matplotlib.figure
 import matplotlib.backends.backend_agg, PIL.PngImagePlugin, safetensors.numpy
 step = minigan.gan.Trainer.train_step
 minigan.gan.Trainer.train_step = lambda trainer: (time.sleep(0.04), step(trainer))[1]
@@ -169,7 +171,7 @@ def test_a_run_killed_many_times_ends_as_the_unbroken_one(tmp_path, processes, r
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "ring"
-    runs.train("ring", out=folder, steps=6, batch_size=8, frames=0, checkpoint_every=2, progress=False)
+    training.train("ring", out=folder, steps=6, batch_size=8, frames=0, checkpoint_every=2, progress=False)
     return folder
 
 
@@ -182,7 +184,7 @@ def run(finished, tmp_path):
 
 def resumed(folder, **options):
     said = []
-    runs.resume(folder, progress=False, say=said.append, **options)
+    resuming.resume(folder, progress=False, say=said.append, **options)
     return said
 
 
@@ -227,7 +229,7 @@ def test_when_every_checkpoint_is_damaged_the_first_reason_is_told(run):
 def test_a_checkpoint_of_another_recipe_and_one_of_another_seed(run, tmp_path):
     others = []
     for recipe, seed in (("parabola", 0), ("ring", 1)):
-        other = runs.train(recipe, out=tmp_path / f"{recipe}{seed}", seed=seed, steps=7, batch_size=8, frames=0,
+        other = training.train(recipe, out=tmp_path / f"{recipe}{seed}", seed=seed, steps=7, batch_size=8, frames=0,
                            checkpoint_every=7, progress=False)  # fmt: skip
         others.append((other / "checkpoints" / "step-00000007.safetensors").read_bytes())
     for i, content in enumerate(others):
@@ -266,19 +268,19 @@ def test_a_run_of_a_gpu_goes_on_on_the_cpu_when_told_to(run, monkeypatch):
         resumed(run)
     said = resumed(run, device="cpu", steps=8)
     assert "begun on cuda: on cpu the last bits will differ" in said[0]
-    assert runs.open_run(run).step == 8
+    assert open_run(run).step == 8
 
 
 def test_how_a_gpu_computes_is_kept_there_and_dropped_on_the_cpu(run):
     config = dataclasses.replace(
-        runs.open_run(run).config, device="cuda", computing={"cuda_graph": True, "precision": "tf32"}
+        open_run(run).config, device="cuda", computing={"cuda_graph": True, "precision": "tf32"}
     )
-    kept = runs._computing(config, "cuda", cuda_graph=None, precision=None)
+    kept = resuming._computing(config, "cuda", cuda_graph=None, precision=None)
     assert kept == {"cuda_graph": True, "precision": "tf32"}
-    assert runs._computing(config, "cuda", cuda_graph=None, precision="float32")["precision"] == "float32"
+    assert resuming._computing(config, "cuda", cuda_graph=None, precision="float32")["precision"] == "float32"
     (run / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
     resumed(run, device="cpu", steps=7)
-    assert runs.open_run(run).config.computing == {"cuda_graph": False, "precision": "float32"}
+    assert open_run(run).config.computing == {"cuda_graph": False, "precision": "float32"}
 
 
 def test_another_version_is_mentioned(run):
@@ -290,7 +292,7 @@ def test_another_version_is_mentioned(run):
 
 def test_a_run_can_be_made_longer_and_slower_but_not_shorter(run):
     resumed(run, steps=9, lr_generator=1e-5)
-    opened = runs.open_run(run)
+    opened = open_run(run)
     assert (opened.step, opened.settings.steps, opened.settings.lr_generator) == (9, 9, 1e-5)
     meta_lr = checkpoint.load(run / "checkpoints" / "step-00000009.safetensors")[0]["generator_optimizer/lr"]
     assert float(meta_lr) == 1e-5
@@ -300,7 +302,7 @@ def test_a_run_can_be_made_longer_and_slower_but_not_shorter(run):
 
 def test_what_is_written_how_often_stays_as_the_run_was_started(run):
     resumed(run, keep=1, best="sliced-wasserstein")
-    watching = runs.open_run(run).config.watching
+    watching = open_run(run).config.watching
     assert (watching["checkpoint_every"], watching["keep"], watching["frames"]) == (2, 1, 0)
     assert watching["best"] == "sliced-wasserstein"
     resumed(run, steps=8)
@@ -313,7 +315,7 @@ def test_what_is_written_how_often_stays_as_the_run_was_started(run):
 def test_samples_of_a_checkpoint(run, which):
     resumed(run, best="high-quality")
     resumed(run, steps=8)
-    opened = runs.open_run(run)
+    opened = open_run(run)
     generator, _ = opened.networks(which)
     file = {"best": "best", "4": "step-00000004"}.get(which)
     path = run / "checkpoints" / f"{file}.safetensors" if file else run / "model.safetensors"
@@ -327,7 +329,7 @@ def test_samples_of_a_checkpoint(run, which):
 def test_a_run_under_way_has_no_model_yet(run, capsys):
     (run / "model.safetensors").unlink()
     with pytest.raises(checkpoint.CheckpointError, match="isn't finished and has no model yet"):
-        runs.open_run(run).sample(1)
+        open_run(run).sample(1)
 
 
 # ---------------------------------------------------------------- a disk that refuses
@@ -354,7 +356,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_written(run, monkeypatch, c
     )
     assert newest(run) == 6
     assert main(["train", "--resume", str(run), "--quiet"]) == 0
-    assert runs.open_run(run).step == 8
+    assert open_run(run).step == 8
 
 
 def test_a_read_only_folder(run, monkeypatch, capsys):
@@ -379,7 +381,7 @@ def test_one_seed_gives_one_run_and_another_another(tmp_path, finished):
         == 0
     )
     assert files(tmp_path / "a") == files(finished)
-    runs.train("ring", out=tmp_path / "b", steps=6, batch_size=8, frames=0, seed=1, progress=False)
+    training.train("ring", out=tmp_path / "b", steps=6, batch_size=8, frames=0, seed=1, progress=False)
     assert files(tmp_path / "b")["model.safetensors"] != files(finished)["model.safetensors"]
 
 
@@ -395,10 +397,10 @@ def test_a_checkpoint_of_another_device_holds_plain_arrays(name, tmp_path):
     settings = recipe.settings.changed(steps=3, batch_size=4, average=0.9)
 
     def assembly(device):
-        return runs.assemble(recipe, settings, fake_data(recipe), seed=3, device=device)
+        return assemble(recipe, settings, fake_data(recipe), seed=3, device=device)
 
     away, home = assembly(StrictNamespace().backend), assembly("cpu")
-    best = runs.measures(away, "sliced-wasserstein")
+    best = watching.measure(away, "sliced-wasserstein")
     saver = gan.Checkpoints(tmp_path / "c", every=2, best=best)
     table = gan.MetricsFile(tmp_path / "m.csv", gauges=away.gauges)
     frames = gan.Frames(tmp_path / "f", away.draw_frame, every=2)

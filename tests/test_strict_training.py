@@ -10,7 +10,7 @@ from strict_cuda import strict_cuda
 
 from minigan import backend, cli, data, gan, losses, nn, optim, recipes
 from minigan.backend.cuda import StepGraph
-from minigan.recipes import runs
+from minigan.recipes.assembly import assemble
 
 BATCH = 2
 DEVICES = pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def _samples(recipe):
 def _assembled(name, device):
     recipe = recipes.get(name)
     settings = recipe.settings.changed(batch_size=BATCH)
-    return runs.assemble(recipe, settings, _samples(recipe), seed=0, device=device).trainer
+    return assemble(recipe, settings, _samples(recipe), seed=0, device=device).trainer
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -230,15 +230,15 @@ def test_a_checkpoint_of_either_device_goes_on_on_the_other():
 def test_precision_and_graph_reach_the_device():
     recipe, ops = recipes.get("ring"), strict_cuda()
     samples = _samples(recipe)
-    assembly = runs.assemble(
+    assembly = assemble(
         recipe, recipe.settings, samples, seed=0, device=ops, cuda_graph=True, precision="tf32"
     )
     assert ops.precision == "tf32"
     assert isinstance(assembly.trainer._play, StepGraph)
-    runs.assemble(recipe, recipe.settings, samples, seed=0, device=ops)
+    assemble(recipe, recipe.settings, samples, seed=0, device=ops)
     assert ops.precision == "float32"
     with pytest.raises(ValueError, match="Precision 'tf32' needs device 'cuda', got 'cpu'"):
-        runs.assemble(recipe, recipe.settings, samples, seed=0, precision="tf32")
+        assemble(recipe, recipe.settings, samples, seed=0, precision="tf32")
 
 
 def test_the_command_line_says_what_is_missing_for_a_graph(tmp_path, capsys):

@@ -16,7 +16,8 @@ import numpy
 
 from benchmarks.quality import jobs
 from minigan import data, metrics
-from minigan.recipes import drawing, get, runs
+from minigan.recipes import drawing, get
+from minigan.recipes.assembly import assemble
 
 MARKS = (1.0, 2.0, 4.0, 6.0, 9.0, 12.0, 15.0)
 """Processor seconds at which all are measured."""
@@ -69,7 +70,7 @@ def _curve(
 ) -> list[jobs.Row]:
     recipe = get("lsgan")
     settings = recipe.settings.changed(**({"objective": "non-saturating"} | changes))
-    trainer = runs.assemble(recipe, settings, train, seed=seed).trainer
+    trainer = assemble(recipe, settings, train, seed=seed).trainer
     z = recipe.latent.sample(SAMPLES, numpy.random.default_rng([seed, 1]))
     rows: list[jobs.Row] = []
     spent, start = 0.0, time.process_time()

@@ -19,7 +19,8 @@ import numpy
 from benchmarks.quality.jobs import Job, Row, rows
 from benchmarks.quality.pictures import dots
 from minigan import data, gan, metrics
-from minigan.recipes import drawing, get, runs
+from minigan.recipes import drawing, get
+from minigan.recipes.assembly import assemble
 
 STEPS, SAMPLES = 1_500, 10_000
 PUBLISHED = {
@@ -32,7 +33,7 @@ PUBLISHED = {
 def build(ways: tuple[str, ...], seed: int) -> gan.Trainer:
     """The recipe, packed or not."""
     recipe = get("stacked-mnist")
-    return runs.assemble(recipe, recipe.settings.changed(penalties=ways), data.stacked_mnist(), seed=seed).trainer
+    return assemble(recipe, recipe.settings.changed(penalties=ways), data.stacked_mnist(), seed=seed).trainer
 
 
 @cache

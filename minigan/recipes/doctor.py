@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from minigan import gan
-from minigan.recipes.runs import Run
+from minigan.recipes.folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

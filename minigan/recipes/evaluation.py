@@ -11,7 +11,7 @@ import numpy
 
 from minigan import data, metrics
 from minigan.files import written_whole
-from minigan.recipes.runs import Run
+from minigan.recipes.folder import Run
 
 NEIGHBOURS = 8
 """Samples in ``neighbours.png``."""

@@ -12,7 +12,7 @@ import numpy
 from minigan import data, latent
 from minigan.backend import Array
 from minigan.recipes import drawing
-from minigan.recipes.runs import Run
+from minigan.recipes.folder import Run
 
 PATHS = {"spherical": latent.spherical, "linear": latent.linear}
 """The ways between two latents."""
