@@ -20,5 +20,5 @@ RECIPE = Recipe(
         penalties=("dragan:10",),
         average=0.995,
     ),
-    duration="not timed yet",
+    duration="about 45 s of processor time",
 )

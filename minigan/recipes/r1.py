@@ -22,5 +22,5 @@ RECIPE = Recipe(
         penalties=("r1:1",),
         average=0.995,
     ),
-    duration="not timed yet",
+    duration="about 45 s of processor time",
 )

@@ -20,5 +20,5 @@ RECIPE = Recipe(
         penalties=("vat:1",),
         average=0.995,
     ),
-    duration="not timed yet",
+    duration="about 65 s of processor time",
 )

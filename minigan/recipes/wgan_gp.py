@@ -24,5 +24,5 @@ RECIPE = Recipe(
         discriminator_steps=5,
         average=0.99,
     ),
-    duration="not timed yet",
+    duration="about 46 s of processor time",
 )
