@@ -37,6 +37,31 @@ def test_every_workload_has_every_contestant_at_every_precision():
         assert ("step", name, str(batch), "float32", "NumPy") in steps
 
 
+def test_the_aims_are_measured_first():
+    """A net that is bound by launches and one that is bound by arithmetic, against all others, before the rest."""
+    keys = [part.key() for part in gpu.parts()]
+    telling = [i for i, key in enumerate(keys) if key[0] == "step" and (key[1], int(key[2])) in gpu.TELLING]
+    assert telling == list(range(telling[0], telling[0] + len(telling)))
+    assert {key[4] for key in keys[: telling[-1] + 1]} >= {
+        "minigan graph",
+        "PyTorch eager",
+        "PyTorch compiled",
+        "NumPy",
+    }
+    assert keys[0][0] == "parity"
+    assert len(set(keys)) == len(keys)
+
+
+def test_ratios_to_a_rival_that_is_missing_or_failed_are_left_open():
+    case = {"kind": "step", "workload": "toy", "batch": "256", "precision": "float32", "floor_ms": "", "note": ""}
+    ours = case | {"contestant": "minigan graph", "ms": "2", "images_per_s": "128000"}
+    eager = case | {"contestant": "PyTorch eager", "ms": "5", "images_per_s": "51200"}
+    failed = case | {"contestant": "PyTorch compiled", "ms": "", "images_per_s": "", "note": "FAILED: no"}
+    other = eager | {"precision": "tf32", "ms": "1"}
+    assert gpu.cells([other, ours, eager, failed], ours) == ["128,000", "2.50", "-", "-"]
+    assert gpu.cells([ours, eager, failed], failed) == ["FAILED: no", "-", "-", "-"]
+
+
 @pytest.mark.parametrize("contestant", ["minigan graph", "minigan", "NumPy"])
 def test_a_part_is_measured_on_the_strict_device(contestant):
     part = Part("step", "toy", 4, "float32", contestant)
@@ -109,7 +134,12 @@ def test_floors_and_ratios_are_told(tmp_path, monkeypatch, capsys):
     row = next(r for r in rows if r["batch"] == "128" and r["contestant"] == "minigan graph")
     assert float(row["floor_ms"]) == pytest.approx(gpu.floor_ms("dc64", 128, 50, 4000), rel=1e-3)
     line = next(line for line in out.splitlines() if line.startswith("dc64") and "128" in line and "graph" in line)
-    assert line.split()[-2] == "1.00"
+    assert line.split()[-3:-1] == ["1.00", "1.00"]
+    page = (tmp_path / "gpu.md").read_text()
+    assert "| dc64 | 128 | float32 | minigan graph | 64,000 | 1.00 | 1.00 | " in page
+    assert "1.5, 0.9 |" in page
+    assert "- peaks float32: 50 TFLOP/s; 4000 GB/s; a chip" in page
+    assert "`python -m benchmarks gpu`" in page
     assert not any(r["floor_ms"] for r in rows if r["contestant"] == "NumPy")
 
 
