@@ -325,3 +325,44 @@ def test_frames_and_the_doctor_are_due_where_they_look(tmp_path):
     assert [step for step in range(1, 8) if frames.due(step)] == [3, 6]
     doctor = Watcher(dict, every=2, say=print, objective="hinge", start=4)
     assert [step for step in range(1, 8) if doctor.due(step)] == [4, 6]
+
+
+# ---------------------------------------------------------------- whole runs, with everybody who watches them
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """Let the name "cuda" stand for a strict device."""
+    from minigan.backend import devices
+
+    ops = strict_cuda(fast=True)
+    monkeypatch.setattr(devices, "_cuda", lambda: ops)
+    monkeypatch.setattr(devices, "_cuda_answers", lambda: None)
+    return ops
+
+
+def test_a_whole_run_recorded_or_not_and_going_on_with_it(cuda, tmp_path):
+    from minigan import checkpoint
+    from minigan.recipes.resuming import resume
+    from minigan.recipes.training import train
+
+    options = {
+        "device": "cuda",
+        "steps": 12,
+        "batch_size": 8,
+        "checkpoint_every": 5,
+        "frames": 2,
+        "progress": False,
+    }
+    eager = train("ring", out=tmp_path / "eager", **options)
+    graph = train("ring", out=tmp_path / "graph", cuda_graph=True, **options)
+    assert read_metrics(graph / "metrics.csv")["step"].tolist() == list(range(1, 13))
+    for name in ("metrics.csv", "samples.png"):
+        assert (graph / name).read_bytes() == (eager / name).read_bytes()
+    expected = (graph / "metrics.csv").read_bytes()
+    (graph / "checkpoints" / "step-00000012.safetensors").unlink()
+    resume(graph, progress=False)
+    assert (graph / "metrics.csv").read_bytes() == expected
+    ours, theirs = (checkpoint.load(folder / "model.safetensors")[0] for folder in (graph, eager))
+    for name, array in theirs.items():
+        numpy.testing.assert_array_equal(ours[name], array, err_msg=name)
