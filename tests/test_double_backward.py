@@ -366,7 +366,7 @@ def _normalisation_terms(v, q, x_hat, inverse_s, axes):
 
 
 def _flipped(which):
-    def wrong(v, q, tangent, x_hat, inverse_s, axes):
+    def wrong(v, q, x_hat, inverse_s, components, axes):
         terms = _normalisation_terms(v, q, x_hat, inverse_s, axes)
         return sum(-t if i == which else t for i, t in enumerate(terms))
 

@@ -26,7 +26,11 @@ derivative with respect to x goes through x̂ and s in
 A cotangent c of x̂ becomes 𝒫c / s, and :math:`\partial s/\partial x_j = \hat x_j / m` as above. So
 
 .. math:: \frac{\partial}{\partial x} \langle v, dx\rangle = -\frac{1}{s^2} \Big(
-          A\,\hat x + \overline{v\hat x}\;\mathcal P q + \overline{q\hat x}\;\mathcal P v \Big).
+          A\,\hat x + \overline{v\hat x}\;\mathcal P q + \overline{q\hat x}\;\mathcal P v \Big)
+          = -\frac{1}{s^2} \Big( \big(A - 2\,\overline{v\hat x}\;\overline{q\hat x}\big)\, \hat x
+          + \overline{v\hat x}\,(q - \bar q) + \overline{q\hat x}\,(v - \bar v) \Big).
+
+The second form is the first with :math:`\mathcal P` written out: five means are all that it needs.
 """
 
 from __future__ import annotations
@@ -203,28 +207,34 @@ class LayerNorm(Layer):
         """Map dy to dx of the same shape."""
         x_hat, inverse_s = cache.recall(self, dy)
         if param_grads:
-            samples = tuple(range(dy.ndim - len(self.shape)))
-            self.gamma.grad += (dy * x_hat).sum(axis=samples)
-            self.beta.grad += dy.sum(axis=samples)
+            ops, rows = backend.of(dy), self._rows(dy)
+            self.gamma.grad += ops.sum_products(rows, self._rows(x_hat)).reshape(self.shape)
+            self.beta.grad += ops.sum_rows(rows).reshape(self.shape)
         if not input_grad:
             return None
-        return _standardise_grad(self.gamma.value * dy, x_hat, inverse_s, self._axes(dy))
+        q = self.gamma.value * dy
+        return _standardise_grad(q, x_hat, inverse_s, _components(q, x_hat, self._axes(dy)))
 
     def double_backward(
         self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
     ) -> tuple[Array | None, Array]:
         """Map v to the second derivative and the tangent, both of the same shape."""
         x_hat, inverse_s = cache.recall(self, dy, v)
-        axes = self._axes(dy)
-        tangent = _standardise_grad(v, x_hat, inverse_s, axes)  # 𝒫 is symmetric
+        axes, gamma = self._axes(dy), self.gamma.value
+        along_v = _components(v, x_hat, axes)
+        tangent = _standardise_grad(v, x_hat, inverse_s, along_v)  # 𝒫 is symmetric
         if param_grads:
-            self.gamma.grad += (dy * tangent).sum(axis=tuple(range(axes[0])))
-        q = self.gamma.value * dy
-        dx = _standardise_grad_twice(v, q, tangent, x_hat, inverse_s, axes) if input_grad else None
-        return dx, self.gamma.value * tangent
+            sums = backend.of(dy).sum_products(self._rows(dy), self._rows(tangent))
+            self.gamma.grad += sums.reshape(self.shape)
+        dx = _standardise_grad_twice(v, gamma * dy, x_hat, inverse_s, along_v, axes) if input_grad else None
+        return dx, gamma * tangent
 
     def _axes(self, x: Array) -> tuple[int, ...]:
         return tuple(range(x.ndim - len(self.shape), x.ndim))
+
+    def _rows(self, x: Array) -> Array:
+        """A row for each set S."""
+        return x.reshape(-1, math.prod(self.shape))
 
     def output_shape(self, shape: Shape) -> Shape:
         """Any (N, ..., *shape) stays as it is."""
@@ -275,23 +285,24 @@ class InstanceNorm(Layer):
         q = dy
         if self.gamma is not None and self.beta is not None:
             if param_grads:
-                self.gamma.grad += (dy * x_hat).sum(axis=(0, 1, 2))
-                self.beta.grad += dy.sum(axis=(0, 1, 2))
+                self.gamma.grad += backend.of(dy).sum_products(dy, x_hat)
+                self.beta.grad += backend.of(dy).sum_rows(dy)
             q = self.gamma.value * dy
-        return _standardise_grad(q, x_hat, inverse_s, (1, 2)) if input_grad else None
+        return _standardise_grad(q, x_hat, inverse_s, _components(q, x_hat, (1, 2))) if input_grad else None
 
     def double_backward(
         self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
     ) -> tuple[Array | None, Array]:
         """Map v to the second derivative and the tangent, both of the same shape."""
         x_hat, inverse_s = cache.recall(self, dy, v)
-        tangent = _standardise_grad(v, x_hat, inverse_s, (1, 2))  # 𝒫 is symmetric
+        along_v = _components(v, x_hat, (1, 2))
+        tangent = _standardise_grad(v, x_hat, inverse_s, along_v)  # 𝒫 is symmetric
         scale = 1.0
         if self.gamma is not None:
             scale = self.gamma.value
             if param_grads:
-                self.gamma.grad += (dy * tangent).sum(axis=(0, 1, 2))
-        dx = _standardise_grad_twice(v, scale * dy, tangent, x_hat, inverse_s, (1, 2)) if input_grad else None
+                self.gamma.grad += backend.of(dy).sum_products(dy, tangent)
+        dx = _standardise_grad_twice(v, scale * dy, x_hat, inverse_s, along_v, (1, 2)) if input_grad else None
         return dx, scale * tangent
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -318,22 +329,27 @@ def _standardise(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Ar
     return centred * inverse_s, inverse_s
 
 
-def _standardise_grad(q: Array, x_hat: Array, inverse_s: Array, axes: tuple[int, ...]) -> Array:
-    """``dx = (q - mean q - x̂ mean(q x̂)) / s`` over `axes`."""
-    mean_q = q.mean(axis=axes, keepdims=True)
-    mean_qx = (q * x_hat).mean(axis=axes, keepdims=True)
+def _components(q: Array, x_hat: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
+    """``mean q`` and ``mean(q x̂)`` over `axes`, kept as 1: what 𝒫 takes from q."""
+    return q.mean(axis=axes, keepdims=True), (q * x_hat).mean(axis=axes, keepdims=True)
+
+
+def _standardise_grad(q: Array, x_hat: Array, inverse_s: Array, components: tuple[Array, Array]) -> Array:
+    """``dx = (q - mean q - x̂ mean(q x̂)) / s``, given the `_components` of q."""
+    mean_q, mean_qx = components
     return (q - mean_q - x_hat * mean_qx) * inverse_s
 
 
 def _standardise_grad_twice(
-    v: Array, q: Array, tangent: Array, x_hat: Array, inverse_s: Array, axes: tuple[int, ...]
+    v: Array, q: Array, x_hat: Array, inverse_s: Array, components: tuple[Array, Array], axes: tuple[int, ...]
 ) -> Array:
-    """``-(A x̂ + mean(v x̂) 𝒫q + mean(q x̂) 𝒫v) / s²`` over `axes`, where tangent = 𝒫v / s."""
+    """``-((A - 2 mean(v x̂) mean(q x̂)) x̂ + mean(v x̂) (q - mean q) + mean(q x̂) (v - mean v)) / s²``.
 
-    def mean(a: Array) -> Array:
-        return a.mean(axis=axes, keepdims=True)
-
-    mean_qx, mean_vx = mean(q * x_hat), mean(v * x_hat)
-    a = mean(q * v) - mean(q) * mean(v) - mean_qx * mean_vx
-    p_q = _standardise_grad(q, x_hat, inverse_s, axes)
-    return -inverse_s * (a * inverse_s * x_hat + mean_vx * p_q + mean_qx * tangent)
+    Means are over `axes`; those of v are its `components`.
+    """
+    (mean_v, mean_vx), (mean_q, mean_qx) = components, _components(q, x_hat, axes)
+    a = (q * v).mean(axis=axes, keepdims=True) - mean_q * mean_v - mean_qx * mean_vx
+    # The factor and the constant go with the means, which are small, so that few passes go over what is large.
+    factor = -inverse_s * inverse_s
+    of_x, of_q, of_v = factor * (a - 2 * mean_vx * mean_qx), factor * mean_vx, factor * mean_qx
+    return of_x * x_hat + of_q * q + of_v * v - factor * (mean_vx * mean_q + mean_qx * mean_v)
