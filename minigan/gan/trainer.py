@@ -50,7 +50,7 @@ class Callback:
         return True
 
     def on_step(self, trainer: Trainer, report: Report) -> None:
-        """Called after a step with its losses and beliefs; ``trainer.reports`` has those of the steps before, too."""
+        """Called after every step, on a GPU where it is due, with the losses and beliefs of that step."""
 
     def on_end(self, trainer: Trainer) -> None:
         """Called once, after the last step, also when a signal ended the run early."""
