@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strict_cuda import RecordedCublas, cublas, strict_cuda
 
+from minigan import losses
 from minigan.backend import Reference, Window
 from minigan.backend.cuda import CudaBackend, gemm, launch, philox
 from minigan.backend.cuda.gemm import Gemm
@@ -189,6 +190,17 @@ def test_bce_with_logits(n, target, backwards):
     _compare(strict_cuda(backwards=backwards), "bce_with_logits", "bce_with_logits", logits, target)
 
 
+@ORDERS
+@pytest.mark.parametrize("n", [1, 64, 700])
+def test_mean_probability(n, backwards):
+    logits = _normal(n, 1) * 5
+    logits[-1] = 1000
+    _compare(strict_cuda(backwards=backwards), "mean_probability", "mean_probability", logits)
+    logits[0] = -1000
+    _compare(strict_cuda(backwards=backwards), "mean_probability", "mean_probability", logits)
+    assert NUMPY.mean_probability(logits) == losses.sigmoid(logits).mean()
+
+
 @pytest.mark.parametrize("t", [1, 2, 1000])
 def test_adam(ops, t):
     n = 700
@@ -342,6 +354,7 @@ def _all_primitives(ops, x, window):
         ops.upsample(x, (2, 3)),
         ops.upsample_grad(x, (2, 1)),
         *ops.bce_with_logits(x, 1.0),
+        ops.mean_probability(x),
     ]
 
 

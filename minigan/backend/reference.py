@@ -273,6 +273,11 @@ class Reference:
 
     # ---------------------------------------------------------------- the loss on logits
 
+    def mean_probability(self, logits: Array) -> Array:
+        """``mean(σ(l))``, with σ written so that no exponent is positive: see `minigan.losses.sigmoid`."""
+        xp = self.xp
+        return (xp.exp(xp.minimum(logits, 0)) / (1 + xp.exp(-abs(logits)))).mean()
+
     def bce_with_logits(self, logits: Array, target: Any) -> tuple[Array, Array]:
         """``mean(softplus(l) - t l)`` and ``(σ(l) - t) / n``; t is a number or an array like `logits`.
 

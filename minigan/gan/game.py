@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from minigan import backend, losses, nn
+from minigan import backend, nn
 from minigan.backend import Array
 from minigan.gan.objectives import Objective, non_saturating, with_classes
 
@@ -188,7 +188,7 @@ class Game:
 
     def _belief(self, logits: Array) -> Array:
         logits = logits[:, :1]
-        return (losses.sigmoid(logits) if self.objective.probabilistic else logits).mean()
+        return backend.of(logits).mean_probability(logits) if self.objective.probabilistic else logits.mean()
 
     @property
     def device(self) -> backend.Reference:

@@ -123,6 +123,7 @@ def test_elementwise_loss_and_adam(ops):
             ops, getattr(ops, name)(ops.asarray(x), ops.asarray(bias), *rest), getattr(NUMPY, name)(x, bias, *rest)
         )
     logits = _normal(500, 1) * 20
+    _close(ops, ops.mean_probability(ops.asarray(logits)), NUMPY.mean_probability(logits))
     for ours, theirs in zip(
         ops.bce_with_logits(ops.asarray(logits), 0.9), NUMPY.bce_with_logits(logits, 0.9), strict=True
     ):

@@ -295,6 +295,14 @@ class CudaBackend(Reference):
 
     # ---------------------------------------------------------------- the loss and the optimizer's update
 
+    def mean_probability(self, logits: Array) -> Array:
+        """One block, one launch."""
+        if not _plain(logits):
+            return super().mean_probability(logits)
+        mean = self.xp.empty((), "float32")
+        self._launch("mean_probability", (1,), logits, mean, logits.size)
+        return mean
+
     def bce_with_logits(self, logits: Array, target: Any) -> tuple[Array, Array]:
         """One block, one launch."""
         if not (_plain(logits) and isinstance(target, float)):
