@@ -230,9 +230,7 @@ def test_a_checkpoint_of_either_device_goes_on_on_the_other():
 def test_precision_and_graph_reach_the_device():
     recipe, ops = recipes.get("ring"), strict_cuda()
     samples = _samples(recipe)
-    assembly = assemble(
-        recipe, recipe.settings, samples, seed=0, device=ops, cuda_graph=True, precision="tf32"
-    )
+    assembly = assemble(recipe, recipe.settings, samples, seed=0, device=ops, cuda_graph=True, precision="tf32")
     assert ops.precision == "tf32"
     assert isinstance(assembly.trainer._play, StepGraph)
     assemble(recipe, recipe.settings, samples, seed=0, device=ops)
