@@ -3,11 +3,9 @@
 import dataclasses
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy
@@ -68,16 +66,51 @@ def test_the_state_of_other_nets_is_refused():
 # ---------------------------------------------------------------- kills
 
 ZYGOTE = """
-import json, os, sys, time
+import json, os, re, signal, sys
 import minigan.cli, minigan.recipes.resuming, minigan.plots.losses, minigan.plots.points, matplotlib.figure
 import matplotlib.backends.backend_agg, PIL.PngImagePlugin, safetensors.numpy
-step = minigan.gan.Trainer.train_step
-minigan.gan.Trainer.train_step = lambda trainer: (time.sleep(0.04), step(trainer))[1]
+
+CHANGES = {
+    "open": lambda path, mode, flags: flags & os.O_CREAT,
+    "os.mkdir": lambda path, *rest: not os.path.exists(path),
+    "os.rename": lambda *rest: True,
+    "os.remove": lambda path, *rest: os.path.exists(path),
+}
+
+def die_at_a_new_moment(folder, deaths):
+    met, dying = open(deaths).read().splitlines(), False
+
+    def hook(event, about):
+        nonlocal dying
+        if dying or event not in CHANGES or not str(about[0]).startswith(folder) or not CHANGES[event](*about):
+            return
+        name = re.sub("-[0-9a-f]{12}", "", os.path.relpath(about[event == "os.rename"], folder))
+        moment = f"{event} {name} after {newest()}"
+        if moment not in met:
+            dying = True
+            if event == "os.rename":
+                os.truncate(about[0], os.path.getsize(about[0]) // 2)
+            elif event == "open" and about[2] & os.O_APPEND:
+                with open(about[0], "a") as file:
+                    file.write("99,0.")
+            with open(deaths, "a") as file:
+                file.write(moment + chr(10))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def newest():
+        place = os.path.join(folder, "checkpoints")
+        names = os.listdir(place) if os.path.isdir(place) else []
+        return max((int(name[5:13]) for name in names if name.startswith("step-")), default=0)
+
+    sys.addaudithook(hook)
+
 for line in sys.stdin:
+    arguments, *death = json.loads(line)
     pid = os.fork()
     if pid == 0:
-        os._exit(minigan.cli.main(json.loads(line)))
-    print(pid, flush=True)
+        if death:
+            die_at_a_new_moment(*death)
+        os._exit(minigan.cli.main(arguments))
     print(os.waitpid(pid, 0)[1], flush=True)
 """
 
@@ -85,7 +118,11 @@ for line in sys.stdin:
 class Processes:
     """Real processes, each running one command; forked from one that has imported everything, to spare seconds.
 
-    They rest a little before every step, so that on whatever machine each kill meets the run a few steps further on.
+    One may be given a folder and a list of moments: it kills itself (SIGKILL) right before the first change in the
+    folder that isn't in the list yet, and adds it. A change is a file made, added to, renamed or deleted, and the
+    checkpoint that it comes after. All that a killed process leaves are its files, and they differ only by these
+    changes; so all moments are gone through that there are. What is half done is left at its worst: half of the file
+    that was to be renamed, half a row of a table.
     """
 
     def __init__(self):
@@ -93,12 +130,10 @@ class Processes:
             [sys.executable, "-c", ZYGOTE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def start(self, arguments):
-        self.parent.stdin.write(json.dumps([str(a) for a in arguments]) + "\n")
+    def run(self, arguments, *death):
+        """Return the status of the command's process; `death` is the folder and the file of moments."""
+        self.parent.stdin.write(json.dumps([[str(a) for a in arguments], *map(str, death)]) + "\n")
         self.parent.stdin.flush()
-        return int(self.parent.stdout.readline())
-
-    def wait(self):
         return int(self.parent.stdout.readline())
 
     def close(self):
@@ -119,50 +154,44 @@ def newest(folder):
     return int(found[-1].stem.removeprefix("step-")) if found else 0
 
 
-def wait_for(condition):
-    end = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < end, "nothing happens"
-        time.sleep(0.002)
-
-
-def kill_and_resume(processes, folder, command, *, kills, steps, seed):
-    """Kill a run `kills` times: as soon as it starts, in its steps, in the drawing at the end; then let it end."""
-    rng = random.Random(seed)
-    for kill in range(kills):
-        resume = (folder / "config.json").is_file()
-        pid = processes.start(["train", "--resume", folder, "--quiet"] if resume else command)
-        if kill == kills - 1:
-            wait_for((folder / "model.safetensors").is_file)
-        elif kill % 4 and newest(folder) < steps:
-            # Share out the steps that are left over the kills that are left.
-            goal = newest(folder) + max(1, (steps - newest(folder)) // (kills - kill + 2))
-            wait_for(lambda goal=goal: newest(folder) >= goal)
-        time.sleep(rng.random() * 0.04)
-        os.kill(pid, signal.SIGKILL)
-        assert processes.wait() == signal.SIGKILL, "the process ended before it was killed"
-    processes.start(["train", "--resume", folder, "--quiet"])
-    assert processes.wait() == 0
+def kill_and_resume(processes, folder, command, moments):
+    """Kill a run at a moment, what goes on with it at another, until there is no new one and it ends by itself."""
+    moments.touch()
+    while True:
+        begun = (folder / "config.json").is_file()
+        status = processes.run(["train", "--resume", folder, "--quiet"] if begun else command, folder, moments)
+        if status == 0:
+            return moments.read_text().splitlines()
+        assert status == signal.SIGKILL
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 @pytest.mark.parametrize(
-    ("recipe", "steps", "kills", "more"),
-    [("ring", 60, 20, ["--best", "high-quality"]), ("digits", 24, 8, ["--frames", "6"])],
+    ("recipe", "more", "writes"),
+    [
+        ("ring", ["--best", "high-quality"], {"checkpoints/best.safetensors after 0"}),
+        ("digits", ["--frames", "2"], {"frames/step-00000002.png after 1", "training.gif after 3"}),
+    ],
 )
-def test_a_run_killed_many_times_ends_as_the_unbroken_one(tmp_path, processes, recipe, steps, kills, more):
-    options = [*SMALL, "--steps", steps, "--checkpoint-every", "1", "--seed", "5", *more]
+def test_a_run_killed_at_every_moment_ends_as_the_unbroken_one(tmp_path, processes, recipe, more, writes):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    processes.start(["train", recipe, "--out", whole, *options])
-    assert processes.wait() == 0
-    kill_and_resume(
-        processes, broken, ["train", recipe, "--out", broken, *options], kills=kills, steps=steps, seed=1
-    )
+    options = [*SMALL, "--steps", "3", "--checkpoint-every", "1", "--keep", "2", "--seed", "5", *more]
+    assert processes.run(["train", recipe, "--out", whole, *options]) == 0
+    met = kill_and_resume(processes, broken, ["train", recipe, "--out", broken, *options], tmp_path / "moments")
     files = sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file())
     # Nothing half written stays behind either.
     assert sorted(path.relative_to(broken) for path in broken.rglob("*") if path.is_file()) == files
     for name in files:
         assert (broken / name).read_bytes() == (whole / name).read_bytes(), name
+
+    writes = {
+        *writes,
+        "config.json after 0",
+        *(f"checkpoints/step-{n + 1:08d}.safetensors after {n}" for n in range(3)),
+    }
+    writes |= {f"{name} after 3" for name in ("model.safetensors", "samples.png", "losses.png")}
+    assert {f"os.rename {name}" for name in writes} <= set(met)
+    assert {"os.remove checkpoints/step-00000001.safetensors after 3", "open metrics.csv after 2"} <= set(met)
 
 
 # ---------------------------------------------------------------- what can stand in the way
