@@ -1,4 +1,8 @@
-"""A conditional GAN whose D isn't told the label but names it; G is rewarded where the name is what it was told."""
+"""A conditional GAN whose D isn't told the label but names it; G is rewarded where the name is what it was told.
+
+Such a G is in danger of drawing one picture for each label, since that is named most surely. Here it does so if the
+label reaches it as a learnt vector of 16 numbers, with D normalised or not, and not if the label is a one-hot vector.
+"""
 
 import numpy
 
@@ -7,13 +11,13 @@ from minigan.gan import Latent
 from minigan.recipes import small
 from minigan.recipes.recipe import Recipe, Settings
 
-CLASSES, FEATURES = 10, 16
+CLASSES = 10
 
 
 def networks(rng: numpy.random.Generator, noise: numpy.random.Generator) -> tuple[nn.Layer, nn.Layer]:
-    """G gets a learnt vector of the label beside z; D gives a logit for real and one for each class."""
-    told = nn.ConcatenateLabels(CLASSES, features=FEATURES, rng=rng)
-    return nn.Sequential(told, *small.generator(rng, 64 + FEATURES)), small.critic(rng, outputs=1 + CLASSES)
+    """G gets the label as a one-hot vector beside z; D gives a logit for real and one for each class."""
+    generator = nn.Sequential(nn.ConcatenateLabels(CLASSES), *small.generator(rng, 64 + CLASSES))
+    return generator, small.critic(rng, outputs=1 + CLASSES)
 
 
 RECIPE = Recipe(
@@ -24,15 +28,8 @@ RECIPE = Recipe(
     sample_shape=(16, 16, 1),
     latent=Latent(64),
     networks=networks,
-    settings=Settings(
-        steps=2000,
-        batch_size=64,
-        lr_generator=1e-3,
-        lr_discriminator=5e-4,
-        penalties=("spectral-norm",),
-        average=0.995,
-    ),
-    duration="not timed yet",
+    settings=Settings(steps=1500, batch_size=64, lr_generator=5e-4, lr_discriminator=1e-3, average=0.995),
+    duration="about 33 s of processor time",
     classes=CLASSES,
     auxiliary=1.0,
 )
