@@ -50,13 +50,25 @@ def torch_entries(workload: str, *, compiled: bool = True, containing: str = "")
     layouts = ("nchw", "channels_last") if len(WORKLOADS[workload].sample_shape) == 3 else ("",)
     counts = sorted({1, threads.cores()})
     entries = []
-    for layout, count, adam, form in itertools.product(layouts, counts, ("default", "fused"), ("", "compiled")):
+    passes = ("",) if workload == "dc64" else ("", "D's batches together")  # batch norm in D keeps them apart
+    for layout, count, adam, form, batches in itertools.product(
+        layouts, counts, ("default", "fused"), ("", "compiled"), passes
+    ):
+        if batches and adam != "fused":
+            continue
         # Compiling takes a minute: only what may win. One thread wins nowhere but on the smallest net.
         if form and not (compiled and adam == "fused" and (count > 1 or workload == "toy" or counts == [1])):
             continue
         options = {"threads": str(count), "adam": adam, **({"layout": layout} if layout else {})}
-        words = [layout, f"{count} thread{'s' * (count > 1)}", "fused Adam" if adam == "fused" else "", form]
+        words = [
+            layout,
+            f"{count} thread{'s' * (count > 1)}",
+            "fused Adam" if adam == "fused" else "",
+            form,
+            batches,
+        ]
         options |= {"compile": "yes"} if form else {}
+        options |= {"batches": "together"} if batches else {}
         name = f"{TORCH} ({', '.join(filter(None, words))})"
         entries.append(Entry(name, "benchmarks.rivals.torch_step", options))
     return [entry for entry in entries if containing in entry.name]

@@ -165,7 +165,7 @@ class Step:
     def __call__(self) -> float:
         self.d_adam.zero_grad()
         fake = self.g.forward(self.noise())[0]
-        total = self.judge(self.real, 1.0) + self.judge(fake, 0.0)
+        total = self.judge(fake)
         self.d_adam.step()
 
         self.g_adam.zero_grad()
@@ -175,12 +175,14 @@ class Step:
         self.g_adam.step()
         return total + loss
 
-    def judge(self, x: Any, target: float) -> float:
-        """D's loss on one batch, its gradients added."""
-        logits, cache = self.d.forward(x)
-        loss, dlogits = losses.bce_with_logits(logits, target)
-        self.d.backward(dlogits, cache, input_grad=False)
-        return float(loss)
+    def judge(self, fake: Any) -> float:
+        """D's loss on the reals and on these fakes, its gradients added."""
+        real_logits, fake_logits, caches = nn.forward_both(self.d, self.real, fake)
+        (real, d_real), (faked, d_fake) = (
+            losses.bce_with_logits(logits, target) for logits, target in ((real_logits, 1.0), (fake_logits, 0.0))
+        )
+        nn.backward_both(self.d, d_real, d_fake, caches)
+        return float(real + faked)
 
     def please(self, fake: Any) -> tuple[float, Any]:
         """G's loss on one batch, and its gradient with respect to the fakes."""

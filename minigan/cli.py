@@ -366,8 +366,7 @@ def _add_train(commands: Any) -> None:
 
 
 def _command(commands: Any, name: str, function: Any, words: str) -> argparse.ArgumentParser:
-    sentence = words[0].upper() + words[1:] + ("" if words.endswith("?") else ".")
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=words, description=sentence)
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=words, description=words.capitalize() + ".")
     parser.set_defaults(command=function)
     parser.add_argument("--traceback", action="store_true", help="show the traceback of an error")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")

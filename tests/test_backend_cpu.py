@@ -1,5 +1,6 @@
 """Every fast primitive of the CPU against its readable twin, and against itself."""
 
+import functools
 import math
 import os
 import subprocess
@@ -188,9 +189,14 @@ def test_the_transposed_maps_are_the_transposes(kernel, outputs, height, width, 
         for row, columns in form.parts(3):
             form.kernel_map_transposed(form.channels(source, 1)[:, row, columns], out, (row, columns))
 
-    inner(x, v, form.image_map, form.image_map_transposed)
+    scratch = winograd.Scratch()
+    image_map, image_map_transposed, result_map, result_map_transposed = (
+        functools.partial(way, scratch=scratch)
+        for way in (form.image_map, form.image_map_transposed, form.result_map, form.result_map_transposed)
+    )
+    inner(x, v, image_map, image_map_transposed)
     inner(weight, u, kernel_map, kernel_map_transposed)
-    inner(m, y, form.result_map, form.result_map_transposed)
+    inner(m, y, result_map, result_map_transposed)
 
 
 def test_the_chosen_points_round_less_than_the_textbooks(monkeypatch):

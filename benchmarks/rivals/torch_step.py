@@ -117,9 +117,17 @@ class Step:
     """One D step and one G step per call, on random data."""
 
     def __init__(
-        self, workload: Workload, *, channels_last: bool, fused: bool, compiled: bool, batch: int | None = None
+        self,
+        workload: Workload,
+        *,
+        channels_last: bool,
+        fused: bool,
+        compiled: bool,
+        together: bool = False,
+        batch: int | None = None,
     ) -> None:
         torch.manual_seed(0)
+        self.together = together
         self.batch = batch or workload.batch
         self.z_size = workload.z_size
         self.g, self.d = nets(workload.name)
@@ -142,7 +150,11 @@ class Step:
         self.d_adam.zero_grad()
         with torch.no_grad():
             fake = self.g(torch.randn(self.batch, self.z_size))
-        d_loss = bce(self.d(self.real), self.ones) + bce(self.d(fake), self.zeros)
+        if self.together:  # one pass over both batches: the same numbers for a D without batch norm
+            real_logits, fake_logits = self.d(torch.cat((self.real, fake))).split(self.batch)
+        else:
+            real_logits, fake_logits = self.d(self.real), self.d(fake)
+        d_loss = bce(real_logits, self.ones) + bce(fake_logits, self.zeros)
         d_loss.backward()
         self.d_adam.step()
 
@@ -166,5 +178,6 @@ def make(name: str, options: dict[str, str]) -> Callable[[], object]:
         channels_last=options.get("layout") == "channels_last",
         fused=options.get("adam") == "fused",
         compiled=options.get("compile") == "yes",
+        together=options.get("batches") == "together",
         batch=batch,
     )

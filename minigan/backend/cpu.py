@@ -22,21 +22,24 @@ from minigan.backend.reference import Array, Reference
 from minigan.backend.threads import Blas, Team, checked, cores, wanted
 from minigan.backend.window import Window
 
-CACHE = 2**16
+CACHE = 2**17
 """Numbers of an array that are worked on at a time: three such arrays stay in a core's second-level cache."""
 
-SHARE = 2**20
+SHARE = 2**18
 """Passes over one number that are worth a thread: below, handing the work over takes longer than doing it."""
 
-SPIN = 2**21
-"""Multiply-adds from which on a matrix product gains from the threads of the linear-algebra library."""
+SMALL = 2**18
+"""Multiply-adds below which the linear-algebra library uses one thread anyway."""
+
+SPIN = 2**21, 2**24
+"""Multiply-adds from which, and up to which, a product is left to the threads of the linear-algebra library."""
 
 PRODUCT = 2**25
 """Multiply-adds from which on a matrix product is shared among the team."""
 
 ROWS = 256
 """Rows of a matrix product from which on it becomes no faster."""
-KEEP = 2**21
+KEEP = 2**22
 """Numbers of a transformed image batch up to which it is kept for the backward pass."""
 
 Transform: TypeAlias = Callable[[Array, Array], None]
@@ -54,6 +57,7 @@ class CpuBackend(Reference):
         self._blas_before: int | None = None
         self._team: Team | None = None
         self._kernels = winograd.KernelMaps()
+        self._scratch = winograd.Scratch()
 
     # ---------------------------------------------------------------- threads
 
@@ -114,15 +118,19 @@ class CpuBackend(Reference):
     def matmul(self, a: Array, b: Array) -> Array:
         """See `Reference.matmul`; a large product is cut along the longer side of the result.
 
-        Products of the size of a 2-D GAN's are left to the threads of the library itself: they wait by spinning, so
-        they start within microseconds. No others are: its threads would go on spinning beside the team's.
+        Products of the size of a 2-D GAN's, with no short side, are left to the threads of the library itself: they
+        wait by spinning, so they start within microseconds. No others are: its threads would go on spinning beside
+        the team's.
         """
         if a.ndim != 2 or b.ndim != 2:
             with self.blas:
                 return a @ b
         (m, inner), n = a.shape, b.shape[1]
         size = m * inner * n
-        if min(m, inner, n) > 1 and (size < SPIN / 8 or SPIN <= size < 4 * SPIN):
+        if inner == 1:  # each entry is a single product, and the library is slow at those
+            return a * b
+        least = min(m, inner, n)
+        if (least > 1 and size < SMALL) or (least >= 128 and SPIN[0] <= size < SPIN[1]):
             return a @ b
         if size < PRODUCT:
             with self.blas:
@@ -228,6 +236,9 @@ class CpuBackend(Reference):
         y = numpy.empty_like(source)
 
         def work(piece: slice) -> None:
+            if not slope:
+                numpy.maximum(source[piece], factor, out=y[piece])
+                return
             numpy.multiply(source[piece], factor, out=y[piece])
             numpy.maximum(source[piece], y[piece], out=y[piece])
 
@@ -323,8 +334,9 @@ class CpuBackend(Reference):
 
             self._share(n, _at_a_time(width), 4 * n * width, by_patches)
         else:
-            result_map = functools.partial(form.result_map, bias=bias)
-            v = self._by_points(form, form.image_map, x, self._kernel(form, weight, y.dtype), result_map, y)
+            into = functools.partial(form.image_map, scratch=self._scratch)
+            out_of = functools.partial(form.result_map, bias=bias, scratch=self._scratch)
+            v = self._by_points(form, into, x, self._kernel(form, weight, y.dtype), out_of, y)
             return y, (x, v)
         return y, (x, None)
 
@@ -345,8 +357,8 @@ class CpuBackend(Reference):
 
         def transform(images: slice) -> None:
             if made is None:
-                form.image_map(x[images], v[form.of(images)])
-            form.result_map_transposed(dy[images], m[form.of(images)])
+                form.image_map(x[images], v[form.of(images)], scratch=self._scratch)
+            form.result_map_transposed(dy[images], m[form.of(images)], scratch=self._scratch)
 
         def multiply(pieces: slice) -> None:
             for row, columns in parts[pieces]:
@@ -377,8 +389,9 @@ class CpuBackend(Reference):
             self._share(n, _at_a_time(width), 8 * n * width, by_patches)
         else:
             u = self._kernel(form, weight, dx.dtype).transpose(0, 2, 1)
-            image_map_transposed = functools.partial(form.image_map_transposed, bias=bias)
-            self._by_points(form, form.result_map_transposed, dy, u, image_map_transposed, dx)
+            into = functools.partial(form.result_map_transposed, scratch=self._scratch)
+            out_of = functools.partial(form.image_map_transposed, bias=bias, scratch=self._scratch)
+            self._by_points(form, into, dy, u, out_of, dx)
         return dx
 
     def _by_points(
@@ -397,11 +410,8 @@ class CpuBackend(Reference):
             # Few rows per thread make slow products: so for these the points are shared instead of the images.
             a, b = room(n, inner), room(n, outer)
 
-            def multiply(some: slice) -> None:
-                numpy.matmul(a.transpose(1, 0, 2)[some], factor[some], out=b.transpose(1, 0, 2)[some])
-
             self._share(n, form.at_a_time, a.size * 8, lambda images: into(x[images], a[form.of(images)]))
-            self._share(points, points, math.inf, multiply)
+            self._multiply_by_points(a.transpose(1, 0, 2), factor, b.transpose(1, 0, 2))
             self._share(n, form.at_a_time, b.size * 8, lambda images: out_of(b[form.of(images)], out[images]))
             return a
 
@@ -418,6 +428,20 @@ class CpuBackend(Reference):
 
         self._share(n, -(-ROWS // form.tiles), math.inf, all_three)
         return kept
+
+    def _multiply_by_points(self, a: Array, factor: Array, out: Array) -> None:
+        """``out = a @ factor`` for stacks of matrices; of what is left over, each thread does some columns."""
+        size, columns = self.team.size, factor.shape[2]
+        each = len(factor) // size
+
+        def work(members: slice) -> None:
+            k = members.start
+            own = slice(k * each, (k + 1) * each)
+            numpy.matmul(a[own], factor[own], out=out[own])
+            rest, some = slice(size * each, None), slice(columns * k // size, columns * (k + 1) // size)
+            numpy.matmul(a[rest], factor[rest, :, some], out=out[rest, :, some])
+
+        self._share(size, 1, math.inf, work)
 
     def _kernel(self, form: winograd.Winograd, weight: Array, dtype: Any) -> Array:
         """What the kernel becomes; the same again as long as its numbers are the same."""
@@ -466,7 +490,9 @@ class CpuBackend(Reference):
 
 
 def _slices(start: int, stop: int, each: int) -> Iterator[slice]:
-    return (slice(first, min(first + each, stop)) for first in range(start, stop, each))
+    pieces = -(-(stop - start) // each)
+    edges = [start + (stop - start) * k // max(1, pieces) for k in range(pieces + 1)]
+    return itertools.starmap(slice, itertools.pairwise(edges))
 
 
 def _at_a_time(width: int) -> int:

@@ -36,14 +36,14 @@ error. Row scales, powers of two, which cancel in the product, do the rest.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy
-from numpy.lib.stride_tricks import as_strided
 
 from minigan.backend.window import Pair, Window
 
@@ -89,7 +89,34 @@ def _in_two_axes(outputs: Pair, taps: Pair, dtype: str) -> tuple[Array, Array, A
     return a, g, b
 
 
-class Winograd(NamedTuple):
+class Scratch(threading.local):
+    """Memory that a thread works in, the same each time, so that it stays in its core's cache; each has its own."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Array] = {}
+        self._zeros: dict[str, Any] = {}
+
+    def room(self, name: str, shape: Sequence[int], dtype: Any) -> Array:
+        """Return an array with whatever was left in it; the next call with the same name overwrites it."""
+        size = math.prod(shape) * numpy.dtype(dtype).itemsize
+        held = self._held.get(name)
+        if held is None or held.nbytes < size:
+            held = self._held[name] = numpy.empty(size, "uint8")
+            self._zeros.pop(name, None)
+        return numpy.ndarray(shape, dtype, held)
+
+    def with_zeros(self, name: str, owner: Any, shape: Sequence[int], dtype: Any) -> Array:
+        """Return an array, all zeros but for what the same owner wrote at the last call."""
+        array, key = self.room(name, shape, dtype), (owner, shape[1:], numpy.dtype(dtype).str)
+        before, count = self._zeros.get(name, (None, 0))
+        if before != key or count < shape[0]:
+            array[...] = 0
+            self._zeros[name] = key, shape[0]
+        return array
+
+
+@dataclasses.dataclass(frozen=True)
+class Winograd:
     """The six linear maps of one convolution: B, G, A and their transposes.
 
     ======  ==========================================================================
@@ -115,28 +142,28 @@ class Winograd(NamedTuple):
 
     # ---------------------------------------------------------------- sizes
 
-    @property
+    @functools.cached_property
     def taps(self) -> Pair:
         """Q for each axis: the length of the kernel in blocks."""
         (kh, kw), (sh, sw), _ = self.window
         return kh // sh, kw // sw
 
-    @property
+    @functools.cached_property
     def reach(self) -> Pair:
         """R for each axis: the blocks that a tile sees, and the points it is evaluated at."""
         return self.outputs[0] + self.taps[0] - 1, self.outputs[1] + self.taps[1] - 1
 
-    @property
+    @functools.cached_property
     def points(self) -> int:
         """r², points of both axes."""
         return math.prod(self.reach)
 
-    @property
+    @functools.cached_property
     def grid(self) -> Pair:
         """Tiles per image along each axis."""
         return -(-self.result[0] // self.outputs[0]), -(-self.result[1] // self.outputs[1])
 
-    @property
+    @functools.cached_property
     def tiles(self) -> int:
         """Tiles per image."""
         return math.prod(self.grid)
@@ -145,43 +172,41 @@ class Winograd(NamedTuple):
         """What n images cost, in multiplications per channel of a block and channel of the result."""
         return self.points * (n * self.tiles + KERNEL_ROWS)
 
-    @property
+    @functools.cached_property
     def at_a_time(self) -> int:
         """Images whose V stays in a core's cache."""
-        return max(1, 2**18 // (self.tiles * self.points * self.block))
+        return max(1, 2**19 // (self.tiles * self.points * self.block))
 
     def of(self, images: slice) -> slice:
         """The tiles of some images, among the rows of V and M."""
         return slice(images.start * self.tiles, images.stop * self.tiles)
 
-    @property
+    @functools.cached_property
     def block(self) -> int:
         """s² C, the channels of a block."""
         return math.prod(self.window.stride) * self.image[2]
 
     # ---------------------------------------------------------------- B: the image
 
-    def image_map(self, x: Array, out: Array) -> None:
+    def image_map(self, x: Array, out: Array, *, scratch: Scratch) -> None:
         """``V = B d``: x (n, H, W, C) to out (n tiles, r², s² C)."""
-        n = len(x)
-        canvas = self._canvas(n, x.dtype)
-        rows, columns, from_rows, from_columns = self._overlap()
-        if x.shape[1:3] != canvas.shape[1:3]:
-            canvas[:, : rows.start] = 0
-            canvas[:, rows.stop :] = 0
-            canvas[:, rows, : columns.start] = 0
-            canvas[:, rows, columns.stop :] = 0
+        canvas = scratch.with_zeros("canvas", self, (len(x), *self._canvas, self.image[2]), x.dtype)
+        rows, columns, from_rows, from_columns = self._overlap
         canvas[:, rows, columns] = x[:, from_rows, from_columns]
-        patches = numpy.ascontiguousarray(self._patches(canvas))
-        numpy.matmul(self._matrices(x)[2], patches.reshape(out.shape), out=out)
+        patches = scratch.room("patches", out.shape, x.dtype)
+        view = self._patches(canvas)
+        numpy.copyto(patches.reshape(view.shape), view)
+        numpy.matmul(self._matrices(x)[2], patches, out=out)
 
-    def image_map_transposed(self, v: Array, out: Array, bias: Array | None = None) -> None:
+    def image_map_transposed(self, v: Array, out: Array, bias: Array | None = None, *, scratch: Scratch) -> None:
         """``dd = Bᵀ V + bias``: v (n tiles, r², s² C) to out (n, H, W, C); where tiles overlap, they are added."""
         n = len(out)
-        canvas = self._canvas(n, v.dtype)
+        canvas = scratch.room("sums", (n, *self._canvas, self.image[2]), v.dtype)
         (mh, mw), (rh, rw), (th, tw) = self.outputs, self.reach, self.grid
         (sh, sw) = self.window.stride
-        patches = numpy.matmul(self._matrices(v)[2].T, v).reshape(n, th, tw, rh, rw, sh, -1)
+        patches = scratch.room("patches", v.shape, v.dtype)
+        numpy.matmul(self._matrices(v)[2].T, v, out=patches)
+        patches = patches.reshape(n, th, tw, rh, rw, sh, -1)
         canvas[:, sh * mh * th :] = 0
         canvas[:, :, sw * mw * tw :] = 0
         target = self._patches(canvas)
@@ -192,7 +217,7 @@ class Winograd(NamedTuple):
         for column in range(mw, rw):
             for row in (slice(0, mh), *range(mh, rh)):
                 target[:, :, :, row, column] += patches[:, :, :, row, column]
-        rows, columns, from_rows, from_columns = self._overlap()
+        rows, columns, from_rows, from_columns = self._overlap
         inside = out[:, from_rows, from_columns]
         if inside.shape != out.shape:  # pixels that no window covers
             out[...] = 0 if bias is None else bias
@@ -229,72 +254,74 @@ class Winograd(NamedTuple):
 
     # ---------------------------------------------------------------- A: the result
 
-    def result_map(self, m: Array, out: Array, bias: Array | None = None) -> None:
+    def result_map(self, m: Array, out: Array, bias: Array | None = None, *, scratch: Scratch) -> None:
         """``y = A M + bias``: m (n tiles, r², K) to out (n, Ho, Wo, K)."""
-        (th, tw), (mh, mw) = self.grid, self.outputs
-        y = numpy.matmul(self._matrices(m)[0], m).reshape(len(out), th, tw, mh, mw, -1)
-        ho, wo = out.shape[1:3]
-        if (ho, wo) == (th * mh, tw * mw):
-            _plus(y, bias, self._tiled(out))
-        else:
-            whole = y.transpose(0, 1, 3, 2, 4, 5).reshape(len(out), th * mh, tw * mw, -1)
-            _plus(whole[:, :ho, :wo], bias, out)
+        y = scratch.room("tiles", (len(m), math.prod(self.outputs), m.shape[2]), m.dtype)
+        numpy.matmul(self._matrices(m)[0], m, out=y)
+        for tiles, pixels in self._tiled(y, out):
+            _plus(tiles, bias, pixels)
 
-    def result_map_transposed(self, dy: Array, out: Array) -> None:
+    def result_map_transposed(self, dy: Array, out: Array, *, scratch: Scratch) -> None:
         """``M = Aᵀ dy``: dy (n, Ho, Wo, K) to out (n tiles, r², K)."""
-        n, ho, wo, channels = dy.shape
-        (th, tw), (mh, mw) = self.grid, self.outputs
-        if (ho, wo) != (th * mh, tw * mw):
-            whole = numpy.zeros((n, th * mh, tw * mw, channels), dy.dtype)
-            whole[:, :ho, :wo] = dy
-            dy = whole
-        tiles = numpy.ascontiguousarray(self._tiled(dy)).reshape(n * th * tw, mh * mw, channels)
-        numpy.matmul(self._matrices(dy)[0].T, tiles, out=out)
+        shape = (len(out), math.prod(self.outputs), dy.shape[3])
+        y = scratch.with_zeros("cotangents", self, shape, dy.dtype)  # zeros where the last tiles reach beyond dy
+        for tiles, pixels in self._tiled(y, dy):
+            tiles[...] = pixels
+        numpy.matmul(self._matrices(dy)[0].T, y, out=out)
 
     # ---------------------------------------------------------------- views
 
     def _matrices(self, like: Array) -> tuple[Array, Array, Array]:
         return _in_two_axes(self.outputs, self.taps, like.dtype.str)
 
-    def _canvas(self, n: int, dtype: Any) -> Array:
-        """Whole blocks for all tiles, uninitialised: the image lies in it, shifted by the padding."""
-        size = [
+    @functools.cached_property
+    def _canvas(self) -> Pair:
+        """Height and width of whole blocks for all tiles: the image lies in them, shifted by the padding."""
+        height, width = (
             s * (m * t + q - 1)
             for s, m, t, q in zip(self.window.stride, self.outputs, self.grid, self.taps, strict=True)
-        ]
-        return numpy.empty((n, *size, self.image[2]), dtype)
+        )
+        return height, width
 
+    @functools.cached_property
     def _overlap(self) -> tuple[slice, slice, slice, slice]:
         """Where the image lies on the canvas: rows and columns of the canvas, then those of the image."""
-        places, sources = [], []
-        for size, s, m, t, q, p in zip(
-            self.image[:2],
-            self.window.stride,
-            self.outputs,
-            self.grid,
-            self.taps,
-            self.window.padding,
-            strict=True,
-        ):
-            stop = min(s * (m * t + q - 1), p + size)
-            places.append(slice(p, stop))
-            sources.append(slice(0, stop - p))
-        return places[0], places[1], sources[0], sources[1]
+        stops = [
+            min(whole, p + size)
+            for whole, p, size in zip(self._canvas, self.window.padding, self.image[:2], strict=True)
+        ]
+        (ph, pw), (bottom, right) = self.window.padding, stops
+        return slice(ph, bottom), slice(pw, right), slice(0, bottom - ph), slice(0, right - pw)
 
     def _patches(self, canvas: Array) -> Array:
         """Every tile's blocks, overlapping, as a view: (n, th, tw, rh, rw, s, s C)."""
         (sh, sw), (mh, mw), channels = self.window.stride, self.outputs, self.image[2]
         of_image, of_row, of_column, of_channel = canvas.strides
-        return as_strided(
-            canvas,
+        return numpy.ndarray(
             (len(canvas), *self.grid, *self.reach, sh, sw * channels),
+            canvas.dtype,
+            canvas,
+            0,
             (of_image, sh * mh * of_row, sw * mw * of_column, sh * of_row, sw * of_column, of_row, of_channel),
         )
 
-    def _tiled(self, y: Array) -> Array:
-        """A result by tiles, as a view: (n, th, tw, mh, mw, K)."""
-        (th, tw), (mh, mw) = self.grid, self.outputs
-        return y.reshape(len(y), th, mh, tw, mw, -1).transpose(0, 1, 3, 2, 4, 5)
+    @functools.cached_property
+    def _regions(self) -> list[tuple[Pair, Pair, Pair, Pair]]:
+        """Whole tiles, and those cut off at the end: first tile, tiles, outputs of each that exist, first output."""
+        axes = []
+        for size, m, t in zip(self.result[:2], self.outputs, self.grid, strict=True):
+            whole = size // m
+            parts = [(0, whole, m, 0)] if whole else []
+            axes.append(parts if whole == t else [*parts, (whole, 1, size - whole * m, whole * m)])
+        return [tuple(zip(rows, columns, strict=True)) for rows in axes[0] for columns in axes[1]]  # type: ignore[misc]
+
+    def _tiled(self, tiles: Array, pixels: Array) -> Iterator[tuple[Array, Array]]:
+        """Views of tiles (n th tw, m², K) and of a result (n, Ho, Wo, K), in pairs that hold the same outputs."""
+        n, channels = len(pixels), pixels.shape[3]
+        tiles = tiles.reshape(n, *self.grid, *self.outputs, channels)
+        for (i, j), (th, tw), (mh, mw), (p, q) in self._regions:
+            part = pixels[:, p : p + th * mh, q : q + tw * mw].reshape(n, th, mh, tw, mw, channels)
+            yield tiles[:, i : i + th, j : j + tw, :mh, :mw], part.transpose(0, 1, 3, 2, 4, 5)
 
     def _kernel_view(self, weight: Array) -> Array:
         """A kernel by blocks, as a view: (qh, s, qw, s C, K)."""
@@ -329,9 +356,11 @@ def plan(window: Window, images: Sequence[int], channels: int) -> Winograd | Non
         for mw in (2, 3, 4)
         if mh + kh // sh - 1 in POINTS and mw + kw // sw - 1 in POINTS
     ]
-    best = min(forms, key=lambda form: form.cost(n), default=None)
-    direct = n * ho * wo * (kh // sh) * (kw // sw)
-    return best if best is not None and best.cost(n) < 0.8 * direct else None
+    least = min((form.cost(n) for form in forms), default=math.inf)
+    if least >= 0.8 * n * ho * wo * (kh // sh) * (kw // sw):
+        return None
+    # Of forms that cost about the same, the one that makes least of the kernel: that is memory.
+    return min((form for form in forms if form.cost(n) <= least + 0.05 * abs(least)), key=lambda form: form.points)
 
 
 class KernelMaps:

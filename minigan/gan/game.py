@@ -129,11 +129,9 @@ class Game:
 
         self.discriminator_optimizer.zero_grad()
         objective, told = self._judged(labels)
-        real_logits, real_cache = D.forward(_given(told, real), train=True)
-        fake_logits, fake_cache = D.forward(_given(told, fake), train=True)
+        real_logits, fake_logits, caches = nn.forward_both(D, _given(told, real), _given(told, fake))
         loss, d_real, d_fake = objective.discriminator(real_logits, fake_logits)
-        D.backward(d_real, real_cache, input_grad=False)
-        D.backward(d_fake, fake_cache, input_grad=False)  # and here it stops: G's cache was thrown away
+        nn.backward_both(D, d_real, d_fake, caches)  # and here it stops: G's cache was thrown away
         penalty = sum(add(D, _given(told, real), _given(told, fake)) for add in self.penalties)
 
         if self.before_step is not None:

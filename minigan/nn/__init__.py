@@ -19,6 +19,7 @@ from minigan.nn.parameter import Flat, Parameter, flatten
 from minigan.nn.sequential import Sequential
 from minigan.nn.shapes import Flatten, Reshape, Upsample
 from minigan.nn.spectral import SpectralNorm, spectral_norm
+from minigan.nn.together import backward_both, forward_both
 
 __all__ = [
     "Augment",
@@ -54,7 +55,9 @@ __all__ = [
     "SpectralNorm",
     "Tanh",
     "Upsample",
+    "backward_both",
     "flatten",
+    "forward_both",
     "frozen_statistics",
     "initial",
     "spectral_norm",

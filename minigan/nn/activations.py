@@ -26,6 +26,8 @@ class LeakyReLU(Layer):
         The derivative on the left, 0 <= slope; 0.2 is DCGAN's.
     """
 
+    alone = True
+
     def __init__(self, slope: float = 0.2) -> None:
         if slope < 0:
             raise ValueError(f"The slope of LeakyReLU must be >= 0, got {slope}.")
@@ -58,6 +60,8 @@ class LeakyReLU(Layer):
 class ReLU(LeakyReLU):
     """``y = max(x, 0)``: a LeakyReLU of slope 0."""
 
+    alone = True
+
     def __init__(self) -> None:
         super().__init__(0.0)
 
@@ -67,6 +71,8 @@ class ReLU(LeakyReLU):
 
 class Tanh(Layer):
     """``y = tanh x``, backward ``dx = (1 - y²) dy``; φ'' = -2 y (1 - y²)."""
+
+    alone = True
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x to y of the same shape."""
@@ -98,6 +104,8 @@ class Sigmoid(Layer):
 
     Computed as ``(1 + tanh(x/2)) / 2``, the same function, which can't overflow.
     """
+
+    alone = True
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x to y of the same shape."""

@@ -24,6 +24,8 @@ class Residual(Layer):
         S, for example a convolution of one pixel where F changes the number of channels; None is the identity.
     """
 
+    alone = True
+
     def __init__(self, *body: Layer, shortcut: Layer | None = None) -> None:
         self.body = _one(self, body)
         self.shortcut = shortcut
@@ -108,6 +110,8 @@ class Skip(Layer):
     body
         F, one layer or several in a row.
     """
+
+    alone = True
 
     def __init__(self, *body: Layer) -> None:
         self.body = _one(self, body)

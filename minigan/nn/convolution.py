@@ -55,6 +55,8 @@ class Conv2d(Layer):
         Draws the initial W and b from U(-1/√(kh kw in), 1/√(kh kw in)).
     """
 
+    alone = True
+
     def __init__(
         self,
         in_channels: int,
@@ -148,6 +150,8 @@ class ConvTranspose2d(Layer):
         Draws the initial W and b from U(-1/√f, 1/√f), f = kh kw in / stride², the number of products that
         reach one output pixel.
     """
+
+    alone = True
 
     def __init__(
         self,

@@ -25,6 +25,8 @@ class Dropout(Layer):
         Draws the masks, on the host; without one, the operating system seeds.
     """
 
+    alone = True
+
     def __init__(self, p: float = 0.5, *, rng: numpy.random.Generator | None = None) -> None:
         if not 0 <= p < 1:
             raise ValueError(f"Dropout's probability must satisfy 0 <= p < 1, got {p}.")

@@ -90,6 +90,9 @@ class Layer:
 
     buffer_names: ClassVar[tuple[str, ...]] = ()
 
+    alone: ClassVar[bool] = False
+    """Whether each sample is mapped by itself. Said by each class for itself alone: a subclass may do otherwise."""
+
     # ---------------------------------------------------------------- the two maps
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
@@ -231,6 +234,12 @@ class Layer:
         return x if x.dtype == own.dtype else x.astype(own.dtype)
 
     # ---------------------------------------------------------------- parts
+
+    @property
+    def samplewise(self) -> bool:
+        """Whether this layer and all inside it map each sample of a batch by itself; see `alone`."""
+        own = bool(vars(type(self)).get("alone", False))
+        return own and all(child.samplewise for _, child in self.children())
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         """Yield the names and layers directly inside this one."""

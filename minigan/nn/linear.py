@@ -42,6 +42,8 @@ class Linear(Layer):
         Draws the initial W and b from U(-1/√in, 1/√in); without one, the operating system seeds.
     """
 
+    alone = True
+
     def __init__(
         self,
         in_features: int,

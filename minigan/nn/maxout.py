@@ -22,6 +22,8 @@ class Maxout(Layer):
         k.
     """
 
+    alone = True
+
     def __init__(self, pieces: int) -> None:
         if pieces < 1:
             raise ValueError(f"Maxout needs at least one piece, got {pieces}.")

@@ -187,6 +187,8 @@ class LayerNorm(Layer):
         ε, keeps s away from 0.
     """
 
+    alone = True
+
     def __init__(self, *shape: int, eps: float = 1e-5) -> None:
         if not shape:
             raise ValueError("LayerNorm needs the sizes of the axes that it normalises over, as LayerNorm(64).")
@@ -262,6 +264,8 @@ class InstanceNorm(Layer):
     affine
         Whether γ and β are there.
     """
+
+    alone = True
 
     def __init__(self, features: int, *, eps: float = 1e-5, affine: bool = False) -> None:
         self.features, self.eps = features, eps

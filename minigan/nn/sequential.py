@@ -27,6 +27,8 @@ class Sequential(Layer):
         In the order in which the input meets them.
     """
 
+    alone = True
+
     def __init__(self, *layers: Layer) -> None:
         for layer in layers:
             if not isinstance(layer, Layer):

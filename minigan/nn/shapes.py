@@ -22,6 +22,8 @@ class Reshape(Layer):
         The new shape of a sample, without the batch axis.
     """
 
+    alone = True
+
     def __init__(self, *shape: int) -> None:
         if not shape or min(shape) < 1:
             raise ValueError(f"Reshape needs the positive sizes of a sample, as Reshape(7, 7, 64), got {shape}.")
@@ -62,6 +64,8 @@ class Reshape(Layer):
 
 class Flatten(Layer):
     """Make each sample a vector: (N, H, W, C) -> (N, H W C), channels fastest. Backward gives the shape back."""
+
+    alone = True
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x (N, ...) to y (N, features)."""
@@ -105,6 +109,8 @@ class Upsample(Layer):
     factor
         f, an integer or a pair (height, width).
     """
+
+    alone = True
 
     def __init__(self, factor: int | Pair = 2) -> None:
         self.factor = pair("factor", factor, minimum=1)
