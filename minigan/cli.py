@@ -366,7 +366,8 @@ def _add_train(commands: Any) -> None:
 
 
 def _command(commands: Any, name: str, function: Any, words: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=words, description=words.capitalize() + ".")
+    sentence = words[0].upper() + words[1:] + ("" if words.endswith("?") else ".")
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=words, description=sentence)
     parser.set_defaults(command=function)
     parser.add_argument("--traceback", action="store_true", help="show the traceback of an error")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")

@@ -4,7 +4,9 @@ That they run is checked where they run: ``python docs/build.py`` executes them,
 """
 
 import ast
+import inspect
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -144,6 +146,32 @@ def test_show_of_a_function_outside_of_the_library():
 def test_show_says_what_it_needs(nothing):
     with pytest.raises(TypeError, match=r"give it one|has no Python source"):
         show(*nothing)
+
+
+# ---------------------------------------------------------------- the README
+
+READMES = sorted(ROOT.glob("README*.md"))
+
+
+def examples(path):
+    return re.findall(r"^```python\n(.*?)^```$", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("path", READMES, ids=lambda path: path.stem)
+def test_the_whole_gan_of_the_readme_plays(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = examples(path)[0]
+    assert code.count("range(1000)") == 1
+    exec(code.replace("range(1000)", "range(2)"), {})
+    assert (tmp_path / "digits.png").stat().st_size > 1000
+
+
+def test_the_layer_of_the_readme_is_the_source():
+    """But for its docstrings and types."""
+    for method in ast.parse(examples(ROOT / "README.md")[1]).body:
+        (source,) = ast.parse(textwrap.dedent(inspect.getsource(getattr(nn.Linear, method.name)))).body
+        assert [ast.unparse(line) for line in method.body] == [ast.unparse(line) for line in source.body[1:]]
+        assert [a.arg for a in method.args.args] == [a.arg for a in source.args.args]
 
 
 # ---------------------------------------------------------------- the Chinese catalogues
