@@ -478,15 +478,25 @@ class CpuBackend(Reference):
             patches = numpy.matmul(_rows(dy), _matrix(weight).T)
             out[...] = self.fold(patches.reshape(*dy.shape[:3], *weight.shape[:3]), out.shape, window)
             return
-        # Few channels make short runs, which NumPy adds slowly: so each channel becomes a plane of its own.
+        # Few channels make short runs, which NumPy adds slowly: so each channel of a block of s x s pixels becomes a
+        # plane of its own (see `minigan.backend.winograd` for blocks). Kernels that are no whole blocks get zeros.
         (kh, kw), (sh, sw), (ph, pw) = window
-        ho, wo = dy.shape[1:3]
-        planes = numpy.zeros((channels, n, height + 2 * ph, width + 2 * pw), out.dtype)
-        patches = numpy.matmul(_matrix(weight), _rows(dy).T).reshape(kh, kw, channels, n, ho, wo)
-        for i in range(kh):
-            for j in range(kw):
-                planes[:, :, i : i + sh * ho : sh, j : j + sw * wo : sw] += patches[i, j]
-        out[...] = planes[:, :, ph : ph + height, pw : pw + width].transpose(1, 2, 3, 0)
+        (ho, wo), (qh, qw) = dy.shape[1:3], (-(-kh // sh), -(-kw // sw))
+        whole = numpy.zeros((qh * sh, qw * sw, *weight.shape[2:]), weight.dtype)
+        whole[:kh, :kw] = weight
+        blocks = whole.reshape(qh, sh, qw, sw, channels, -1).transpose(0, 2, 1, 3, 4, 5)
+        patches = numpy.matmul(blocks.reshape(-1, weight.shape[3]), _rows(dy).T)
+        patches = patches.reshape(qh, qw, sh, sw, channels, n, ho, wo)
+        rows, columns = max(ho + qh - 1, -(-(height + ph) // sh)), max(wo + qw - 1, -(-(width + pw) // sw))
+        planes = numpy.zeros((sh, sw, channels, n, rows, columns), out.dtype)
+        for i, j in numpy.ndindex(qh, qw):
+            planes[..., i : i + ho, j : j + wo] += patches[i, j]
+        for a, b, c in numpy.ndindex(sh, sw, channels):
+            # Pixel y of the image is row (y + p) // s of the planes with a = (y + p) mod s.
+            y, x = (a - ph) % sh, (b - pw) % sw
+            pixels = out[:, y::sh, x::sw, c]
+            i, j = (y + ph) // sh, (x + pw) // sw
+            pixels[...] = planes[a, b, c, :, i : i + pixels.shape[1], j : j + pixels.shape[2]]
 
 
 def _slices(start: int, stop: int, each: int) -> Iterator[slice]:

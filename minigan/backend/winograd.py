@@ -374,7 +374,7 @@ class KernelMaps:
         Bytes that may be held.
     """
 
-    def __init__(self, limit: int = 2**25) -> None:
+    def __init__(self, limit: int = 2**26) -> None:
         self.limit = limit
         self._lock = threading.Lock()
         self._held: dict[Any, tuple[Array, Array]] = {}
