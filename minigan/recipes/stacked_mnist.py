@@ -1,4 +1,8 @@
-"""Three random digits as red, green and blue: 1,000 combinations, and a count of those that G has lost."""
+"""Three random digits as red, green and blue: 1,000 combinations, and a count of those that G has lost.
+
+PacGAN takes two steps of G for each of D, with a rate of 2e-4 for both. Here it's one step of each, and the rates are
+1e-3 for G and 1e-4 for D: with equal ones D wins within a hundred steps, and the samples are noise for long.
+"""
 
 import numpy
 
@@ -34,6 +38,13 @@ RECIPE = Recipe(
     sample_shape=(28, 28, 3),
     latent=Latent(100, "uniform"),
     networks=networks,
-    settings=Settings(steps=4000, batch_size=64, penalties=("packing:2",)),
-    duration="not timed yet",
+    settings=Settings(
+        steps=4000,
+        batch_size=64,
+        lr_generator=1e-3,
+        lr_discriminator=1e-4,
+        penalties=("packing:2",),
+        average=0.99,
+    ),
+    duration="about 0.13 s of processor time a step, 8 minutes in all",
 )
