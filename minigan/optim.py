@@ -115,7 +115,7 @@ class Optimizer:
             If the net has been moved, cast or laid out anew since this optimizer was made.
         """
         self._require_current()
-        self.flat.grad.fill(0)
+        backend.of(self.flat.grad).zero(self.flat.grad)
 
     def state_dict(self) -> dict[str, Array]:
         """Return copies of all that is needed to go on: the vectors, t and the hyper-parameters, each an array."""

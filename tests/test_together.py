@@ -12,9 +12,7 @@ def _net(rng, *more):
     return nn.Sequential(*layers).astype("float64")
 
 
-@pytest.mark.parametrize(
-    "more", [(), (nn.Residual(nn.Tanh()), nn.LayerNorm(4))], ids=["plain", "containers"]
-)
+@pytest.mark.parametrize("more", [(), (nn.Residual(nn.Tanh()), nn.LayerNorm(4))], ids=["plain", "containers"])
 def test_logits_and_gradients_are_those_of_two_passes(more):
     rng = numpy.random.default_rng(0)
     net = _net(rng, *more)

@@ -262,6 +262,24 @@ class CpuBackend(Reference):
         self._share_rows(dx, 4, work)
         return dx.reshape(dy.shape)
 
+    def multiply(self, a: Array, b: Array) -> Array:
+        """See `Reference.multiply`."""
+        if a.size < SHARE or a.shape != b.shape:
+            return a * b
+        first, second = a.reshape(-1), b.reshape(-1)
+        product = numpy.empty(a.size, numpy.result_type(a, b))
+
+        def work(piece: slice) -> None:
+            numpy.multiply(first[piece], second[piece], out=product[piece])
+
+        self._share_rows(product, 2, work)
+        return product.reshape(a.shape)
+
+    def zero(self, x: Array) -> None:
+        """See `Reference.zero`."""
+        flat = x.reshape(-1)
+        self._share_rows(flat, 1, lambda piece: flat[piece].fill(0))
+
     def dropout_mask(self, shape: Sequence[int], p: float, dtype: Any, rng: numpy.random.Generator) -> Array:
         """See `Reference.dropout_mask`; the same law, from fewer random bits.
 
@@ -446,18 +464,31 @@ class CpuBackend(Reference):
     def _kernel(self, form: winograd.Winograd, weight: Array, dtype: Any) -> Array:
         """What the kernel becomes; the same again as long as its numbers are the same."""
 
-        def make(room: Array | None) -> Array:
-            u = numpy.empty((form.points, form.block, weight.shape[3]), dtype) if room is None else room
+        def make(room: tuple[Array, Array] | None) -> tuple[Array, Array]:
+            copy, u = room or (weight.copy(), numpy.empty((form.points, form.block, weight.shape[3]), dtype))
             parts = form.parts(self.team.size)
 
             def work(pieces: slice) -> None:
                 for part in parts[pieces]:
                     form.kernel_map(weight, u, part)
+                    form.kernel_part(copy, part)[...] = form.kernel_part(weight, part)
 
             self._share(len(parts), 1, 2 * u.size, work)
-            return u
+            return copy, u
 
-        return self._kernels.get(form, weight, make)
+        return self._kernels.get(form, weight, make, self._same)
+
+    def _same(self, a: Array, b: Array) -> bool:
+        """Whether two arrays hold the same bits; a difference is usually found at once."""
+        a, b = (x.reshape(-1).view(f"uint{8 * x.itemsize}") for x in (a, b))
+        answers = [numpy.array_equal(a[:CACHE], b[:CACHE])]
+
+        def work(piece: slice) -> None:
+            answers.append(answers[0] and numpy.array_equal(a[piece], b[piece]))
+
+        if answers[0]:
+            self._share_rows(a, 2, work)
+        return all(answers)
 
     def _weight_grad_by_patches(self, x: Array, dy: Array, window: Window) -> Array:
         """``U(x)ᵀ dy`` over a few images at a time, added in their order."""

@@ -237,6 +237,14 @@ class Reference:
 
     # ---------------------------------------------------------------- elementwise
 
+    def multiply(self, a: Array, b: Array) -> Array:
+        """``a b``, entry by entry, for arrays of one shape."""
+        return a * b
+
+    def zero(self, x: Array) -> None:
+        """Set every entry of a contiguous x to zero."""
+        x[...] = 0
+
     def leaky_relu(self, x: Array, slope: float) -> Array:
         """``y = x`` where x > 0, else ``slope x``."""
         return self.xp.where(x > 0, x, x * x.dtype.type(slope))

@@ -228,7 +228,7 @@ class Winograd:
     def kernel_map(self, weight: Array, out: Array, part: tuple[int, slice]) -> None:
         """``U = G g``: weight (kh, kw, C, K) to one part of out (r², s² C, K); see `parts`."""
         row, columns = part
-        source = self._kernel_view(weight)[:, row, :, columns]
+        source = self.kernel_part(weight, part)
         numpy.matmul(
             self._matrices(weight)[1],
             source.reshape(math.prod(self.taps), -1),
@@ -237,8 +237,7 @@ class Winograd:
 
     def kernel_map_transposed(self, u: Array, out: Array, part: tuple[int, slice]) -> None:
         """``dg = Gᵀ U``: u, that part of a U, to that part of out (kh, kw, C, K)."""
-        row, columns = part
-        target = self._kernel_view(out)[:, row, :, columns]
+        target = self.kernel_part(out, part)
         target[...] = (self._matrices(u)[1].T @ u.reshape(self.points, -1)).reshape(target.shape)
 
     def channels(self, x: Array, axis: int) -> Array:
@@ -323,17 +322,19 @@ class Winograd:
             part = pixels[:, p : p + th * mh, q : q + tw * mw].reshape(n, th, mh, tw, mw, channels)
             yield tiles[:, i : i + th, j : j + tw, :mh, :mw], part.transpose(0, 1, 3, 2, 4, 5)
 
-    def _kernel_view(self, weight: Array) -> Array:
-        """A kernel by blocks, as a view: (qh, s, qw, s C, K)."""
+    def kernel_part(self, weight: Array, part: tuple[int, slice]) -> Array:
+        """One of the `parts` of a kernel (kh, kw, C, K), as a view: (qh, qw, channels of a block, K)."""
         (qh, qw), (sh, sw), channels = self.taps, self.window.stride, self.image[2]
-        return weight.reshape(qh, sh, qw, sw * channels, -1)
+        row, columns = part
+        return weight.reshape(qh, sh, qw, sw * channels, -1)[:, row, :, columns]
 
 
 KERNEL_ROWS = 48
 """What one number of U costs to make and to fetch, in products that it takes part in (a row of V each)."""
 
 
-def plan(window: Window, images: Sequence[int], channels: int) -> Winograd | None:
+@functools.cache
+def plan(window: Window, images: tuple[int, ...], channels: int) -> Winograd | None:
     """Return the cheapest form of a convolution, or None where the direct form is cheaper.
 
     Parameters
@@ -379,34 +380,42 @@ class KernelMaps:
         self._lock = threading.Lock()
         self._held: dict[Any, tuple[Array, Array]] = {}
 
-    def get(self, form: Winograd, weight: Array, make: Callable[[Array | None], Array]) -> Array:
-        """Return the U of `weight`; unless it is held, `make` makes it, in the room of the outdated one if any."""
+    def get(
+        self,
+        form: Winograd,
+        weight: Array,
+        make: Callable[[tuple[Array, Array] | None], tuple[Array, Array]],
+        same: Callable[[Array, Array], bool],
+    ) -> Array:
+        """Return the U of `weight`.
+
+        Parameters
+        ----------
+        form, weight
+            What it is wanted for.
+        make
+            Returns a copy of `weight` and its U, unless U is held; it may use the room of the outdated two, if any.
+        same
+            Whether two arrays hold the same bits.
+        """
         key = (weight.__array_interface__["data"][0], weight.dtype.str, form)
         with self._lock:
-            copy, u = self._held.pop(key, (None, None))
-        if u is None or not _same(copy, weight):
-            copy, u = weight.copy(), make(u)
+            held = self._held.pop(key, None)
+        if held is None or not same(held[0], weight):
+            held = make(held)
         with self._lock:
-            self._held[key] = copy, u  # the newest last
+            self._held[key] = held  # the newest last
             size = sum(a.nbytes + b.nbytes for a, b in self._held.values())
             for old in list(self._held):
                 if size <= self.limit:
                     break
                 size -= sum(x.nbytes for x in self._held.pop(old))
-        return u
+        return held[1]
 
     def clear(self) -> None:
         """Forget all of them."""
         with self._lock:
             self._held.clear()
-
-
-def _same(a: Array, b: Array) -> bool:
-    """Whether two arrays hold the same bits; a difference is usually found at once."""
-    a, b = (x.reshape(-1).view(f"uint{8 * x.itemsize}") for x in (a, b))
-    return a.shape == b.shape and all(
-        numpy.array_equal(a[start : start + 2**16], b[start : start + 2**16]) for start in range(0, len(a), 2**16)
-    )
 
 
 def _plus(x: Array, bias: Array | None, out: Array) -> None:

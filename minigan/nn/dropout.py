@@ -39,8 +39,9 @@ class Dropout(Layer):
         if not train or self.p == 0:
             y = x.copy()
             return y, Cache(self, y, None)
-        mask = backend.of(x).dropout_mask(x.shape, self.p, x.dtype, self.rng)
-        y = x * mask
+        ops = backend.of(x)
+        mask = ops.dropout_mask(x.shape, self.p, x.dtype, self.rng)
+        y = ops.multiply(x, mask)
         return y, Cache(self, y, mask)
 
     def backward(
@@ -50,7 +51,7 @@ class Dropout(Layer):
         (mask,) = cache.recall(self, dy)
         if not input_grad:
             return None
-        return dy.copy() if mask is None else dy * mask
+        return dy.copy() if mask is None else backend.of(dy).multiply(dy, mask)
 
     def double_backward(
         self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
