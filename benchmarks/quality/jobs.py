@@ -36,8 +36,6 @@ class Job:
         ``(trainer, seed) -> columns``, at the end.
     schedule
         Share of the learning rates that is left when this share of the steps is done.
-    before_step
-        ``(trainer, share done)``: whatever else changes during training.
     """
 
     case: str
@@ -46,7 +44,6 @@ class Job:
     build: Callable[[int], gan.Trainer]
     measure: Callable[[gan.Trainer, int], Row]
     schedule: Callable[[float], float] = lambda done: 1.0
-    before_step: Callable[[gan.Trainer, float], None] = lambda trainer, done: None
 
 
 def run(experiment: str, jobs: Sequence[Job], *, budget: float, say: Callable[[str], None] = print) -> bool:
@@ -97,7 +94,6 @@ def _train(experiment: str, job: Job, deadline: float) -> Row | None:
             return None
         for optimizer, rate in zip(optimizers, rates, strict=True):
             optimizer.lr = rate * job.schedule(trainer.step / job.steps)
-        job.before_step(trainer, trainer.step / job.steps)
         trainer.train_step()
     seconds = spent + time.process_time() - start
     row = {"case": job.case, "seed": job.seed, "steps": job.steps} | job.measure(trainer, job.seed)
