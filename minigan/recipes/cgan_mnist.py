@@ -1,4 +1,8 @@
-"""A conditional DCGAN on MNIST: the label goes into both nets as planes beside the features."""
+"""A conditional DCGAN on MNIST: the label goes into both nets as planes beside the features.
+
+Two departures from DCGAN, so that the digits can be read sooner: learning rates of 5e-4 instead of 2e-4, and samples
+from an average of G's weights.
+"""
 
 import numpy
 
@@ -40,7 +44,7 @@ RECIPE = Recipe(
     sample_shape=(28, 28, 1),
     latent=Latent(100),
     networks=networks,
-    settings=Settings(steps=4685, batch_size=64),
-    duration="not timed yet",
+    settings=Settings(steps=4685, batch_size=64, lr_generator=5e-4, lr_discriminator=5e-4, average=0.995),
+    duration="about 0.18 s of processor time a step, 14 minutes in all",
     classes=CLASSES,
 )
