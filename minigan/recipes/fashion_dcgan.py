@@ -35,5 +35,5 @@ RECIPE = Recipe(
     latent=Latent(100, "uniform"),
     networks=networks,
     settings=Settings(steps=4685, batch_size=64),
-    duration="not timed yet",
+    duration="about 0.15 s of processor time a step, 12 minutes in all",
 )
