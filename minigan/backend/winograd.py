@@ -375,7 +375,7 @@ class KernelMaps:
         Bytes that may be held.
     """
 
-    def __init__(self, limit: int = 2**26) -> None:
+    def __init__(self, limit: int = 2**25) -> None:
         self.limit = limit
         self._lock = threading.Lock()
         self._held: dict[Any, tuple[Array, Array]] = {}
