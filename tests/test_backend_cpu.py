@@ -12,9 +12,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from minigan import backend, losses, nn
-from minigan.backend import winograd
+from minigan.backend import cpu, winograd
 from minigan.backend.cpu import CpuBackend
 from minigan.backend.glibc import Malloc
+from minigan.backend.threads import Team
 from minigan.backend.window import Window
 
 REFERENCE = backend.Reference(numpy, "cpu")
@@ -85,7 +86,7 @@ def _check_convolution(case, dtype, layout, with_bias, seed):
     for keeping in (kept, FAST.conv_keep(x, window)):
         dw = FAST.conv_weight_grad(keeping, dy, window)
         _assert_close(dw, REFERENCE.conv_weight_grad(patches, exact[2], window), dtype)
-    dx = FAST.conv_input_grad(dy, weight, shape, window, x_bias)
+    dx = FAST.conv_input_grad(dy, weight, list(shape), window, x_bias)
     _assert_close(dx, REFERENCE.conv_input_grad(exact[2], exact[1], shape, window, x_bias), dtype)
 
 
@@ -114,15 +115,64 @@ def test_nothing_is_convolved_with_nothing():
     assert FAST.conv_input_grad(y, weight, (0, 8, 8, 32), window).shape == (0, 8, 8, 32)
 
 
-def test_a_kernel_that_was_changed_in_place_is_transformed_anew():
+@pytest.mark.parametrize("channels", [32, 96], ids=["compared at once", "compared by threads"])
+def test_a_kernel_that_was_changed_in_place_is_transformed_anew(channels):
     rng = numpy.random.default_rng(0)
-    window, x = Window((4, 4), (2, 2), (1, 1)), _drawn(rng, (64, 8, 8, 32), "float64")
-    weight = _drawn(rng, (4, 4, 32, 32), "float64")
+    window, x = Window((4, 4), (2, 2), (1, 1)), _drawn(rng, (64, 8, 8, channels), "float64")
+    weight = _drawn(rng, (4, 4, channels, channels), "float64")
+    assert (weight.size > cpu.CACHE) == (channels == 96)
+    assert winograd.plan(window, x.shape, channels) is not None
     before, _ = FAST.conv(x, weight, window)
     again, _ = FAST.conv(x, weight, window)
     numpy.testing.assert_array_equal(before, again)
     weight[-1, -1, -1, -1] += 1  # the last number of all
     _assert_close(FAST.conv(x, weight, window)[0], REFERENCE.conv(x, weight, window)[0], "float64")
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 30])
+def test_a_team_of_any_size_convolves_alike(size):
+    """Nine points, 48 columns: one does all, three do three points each, of seven each does one, 30 do columns only."""
+    ops, rng = CpuBackend(), numpy.random.default_rng(0)
+    ops._team = Team(size, ops.blas)
+    window, shape = Window((4, 4), (2, 2), (1, 1)), (17, 16, 15, 32)
+    form = winograd.plan(window, shape, 48)
+    assert form is not None
+    assert form.points == 9
+    x, weight, dy = (_drawn(rng, s, "float64") for s in (shape, (4, 4, 32, 48), (17, 8, 7, 48)))
+    y, kept = ops.conv(x, weight, window)
+    expected, patches = REFERENCE.conv(x, weight, window)
+    _assert_close(y, expected, "float64")
+    dw = REFERENCE.conv_weight_grad(patches, dy, window)
+    _assert_close(ops.conv_weight_grad(kept, dy, window), dw, "float64")
+    dx = REFERENCE.conv_input_grad(dy, weight, shape, window)
+    _assert_close(ops.conv_input_grad(dy, weight, shape, window), dx, "float64")
+    ops.set_threads(None)
+
+
+def test_scratch_memory_holds_zeros_but_for_what_its_owner_wrote():
+    scratch = winograd.Scratch()
+
+    def margin(owner, n, dtype="float32", width=3):
+        """The zeros beside the first column, which the owner writes to, as a convolution writes an image."""
+        array = scratch.with_zeros("a", owner, (n, width), dtype)
+        array[:, 0] = 7
+        return array[:, 1:].copy()
+
+    calls = [
+        ("x", 2),
+        ("x", 1),
+        ("x", 2),
+        ("y", 1, "float32", 6),
+        ("x", 2),
+        ("x", 4),
+        ("z", 1),
+        ("x", 4, "float64"),
+    ]
+    for call in calls:
+        assert not margin(*call).any(), call
+        scratch.room("b", (100,), "float32").fill(1)
+    scratch.with_zeros("a", "z", (4, 3), "float64").fill(1)
+    assert not margin("x", 4, "float64").any(), "what another owner left"
 
 
 def test_held_kernels_stay_within_their_limit():
@@ -259,6 +309,17 @@ def test_leaky_relu_equals_the_readable_one_to_the_bit(shape, dtype, layout, slo
     numpy.testing.assert_array_equal(y, REFERENCE.leaky_relu(x, slope), strict=True)
     dx = FAST.leaky_relu_grad(dy, y, slope)
     numpy.testing.assert_array_equal(dx, REFERENCE.leaky_relu_grad(dy, y, slope), strict=True)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (600, 700)])
+@pytest.mark.parametrize("layout", ["contiguous", "reversed", "sliced", "transposed"])
+def test_entrywise_products_and_zeros_equal_the_readable_ones(shape, layout):
+    rng = numpy.random.default_rng(0)
+    a, b = _drawn(rng, shape, "float32", layout), _drawn(rng, shape, "float32")
+    numpy.testing.assert_array_equal(FAST.multiply(a, b), REFERENCE.multiply(a, b), strict=True)
+    numpy.testing.assert_array_equal(FAST.multiply(a, b[0]), REFERENCE.multiply(a, b[0]), strict=True)
+    FAST.zero(b)
+    assert not b.any()
 
 
 def test_leaky_relu_hands_on_what_is_not_a_number():

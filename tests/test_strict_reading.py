@@ -152,6 +152,21 @@ def test_what_a_failed_run_left_unread_is_not_taken_for_the_next_one_s():
     assert list(seen.reports) == [3, 4]
 
 
+def test_a_run_that_fails_at_once_writes_no_rows_of_the_run_before(tmp_path):
+    trainer, table = make_trainer(strict_cuda()), gan.MetricsFile(tmp_path / "metrics.csv")
+    beginning = trainer.state()
+    trainer.run(4)
+    trainer.load_state(*beginning)
+
+    def fails():
+        raise ValueError("enough")
+
+    trainer.train_step = fails
+    with pytest.raises(ValueError, match="enough"):
+        trainer.run(4, [table])
+    assert not table.path.exists()
+
+
 def test_the_number_of_unread_steps_must_be_positive():
     with pytest.raises(ValueError, match="read every so many steps, at least 1, got 0"):
         make_trainer("cpu", read_every=0)

@@ -2,6 +2,7 @@
 
 import numpy
 import pytest
+from test_strict_layers import EVERY_CASE
 
 from minigan import nn
 
@@ -54,8 +55,26 @@ def test_layers_that_compare_samples_see_each_batch_by_itself(layer):
     assert len(caches) == 2
     numpy.testing.assert_array_equal(y_a, net.forward(a)[0])
     numpy.testing.assert_array_equal(y_b, net.forward(b)[0])
-    nn.backward_both(net, numpy.ones_like(y_a), numpy.ones_like(y_b), caches)
-    assert numpy.abs(net[0].weight.grad).max() > 0
+    dy_a, dy_b = rng.normal(size=y_a.shape), rng.normal(size=y_b.shape)
+    nn.backward_both(net, dy_a, dy_b, caches)
+    both = net[0].weight.grad.copy()
+    net.zero_grad()
+    for x, dy in ((a, dy_a), (b, dy_b)):
+        net.backward(dy, net.forward(x)[1])
+    numpy.testing.assert_allclose(both, net[0].weight.grad, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("make", "shape"), EVERY_CASE)
+def test_a_layer_that_says_so_maps_each_sample_by_itself(make, shape):
+    rng = numpy.random.default_rng(0)
+    layer = make(rng)
+    if shape is None or not layer.samplewise or layer.generators():
+        return
+    layer.astype("float64")
+    x = rng.normal(size=shape)
+    y, _ = layer.forward(x)
+    for i in range(len(x)):
+        numpy.testing.assert_allclose(layer.forward(x[i : i + 1])[0], y[i : i + 1], rtol=1e-12, atol=1e-12)
 
 
 def test_spectral_norm_takes_a_step_of_its_iteration_for_each_batch():

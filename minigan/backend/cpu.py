@@ -395,7 +395,7 @@ class CpuBackend(Reference):
         """See `Reference.conv_input_grad`."""
         dy, n = numpy.ascontiguousarray(dy), len(dy)
         dx = numpy.empty(shape, numpy.result_type(dy, weight))
-        form = winograd.plan(window, shape, weight.shape[3])
+        form = winograd.plan(window, tuple(shape), weight.shape[3])
         if form is None:
             width = math.prod(dy.shape[1:3]) * math.prod(weight.shape[:3])
 

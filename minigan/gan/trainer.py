@@ -176,7 +176,7 @@ class Trainer:
         callbacks
             Called in this order.
         """
-        self._unread = []
+        self._unread, self.reports = [], []
         try:
             with _stop_requests() as stop_requested:
                 for callback in callbacks:
