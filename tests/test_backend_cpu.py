@@ -189,10 +189,10 @@ def test_held_kernels_stay_within_their_limit():
 
     weights = [numpy.full(50, float(i)) for i in range(3)]
     for weight in (weights[0], weights[1], weights[1], weights[0], weights[2]):
-        maps.get(form, weight, make, numpy.array_equal)
+        maps.get(form, weight, "float64", make, numpy.array_equal)
     assert len(made) == 5 - 1, "only the newest fits beside none: 800 bytes each"
     maps.clear()
-    maps.get(form, weights[2], make, numpy.array_equal)
+    maps.get(form, weights[2], "float64", make, numpy.array_equal)
     assert len(made) == 5
 
 

@@ -23,7 +23,8 @@ from minigan.backend.threads import Blas, Team, checked, cores, wanted
 from minigan.backend.window import Window
 
 CACHE = 2**17
-"""Numbers of an array that are worked on at a time: three such arrays stay in a core's second-level cache."""
+"""Numbers of an array that are worked on at a time: a few such arrays stay in a core's cache, and with two
+threads shorter pieces cost more than they spare."""
 
 SHARE = 2**18
 """Passes over one number that are worth a thread: below, handing the work over takes longer than doing it."""
@@ -277,6 +278,9 @@ class CpuBackend(Reference):
 
     def zero(self, x: Array) -> None:
         """See `Reference.zero`."""
+        if not x.flags.c_contiguous:
+            super().zero(x)
+            return
         flat = x.reshape(-1)
         self._share_rows(flat, 1, lambda piece: flat[piece].fill(0))
 
@@ -476,7 +480,7 @@ class CpuBackend(Reference):
             self._share(len(parts), 1, 2 * u.size, work)
             return copy, u
 
-        return self._kernels.get(form, weight, make, self._same)
+        return self._kernels.get(form, weight, dtype, make, self._same)
 
     def _same(self, a: Array, b: Array) -> bool:
         """Whether two arrays hold the same bits; a difference is usually found at once."""

@@ -242,7 +242,7 @@ class Reference:
         return a * b
 
     def zero(self, x: Array) -> None:
-        """Set every entry of a contiguous x to zero."""
+        """Set every entry of x to zero."""
         x[...] = 0
 
     def leaky_relu(self, x: Array, slope: float) -> Array:

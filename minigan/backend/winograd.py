@@ -384,6 +384,7 @@ class KernelMaps:
         self,
         form: Winograd,
         weight: Array,
+        dtype: Any,
         make: Callable[[tuple[Array, Array] | None], tuple[Array, Array]],
         same: Callable[[Array, Array], bool],
     ) -> Array:
@@ -391,14 +392,14 @@ class KernelMaps:
 
         Parameters
         ----------
-        form, weight
-            What it is wanted for.
+        form, weight, dtype
+            What it is wanted for, and the numbers of U.
         make
             Returns a copy of `weight` and its U, unless U is held; it may use the room of the outdated two, if any.
         same
             Whether two arrays hold the same bits.
         """
-        key = (weight.__array_interface__["data"][0], weight.dtype.str, form)
+        key = (weight.__array_interface__["data"][0], weight.dtype.str, numpy.dtype(dtype).str, form)
         with self._lock:
             held = self._held.pop(key, None)
         if held is None or not same(held[0], weight):

@@ -84,8 +84,9 @@ class Layer:
     A layer of your own defines ``forward(x, *, train=True) -> (y, cache)`` and
     ``backward(dy, cache, *, param_grads=True, input_grad=True) -> dx``, keeps what it learns in attributes
     that are `Parameter`, and may define `output_shape` for shape checks and `summary`, and `double_backward` for
-    gradient penalties. Arrays that belong to the state but aren't learnt (running statistics) are named in
-    `buffer_names`.
+    gradient penalties. With ``alone = True`` it promises that each sample is mapped by itself; a D of such layers
+    takes reals and fakes in one pass. Arrays that belong to the state but aren't learnt (running statistics) are
+    named in `buffer_names`.
     """
 
     buffer_names: ClassVar[tuple[str, ...]] = ()
