@@ -94,8 +94,11 @@ def torch_step(generator, discriminator, optimizers, real, z_d, z_g):
     optimizer_g, optimizer_d = optimizers
     fake = generator(z_d).detach()
     optimizer_d.zero_grad()
-    # In one pass, as minigan does it: dropout's masks are drawn for both batches together.
-    real_logits, fake_logits = discriminator(torch.cat((real, fake))).split(len(real))
+    if any(isinstance(layer, FixedDropout) for layer in discriminator):
+        # In one pass, as minigan does it: the masks are drawn for both batches together.
+        real_logits, fake_logits = discriminator(torch.cat((real, fake))).split(len(real))
+    else:
+        real_logits, fake_logits = discriminator(real), discriminator(fake)
     loss_d = bce(real_logits, torch.ones_like(real_logits)) + bce(fake_logits, torch.zeros_like(fake_logits))
     loss_d.backward()
     optimizer_d.step()
