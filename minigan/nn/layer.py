@@ -84,8 +84,8 @@ class Layer:
     A layer of your own defines ``forward(x, *, train=True) -> (y, cache)`` and
     ``backward(dy, cache, *, param_grads=True, input_grad=True) -> dx``, keeps what it learns in attributes
     that are `Parameter`, and may define `output_shape` for shape checks and `summary`, and `double_backward` for
-    gradient penalties. With ``alone = True`` it promises that each sample is mapped by itself; a D of such layers
-    takes reals and fakes in one pass. Arrays that belong to the state but aren't learnt (running statistics) are
+    gradient penalties. With ``alone = True`` it promises that each sample is mapped by itself, so that two batches may
+    go through it in one pass. Arrays that belong to the state but aren't learnt (running statistics) are
     named in `buffer_names`.
     """
 

@@ -1,8 +1,8 @@
 """Two batches through one net: at once where that is the same, one after the other where it isn't.
 
-D judges reals and fakes with the same weights. If it looks at each sample by itself, the two batches may go through it
-as one: the same rows in the same products. Every gradient is a sum over samples, so one backward pass then adds what
-two would add. Batch norm and its like let the samples of a batch see each other, and there the batches stay apart.
+A net that looks at each sample by itself may take both as one: the same rows in the same products. Every gradient is a
+sum over samples, so one backward pass then adds what two would add. Batch norm and its like let the samples of a batch
+see each other, and there the batches stay apart.
 """
 
 from __future__ import annotations
