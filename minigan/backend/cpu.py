@@ -116,6 +116,10 @@ class CpuBackend(Reference):
 
     # ---------------------------------------------------------------- products
 
+    def _multiply(self, a: Array, b: Array, out: Array) -> None:
+        """``out = a @ b`` for matrices or stacks of them, by the thread that asks."""
+        numpy.matmul(a, b, out=out)
+
     def matmul(self, a: Array, b: Array) -> Array:
         """See `Reference.matmul`; a large product is cut along the longer side of the result.
 
@@ -141,9 +145,9 @@ class CpuBackend(Reference):
 
         def work(part: slice) -> None:
             if m >= n:
-                numpy.matmul(a[part], b, out=c[part])
+                self._multiply(a[part], b, c[part])
             else:
-                numpy.matmul(a, b[:, part], out=c[:, part])
+                self._multiply(a, b[:, part], c[:, part])
 
         self._share(max(m, n), each, math.inf, work)
         return c
@@ -173,7 +177,13 @@ class CpuBackend(Reference):
         first_rows = rows[: max(1, CACHE // rows.shape[1])]
         near = self.sum_rows(first_rows) / x.dtype.type(len(first_rows))
 
-        def both(piece: slice) -> Array:
+        first, second = self._sums_about(rows, near) / x.dtype.type(len(rows))
+        return near + first, numpy.maximum(second - first * first, 0)
+
+    def _sums_about(self, rows: Array, near: Array) -> Array:
+        """The sums over all rows of ``x - near`` and of its square, (2, C)."""
+
+        def of_piece(piece: slice) -> Array:
             centred = rows[piece] - near
             sums = numpy.empty((2, rows.shape[1]), rows.dtype)
             sums[0] = _column_sums(centred)
@@ -181,8 +191,7 @@ class CpuBackend(Reference):
             sums[1] = _column_sums(centred)
             return sums
 
-        first, second = self._sum(rows, 4, both) / x.dtype.type(len(rows))
-        return near + first, numpy.maximum(second - first * first, 0)
+        return self._sum(rows, 4, of_piece)
 
     def _sum(self, rows: Array, passes: int, of_piece: Callable[[slice], Array]) -> Array:
         """Add `of_piece` over slices of `rows` that fit into the cache, always in the same order."""
@@ -339,18 +348,22 @@ class CpuBackend(Reference):
 
     # ---------------------------------------------------------------- convolution
 
+    def _plan(self, window: Window, images: tuple[int, ...], channels: int) -> winograd.Winograd | None:
+        """See `winograd.plan`."""
+        return winograd.plan(window, images, channels)
+
     def conv(self, x: Array, weight: Array, window: Window, bias: Array | None = None) -> tuple[Array, Any]:
         """See `Reference.conv`; keeps x, and beside it what Winograd's form made of it."""
         x, n = numpy.ascontiguousarray(x), len(x)
         y = numpy.empty((n, *window.output_size(*x.shape[1:3]), weight.shape[3]), numpy.result_type(x, weight))
-        form = winograd.plan(window, x.shape, weight.shape[3])
+        form = self._plan(window, x.shape, weight.shape[3])
         if form is None:
             matrix = _matrix(weight)
             width = math.prod(y.shape[1:3]) * len(matrix)
 
             def by_patches(images: slice) -> None:
                 out = _rows(y[images])
-                numpy.matmul(_unfold(x[images], window), matrix, out=out)
+                self._multiply(self._unfold(x[images], window), matrix, out)
                 if bias is not None:
                     numpy.add(out, bias, out=out)
 
@@ -370,7 +383,7 @@ class CpuBackend(Reference):
         """See `Reference.conv_weight_grad`."""
         (x, made), dy, n = kept, numpy.ascontiguousarray(dy), len(dy)
         dw = numpy.empty((*window.kernel, x.shape[3], dy.shape[3]), numpy.result_type(x, dy))
-        form = winograd.plan(window, x.shape, dy.shape[3])
+        form = self._plan(window, x.shape, dy.shape[3])
         if form is None:
             dw[...] = self._weight_grad_by_patches(x, dy, window).reshape(dw.shape)
             return dw
@@ -385,7 +398,8 @@ class CpuBackend(Reference):
         def multiply(pieces: slice) -> None:
             for row, columns in parts[pieces]:
                 part = form.channels(v, 2)[:, :, row, columns]
-                u = numpy.matmul(part.transpose(1, 2, 0), m.transpose(1, 0, 2))
+                u = numpy.empty((form.points, part.shape[2], m.shape[2]), dw.dtype)
+                self._multiply(part.transpose(1, 2, 0), m.transpose(1, 0, 2), u)
                 form.kernel_map_transposed(u, dw, (row, columns))
 
         parts = form.parts(self.team.size)
@@ -399,7 +413,7 @@ class CpuBackend(Reference):
         """See `Reference.conv_input_grad`."""
         dy, n = numpy.ascontiguousarray(dy), len(dy)
         dx = numpy.empty(shape, numpy.result_type(dy, weight))
-        form = winograd.plan(window, tuple(shape), weight.shape[3])
+        form = self._plan(window, tuple(shape), weight.shape[3])
         if form is None:
             width = math.prod(dy.shape[1:3]) * math.prod(weight.shape[:3])
 
@@ -444,7 +458,7 @@ class CpuBackend(Reference):
             a, b = room(count, inner) if kept is None else kept[form.of(images)], room(count, outer)
             for some in _slices(0, count, form.at_a_time):
                 into(x[images][some], a[form.of(some)])
-            numpy.matmul(a.transpose(1, 0, 2), factor, out=b.transpose(1, 0, 2))
+            self._multiply(a.transpose(1, 0, 2), factor, b.transpose(1, 0, 2))
             for some in _slices(0, count, form.at_a_time):
                 out_of(b[form.of(some)], out[images][some])
 
@@ -459,9 +473,9 @@ class CpuBackend(Reference):
         def work(members: slice) -> None:
             k = members.start
             own = slice(k * each, (k + 1) * each)
-            numpy.matmul(a[own], factor[own], out=out[own])
+            self._multiply(a[own], factor[own], out[own])
             rest, some = slice(size * each, None), slice(columns * k // size, columns * (k + 1) // size)
-            numpy.matmul(a[rest], factor[rest, :, some], out=out[rest, :, some])
+            self._multiply(a[rest], factor[rest, :, some], out[rest, :, some])
 
         self._share(size, 1, math.inf, work)
 
@@ -498,13 +512,29 @@ class CpuBackend(Reference):
         """``U(x)ᵀ dy`` over a few images at a time, added in their order."""
         width = math.prod(dy.shape[1:3]) * math.prod(window.kernel) * x.shape[3]
         sums: dict[int, Array] = {}
+        zero = numpy.zeros((math.prod(window.kernel) * x.shape[3], dy.shape[3]), numpy.result_type(x, dy))
 
         def work(images: slice) -> None:
-            sums[images.start] = numpy.matmul(_unfold(x[images], window).T, _rows(dy[images]))
+            total = sums[images.start] = numpy.empty_like(zero)
+            self._multiply(self._unfold(x[images], window).T, _rows(dy[images]), total)
 
         self._share(len(x), _at_a_time(width), 4 * len(x) * width, work)
-        zero = numpy.zeros((math.prod(window.kernel) * x.shape[3], dy.shape[3]), numpy.result_type(x, dy))
         return functools.reduce(numpy.add, (sums[start] for start in sorted(sums)), zero)
+
+    def _unfold(self, x: Array, window: Window) -> Array:
+        """Patches as rows, (n Ho Wo, kh kw C), copied from a padded image in runs of kw C numbers."""
+        (kh, kw), (sh, sw), (ph, pw) = window
+        n, height, width, channels = x.shape
+        ho, wo = window.output_size(height, width)
+        padded = numpy.zeros((n, height + 2 * ph, width + 2 * pw, channels), x.dtype)
+        padded[:, ph : ph + height, pw : pw + width] = x
+        of_image, of_row, of_column, of_channel = padded.strides
+        view = numpy.lib.stride_tricks.as_strided(
+            padded,
+            (n, ho, wo, kh, kw * channels),
+            (of_image, sh * of_row, sw * of_column, of_row, of_channel),
+        )
+        return numpy.ascontiguousarray(view).reshape(n * ho * wo, kh * kw * channels)
 
     def _fold_product(self, dy: Array, weight: Array, window: Window, out: Array) -> None:
         """``Uᵀ(dy Wᵀ)`` of a few images, to `out`."""
@@ -555,19 +585,3 @@ def _column_sums(rows: Array) -> Array:
 
 def _matrix(weight: Array) -> Array:
     return weight.reshape(-1, weight.shape[3])
-
-
-def _unfold(x: Array, window: Window) -> Array:
-    """Patches as rows, (n Ho Wo, kh kw C), copied from a padded image in runs of kw C numbers."""
-    (kh, kw), (sh, sw), (ph, pw) = window
-    n, height, width, channels = x.shape
-    ho, wo = window.output_size(height, width)
-    padded = numpy.zeros((n, height + 2 * ph, width + 2 * pw, channels), x.dtype)
-    padded[:, ph : ph + height, pw : pw + width] = x
-    of_image, of_row, of_column, of_channel = padded.strides
-    view = numpy.lib.stride_tricks.as_strided(
-        padded,
-        (n, ho, wo, kh, kw * channels),
-        (of_image, sh * of_row, sw * of_column, of_row, of_channel),
-    )
-    return numpy.ascontiguousarray(view).reshape(n * ho * wo, kh * kw * channels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +14,37 @@ from minigan.backend.reference import Array, Reference
 
 @functools.cache
 def _cpu() -> Reference:
+    return cpu_backend(os.environ.get("MINIGAN_FAST", "").strip())
+
+
+def cpu_backend(wish: str) -> Reference:
+    """Return a backend for the CPU.
+
+    Parameters
+    ----------
+    wish
+        ``"0"`` for NumPy alone, ``"1"`` for compiled loops; ``""`` for these if Numba is installed.
+
+    Raises
+    ------
+    ValueError
+        If it is something else, or asks for loops that can't be had.
+    """
+    if wish not in ("", "0", "1"):
+        raise ValueError(
+            f"MINIGAN_FAST must be 0 (NumPy alone) or 1 (compiled loops), got {wish!r}; leave it out for the faster "
+            f"one that is installed."
+        )
+    if wish != "0":
+        try:
+            from minigan.backend.compiled import CompiledBackend
+
+            return CompiledBackend()
+        except ImportError as error:  # no Numba, or one that is too old for this NumPy
+            if wish == "1":
+                raise ValueError(
+                    f"MINIGAN_FAST=1 needs Numba, which can't be imported ({error}); install minigan[fast]."
+                ) from None
     from minigan.backend.cpu import CpuBackend
 
     return CpuBackend()

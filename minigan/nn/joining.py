@@ -10,8 +10,6 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-import numpy
-
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn.activations import LeakyReLU, ReLU, Sigmoid, Tanh
@@ -59,7 +57,7 @@ def stages(layers: tuple[Layer, ...], x: Any) -> tuple[Any, ...]:
     Subclasses are left alone: their forward maps are their own.
     """
     x = x[0] if isinstance(x, tuple) else x
-    if isinstance(x, numpy.ndarray) or not hasattr(x, "dtype") or not backend.of(x).joins_bias:
+    if not hasattr(x, "dtype") or not backend.of(x).joins_bias:
         return layers
     found: list[Any] = []
     for layer in layers:

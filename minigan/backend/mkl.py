@@ -1,0 +1,119 @@
+"""Matrix products by Intel's Math Kernel Library, where the package ``mkl`` is installed.
+
+It multiplies a fifth to a third faster than OpenBLAS, which NumPy brings along, on the Intel processor that this was
+measured on; and a whole stack of products is one call, with no return to the interpreter in between. The library is
+held to one thread per call, since the calls themselves run side by side, and told to make its results depend on the
+numbers alone, not on where in memory they lie.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.metadata
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+Array = Any
+
+# The numbers of mkl.h: its threading layers, the branches of its code, and those of cblas.
+_SEQUENTIAL, _AUTO_BRANCH = 1, 2
+_ROW_MAJOR, _AS_IT_IS, _TRANSPOSED = 101, 111, 112
+_KINDS = {"f": ("s", ctypes.c_float), "d": ("d", ctypes.c_double)}
+_LARGEST = 2**31 - 1
+
+
+class Mkl:
+    """The library's products of single and double precision.
+
+    Parameters
+    ----------
+    library
+        The loaded ``mkl_rt``.
+    """
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._of_one, self._of_many = {}, {}
+        for kind, (letter, number) in _KINDS.items():
+            whole, pointer = ctypes.c_int, ctypes.c_void_p
+            of_one = library[f"cblas_{letter}gemm"]
+            of_one.argtypes = [*[whole] * 6, number, pointer, whole, pointer, whole, number, pointer, whole]
+            of_many = library[f"cblas_{letter}gemm_batch"]
+            of_many.argtypes = [whole, *[pointer] * 13, whole, pointer]
+            of_one.restype = of_many.restype = None
+            self._of_one[kind], self._of_many[kind] = of_one, of_many
+
+    def multiply(self, a: Array, b: Array, out: Array) -> bool:
+        """``out = a @ b`` for matrices or stacks of them; return whether it was done.
+
+        It isn't for other dtypes, for layouts in which neither rows nor columns are contiguous, and for empty arrays.
+        """
+        kind = out.dtype.char
+        if kind not in _KINDS or a.dtype != out.dtype or b.dtype != out.dtype or not (out.size and a.size):
+            return False
+        first, second, result = _layout(a), _layout(b), _layout(out)
+        if first is None or second is None or result is None or result[0] != _AS_IT_IS:
+            return False
+        (ta, la), (tb, lb), (_, lc) = first, second, result
+        (m, k), n = a.shape[-2:], b.shape[-1]
+        if out.ndim == 2:
+            pa, pb, pc = (x.ctypes.data for x in (a, b, out))
+            self._of_one[kind](_ROW_MAJOR, ta, tb, m, n, k, 1.0, pa, la, pb, lb, 0.0, pc, lc)
+        else:
+            self._of_stacks(kind, (a, b, out), (ta, tb, m, n, k, la, lb, lc))
+        return True
+
+    def _of_stacks(self, kind: str, arrays: tuple[Array, Array, Array], numbers: tuple[int, ...]) -> None:
+        number, count = _KINDS[kind][1], len(arrays[2])
+        ta, tb, m, n, k, la, lb, lc = (ctypes.byref(ctypes.c_int(value)) for value in numbers)
+        one, zero = ctypes.byref(number(1)), ctypes.byref(number(0))
+        # Where each matrix of each stack begins.
+        each = numpy.arange(count, dtype="intp")
+        starts = [x.ctypes.data + each * x.strides[0] for x in arrays]
+        pa, pb, pc = (x.ctypes.data for x in starts)
+        self._of_many[kind](
+            _ROW_MAJOR, ta, tb, m, n, k, one, pa, la, pb, lb, zero, pc, lc, 1, ctypes.byref(ctypes.c_int(count))
+        )
+
+
+def _layout(x: Array) -> tuple[int, int] | None:
+    """Whether the matrices of x lie in memory as they are or transposed, and how far their lines are apart."""
+    rows, columns = x.shape[-2:]
+    of_row, of_column = x.strides[-2:]
+    size = x.itemsize
+    for kind, line, step, length in (
+        (_AS_IT_IS, of_row, of_column, columns),
+        (_TRANSPOSED, of_column, of_row, rows),
+    ):
+        if step == size and line >= length * size and line % size == 0 and line // size <= _LARGEST:
+            return kind, line // size
+    return None
+
+
+@functools.cache
+def load() -> Mkl | None:
+    """Return the library, or None where it isn't installed or can't be loaded; it is asked for once."""
+    path = _installed()
+    if path is None:
+        return None
+    try:
+        library = ctypes.CDLL(str(path))
+        library.MKL_Set_Threading_Layer(_SEQUENTIAL)
+        library.MKL_CBWR_Set(_AUTO_BRANCH)
+        return Mkl(library)
+    except (OSError, AttributeError):  # no such processor or system; or a library that lacks these functions
+        return None
+
+
+def _installed() -> Path | None:
+    """The file that the package ``mkl`` of this environment brought, on Linux."""
+    if sys.platform != "linux":
+        return None
+    try:
+        files = importlib.metadata.files("mkl") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return next((Path(str(file.locate())) for file in files if file.name.startswith("libmkl_rt.so")), None)
