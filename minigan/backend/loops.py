@@ -32,8 +32,15 @@ CELL = INDEX(WIDTH)
 LINE = INDEX(LONGEST * WIDTH)
 TILE = INDEX(LONGEST * LONGEST * WIDTH)
 
-# Contraction lets a product and a sum be rounded once; nothing else may be reordered.
-_compiled = numba.njit(nogil=True, fastmath={"contract"}, error_model="numpy", cache=True)
+
+def _compiled(loop):
+    # Contraction lets a product and a sum be rounded once; nothing else may be reordered.
+    options = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+    try:
+        return numba.njit(**options, cache=True)(loop)
+    except RuntimeError:  # no folder may be written to: then it is compiled once per process
+        return numba.njit(**options)(loop)
+
 
 # ---------------------------------------------------------------- elementwise
 
@@ -59,6 +66,18 @@ def bias_leaky_relu(x, bias, slope):
         for c in range(x.shape[1]):
             shifted = x[i, c] + bias[c]
             x[i, c] = shifted if shifted > 0 else slope * shifted
+
+
+@_compiled
+def bce_with_logits(logits, target, dlogits):
+    """Return ``mean(softplus(l) - t l)``, with ``(σ(l) - t) / n`` to `dlogits`; t is one number or one for each l."""
+    total, n, one = 0.0, logits.size, logits.dtype.type(1)
+    for i in range(n):
+        x, t = logits[i], target[i % target.size]
+        e = numpy.exp(-abs(x))
+        total += max(x, 0 * x) - t * x + numpy.log1p(e)
+        dlogits[i] = ((e if x < 0 else one) / (one + e) - t) / n
+    return total / n
 
 
 @_compiled
