@@ -120,6 +120,10 @@ class CpuBackend(Reference):
         """``out = a @ b`` for matrices or stacks of them, by the thread that asks."""
         numpy.matmul(a, b, out=out)
 
+    def _multiply_spinning(self, a: Array, b: Array) -> Array:
+        """``a @ b`` by the threads of the library."""
+        return a @ b
+
     def matmul(self, a: Array, b: Array) -> Array:
         """See `Reference.matmul`; a large product is cut along the longer side of the result.
 
@@ -135,8 +139,10 @@ class CpuBackend(Reference):
         if inner == 1:  # each entry is a single product, and the library is slow at those
             return a * b
         least = min(m, inner, n)
-        if (least > 1 and size < SMALL) or (least >= 128 and SPIN[0] <= size < SPIN[1]):
+        if least > 1 and size < SMALL:
             return a @ b
+        if least >= 128 and SPIN[0] <= size < SPIN[1]:
+            return self._multiply_spinning(a, b)
         if size < PRODUCT:
             with self.blas:
                 return a @ b

@@ -71,11 +71,11 @@ def bias_leaky_relu(x, bias, slope):
 @_compiled
 def bce_with_logits(logits, target, dlogits):
     """Return ``mean(softplus(l) - t l)``, with ``(σ(l) - t) / n`` to `dlogits`; t is one number or one for each l."""
-    total, n, one = 0.0, logits.size, logits.dtype.type(1)
+    total, n, one, zero = 0.0, logits.size, logits.dtype.type(1), logits.dtype.type(0)
     for i in range(n):
         x, t = logits[i], target[i % target.size]
         e = numpy.exp(-abs(x))
-        total += max(x, 0 * x) - t * x + numpy.log1p(e)
+        total += (x if x > 0 else zero) - t * x + numpy.log1p(e)
         dlogits[i] = ((e if x < 0 else one) / (one + e) - t) / n
     return total / n
 

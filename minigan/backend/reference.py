@@ -254,7 +254,7 @@ class Reference:
         return self.xp.where(y > 0, dy, dy * dy.dtype.type(slope))
 
     def bias_leaky_relu(self, x: Array, bias: Array, slope: float) -> Array:
-        """`leaky_relu` of ``x + b``; x is (..., C), b (C,)."""
+        """`leaky_relu` of ``x + b``; x is (..., C), b (C,). The memory of x may become that of the result."""
         return self.leaky_relu(x + bias, slope)
 
     def bias_tanh(self, x: Array, bias: Array) -> Array:

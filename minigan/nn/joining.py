@@ -1,13 +1,12 @@
 """A bias and the activation behind it in one pass over memory, on devices that gain from it.
 
 ``y = φ(x W + b)`` is three steps: a product, a sum, a function of each entry. The last two do next to nothing with
-each number that they fetch and write back, so a GPU does them together. What each layer leaves for its backward map
-stays as it was: the linear one keeps x and the activation y, and nobody ever asks for ``x W + b``.
+each number that they fetch and write back, so GPUs and compiled loops do them together. What each layer leaves for its
+backward map stays as it was: the linear one keeps x and the activation y, and nobody ever asks for ``x W + b``.
 """
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from minigan import backend
@@ -37,9 +36,7 @@ class Joined:
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache, Cache]:
         """Map x to y; return the caches of both layers, for their own backward maps."""
-        without_bias = copy.copy(self.layer)  # shares everything else
-        without_bias.bias = None
-        product, cache = without_bias.forward(x, train=train)
+        product, cache = _without_bias(self.layer).forward(x, train=train)
         cache.owner = self.layer
         y = self._activate(product, self.layer.bias.value)
         return y, cache, Cache(self.activation, y, y)
@@ -49,6 +46,13 @@ class Joined:
         if isinstance(self.activation, LeakyReLU):
             return ops.bias_leaky_relu(product, bias, self.activation.slope)
         return (ops.bias_tanh if isinstance(self.activation, Tanh) else ops.bias_sigmoid)(product, bias)
+
+
+def _without_bias(layer: Any) -> Any:
+    """A layer that shares everything else with this one; `copy.copy`, but for its search for the way to copy."""
+    twin = object.__new__(type(layer))
+    vars(twin).update(vars(layer), bias=None)
+    return twin
 
 
 def stages(layers: tuple[Layer, ...], x: Any) -> tuple[Any, ...]:

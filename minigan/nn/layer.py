@@ -223,7 +223,11 @@ class Layer:
         """
         _require_floating(self, x, "input")
         self.output_shape(tuple(x.shape))
-        own = next((v.value for v in vars(self).values() if isinstance(v, Parameter)), None)
+        own = None
+        for value in vars(self).values():
+            if isinstance(value, Parameter):
+                own = value.value
+                break
         if own is None:
             return x
         if not backend.same_device(x, own):

@@ -42,7 +42,7 @@ class Sequential(Layer):
         """Map x through every layer."""
         caches: list[Cache] = []
         start = x
-        for stage in stages(self.sequence, x):  # the layers; on a GPU, some two at a time
+        for stage in stages(self.sequence, x):  # the layers; on some devices, some two at a time
             try:
                 x, *made = stage.forward(x, train=train)
             except (ValueError, TypeError) as error:
