@@ -261,7 +261,7 @@ class CompiledBackend(CpuBackend):
     def bce_with_logits(self, logits: Array, target: Any) -> tuple[Array, Array]:
         """See `Reference.bce_with_logits`; for many logits NumPy's exp, which does several at once, is sooner."""
         goals = numpy.asarray(target, logits.dtype)
-        if logits.size > FEW or goals.ndim and goals.shape != logits.shape or not _suits(logits, goals):
+        if logits.size > FEW or (goals.ndim and goals.shape != logits.shape) or not _suits(logits, goals):
             return super().bce_with_logits(logits, target)
         dlogits = numpy.empty_like(logits)
         loss = loops.bce_with_logits(logits.reshape(-1), goals.reshape(-1), dlogits.reshape(-1))
