@@ -153,6 +153,15 @@ class CompiledBackend(CpuBackend):
         )
         return out if done else super()._multiply_spinning(a, b)
 
+    def _outer(self, a: Array, b: Array) -> Array:
+        """See `CpuBackend._outer`."""
+        column, row = a.ravel(), b.ravel()
+        if not _suits(column, row):
+            return super()._outer(a, b)
+        out = numpy.empty((column.size, row.size), a.dtype)
+        self._share_rows(out, 1, lambda piece: loops.outer(column[piece], row, out[piece]))
+        return out
+
     # ---------------------------------------------------------------- sums over samples and pixels
 
     def sum_rows(self, x: Array) -> Array:

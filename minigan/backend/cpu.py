@@ -124,6 +124,10 @@ class CpuBackend(Reference):
         """``a @ b`` by the threads of the library."""
         return a @ b
 
+    def _outer(self, a: Array, b: Array) -> Array:
+        """``a @ b`` of a column and a row."""
+        return a * b
+
     def matmul(self, a: Array, b: Array) -> Array:
         """See `Reference.matmul`; a large product is cut along the longer side of the result.
 
@@ -137,7 +141,7 @@ class CpuBackend(Reference):
         (m, inner), n = a.shape, b.shape[1]
         size = m * inner * n
         if inner == 1:  # each entry is a single product, and the library is slow at those
-            return a * b
+            return self._outer(a, b)
         least = min(m, inner, n)
         if least > 1 and size < SMALL:
             return a @ b

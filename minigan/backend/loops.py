@@ -69,6 +69,14 @@ def bias_leaky_relu(x, bias, slope):
 
 
 @_compiled
+def outer(a, b, out):
+    """``out = a bᵀ`` of two vectors."""
+    for i in range(a.size):
+        for j in range(b.size):
+            out[i, j] = a[i] * b[j]
+
+
+@_compiled
 def bce_with_logits(logits, target, dlogits):
     """Return ``mean(softplus(l) - t l)``, with ``(σ(l) - t) / n`` to `dlogits`; t is one number or one for each l."""
     total, n, one, zero = 0.0, logits.size, logits.dtype.type(1), logits.dtype.type(0)

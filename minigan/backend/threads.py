@@ -109,7 +109,7 @@ class _Member:
         threading.Thread(target=self._serve, name="minigan", daemon=True).start()
 
     def start(self, task: Task) -> None:
-        self.task = task
+        self.task, self.error = task, None
         self.go.release()
 
     def wait(self) -> None:
