@@ -75,6 +75,17 @@ def test_an_error_in_any_task_reaches_the_caller_and_the_team_lives_on(team, fai
     assert team.blas.count == 2
 
 
+def test_when_every_task_fails_the_next_work_is_none_the_worse(team):
+    def fail():
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        team.run([fail] * 3)
+    done = []
+    team.run([lambda: done.append(1)] * 3)
+    assert len(done) == 3
+
+
 def test_a_busy_team_lets_the_second_caller_do_its_tasks_alone(team):
     inside, leave, names = threading.Event(), threading.Event(), []
 
