@@ -56,13 +56,15 @@ def timed(step: Step, count: int) -> list[float]:
 
 
 def serve(spec: dict[str, Any], commands: TextIO, answers: TextIO) -> None:
-    """Build the step of ``{"module", "workload", "options", "warm"}`` and obey until the input ends."""
+    """Build the step of ``{"module", "workload", "options", "warm", "imports"}`` and obey until the input ends."""
 
     def answer(**values: Any) -> None:
         answers.write(json.dumps(values) + "\n")
         answers.flush()
 
     module = importlib.import_module(spec["module"])
+    for name in spec.get("imports", ()):
+        importlib.import_module(name)
     imports = peak_mib()
     try:
         step: Step = module.make(spec["workload"], spec["options"])

@@ -1,7 +1,8 @@
 """``python -m benchmarks cpu``: whole training steps on the CPU, against PyTorch and other NumPy engines.
 
 Every set-up of PyTorch is tried; the fastest two go into the race with minigan, and the one with the lower median
-there is the rival. minigan takes part twice: the ratio of these two, which should be 1, is the noise floor.
+there is the rival. minigan takes part on NumPy alone, and as ``minigan[fast]``, with compiled loops; each of them
+twice: the ratio of the two, which should be 1, is the noise floor.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ from minigan.backend import threads
 RESULTS = ROOT / "benchmarks" / "results"
 FIELDS = ("run", "workload", "contestant", "round", "ms")
 MINIGAN, AGAIN = "minigan", "minigan, again"
+FAST, FAST_AGAIN = "minigan[fast]", "minigan[fast], again"
+TWINS = {MINIGAN: AGAIN, FAST: FAST_AGAIN}
+"""The same program once more, of NumPy alone and of compiled loops."""
+BACKENDS = {MINIGAN: {"MINIGAN_FAST": "0"}, FAST: {"MINIGAN_FAST": "1"}}
+"""What tells minigan which of the two to be; demanded, so that none takes part under the other's name."""
 TORCH = "PyTorch"
 KEEP_MEMORY = {
     "MALLOC_MMAP_MAX_": "0",
@@ -75,8 +81,12 @@ def torch_entries(workload: str, *, compiled: bool = True, containing: str = "")
 
 
 def minigan_entries() -> list[Entry]:
-    """Return minigan as users get it, twice."""
-    return [Entry(name, "benchmarks.workloads") for name in (MINIGAN, AGAIN)]
+    """Return minigan on NumPy alone and with compiled loops, each twice."""
+    return [
+        Entry(name, "benchmarks.workloads", env=BACKENDS[one])
+        for one, twin in TWINS.items()
+        for name in (one, twin)
+    ]
 
 
 def compare(
@@ -168,23 +178,24 @@ class Results:
             if rival is not None and self.ms(workload, name, run)
         ]
 
-    def pooled(self, workload: str) -> tuple[float, float] | None:
-        """Return the interval of 95 % of minigan's ratio to the rival, over the rounds of all runs."""
+    def pooled(self, workload: str, name: str) -> tuple[float, float] | None:
+        """Return the interval of 95 % of a contestant's ratio to the rival, over the rounds of all its runs."""
         slow: list[float] = []
         fast: list[float] = []
         for run in self.runs(workload):
             rival = self.rival(workload, run)
-            if rival is not None and self.ms(workload, MINIGAN, run):
+            if rival is not None and self.ms(workload, name, run):
                 slow += self.ms(workload, rival, run)
-                fast += self.ms(workload, MINIGAN, run)
+                fast += self.ms(workload, name, run)
         return interval(slow, fast) if slow else None
 
-    def floor(self, workload: str) -> list[float]:
-        """Return, for each run, the ratio of minigan to itself."""
+    def floor(self, workload: str, name: str) -> list[float]:
+        """Return, for each run, the ratio of minigan, or of minigan[fast], to itself."""
+        twin = TWINS[name]
         return [
-            ratio(self.ms(workload, AGAIN, run), self.ms(workload, MINIGAN, run))
+            ratio(self.ms(workload, twin, run), self.ms(workload, name, run))
             for run in self.runs(workload)
-            if self.ms(workload, AGAIN, run) and self.ms(workload, MINIGAN, run)
+            if self.ms(workload, twin, run) and self.ms(workload, name, run)
         ]
 
     def save(self, facts: dict[str, str], command: str) -> str:
@@ -205,16 +216,23 @@ class Results:
         lines += [f"- {name}: {value}" for name, value in facts.items()]
         lines += [
             "",
-            "Milliseconds are medians over all rounds. A ratio above 1 means that minigan is faster. Ratio: the median "
-            "over the runs, and their range; 95 %: bootstrap over the rounds of all runs; same twice: the ratio of "
-            "minigan to itself, in each run, which is the noise floor.",
+            f"{MINIGAN} computes with NumPy alone, {FAST} with loops that Numba compiles and products by Intel's MKL, "
+            "if that is installed. Milliseconds are medians over all rounds. A ratio above 1 means that minigan is "
+            "faster. Ratio: the median over the runs, and their range; 95 %: bootstrap over the rounds of all runs; "
+            "same twice: the ratio of the same program to itself, in each run, which is the noise floor.",
             "",
-            "| workload | batch | minigan, ms | best PyTorch, ms | ratio | over runs | 95 % | same twice | wanted |",
-            "|---|---|---|---|---|---|---|---|---|",
-            *[self._row(workload) for workload in self.workloads()],
+            "| workload | batch | contestant | ms | best PyTorch, ms | ratio | over runs | 95 % | same twice "
+            "| wanted |",
+            "|---|---|---|---|---|---|---|---|---|---|",
+            *[
+                self._row(workload, name)
+                for workload in self.workloads()
+                for name in TWINS
+                if self.ms(workload, name)
+            ],
             "",
-            "| workload | contestant | ms per step | images/s | minigan is faster by |",
-            "|---|---|---|---|---|",
+            f"| workload | contestant | ms per step | images/s | {MINIGAN} is faster by | {FAST} is faster by |",
+            "|---|---|---|---|---|---|",
             *[line for workload in self.workloads() for line in self._all(workload)],
             "",
         ]
@@ -222,15 +240,17 @@ class Results:
         lines += [f"- {name}: {reason}" for name, reason in self.failed.items()]
         return "\n".join(lines).rstrip() + "\n"
 
-    def _row(self, workload: str) -> str:
-        runs = self.runs(workload)
+    def _row(self, workload: str, name: str) -> str:
+        runs = [run for run in self.runs(workload) if self.ms(workload, name, run)]
         rivals = {run: rival for run in runs if (rival := self.rival(workload, run))}
-        ratios, pooled, floors = self.against_rival(workload, MINIGAN), self.pooled(workload), self.floor(workload)
+        ratios, pooled = self.against_rival(workload, name), self.pooled(workload, name)
+        floors = self.floor(workload, name)
         slow = [float(numpy.median(self.ms(workload, rival, run))) for run, rival in rivals.items()]
         cells = [
             f"{workload}: {WORKLOADS[workload].about}",
             str(WORKLOADS[workload].batch),
-            _number(numpy.median(self.ms(workload, MINIGAN))),
+            name,
+            _number(numpy.median(self.ms(workload, name))),
             _number(numpy.median(slow)) if slow else "-",
             f"**{numpy.median(ratios):.2f}**" if ratios else "-",
             f"{min(ratios):.2f} .. {max(ratios):.2f} ({len(ratios)})" if ratios else "-",
@@ -241,22 +261,24 @@ class Results:
         return f"| {' | '.join(cells)} |"
 
     def _all(self, workload: str) -> list[str]:
-        ours = numpy.median(self.ms(workload, MINIGAN))
-        medians = {name: numpy.median(self.ms(workload, name)) for name in self.names(workload)}
-        return [
-            f"| {workload} | {name} | {_number(ms)} | {1e3 * WORKLOADS[workload].batch / ms:,.0f} | {ms / ours:.2f} |"
-            for name, ms in sorted(medians.items(), key=lambda item: item[1])
-        ]
+        medians = {name: float(numpy.median(self.ms(workload, name))) for name in self.names(workload)}
+        count = WORKLOADS[workload].batch
+        lines = []
+        for name, ms in sorted(medians.items(), key=lambda item: item[1]):
+            faster = (f"{ms / medians[ours]:.2f}" if ours in medians else "-" for ours in TWINS)
+            cells = (workload, name, _number(ms), f"{1e3 * count / ms:,.0f}", *faster)
+            lines.append(f"| {' | '.join(cells)} |")
+        return lines
 
     def draw(self, path: Path) -> None:
         """Draw the speeds relative to the best PyTorch, with the range over the runs."""
         from minigan.plots import ratio_chart, save_figure
 
-        groups = [name for name in self.workloads() if self.against_rival(name, MINIGAN)]
+        groups = [w for w in self.workloads() if any(self.against_rival(w, name) for name in TWINS)]
         if not groups:
             return
         series, errors = {}, {}
-        for name in (MINIGAN, *PEERS):
+        for name in (*TWINS, *PEERS):
             table = [self.against_rival(workload, name) for workload in groups]
             if any(table):
                 middle = [float(numpy.median(r)) if r else numpy.nan for r in table]

@@ -47,6 +47,9 @@ class Entry:
         Environment variables on top of the caller's; the number of threads is never inherited.
     python
         The interpreter that runs it.
+    imports
+        Modules that are imported when the program starts, before its memory is read for the first time: those that
+        the contestant's own would only import when it first computes.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Entry:
     options: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     python: str = sys.executable
+    imports: Sequence[str] = ()
 
 
 class Failed(Exception):
@@ -67,7 +71,13 @@ class Contestant:
         self.entry = entry
         environment = {k: v for k, v in os.environ.items() if k not in THREAD_VARIABLES} | dict(entry.env)
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), environment.get("PYTHONPATH"))))
-        spec = {"module": entry.module, "workload": workload, "options": dict(entry.options), "warm": warm}
+        spec = {
+            "module": entry.module,
+            "workload": workload,
+            "options": dict(entry.options),
+            "warm": warm,
+            "imports": list(entry.imports),
+        }
         self._process = subprocess.Popen(
             [entry.python, "-m", "benchmarks.contestant", json.dumps(spec)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,

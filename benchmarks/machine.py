@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import platform
 from pathlib import Path
-from typing import Any
-
-import numpy
 
 from minigan.backend import threads
+from minigan.bench import numpy_with_blas
 
 
 def facts(versions: dict[str, str] | None = None) -> dict[str, str]:
@@ -19,10 +18,19 @@ def facts(versions: dict[str, str] | None = None) -> dict[str, str]:
         "CPU": f"{_cpu()}, {platform.machine()}, {_memory()} of memory",
         "system": f"{platform.system()}, {' '.join(platform.libc_ver()).strip() or 'its C library'}",
         "Python": platform.python_version(),
-        "NumPy": f"{numpy.__version__} with {_blas()}",
-        **{name: version for name, version in (versions or {}).items() if name != "numpy"},
+        "NumPy": numpy_with_blas().removeprefix("NumPy "),
+        **{name: version(package) for name, package in (("Numba", "numba"), ("MKL", "mkl"))},
+        **{name: number for name, number in (versions or {}).items() if name != "numpy"},
         "load at the start": f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown",
     }
+
+
+def version(package: str) -> str:
+    """Return the version of what may be installed beside this Python."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def _cpu() -> str:
@@ -40,9 +48,3 @@ def _memory() -> str:
         return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
     except (AttributeError, ValueError):
         return "unknown amount"
-
-
-def _blas() -> str:
-    about: Any = numpy.show_config(mode="dicts")
-    blas = about.get("Build Dependencies", {}).get("blas", {})
-    return f"{blas.get('name', 'unknown BLAS')} {blas.get('version', '')}".strip()

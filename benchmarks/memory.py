@@ -1,22 +1,26 @@
 """``python -m benchmarks memory``: the largest resident memory of each contestant, without its imports.
 
 Each is a process of its own that does a few steps. What it holds when its libraries are imported and nothing is built
-is subtracted: 300 MiB for PyTorch, 30 for NumPy, which says nothing about training.
+is subtracted, which says nothing about training. Of what minigan[fast] loads, the import of Numba alone is subtracted;
+compiled code, Numba's compiler at work and Intel's library count as memory of its own. It takes part twice: when its
+loops are compiled, which is once, and when they are read from the disk, which is every time after that.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.cpu import PEERS, RESULTS, torch_entries
+from benchmarks.cpu import BACKENDS, FAST, MINIGAN, PEERS, RESULTS, torch_entries
 from benchmarks.harness import Entry, Race
 from benchmarks.workloads import WORKLOADS
 
 FIELDS = ("workload", "contestant", "peak_mib", "imports_mib", "net_mib")
 STEPS = 5
+COMPILING = f"{FAST}, compiling"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,13 +45,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measure(workload: str, peers: str | None = None) -> list[tuple[str, str, float, float, float]]:
     """Return workload, contestant, peak, imports and their difference, in MiB; one process after the other."""
-    entries = [Entry("minigan", "benchmarks.workloads")]
-    entries.append(Entry("minigan, reference backend", "benchmarks.workloads", {"backend": "reference"}))
-    entries += [e for e in torch_entries(workload, compiled=False) if e.options["threads"] != "1"]
+    others = [e for e in torch_entries(workload, compiled=False) if e.options["threads"] != "1"]
     if peers:
-        entries += [
-            Entry(name, module, python=peers) for name, (module, able) in PEERS.items() if workload in able
-        ]
+        others += [Entry(name, module, python=peers) for name, (module, able) in PEERS.items() if workload in able]
+    with tempfile.TemporaryDirectory() as folder:
+        return _measured(workload, [*minigan_entries(folder), *others])
+
+
+def minigan_entries(folder: str) -> list[Entry]:
+    """Return minigan's: the one that compiles leaves its loops in an empty folder, where the next finds them."""
+    alone, fast = BACKENDS[MINIGAN], BACKENDS[FAST] | {"NUMBA_CACHE_DIR": folder}
+    return [
+        Entry(MINIGAN, "benchmarks.workloads", env=alone),
+        *(Entry(name, "benchmarks.workloads", env=fast, imports=["numba"]) for name in (COMPILING, FAST)),
+        Entry("minigan, reference backend", "benchmarks.workloads", {"backend": "reference"}, env=alone),
+    ]
+
+
+def _measured(workload: str, entries: Sequence[Entry]) -> list[tuple[str, str, float, float, float]]:
     rows = []
     for entry in entries:
         with Race(workload, [entry], warm=STEPS) as race:

@@ -1,5 +1,6 @@
-"""``python -m benchmarks profile``: where the time of a training step goes, with the simple backend and the fast one.
+"""``python -m benchmarks profile``: where the time of a training step goes, with each of the backends for the CPU.
 
+*Before* is the readable one, *after* the fast one on NumPy alone, *compiled* that of minigan[fast], if it is installed.
 The primitives of the backend, and NumPy's ``matmul``, are wrapped with a clock. A stack says who is at work: time
 belongs to the innermost wrapped call, so nothing counts twice and the shares add up to one. One thread, for parts
 that run side by side would count twice as well; each backend has a process of its own, and its memory as it sets it.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import importlib.util
 import json
 import os
 import resource
@@ -25,7 +27,7 @@ from typing import Any
 
 import numpy
 
-from benchmarks.cpu import RESULTS
+from benchmarks.cpu import BACKENDS, FAST, MINIGAN, RESULTS
 from benchmarks.harness import ROOT, THREAD_VARIABLES
 from benchmarks.workloads import WORKLOADS, make
 
@@ -42,7 +44,10 @@ PARTS = {
 }
 METHODS = {
     "matmul": "GEMM",
+    "_multiply": "GEMM",
+    "_multiply_spinning": "GEMM",
     "unfold": "unfold",
+    "_unfold": "unfold",
     "fold": "fold",
     "_fold_product": "fold",
     "moments": "norm",
@@ -52,15 +57,23 @@ METHODS = {
     "sum_products": "norm",
     "leaky_relu": "elementwise",
     "leaky_relu_grad": "elementwise",
+    "bias_leaky_relu": "elementwise",
+    "bias_tanh": "elementwise",
+    "bias_sigmoid": "elementwise",
+    "multiply": "elementwise",
     "dropout_mask": "elementwise",
     "bce_with_logits": "elementwise",
+    "mean_probability": "elementwise",
     "adam": "optimizer",
     "conv": "convolution, rest",
     "conv_keep": "convolution, rest",
     "conv_weight_grad": "convolution, rest",
     "conv_input_grad": "convolution, rest",
 }
+"""Primitives of a backend, and what `CpuBackend` and its heir make of them; those that one hasn't are left out."""
 TRANSFORMS = ("image_map", "result_map", "kernel_map")
+COLUMNS = {"reference": "before", "numpy": "after", "compiled": "compiled"}
+"""A backend to its name in the table."""
 
 
 class Clock:
@@ -105,24 +118,35 @@ class Clock:
         return part
 
 
+def forms() -> list[type]:
+    """Return the classes of Winograd's form that may be at work in this process."""
+    from minigan.backend import winograd
+
+    compiled = sys.modules.get("minigan.backend.compiled")
+    return [winograd.Winograd, *([compiled.CompiledWinograd] if compiled else [])]
+
+
 def instrument(clock: Clock, ops: Any) -> None:
     """Wrap a backend's primitives, `numpy.matmul`, and the layers that compute by themselves."""
     from minigan import nn, optim
-    from minigan.backend import cpu, winograd
 
     for name, part in METHODS.items():
         if hasattr(ops, name):
             setattr(ops, name, clock.wrap(getattr(ops, name), part))
     for owner, name, part in (
         (numpy, "matmul", "GEMM"),
-        (cpu, "_unfold", "unfold"),
         (nn.Tanh, "forward", "elementwise"),
         (nn.Tanh, "backward", "elementwise"),
         (nn.Dropout, "forward", "elementwise"),
         (nn.Dropout, "backward", "elementwise"),
         (optim.Adam, "step", "optimizer"),
         (optim.Adam, "zero_grad", "optimizer"),
-        *((winograd.Winograd, f"{name}{end}", "Winograd") for name in TRANSFORMS for end in ("", "_transposed")),
+        *(
+            (form, f"{name}{end}", "Winograd")
+            for form in forms()
+            for name in TRANSFORMS
+            for end in ("", "_transposed")
+        ),
     ):
         setattr(owner, name, clock.wrap(getattr(owner, name), part))
 
@@ -151,9 +175,20 @@ def profile(workload: str, name: str, *, seconds: float) -> dict[str, float]:
     return result
 
 
+def apart(workload: str, name: str, *, seconds: float) -> dict[str, float]:
+    """Return what `profile` returns, from a process of its own."""
+    command = [sys.executable, "-m", "benchmarks", "profile", "--seconds", str(seconds), "--part", workload, name]
+    environment = {k: v for k, v in os.environ.items() if k not in THREAD_VARIABLES}
+    environment |= {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    environment |= BACKENDS[FAST if name == "compiled" else MINIGAN]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=environment)
+    measured: dict[str, float] = json.loads(done.stdout)
+    return measured
+
+
 def table(results: dict[tuple[str, str], dict[str, float]]) -> str:
     """Return the shares in Markdown."""
-    head = " | ".join(f"{w}, {'before' if b == 'reference' else 'after'}" for w, b in results)
+    head = " | ".join(f"{w}, {COLUMNS[b]}" for w, b in results)
     lines = [f"| | {head} |", "|---|" + "---|" * len(results)]
     for part, words in PARTS.items():
         cells = (f"{100 * r[part] / r['step']:.1f} %" if r[part] else "-" for r in results.values())
@@ -166,7 +201,7 @@ def table(results: dict[tuple[str, str], dict[str, float]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Profile each workload with both backends, print the table, write ``profile.md``."""
+    """Profile each workload with each backend, print the table, write ``profile.md``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks profile", description=__doc__)
     parser.add_argument("--workload", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
     parser.add_argument("--seconds", type=float, default=4.0, help="of each profile (default: 4)")
@@ -176,18 +211,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.part:
         print(json.dumps(profile(*options.part, seconds=options.seconds)))
         return 0
-    environment = {k: v for k, v in os.environ.items() if k not in THREAD_VARIABLES} | {
-        "OPENBLAS_NUM_THREADS": "1"
-    }
-    results = {}
-    for workload in options.workload:
-        for name in ("reference", "fast"):
-            command = [sys.executable, "-m", "benchmarks", "profile", "--seconds", str(options.seconds)]
-            done = subprocess.run(
-                [*command, "--part", workload, name], capture_output=True, text=True, check=True, cwd=ROOT,
-                env=environment,
-            )  # fmt: skip
-            results[workload, name] = json.loads(done.stdout)
+    names = list(COLUMNS)
+    if importlib.util.find_spec("numba") is None:
+        names.remove("compiled")
+        print("minigan[fast] isn't installed: no column for it.", file=sys.stderr)
+    results = {(w, name): apart(w, name, seconds=options.seconds) for w in options.workload for name in names}
     options.out.mkdir(parents=True, exist_ok=True)
     text = table(results)
     (options.out / "profile.md").write_text(text + "\n")

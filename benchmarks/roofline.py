@@ -3,7 +3,8 @@
 Two peaks are measured: multiply-adds of a large float32 matrix product, and bytes of a copy that fits no cache, both
 with all threads. A layer's floor is the longer of its operations over the one and its bytes over the other (Williams,
 Waterman & Patterson 2009). Operations are those of the definition, bytes are each input, weight and output once: what
-takes fewer operations than the definition, as Winograd's form does, may pass the peak.
+takes fewer operations than the definition, as Winograd's form does, may pass the peak. The product is NumPy's or the
+backend's own, whichever is faster. The backend is the one that is installed; or, with ``--numpy``, NumPy alone.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from typing import Any, NamedTuple
 import numpy
 
 from benchmarks.cpu import RESULTS
-from benchmarks.workloads import WORKLOADS, find, nets
-from minigan import nn
-from minigan.backend import threads
+from benchmarks.workloads import WORKLOADS, find, nets, use
+from minigan import backend, bench, nn
+from minigan.backend import devices, threads
 
 
 class Row(NamedTuple):
@@ -52,8 +53,10 @@ def best(work: Callable[[], object], *, seconds: float) -> float:
 def peaks(*, size: int = 2048, mbytes: int = 128, seconds: float = 1.0) -> tuple[float, float]:
     """Return GFLOP/s of a product of two size x size matrices, and GB/s (read and written) of a copy."""
     a, b = numpy.random.default_rng(0).random((2, size, size), dtype="float32")
-    c = numpy.empty_like(a)
-    product = best(lambda: numpy.matmul(a, b, out=c), seconds=seconds)
+    c, ops = numpy.empty_like(a), backend.of(a)
+    product = min(
+        best(work, seconds=seconds) for work in (lambda: numpy.matmul(a, b, out=c), lambda: ops.matmul(a, b))
+    )
     source = numpy.ones(mbytes * 2**18, "float32")
     target = numpy.zeros_like(source)
     count = threads.cores()
@@ -145,22 +148,26 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print a table, write ``roofline.md``."""
+    """Measure, print a table, write ``roofline.md``, or ``roofline-numpy.md`` of NumPy alone."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks roofline", description=__doc__)
     parser.add_argument("--workload", nargs="+", choices=list(WORKLOADS), default=["mnist-dcgan", "dc64"])
     parser.add_argument("--seconds", type=float, default=0.4, help="for each layer and direction (default: 0.4)")
     parser.add_argument("--batch", type=int, help="another batch size than the workload's")
+    parser.add_argument("--numpy", action="store_true", help="NumPy alone, even if minigan[fast] is installed")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     options = parser.parse_args(arguments)
+    if options.numpy:
+        use(devices.cpu_backend("0"))
     gflops, gbytes = peaks(seconds=min(1.0, 4 * options.seconds))
     texts = [
-        f"Peaks of this machine, {threads.cores()} threads: GEMM {gflops:.0f} GFLOP/s, copy {gbytes:.1f} GB/s."
+        f"Computed by: {bench.engine(backend.get('cpu'))}.",
+        f"Peaks of this machine, {threads.cores()} threads: GEMM {gflops:.0f} GFLOP/s, copy {gbytes:.1f} GB/s.",
     ]
     for workload in options.workload:
         rows = measure(workload, gflops, gbytes, batch=options.batch, seconds=options.seconds)
         texts.append(f"## {workload}, batch {options.batch or find(workload).batch}\n\n{table(rows)}")
     text = "\n\n".join(texts)
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "roofline.md").write_text(text + "\n")
+    (options.out / f"roofline{'-numpy' * options.numpy}.md").write_text(text + "\n")
     print(text)
     return 0

@@ -198,11 +198,10 @@ def make(name: str, options: dict[str, str]) -> Callable[[], object]:
 
         minigan.set_threads(int(options["threads"]))
     if options.get("backend") == "reference":
-        use_reference()
+        use(backend.Reference(numpy, "cpu"))  # the readable one, with which the others are compared
     return Step(find(name), batch=int(options["batch"]) if "batch" in options else None)
 
 
-def use_reference() -> None:
-    """Compute with the readable backend from now on, in this process: what the fast one is compared with."""
-    ops = backend.Reference(numpy, "cpu")
+def use(ops: backend.Reference) -> None:
+    """Compute on the CPU with this backend from now on, in this process."""
     devices._cpu = lambda: ops  # type: ignore[assignment]

@@ -2,12 +2,14 @@
 
 What is timed is a whole round of the game as `minigan train` plays it: drawing a batch, D's steps, G's step, the
 optimizers and the average. Images are random numbers of the recipe's shape, since what they show doesn't change how
-long they take; so nothing is downloaded.
+long they take; so nothing is downloaded. The first line says what computes on the CPU: NumPy alone, or compiled loops.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
+import importlib.util
 import math
 import sys
 import time
@@ -67,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
     chosen = [recipes.get(name) for name in options.recipe or recipes.names()]
     places = devices(options.device)
+    if "cpu" in places:
+        print(f"CPU: {engine(backend.get('cpu'))}", flush=True)
     print(heading(places), flush=True)
     for recipe in chosen:
         speeds = [
@@ -146,6 +150,27 @@ def stand_in(recipe: recipes.Recipe) -> data.Dataset | data.Distribution:
     rng = numpy.random.default_rng(0)
     images = rng.integers(0, 256, (IMAGES, *recipe.sample_shape), dtype="uint8")
     return data.Dataset("random images", images, rng.integers(0, max(recipe.classes, 1), IMAGES))
+
+
+# ---------------------------------------------------------------- what computes
+
+
+def engine(ops: backend.Reference) -> str:
+    """Return what computes on the CPU, in words, and what could be installed."""
+    compiled = sys.modules.get("minigan.backend.compiled")
+    if compiled is None or not isinstance(ops, compiled.CompiledBackend):
+        missing = importlib.util.find_spec("numba") is None
+        return numpy_with_blas() + "; for compiled loops install minigan[fast]" * missing
+    loops = f"loops compiled by Numba {importlib.metadata.version('numba')}"
+    products = f"MKL {importlib.metadata.version('mkl')}" if ops.mkl else numpy_with_blas()
+    return f"{loops}, products by {products}"
+
+
+def numpy_with_blas() -> str:
+    """Return NumPy's version and the linear-algebra library that it was built with."""
+    about: Any = numpy.show_config(mode="dicts")
+    blas = about.get("Build Dependencies", {}).get("blas", {})
+    return f"NumPy {numpy.__version__} with {blas.get('name', 'unknown BLAS')} {blas.get('version', '')}".rstrip()
 
 
 # ---------------------------------------------------------------- what is printed

@@ -5,7 +5,8 @@ import itertools
 import numpy
 import pytest
 
-from minigan import bench, cli, data, recipes
+from minigan import backend, bench, cli, data, recipes
+from minigan.backend import devices
 from minigan.bench import Speed
 
 
@@ -25,7 +26,8 @@ def test_images_per_second_count_what_d_sees():
 @pytest.mark.parametrize("name", ["parabola", "acgan-digits", "vae"])
 def test_a_round_is_the_recipes_own(name, capsys):
     assert cli.main(["bench", "--recipe", name, "--seconds", "0.001", "--device", "cpu"]) == 0
-    head, line, foot = capsys.readouterr().out.splitlines()
+    engine, head, line, foot = capsys.readouterr().out.splitlines()
+    assert engine == f"CPU: {bench.engine(backend.get('cpu'))}"
     assert head.split() == ["recipe", "ms", "on", "cpu", "images/s"]
     assert line.split()[0] == name
     assert float(line.split()[1]) > 0
@@ -55,10 +57,43 @@ def test_auto_measures_both_where_a_gpu_answers(monkeypatch, capsys):
     monkeypatch.setattr(bench, "measure", measure)
     assert bench.main(["--recipe", "ring", "--cuda-graph"]) == 0
     assert asked == [("cpu", False), ("cuda", True)]
-    head, line, _ = capsys.readouterr().out.splitlines()
+    _, head, line, _ = capsys.readouterr().out.splitlines()
     assert head.endswith("cuda : cpu")
     assert line.endswith("8.5x")
     assert bench.devices("cpu") == ("cpu",)
+
+
+def test_a_gpu_alone_needs_no_words_about_the_cpu(monkeypatch, capsys):
+    monkeypatch.setattr(bench.backend, "resolve", lambda name: "cuda")
+    monkeypatch.setattr(bench, "measure", lambda recipe, device, **_: Speed(recipe.name, device, 2.0, 100.0))
+    assert bench.main(["--recipe", "ring", "--device", "cuda"]) == 0
+    assert "CPU" not in capsys.readouterr().out
+
+
+def test_numpy_alone_is_named_and_what_is_missing_too(monkeypatch):
+    ops = devices.cpu_backend("0")
+    monkeypatch.setattr(bench.importlib.util, "find_spec", lambda name: None)
+    assert bench.engine(ops) == f"{bench.numpy_with_blas()}; for compiled loops install minigan[fast]"
+    monkeypatch.setattr(bench.importlib.util, "find_spec", lambda name: name)
+    assert bench.engine(ops) == bench.numpy_with_blas()
+    assert bench.numpy_with_blas().startswith(f"NumPy {numpy.__version__} with ")
+
+
+def test_a_library_that_numpy_does_not_name_is_unknown(monkeypatch):
+    monkeypatch.setattr(bench.numpy, "show_config", lambda mode: {})
+    assert bench.numpy_with_blas() == f"NumPy {numpy.__version__} with unknown BLAS"
+
+
+def test_compiled_loops_and_their_products_are_named(monkeypatch):
+    numba = pytest.importorskip("numba")
+    ops = devices.cpu_backend("1")
+    monkeypatch.setattr(bench.importlib.metadata, "version", lambda name: f"<{name}>")
+    ops.mkl = None
+    assert bench.engine(ops) == f"loops compiled by Numba <numba>, products by {bench.numpy_with_blas()}"
+    ops.mkl = object()
+    assert bench.engine(ops) == "loops compiled by Numba <numba>, products by MKL <mkl>"
+    monkeypatch.undo()
+    assert numba.__version__ in bench.engine(devices.cpu_backend("1"))
 
 
 def test_one_device_has_no_ratio():

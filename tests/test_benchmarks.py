@@ -1,8 +1,12 @@
 """The benchmarks: that both sides compute the same, that the harness counts right; no time is asserted."""
 
+import csv
+import importlib.metadata
+import importlib.util
 import io
 import json
-import re
+import os
+import subprocess
 import sys
 
 import numpy
@@ -11,9 +15,11 @@ import pytest
 from benchmarks import contestant, cpu, harness, machine, memory, profile, roofline, scaling, workloads
 from benchmarks.__main__ import COMMANDS
 from benchmarks.harness import Entry, Race
-from minigan import backend, interop, nn
+from minigan import backend, bench, interop, nn
 
 SMALL = {"batch": "4", "threads": "1"}
+COMPILES = importlib.util.find_spec("numba") is not None
+needs_numba = pytest.mark.skipif(not COMPILES, reason="Numba isn't installed")
 
 
 # ---------------------------------------------------------------- the same mathematics
@@ -74,8 +80,37 @@ def test_the_reference_backend_can_be_swapped_in(monkeypatch):
 # ---------------------------------------------------------------- the race
 
 
+def computing(entry):
+    """What computes in a contestant's process: the class of its backend."""
+    code = "import numpy, minigan.backend; print(type(minigan.backend.of(numpy.zeros(1))).__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | dict(entry.env), capture_output=True, text=True
+    )
+    return done.stdout.strip() or done.stderr.splitlines()[-1]
+
+
+def test_each_minigan_computes_as_its_name_says():
+    entries = {entry.name: entry for entry in cpu.minigan_entries()}
+    assert list(entries) == [cpu.MINIGAN, cpu.AGAIN, cpu.FAST, cpu.FAST_AGAIN]
+    assert all(entries[one].env == entries[twin].env for one, twin in cpu.TWINS.items())
+    assert computing(entries[cpu.MINIGAN]) == "CpuBackend"
+    said = computing(entries[cpu.FAST])
+    assert said == "CompiledBackend" if COMPILES else "install minigan[fast]" in said
+
+
+def test_who_needs_numba_and_has_none_is_missing_with_the_reason(tmp_path):
+    """A package of that name that can't be imported stands before the real one."""
+    (tmp_path / "numba.py").write_text("raise ImportError('no such luck')")
+    fast = {entry.name: entry for entry in cpu.minigan_entries()}[cpu.FAST]
+    env = {**fast.env, "PYTHONPATH": str(tmp_path)}
+    with Race("toy", [harness.Entry(cpu.FAST, fast.module, SMALL, env)], warm=1) as race:
+        assert not race.running
+        assert "no such luck" in race.failed[cpu.FAST]
+        assert "install minigan[fast]" in race.failed[cpu.FAST]
+
+
 def test_a_race_times_each_in_each_round():
-    entries = [Entry("one", "benchmarks.workloads", SMALL), Entry("two", "benchmarks.workloads", SMALL)]
+    entries = [Entry(n, "benchmarks.workloads", SMALL, cpu.BACKENDS[cpu.MINIGAN]) for n in ("one", "two")]
     with Race("toy", [*entries, Entry("nobody", "benchmarks.rivals.nobody")], warm=1) as race:
         assert set(race.running) == {"one", "two"}
         assert "nobody" in race.failed["nobody"]
@@ -138,6 +173,19 @@ def test_the_peak_is_what_a_step_holds_at_its_largest_and_not_what_the_imports_h
     assert 63 < peak - little < 72
 
 
+def test_what_is_only_imported_at_first_use_can_count_as_an_import(tmp_path):
+    (tmp_path / "large.py").write_text("import numpy\nHELD = numpy.ones(32 << 17)\n")
+    (tmp_path / "late.py").write_text(
+        "def make(workload, options):\n    import large\n    return lambda: large.HELD[0]\n"
+    )
+    place = {"PYTHONPATH": str(tmp_path)}
+    entries = [Entry("late", "late", env=place), Entry("early", "late", env=place, imports=["large"])]
+    with Race("any", entries, warm=1) as race:
+        net = {name: peak - imports for name, (peak, imports) in race.memory().items()}
+    assert net["late"] > 32
+    assert net["early"] < 8
+
+
 def test_ratios_and_their_intervals():
     fast = [1.0, 1.1, 0.9, 1.0, 5.0]
     slow = [2.0 * ms for ms in fast]
@@ -156,6 +204,8 @@ def results(tmp_path):
     slow, slower, kept = "PyTorch (2 threads)", "PyTorch (1 thread)", f"PyTorch ({cpu.KEPT})"
     for scale in (1.0, 1.5):
         times = {cpu.MINIGAN: [2.0, 2.2, 2.0], cpu.AGAIN: [2.0, 2.1, 2.1], slow: [4.0 * scale] * 3}
+        if scale > 1:  # in the second run alone
+            times |= {cpu.FAST: [1.0, 1.0, 1.1], cpu.FAST_AGAIN: [1.1, 1.1, 1.0]}
         table.add("toy", times | {slower: [9.0] * 3, kept: [3.0] * 3, "DeZero": [20.0]}, {"x": "no such library"})
     return table
 
@@ -166,14 +216,28 @@ def test_the_rival_is_the_best_pytorch_of_each_run(tmp_path):
     assert [table.rival("toy", run) for run in (1, 2)] == ["PyTorch (2 threads)"] * 2
     assert table.against_rival("toy", cpu.MINIGAN) == pytest.approx([2, 3])
     assert table.against_rival("toy", "DeZero") == pytest.approx([0.2, 0.3])
-    assert table.floor("toy") == pytest.approx([1.05, 1.05])
+    assert table.floor("toy", cpu.MINIGAN) == pytest.approx([1.05, 1.05])
+
+
+def test_compiled_loops_are_compared_in_the_runs_that_they_took_part_in(tmp_path):
+    table = results(tmp_path)
+    assert table.against_rival("toy", cpu.FAST) == pytest.approx([6])
+    assert table.floor("toy", cpu.FAST) == pytest.approx([1.1])
+    assert table.pooled("toy", cpu.FAST) == pytest.approx((5.45, 6), abs=0.01)
+    low, high = table.pooled("toy", cpu.MINIGAN)
+    assert 2 - 0.2 < low < high <= 3
 
 
 def test_results_are_written_and_added_to(tmp_path):
     text = results(tmp_path).save(machine.facts({"torch": "9.9"}), "python -m benchmarks cpu")
-    row = next(line for line in text.splitlines() if line.startswith("| toy: "))
-    assert "**2.50**" in row
-    assert "2.00 .. 3.00 (2)" in row
+    alone, fast = (
+        [c.strip() for c in line.split("|")] for line in text.splitlines() if line.startswith("| toy: ")
+    )
+    assert alone[2:8] == ["256", "minigan", "2.00", "5.00", "**2.50**", "2.00 .. 3.00 (2)"]
+    assert alone[9:11] == ["1.05 .. 1.05", "1.5, aim 2.0"]
+    assert fast[2:8] == ["256", "minigan[fast]", "1.00", "6.00", "**6.00**", "6.00 .. 6.00 (1)"]
+    assert fast[9:11] == ["1.10 .. 1.10", "1.5, aim 2.0"]
+    assert "| toy | DeZero | 20.0 | 12,800 | 10.00 | 20.00 |" in text
     assert "torch: 9.9" in text
     assert "- x on toy: no such library" in text
     assert (tmp_path / "cpu.png").stat().st_size > 10_000
@@ -181,6 +245,15 @@ def test_results_are_written_and_added_to(tmp_path):
     assert again.ms("toy", cpu.MINIGAN) == [2.0, 2.2, 2.0] * 2
     again.add("toy", {cpu.MINIGAN: [1.0]}, {})
     assert again.runs("toy") == [1, 2, 3]
+
+
+def test_runs_without_compiled_loops_make_the_same_tables(tmp_path):
+    table = cpu.Results(tmp_path, append=False)
+    table.add("toy", {cpu.MINIGAN: [2.0], "PyTorch (2 threads)": [4.0]}, {cpu.FAST: "no Numba"})
+    text = table.save({}, "python -m benchmarks cpu")
+    assert "| toy | PyTorch (2 threads) | 4.00 | 64,000 | 2.00 | - |" in text
+    assert "minigan[fast] on toy: no Numba" in text
+    assert sum(line.startswith("| toy: ") for line in text.splitlines()) == 1
 
 
 def test_a_run_that_something_disturbed_is_not_counted(tmp_path, monkeypatch, capsys):
@@ -239,10 +312,47 @@ def test_products_within_a_transform_are_the_transform():
 def test_profile_of_a_step(tmp_path, capsys):
     assert profile.main(["--workload", "toy", "--seconds", "0.01", "--out", str(tmp_path)]) == 0
     text = (tmp_path / "profile.md").read_text()
-    assert "toy, before | toy, after" in text
-    shares = [float(v) for v in re.findall(r"([\d.]+) %", text.split("**step")[0])]
-    assert sum(shares) == pytest.approx(200, abs=1)
+    names = ["toy, before", "toy, after", *["toy, compiled"] * COMPILES]
+    assert [cell.strip() for cell in text.splitlines()[0].split("|")[2:-1]] == names
+    rows = [line.split("|")[2:-1] for line in text.split("| **step")[0].splitlines()[2:]]
+    for column in zip(*rows, strict=True):
+        shares = [float(cell.strip(" %")) for cell in column if cell.strip() != "-"]
+        assert sum(shares) == pytest.approx(100, abs=0.5)
     assert text.strip() in capsys.readouterr().out
+
+
+def test_profile_without_numba_has_no_column_for_it(tmp_path, monkeypatch, capsys):
+    shares = dict.fromkeys(profile.PARTS, 1.0) | {"step": 9.0, "system": 0.0, "faults": 0.0}
+    monkeypatch.setattr(profile, "apart", lambda *_, **__: shares)
+    monkeypatch.setattr(profile.importlib.util, "find_spec", lambda _: None)
+    assert profile.main(["--workload", "toy", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr()
+    assert "compiled" not in said.out
+    assert "isn't installed" in said.err
+
+
+def test_every_primitive_of_a_step_has_a_part_in_the_profile():
+    moving = {
+        "asarray",
+        "to_numpy",
+        "to_numbers",
+        "set_threads",
+        "zero",
+    }  # the last is the optimizer's, see instrument
+    drawing_and_resizing = {"draw", "upsample", "upsample_grad"}  # random numbers are "rest"; no workload resizes
+    primitives = {name for name in vars(backend.Reference) if not name.startswith("_")}
+    computing = {name for name in primitives if callable(getattr(backend.Reference, name))}
+    assert computing - moving - drawing_and_resizing <= set(profile.METHODS)
+    assert set(profile.METHODS.values()) <= set(profile.PARTS)
+
+
+@pytest.mark.parametrize("name", ["reference", "numpy", pytest.param("compiled", marks=needs_numba)])
+def test_every_part_of_a_dcgan_is_found_wherever_a_backend_does_it(name):
+    """Its outer convolutions go through patches, the inner one takes Winograd's form where there is one."""
+    found = profile.apart("dcgan-16-64", name, seconds=0.01)
+    parts = set(profile.PARTS) - ({"Winograd"} if name == "reference" else set())
+    assert all(found[part] > 0 for part in parts)
+    assert sum(found[part] for part in profile.PARTS) == pytest.approx(found["step"])
 
 
 def test_roofline_counts_operations_and_bytes():
@@ -263,23 +373,52 @@ def test_roofline_counts_operations_and_bytes():
     assert roofline.table(rows).count("\n") == 2 + len(rows)
 
 
+@pytest.mark.parametrize("numpy_alone", [True, False])
+def test_roofline_says_what_computes(numpy_alone, tmp_path, monkeypatch, capsys):
+    installed = backend.get("cpu")
+    monkeypatch.setattr(workloads.devices, "_cpu", lambda: installed)
+    monkeypatch.setattr(roofline, "peaks", lambda **_: (100.0, 10.0))
+    flags = ["--numpy"] * numpy_alone
+    arguments = ["--workload", "toy", "--batch", "4", "--seconds", "0.0001", "--out", str(tmp_path), *flags]
+    assert roofline.main(arguments) == 0
+    head = capsys.readouterr().out.splitlines()[0]
+    assert head == f"Computed by: {bench.engine(backend.get('cpu'))}."
+    assert ("NumPy" in head.split(",")[0]) is (numpy_alone or type(backend.get("cpu")).__name__ == "CpuBackend")
+    written = "roofline-numpy.md" if numpy_alone else "roofline.md"
+    assert [path.name for path in tmp_path.iterdir()] == [written]
+
+
 def test_scaling_varies_one_thing_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(scaling, "race", lambda *_, **__: {"minigan": [2.0, 2.0], "PyTorch (nchw)": [3.0, 3.0]})
+    times = {"minigan": [2.0, 2.0], "minigan[fast]": [1.0, 1.0]} | {
+        "PyTorch (nchw)": [3.0, 3.0],
+        "PyTorch (x)": [4.0] * 2,
+    }
+    monkeypatch.setattr(scaling, "race", lambda *_, **__: times)
     assert scaling.main(["--out", str(tmp_path)]) == 0
     table = (tmp_path / "scaling.md").read_text().splitlines()[2:]
     assert len(table) == len(scaling.CASES)
-    assert table[0] == "| batch | 16 | 32 | 64 | 2.0 | 3.0 | nchw | 1.50 | 1.50 .. 1.50 |"
+    ours = "2.0 | 1.50 | 1.50 .. 1.50 | 1.0 | 3.00 | 3.00 .. 3.00 |"
+    assert table[0] == f"| batch | 16 | 32 | 64 | 3.0 | nchw | {ours}"
+    fields, first, *_ = (tmp_path / "scaling.csv").read_text().splitlines()
+    assert fields.count(",") == first.count(",") == len(scaling.FIELDS) - 1
+    del times["minigan[fast]"]
+    assert scaling.cells(times)[-6:] == ("2.0", "1.50", "1.50 .. 1.50", "-", "-", "-")
 
 
 def test_memory_is_net_of_imports(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "torch_entries", lambda *_, **__: [])
     assert memory.main(["--workload", "toy", "--out", str(tmp_path)]) == 0
     lines = (tmp_path / "memory.csv").read_text().splitlines()[1:]
-    assert [line.split(",")[1] for line in lines[:1]] == ["minigan"]
-    for line in lines:
-        peak, imports, net = map(float, line.split(",")[-3:])
+    rows = {name: values for _, name, *values in csv.reader(lines)}
+    assert list(rows) == ["minigan", *([memory.COMPILING, cpu.FAST] * COMPILES), "minigan, reference backend"]
+    for values in rows.values():
+        peak, imports, net = map(float, values)
         assert net == pytest.approx(peak - imports, abs=0.2)
-        assert 0 < net < 100
+        assert 0 < net < 1000
+    assert float(rows["minigan"][2]) < 50
+    if COMPILES:  # Numba's import isn't net, and the second finds on the disk what the first compiled
+        assert float(rows[cpu.FAST][1]) > float(rows["minigan"][1]) + 20
+        assert float(rows[cpu.FAST][2]) < float(rows[memory.COMPILING][2])
 
 
 def test_commands_are_handed_over(monkeypatch, capsys):
@@ -299,4 +438,10 @@ def test_facts_name_no_host():
 
     text = str(machine.facts())
     assert numpy.__version__ in text
+    for name, package in (("Numba", "numba"), ("MKL", "mkl")):
+        try:
+            found = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found = "not installed"
+        assert machine.facts()[name] == found
     assert len(platform.node()) < 3 or platform.node() not in text
