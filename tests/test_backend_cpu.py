@@ -1,5 +1,7 @@
 """Every fast primitive of the CPU against its readable twin, and against itself."""
 
+import concurrent.futures
+import contextlib
 import functools
 import math
 import os
@@ -8,6 +10,7 @@ import sys
 
 import numpy
 import pytest
+from fast_backends import COMPILED, KINDS, Fast, make, small_work
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -15,14 +18,31 @@ from minigan import backend, losses, nn
 from minigan.backend import cpu, winograd
 from minigan.backend.cpu import CpuBackend
 from minigan.backend.glibc import Malloc
-from minigan.backend.threads import Team
 from minigan.backend.window import Window
 
 REFERENCE = backend.Reference(numpy, "cpu")
-FAST = CpuBackend()
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 DTYPES = st.sampled_from(["float64", "float32"])
-LAYOUTS = st.sampled_from(["contiguous", "reversed", "sliced", "transposed"])
+LAYOUTS = st.sampled_from(["contiguous", "reversed", "sliced", "transposed", "read-only"])
+THREADS = st.sampled_from([None, 1, 2, 3, 7])
+"""None for the usual number and sizes; with a number, small arrays are cut and shared, too."""
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def fast(request):
+    """Each of the fast backends, as a function of the number of threads."""
+    backends = Fast(request.param)
+    yield backends
+    backends.close()
+
+
+@contextlib.contextmanager
+def _with_threads(fast, threads, *, eager=False):
+    if threads is None:
+        yield fast()
+    else:
+        with small_work(fast.kind, eager=eager):
+            yield fast(threads)
 
 
 def _drawn(rng, shape, dtype, layout="contiguous"):
@@ -34,6 +54,7 @@ def _drawn(rng, shape, dtype, layout="contiguous"):
     if layout == "transposed":
         return rng.standard_normal(shape[::-1]).astype(dtype).T
     x = rng.standard_normal(shape).astype(dtype)
+    x.flags.writeable = layout != "read-only"
     return x[::-1] if layout == "reversed" else x
 
 
@@ -57,83 +78,81 @@ def _window(draw):
 def convolutions(draw):
     window = _window(draw)
     n, height, width = draw(st.integers(1, 5)), draw(st.integers(1, 14)), draw(st.integers(1, 14))
-    channels = st.sampled_from([1, 3, 8, 32, 40])
+    channels = st.sampled_from([1, 3, 8, 32, 40, 130])
     assume(min(window.output_size(height, width)) >= 1)
     return window, (n, height, width, draw(channels)), draw(channels)
 
 
 @settings(max_examples=80)
-@given(convolutions(), DTYPES, LAYOUTS, st.booleans(), st.booleans(), st.integers(0, 2**32))
-def test_a_convolution_and_its_gradients_equal_the_readable_ones(case, dtype, layout, with_bias, eager, seed):
+@given(convolutions(), DTYPES, LAYOUTS, st.booleans(), THREADS, st.booleans(), st.integers(0, 2**32))
+def test_a_convolution_and_its_gradients_equal_the_readable_ones(
+    fast, case, dtype, layout, with_bias, threads, eager, seed
+):
     """`eager`: Winograd's form also where so few images don't pay for it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(winograd, "KERNEL_ROWS", -1000 if eager else winograd.KERNEL_ROWS)
-        winograd.plan.cache_clear()
-        _check_convolution(case, dtype, layout, with_bias, seed)
-    winograd.plan.cache_clear()
+    with _with_threads(fast, threads, eager=eager) as ops:
+        _check_convolution(ops, case, dtype, layout, with_bias, seed)
 
 
-def _check_convolution(case, dtype, layout, with_bias, seed):
+def _check_convolution(ops, case, dtype, layout, with_bias, seed):
     window, shape, channels = case
     rng = numpy.random.default_rng(seed)
     x, weight = _drawn(rng, shape, dtype, layout), _drawn(rng, (*window.kernel, shape[3], channels), dtype)
     y_bias, x_bias = (rng.standard_normal(c).astype(dtype) if with_bias else None for c in (channels, shape[3]))
     dy = _drawn(rng, (shape[0], *window.output_size(*shape[1:3]), channels), dtype, layout)
     exact = [a.astype("float64") for a in (x, weight, dy)]
-    y, kept = FAST.conv(x, weight, window, y_bias)
+    y, kept = ops.conv(x, weight, window, y_bias)
     expected, patches = REFERENCE.conv(exact[0], exact[1], window, y_bias)
     _assert_close(y, expected, dtype)
-    for keeping in (kept, FAST.conv_keep(x, window)):
-        dw = FAST.conv_weight_grad(keeping, dy, window)
+    for keeping in (kept, ops.conv_keep(x, window)):
+        dw = ops.conv_weight_grad(keeping, dy, window)
         _assert_close(dw, REFERENCE.conv_weight_grad(patches, exact[2], window), dtype)
-    dx = FAST.conv_input_grad(dy, weight, list(shape), window, x_bias)
+    dx = ops.conv_input_grad(dy, weight, list(shape), window, x_bias)
     _assert_close(dx, REFERENCE.conv_input_grad(exact[2], exact[1], shape, window, x_bias), dtype)
 
 
 @pytest.mark.parametrize("n", [1, 17, 64])
-def test_large_convolutions_take_winograds_form_and_agree_too(n):
+def test_large_convolutions_take_winograds_form_and_agree_too(fast, n):
     rng = numpy.random.default_rng(0)
     window, shape, channels = Window((4, 4), (2, 2), (1, 1)), (n, 16, 15, 32), 48
     assert (winograd.plan(window, shape, channels) is None) == (n == 1), (
         "one image isn't worth a kernel's transform"
     )
     x, weight = _drawn(rng, shape, "float32"), _drawn(rng, (4, 4, 32, 48), "float32")
-    y, kept = FAST.conv(x, weight, window)
+    y, kept = fast().conv(x, weight, window)
     expected, patches = REFERENCE.conv(x.astype("float64"), weight.astype("float64"), window)
     _assert_close(y, expected, "float32", 0.2)
     dw = REFERENCE.conv_weight_grad(patches, y.astype("float64"), window)
-    _assert_close(FAST.conv_weight_grad(kept, y, window), dw, "float32", 0.2)
+    _assert_close(fast().conv_weight_grad(kept, y, window), dw, "float32", 0.2)
     dx = REFERENCE.conv_input_grad(y.astype("float64"), weight.astype("float64"), shape, window)
-    _assert_close(FAST.conv_input_grad(y, weight, shape, window), dx, "float32", 0.2)
+    _assert_close(fast().conv_input_grad(y, weight, shape, window), dx, "float32", 0.2)
 
 
-def test_nothing_is_convolved_with_nothing():
+def test_nothing_is_convolved_with_nothing(fast):
     window, weight = Window((4, 4), (2, 2), (1, 1)), numpy.ones((4, 4, 32, 32), "float32")
-    y, kept = FAST.conv(numpy.ones((0, 8, 8, 32), "float32"), weight, window)
+    y, kept = fast().conv(numpy.ones((0, 8, 8, 32), "float32"), weight, window)
     assert y.shape == (0, 4, 4, 32)
-    numpy.testing.assert_array_equal(FAST.conv_weight_grad(kept, y, window), 0 * weight)
-    assert FAST.conv_input_grad(y, weight, (0, 8, 8, 32), window).shape == (0, 8, 8, 32)
+    numpy.testing.assert_array_equal(fast().conv_weight_grad(kept, y, window), 0 * weight)
+    assert fast().conv_input_grad(y, weight, (0, 8, 8, 32), window).shape == (0, 8, 8, 32)
 
 
 @pytest.mark.parametrize("channels", [32, 96], ids=["compared at once", "compared by threads"])
-def test_a_kernel_that_was_changed_in_place_is_transformed_anew(channels):
+def test_a_kernel_that_was_changed_in_place_is_transformed_anew(fast, channels):
     rng = numpy.random.default_rng(0)
     window, x = Window((4, 4), (2, 2), (1, 1)), _drawn(rng, (64, 8, 8, channels), "float64")
     weight = _drawn(rng, (4, 4, channels, channels), "float64")
     assert (weight.size > cpu.CACHE) == (channels == 96)
     assert winograd.plan(window, x.shape, channels) is not None
-    before, _ = FAST.conv(x, weight, window)
-    again, _ = FAST.conv(x, weight, window)
+    before, _ = fast().conv(x, weight, window)
+    again, _ = fast().conv(x, weight, window)
     numpy.testing.assert_array_equal(before, again)
     weight[-1, -1, -1, -1] += 1  # the last number of all
-    _assert_close(FAST.conv(x, weight, window)[0], REFERENCE.conv(x, weight, window)[0], "float64")
+    _assert_close(fast().conv(x, weight, window)[0], REFERENCE.conv(x, weight, window)[0], "float64")
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 30])
-def test_a_team_of_any_size_convolves_alike(size):
+def test_a_team_of_any_size_convolves_alike(fast, size):
     """Nine points, 48 columns: one does all, three do three points each, of seven each does one, 30 do columns only."""
-    ops, rng = CpuBackend(), numpy.random.default_rng(0)
-    ops._team = Team(size, ops.blas)
+    ops, rng = fast(size), numpy.random.default_rng(0)
     window, shape = Window((4, 4), (2, 2), (1, 1)), (17, 16, 15, 32)
     form = winograd.plan(window, shape, 48)
     assert form is not None
@@ -146,7 +165,6 @@ def test_a_team_of_any_size_convolves_alike(size):
     _assert_close(ops.conv_weight_grad(kept, dy, window), dw, "float64")
     dx = REFERENCE.conv_input_grad(dy, weight, shape, window)
     _assert_close(ops.conv_input_grad(dy, weight, shape, window), dx, "float64")
-    ops.set_threads(None)
 
 
 def test_scratch_memory_holds_zeros_but_for_what_its_owner_wrote():
@@ -269,100 +287,257 @@ def test_the_chosen_points_round_less_than_the_textbooks(monkeypatch):
     assert chosen < 0.7 * textbook < 1e-5
 
 
-SHAPES = st.sampled_from([(1, 1), (7, 3), (300, 5), (2, 3, 3, 4), (5000, 40), (0, 3), (1, 70_000)])
+SHAPES = st.one_of(
+    st.sampled_from([(1, 1), (7, 3), (300, 5), (2, 3, 3, 4), (5000, 40), (0, 3), (0, 20), (1, 70_000)]),
+    st.tuples(st.integers(1, 600), st.one_of(st.integers(1, 20), st.integers(129, 140))),
+)
 
 
-@given(SHAPES, DTYPES, LAYOUTS, st.integers(0, 2**32))
-def test_sums_and_normalisation_equal_the_readable_ones(shape, dtype, layout, seed):
+@given(SHAPES, DTYPES, LAYOUTS, THREADS, st.integers(0, 2**32))
+def test_sums_and_normalisation_equal_the_readable_ones(fast, shape, dtype, layout, threads, seed):
     rng = numpy.random.default_rng(seed)
     x, dy = _drawn(rng, shape, dtype, layout), _drawn(rng, shape, dtype, layout)
-    x = x * x.dtype.type(3) + x.dtype.type(5)
+    x = x * x.dtype.type(3) + x.dtype.type(5) if layout in ("contiguous", "transposed") else x
     count, channels = max(1, x.size // shape[-1]), shape[-1]
     exact_x, exact_dy = x.astype("float64"), dy.astype("float64")
-    _assert_close(FAST.sum_rows(x), REFERENCE.sum_rows(exact_x), dtype, scale=math.sqrt(count))
-    _assert_close(
-        FAST.sum_products(x, dy), REFERENCE.sum_products(exact_x, exact_dy), dtype, scale=math.sqrt(count)
-    )
-    if shape[0]:
-        for ours, theirs in zip(FAST.moments(x), REFERENCE.moments(exact_x), strict=True):
-            _assert_close(ours, theirs, dtype, scale=3)
     vectors = [rng.standard_normal(channels).astype(dtype) for _ in range(4)]
-    for ours, theirs in zip(FAST.standardise(x, *vectors), REFERENCE.standardise(exact_x, *vectors), strict=True):
-        _assert_close(ours, theirs, dtype)
-    ours = FAST.standardise_grad(dy, x, *vectors[:3])
-    _assert_close(ours, REFERENCE.standardise_grad(exact_dy, exact_x, *vectors[:3]), dtype)
+    with _with_threads(fast, threads) as ops:
+        root = math.sqrt(count)
+        _assert_close(ops.sum_rows(x), REFERENCE.sum_rows(exact_x), dtype, scale=root)
+        _assert_close(ops.sum_products(x, dy), REFERENCE.sum_products(exact_x, exact_dy), dtype, scale=root)
+        if shape[0]:
+            for ours, theirs in zip(ops.moments(x), REFERENCE.moments(exact_x), strict=True):
+                _assert_close(ours, theirs, dtype, scale=3)
+        expected = REFERENCE.standardise(exact_x, *vectors)
+        for ours, theirs in zip(ops.standardise(x, *vectors), expected, strict=True):
+            _assert_close(ours, theirs, dtype)
+        ours = ops.standardise_grad(dy, x, *vectors[:3])
+        _assert_close(ours, REFERENCE.standardise_grad(exact_dy, exact_x, *vectors[:3]), dtype)
 
 
-def test_the_variance_of_data_far_from_its_first_rows_is_accurate():
+def test_the_variance_of_data_far_from_its_first_rows_is_accurate(fast):
     x = numpy.random.default_rng(0).standard_normal((40_000, 8)).astype("float32")
     x[:10_000] -= 1000  # what the mean is first taken to be
-    mean, variance = FAST.moments(x)
+    mean, variance = fast().moments(x)
     numpy.testing.assert_allclose(mean, x.astype("float64").mean(axis=0), rtol=1e-5)
     numpy.testing.assert_allclose(variance, x.astype("float64").var(axis=0), rtol=1e-5)
 
 
-@given(SHAPES, DTYPES, LAYOUTS, st.sampled_from([0.0, 0.2, 1.0, 1.5]), st.integers(0, 2**32))
-def test_leaky_relu_equals_the_readable_one_to_the_bit(shape, dtype, layout, slope, seed):
+@given(SHAPES, DTYPES, LAYOUTS, st.sampled_from([0.0, 0.2, 1.0, 1.5]), THREADS, st.integers(0, 2**32))
+def test_leaky_relu_equals_the_readable_one_to_the_bit(fast, shape, dtype, layout, slope, threads, seed):
     rng = numpy.random.default_rng(seed)
-    x, dy = _drawn(rng, shape, dtype, layout), _drawn(rng, shape, dtype, layout)
-    x = numpy.where(rng.random(shape) < 0.1, x.dtype.type(0), x)
-    y = FAST.leaky_relu(x, slope)
-    numpy.testing.assert_array_equal(y, REFERENCE.leaky_relu(x, slope), strict=True)
-    dx = FAST.leaky_relu_grad(dy, y, slope)
-    numpy.testing.assert_array_equal(dx, REFERENCE.leaky_relu_grad(dy, y, slope), strict=True)
+    x, dy, bias = (_drawn(rng, s, dtype, layout) for s in (shape, shape, shape[-1:]))
+    x = numpy.where(rng.random(shape) < 0.1, x.dtype.type(0), x) if seed % 2 else x
+    with _with_threads(fast, threads) as ops:
+        y = ops.leaky_relu(x, slope)
+        numpy.testing.assert_array_equal(y, REFERENCE.leaky_relu(x, slope), strict=True)
+        dx = ops.leaky_relu_grad(dy, y, slope)
+        numpy.testing.assert_array_equal(dx, REFERENCE.leaky_relu_grad(dy, y, slope), strict=True)
+        expected = REFERENCE.bias_leaky_relu(x, bias, slope)
+        before = x.copy()
+        shared = x.copy() if x.flags.writeable else x
+        numpy.testing.assert_array_equal(ops.bias_leaky_relu(shared, bias, slope), expected, strict=True)
+        numpy.testing.assert_array_equal(x, before, err_msg="a read-only array may not become the result")
+
+
+@pytest.mark.parametrize("slope", [0.2, 1.0, 1.5])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_leaky_relu_treats_what_is_no_ordinary_number_as_the_readable_one(fast, dtype, slope):
+    odd = [numpy.nan, numpy.inf, -numpy.inf, 0.0, -0.0, 1.0, -1.0, 1e-42]
+    x, dy = (a.ravel().astype(dtype) for a in numpy.meshgrid(odd, odd))
+    for shape in ((64,), (8, 8)):
+        for name in ("leaky_relu", "leaky_relu_grad", "bias_leaky_relu"):
+            first = (dy if name == "leaky_relu_grad" else x).reshape(shape)
+            rest = {
+                "leaky_relu": (),
+                "leaky_relu_grad": (x.reshape(shape),),
+                "bias_leaky_relu": (x[-shape[-1] :],),
+            }
+            with numpy.errstate(invalid="ignore"):
+                theirs = getattr(REFERENCE, name)(first, *rest[name], slope)
+                ours = getattr(fast(), name)(first.copy(), *rest[name], slope)
+            numpy.testing.assert_array_equal(ours, theirs, strict=True, err_msg=name)
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (600, 700)])
 @pytest.mark.parametrize("layout", ["contiguous", "reversed", "sliced", "transposed"])
-def test_entrywise_products_and_zeros_equal_the_readable_ones(shape, layout):
+def test_entrywise_products_and_zeros_equal_the_readable_ones(fast, shape, layout):
     rng = numpy.random.default_rng(0)
     a, b = _drawn(rng, shape, "float32", layout), _drawn(rng, shape, "float32")
-    numpy.testing.assert_array_equal(FAST.multiply(a, b), REFERENCE.multiply(a, b), strict=True)
-    numpy.testing.assert_array_equal(FAST.multiply(a, b[0]), REFERENCE.multiply(a, b[0]), strict=True)
+    numpy.testing.assert_array_equal(fast().multiply(a, b), REFERENCE.multiply(a, b), strict=True)
+    numpy.testing.assert_array_equal(fast().multiply(a, b[0]), REFERENCE.multiply(a, b[0]), strict=True)
     for x in (a, b):
-        FAST.zero(x)
+        fast().zero(x)
         assert not x.any()
 
 
-def test_leaky_relu_hands_on_what_is_not_a_number():
-    y = FAST.leaky_relu(numpy.array([numpy.nan, 1.0], "float32"), 0.2)
-    assert math.isnan(y[0])
-    assert y[1] == 1
-
-
 @pytest.mark.parametrize("p", [0.0001, 0.3, 0.5, 0.999])
-def test_a_dropout_mask_has_its_law(p):
-    mask = FAST.dropout_mask((200, 1001), p, "float32", numpy.random.default_rng(0))
+def test_a_dropout_mask_has_its_law(fast, p):
+    mask = fast().dropout_mask((200, 1001), p, "float32", numpy.random.default_rng(0))
     assert mask.dtype == "float32"
     zero = (mask == 0).mean()
     assert abs(zero - p) < 4 * math.sqrt(p * (1 - p) / mask.size)
     assert len(numpy.unique(mask)) == 2
     assert math.isclose(mask.max(), 1 / (1 - p), rel_tol=0.01)
-    again = FAST.dropout_mask((200, 1001), p, "float32", numpy.random.default_rng(0))
+    again = fast().dropout_mask((200, 1001), p, "float32", numpy.random.default_rng(0))
     numpy.testing.assert_array_equal(mask, again)
 
 
-@given(st.sampled_from([0, 1, 1000, 200_000]), DTYPES, st.integers(1, 1000), st.integers(0, 2**32))
-def test_adam_equals_the_readable_one(size, dtype, t, seed):
+@given(st.sampled_from([0, 1, 1000, 200_000]), DTYPES, THREADS, st.integers(1, 1000), st.integers(0, 2**32))
+def test_adam_equals_the_readable_one(fast, size, dtype, threads, t, seed):
     rng = numpy.random.default_rng(seed)
     start = [rng.standard_normal(size).astype(dtype) for _ in range(3)] + [rng.random(size).astype(dtype)]
+    start[1].flags.writeable = False
     ours, theirs = [a.copy() for a in start], [a.astype("float64") for a in start]
-    for ops, arrays in ((FAST, ours), (REFERENCE, theirs)):
-        ops.adam(*arrays, lr=0.01, betas=(0.5, 0.999), eps=1e-8, t=t)
+    with _with_threads(fast, threads) as ops:
+        for engine, arrays in ((ops, ours), (REFERENCE, theirs)):
+            engine.adam(*arrays, lr=0.01, betas=(0.5, 0.999), eps=1e-8, t=t)
     for mine, reference in zip(ours, theirs, strict=True):
         _assert_close(mine, reference, dtype)
 
 
-@pytest.mark.parametrize("sizes", [(3, 4, 5), (256, 128, 128), (64, 600, 1000), (3000, 200, 100), (64, 6000, 1)])
+def test_adam_hands_on_what_is_not_a_number(fast):
+    g = numpy.array([numpy.nan, numpy.inf, 1.0], "float32")
+    theta, m, v = (numpy.ones(3, "float32") for _ in range(3))
+    with numpy.errstate(invalid="ignore"):
+        fast().adam(theta, g, m, v, lr=0.01, betas=(0.5, 0.999), eps=1e-8, t=3)
+    numpy.testing.assert_array_equal(numpy.isnan(theta), [True, True, False])
+    numpy.testing.assert_array_equal(numpy.isnan(v), [True, False, False])
+
+
+@given(
+    st.sampled_from([(1, 1), (64, 1), (3, 4), (5000, 1)]),
+    DTYPES,
+    st.sampled_from([0.0, 0.9, 1.0, "each"]),
+    st.sampled_from([1, 30, 1000]),
+    st.integers(0, 2**32),
+)
+def test_the_loss_on_logits_equals_the_readable_one(fast, shape, dtype, target, size, seed):
+    rng = numpy.random.default_rng(seed)
+    logits = (size * rng.standard_normal(shape)).astype(dtype)
+    target = rng.random(shape).astype(dtype) if target == "each" else target
+    loss, dlogits = fast().bce_with_logits(logits, target)
+    expected, gradient = REFERENCE.bce_with_logits(logits.astype("float64"), target)
+    assert loss.dtype == dtype
+    assert math.isclose(loss, expected, rel_tol=20 * TOLERANCE[dtype], abs_tol=TOLERANCE[dtype])
+    _assert_close(dlogits * logits.dtype.type(logits.size), gradient * logits.size, dtype)
+    logits[0] = numpy.nan
+    loss, dlogits = fast().bce_with_logits(logits, target)
+    assert numpy.isnan(loss)
+    assert numpy.isnan(dlogits).sum() == shape[1]
+
+
+@pytest.mark.parametrize(
+    "sizes", [(3, 4, 5), (256, 128, 128), (64, 600, 1000), (3000, 200, 100), (64, 6000, 1), (90, 1, 70)]
+)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_products_of_every_size_are_products(sizes, dtype):
+@pytest.mark.parametrize("threads", [None, 1, 2, 7])
+def test_products_of_every_size_are_products(fast, sizes, dtype, threads):
     rng = numpy.random.default_rng(0)
     m, inner, n = sizes
     a, b = _drawn(rng, (m, inner), dtype), _drawn(rng, (inner, n), dtype)
     expected = a.astype("float64") @ b.astype("float64")
-    _assert_close(FAST.matmul(a, b), expected, dtype)
-    _assert_close(FAST.matmul(a.T.copy().T, b.T.copy().T), expected, dtype)
-    _assert_close(FAST.matmul(a, b[:, 0]), expected[:, 0], dtype)
+    with _with_threads(fast, threads) as ops:
+        _assert_close(ops.matmul(a, b), expected, dtype)
+        _assert_close(ops.matmul(a.T.copy().T, b.T.copy().T), expected, dtype)
+        _assert_close(ops.matmul(a[:, ::-1], b[::-1]), expected, dtype)
+        _assert_close(ops.matmul(a, b[:, 0]), expected[:, 0], dtype)
+
+
+# ---------------------------------------------------------------- what isn't usual
+
+
+@pytest.mark.parametrize("dtypes", [(">f4", ">f4"), ("f2", "f2"), ("f4", "f8"), ("f8", "f4")], ids=str)
+def test_any_floats_are_computed_with_as_numpy_does(fast, dtypes):
+    """Half precision, foreign byte orders and two precisions at a time: like NumPy, and of the same dtype."""
+    first, second = dtypes
+    ops, theirs, rng = fast(), CpuBackend(), numpy.random.default_rng(0)
+    window, shape = Window((4, 4), (2, 2), (1, 1)), (64, 8, 8, 32)
+    assert winograd.plan(window, shape, 32) is not None
+    x, dy = rng.standard_normal(shape).astype(first), rng.standard_normal((64, 4, 4, 32)).astype(first)
+    weight, bias = rng.standard_normal((4, 4, 32, 32)).astype(second), rng.standard_normal(32).astype(second)
+
+    def results(ops):
+        yield ops.conv(x, weight, window, bias)[0]
+        yield ops.conv(x[..., :3], weight[:, :, :3], window, bias)[0]
+        yield ops.conv_weight_grad(ops.conv_keep(x, window), dy.astype(second), window)
+        yield ops.conv_weight_grad(ops.conv(x, weight, window)[1], dy.astype(second), window)
+        yield ops.conv_input_grad(dy, weight, shape, window, bias)
+        yield ops.conv_input_grad(dy, weight[:, :, :3], (*shape[:3], 3), window)
+        yield ops.matmul(x.reshape(-1, 32), weight.reshape(-1, 32).T)
+        yield ops.matmul(bias[:, None], bias[None].astype(first))
+        yield ops.sum_rows(x)
+        yield ops.sum_products(x, x.astype(second))
+        yield from ops.moments(x)
+        yield from ops.standardise(x, bias, bias, bias, bias)
+        yield ops.standardise_grad(x, x.astype(second), bias, bias, bias)
+        yield ops.leaky_relu(x, 0.2)
+        yield ops.leaky_relu_grad(x, x.astype(second), 0.2)
+        yield ops.bias_leaky_relu(x.copy(), bias, 0.2)
+        yield from ops.bce_with_logits(x.reshape(-1)[:20], 1.0)
+        moments = [x.reshape(-1).copy(), weight.reshape(-1), 0 * bias, bias**2]
+        moments = [a[:32].astype(d) for a, d in zip(moments, (first, second, first, first), strict=True)]
+        ops.adam(*moments, lr=0.1, betas=(0.5, 0.99), eps=1e-3, t=2)
+        yield moments[0]
+
+    coarse = "f2" in dtypes
+    for index, (mine, numpys) in enumerate(zip(results(ops), results(theirs), strict=True)):
+        assert mine.dtype.newbyteorder("=") == numpys.dtype.newbyteorder("="), index
+        scale = float(abs(numpys).max())
+        numpy.testing.assert_allclose(mine, numpys, rtol=0, atol=(2e-2 if coarse else 1e-5) * scale, err_msg=index)
+
+
+def test_where_an_array_lies_in_memory_does_not_matter(fast):
+    """The same bits from every alignment, whatever vector instructions begin with."""
+    rng = numpy.random.default_rng(0)
+    window, shape = Window((4, 4), (2, 2), (1, 1)), (16, 16, 16, 32)
+
+    def moved(a, by):
+        room = numpy.empty(a.size + 16, a.dtype)
+        copy = room[by : by + a.size].reshape(a.shape)
+        copy[...] = a
+        return copy
+
+    original = [rng.standard_normal(s, "float32") for s in (shape, (4, 4, 32, 33), (16, 8, 8, 33), (300, 301))]
+    results = []
+    for by in (0, 1, 3, 8):
+        x, weight, dy, matrix = (moved(a, by) for a in original)
+        with small_work(fast.kind):
+            ops = fast(2)
+            y, kept = ops.conv(x, weight, window)
+            dw, dx = ops.conv_weight_grad(kept, dy, window), ops.conv_input_grad(dy, weight, shape, window)
+            results.append([y, dw, dx, ops.sum_rows(x), *ops.moments(x), ops.leaky_relu(x, 0.2)])
+            if fast.kind == COMPILED:  # OpenBLAS doesn't promise it
+                results[-1].append(ops.matmul(matrix, matrix.T))
+    exact = slice(0, None) if fast.kind == COMPILED else slice(3, None)
+    for other in results[1:]:
+        for mine, first in zip(other[exact], results[0][exact], strict=True):
+            numpy.testing.assert_array_equal(mine, first)
+
+
+def test_threads_of_the_users_at_the_same_time_get_what_one_gets_alone(fast):
+    rng = numpy.random.default_rng(0)
+    window, shape = Window((4, 4), (2, 2), (1, 1)), (20, 16, 16, 32)
+    x, weight = rng.standard_normal(shape, "float32"), rng.standard_normal((4, 4, 32, 40), "float32")
+
+    def work(_=0):
+        y, kept = ops.conv(x, weight, window)
+        dw, dx = ops.conv_weight_grad(kept, y, window), ops.conv_input_grad(y, weight, shape, window)
+        return (
+            y,
+            dw,
+            dx,
+            *ops.moments(x),
+            ops.matmul(x.reshape(64, -1), x.reshape(64, -1).T),
+            ops.leaky_relu(x, 0.2),
+        )
+
+    with small_work(fast.kind), concurrent.futures.ThreadPoolExecutor(4) as users:
+        ops = fast(3)
+        alone = work()
+        for results in users.map(work, range(12)):
+            for mine, first in zip(results, alone, strict=True):
+                numpy.testing.assert_array_equal(mine, first)
 
 
 # ---------------------------------------------------------------- whole nets
@@ -384,7 +559,8 @@ def _double(before, after, rng):
     return nn.ConvTranspose2d(before, after, kernel_size=4, stride=2, padding=1, rng=rng)
 
 
-def test_gradients_of_a_whole_net_are_within_float32_rounding_of_the_readable_path_in_float64(monkeypatch):
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_of_a_whole_net_are_within_float32_rounding_of_the_readable_path_in_float64(monkeypatch, kind):
     """With smooth activations: at a kink of a ReLU, rounding may decide which side is taken."""
     rng = numpy.random.default_rng(0)
     net = nn.Sequential(
@@ -394,6 +570,8 @@ def test_gradients_of_a_whole_net_are_within_float32_rounding_of_the_readable_pa
         *(nn.Flatten(), nn.Linear(4 * 4 * 64, 1, rng=rng)),
     )
     x = rng.standard_normal((32, 10))
+    ops = make(kind)
+    monkeypatch.setattr("minigan.backend.devices._cpu", lambda: ops)
     fast = _gradients(net, x, "float32")
     monkeypatch.setattr("minigan.backend.devices._cpu", lambda: REFERENCE)
     exact = _gradients(net, x, "float64")

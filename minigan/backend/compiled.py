@@ -14,9 +14,10 @@ from typing import Any, ClassVar
 
 import numpy
 
-from minigan.backend import loops, mkl, winograd
+from minigan.backend import loops, mkl, spinning, winograd
 from minigan.backend.cpu import SHARE, CpuBackend
 from minigan.backend.reference import Array
+from minigan.backend.threads import Team
 from minigan.backend.window import Pair, Window
 
 NARROW = 16
@@ -42,6 +43,9 @@ class CompiledWinograd(winograd.Winograd):
 
     def image_map(self, x: Array, out: Array, *, scratch: Any = None) -> None:
         """See `Winograd.image_map`."""
+        if not _suits(x, out):
+            super().image_map(x, out, scratch=scratch)
+            return
         _, _, b = _factors(self.outputs, self.taps, x.dtype.str)
         loops.to_points(x, out, *b, *self._where, 0, self.block)
 
@@ -49,18 +53,27 @@ class CompiledWinograd(winograd.Winograd):
         self, v: Array, out: Array, bias: Array | None = None, *, scratch: Any = None
     ) -> None:
         """See `Winograd.image_map_transposed`."""
+        if not _suits(v, out):
+            super().image_map_transposed(v, out, bias, scratch=scratch)
+            return
         _, _, b = _factors(self.outputs, self.taps, v.dtype.str, transposed=True)
         out[...] = 0 if bias is None else bias
         loops.from_points(v, out, _none(v), *b, *self._where, 0, self.block)
 
     def kernel_map(self, weight: Array, out: Array, part: tuple[int, slice]) -> None:
         """See `Winograd.kernel_map`."""
+        if not _suits(weight, out):
+            super().kernel_map(weight, out, part)
+            return
         _, g, _ = _factors(self.outputs, self.taps, weight.dtype.str)
         image, points = weight.reshape(1, *self.window.kernel, -1), out.reshape(1, self.points, -1)
         loops.to_points(image, points, *g, *self._of_kernel, *self._range(part, weight))
 
     def kernel_map_transposed(self, u: Array, out: Array, part: tuple[int, slice]) -> None:
         """See `Winograd.kernel_map_transposed`."""
+        if not _suits(u, out):
+            super().kernel_map_transposed(u, out, part)
+            return
         _, g, _ = _factors(self.outputs, self.taps, u.dtype.str, transposed=True)
         self.kernel_part(out, part)[...] = 0
         image, points = out.reshape(1, *self.window.kernel, -1), u.reshape(1, self.points, -1)
@@ -69,11 +82,17 @@ class CompiledWinograd(winograd.Winograd):
     def result_map(self, m: Array, out: Array, bias: Array | None = None, *, scratch: Any = None) -> None:
         """See `Winograd.result_map`."""
         a, _, _ = _factors(self.outputs, self.taps, m.dtype.str)
-        bias = numpy.zeros(out.shape[3], out.dtype) if bias is None else bias
-        loops.from_points(m, out, bias, *a, *self._of_result, 0, out.shape[3])
+        shift = numpy.zeros(out.shape[3], out.dtype) if bias is None else bias
+        if not _suits(m, out, shift):
+            super().result_map(m, out, bias, scratch=scratch)
+            return
+        loops.from_points(m, out, shift, *a, *self._of_result, 0, out.shape[3])
 
     def result_map_transposed(self, dy: Array, out: Array, *, scratch: Any = None) -> None:
         """See `Winograd.result_map_transposed`."""
+        if not _suits(dy, out):
+            super().result_map_transposed(dy, out, scratch=scratch)
+            return
         a, _, _ = _factors(self.outputs, self.taps, dy.dtype.str, transposed=True)
         loops.to_points(dy, out, *a, *self._of_result, 0, dy.shape[3])
 
@@ -130,6 +149,9 @@ class CompiledBackend(CpuBackend):
     def __init__(self) -> None:
         super().__init__()
         self.mkl = mkl.load()
+
+    def _new_team(self, size: int) -> Team:
+        return Team(size, self.blas, spinning.Spinner)
 
     def _share_rows(self, rows: Array, passes: int, work: Callable[[slice], None]) -> None:
         """As `CpuBackend._share_rows`, but in one piece: a loop fetches each number once, however many there are."""
@@ -356,7 +378,7 @@ def _rows(x: Array) -> Array:
 def _suits(*arrays: Array) -> bool:
     """Whether all are contiguous and of the same single or double precision."""
     kind = arrays[0].dtype
-    if kind.char not in "fd":
+    if kind.char not in "fd" or not kind.isnative:
         return False
     for x in arrays:  # noqa: SIM110 - as a generator it takes three times as long
         if x.dtype != kind or not x.flags.c_contiguous:
