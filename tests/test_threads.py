@@ -1,10 +1,13 @@
 """How many threads, who may use them, and that nothing depends on it but the time."""
 
+import functools
 import math
 import os
+import random
 import subprocess
 import sys
 import threading
+import time
 
 import numpy
 import pytest
@@ -34,11 +37,49 @@ class _FakeBlas(Blas):
         self.count = count
 
 
-@pytest.fixture
-def team():
-    team = Team(3, _FakeBlas())
+def _impatient():
+    """A spinner that is often caught between looking and sleeping."""
+    spinning = pytest.importorskip(
+        "minigan.backend.spinning", reason="Numba isn't installed", exc_type=ImportError
+    )
+    spinner = spinning.Spinner()
+    spinner._patience = 150
+    return spinner
+
+
+def _spinner():
+    spinning = pytest.importorskip(
+        "minigan.backend.spinning", reason="Numba isn't installed", exc_type=ImportError
+    )
+    return spinning.Spinner()
+
+
+MEMBERS = pytest.mark.parametrize("member", [threads.Member, _spinner, _impatient])
+
+
+@pytest.fixture(params=[threads.Member, _spinner, _impatient], ids=["sleeps", "spins", "is impatient"])
+def team(request):
+    team = Team(3, _FakeBlas(), request.param)
     yield team
     team.close()
+
+
+def test_no_task_is_lost_or_done_twice_however_the_threads_meet(team):
+    """Tasks and pauses of many lengths, so that each thread is met spinning, falling asleep and sleeping."""
+    rng, done = random.Random(0), [0, 0, 0]
+
+    def task(index, length):
+        for _ in range(length):
+            pass
+        done[index] += 1
+
+    for count in range(1, 1500):
+        team.run([functools.partial(task, i, rng.choice((0, 10, 300, 3000))) for i in range(3)])
+        assert done == [count] * 3
+        if count % 50 == 0:
+            time.sleep(0.002)
+        for _ in range(rng.choice((0, 100, 1000))):
+            pass
 
 
 def test_a_team_does_every_task_on_a_thread_of_its_own(team):
@@ -110,8 +151,9 @@ def test_a_task_may_use_its_own_team(team):
     assert len(done) == 9
 
 
-def test_a_closed_team_leaves_no_threads():
-    team, seen = Team(3, _FakeBlas()), []
+@MEMBERS
+def test_a_closed_team_leaves_no_threads(member):
+    team, seen = Team(3, _FakeBlas(), member), []
     team.run([lambda: seen.append(threading.current_thread())] * 3)
     team.close()
     others = [thread for thread in seen if thread is not threading.current_thread()]

@@ -72,8 +72,11 @@ class CpuBackend(Reference):
             if self.blas.get() > count:
                 self._blas_before = self.blas.get()
                 self.blas.set(count)
-            team = self._team = Team(count if self.blas.known else 1, self.blas)
+            team = self._team = self._new_team(count if self.blas.known else 1)
         return team
+
+    def _new_team(self, size: int) -> Team:
+        return Team(size, self.blas)
 
     def set_threads(self, count: int | None) -> None:
         """See `minigan.set_threads`."""

@@ -94,7 +94,7 @@ def _control(path: Path) -> tuple[Callable[[], int], Callable[[int], None]] | No
     return None
 
 
-class _Member:
+class Member:
     """A thread that does one task at a time.
 
     Two bare locks make the cheapest hand-over that Python has: `go` is released to start, `done` when finished.
@@ -109,14 +109,17 @@ class _Member:
         threading.Thread(target=self._serve, name="minigan", daemon=True).start()
 
     def start(self, task: Task) -> None:
+        """Hand over a task."""
         self.task, self.error = task, None
         self.go.release()
 
     def wait(self) -> None:
+        """Return when the task is done."""
         self.done.acquire()
         self.task = None
 
     def dismiss(self) -> None:
+        """End the thread."""
         self.task = None
         self.go.release()
 
@@ -144,11 +147,14 @@ class Team:
         Number of parts, the caller's included.
     blas
         Held to one thread while parts run.
+    member
+        Makes the threads, as `Member` or what does the same.
     """
 
-    def __init__(self, size: int, blas: Blas) -> None:
+    def __init__(self, size: int, blas: Blas, member: Callable[[], Any] = Member) -> None:
         self.size, self.blas = size, blas
-        self._members: list[_Member] = []
+        self._new_member = member
+        self._members: list[Any] = []
         self._process = os.getpid()
         self._busy = threading.Lock()
 
@@ -178,7 +184,7 @@ class Team:
 
     def _fork_and_join(self, tasks: Sequence[Task]) -> None:
         while len(self._members) < len(tasks) - 1:
-            self._members.append(_Member())
+            self._members.append(self._new_member())
         active = list(zip(self._members, tasks[1:], strict=False))
         for member, task in active:
             member.start(task)
