@@ -317,7 +317,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = Results(options.out, append=options.append)
     rounds, block = options.rounds or (3 if options.quick else 9), 0.15 if options.quick else 0.5
     facts = machine.facts()
-    command = "python -m benchmarks cpu " + shlex.join(sys.argv[2:] if arguments is None else list(arguments))
+    words = sys.argv[2:] if arguments is None else arguments
+    # Where the peers are installed is nobody's business.
+    command = "python -m benchmarks cpu " + shlex.join(
+        "peers/bin/python" if w == options.peers else w for w in words
+    )
     for run, workload in itertools.product(range(options.runs), options.workload):
         print(f"{workload}, run {run + 1} of {options.runs}", flush=True)
         times, failed, versions = compare(
@@ -326,6 +330,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )  # fmt: skip
         for name, values in sorted(times.items(), key=lambda item: numpy.median(item[1])):
             print(f"  {numpy.median(values):9.2f} ms  {min(values):9.2f} .. {max(values):.2f}  {name}", flush=True)
+        for name, reason in failed.items():
+            print(f"  Not taking part: {name}: {reason}", flush=True)
         if name := disturbed(times):
             print(
                 f"  Not counted: {name} was slowed by something else on this machine; run it again with --append."

@@ -259,9 +259,11 @@ def test_runs_without_compiled_loops_make_the_same_tables(tmp_path):
 def test_a_run_that_something_disturbed_is_not_counted(tmp_path, monkeypatch, capsys):
     assert cpu.disturbed({"a": [1.0, 1.1, 1.0], "b": [2.0, 2.1, 9.0]}) is None
     assert cpu.disturbed({"a": [1.0, 1.1, 1.0], "b": [2.0, 8.0, 9.0]}) == "b"
-    monkeypatch.setattr(cpu, "compare", lambda *_, **__: ({cpu.MINIGAN: [1.0, 2.0, 2.0]}, {}, {}))
+    monkeypatch.setattr(cpu, "compare", lambda *_, **__: ({cpu.MINIGAN: [1.0, 2.0, 2.0]}, {cpu.FAST: "why"}, {}))
     assert cpu.main(["--workload", "toy", "--out", str(tmp_path)]) == 1
-    assert "Not counted: minigan" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Not counted: minigan" in said
+    assert "Not taking part: minigan[fast]: why" in said
     assert not (tmp_path / "cpu.csv").exists()
 
 
@@ -279,8 +281,23 @@ def test_quick_comparison_from_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(cpu, "torch_entries", lambda *_, **__: [])
     monkeypatch.setattr(cpu, "disturbed", lambda _: None)
     monkeypatch.setattr(cpu, "minigan_entries", lambda: [Entry(cpu.MINIGAN, "benchmarks.workloads", SMALL)])
-    assert cpu.main(["--quick", "--workload", "toy", "--rounds", "1", "--out", str(tmp_path)]) == 0
-    assert "| toy | minigan |" in capsys.readouterr().out
+    options = [
+        "--quick",
+        "--workload",
+        "toy",
+        "--rounds",
+        "1",
+        "--out",
+        str(tmp_path),
+        "--peers",
+        "/of/a/user/python",
+    ]
+    monkeypatch.setattr(cpu, "PEERS", {})
+    assert cpu.main(options) == 0
+    said = capsys.readouterr().out
+    assert "| toy | minigan |" in said
+    assert "--peers peers/bin/python" in said
+    assert "/of/a/user" not in said
     assert (tmp_path / "cpu.csv").exists()
 
 
