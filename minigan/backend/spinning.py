@@ -17,12 +17,12 @@ import platform
 import threading
 import time
 
-import numba
 import numpy
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from minigan.backend.loops import _compiled
 from minigan.backend.threads import Task
 
 PATIENCE, GRACE = 300.0, 3.5
@@ -48,7 +48,7 @@ def _pause(typing_context):
     return types.none(), generate
 
 
-@numba.njit(nogil=True, cache=True)
+@_compiled
 def _post(board, place, number, pauses):
     """Write a number on the board, and stay for a while."""
     board[place] = number
@@ -56,7 +56,7 @@ def _post(board, place, number, pauses):
         _pause()
 
 
-@numba.njit(nogil=True, cache=True)
+@_compiled
 def _post_and_look(board, place, number, other, wanted, pauses):
     """Write a number on the board, and look for one in another place; return whether it came."""
     board[place] = number
