@@ -7,7 +7,6 @@ import pytest
 
 from minigan.backend import cpu, winograd
 from minigan.backend.cpu import CpuBackend
-from minigan.backend.threads import Team
 
 NUMPY, COMPILED, NO_MKL = "NumPy", "compiled", "compiled, NumPy's products"
 KINDS = (NUMPY, COMPILED, NO_MKL)
@@ -42,7 +41,7 @@ class Fast:
     def __call__(self, threads=None):
         if threads not in self._made:
             ops = self._made[threads] = make(self.kind)
-            ops._team = Team(threads, ops.blas)
+            ops._team = ops._new_team(threads)
         return self._made[threads]
 
     def close(self):
