@@ -6,7 +6,7 @@ sleeps only if nothing comes. The numbers are but hints: what has been started a
 mutex, so nobody sleeps through his call.
 
 The interpreter's lock is the other thing that both want. The caller announces work from inside a compiled loop, where
-he doesn't hold it, and stays there for the few microseconds that the other one needs to take it, to find his task and
+he doesn't hold it, and stays there for the microseconds that the other one needs to take it, to find his task and
 to enter a loop of his own.
 """
 
@@ -25,7 +25,7 @@ from numba.extending import intrinsic
 from minigan.backend.loops import _compiled
 from minigan.backend.threads import Task
 
-PATIENCE, GRACE = 300.0, 3.5
+PATIENCE, GRACE = 300.0, 20.0
 """Microseconds: to look for something before sleeping, and to leave the interpreter to the other thread."""
 
 _STARTED, _FINISHED = 0, 8  # on different lines of the cache
