@@ -92,6 +92,8 @@ nb_merge_streams = True
 
 # ---------------------------------------------------------------- reference
 
+# Compiled functions are described as they stand in the source, and Numba needn't be installed.
+autodoc_mock_imports = ["numba", "llvmlite"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
