@@ -41,7 +41,7 @@ class CompiledWinograd(winograd.Winograd):
         """All of them."""
         return 2**30
 
-    def image_map(self, x: Array, out: Array, *, scratch: Any = None) -> None:
+    def image_map(self, x: Array, out: Array, *, scratch: winograd.Scratch) -> None:
         """See `Winograd.image_map`."""
         if not _suits(x, out):
             super().image_map(x, out, scratch=scratch)
@@ -50,7 +50,7 @@ class CompiledWinograd(winograd.Winograd):
         loops.to_points(x, out, *b, *self._where, 0, self.block)
 
     def image_map_transposed(
-        self, v: Array, out: Array, bias: Array | None = None, *, scratch: Any = None
+        self, v: Array, out: Array, bias: Array | None = None, *, scratch: winograd.Scratch
     ) -> None:
         """See `Winograd.image_map_transposed`."""
         if not _suits(v, out):
@@ -79,7 +79,7 @@ class CompiledWinograd(winograd.Winograd):
         image, points = out.reshape(1, *self.window.kernel, -1), u.reshape(1, self.points, -1)
         loops.from_points(points, image, _none(u), *g, *self._of_kernel, *self._range(part, out))
 
-    def result_map(self, m: Array, out: Array, bias: Array | None = None, *, scratch: Any = None) -> None:
+    def result_map(self, m: Array, out: Array, bias: Array | None = None, *, scratch: winograd.Scratch) -> None:
         """See `Winograd.result_map`."""
         a, _, _ = _factors(self.outputs, self.taps, m.dtype.str)
         shift = numpy.zeros(out.shape[3], out.dtype) if bias is None else bias
@@ -88,7 +88,7 @@ class CompiledWinograd(winograd.Winograd):
             return
         loops.from_points(m, out, shift, *a, *self._of_result, 0, out.shape[3])
 
-    def result_map_transposed(self, dy: Array, out: Array, *, scratch: Any = None) -> None:
+    def result_map_transposed(self, dy: Array, out: Array, *, scratch: winograd.Scratch) -> None:
         """See `Winograd.result_map_transposed`."""
         if not _suits(dy, out):
             super().result_map_transposed(dy, out, scratch=scratch)
@@ -216,6 +216,7 @@ class CompiledBackend(CpuBackend):
 
     def _sums_about(self, rows: Array, near: Array) -> Array:
         """See `CpuBackend._sums_about`."""
+        rows = numpy.ascontiguousarray(rows)
         if rows.shape[1] < NARROW or not _suits(rows, near):
             with self.blas:
                 return super()._sums_about(rows, near)
