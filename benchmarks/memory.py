@@ -58,7 +58,10 @@ def minigan_entries(folder: str) -> list[Entry]:
     alone, fast = BACKENDS[MINIGAN], BACKENDS[FAST] | {"NUMBA_CACHE_DIR": folder}
     return [
         Entry(MINIGAN, "benchmarks.workloads", env=alone),
-        *(Entry(name, "benchmarks.workloads", env=fast, imports=["benchmarks.numba_loaded"]) for name in (COMPILING, FAST)),
+        *(
+            Entry(name, "benchmarks.workloads", env=fast, imports=["benchmarks.numba_loaded"])
+            for name in (COMPILING, FAST)
+        ),
         Entry("minigan, reference backend", "benchmarks.workloads", {"backend": "reference"}, env=alone),
     ]
 
