@@ -24,7 +24,7 @@ NARROW = 16
 """Features below which a row is too short for a vector register, and NumPy adds rows sooner."""
 
 FEW = 2**12
-"""Logits up to which the overhead of NumPy's operations matters more than what they do."""
+"""Numbers up to which the overhead of NumPy's operations matters more than what they do."""
 
 LARGE = 2**20
 """Multiply-adds from which a product is worth the way to Intel's library."""
@@ -83,7 +83,7 @@ class CompiledWinograd(winograd.Winograd):
         """See `Winograd.result_map`."""
         a, _, _ = _factors(self.outputs, self.taps, m.dtype.str)
         shift = numpy.zeros(out.shape[3], out.dtype) if bias is None else bias
-        if not _suits(m, out, shift):
+        if not _suits(m, out, shift) or shift.shape != out.shape[3:]:
             super().result_map(m, out, bias, scratch=scratch)
             return
         loops.from_points(m, out, shift, *a, *self._of_result, 0, out.shape[3])
@@ -189,7 +189,8 @@ class CompiledBackend(CpuBackend):
     def sum_rows(self, x: Array) -> Array:
         """See `Reference.sum_rows`."""
         rows = _rows(x)
-        if rows.shape[1] < NARROW or not _suits(rows):
+        narrow = rows.shape[1] < NARROW and rows.size > FEW
+        if narrow or not _suits(rows):
             with self.blas:
                 return super().sum_rows(x)
 
@@ -235,7 +236,7 @@ class CompiledBackend(CpuBackend):
     ) -> tuple[Array, Array]:
         """See `Reference.standardise`."""
         rows = _rows(x)
-        if not _suits(rows, mean, inverse_s, gamma, beta):
+        if not _fits(rows, mean, inverse_s, gamma, beta):
             return super().standardise(x, mean, inverse_s, gamma, beta)
         x_hat, y = numpy.empty_like(rows), numpy.empty_like(rows)
 
@@ -248,7 +249,7 @@ class CompiledBackend(CpuBackend):
     def standardise_grad(self, dy: Array, x_hat: Array, scale: Array, mean_dy: Array, mean_dyx: Array) -> Array:
         """See `Reference.standardise_grad`."""
         upstream, centred = _rows(dy), _rows(x_hat)
-        if not _suits(upstream, centred, scale, mean_dy, mean_dyx):
+        if not (_suits(upstream, centred) and _fits(upstream, scale, mean_dy, mean_dyx)):
             return super().standardise_grad(dy, x_hat, scale, mean_dy, mean_dyx)
         dx = numpy.empty_like(upstream)
 
@@ -282,9 +283,9 @@ class CompiledBackend(CpuBackend):
 
     def bias_leaky_relu(self, x: Array, bias: Array, slope: float) -> Array:
         """See `Reference.bias_leaky_relu`; in the memory of x."""
-        if not (x.flags.c_contiguous and x.flags.writeable and _suits(x, bias)):
+        rows, factor = _rows(x), x.dtype.type(slope)
+        if not (x.flags.c_contiguous and x.flags.writeable and _fits(rows, bias)):
             return super().bias_leaky_relu(x, bias, slope)
-        rows, factor = x.reshape(-1, x.shape[-1]), x.dtype.type(slope)
         self._share_rows(rows, 1, lambda piece: loops.bias_leaky_relu(rows[piece], bias, factor))
         return x
 
@@ -292,7 +293,8 @@ class CompiledBackend(CpuBackend):
 
     def bce_with_logits(self, logits: Array, target: Any) -> tuple[Array, Array]:
         """See `Reference.bce_with_logits`; for many logits NumPy's exp, which does several at once, is sooner."""
-        goals = numpy.asarray(target, logits.dtype)
+        goals = numpy.asarray(target)
+        goals = goals if goals.ndim else goals.astype(logits.dtype)
         if logits.size > FEW or (goals.ndim and goals.shape != logits.shape) or not _suits(logits, goals):
             return super().bce_with_logits(logits, target)
         dlogits = numpy.empty_like(logits)
@@ -320,8 +322,9 @@ class CompiledBackend(CpuBackend):
         beta1, beta2 = betas
         correction = math.sqrt(1 - beta2**t)
         step, floor = lr * correction / (1 - beta1**t), eps * correction
-        numbers = [theta.dtype.type(x) for x in (beta1, 1 - beta1, beta2, 1 - beta2, step, floor)]
-        self._share_rows(theta, 1, lambda piece: loops.adam(theta[piece], g[piece], m[piece], v[piece], *numbers))
+        self._share_rows(
+            theta, 1, lambda part: loops.adam(theta[part], g[part], m[part], v[part], beta1, beta2, step, floor)
+        )
 
     # ---------------------------------------------------------------- convolution
 
@@ -385,3 +388,9 @@ def _suits(*arrays: Array) -> bool:
         if x.dtype != kind or not x.flags.c_contiguous:
             return False
     return True
+
+
+def _fits(rows: Array, *vectors: Array) -> bool:
+    """Whether all suit, and each vector has a number for each feature; a loop wouldn't notice where one ends."""
+    shape = rows.shape[1:]
+    return _suits(rows, *vectors) and all(x.shape == shape for x in vectors)

@@ -40,7 +40,7 @@ def cpu_backend(wish: str) -> Reference:
             from minigan.backend.compiled import CompiledBackend
 
             return CompiledBackend()
-        except ImportError as error:  # no Numba, or one that is too old for this NumPy
+        except (ImportError, OSError) as error:  # no Numba, or one too old for this NumPy, or without its compiler
             if wish == "1":
                 raise ValueError(
                     f"MINIGAN_FAST=1 needs Numba, which can't be imported ({error}); install minigan[fast]."

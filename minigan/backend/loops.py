@@ -89,12 +89,15 @@ def bce_with_logits(logits, target, dlogits):
 
 
 @_compiled
-def adam(theta, g, m, v, beta1, rest1, beta2, rest2, step, floor):
-    """One step of Adam; ``rest = 1 - beta``, and the bias corrections are in `step` and `floor`."""
+def adam(theta, g, m, v, beta1, beta2, step, floor):
+    """One step of Adam, with the bias corrections in `step` and `floor`."""
+    number = theta.dtype.type
+    keep1, keep2, add1, add2 = number(beta1), number(beta2), number(1 - beta1), number(1 - beta2)
+    size, least = number(step), number(floor)
     for i in range(theta.size):
-        m[i] = beta1 * m[i] + rest1 * g[i]
-        v[i] = beta2 * v[i] + rest2 * (g[i] * g[i])
-        theta[i] -= step * (m[i] / (numpy.sqrt(v[i]) + floor))
+        m[i] = keep1 * m[i] + add1 * g[i]
+        v[i] = keep2 * v[i] + add2 * (g[i] * g[i])
+        theta[i] -= size * (m[i] / (numpy.sqrt(v[i]) + least))
 
 
 # ---------------------------------------------------------------- rows of features

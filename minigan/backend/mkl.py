@@ -55,7 +55,8 @@ class Mkl:
     def multiply(self, a: Array, b: Array, out: Array, *, threads: int = 1) -> bool:
         """``out = a @ b`` for matrices or stacks of them; return whether it was done.
 
-        It isn't for other dtypes, for layouts in which neither rows nor columns are contiguous, and for empty arrays.
+        It isn't for other dtypes, for layouts in which neither rows nor columns are contiguous, for empty arrays, and
+        for shapes that don't fit each other: NumPy knows what to do with those, or what to say.
 
         Parameters
         ----------
@@ -66,6 +67,8 @@ class Mkl:
         """
         kind = out.dtype.char
         if kind not in _KINDS or a.dtype != out.dtype or b.dtype != out.dtype or not (out.size and a.size):
+            return False
+        if (*a.shape[:-1], *b.shape[-1:]) != out.shape or (*a.shape[:-2], a.shape[-1]) != b.shape[:-1]:
             return False
         first, second, result = _layout(a), _layout(b), _layout(out)
         if first is None or second is None or result is None or result[0] != _AS_IT_IS:
