@@ -120,7 +120,7 @@ def of(x: Any) -> Reference:
     TypeError
         If `x` is no array.
     """
-    if isinstance(x, (numpy.ndarray, numpy.generic)):
+    if type(x) is numpy.ndarray or isinstance(x, (numpy.ndarray, numpy.generic)):  # the first answers sooner
         return _cpu()
     own = getattr(x, "__minigan_backend__", None)
     if own is not None:
