@@ -157,6 +157,56 @@ def test_numpy_alone_where_numba_is_not_installed_or_not_wanted(monkeypatch):
 
 
 @needs_numba
+def test_numpy_alone_where_numbas_compiler_cannot_be_loaded(monkeypatch):
+    import builtins
+
+    real = builtins.__import__
+
+    def broken(name, *args, **kwargs):
+        if name.startswith("minigan.backend.compiled"):
+            raise OSError("libLLVM.so: cannot open shared object file")
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", broken)
+    assert type(devices.cpu_backend("")) is CpuBackend
+    with pytest.raises(ValueError, match=r"can't be imported \(libLLVM"):
+        devices.cpu_backend("1")
+
+
+@needs_numba
+def test_vectors_of_another_length_are_refused_as_numpy_does():
+    ops, x = devices.cpu_backend("1"), numpy.ones((40, 32), "float32")
+    right, wrong = numpy.ones(32, "float32"), numpy.ones(31, "float32")
+    for place in range(4):
+        vectors = [wrong if i == place else right for i in range(4)]
+        with pytest.raises(ValueError, match="broadcast"):
+            ops.standardise(x, *vectors)
+    for place in range(3):
+        vectors = [wrong if i == place else right for i in range(3)]
+        with pytest.raises(ValueError, match="broadcast"):
+            ops.standardise_grad(x, x, *vectors)
+    with pytest.raises(ValueError, match="broadcast"):
+        ops.bias_leaky_relu(x, wrong, 0.2)
+    window = Window((4, 4), (2, 2), (1, 1))
+    images, weight = numpy.ones((64, 16, 16, 32), "float32"), numpy.ones((4, 4, 32, 32), "float32")
+    assert winograd.plan(window, images.shape, 32) is not None
+    with pytest.raises(ValueError, match="broadcast"):
+        ops.conv(images, weight, window, wrong)
+
+
+@needs_numba
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("target", [1.0, 0.9, numpy.full((5, 1), 0.3), numpy.ones((5, 1), "float32")])
+def test_the_loss_has_the_readable_ones_dtypes(target, dtype):
+    logits = numpy.linspace(-3, 3, 5).astype(dtype)[:, None]
+    found = devices.cpu_backend("1").bce_with_logits(logits, target)
+    expected = backend.Reference(numpy, "cpu").bce_with_logits(logits, target)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.dtype == theirs.dtype
+        numpy.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+@needs_numba
 def test_compiled_loops_where_numba_is_installed():
     from minigan.backend.compiled import CompiledBackend
 

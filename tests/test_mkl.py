@@ -103,6 +103,10 @@ def _cases():
     yield "no rows", a[:0], b, out[:0]
     yield "no columns", a, b[:, :0], out[:, :0]
     stacks = numpy.ones((3, 6, 8), "float32"), numpy.ones((3, 8, 10), "float32"), numpy.ones((3, 6, 10), "float32")
+    yield "factors that don't fit", a, b[:7], out
+    yield "a result that doesn't fit", a, b, out[:5]
+    yield "stacks of different heights", stacks[0], stacks[1][:2], stacks[2]
+    yield "a matrix for a stack", stacks[0], b, stacks[2]
     yield "an empty stack", *(x[:0] for x in stacks)
     yield "stacks of strided columns", numpy.ones((3, 6, 16), "float32")[..., ::2], *stacks[1:]
 
