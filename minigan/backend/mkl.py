@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.metadata
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ class Mkl:
 
     def __init__(self, library: ctypes.CDLL, *, threads: bool) -> None:
         self.threads = threads
+        self._process = os.getpid()
         self._use = library.MKL_Set_Num_Threads_Local
         self._of_one, self._of_many = {}, {}
         for kind, (letter, number) in _KINDS.items():
@@ -63,7 +65,8 @@ class Mkl:
         a, b, out
             Shapes (..., m, k), (..., k, n) and (..., m, n), where the dots stand for nothing or for one axis.
         threads
-            How many of the library's threads may share the work.
+            How many of the library's threads may share the work. In a forked child it is one: the others stayed
+            behind.
         """
         kind = out.dtype.char
         if kind not in _KINDS or a.dtype != out.dtype or b.dtype != out.dtype or not (out.size and a.size):
@@ -75,7 +78,8 @@ class Mkl:
             return False
         (ta, la), (tb, lb), (_, lc) = first, second, result
         (m, k), n = a.shape[-2:], b.shape[-1]
-        users = self._use(threads)  # a setting of the calling thread: it may have other plans than we
+        # It is a setting of the calling thread, which may have other plans than we.
+        users = self._use(threads if threads == 1 or os.getpid() == self._process else 1)
         if out.ndim == 2:
             pa, pb, pc = (x.ctypes.data for x in (a, b, out))
             self._of_one[kind](_ROW_MAJOR, ta, tb, m, n, k, 1.0, pa, la, pb, lb, 0.0, pc, lc)

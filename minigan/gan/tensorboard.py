@@ -54,7 +54,11 @@ class TensorBoard(Callback):
         from tensorboardX import SummaryWriter
 
         purge = trainer.step + 1 if trainer.step else None
-        self._writer = SummaryWriter(str(self.folder), purge_step=purge, write_to_disk=True)
+        # The name holds the second; of two files that are begun within one, the later would take the earlier's place.
+        suffix = f".{trainer.step}"
+        self._writer = SummaryWriter(
+            str(self.folder), purge_step=purge, write_to_disk=True, filename_suffix=suffix
+        )
 
     def due(self, step: int) -> bool:
         """Where it is time for a picture: numbers can wait."""
