@@ -1,6 +1,7 @@
 """The doctor: what it measures, what it says of made-up tables, and of runs that are sick on purpose or healthy."""
 
 import dataclasses
+import functools
 import itertools
 import math
 
@@ -8,6 +9,8 @@ import numpy
 import pytest
 
 from minigan import data, gan, nn, optim, recipes
+from minigan.backend import devices
+from minigan.backend.cpu import CpuBackend
 from minigan.cli import main
 from minigan.gan import diagnosis
 from minigan.gan.tensorboard import TensorBoard
@@ -246,9 +249,13 @@ def test_healthy_runs_are_left_in_peace(tmp_path, name, seed, steps, batch):
         ("d-won", "digits", {"objective": "saturating", "lr_discriminator": 5e-3, "batch_size": 8}),
     ],
 )
-def test_sick_runs_are_told_what_ails_them(tmp_path, found, name, changes):
-    """Some of them: a game is chaotic, and the last bit of a product decides how a single one goes (not on images)."""
-    wanted, of = (1, 1) if name == "digits" else (3, 8)
+def test_sick_runs_are_told_what_ails_them(tmp_path, monkeypatch, found, name, changes):
+    """Most of them: a game is chaotic, and the last bit of a product decides how a single one goes (not on images).
+
+    On NumPy alone, whatever is installed: it's the doctor who is tested.
+    """
+    monkeypatch.setattr(devices, "_cpu", functools.cache(CpuBackend))
+    wanted, of = (1, 1) if name == "digits" else (3, 5)
     runs = (played(tmp_path, name, 250, seed=seed, **({"batch_size": 64} | changes)) for seed in range(of))
     told = (found in run for run in runs)
     assert len(list(itertools.islice(filter(None, told), wanted))) == wanted
