@@ -216,7 +216,7 @@ class Results:
         lines += [f"- {name}: {value}" for name, value in facts.items()]
         lines += [
             "",
-            f"{MINIGAN} computes with NumPy alone, {FAST} with loops that Numba compiles and products by Intel's MKL, "
+            f"{MINIGAN} computes with NumPy alone, {FAST} with loops that Numba compiles, "
             "if that is installed. Milliseconds are medians over all rounds. A ratio above 1 means that minigan is "
             "faster. Ratio: the median over the runs, and their range; 95 %: bootstrap over the rounds of all runs; "
             "same twice: the ratio of the same program to itself, in each run, which is the noise floor.",

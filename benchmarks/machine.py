@@ -19,7 +19,7 @@ def facts(versions: dict[str, str] | None = None) -> dict[str, str]:
         "system": f"{platform.system()}, {' '.join(platform.libc_ver()).strip() or 'its C library'}",
         "Python": platform.python_version(),
         "NumPy": numpy_with_blas().removeprefix("NumPy "),
-        **{name: version(package) for name, package in (("Numba", "numba"), ("MKL", "mkl"))},
+        "Numba": version("numba"),
         **{name: number for name, number in (versions or {}).items() if name != "numpy"},
         "load at the start": f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown",
     }

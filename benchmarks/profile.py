@@ -45,7 +45,6 @@ PARTS = {
 METHODS = {
     "matmul": "GEMM",
     "_multiply": "GEMM",
-    "_multiply_spinning": "GEMM",
     "unfold": "unfold",
     "_unfold": "unfold",
     "fold": "fold",

@@ -162,8 +162,7 @@ def engine(ops: backend.Reference) -> str:
         missing = importlib.util.find_spec("numba") is None
         return numpy_with_blas() + "; for compiled loops install minigan[fast]" * missing
     loops = f"loops compiled by Numba {importlib.metadata.version('numba')}"
-    products = f"MKL {importlib.metadata.version('mkl')}" if ops.mkl else numpy_with_blas()
-    return f"{loops}, products by {products}"
+    return f"{loops}, products by {numpy_with_blas()}"
 
 
 def numpy_with_blas() -> str:

@@ -7,9 +7,10 @@ import pytest
 
 from minigan.backend import cpu, winograd
 from minigan.backend.cpu import CpuBackend
+from minigan.backend.threads import Team
 
-NUMPY, COMPILED, NO_MKL = "NumPy", "compiled", "compiled, NumPy's products"
-KINDS = (NUMPY, COMPILED, NO_MKL)
+NUMPY, COMPILED = "NumPy", "compiled"
+KINDS = (NUMPY, COMPILED)
 
 needs_numba = pytest.mark.skipif(
     importlib.util.find_spec("numba") is None, reason="needs Numba, which minigan[fast] brings"
@@ -23,12 +24,7 @@ def make(kind):
     pytest.importorskip("numba", reason="needs Numba, which minigan[fast] brings")
     from minigan.backend.compiled import CompiledBackend
 
-    ops = CompiledBackend()
-    if kind == NO_MKL:
-        ops.mkl = None
-    elif ops.mkl is None:
-        pytest.skip("needs Intel's library, which minigan[fast] brings")
-    return ops
+    return CompiledBackend()
 
 
 class Fast:
@@ -41,7 +37,7 @@ class Fast:
     def __call__(self, threads=None):
         if threads not in self._made:
             ops = self._made[threads] = make(self.kind)
-            ops._team = ops._new_team(threads)
+            ops._team = Team(threads, ops.blas)
         return self._made[threads]
 
     def close(self):
@@ -60,7 +56,6 @@ def small_work(kind, *, eager=True):
             from minigan.backend import compiled
 
             patch.setattr(compiled, "SHARE", 50)
-            patch.setattr(compiled, "LARGE", 0)
         if eager:
             patch.setattr(winograd, "KERNEL_ROWS", -1000)
         winograd.plan.cache_clear()

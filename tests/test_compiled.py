@@ -244,14 +244,12 @@ def test_the_environment_may_say_which(wish, expected):
     assert _python(code, MINIGAN_FAST=wish) == [expected]
 
 
-def test_importing_minigan_imports_neither_numba_nor_intels_library():
+def test_importing_minigan_does_not_import_numba():
     code = (
-        "import pathlib, sys, minigan, minigan.nn, minigan.optim, minigan.losses, minigan.gan, minigan.cli\n"
-        "maps = pathlib.Path('/proc/self/maps')\n"
-        "loaded = maps.read_text() if maps.exists() else ''\n"
-        "print('numba' in sys.modules, 'minigan.backend.compiled' in sys.modules, 'libmkl' in loaded)"
+        "import sys, minigan, minigan.nn, minigan.optim, minigan.losses, minigan.gan, minigan.cli\n"
+        "print('numba' in sys.modules, 'minigan.backend.compiled' in sys.modules)"
     )
-    assert _python(code, MINIGAN_FAST="") == ["False"] * 3
+    assert _python(code, MINIGAN_FAST="") == ["False"] * 2
 
 
 @needs_numba

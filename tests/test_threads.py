@@ -11,7 +11,7 @@ import time
 
 import numpy
 import pytest
-from fast_backends import COMPILED, KINDS, make, small_work
+from fast_backends import KINDS, make, small_work
 
 import minigan
 from minigan import losses, nn, optim
@@ -38,36 +38,15 @@ class _FakeBlas(Blas):
         self.count = count
 
 
-def _impatient():
-    """A spinner that is often caught between looking and sleeping."""
-    spinning = pytest.importorskip(
-        "minigan.backend.spinning", reason="Numba isn't installed", exc_type=ImportError
-    )
-    spinner = spinning.Spinner()
-    spinner._patience = 150
-    return spinner
-
-
-def _spinner():
-    spinning = pytest.importorskip(
-        "minigan.backend.spinning", reason="Numba isn't installed", exc_type=ImportError
-    )
-    return spinning.Spinner()
-
-
-MEMBERS = pytest.mark.parametrize("member", [threads.Member, _spinner, _impatient])
-
-
-@pytest.fixture(params=[threads.Member, _spinner, _impatient], ids=["sleeps", "spins", "is impatient"])
-def team(request):
-    request.param().dismiss()  # a skip is to be met here, not in another thread of a test's
-    team = Team(3, _FakeBlas(), request.param)
+@pytest.fixture
+def team():
+    team = Team(3, _FakeBlas())
     yield team
     team.close()
 
 
 def test_no_task_is_lost_or_done_twice_however_the_threads_meet(team):
-    """Tasks and pauses of many lengths, so that each thread is met spinning, falling asleep and sleeping."""
+    """Tasks and pauses of many lengths, so that a thread comes first as often as the caller."""
     rng, done = random.Random(0), [0, 0, 0]
 
     def task(index, length):
@@ -153,10 +132,14 @@ def test_a_task_may_use_its_own_team(team):
     assert len(done) == 9
 
 
-@MEMBERS
-def test_a_closed_team_leaves_no_threads(member):
-    team, seen = Team(3, _FakeBlas(), member), []
-    team.run([lambda: seen.append(threading.current_thread())] * 3)
+def test_a_closed_team_leaves_no_threads():
+    team, seen, together = Team(3, _FakeBlas()), [], threading.Barrier(3, timeout=20)
+
+    def task():
+        together.wait()
+        seen.append(threading.current_thread())
+
+    team.run([task] * 3)
     team.close()
     others = [thread for thread in seen if thread is not threading.current_thread()]
     assert len(others) == 2
@@ -265,8 +248,7 @@ def test_an_unknown_library_is_left_alone(monkeypatch):
     ops = CpuBackend()
     assert not ops.blas.known
     assert ops.team.size == 1
-    with ops.blas:
-        assert ops.blas.get() == 1
+    assert ops.blas.alone(ops.blas.get) == 1
 
 
 def test_the_library_of_this_numpy_is_held_and_let_go():
@@ -274,8 +256,7 @@ def test_the_library_of_this_numpy_is_held_and_let_go():
     if not blas.known:
         pytest.skip("NumPy doesn't call an OpenBLAS with threads of its own here")
     before = blas.get()
-    with blas, blas:
-        assert blas.get() == 1
+    assert blas.alone(lambda: blas.alone(blas.get) + blas.get()) == 2
     assert blas.get() == before
 
 
@@ -342,8 +323,6 @@ def test_threads_of_the_users_may_train_at_the_same_time_and_get_the_same_bits(t
 
 def test_no_thread_of_the_library_spins_beside_the_team(two_threads, monkeypatch):
     """Whatever a convolutional net multiplies, sums over a batch included, happens while the library is held to one."""
-    if two_threads == COMPILED:
-        pytest.skip("Intel's library is told with each call how many threads it may use: see test_mkl")
     blas, real, held = minigan.backend.get("cpu").blas, numpy.matmul, []
     users = blas.get()
     blas.set(2)

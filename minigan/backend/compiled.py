@@ -1,8 +1,8 @@
 """The primitives on a CPU once more: the same numbers as `CpuBackend`, sooner, by compiled loops.
 
-`minigan.backend.loops` holds the loops, which Numba compiles when they are first called, and keeps on disk;
-`minigan.backend.mkl` calls the products of Intel's library. Both are optional: ``pip install "minigan[fast]"`` brings
-them. What doesn't suit the loops, mixed dtypes for example, is left to `CpuBackend`.
+`minigan.backend.loops` holds the loops, which Numba compiles when they are first called, and keeps on disk. Numba is
+optional: ``pip install "minigan[fast]"`` brings it. What doesn't suit the loops, mixed dtypes for example, is left to
+`CpuBackend`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import Any, ClassVar
 
 import numpy
 
-from minigan.backend import loops, mkl, spinning, winograd
+from minigan.backend import loops, winograd
 from minigan.backend.cpu import SHARE, CpuBackend
 from minigan.backend.reference import Array
-from minigan.backend.threads import Team
 from minigan.backend.window import Pair, Window
 
 NARROW = 16
@@ -25,9 +24,6 @@ NARROW = 16
 
 FEW = 2**12
 """Numbers up to which the overhead of NumPy's operations matters more than what they do."""
-
-LARGE = 2**20
-"""Multiply-adds from which a product is worth the way to Intel's library."""
 
 
 class CompiledWinograd(winograd.Winograd):
@@ -142,16 +138,9 @@ def _none(like: Array) -> Array:
 
 
 class CompiledBackend(CpuBackend):
-    """NumPy's arrays, Numba's loops, and Intel's products if they are there."""
+    """NumPy's arrays and products, Numba's loops."""
 
     joins_bias: ClassVar[bool] = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.mkl = mkl.load()
-
-    def _new_team(self, size: int) -> Team:
-        return Team(size, self.blas, spinning.Spinner)
 
     def _share_rows(self, rows: Array, passes: int, work: Callable[[slice], None]) -> None:
         """As `CpuBackend._share_rows`, but in one piece: a loop fetches each number once, however many there are."""
@@ -159,21 +148,6 @@ class CompiledBackend(CpuBackend):
             work(slice(0, len(rows)))
         else:
             self._share(len(rows), len(rows), 2 * rows.size, work)
-
-    def _multiply(self, a: Array, b: Array, out: Array) -> None:
-        """See `CpuBackend._multiply`."""
-        large = self.mkl is not None and out.size * a.shape[-1] >= LARGE
-        if not (large and self.mkl.multiply(a, b, out)):  # type: ignore[union-attr]
-            super()._multiply(a, b, out)
-
-    def _multiply_spinning(self, a: Array, b: Array) -> Array:
-        """See `CpuBackend._multiply_spinning`."""
-        out = numpy.empty((len(a), b.shape[1]), numpy.result_type(a, b))
-        size = self.team.size
-        done = (
-            self.mkl is not None and (self.mkl.threads or size == 1) and self.mkl.multiply(a, b, out, threads=size)
-        )
-        return out if done else super()._multiply_spinning(a, b)
 
     def _outer(self, a: Array, b: Array) -> Array:
         """See `CpuBackend._outer`."""
@@ -191,8 +165,7 @@ class CompiledBackend(CpuBackend):
         rows = _rows(x)
         narrow = rows.shape[1] < NARROW and rows.size > FEW
         if narrow or not _suits(rows):
-            with self.blas:
-                return super().sum_rows(x)
+            return self.blas.alone(functools.partial(super().sum_rows, x))
 
         def of_piece(piece: slice) -> Array:
             total = numpy.zeros(rows.shape[1], rows.dtype)
@@ -205,8 +178,7 @@ class CompiledBackend(CpuBackend):
         """See `Reference.sum_products`."""
         first, second = _rows(a), _rows(b)
         if first.shape[1] < NARROW or not _suits(first, second):
-            with self.blas:
-                return super().sum_products(a, b)
+            return self.blas.alone(functools.partial(super().sum_products, a, b))
 
         def of_piece(piece: slice) -> Array:
             total = numpy.zeros(first.shape[1], first.dtype)
@@ -219,8 +191,7 @@ class CompiledBackend(CpuBackend):
         """See `CpuBackend._sums_about`."""
         rows = numpy.ascontiguousarray(rows)
         if rows.shape[1] < NARROW or not _suits(rows, near):
-            with self.blas:
-                return super()._sums_about(rows, near)
+            return self.blas.alone(functools.partial(super()._sums_about, rows, near))
 
         def of_piece(piece: slice) -> Array:
             sums = numpy.zeros((2, rows.shape[1]), rows.dtype)

@@ -72,11 +72,8 @@ class CpuBackend(Reference):
             if self.blas.get() > count:
                 self._blas_before = self.blas.get()
                 self.blas.set(count)
-            team = self._team = self._new_team(count if self.blas.known else 1)
+            team = self._team = Team(count if self.blas.known else 1, self.blas)
         return team
-
-    def _new_team(self, size: int) -> Team:
-        return Team(size, self.blas)
 
     def set_threads(self, count: int | None) -> None:
         """See `minigan.set_threads`."""
@@ -112,8 +109,7 @@ class CpuBackend(Reference):
     def _share_rows(self, rows: Array, passes: int, work: Callable[[slice], None]) -> None:
         """Call `work`, which makes that many passes over its rows, for slices of them that fit into the cache."""
         if rows.size <= CACHE and self.team:
-            with self.blas:
-                work(slice(0, len(rows)))
+            self.blas.alone(lambda: work(slice(0, len(rows))))
         else:
             self._share(len(rows), max(1, CACHE * len(rows) // rows.size), passes * rows.size, work)
 
@@ -122,10 +118,6 @@ class CpuBackend(Reference):
     def _multiply(self, a: Array, b: Array, out: Array) -> None:
         """``out = a @ b`` for matrices or stacks of them, by the thread that asks."""
         numpy.matmul(a, b, out=out)
-
-    def _multiply_spinning(self, a: Array, b: Array) -> Array:
-        """``a @ b`` by the threads of the library."""
-        return a @ b
 
     def _outer(self, a: Array, b: Array) -> Array:
         """``a @ b`` of a column and a row."""
@@ -139,8 +131,7 @@ class CpuBackend(Reference):
         the team's.
         """
         if a.ndim != 2 or b.ndim != 2:
-            with self.blas:
-                return a @ b
+            return self.blas.alone(lambda: a @ b)
         (m, inner), n = a.shape, b.shape[1]
         size = m * inner * n
         if inner == 1:  # each entry is a single product, and the library is slow at those
@@ -149,10 +140,9 @@ class CpuBackend(Reference):
         if least > 1 and size < SMALL:
             return a @ b
         if least >= 128 and SPIN[0] <= size < SPIN[1]:
-            return self._multiply_spinning(a, b)
+            return a @ b
         if size < PRODUCT:
-            with self.blas:
-                return a @ b
+            return self.blas.alone(lambda: a @ b)
         c = numpy.empty((m, n), numpy.result_type(a, b))
         each = -(-max(m, n) // self.team.size)
 

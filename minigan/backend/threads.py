@@ -1,8 +1,8 @@
 """How many threads, and how work is shared among them.
 
-A `Team` splits a piece of work into as many parts as it has members; the caller does the first part itself and
-waits for the others. While parts run, the linear-algebra library is held to one thread per part, since two layers
-of threads would fight over the same cores. Between the parts its setting is left as the user has it.
+A `Team` splits a piece of work into as many parts as it has members. While parts run, the linear-algebra library is
+held to one thread per part, since two layers of threads would fight over the same cores. Afterwards its setting is as
+the user left it. All of it holds after an interrupt at any moment, too.
 """
 
 from __future__ import annotations
@@ -12,26 +12,32 @@ import functools
 import itertools
 import math
 import os
+import queue
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy
 
 Task = Callable[[], None]
+T = TypeVar("T")
 
 
 class Blas:
     """The number of threads of the linear-algebra library that NumPy calls.
 
-    As a context it holds the library to one thread. It may be entered by several threads and at several depths: the
-    first one in sets the number, the last one out gives it back as it was.
+    `alone` holds it to one thread. Several threads may do so at the same time and at several depths: the first one in
+    sets the number, the last one out restores it.
     """
 
     def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self._process = os.getpid()
         self._lock = threading.Lock()
-        self._inside = 0
+        self._inside: set[object] = set()
         self._before = 1
 
     @functools.cached_property
@@ -53,18 +59,40 @@ class Blas:
         if self._library is not None:
             self._library[1](count)
 
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._before = self.get()
-                self.set(1)
-            self._inside += 1
+    def alone(self, work: Callable[[], T]) -> T:
+        """Return ``work()``, computed while the library is held to one thread.
 
-    def __exit__(self, *exception: Any) -> None:
+        Not a context manager: Python looks for signals at the start of ``__exit__``, so that Ctrl-C during a product
+        would leave the library at one thread. Here an interrupt can hit one call of `_leave`, but not both.
+        """
+        me = object()
+        try:
+            self._enter(me)
+            return work()
+        finally:
+            try:
+                self._leave(me)
+            finally:
+                self._leave(me)
+
+    def _enter(self, who: object) -> None:
+        if self._process != os.getpid():  # a fork copies who is inside, but not their threads
+            before = self._before if self._inside else self.get()
+            self._reset()
+            self.set(before)
         with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
+            if not self._inside:
+                self._before = self.get()
+            self._inside.add(who)
+            self.set(1)
+
+    def _leave(self, who: object) -> None:
+        if who not in self._inside:
+            return
+        with self._lock:
+            if len(self._inside) == 1:
                 self.set(self._before)
+            self._inside.discard(who)
 
 
 def _candidates() -> list[Path]:
@@ -94,52 +122,63 @@ def _control(path: Path) -> tuple[Callable[[], int], Callable[[int], None]] | No
     return None
 
 
-class Member:
-    """A thread that does one task at a time.
+class Job:
+    """A task that is done once, by whoever claims it first."""
 
-    Two bare locks make the cheapest hand-over that Python has: `go` is released to start, `done` when finished.
-    """
-
-    def __init__(self) -> None:
-        self.go, self.done = threading.Lock(), threading.Lock()
-        self.go.acquire()
-        self.done.acquire()
-        self.task: Task | None = None
+    def __init__(self, task: Task) -> None:
+        self.task: Task | None = task
         self.error: BaseException | None = None
-        threading.Thread(target=self._serve, name="minigan", daemon=True).start()
+        self._claims: list[object] = []
+        self._finished = False
+        self._done = threading.Lock()
+        self._done.acquire()
 
-    def start(self, task: Task) -> None:
-        """Hand over a task."""
-        self.task, self.error = task, None
-        self.go.release()
+    def claim(self, who: object) -> bool:
+        """Tell whether the task is `who`'s to do; asked again after an interrupt, the answer is the same."""
+        self._claims.append(who)
+        return self._claims[0] is who
+
+    def run(self) -> None:
+        """Do the task; called by another thread than the one that waits for it."""
+        try:
+            self.task()  # type: ignore[misc]
+        except BaseException as error:  # whatever it is, the caller is to see it
+            self.error = error
+        finally:
+            self._finished = True
+            self._done.release()
 
     def wait(self) -> None:
-        """Return when the task is done."""
-        self.done.acquire()
-        self.task = None
+        """Return when the thread that claimed the task is done with it."""
+        while not self._finished:
+            self._done.acquire(timeout=1.0)  # an interrupted wait may have taken the lock already
+
+
+class Member:
+    """A thread that does the jobs it is handed, in their order."""
+
+    def __init__(self) -> None:
+        self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self.hand = self._inbox.put
+        threading.Thread(target=self._serve, name="minigan", daemon=True).start()
 
     def dismiss(self) -> None:
         """End the thread."""
-        self.task = None
-        self.go.release()
+        self.hand(None)
 
     def _serve(self) -> None:
-        while True:
-            self.go.acquire()
-            if self.task is None:
-                return
-            try:
-                self.task()
-            except BaseException as error:  # whatever it is, the caller is to see it
-                self.error = error
-            self.done.release()
+        while (job := self._inbox.get()) is not None:
+            if job.claim(self):
+                job.run()
+            del job  # what it computed with isn't kept until the next one comes
 
 
 class Team:
-    """A fixed number of parts, done at the same time if nobody else uses the team.
+    """A fixed number of parts, done at the same time by as many threads as are free.
 
-    The parts are the same whether they run side by side or, because another thread of the user's holds the team, one
-    after the other: so are the results, to the bit, and no more threads run than the team has members.
+    The caller does the first part, then each that no thread has begun by then: so it never waits for a thread that the
+    system doesn't let run, and threads that another caller keeps busy, or that a fork left behind, cost nothing but
+    time. The parts are the same whoever does them: so are the results, to the bit.
 
     Parameters
     ----------
@@ -147,56 +186,56 @@ class Team:
         Number of parts, the caller's included.
     blas
         Held to one thread while parts run.
-    member
-        Makes the threads, as `Member` or what does the same.
     """
 
-    def __init__(self, size: int, blas: Blas, member: Callable[[], Any] = Member) -> None:
+    def __init__(self, size: int, blas: Blas) -> None:
         self.size, self.blas = size, blas
-        self._new_member = member
-        self._members: list[Any] = []
+        self._members: list[Member] = []
         self._process = os.getpid()
-        self._busy = threading.Lock()
 
     def run(self, tasks: Sequence[Task]) -> None:
         """Do at most `size` tasks; return when all are done, and raise what one of them raised."""
-        with self.blas:
-            if len(tasks) > 1 and self._claim():
-                try:
-                    self._fork_and_join(tasks)
-                finally:
-                    self._busy.release()
-            else:
-                for task in tasks:
-                    task()
+        self.blas.alone(tasks[0] if len(tasks) == 1 else functools.partial(self._share, tasks))
 
     def close(self) -> None:
         """Let the threads end, once the work in progress is done."""
-        with self._busy:
-            for member in self._members:
-                member.dismiss()
-            self._members = []
+        members, self._members = self._members, []
+        for member in members:
+            member.dismiss()
 
-    def _claim(self) -> bool:
-        if self._process != os.getpid():  # a fork copies this object, but not the threads nor who holds the lock
-            self._process, self._members, self._busy = os.getpid(), [], threading.Lock()
-        return self._busy.acquire(blocking=False)
-
-    def _fork_and_join(self, tasks: Sequence[Task]) -> None:
-        while len(self._members) < len(tasks) - 1:
-            self._members.append(self._new_member())
-        active = list(zip(self._members, tasks[1:], strict=False))
-        for member, task in active:
-            member.start(task)
+    def _share(self, tasks: Sequence[Task]) -> None:
+        me, jobs = object(), [Job(task) for task in tasks[1:]]
+        interrupt: BaseException | None = None
         try:
+            for member, job in zip(self._members_for(len(jobs)), jobs, strict=True):
+                member.hand(job)
             tasks[0]()
+            for job, task in zip(jobs, tasks[1:], strict=True):
+                if job.claim(me):
+                    task()
         finally:
-            for member, _ in active:
-                member.wait()
-        for member, _ in active:
-            error, member.error = member.error, None
-            if error is not None:
-                raise error
+            # Whatever happens, nobody may write to the caller's arrays behind its back: what no thread has begun is
+            # claimed, so that none will, and what one has begun is waited for, even if Ctrl-C comes meanwhile.
+            settled = False
+            while not settled:
+                try:
+                    for job in jobs:
+                        if not job.claim(me):
+                            job.wait()
+                        job.task = None
+                    settled = True
+                except BaseException as error:
+                    interrupt = error
+        for raised in (interrupt, *(job.error for job in jobs)):
+            if raised is not None:
+                raise raised
+
+    def _members_for(self, count: int) -> list[Member]:
+        if self._process != os.getpid():  # a fork copies this object, but not the threads
+            self._process, self._members = os.getpid(), []
+        while len(self._members) < count:
+            self._members.append(Member())
+        return self._members[:count]
 
 
 # ---------------------------------------------------------------- how many
