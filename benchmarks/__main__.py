@@ -12,6 +12,7 @@ COMMANDS = {
     "scaling": ("benchmarks.scaling", "batch size, image size and channels"),
     "memory": ("benchmarks.memory", "peak memory, net of imports"),
     "gpu": ("benchmarks.gpu", "training steps on a GPU"),
+    "digests": ("benchmarks.digests", "do all recipes still learn the same, to the bit?"),
     "quality": ("benchmarks.quality.__main__", "how good the samples are"),
 }
 
