@@ -5,7 +5,8 @@ It reads a command per line from standard input and answers each with a line of 
     run K       do K steps; {"seconds": [of each step]}
     memory      {"peak": MiB of the process at its largest, "imports": MiB when all was imported and nothing built}
 
-The first answer comes by itself when the step is built and warm. What a library prints goes to standard error.
+The first answer comes by itself when the step is built and warm. What a library prints goes to
+standard error.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ Step = Callable[[], object]
 def peak_mib() -> float:
     """Return the largest resident memory of this process so far, in MiB.
 
-    On Linux it is VmHWM: ``ru_maxrss`` also counts what the process was before ``exec``, a copy of its parent. The
-    kernel counts pages in batches, one for each core, so that a reading may be some 0.1 MiB per core off.
+    On Linux it is VmHWM: ``ru_maxrss`` also counts what the process was before ``exec``, a copy of
+    its parent. The kernel counts pages in batches, one for each core, so that a reading may be some
+    0.1 MiB per core off.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -41,7 +43,9 @@ def peak_mib() -> float:
 
 
 def timed(step: Step, count: int) -> list[float]:
-    """Return the seconds of each of `count` steps; the collector of garbage waits until all are done."""
+    """Return the seconds of each of `count` steps; the collector of garbage waits until all are
+    done.
+    """
     seconds = []
     gc.collect()
     gc.disable()
@@ -56,7 +60,9 @@ def timed(step: Step, count: int) -> list[float]:
 
 
 def serve(spec: dict[str, Any], commands: TextIO, answers: TextIO) -> None:
-    """Build the step of ``{"module", "workload", "options", "warm", "imports"}`` and obey until the input ends."""
+    """Build the step of ``{"module", "workload", "options", "warm", "imports"}`` and obey until the
+    input ends.
+    """
 
     def answer(**values: Any) -> None:
         answers.write(json.dumps(values) + "\n")
@@ -72,7 +78,9 @@ def serve(spec: dict[str, Any], commands: TextIO, answers: TextIO) -> None:
         for _ in range(spec["warm"]):
             step()
     except Exception as error:  # the reason why it can't take part, whatever it is
-        answer(failed=f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}")
+        answer(
+            failed=f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+        )
         return
     answer(ready=True, warm_up=time.perf_counter() - begin, versions=_versions())
     for line in commands:
@@ -90,7 +98,8 @@ def _versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    # The real standard output is for answers; what libraries print by themselves must not get among them.
+    # The real standard output is for answers; what libraries print by themselves must not get among
+    # them.
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     serve(json.loads(sys.argv[1]), sys.stdin, channel)

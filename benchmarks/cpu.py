@@ -1,8 +1,10 @@
-"""``python -m benchmarks cpu``: whole training steps on the CPU, against PyTorch and other NumPy engines.
+"""``python -m benchmarks cpu``: whole training steps on the CPU, against PyTorch and other NumPy
+engines.
 
-Every set-up of PyTorch is tried; the fastest two go into the race with minigan, and the one with the lower median
-there is the rival. minigan takes part on NumPy alone, and as ``minigan[fast]``, with compiled loops; each of them
-twice: the ratio of the two, which should be 1, is the noise floor.
+Every set-up of PyTorch is tried; the fastest two go into the race with minigan, and the one with
+the lower median there is the rival. minigan takes part on NumPy alone, and as ``minigan[fast]``,
+with compiled loops; each of them twice: the ratio of the two, which should be 1, is the noise
+floor.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import numpy
 from benchmarks import machine
 from benchmarks.harness import ROOT, Entry, Race, interval, ratio
 from benchmarks.workloads import WORKLOADS
-from minigan.backend import threads
+from minigan.backend.cpu import cores as threads
 
 RESULTS = ROOT / "benchmarks" / "results"
 FIELDS = ("run", "workload", "contestant", "round", "ms")
@@ -29,16 +31,25 @@ FAST, FAST_AGAIN = "minigan[fast]", "minigan[fast], again"
 TWINS = {MINIGAN: AGAIN, FAST: FAST_AGAIN}
 """The same program once more, of NumPy alone and of compiled loops."""
 BACKENDS = {MINIGAN: {"MINIGAN_FAST": "0"}, FAST: {"MINIGAN_FAST": "1"}}
-"""What tells minigan which of the two to be; demanded, so that none takes part under the other's name."""
+"""What tells minigan which of the two to be; demanded, so that none takes part under the other's
+name.
+"""
 TORCH = "PyTorch"
 KEEP_MEMORY = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
     "MALLOC_TOP_PAD_": str(64 * 2**20),
 }
-"""What minigan sets for itself, see `minigan.backend.glibc`: no default of PyTorch's, but who asks may know of it."""
+"""What minigan sets for itself, see `minigan.backend.cpu.malloc`: no default of PyTorch's, but who
+asks may know of it.
+"""
 KEPT = "allocator set as minigan's"
-TARGETS = {"toy": (1.5, 2.0), "mnist-mlp": (1.0, 1.2), "mnist-dcgan": (1.05, 1.3), "dc64": (1.3, 1.6)}
+TARGETS = {
+    "toy": (1.5, 2.0),
+    "mnist-mlp": (1.0, 1.2),
+    "mnist-dcgan": (1.05, 1.3),
+    "dc64": (1.3, 1.6),
+}
 """What was wanted of each workload, at least and at best, before anything was measured."""
 PEERS = {
     "DeZero": ("benchmarks.rivals.dezero_step", ("toy", "mnist-mlp", "mnist-dcgan", "dc64")),
@@ -52,18 +63,25 @@ NOT_RUN = {
 
 
 def torch_entries(workload: str, *, compiled: bool = True, containing: str = "") -> list[Entry]:
-    """Return every set-up of PyTorch worth trying on a workload, or those whose name contains some words."""
+    """Return every set-up of PyTorch worth trying on a workload, or those whose name contains some
+    words.
+    """
     layouts = ("nchw", "channels_last") if len(WORKLOADS[workload].sample_shape) == 3 else ("",)
     counts = sorted({1, threads.cores()})
     entries = []
-    passes = ("",) if workload == "dc64" else ("", "D's batches together")  # batch norm in D keeps them apart
+    passes = (
+        ("",) if workload == "dc64" else ("", "D's batches together")
+    )  # batch norm in D keeps them apart
     for layout, count, adam, form, batches in itertools.product(
         layouts, counts, ("default", "fused"), ("", "compiled"), passes
     ):
         if batches and adam != "fused":
             continue
-        # Compiling takes a minute: only what may win. One thread wins nowhere but on the smallest net.
-        if form and not (compiled and adam == "fused" and (count > 1 or workload == "toy" or counts == [1])):
+        # Compiling takes a minute: only what may win. One thread wins nowhere but on the smallest
+        # net.
+        if form and not (
+            compiled and adam == "fused" and (count > 1 or workload == "toy" or counts == [1])
+        ):
             continue
         options = {"threads": str(count), "adam": adam, **({"layout": layout} if layout else {})}
         words = [
@@ -90,9 +108,18 @@ def minigan_entries() -> list[Entry]:
 
 
 def compare(
-    workload: str, *, rounds: int, block: float, compiled: bool, containing: str, peers: str | None, seed: int
+    workload: str,
+    *,
+    rounds: int,
+    block: float,
+    compiled: bool,
+    containing: str,
+    peers: str | None,
+    seed: int,
 ) -> tuple[dict[str, list[float]], dict[str, str], dict[str, str]]:
-    """Race one workload; return the times of each contestant, why others are missing, and versions."""
+    """Race one workload; return the times of each contestant, why others are missing, and
+    versions.
+    """
     entries = torch_entries(workload, compiled=compiled, containing=containing)
     with Race(workload, entries, warm=2) as heats:
         times = heats.times(2, block=block / 2, seed=seed)
@@ -109,7 +136,11 @@ def compare(
         versions = race.versions
         failed |= race.failed
     if peers:
-        others = [Entry(name, module, python=peers) for name, (module, able) in PEERS.items() if workload in able]
+        others = [
+            Entry(name, module, python=peers)
+            for name, (module, able) in PEERS.items()
+            if workload in able
+        ]
         with Race(workload, others, warm=1) as race:
             final |= race.times(3, block=block, seed=seed)
             failed |= race.failed
@@ -118,7 +149,9 @@ def compare(
 
 
 def disturbed(times: dict[str, list[float]], *, limit: float = 1.5) -> str | None:
-    """Return who of a race was slowed by something else: its median is far above its own fastest block; or None."""
+    """Return who of a race was slowed by something else: its median is far above its own fastest
+    block; or None.
+    """
     slowed = [name for name, ms in times.items() if numpy.median(ms) > limit * min(ms)]
     return slowed[0] if slowed else None
 
@@ -153,20 +186,30 @@ class Results:
         return [name for name in WORKLOADS if self.runs(name)]
 
     def names(self, workload: str) -> list[str]:
-        return list(dict.fromkeys(row["contestant"] for row in self.rows if row["workload"] == workload))
+        return list(
+            dict.fromkeys(row["contestant"] for row in self.rows if row["workload"] == workload)
+        )
 
     def ms(self, workload: str, name: str, run: int | None = None) -> list[float]:
         """Return the times of a contestant, in one run or in all."""
         return [
             float(row["ms"])
             for row in self.rows
-            if row["workload"] == workload and row["contestant"] == name and run in (None, int(row["run"]))
+            if row["workload"] == workload
+            and row["contestant"] == name
+            and run in (None, int(row["run"]))
         ]
 
     def rival(self, workload: str, run: int) -> str | None:
-        """Return the best set-up of PyTorch in a run, by its median; that with minigan's allocator is no rival."""
+        """Return the best set-up of PyTorch in a run, by its median; that with minigan's allocator
+        is no rival.
+        """
         there = [n for n in self.names(workload) if n.startswith(TORCH) and KEPT not in n]
-        medians = {n: float(numpy.median(self.ms(workload, n, run))) for n in there if self.ms(workload, n, run)}
+        medians = {
+            n: float(numpy.median(self.ms(workload, n, run)))
+            for n in there
+            if self.ms(workload, n, run)
+        }
         return min(medians, key=medians.__getitem__, default=None)
 
     def against_rival(self, workload: str, name: str) -> list[float]:
@@ -179,7 +222,9 @@ class Results:
         ]
 
     def pooled(self, workload: str, name: str) -> tuple[float, float] | None:
-        """Return the interval of 95 % of a contestant's ratio to the rival, over the rounds of all its runs."""
+        """Return the interval of 95 % of a contestant's ratio to the rival, over the rounds of all
+        its runs.
+        """
         slow: list[float] = []
         fast: list[float] = []
         for run in self.runs(workload):
@@ -217,11 +262,15 @@ class Results:
         lines += [
             "",
             f"{MINIGAN} computes with NumPy alone, {FAST} with loops that Numba compiles, "
-            "if that is installed. Milliseconds are medians over all rounds. A ratio above 1 means that minigan is "
-            "faster. Ratio: the median over the runs, and their range; 95 %: bootstrap over the rounds of all runs; "
-            "same twice: the ratio of the same program to itself, in each run, which is the noise floor.",
+            "if that is installed. Milliseconds are medians over all rounds. A ratio above 1 "
+            "means that minigan is "
+            "faster. Ratio: the median over the runs, and their range; 95 %: bootstrap over the "
+            "rounds of all runs; "
+            "same twice: the ratio of the same program to itself, in each run, which is the noise "
+            "floor.",
             "",
-            "| workload | batch | contestant | ms | best PyTorch, ms | ratio | over runs | 95 % | same twice "
+            "| workload | batch | contestant | ms | best PyTorch, ms | ratio | over runs | 95 % | "
+            "same twice "
             "| wanted |",
             "|---|---|---|---|---|---|---|---|---|---|",
             *[
@@ -231,7 +280,8 @@ class Results:
                 if self.ms(workload, name)
             ],
             "",
-            f"| workload | contestant | ms per step | images/s | {MINIGAN} is faster by | {FAST} is faster by |",
+            f"| workload | contestant | ms per step | images/s | {MINIGAN} is faster by | {FAST} "
+            "is faster by |",
             "|---|---|---|---|---|---|",
             *[line for workload in self.workloads() for line in self._all(workload)],
             "",
@@ -261,7 +311,9 @@ class Results:
         return f"| {' | '.join(cells)} |"
 
     def _all(self, workload: str) -> list[str]:
-        medians = {name: float(numpy.median(self.ms(workload, name))) for name in self.names(workload)}
+        medians = {
+            name: float(numpy.median(self.ms(workload, name))) for name in self.names(workload)
+        }
         count = WORKLOADS[workload].batch
         lines = []
         for name, ms in sorted(medians.items(), key=lambda item: item[1]):
@@ -288,7 +340,9 @@ class Results:
                     [max(r) - m if r else 0.0 for m, r in zip(middle, table, strict=True)],
                 ]
         labels = [f"{name}, batch {WORKLOADS[name].batch}" for name in groups]
-        figure = ratio_chart(series, groups=labels, errors=errors, baseline="the best set-up of PyTorch, CPU")
+        figure = ratio_chart(
+            series, groups=labels, errors=errors, baseline="the best set-up of PyTorch, CPU"
+        )
         save_figure(figure, path)
 
 
@@ -304,14 +358,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks cpu", description=__doc__)
     parser.add_argument("--workload", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
     parser.add_argument("--rounds", type=int, help="blocks of each contestant (default: 9)")
-    parser.add_argument("--runs", type=int, default=1, help="separate runs, all processes anew (default: 1)")
-    parser.add_argument("--quick", action="store_true", help="under two minutes: few rounds, nothing compiled")
+    parser.add_argument(
+        "--runs", type=int, default=1, help="separate runs, all processes anew (default: 1)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="under two minutes: few rounds, nothing compiled"
+    )
     parser.add_argument("--append", action="store_true", help="add to the runs in the results")
     parser.add_argument("--no-compile", action="store_true", help="without torch.compile")
     parser.add_argument(
-        "--set-ups", default="", metavar="WORDS", help="only PyTorch set-ups whose name contains this"
+        "--set-ups",
+        default="",
+        metavar="WORDS",
+        help="only PyTorch set-ups whose name contains this",
     )
-    parser.add_argument("--peers", metavar="PYTHON", help="interpreter that has DeZero, MyGrad, numpy-ml")
+    parser.add_argument(
+        "--peers", metavar="PYTHON", help="interpreter that has DeZero, MyGrad, numpy-ml"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     options = parser.parse_args(arguments)
     results = Results(options.out, append=options.append)
@@ -325,22 +388,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for run, workload in itertools.product(range(options.runs), options.workload):
         print(f"{workload}, run {run + 1} of {options.runs}", flush=True)
         times, failed, versions = compare(
-            workload, rounds=rounds, block=block, compiled=not (options.quick or options.no_compile),
-            containing=options.set_ups, peers=options.peers, seed=run,
-        )  # fmt: skip
+            workload,
+            rounds=rounds,
+            block=block,
+            compiled=not (options.quick or options.no_compile),
+            containing=options.set_ups,
+            peers=options.peers,
+            seed=run,
+        )
         for name, values in sorted(times.items(), key=lambda item: numpy.median(item[1])):
-            print(f"  {numpy.median(values):9.2f} ms  {min(values):9.2f} .. {max(values):.2f}  {name}", flush=True)
+            print(
+                f"  {numpy.median(values):9.2f} ms  {min(values):9.2f} .. {max(values):.2f}  "
+                f"{name}",
+                flush=True,
+            )
         for name, reason in failed.items():
             print(f"  Not taking part: {name}: {reason}", flush=True)
         if name := disturbed(times):
             print(
-                f"  Not counted: {name} was slowed by something else on this machine; run it again with --append."
+                f"  Not counted: {name} was slowed by something else on this machine; run it "
+                "again with --append."
             )
             continue
         results.add(workload, times, failed)
         results.failed |= NOT_RUN if options.peers else {}
         facts |= {name: version for name, version in versions.items() if name != "numpy"}
-        results.save(facts, command.strip())  # after each workload: nothing is lost if it ends early
+        results.save(
+            facts, command.strip()
+        )  # after each workload: nothing is lost if it ends early
     if results.rows:
         print(results.text(facts, command.strip()))
     return 0 if results.rows else 1

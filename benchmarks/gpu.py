@@ -1,17 +1,20 @@
-"""``python -m benchmarks gpu``: the training steps on a GPU, against PyTorch, NumPy and what the chip allows.
+"""``python -m benchmarks gpu``: the training steps on a GPU, against PyTorch, NumPy and what the
+chip allows.
 
-One command of under ten minutes, and nothing is lost if it ends early: each part is a process of its own (a kernel
-that fails spoils only its own context), its result is printed and written at once, a part that fails or runs out of
-time is recorded with the reason, and the rest goes on. The most telling comparisons come first; a second run adds what
-is missing (how long ``torch.compile`` takes to try out kernels, nobody can say beforehand).
+One command of under ten minutes, and nothing is lost if it ends early: each part is a process of
+its own (a kernel that fails spoils only its own context), its result is printed and written at
+once, a part that fails or runs out of time is recorded with the reason, and the rest goes on. The
+most telling comparisons come first; a second run adds what is missing (how long ``torch.compile``
+takes to try out kernels, nobody can say beforehand).
 
-Equal precision is compared with equal precision: strict float32 with strict float32, TF32 with TF32. (PyTorch by
-itself allows TF32 in convolutions, but not in matrix products.) The floor beside each row is what no program that
-stores activations can beat: floating-point operations over the measured peak of cuBLAS at that precision, and bytes
-over the measured peak of a copy, whichever is longer.
+Equal precision is compared with equal precision: strict float32 with strict float32, TF32 with
+TF32. (PyTorch by itself allows TF32 in convolutions, but not in matrix products.) The floor beside
+each row is what no program that stores activations can beat: floating-point operations over the
+measured peak of cuBLAS at that precision, and bytes over the measured peak of a copy, whichever is
+longer.
 
-``--dry-run`` does the same without a GPU, on the array class of the tests that refuses what CuPy refuses: it shows
-that the command works, and its times mean nothing.
+``--dry-run`` does the same without a GPU, on the array class of the tests that refuses what CuPy
+refuses: it shows that the command works, and its times mean nothing.
 """
 
 from __future__ import annotations
@@ -34,10 +37,29 @@ from benchmarks.workloads import WORKLOADS, nets
 from minigan import backend, gan, nn, optim
 
 ROOT = Path(__file__).parents[1]
-FIELDS = ("kind", "workload", "batch", "precision", "contestant", "ms", "images_per_s", "floor_ms", "note")
-CASES = (("toy", 256), ("mnist-mlp", 64), ("mnist-dcgan", 64), ("dc64", 64), ("dc64", 128), ("dc64", 512))
+FIELDS = (
+    "kind",
+    "workload",
+    "batch",
+    "precision",
+    "contestant",
+    "ms",
+    "images_per_s",
+    "floor_ms",
+    "note",
+)
+CASES = (
+    ("toy", 256),
+    ("mnist-mlp", 64),
+    ("mnist-dcgan", 64),
+    ("dc64", 64),
+    ("dc64", 128),
+    ("dc64", 512),
+)
 TELLING = (("toy", 256), ("dc64", 128))
-"""Cases that are measured first: a net that is bound by launches, and one that is bound by arithmetic."""
+"""Cases that are measured first: a net that is bound by launches, and one that is bound by
+arithmetic.
+"""
 PRECISIONS = ("float32", "tf32")
 AIMS = {"dc64": (1.5, 0.9)}
 SMALL_NETS = (3.0, 1.0)
@@ -59,13 +81,17 @@ class Part(NamedTuple):
 
 
 def parts() -> list[Part]:
-    """What is measured, the most telling first; compiling costs PyTorch minutes, so most of that comes last."""
+    """What is measured, the most telling first; compiling costs PyTorch minutes, so most of that
+    comes last.
+    """
     first = [(*case, p) for p in PRECISIONS for case in TELLING]
     later = [(*case, p) for p in PRECISIONS for case in CASES if case not in TELLING]
 
     def measured(cases: list[tuple[str, int, str]]) -> list[Part]:
         of_each = [
-            Part("step", *case, name) for case in cases for name in ("minigan graph", "PyTorch eager", "minigan")
+            Part("step", *case, name)
+            for case in cases
+            for name in ("minigan graph", "PyTorch eager", "minigan")
         ]
         return [*of_each, *[Part("step", *case, "NumPy") for case in cases if case[2] == "float32"]]
 
@@ -97,11 +123,15 @@ def run_part(part: Part, *, dry: bool) -> dict[str, Any]:
     step = GameStep(part, ops, graph=part.contestant == "minigan graph")
     timer = HostTimer if part.contestant == "NumPy" else (lambda: DeviceTimer(ops.xp.cuda))
     warm_up = 1 if part.contestant == "NumPy" else 4
-    return _row(part, *_measure(step, timer, warm_up=warm_up, seconds=0.0 if dry else 2.0), note=step.note())
+    return _row(
+        part, *_measure(step, timer, warm_up=warm_up, seconds=0.0 if dry else 2.0), note=step.note()
+    )
 
 
 class GameStep:
-    """One D step and one G step of `minigan.gan` per call, on random data: latents drawn and sent each time."""
+    """One D step and one G step of `minigan.gan` per call, on random data: latents drawn and sent
+    each time.
+    """
 
     def __init__(self, part: Part, ops: Any, *, graph: bool) -> None:
         workload = WORKLOADS[part.workload]
@@ -120,7 +150,12 @@ class GameStep:
             self._play = StepGraph(ops, self._round, optimizers=adams)
 
     def __call__(self) -> None:
-        self._play(**{name: self.rng.standard_normal(self.shape, dtype="float32") for name in ("z_d", "z_g")})
+        self._play(
+            **{
+                name: self.rng.standard_normal(self.shape, dtype="float32")
+                for name in ("z_d", "z_g")
+            }
+        )
 
     def _round(self, z_d: Any, z_g: Any) -> dict[str, Any]:
         z_d, z_g = self.ops.asarray(z_d), self.ops.asarray(z_g)
@@ -161,7 +196,9 @@ class HostTimer:
 def _measure(
     step: Callable[[], Any], timer: Callable[[], Any], *, warm_up: int, seconds: float
 ) -> tuple[float, int]:
-    """Median milliseconds of a step, and how many samples: each of as many steps as take 20 ms, for `seconds`."""
+    """Median milliseconds of a step, and how many samples: each of as many steps as take 20 ms, for
+    `seconds`.
+    """
     for _ in range(warm_up):
         step()
     with timer() as first:
@@ -180,21 +217,36 @@ def _measure(
 
 
 def _row(part: Part, ms: float, samples: int, *, note: str = "") -> dict[str, Any]:
-    return {"ms": ms, "images_per_s": 1e3 * part.batch / ms, "note": f"{note} median of {samples}".strip()}
+    return {
+        "ms": ms,
+        "images_per_s": 1e3 * part.batch / ms,
+        "note": f"{note} median of {samples}".strip(),
+    }
 
 
 def _torch(part: Part) -> dict[str, Any]:
     from benchmarks.rivals import torch_gpu
 
     compiled = part.contestant == "PyTorch compiled"
-    step = torch_gpu.Step(WORKLOADS[part.workload], batch=part.batch, precision=part.precision, compiled=compiled)
-    return _row(part, *_measure(step, torch_gpu.Timer, warm_up=10, seconds=2.0), note=torch_gpu.torch.__version__)
+    step = torch_gpu.Step(
+        WORKLOADS[part.workload], batch=part.batch, precision=part.precision, compiled=compiled
+    )
+    return _row(
+        part,
+        *_measure(step, torch_gpu.Timer, warm_up=10, seconds=2.0),
+        note=torch_gpu.torch.__version__,
+    )
 
 
 def _parity(dry: bool) -> dict[str, Any]:
-    """Run the tests of the device, with two recipes instead of all: ``pytest -m gpu`` takes its time by itself."""
-    target = "tests/test_kernels.py" if dry else "tests/gpu"
-    options = ["-k", "leaky_relu" if dry else "not (every_recipe or 100_steps) or ring or mnist-dcgan"]
+    """Run the tests of the device, with two recipes instead of all: ``pytest -m gpu`` takes its
+    time by itself.
+    """
+    target = "tests/backend/test_kernels.py" if dry else "tests/gpu"
+    options = [
+        "-k",
+        "leaky_relu" if dry else "not (every_recipe or 100_steps) or ring or mnist-dcgan",
+    ]
     command = [sys.executable, "-m", "pytest", target, "-q", "-p", "no:cacheprovider", *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
@@ -212,10 +264,19 @@ def _peaks(precision: str, dry: bool) -> dict[str, Any]:
         y[...] = x
 
     gemm_ms, _ = _measure(
-        lambda: ops.matmul(a, a), lambda: DeviceTimer(ops.xp.cuda), warm_up=3, seconds=0 if dry else 3
+        lambda: ops.matmul(a, a),
+        lambda: DeviceTimer(ops.xp.cuda),
+        warm_up=3,
+        seconds=0 if dry else 3,
     )
-    copy_ms, _ = _measure(copy, lambda: DeviceTimer(ops.xp.cuda), warm_up=3, seconds=0 if dry else 1)
-    return {"tflops": 2e-9 * n**3 / gemm_ms, "gb_per_s": 8e-6 * count / copy_ms, "note": _machine(ops)}
+    copy_ms, _ = _measure(
+        copy, lambda: DeviceTimer(ops.xp.cuda), warm_up=3, seconds=0 if dry else 1
+    )
+    return {
+        "tflops": 2e-9 * n**3 / gemm_ms,
+        "gb_per_s": 8e-6 * count / copy_ms,
+        "note": _machine(ops),
+    }
 
 
 def _machine(ops: Any) -> str:
@@ -244,16 +305,18 @@ def _device(precision: str, dry: bool) -> Any:
 def work(name: str, batch: int) -> tuple[float, float]:
     """Floating-point operations and bytes of one D step and one G step.
 
-    A product of a layer counts once forward, once for the weights' gradient and once for the input's, where each is
-    needed. Bytes: every layer reads its input and writes its output forward, and reads two arrays and writes one
-    backward, in float32; every parameter is read by each product, and Adam moves seven numbers for each.
+    A product of a layer counts once forward, once for the weights' gradient and once for the
+    input's, where each is needed. Bytes: every layer reads its input and writes its output forward,
+    and reads two arrays and writes one backward, in float32; every parameter is read by each
+    product, and Adam moves seven numbers for each.
     """
     workload = WORKLOADS[name]
     g, d = nets(name, numpy.random.default_rng(0))
     g_all, g_first, g_moved = _costs(g, (batch, workload.z_size))
     d_all, d_first, d_moved = _costs(d, (batch, *workload.sample_shape))
-    # G: forward twice, backward once, without the gradient of z. D: forward three times; backward twice for its
-    # weights, without the gradient of the images, and once for G, without the weights'.
+    # G: forward twice, backward once, without the gradient of z. D: forward three times; backward
+    # twice for its weights, without the gradient of the images, and once for G, without the
+    # weights'.
     products = g_all * 2 + (2 * g_all - g_first) + d_all * 3 + 2 * (2 * d_all - d_first) + d_all
     parameters = sum(p.size for net in (g, d) for p in net.parameters().values())
     moved = g_moved * (2 + 1.5) + d_moved * (3 + 3 * 1.5) + parameters * (7 + 6)
@@ -261,7 +324,9 @@ def work(name: str, batch: int) -> tuple[float, float]:
 
 
 def _costs(net: nn.Layer, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Multiply-adds of all layers, of the first that has any, and numbers read and written forward."""
+    """Multiply-adds of all layers, of the first that has any, and numbers read and written
+    forward.
+    """
     products: list[int] = []
     moved = 0
     for _, layer in net.children():
@@ -283,25 +348,44 @@ def floor_ms(name: str, batch: int, tflops: float, gb_per_s: float) -> float:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure everything that isn't in the table yet; print it, write ``gpu.csv`` and ``gpu.png``."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks gpu", description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results", help="folder for the results")
-    parser.add_argument("--minutes", type=float, default=9.0, help="stop starting parts after this (default 9)")
-    parser.add_argument("--only", default="", help="workloads to measure, with commas between (default all)")
-    parser.add_argument("--fresh", action="store_true", help="measure anew what is in the table already")
-    parser.add_argument("--dry-run", action="store_true", help="without a GPU, to see that the command works")
+    """Measure everything that isn't in the table yet; print it, write ``gpu.csv`` and
+    ``gpu.png``.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks gpu", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "benchmarks" / "results", help="folder for the results"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=9.0, help="stop starting parts after this (default 9)"
+    )
+    parser.add_argument(
+        "--only", default="", help="workloads to measure, with commas between (default all)"
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="measure anew what is in the table already"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="without a GPU, to see that the command works"
+    )
     parser.add_argument("--part", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.part:
         print(json.dumps(run_part(Part(*json.loads(options.part)), dry=options.dry_run)))
         return 0
     options.out.mkdir(parents=True, exist_ok=True)
-    table = Table(options.out / ("gpu-dry-run.csv" if options.dry_run else "gpu.csv"), fresh=options.fresh)
+    table = Table(
+        options.out / ("gpu-dry-run.csv" if options.dry_run else "gpu.csv"), fresh=options.fresh
+    )
     begin = time.monotonic()
     for part in _wanted(options.only, table, dry=options.dry_run):
         left = 60 * options.minutes - (time.monotonic() - begin)
         if left < 10:
-            print(f"The {options.minutes:g} minutes are over; the same command goes on with what is missing.")
+            print(
+                f"The {options.minutes:g} minutes are over; the same command goes on with what is "
+                "missing."
+            )
             break
         table.add(part, _in_own_process(part, min(part.seconds, left), dry=options.dry_run))
     draw(table.rows, table.path.with_suffix(".png"))
@@ -328,7 +412,9 @@ def _in_own_process(part: Part, seconds: float, *, dry: bool) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.gpu", "--part", json.dumps(list(part))]
     command += ["--dry-run"] if dry else []
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
+        )
     except subprocess.TimeoutExpired:
         return {"note": f"FAILED: not done within {seconds:.0f} s"}
     if done.returncode != 0:
@@ -346,7 +432,9 @@ class Table:
         self.rows: list[dict[str, str]] = []
         if path.exists() and not fresh:
             with path.open(newline="") as file:
-                self.rows = [row for row in csv.DictReader(file) if not row["note"].startswith("FAILED")]
+                self.rows = [
+                    row for row in csv.DictReader(file) if not row["note"].startswith("FAILED")
+                ]
 
     def has(self, part: Part) -> bool:
         return any(self._key(row) == part.key() for row in self.rows)
@@ -355,12 +443,18 @@ class Table:
         """Add a result, print it, and save all."""
         row = dict.fromkeys(FIELDS, "") | dict(zip(FIELDS, part.key(), strict=False))
         if part.kind == "peaks" and "tflops" in result:
-            row["note"] = f"{result['tflops']:.6g} TFLOP/s; {result['gb_per_s']:.6g} GB/s; {result['note']}"
+            row["note"] = (
+                f"{result['tflops']:.6g} TFLOP/s; {result['gb_per_s']:.6g} GB/s; {result['note']}"
+            )
         else:
-            row |= {name: f"{v:.6g}" if isinstance(v, float) else str(v) for name, v in result.items()}
+            row |= {
+                name: f"{v:.6g}" if isinstance(v, float) else str(v) for name, v in result.items()
+            }
             row["floor_ms"] = self._floor(part)
         self.rows.append(row)
-        words = [w for w in (*part.key(), row["ms"] and f"{row['ms']} ms", row["note"]) if w and w != "0"]
+        words = [
+            w for w in (*part.key(), row["ms"] and f"{row['ms']} ms", row["note"]) if w and w != "0"
+        ]
         print("  ".join(words), flush=True)
         with self.path.open("w", newline="") as file:
             writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
@@ -368,8 +462,17 @@ class Table:
             writer.writerows(self.rows)
 
     def _floor(self, part: Part) -> str:
-        peaks = [r["note"] for r in self.rows if r["kind"] == "peaks" and r["precision"] == part.precision]
-        if part.kind != "step" or part.contestant == "NumPy" or not peaks or "TFLOP" not in peaks[-1]:
+        peaks = [
+            r["note"]
+            for r in self.rows
+            if r["kind"] == "peaks" and r["precision"] == part.precision
+        ]
+        if (
+            part.kind != "step"
+            or part.contestant == "NumPy"
+            or not peaks
+            or "TFLOP" not in peaks[-1]
+        ):
             return ""
         tflops, gb_per_s = (float(words.split()[0]) for words in peaks[-1].split(";")[:2])
         return f"{floor_ms(part.workload, part.batch, tflops, gb_per_s):.4g}"
@@ -380,10 +483,14 @@ class Table:
 
 
 def ratio(rows: list[dict[str, str]], row: dict[str, str], rival: str) -> float:
-    """How many times as fast as `rival` a row is, at the same precision; NaN where either is missing."""
+    """How many times as fast as `rival` a row is, at the same precision; NaN where either is
+    missing.
+    """
     same = ("workload", "batch", "precision")
     theirs = [
-        float(r["ms"]) for r in rows if r["contestant"] == rival and r["ms"] and all(r[k] == row[k] for k in same)
+        float(r["ms"])
+        for r in rows
+        if r["contestant"] == rival and r["ms"] and all(r[k] == row[k] for k in same)
     ]
     return theirs[0] / float(row["ms"]) if theirs and row["ms"] else math.nan
 
@@ -391,11 +498,15 @@ def ratio(rows: list[dict[str, str]], row: dict[str, str], rival: str) -> float:
 def sorted_steps(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     """The rows of training steps, contestants of one case together."""
     steps = [row for row in rows if row["kind"] == "step"]
-    return sorted(steps, key=lambda r: (r["precision"], r["workload"], int(r["batch"]), r["contestant"]))
+    return sorted(
+        steps, key=lambda r: (r["precision"], r["workload"], int(r["batch"]), r["contestant"])
+    )
 
 
 def cells(rows: list[dict[str, str]], row: dict[str, str]) -> list[str]:
-    """Images/s, times PyTorch eager, times PyTorch compiled, times the floor: a dash where one is missing."""
+    """Images/s, times PyTorch eager, times PyTorch compiled, times the floor: a dash where one is
+    missing.
+    """
     speed = f"{float(row['images_per_s']):,.0f}" if row["ms"] else row["note"][:40]
     floor = float(row["ms"]) / float(row["floor_ms"]) if row["floor_ms"] and row["ms"] else math.nan
     ratios = [*(ratio(rows, row, rival) for rival in ("PyTorch eager", "PyTorch compiled")), floor]
@@ -403,15 +514,19 @@ def cells(rows: list[dict[str, str]], row: dict[str, str]) -> list[str]:
 
 
 def summary(rows: list[dict[str, str]]) -> str:
-    """The table as text: images/s, how many times PyTorch at the same precision, how many times the floor."""
+    """The table as text: images/s, how many times PyTorch at the same precision, how many times the
+    floor.
+    """
     lines = [
-        f"{'workload':12} {'batch':>5} {'precision':9} {'contestant':17} {'images/s':>12} {'x eager':>8} "
+        f"{'workload':12} {'batch':>5} {'precision':9} {'contestant':17} {'images/s':>12} "
+        f"{'x eager':>8} "
         f"{'x compiled':>10} {'x floor':>8}"
     ]
     for row in sorted_steps(rows):
         speed, eager, compiled, floor = cells(rows, row)
         lines.append(
-            f"{row['workload']:12} {row['batch']:>5} {row['precision']:9} {row['contestant']:17} {speed:>12} "
+            f"{row['workload']:12} {row['batch']:>5} {row['precision']:9} {row['contestant']:17} "
+            f"{speed:>12} "
             f"{eager:>8} {compiled:>10} {floor:>8}"
         )
     return "\n".join(lines)
@@ -427,11 +542,15 @@ def report(rows: list[dict[str, str]]) -> str:
         "",
         *notes,
         "",
-        "Images/s: from the median over samples timed by CUDA events (NumPy: by the clock). *To eager* and *to "
-        "compiled*: how many times as fast as PyTorch at the same precision. *To floor*: time over the least that the "
-        "measured peaks allow. *Aims*: what minigan's graph should reach on an H200, to eager and to compiled.",
+        "Images/s: from the median over samples timed by CUDA events (NumPy: by the clock). *To "
+        "eager* and *to "
+        "compiled*: how many times as fast as PyTorch at the same precision. *To floor*: time "
+        "over the least that the "
+        "measured peaks allow. *Aims*: what minigan's graph should reach on an H200, to eager and "
+        "to compiled.",
         "",
-        "| workload | batch | precision | contestant | images/s | to eager | to compiled | to floor | aims |",
+        "| workload | batch | precision | contestant | images/s | to eager | to compiled | to "
+        "floor | aims |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in sorted_steps(rows):
@@ -467,7 +586,9 @@ def draw(rows: list[dict[str, str]], path: Path) -> None:
                 if r["contestant"] == contestant
             }
             places = numpy.arange(len(labels)) + (index - len(contestants) / 2 + 0.5) * wide
-            axis.bar(places, [speeds.get(label, math.nan) for label in labels], wide, label=contestant)
+            axis.bar(
+                places, [speeds.get(label, math.nan) for label in labels], wide, label=contestant
+            )
         floors = {
             f"{r['workload']}\n{r['batch']}": 1e3 * float(r["batch"]) / float(r["floor_ms"])
             for r in here
@@ -475,11 +596,17 @@ def draw(rows: list[dict[str, str]], path: Path) -> None:
         }
         places = [labels.index(label) for label in floors]
         axis.hlines(
-            list(floors.values()), [i - 0.4 for i in places], [i + 0.4 for i in places], "black", label="roofline"
+            list(floors.values()),
+            [i - 0.4 for i in places],
+            [i + 0.4 for i in places],
+            "black",
+            label="roofline",
         )
         axis.set(title=precision, xticks=range(len(labels)), xticklabels=labels, yscale="log")
     axes[0][0].set_ylabel("images per second of training")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
+    figure.legend(
+        *axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False
+    )
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 

@@ -2,11 +2,13 @@
 
 What a comparison of two programs on a busy machine has to guard against, and how:
 
-* Libraries disturb each other within a process (their threads wait by spinning), so each contestant has its own. It is
-  kept alive, and idle contestants sleep; a pause before each block lets the last one's threads fall asleep.
-* A machine drifts by more than the differences of interest. So blocks are short and interleaved, in an order shuffled
-  anew in each round, and ratios are taken between medians over the same rounds.
-* The first step after a pause is slow: a block begins with a step that isn't counted, and building with several.
+* Libraries disturb each other within a process (their threads wait by spinning), so each contestant
+  has its own. It is kept alive, and idle contestants sleep; a pause before each block lets the last
+  one's threads fall asleep.
+* A machine drifts by more than the differences of interest. So blocks are short and interleaved, in
+  an order shuffled anew in each round, and ratios are taken between medians over the same rounds.
+* The first step after a pause is slow: a block begins with a step that isn't counted, and building
+  with several.
 * How much of a ratio is noise? The same program takes part twice; its ratio to itself should be 1.
 """
 
@@ -27,7 +29,9 @@ import numpy
 
 ROOT = Path(__file__).parents[1]
 PAUSE = 0.06
-"""Seconds of rest before a block: threads of OpenBLAS and OpenMP spin for some milliseconds before they sleep."""
+"""Seconds of rest before a block: threads of OpenBLAS and OpenMP spin for some milliseconds before
+they sleep.
+"""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MINIGAN_THREADS")
 
 
@@ -48,8 +52,8 @@ class Entry:
     python
         The interpreter that runs it.
     imports
-        Modules that are imported when the program starts, before its memory is read for the first time: those that
-        the contestant's own would only import when it first computes.
+        Modules that are imported when the program starts, before its memory is read for the first
+        time: those that the contestant's own would only import when it first computes.
     """
 
     name: str
@@ -69,8 +73,12 @@ class Contestant:
 
     def __init__(self, entry: Entry, workload: str, *, warm: int = 3) -> None:
         self.entry = entry
-        environment = {k: v for k, v in os.environ.items() if k not in THREAD_VARIABLES} | dict(entry.env)
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), environment.get("PYTHONPATH"))))
+        environment = {k: v for k, v in os.environ.items() if k not in THREAD_VARIABLES} | dict(
+            entry.env
+        )
+        environment["PYTHONPATH"] = os.pathsep.join(
+            filter(None, (str(ROOT), environment.get("PYTHONPATH")))
+        )
         spec = {
             "module": entry.module,
             "workload": workload,
@@ -80,9 +88,13 @@ class Contestant:
         }
         self._process = subprocess.Popen(
             [entry.python, "-m", "benchmarks.contestant", json.dumps(spec)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
             env=environment,
-        )  # fmt: skip
+        )
         self.versions: dict[str, str] = {}
 
     def wait_until_ready(self) -> float:
@@ -155,14 +167,18 @@ class Race:
         Name to reason, of those that can't take part.
     """
 
-    def __init__(self, workload: str, entries: Sequence[Entry], *, warm: int = 3, at_once: int = 4) -> None:
+    def __init__(
+        self, workload: str, entries: Sequence[Entry], *, warm: int = 3, at_once: int = 4
+    ) -> None:
         self.workload, self.warm = workload, warm
         self.running: dict[str, Contestant] = {}
         self.failed: dict[str, str] = {}
         self.versions: dict[str, str] = {}
         # A few start at the same time: most of a start is one thread reading files.
         for first in range(0, len(entries), at_once):
-            starting = {e.name: Contestant(e, workload, warm=warm) for e in entries[first : first + at_once]}
+            starting = {
+                e.name: Contestant(e, workload, warm=warm) for e in entries[first : first + at_once]
+            }
             for name, contestant in starting.items():
                 try:
                     contestant.wait_until_ready()
@@ -229,9 +245,11 @@ def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
 def interval(
     slow: Sequence[float], fast: Sequence[float], *, draws: int = 4000, seed: int = 0
 ) -> tuple[float, float]:
-    """Return where 95 % of `ratio` lie if rounds are drawn anew with replacement (percentile bootstrap).
+    """Return where 95 % of `ratio` lie if rounds are drawn anew with replacement (percentile
+    bootstrap).
 
-    Both get the same rounds, so that what disturbs a round disturbs both (Efron & Tibshirani 1993, chapter 13).
+    Both get the same rounds, so that what disturbs a round disturbs both (Efron & Tibshirani 1993,
+    chapter 13).
     """
     rounds = numpy.array([slow, fast])
     picks = numpy.random.default_rng(seed).integers(0, rounds.shape[1], (draws, rounds.shape[1]))

@@ -7,8 +7,8 @@ import os
 import platform
 from pathlib import Path
 
-from minigan.backend import threads
-from minigan.bench import numpy_with_blas
+from minigan.backend.cpu import cores as threads
+from minigan.runs.bench import numpy_with_blas
 
 
 def facts(versions: dict[str, str] | None = None) -> dict[str, str]:
@@ -21,7 +21,9 @@ def facts(versions: dict[str, str] | None = None) -> dict[str, str]:
         "NumPy": numpy_with_blas().removeprefix("NumPy "),
         "Numba": version("numba"),
         **{name: number for name, number in (versions or {}).items() if name != "numpy"},
-        "load at the start": f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown",
+        "load at the start": f"{os.getloadavg()[0]:.1f}"
+        if hasattr(os, "getloadavg")
+        else "unknown",
     }
 
 
@@ -37,8 +39,12 @@ def _cpu() -> str:
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return platform.processor() or "unknown CPU"
-    fields = dict(map(str.strip, line.split(":", 1)) for line in info.read_text().splitlines() if ":" in line)
-    flags = [flag for flag in ("avx2", "avx512f", "amx_tile") if flag in fields.get("flags", "").split()]
+    fields = dict(
+        map(str.strip, line.split(":", 1)) for line in info.read_text().splitlines() if ":" in line
+    )
+    flags = [
+        flag for flag in ("avx2", "avx512f", "amx_tile") if flag in fields.get("flags", "").split()
+    ]
     family = f"family {fields.get('cpu family', '?')} model {fields.get('model', '?')}"
     return f"{fields.get('model name', 'unknown')} ({', '.join([family, *flags])})"
 

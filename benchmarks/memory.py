@@ -1,10 +1,12 @@
-"""``python -m benchmarks memory``: the largest resident memory of each contestant, without its imports.
+"""``python -m benchmarks memory``: the largest resident memory of each contestant, without its
+imports.
 
-Each is a process of its own that does a few steps. What it holds when its libraries are imported and nothing is built
-is subtracted, which says nothing about training. Of what minigan[fast] loads, Numba is subtracted, with the modules
-that it imports when it is first used (`benchmarks.numba_loaded`); compiled code, Numba's compiler at work and Intel's
-library count as memory of its own. It takes part twice: when its loops are compiled, which is once, and when they are
-read from the disk, which is every time after that.
+Each is a process of its own that does a few steps. What it holds when its libraries are imported
+and nothing is built is subtracted, which says nothing about training. Of what minigan[fast] loads,
+Numba is subtracted, with the modules that it imports when it is first used
+(`benchmarks.numba_loaded`); compiled code, Numba's compiler at work and Intel's library count as
+memory of its own. It takes part twice: when its loops are compiled, which is once, and when they
+are read from the disk, which is every time after that.
 """
 
 from __future__ import annotations
@@ -28,12 +30,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print a table, write ``memory.csv`` and ``memory.md``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks memory", description=__doc__)
     parser.add_argument("--workload", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
-    parser.add_argument("--peers", metavar="PYTHON", help="interpreter that has DeZero, MyGrad, numpy-ml")
+    parser.add_argument(
+        "--peers", metavar="PYTHON", help="interpreter that has DeZero, MyGrad, numpy-ml"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     options = parser.parse_args(arguments)
     rows = [row for workload in options.workload for row in measure(workload, options.peers)]
-    lines = ["| workload | contestant | peak, MiB | imports, MiB | net, MiB |", "|---|---|---|---|---|"]
-    lines += [f"| {w} | {name} | {peak:.0f} | {imports:.0f} | {net:.0f} |" for w, name, peak, imports, net in rows]
+    lines = [
+        "| workload | contestant | peak, MiB | imports, MiB | net, MiB |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {w} | {name} | {peak:.0f} | {imports:.0f} | {net:.0f} |"
+        for w, name, peak, imports, net in rows
+    ]
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "memory.md").write_text("\n".join(lines) + "\n")
     with (options.out / "memory.csv").open("w", newline="") as file:
@@ -45,16 +55,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(workload: str, peers: str | None = None) -> list[tuple[str, str, float, float, float]]:
-    """Return workload, contestant, peak, imports and their difference, in MiB; one process after the other."""
+    """Return workload, contestant, peak, imports and their difference, in MiB; one process after
+    the other.
+    """
     others = [e for e in torch_entries(workload, compiled=False) if e.options["threads"] != "1"]
     if peers:
-        others += [Entry(name, module, python=peers) for name, (module, able) in PEERS.items() if workload in able]
+        others += [
+            Entry(name, module, python=peers)
+            for name, (module, able) in PEERS.items()
+            if workload in able
+        ]
     with tempfile.TemporaryDirectory() as folder:
         return _measured(workload, [*minigan_entries(folder), *others])
 
 
 def minigan_entries(folder: str) -> list[Entry]:
-    """Return minigan's: the one that compiles leaves its loops in an empty folder, where the next finds them."""
+    """Return minigan's: the one that compiles leaves its loops in an empty folder, where the next
+    finds them.
+    """
     alone, fast = BACKENDS[MINIGAN], BACKENDS[FAST] | {"NUMBA_CACHE_DIR": folder}
     return [
         Entry(MINIGAN, "benchmarks.workloads", env=alone),
@@ -62,11 +80,18 @@ def minigan_entries(folder: str) -> list[Entry]:
             Entry(name, "benchmarks.workloads", env=fast, imports=["benchmarks.numba_loaded"])
             for name in (COMPILING, FAST)
         ),
-        Entry("minigan, reference backend", "benchmarks.workloads", {"backend": "reference"}, env=alone),
+        Entry(
+            "minigan, reference backend",
+            "benchmarks.workloads",
+            {"backend": "reference"},
+            env=alone,
+        ),
     ]
 
 
-def _measured(workload: str, entries: Sequence[Entry]) -> list[tuple[str, str, float, float, float]]:
+def _measured(
+    workload: str, entries: Sequence[Entry]
+) -> list[tuple[str, str, float, float, float]]:
     rows = []
     for entry in entries:
         with Race(workload, [entry], warm=STEPS) as race:

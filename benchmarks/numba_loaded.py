@@ -1,4 +1,5 @@
-"""Numba with the rest of its modules, some two hundred, which it imports when it is first asked for a function.
+"""Numba with the rest of its modules, some two hundred, which it imports when it is first asked for
+a function.
 
 For the benchmark of memory, which doesn't count imports.
 """

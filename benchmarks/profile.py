@@ -1,12 +1,14 @@
-"""``python -m benchmarks profile``: where the time of a training step goes, with each of the backends for the CPU.
+"""``python -m benchmarks profile``: where the time of a training step goes, with each of the
+backends for the CPU.
 
-*Before* is the readable one, *after* the fast one on NumPy alone, *compiled* that of minigan[fast], if it is installed.
-The primitives of the backend, and NumPy's ``matmul``, are wrapped with a clock. A stack says who is at work: time
-belongs to the innermost wrapped call, so nothing counts twice and the shares add up to one. One thread, for parts
-that run side by side would count twice as well; each backend has a process of its own, and its memory as it sets it.
+*Before* is the readable one, *after* the fast one on NumPy alone, *compiled* that of minigan[fast],
+if it is installed. The primitives of the backend, and NumPy's ``matmul``, are wrapped with a clock.
+A stack says who is at work: time belongs to the innermost wrapped call, so nothing counts twice and
+the shares add up to one. One thread, for parts that run side by side would count twice as well;
+each backend has a process of its own, and its memory as it sets it.
 
-"System" is not a share beside the others but lies within them: time in the kernel, which is nearly all for handing out
-fresh pages of memory. "Faults" are such pages per step.
+"System" is not a share beside the others but lies within them: time in the kernel, which is nearly
+all for handing out fresh pages of memory. "Faults" are such pages per step.
 """
 
 from __future__ import annotations
@@ -69,7 +71,9 @@ METHODS = {
     "conv_weight_grad": "convolution, rest",
     "conv_input_grad": "convolution, rest",
 }
-"""Primitives of a backend, and what `CpuBackend` and its heir make of them; those that one hasn't are left out."""
+"""Primitives of a backend, and what `CpuBackend` and its heir make of them; those that one hasn't
+are left out.
+"""
 TRANSFORMS = ("image_map", "result_map", "kernel_map")
 COLUMNS = {"reference": "before", "numpy": "after", "compiled": "compiled"}
 """A backend to its name in the table."""
@@ -110,7 +114,8 @@ class Clock:
         return wrapped
 
     def _part(self, part: str, args: tuple[Any, ...]) -> str:
-        # A product with a vector of ones is a sum, and the products within a transform are the transform.
+        # A product with a vector of ones is a sum, and the products within a transform are the
+        # transform.
         inside = self._stack[-1]
         if part == "GEMM" and (inside in ("Winograd", "norm") or getattr(args[0], "ndim", 2) == 1):
             return inside
@@ -119,9 +124,9 @@ class Clock:
 
 def forms() -> list[type]:
     """Return the classes of Winograd's form that may be at work in this process."""
-    from minigan.backend import winograd
+    from minigan.backend.cpu import winograd
 
-    compiled = sys.modules.get("minigan.backend.compiled")
+    compiled = sys.modules.get("minigan.backend.compiled.primitives")
     return [winograd.Winograd, *([compiled.CompiledWinograd] if compiled else [])]
 
 
@@ -151,7 +156,9 @@ def instrument(clock: Clock, ops: Any) -> None:
 
 
 def profile(workload: str, name: str, *, seconds: float) -> dict[str, float]:
-    """Return milliseconds per step of each part, of the whole, in the kernel, and page faults, in this process."""
+    """Return milliseconds per step of each part, of the whole, in the kernel, and page faults, in
+    this process.
+    """
     from minigan import backend
 
     step = make(workload, {"backend": "reference"} if name == "reference" else {"threads": "1"})
@@ -176,11 +183,23 @@ def profile(workload: str, name: str, *, seconds: float) -> dict[str, float]:
 
 def apart(workload: str, name: str, *, seconds: float) -> dict[str, float]:
     """Return what `profile` returns, from a process of its own."""
-    command = [sys.executable, "-m", "benchmarks", "profile", "--seconds", str(seconds), "--part", workload, name]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        "profile",
+        "--seconds",
+        str(seconds),
+        "--part",
+        workload,
+        name,
+    ]
     environment = {k: v for k, v in os.environ.items() if k not in THREAD_VARIABLES}
     environment |= {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     environment |= BACKENDS[FAST if name == "compiled" else MINIGAN]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=environment)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=environment
+    )
     measured: dict[str, float] = json.loads(done.stdout)
     return measured
 
@@ -192,10 +211,14 @@ def table(results: dict[tuple[str, str], dict[str, float]]) -> str:
     for part, words in PARTS.items():
         cells = (f"{100 * r[part] / r['step']:.1f} %" if r[part] else "-" for r in results.values())
         lines.append(f"| {part}: {words} | {' | '.join(cells)} |")
-    lines.append("| **step, ms** | " + " | ".join(f"{r['step']:.1f}" for r in results.values()) + " |")
+    lines.append(
+        "| **step, ms** | " + " | ".join(f"{r['step']:.1f}" for r in results.values()) + " |"
+    )
     shares = (f"{100 * r['system'] / r['step']:.1f} %" for r in results.values())
     lines.append(f"| within these: system | {' | '.join(shares)} |")
-    lines.append("| faults per step | " + " | ".join(f"{r['faults']:,.0f}" for r in results.values()) + " |")
+    lines.append(
+        "| faults per step | " + " | ".join(f"{r['faults']:,.0f}" for r in results.values()) + " |"
+    )
     return "\n".join(lines)
 
 
@@ -214,7 +237,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if importlib.util.find_spec("numba") is None:
         names.remove("compiled")
         print("minigan[fast] isn't installed: no column for it.", file=sys.stderr)
-    results = {(w, name): apart(w, name, seconds=options.seconds) for w in options.workload for name in names}
+    results = {
+        (w, name): apart(w, name, seconds=options.seconds)
+        for w in options.workload
+        for name in names
+    }
     options.out.mkdir(parents=True, exist_ok=True)
     text = table(results)
     (options.out / "profile.md").write_text(text + "\n")

@@ -1,10 +1,11 @@
 """``python -m benchmarks roofline``: each layer of a workload beside what this machine can do.
 
-Two peaks are measured: multiply-adds of a large float32 matrix product, and bytes of a copy that fits no cache, both
-with all threads. A layer's floor is the longer of its operations over the one and its bytes over the other (Williams,
-Waterman & Patterson 2009). Operations are those of the definition, bytes are each input, weight and output once: what
-takes fewer operations than the definition, as Winograd's form does, may pass the peak. The product is NumPy's or the
-backend's own, whichever is faster. The backend is the one that is installed; or, with ``--numpy``, NumPy alone.
+Two peaks are measured: multiply-adds of a large float32 matrix product, and bytes of a copy that
+fits no cache, both with all threads. A layer's floor is the longer of its operations over the one
+and its bytes over the other (Williams, Waterman & Patterson 2009). Operations are those of the
+definition, bytes are each input, weight and output once: what takes fewer operations than the
+definition, as Winograd's form does, may pass the peak. The product is NumPy's or the backend's own,
+whichever is faster. The backend is the one that is installed; or, with ``--numpy``, NumPy alone.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ import numpy
 
 from benchmarks.cpu import RESULTS
 from benchmarks.workloads import WORKLOADS, find, nets, use
-from minigan import backend, bench, nn
-from minigan.backend import devices, threads
+from minigan import backend, nn
+from minigan.backend import devices
+from minigan.backend.cpu import cores as threads
+from minigan.runs import bench
 
 
 class Row(NamedTuple):
@@ -51,11 +54,14 @@ def best(work: Callable[[], object], *, seconds: float) -> float:
 
 
 def peaks(*, size: int = 2048, mbytes: int = 128, seconds: float = 1.0) -> tuple[float, float]:
-    """Return GFLOP/s of a product of two size x size matrices, and GB/s (read and written) of a copy."""
+    """Return GFLOP/s of a product of two size x size matrices, and GB/s (read and written) of a
+    copy.
+    """
     a, b = numpy.random.default_rng(0).random((2, size, size), dtype="float32")
     c, ops = numpy.empty_like(a), backend.of(a)
     product = min(
-        best(work, seconds=seconds) for work in (lambda: numpy.matmul(a, b, out=c), lambda: ops.matmul(a, b))
+        best(work, seconds=seconds)
+        for work in (lambda: numpy.matmul(a, b, out=c), lambda: ops.matmul(a, b))
     )
     source = numpy.ones(mbytes * 2**18, "float32")
     target = numpy.zeros_like(source)
@@ -73,7 +79,9 @@ def peaks(*, size: int = 2048, mbytes: int = 128, seconds: float = 1.0) -> tuple
 
 
 def operations(layer: nn.Layer, x: Any, y: Any) -> float:
-    """Return the floating-point operations of a forward pass by definition; elementwise layers: one an entry."""
+    """Return the floating-point operations of a forward pass by definition; elementwise layers: one
+    an entry.
+    """
     if isinstance(layer, nn.Linear):
         return 2.0 * len(x) * layer.weight.value.size
     if isinstance(layer, nn.Conv2d):
@@ -83,7 +91,9 @@ def operations(layer: nn.Layer, x: Any, y: Any) -> float:
     return float(y.size) * (4 if isinstance(layer, nn.BatchNorm) else 1)
 
 
-def measure(workload: str, gflops: float, gbytes: float, *, batch: int | None = None, seconds: float) -> list[Row]:
+def measure(
+    workload: str, gflops: float, gbytes: float, *, batch: int | None = None, seconds: float
+) -> list[Row]:
     """Return two rows for each layer of G and D that computes."""
     what, rng, rows = find(workload), numpy.random.default_rng(0), []
     count = batch or what.batch
@@ -93,19 +103,36 @@ def measure(workload: str, gflops: float, gbytes: float, *, batch: int | None = 
         for index, layer in enumerate(net):
             y, cache = layer.forward(x)
             if not isinstance(layer, (nn.Flatten, nn.Reshape)):
-                rows += _both(f"{player}{index} {_name(layer, x, y)}", layer, x, y, cache, gflops, gbytes, seconds)
+                rows += _both(
+                    f"{player}{index} {_name(layer, x, y)}",
+                    layer,
+                    x,
+                    y,
+                    cache,
+                    gflops,
+                    gbytes,
+                    seconds,
+                )
             x = y
     return rows
 
 
 def _both(
-    name: str, layer: nn.Layer, x: Any, y: Any, cache: Any, gflops: float, gbytes: float, seconds: float
+    name: str,
+    layer: nn.Layer,
+    x: Any,
+    y: Any,
+    cache: Any,
+    gflops: float,
+    gbytes: float,
+    seconds: float,
 ) -> list[Row]:
     dy = numpy.random.default_rng(1).standard_normal(y.shape, dtype="float32")
     weights = sum(p.value.nbytes for p in layer.parameters().values())
     flop = operations(layer, x, y)
     products = isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d))
-    # Backward: both gradients for what multiplies, each as much as forward; reads dy, x (or y) and weights.
+    # Backward: both gradients for what multiplies, each as much as forward; reads dy, x (or y) and
+    # weights.
     amounts = {
         "forward": (flop, x.nbytes + y.nbytes + weights, lambda: layer.forward(x)),
         "backward": ((2 if products else 1) * flop, 2 * x.nbytes + y.nbytes + 2 * weights,
@@ -117,7 +144,15 @@ def _both(
         compute, traffic = operations_ / gflops / 1e9, nbytes / gbytes / 1e9
         bound = "GEMM" if compute > traffic else "copy"
         rows.append(
-            Row(name, direction, operations_ / 1e9, nbytes / 1e6, 1e3 * took, 1e3 * max(compute, traffic), bound)
+            Row(
+                name,
+                direction,
+                operations_ / 1e9,
+                nbytes / 1e6,
+                1e3 * took,
+                1e3 * max(compute, traffic),
+                bound,
+            )
         )
     return rows
 
@@ -136,13 +171,15 @@ def table(rows: Sequence[Row]) -> str:
     ]
     for r in rows:
         lines.append(
-            f"| {r.layer} | {r.direction} | {r.gflop:.3g} | {r.mbytes:.3g} | {r.ms:.3g} | {1e3 * r.gflop / r.ms:.0f} "
+            f"| {r.layer} | {r.direction} | {r.gflop:.3g} | {r.mbytes:.3g} | {r.ms:.3g} | "
+            f"{1e3 * r.gflop / r.ms:.0f} "
             f"| {r.floor_ms:.3g} | {100 * r.floor_ms / r.ms:.0f} % of {r.bound} |"
         )
     gflop, mbytes, ms, floor = (sum(column) for column in list(zip(*rows, strict=True))[2:6])
     share = f"{100 * floor / ms:.0f} %"
     lines.append(
-        f"| all | both | {gflop:.3g} | {mbytes:.3g} | {ms:.3g} | {1e3 * gflop / ms:.0f} | {floor:.3g} | {share} |"
+        f"| all | both | {gflop:.3g} | {mbytes:.3g} | {ms:.3g} | {1e3 * gflop / ms:.0f} | "
+        f"{floor:.3g} | {share} |"
     )
     return "\n".join(lines)
 
@@ -150,10 +187,16 @@ def table(rows: Sequence[Row]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print a table, write ``roofline.md``, or ``roofline-numpy.md`` of NumPy alone."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks roofline", description=__doc__)
-    parser.add_argument("--workload", nargs="+", choices=list(WORKLOADS), default=["mnist-dcgan", "dc64"])
-    parser.add_argument("--seconds", type=float, default=0.4, help="for each layer and direction (default: 0.4)")
+    parser.add_argument(
+        "--workload", nargs="+", choices=list(WORKLOADS), default=["mnist-dcgan", "dc64"]
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=0.4, help="for each layer and direction (default: 0.4)"
+    )
     parser.add_argument("--batch", type=int, help="another batch size than the workload's")
-    parser.add_argument("--numpy", action="store_true", help="NumPy alone, even if minigan[fast] is installed")
+    parser.add_argument(
+        "--numpy", action="store_true", help="NumPy alone, even if minigan[fast] is installed"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     options = parser.parse_args(arguments)
     if options.numpy:
@@ -161,11 +204,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gflops, gbytes = peaks(seconds=min(1.0, 4 * options.seconds))
     texts = [
         f"Computed by: {bench.engine(backend.get('cpu'))}.",
-        f"Peaks of this machine, {threads.cores()} threads: GEMM {gflops:.0f} GFLOP/s, copy {gbytes:.1f} GB/s.",
+        f"Peaks of this machine, {threads.cores()} threads: GEMM {gflops:.0f} GFLOP/s, copy "
+        f"{gbytes:.1f} GB/s.",
     ]
     for workload in options.workload:
         rows = measure(workload, gflops, gbytes, batch=options.batch, seconds=options.seconds)
-        texts.append(f"## {workload}, batch {options.batch or find(workload).batch}\n\n{table(rows)}")
+        texts.append(
+            f"## {workload}, batch {options.batch or find(workload).batch}\n\n{table(rows)}"
+        )
     text = "\n\n".join(texts)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / f"roofline{'-numpy' * options.numpy}.md").write_text(text + "\n")

@@ -1,8 +1,10 @@
-"""``python -m benchmarks scaling``: how a step's time grows with batch, image and channels, beside PyTorch's.
+"""``python -m benchmarks scaling``: how a step's time grows with batch, image and channels, beside
+PyTorch's.
 
-A DCGAN of 32x32 images with 64 channels in D's first layer, batch 64, is varied in one of the three at a time. PyTorch
-runs in the set-ups that are its fastest on the workloads with images: all threads, both layouts, fused Adam. minigan
-runs on NumPy alone and, where Numba is installed, with compiled loops.
+A DCGAN of 32x32 images with 64 channels in D's first layer, batch 64, is varied in one of the three
+at a time. PyTorch runs in the set-ups that are its fastest on the workloads with images: all
+threads, both layouts, fused Adam. minigan runs on NumPy alone and, where Numba is installed, with
+compiled loops.
 """
 
 from __future__ import annotations
@@ -17,16 +19,35 @@ import numpy
 
 from benchmarks.cpu import BACKENDS, FAST, MINIGAN, RESULTS
 from benchmarks.harness import Entry, Race, interval, ratio
-from minigan.backend import threads
+from minigan.backend.cpu import cores as threads
 
 CASES = (
-    ("batch", 16, 32, 64), ("batch", 64, 32, 64), ("batch", 256, 32, 64),
-    ("image", 64, 16, 64), ("image", 64, 32, 64), ("image", 64, 64, 64),
-    ("channels", 64, 32, 16), ("channels", 64, 32, 32), ("channels", 64, 32, 64), ("channels", 64, 32, 128),
-)  # fmt: skip
+    ("batch", 16, 32, 64),
+    ("batch", 64, 32, 64),
+    ("batch", 256, 32, 64),
+    ("image", 64, 16, 64),
+    ("image", 64, 32, 64),
+    ("image", 64, 64, 64),
+    ("channels", 64, 32, 16),
+    ("channels", 64, 32, 32),
+    ("channels", 64, 32, 64),
+    ("channels", 64, 32, 128),
+)
 """What varies, batch, image's side, channels."""
-FIELDS = ("varied", "batch", "image", "channels", "torch_ms", "layout", "minigan_ms", "ratio", "95", "fast_ms",
-          "fast_ratio", "fast_95")  # fmt: skip
+FIELDS = (
+    "varied",
+    "batch",
+    "image",
+    "channels",
+    "torch_ms",
+    "layout",
+    "minigan_ms",
+    "ratio",
+    "95",
+    "fast_ms",
+    "fast_ratio",
+    "fast_95",
+)
 
 
 def race(batch: int, size: int, width: int, *, rounds: int, block: float) -> dict[str, list[float]]:
@@ -45,9 +66,12 @@ def race(batch: int, size: int, width: int, *, rounds: int, block: float) -> dic
 
 
 def cells(times: dict[str, list[float]]) -> tuple[str, ...]:
-    """Return a row's: the better PyTorch, then each minigan's time, ratio and the ratio's interval of 95 %."""
+    """Return a row's: the better PyTorch, then each minigan's time, ratio and the ratio's interval
+    of 95 %.
+    """
     rival = min(
-        (name for name in times if name not in BACKENDS), key=lambda name: float(numpy.median(times[name]))
+        (name for name in times if name not in BACKENDS),
+        key=lambda name: float(numpy.median(times[name])),
     )
     found = [f"{numpy.median(times[rival]):.1f}", rival[len("PyTorch (") : -1]]
     for name in (MINIGAN, FAST):
@@ -66,9 +90,13 @@ def cells(times: dict[str, list[float]]) -> tuple[str, ...]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print a table, write ``scaling.csv`` and ``scaling.md``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks scaling", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="blocks of each contestant (default: 5)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="blocks of each contestant (default: 5)"
+    )
     parser.add_argument("--quick", action="store_true", help="two short rounds")
-    parser.add_argument("--vary", nargs="+", choices=("batch", "image", "channels"), help="default: all three")
+    parser.add_argument(
+        "--vary", nargs="+", choices=("batch", "image", "channels"), help="default: all three"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     options = parser.parse_args(arguments)
     rounds, block = (2, 0.1) if options.quick else (options.rounds, 0.3)

@@ -48,17 +48,25 @@ def nets(name: str, rng: numpy.random.Generator) -> tuple[nn.Sequential, nn.Sequ
 
 
 def find(name: str) -> Workload:
-    """Return a workload; beside those of the table, ``dcgan-SIZE-WIDTH`` is a DCGAN of any size and width."""
+    """Return a workload; beside those of the table, ``dcgan-SIZE-WIDTH`` is a DCGAN of any size and
+    width.
+    """
     if name.startswith("dcgan-"):
         size, width = sizes(name)
         return Workload(
-            name, 64, 100, (size, size, 3), f"{size}x{size}x3, DCGAN with {width} channels in D's first layer"
+            name,
+            64,
+            100,
+            (size, size, 3),
+            f"{size}x{size}x3, DCGAN with {width} channels in D's first layer",
         )
     return WORKLOADS[name]
 
 
 def sizes(name: str) -> tuple[int, int]:
-    """Return size and width in ``dcgan-SIZE-WIDTH``: the image's side, and the channels of D's first layer."""
+    """Return size and width in ``dcgan-SIZE-WIDTH``: the image's side, and the channels of D's
+    first layer.
+    """
     _, size, width = name.split("-")
     return int(size), int(width)
 
@@ -114,14 +122,26 @@ def _mnist_dcgan(rng: numpy.random.Generator) -> tuple[nn.Sequential, nn.Sequent
     return g, d
 
 
-def _dcgan(size: int, width: int, rng: numpy.random.Generator) -> tuple[nn.Sequential, nn.Sequential]:
-    """Halve the image and double the channels until it is 4x4; dc64 is the one of size 64 and width 64."""
+def _dcgan(
+    size: int, width: int, rng: numpy.random.Generator
+) -> tuple[nn.Sequential, nn.Sequential]:
+    """Halve the image and double the channels until it is 4x4; dc64 is the one of size 64 and width
+    64.
+    """
 
     def up(before: int, after: int) -> list[nn.Layer]:
-        return [nn.ConvTranspose2d(before, after, **HALVE, bias=False, rng=rng), nn.BatchNorm(after), nn.ReLU()]
+        return [
+            nn.ConvTranspose2d(before, after, **HALVE, bias=False, rng=rng),
+            nn.BatchNorm(after),
+            nn.ReLU(),
+        ]
 
     def down(before: int, after: int) -> list[nn.Layer]:
-        return [nn.Conv2d(before, after, **HALVE, bias=False, rng=rng), nn.BatchNorm(after), nn.LeakyReLU(0.2)]
+        return [
+            nn.Conv2d(before, after, **HALVE, bias=False, rng=rng),
+            nn.BatchNorm(after),
+            nn.LeakyReLU(0.2),
+        ]
 
     channels = [width << k for k in range((size // 4).bit_length() - 1)]
     ups, downs = [], []
@@ -148,9 +168,13 @@ def _dcgan(size: int, width: int, rng: numpy.random.Generator) -> tuple[nn.Seque
 
 
 class Step:
-    """One D step and one G step per call, on random data: Goodfellow's Algorithm 1 with non-saturating losses."""
+    """One D step and one G step per call, on random data: Goodfellow's Algorithm 1 with
+    non-saturating losses.
+    """
 
-    def __init__(self, workload: Workload, *, batch: int | None = None, dtype: str = "float32") -> None:
+    def __init__(
+        self, workload: Workload, *, batch: int | None = None, dtype: str = "float32"
+    ) -> None:
         self.rng = numpy.random.default_rng(0)
         self.batch, self.z_size = batch or workload.batch, workload.z_size
         self.g, self.d = (net.astype(dtype) for net in nets(workload.name, self.rng))
@@ -179,7 +203,8 @@ class Step:
         """D's loss on the reals and on these fakes, its gradients added."""
         real_logits, fake_logits, caches = nn.forward_both(self.d, self.real, fake)
         (real, d_real), (faked, d_fake) = (
-            losses.bce_with_logits(logits, target) for logits, target in ((real_logits, 1.0), (fake_logits, 0.0))
+            losses.bce_with_logits(logits, target)
+            for logits, target in ((real_logits, 1.0), (fake_logits, 0.0))
         )
         nn.backward_both(self.d, d_real, d_fake, caches)
         return float(real + faked)
@@ -192,7 +217,9 @@ class Step:
 
 
 def make(name: str, options: dict[str, str]) -> Callable[[], object]:
-    """Return the step of a workload; options are ``threads``, ``batch`` and ``backend=reference``."""
+    """Return the step of a workload; options are ``threads``, ``batch`` and
+    ``backend=reference``.
+    """
     if "threads" in options:
         import minigan
 

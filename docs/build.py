@@ -2,7 +2,8 @@
 
 =============================================  ==================================================================
 ``python docs/build.py``                       the English site in ``docs/_build/html``; a tutorial is run again
-                                               only if it, or the library, has changed since its last run
+                                               only if it, or the library, has changed since its
+                                               last run
 ``python docs/build.py --fresh``               every tutorial is run again, and its time printed
 ``python docs/build.py --only 1 2``            only tutorials 1 and 2 are run, the others are shown without output
 ``python docs/build.py --language zh_CN``      the Chinese site in ``docs/_build/html/zh_CN``
@@ -89,7 +90,8 @@ def build(options: argparse.Namespace) -> int:
     environment = os.environ | {
         "MINIGAN_DOCS_CACHE": str(cache),
         "MINIGAN_DOCS_LANGUAGE": options.language,
-        # Two threads gain nothing on nets as small as the tutorials', and lose much where a machine is shared.
+        # Two threads gain nothing on nets as small as the tutorials', and lose much where a machine
+        # is shared.
         "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", "1"),
         "MINIGAN_THREADS": os.environ.get("MINIGAN_THREADS", "1"),
         # The numbers in the tutorials are those of NumPy alone, whatever else is installed.
@@ -133,7 +135,17 @@ def report_times(cache: Path) -> None:
 def catalogues(options: argparse.Namespace) -> int:
     """Extract the English text and merge it into docs/locale."""
     environment = os.environ | {"MINIGAN_DOCS_EXECUTION": "off"}
-    extract = [sys.executable, "-m", "sphinx", "-q", "-E", "-b", "gettext", str(DOCS), str(BUILD / "gettext")]
+    extract = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-E",
+        "-b",
+        "gettext",
+        str(DOCS),
+        str(BUILD / "gettext"),
+    ]
     merge = [
         "sphinx-intl",
         "update",
@@ -173,11 +185,15 @@ def coverage(options: argparse.Namespace) -> int:
 
 
 def is_formula(text: str) -> bool:
-    """Tell a displayed formula, which must stay as it is (Sphinx can't put a translated one back), from prose."""
+    """Tell a displayed formula, which must stay as it is (Sphinx can't put a translated one back),
+    from prose.
+    """
     if re.search(r"\\(qquad|begin|frac|sum|partial)\b", re.sub(r"\$[^$]*\$", "", text)):
         return True
     words = re.sub(r"\\[A-Za-z]+", " ", text).split()
-    return not any(len(word.strip(".,:;()*`")) > 1 and word.strip(".,:;()*`").isalpha() for word in words)
+    return not any(
+        len(word.strip(".,:;()*`")) > 1 and word.strip(".,:;()*`").isalpha() for word in words
+    )
 
 
 def notebooks(options: argparse.Namespace) -> int:
@@ -189,7 +205,9 @@ def notebooks(options: argparse.Namespace) -> int:
     target.mkdir(exist_ok=True)
     for path in sorted(TUTORIALS.glob("[0-9][0-9]-*.md")):
         notebook = jupytext.read(path)
-        notebook.cells.insert(0, nbformat.v4.new_code_cell("%pip install --quiet minigan", id="install"))
+        notebook.cells.insert(
+            0, nbformat.v4.new_code_cell("%pip install --quiet minigan", id="install")
+        )
         jupytext.write(notebook, target / f"{path.stem}.ipynb", fmt="ipynb")
     print(f"Notebooks in {target}")
     return 0
@@ -197,14 +215,23 @@ def notebooks(options: argparse.Namespace) -> int:
 
 def main() -> int:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", default="html", choices=["html", "catalogues", "coverage", "notebooks"])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "what", nargs="?", default="html", choices=["html", "catalogues", "coverage", "notebooks"]
+    )
     parser.add_argument("--fresh", action="store_true", help="run every tutorial again")
     parser.add_argument("--only", nargs="+", metavar="N", help="run only these tutorials")
     parser.add_argument("--language", default="en", choices=["en", "zh_CN", "both"])
     parser.add_argument("--quiet", action="store_true")
     options = parser.parse_args()
-    commands = {"html": site, "catalogues": catalogues, "coverage": coverage, "notebooks": notebooks}
+    commands = {
+        "html": site,
+        "catalogues": catalogues,
+        "coverage": coverage,
+        "notebooks": notebooks,
+    }
     return commands[options.what](options)
 
 

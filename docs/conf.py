@@ -1,4 +1,6 @@
-"""The site's settings. `python docs/build.py` builds it; README.md beside this file says what else there is."""
+"""The site's settings. `python docs/build.py` builds it; README.md beside this file says what else
+there is.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,8 @@ templates_path = ["_templates"]
 language = os.environ.get("MINIGAN_DOCS_LANGUAGE", "en")
 locale_dirs = ["locale"]
 gettext_compact = False
-# A translation is looked up by its text; line numbers would only make every edit a change of every catalogue.
+# A translation is looked up by its text; line numbers would only make every edit a change of every
+# catalogue.
 gettext_location = False
 
 # ---------------------------------------------------------------- mathematics, prose
@@ -137,24 +140,31 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 
-# ---------------------------------------------------------------- docstrings that mean what they say
+# ------------------------------------------------------------ docstrings that mean what they say
 
 LITERAL = re.compile(r"(``.*?``|:math:`[^`]*`|`[^`]*`|\*\*[^*]+\*\*|\*\w[^*]*?[\w.!?)]\*(?!\w))")
 
 
-def plain_signs(app: object, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
-    """Let ``|a - b|`` be an absolute value and ``(N, *shape)`` a shape, as every reader of the source takes them."""
+def plain_signs(
+    app: object, what: str, name: str, thing: object, options: object, lines: list[str]
+) -> None:
+    """Let ``|a - b|`` be an absolute value and ``(N, *shape)`` a shape, as every reader of the
+    source takes them.
+    """
     block = -1  # the indentation of a directive whose body is no prose
     for i, line in enumerate(lines):
         indent = len(line) - len(line.lstrip())
         if line.strip() and indent <= block:
             block = -1
-        if line.lstrip().startswith((".. math::", ".. code", ".. parsed")) or line.rstrip().endswith("::"):
+        if line.lstrip().startswith(
+            (".. math::", ".. code", ".. parsed")
+        ) or line.rstrip().endswith("::"):
             block = indent
         elif block < 0 and not line.lstrip().startswith((">>>", "...", ".. ")):
             parts = LITERAL.split(line)
             lines[i] = "".join(
-                part if k % 2 else re.sub(r"(?<!\\)(\||\*(?=\w))", r"\\\1", part) for k, part in enumerate(parts)
+                part if k % 2 else re.sub(r"(?<!\\)(\||\*(?=\w))", r"\\\1", part)
+                for k, part in enumerate(parts)
             )
 
 

@@ -1,9 +1,10 @@
 """Train recipes, time them, and write the gallery: ``python docs/make_gallery.py [NAME ...]``.
 
-Each recipe runs as `minigan train` would run it, in a process of its own. The pictures go to ``docs/images/gallery``,
-what was measured to ``docs/gallery.json``; the page ``docs/gallery.md`` is written from these, so that recipes can be
-run one at a time. Recipes whose data isn't on this machine (``MINIGAN_DATA``) can be shown with other data
-(``--data``); the page says so. Times are processor time of one thread: other work on the machine hardly adds to them.
+Each recipe runs as `minigan train` would run it, in a process of its own. The pictures go to
+``docs/images/gallery``, what was measured to ``docs/gallery.json``; the page ``docs/gallery.md`` is
+written from these, so that recipes can be run one at a time. Recipes whose data isn't on this
+machine (``MINIGAN_DATA``) can be shown with other data (``--data``); the page says so. Times are
+processor time of one thread: other work on the machine hardly adds to them.
 """
 
 from __future__ import annotations
@@ -25,12 +26,26 @@ PICTURES = DOCS / "images" / "gallery"
 RECORD = DOCS / "gallery.json"
 
 
-ONE_THREAD = dict.fromkeys(("MINIGAN_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+ONE_THREAD = dict.fromkeys(
+    ("MINIGAN_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+)
 
 
 def measure(name: str, extra: list[str], out: Path) -> dict[str, object]:
     """Train one recipe into the folder `out` and keep its picture."""
-    command = [sys.executable, "-m", "minigan", "train", name, "--quiet", "--seed", "0", "--out", str(out), *extra]
+    command = [
+        sys.executable,
+        "-m",
+        "minigan",
+        "train",
+        name,
+        "--quiet",
+        "--seed",
+        "0",
+        "--out",
+        str(out),
+        *extra,
+    ]
     before = processor_seconds()
     subprocess.run(command, check=True, env=os.environ | ONE_THREAD)
     seconds = processor_seconds() - before
@@ -49,25 +64,41 @@ def measure(name: str, extra: list[str], out: Path) -> dict[str, object]:
 
 
 def processor_seconds() -> float:
-    """Return the processor time of all processes that this one has waited for; always 0 on Windows."""
+    """Return the processor time of all processes that this one has waited for; always 0 on
+    Windows.
+    """
     times = os.times()
     return times.children_user + times.children_system
 
 
 def write_page(record: dict[str, dict[str, object]]) -> None:
     """Write ``gallery.md``: a section per recipe, in the recipes' own order."""
-    lines = ["# Gallery", "", "What the recipes make, each by the one command beside it, with the time that it took.",
-             "Written by `python docs/make_gallery.py`; not chosen: seed 0, fixed latents. Each time is of one run,",
-             "on a machine that did other work as well: processor time of one thread, or an upper bound by the clock.",
-             ""]  # fmt: skip
+    lines = [
+        "# Gallery",
+        "",
+        "What the recipes make, each by the one command beside it, with the time that it took.",
+        "Written by `python docs/make_gallery.py`; not chosen: seed 0, fixed latents. Each time "
+        "is of one run,",
+        "on a machine that did other work as well: processor time of one thread, or an upper "
+        "bound by the clock.",
+        "",
+    ]
     for name in recipes.names():
         if name not in record:
             continue
         recipe, facts = recipes.get(name), record[name]
-        lines += [f"## {name}", "", f"{recipe.title[0].upper()}{recipe.title[1:]}. {recipe.source}.", "",
-                  f"```console\n$ {facts['command']}\n```", "",
-                  f"```{{image}} images/gallery/{name}.png\n:alt: samples of {name}\n:width: 420px\n```", "",
-                  f"{length(recipe, facts)} in {cost(facts)} ({facts['machine']}).", ""]  # fmt: skip
+        lines += [
+            f"## {name}",
+            "",
+            f"{recipe.title[0].upper()}{recipe.title[1:]}. {recipe.source}.",
+            "",
+            f"```console\n$ {facts['command']}\n```",
+            "",
+            f"```{{image}} images/gallery/{name}.png\n:alt: samples of {name}\n:width: 420px\n```",
+            "",
+            f"{length(recipe, facts)} in {cost(facts)} ({facts['machine']}).",
+            "",
+        ]
         if facts["data"] != recipe.data:
             lines += [f"On {facts['data']}, not on {recipe.data}, which the recipe is for.", ""]
     missing = [name for name in recipes.names() if name not in record]
@@ -101,11 +132,17 @@ def cost(facts: dict[str, object]) -> str:
 
 def main() -> int:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="recipes to run; without any, only the page is written anew")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "names", nargs="*", help="recipes to run; without any, only the page is written anew"
+    )
     parser.add_argument("--steps", type=int, help="rounds, instead of the recipe's own number")
     parser.add_argument("--data", help="other data than the recipe's own")
-    parser.add_argument("--keep", type=Path, help="a folder for the runs, which are thrown away otherwise")
+    parser.add_argument(
+        "--keep", type=Path, help="a folder for the runs, which are thrown away otherwise"
+    )
     options = parser.parse_args()
     extra = [] if options.steps is None else ["--steps", str(options.steps)]
     extra += [] if options.data is None else ["--data", options.data]

@@ -26,7 +26,9 @@ class CheckpointError(ValueError):
     """A checkpoint that can't be read or doesn't fit; the message says what to do."""
 
 
-def save(path: str | os.PathLike[str], arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
+def save(
+    path: str | os.PathLike[str], arrays: Mapping[str, Array], meta: Mapping[str, Any]
+) -> None:
     """Write arrays and a JSON-able description to one file.
 
     Parameters
@@ -47,8 +49,9 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, Array], meta: Mappin
     """
     from safetensors.numpy import save as serialise
 
-    # ascontiguousarray, because some versions of the writer store the memory of a transposed or strided array as
-    # if it were contiguous: numbers in the wrong order, and no error. (It also makes 0-d arrays 1-d.)
+    # ascontiguousarray, because some versions of the writer store the memory of a transposed or
+    # strided array as if it were contiguous: numbers in the wrong order, and no error. (It also
+    # makes 0-d arrays 1-d.)
     plain = {name: backend.to_numpy(a) for name, a in arrays.items()}
     packed = {name: numpy.ascontiguousarray(a).reshape(a.shape) for name, a in plain.items()}
     described = json.dumps(dict(meta))
@@ -66,14 +69,16 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
     Raises
     ------
     CheckpointError
-        If there is no such file, it is truncated or altered, or a newer minigan wrote it. The header is believed
-        only as far as the file goes, so that a lying one can't ask for memory.
+        If there is no such file, it is truncated or altered, or a newer minigan wrote it. The
+        header is believed only as far as the file goes, so that a lying one can't ask for memory.
     """
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"There is no checkpoint {path}; give the path of a file that minigan saved.")
+        raise CheckpointError(
+            f"There is no checkpoint {path}; give the path of a file that minigan saved."
+        )
     try:
         with safe_open(path, framework="numpy") as file:
             described = file.metadata() or {}
@@ -86,24 +91,31 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
     return arrays, _description(path, described, arrays)
 
 
-def _description(path: Path, written: Mapping[str, str], arrays: Mapping[str, Array]) -> dict[str, Any]:
+def _description(
+    path: Path, written: Mapping[str, str], arrays: Mapping[str, Array]
+) -> dict[str, Any]:
     try:
         whole = json.loads(written["minigan"])
         version, digest, described = whole["format"], whole.get("digest"), str(whole.get("meta"))
         if not isinstance(version, int) or version < 1:
             raise TypeError("the format is no positive whole number")
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
-        raise CheckpointError(f"{path} wasn't written by minigan; give a checkpoint of a run.") from None
+        raise CheckpointError(
+            f"{path} wasn't written by minigan; give a checkpoint of a run."
+        ) from None
     if version > FORMAT:
         raise CheckpointError(
-            f"{path} has format {version}, but this version of minigan reads up to {FORMAT}; update minigan."
+            f"{path} has format {version}, but this version of minigan reads up to {FORMAT}; "
+            "update minigan."
         )
     if digest != _digest(arrays, described):
         raise CheckpointError(f"{path} has been altered since it was written; use an older one.")
     try:
         return dict(json.loads(described))
     except (TypeError, ValueError, RecursionError):
-        raise CheckpointError(f"{path} wasn't written by minigan; give a checkpoint of a run.") from None
+        raise CheckpointError(
+            f"{path} wasn't written by minigan; give a checkpoint of a run."
+        ) from None
 
 
 def _digest(arrays: Mapping[str, Array], described: str) -> str:

@@ -44,8 +44,11 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         what = error.filename or "A file"
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return (f"{what} can't be written: {error.strerror.lower()}; what was written before is whole, so "
-                    f"make room and go on with --resume.")  # fmt: skip
+            return (
+                f"{what} can't be written: {error.strerror.lower()}; what was written before is "
+                "whole, so "
+                f"make room and go on with --resume."
+            )
         return f"{what} can't be used: {error.strerror.lower()}."
     return f"{str(error).rstrip('.')}."
 
@@ -57,7 +60,7 @@ def _forwarded(arguments: list[str]) -> int | None:
 
         return gradcheck(arguments[1:])
     if arguments[:1] == ["bench"]:
-        from minigan.bench import main as bench
+        from minigan.runs.bench import main as bench
 
         return bench(arguments[1:])
     return None
@@ -67,31 +70,58 @@ def _forwarded(arguments: list[str]) -> int | None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from minigan.recipes import resuming, training
-    from minigan.recipes.folder import open_run
+    from minigan.runs import resuming, training
+    from minigan.runs.folder import open_run
 
     say = _say(options)
     common: dict[str, Any] = {
-        "progress": not options.quiet, "say": say, "checkpoint_every": options.checkpoint_every,
-        "keep": options.keep, "frames": options.frames, "best": options.best, "device": options.device,
+        "progress": not options.quiet,
+        "say": say,
+        "checkpoint_every": options.checkpoint_every,
+        "keep": options.keep,
+        "frames": options.frames,
+        "best": options.best,
+        "device": options.device,
         "tensorboard": options.tensorboard,
-    }  # fmt: skip
+    }
     if options.resume is not None:
         _refuse_beside_resume(options)
         changed = {name: _settings(options)[name] for name in CHANGEABLE}
-        folder = resuming.resume(options.resume, cuda_graph=options.cuda_graph, precision=options.precision, **changed,
-                             **common)  # fmt: skip
+        folder = resuming.resume(
+            options.resume,
+            cuda_graph=options.cuda_graph,
+            precision=options.precision,
+            **changed,
+            **common,
+        )
     else:
         if options.recipe is None:
-            raise ValueError("Which recipe? `minigan recipes` lists them; `minigan train digits` is a good first.")
-        common |= {"seed": options.seed or 0, "device": options.device or "auto",
-                   "cuda_graph": bool(options.cuda_graph), "precision": options.precision or "float32"}  # fmt: skip
-        folder = training.train(options.recipe, out=options.out, data_name=options.data, data_dir=options.data_dir,
-                            epochs=options.epochs, **common, **_settings(options))  # fmt: skip
+            raise ValueError(
+                "Which recipe? `minigan recipes` lists them; `minigan train digits` is a good "
+                "first."
+            )
+        common |= {
+            "seed": options.seed or 0,
+            "device": options.device or "auto",
+            "cuda_graph": bool(options.cuda_graph),
+            "precision": options.precision or "float32",
+        }
+        folder = training.train(
+            options.recipe,
+            out=options.out,
+            data_name=options.data,
+            data_dir=options.data_dir,
+            epochs=options.epochs,
+            **common,
+            **_settings(options),
+        )
     run = open_run(folder)
     if run.step < run.settings.steps:
-        say(f"Stopped at step {run.step:,} of {run.settings.steps:,}, with everything written; go on with "
-            f"`minigan train --resume {folder}`.")  # fmt: skip
+        say(
+            f"Stopped at step {run.step:,} of {run.settings.steps:,}, with everything written; go "
+            "on with "
+            f"`minigan train --resume {folder}`."
+        )
         return 130
     film = "" if run.config.watching["frames"] == 0 else f" and {folder / 'training.gif'}"
     say(f"Done. Look at {folder / 'samples.png'}, {folder / 'losses.png'}{film}")
@@ -106,14 +136,27 @@ def _refuse_beside_resume(options: argparse.Namespace) -> None:
     for name, value in fixed.items():
         if value is not None:
             raise ValueError(
-                f"--{name.replace('_', '-')} can't be changed beside --resume: the run would no longer be the one "
+                f"--{name.replace('_', '-')} can't be changed beside --resume: the run would no "
+                "longer be the one "
                 f"that it continues; leave it out, or train anew."
             )
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
-    names = ("steps", "batch_size", "lr_generator", "lr_discriminator", "beta1", "beta2", "objective", "smoothing",
-             "discriminator_steps", "average", "optimizer", "penalties")  # fmt: skip
+    names = (
+        "steps",
+        "batch_size",
+        "lr_generator",
+        "lr_discriminator",
+        "beta1",
+        "beta2",
+        "objective",
+        "smoothing",
+        "discriminator_steps",
+        "average",
+        "optimizer",
+        "penalties",
+    )
     settings = {name: getattr(options, name) for name in names}
     if settings["penalties"] == ["none"]:
         settings["penalties"] = ()
@@ -128,14 +171,17 @@ def _recipes(options: argparse.Namespace) -> None:
     for name in recipes.names():
         recipe = recipes.get(name)
         print(f"{name:<13} {recipe.title}")
-        print(f"{'':<13} data: {recipe.data}; {recipe.settings.steps:,} steps of {recipe.settings.batch_size}; "
-              f"{recipe.duration}")  # fmt: skip
+        print(
+            f"{'':<13} data: {recipe.data}; {recipe.settings.steps:,} steps of "
+            f"{recipe.settings.batch_size}; "
+            f"{recipe.duration}"
+        )
         print(f"{'':<13} from: {recipe.source}\n")
 
 
 def _sample(options: argparse.Namespace) -> None:
-    from minigan.recipes import drawing
-    from minigan.recipes.folder import open_run
+    from minigan.runs import drawing
+    from minigan.runs.folder import open_run
 
     run = open_run(options.run)
     _check_target(options.output)
@@ -161,18 +207,25 @@ def _sample(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from minigan.recipes.evaluation import evaluate
-    from minigan.recipes.folder import open_run
+    from minigan.runs.evaluation import evaluate
+    from minigan.runs.folder import open_run
 
     run = open_run(options.run)
-    table = evaluate(run, count=options.number, seed=options.seed, which=options.checkpoint, device=options.device,
-                     data_dir=options.data_dir, say=_say(options))  # fmt: skip
+    table = evaluate(
+        run,
+        count=options.number,
+        seed=options.seed,
+        which=options.checkpoint,
+        device=options.device,
+        data_dir=options.data_dir,
+        say=_say(options),
+    )
     print(table.text())
 
 
 def _doctor(options: argparse.Namespace) -> None:
-    from minigan.recipes import doctor
-    from minigan.recipes.folder import open_run
+    from minigan.runs import doctor
+    from minigan.runs.folder import open_run
 
     run = open_run(options.run)
     if options.output is not None:
@@ -182,43 +235,69 @@ def _doctor(options: argparse.Namespace) -> None:
 
 
 def _interpolate(options: argparse.Namespace) -> None:
-    from minigan.recipes import exploring
+    from minigan.runs import exploring
 
     run = _explored(options)
     picture, film = exploring.interpolate(
-        run, options.output, kind=options.kind, rows=options.rows, steps=options.steps, seed=options.seed,
-        label=options.label, which=options.checkpoint,
-    )  # fmt: skip
+        run,
+        options.output,
+        kind=options.kind,
+        rows=options.rows,
+        steps=options.steps,
+        seed=options.seed,
+        label=options.label,
+        which=options.checkpoint,
+    )
     print(f"Walks in {picture}, a round trip in {film}")
 
 
 def _arithmetic(options: argparse.Namespace) -> None:
-    from minigan.recipes import exploring
+    from minigan.runs import exploring
 
     run = _explored(options)
-    exploring.arithmetic(run, options.output, a=options.a, b=options.b, c=options.c, seed=options.seed,
-                         label=options.label, which=options.checkpoint)  # fmt: skip
-    print(f"Rows: a, b, c (last in each: their mean) and a - b + c with its neighbours, in {options.output}")
+    exploring.arithmetic(
+        run,
+        options.output,
+        a=options.a,
+        b=options.b,
+        c=options.c,
+        seed=options.seed,
+        label=options.label,
+        which=options.checkpoint,
+    )
+    print(
+        "Rows: a, b, c (last in each: their mean) and a - b + c with its neighbours, in "
+        f"{options.output}"
+    )
 
 
 def _latent(options: argparse.Namespace) -> None:
-    from minigan.recipes import exploring
+    from minigan.runs import exploring
 
     run = _explored(options)
     if options.sweep is None:
-        order = exploring.strongest(run, exploring.sampler(run, which=options.checkpoint, label=options.label), 8)
+        order = exploring.strongest(
+            run, exploring.sampler(run, which=options.checkpoint, label=options.label), 8
+        )
         law = run.recipe.latent
         print(f"Latents have {law.size} coordinates ({law.kind}); those that change samples most: "
               f"{', '.join(map(str, order))}; --sweep draws them")  # fmt: skip
         return
-    rows = exploring.sweep(run, options.output, coordinates=options.sweep or None, reach=options.reach,
-                           steps=options.steps, seed=options.seed, label=options.label,
-                           which=options.checkpoint)  # fmt: skip
+    rows = exploring.sweep(
+        run,
+        options.output,
+        coordinates=options.sweep or None,
+        reach=options.reach,
+        steps=options.steps,
+        seed=options.seed,
+        label=options.label,
+        which=options.checkpoint,
+    )
     print(f"Coordinates {', '.join(map(str, rows))}, one a row, in {options.output}")
 
 
 def _explored(options: argparse.Namespace) -> Any:
-    from minigan.recipes.folder import open_run
+    from minigan.runs.folder import open_run
 
     _check_target(options.output)
     return open_run(options.run)
@@ -227,7 +306,9 @@ def _explored(options: argparse.Namespace) -> Any:
 def _check_target(path: Path) -> None:
     """Refuse a bad output path before the work, not after it."""
     if path.is_dir() or not path.parent.is_dir():
-        raise ValueError(f"{path} can't be written; give the name of a picture in a folder that exists.")
+        raise ValueError(
+            f"{path} can't be written; give the name of a picture in a folder that exists."
+        )
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".pdf", ".svg"):
         raise ValueError(f"{path} has no ending that says which kind of picture it is; use .png.")
 
@@ -246,7 +327,9 @@ def _say(options: argparse.Namespace) -> Any:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="minigan", description="A GAN engine whose every derivative is written by hand.")
+    parser = _Parser(
+        prog="minigan", description="A GAN engine whose every derivative is written by hand."
+    )
     parser.add_argument("--version", action="version", version=f"minigan {minigan.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_train(commands)
@@ -270,35 +353,64 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_exploring(commands: Any) -> None:
-    evaluate = _command(commands, "evaluate", _evaluate, "score a run's samples, each number beside its floor")
+    evaluate = _command(
+        commands, "evaluate", _evaluate, "score a run's samples, each number beside its floor"
+    )
     _add_run(evaluate, output=None)
-    evaluate.add_argument("-n", "--number", type=int, default=10_000, help="samples to score (default: 10000)")
+    evaluate.add_argument(
+        "-n", "--number", type=int, default=10_000, help="samples to score (default: 10000)"
+    )
     evaluate.add_argument("--device", default="cpu", help="auto, cpu or cuda (default: cpu)")
-    evaluate.add_argument("--data-dir", metavar="DIR", help="folder with the files of MNIST or Fashion-MNIST")
+    evaluate.add_argument(
+        "--data-dir", metavar="DIR", help="folder with the files of MNIST or Fashion-MNIST"
+    )
 
-    doctor = _command(commands, "doctor", _doctor, "is this run normal? say so in words, and draw its numbers")
-    doctor.add_argument("run", type=Path, metavar="RUN", help="folder of a run, finished or under way")
+    doctor = _command(
+        commands, "doctor", _doctor, "is this run normal? say so in words, and draw its numbers"
+    )
+    doctor.add_argument(
+        "run", type=Path, metavar="RUN", help="folder of a run, finished or under way"
+    )
     doctor.add_argument("-o", "--output", type=Path, help="picture (default: RUN/doctor.png)")
 
     walks = _command(
-        commands, "interpolate", _interpolate, "walk between latents: a strip for each pair, and a GIF"
+        commands,
+        "interpolate",
+        _interpolate,
+        "walk between latents: a strip for each pair, and a GIF",
     )
     _add_run(walks, output="interpolate.png", label=True)
     walks.add_argument("--kind", help="spherical, linear or both (default: what suits the latents)")
     walks.add_argument("--rows", type=int, default=4, help="walks (default: 4)")
     walks.add_argument("--steps", type=int, default=10, help="samples on each (default: 10)")
 
-    sums = _command(commands, "arithmetic", _arithmetic, "add and subtract averaged latents: a - b + c")
+    sums = _command(
+        commands, "arithmetic", _arithmetic, "add and subtract averaged latents: a - b + c"
+    )
     _add_run(sums, output="arithmetic.png", label=True)
     for name, default in (("a", "0,1,2"), ("b", "3,4,5"), ("c", "6,7,8")):
-        sums.add_argument(f"-{name}", f"--{name}", type=_numbers, default=_numbers(default), metavar="I,J,...",
-                          help=f"samples, as `minigan sample` numbers them from 0 (default: {default})")  # fmt: skip
+        sums.add_argument(
+            f"-{name}",
+            f"--{name}",
+            type=_numbers,
+            default=_numbers(default),
+            metavar="I,J,...",
+            help=f"samples, as `minigan sample` numbers them from 0 (default: {default})",
+        )
 
     latent = _command(commands, "latent", _latent, "what do single coordinates of the latents do?")
     _add_run(latent, output="sweep.png", label=True)
-    latent.add_argument("--sweep", type=_numbers, nargs="?", const=(), metavar="I,J,...",
-                        help="draw these coordinates from low to high (without numbers: the strongest)")  # fmt: skip
-    latent.add_argument("--reach", type=float, default=2.5, help="how far, both ways (default: 2.5)")
+    latent.add_argument(
+        "--sweep",
+        type=_numbers,
+        nargs="?",
+        const=(),
+        metavar="I,J,...",
+        help="draw these coordinates from low to high (without numbers: the strongest)",
+    )
+    latent.add_argument(
+        "--reach", type=float, default=2.5, help="how far, both ways (default: 2.5)"
+    )
     latent.add_argument("--steps", type=int, default=9, help="values (default: 9)")
 
 
@@ -309,7 +421,9 @@ def _add_run(parser: argparse.ArgumentParser, *, output: str | None, label: bool
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the latents (default: 0)")
     if output is not None:
-        parser.add_argument("-o", "--output", type=Path, default=Path(output), help=f"picture (default: {output})")
+        parser.add_argument(
+            "-o", "--output", type=Path, default=Path(output), help=f"picture (default: {output})"
+        )
     if label:
         parser.add_argument("--label", type=int, help="the condition, for recipes that have labels")
 
@@ -318,7 +432,9 @@ def _numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers, such as 0,3,5") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no list of whole numbers, such as 0,3,5"
+        ) from None
 
 
 def _add_train(commands: Any) -> None:
@@ -330,39 +446,66 @@ def _add_train(commands: Any) -> None:
     length.add_argument("--epochs", type=int, help="passes over the data")
     train.add_argument("--seed", type=int, help="everything random follows from it (default: 0)")
     train.add_argument("--batch-size", type=int, help="samples in a batch")
-    train.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: runs/RECIPE)")
-    train.add_argument("--device", help="auto, cpu or cuda (default: auto; with --resume: as before)")
     train.add_argument(
-        "--cuda-graph", action="store_true", default=None, help="record a round into a CUDA graph and replay it"
+        "--out", type=Path, metavar="DIR", help="folder for the results (default: runs/RECIPE)"
+    )
+    train.add_argument(
+        "--device", help="auto, cpu or cuda (default: auto; with --resume: as before)"
+    )
+    train.add_argument(
+        "--cuda-graph",
+        action="store_true",
+        default=None,
+        help="record a round into a CUDA graph and replay it",
     )
     train.add_argument("--precision", help="of products on a GPU: float32 (the default) or tf32")
-    train.add_argument("--data", metavar="NAME|PATH", help="another data set, IDX file or folder of images")
-    train.add_argument("--data-dir", metavar="DIR", help="folder with the files of MNIST or Fashion-MNIST")
+    train.add_argument(
+        "--data", metavar="NAME|PATH", help="another data set, IDX file or folder of images"
+    )
+    train.add_argument(
+        "--data-dir", metavar="DIR", help="folder with the files of MNIST or Fashion-MNIST"
+    )
     train.add_argument("--lr", type=float, help="learning rate of both players")
     train.add_argument("--lr-generator", type=float, help="learning rate of the generator")
     train.add_argument("--lr-discriminator", type=float, help="learning rate of the discriminator")
     train.add_argument("--beta1", type=float, help="Adam's first decay rate")
     train.add_argument("--beta2", type=float, help="Adam's second decay rate")
-    train.add_argument("--objective", help="the pair of losses: non-saturating, saturating, least-squares, ...")
+    train.add_argument(
+        "--objective", help="the pair of losses: non-saturating, saturating, least-squares, ..."
+    )
     train.add_argument("--smoothing", type=float, help="one-sided label smoothing")
-    train.add_argument("--discriminator-steps", type=int, metavar="K", help="discriminator steps per round")
+    train.add_argument(
+        "--discriminator-steps", type=int, metavar="K", help="discriminator steps per round"
+    )
     train.add_argument(
         "--average", type=float, metavar="DECAY", help="average of the generator's weights; 0: none"
     )
     train.add_argument("--optimizer", help="adam, rmsprop or sgd")
     train.add_argument(
-        "--penalty", dest="penalties", action="append", metavar="NAME[:STRENGTH]",
-        help="keep the discriminator tame, may be repeated: gradient-penalty, r1, spectral-norm, packing, ...; none",
-    )  # fmt: skip
-    train.add_argument("--checkpoint-every", type=int, metavar="N", help="steps between checkpoints")
+        "--penalty",
+        dest="penalties",
+        action="append",
+        metavar="NAME[:STRENGTH]",
+        help=(
+            "keep the discriminator tame, may be repeated: gradient-penalty, r1, spectral-norm, "
+            "packing, ...; none"
+        ),
+    )
+    train.add_argument(
+        "--checkpoint-every", type=int, metavar="N", help="steps between checkpoints"
+    )
     train.add_argument("--keep", type=int, metavar="K", help="checkpoints that stay (default: 3)")
     train.add_argument(
-        "--best", metavar="MEASURE", help="keep the best checkpoint too: by sliced-wasserstein or high-quality"
+        "--best",
+        metavar="MEASURE",
+        help="keep the best checkpoint too: by sliced-wasserstein or high-quality",
     )
     train.add_argument(
         "--tensorboard", action="store_true", default=None, help="write event files for TensorBoard"
     )
-    train.add_argument("--frames", type=int, metavar="N", help="pictures in the film (default: about 50; 0: none)")
+    train.add_argument(
+        "--frames", type=int, metavar="N", help="pictures in the film (default: about 50; 0: none)"
+    )
 
 
 def _command(commands: Any, name: str, function: Any, words: str) -> argparse.ArgumentParser:

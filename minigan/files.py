@@ -16,10 +16,11 @@ _CANNOT_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 
 @contextmanager
 def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Lend a temporary path that becomes `path` when the block ends well, and vanishes when it does not.
+    """Lend a temporary path that becomes `path` when the block ends well, and vanishes when it does
+    not.
 
-    The bytes reach the disk (fsync) before the name does, so that even a power cut leaves the old file or the
-    new one.
+    The bytes reach the disk (fsync) before the name does, so that even a power cut leaves the old
+    file or the new one.
 
     Parameters
     ----------
@@ -36,13 +37,18 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     ValueError
         If the folder does not exist, or `path` is itself a folder.
     OSError
-        If it can't be written (full disk, read-only folder); it names `path`, and an older file is as it was.
+        If it can't be written (full disk, read-only folder); it names `path`, and an older file is
+        as it was.
     """
     target = Path(path)
     if not target.parent.is_dir():
-        raise ValueError(f"cannot write {target}: the folder {target.parent} does not exist; create it first")
+        raise ValueError(
+            f"cannot write {target}: the folder {target.parent} does not exist; create it first"
+        )
     if target.is_dir():
-        raise ValueError(f"cannot write {target}: it is a folder; give the name of a file inside it")
+        raise ValueError(
+            f"cannot write {target}: it is a folder; give the name of a file inside it"
+        )
     # Not tempfile.mkstemp: its files are private to the user and would stay so after the rename.
     temporary = target.with_name(f".{target.stem}-{uuid.uuid4().hex[:12]}{target.suffix}")
     try:
@@ -55,7 +61,8 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         if error.errno is None or error.filename not in (None, str(temporary)):
             raise
-        # A full disk doesn't say which file it was that didn't fit, and nobody knows the temporary one.
+        # A full disk doesn't say which file it was that didn't fit, and nobody knows the temporary
+        # one.
         raise OSError(error.errno, os.strerror(error.errno), str(target)) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -78,7 +85,8 @@ def _flush(path: Path, flags: int = os.O_RDWR) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        # A file system without fsync is one thing, a disk that has just turned out to be full another.
+        # A file system without fsync is one thing, a disk that has just turned out to be full
+        # another.
         if error.errno not in _CANNOT_SYNC:
             raise
     finally:

@@ -1,14 +1,17 @@
-"""Weights to and from PyTorch: the state dict of an equivalent ``torch.nn.Sequential``, as plain arrays.
+"""Weights to and from PyTorch: the state dict of an equivalent ``torch.nn.Sequential``, as plain
+arrays.
 
-PyTorch isn't imported. What comes in are arrays or tensors by name, what goes out are NumPy arrays by name::
+PyTorch isn't imported. What comes in are arrays or tensors by name, what goes out are NumPy arrays
+by name::
 
     net.load_state_dict(interop.from_torch(net, torch_net.state_dict(), input_shape=(28, 28, 1)))
     arrays = interop.to_torch(net, input_shape=(28, 28, 1))
     torch_net.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})
 
-"Equivalent" is a net of the same layers in the same order: Linear, Conv2d, ConvTranspose2d, BatchNorm1d or 2d,
-LayerNorm, InstanceNorm2d, Embedding, spectral_norm, Flatten, and Unflatten for Reshape. Layers are matched in order,
-so names may differ (``main.0.weight``, ``module.0.weight``). Three things differ between the two:
+"Equivalent" is a net of the same layers in the same order: Linear, Conv2d, ConvTranspose2d,
+BatchNorm1d or 2d, LayerNorm, InstanceNorm2d, Embedding, spectral_norm, Flatten, and Unflatten for
+Reshape. Layers are matched in order, so names may differ (``main.0.weight``, ``module.0.weight``).
+Three things differ between the two:
 
 * Layouts. Ours are channels last, and a Linear weight is (in, out):
 
@@ -21,11 +24,13 @@ so names may differ (``main.0.weight``, ``module.0.weight``). Three things diffe
   LayerNorm          (H, W, C)              (C, H, W)
   =================  =====================  =====================
 
-* Order. PyTorch flattens a picture channel by channel, minigan pixel by pixel. What stands next to a Flatten or a
-  Reshape, up to the nearest Linear and with it, therefore has its features in another order, and its weights are
-  reordered. A picture that a net takes or gives in flat form would itself be reordered: that is refused.
+* Order. PyTorch flattens a picture channel by channel, minigan pixel by pixel. What stands next to
+  a Flatten or a Reshape, up to the nearest Linear and with it, therefore has its features in
+  another order, and its weights are reordered. A picture that a net takes or gives in flat form
+  would itself be reordered: that is refused.
 * Names. γ and β are ``weight`` and ``bias``; spectral norm's W, u and v are
-  ``parametrizations.weight.original``, ``.0._u`` and ``.0._v`` (older: ``weight_orig``, ``weight_u``, ``weight_v``).
+  ``parametrizations.weight.original``, ``.0._u`` and ``.0._v`` (older: ``weight_orig``,
+  ``weight_u``, ``weight_v``).
 """
 
 from __future__ import annotations
@@ -60,11 +65,12 @@ def from_torch(
     net
         A Sequential; it isn't changed.
     state
-        Arrays or tensors by name, in the net's order, as ``state_dict()`` or ``safetensors.numpy.load_file`` give
-        them. Counters (``num_batches_tracked``) are passed over.
+        Arrays or tensors by name, in the net's order, as ``state_dict()`` or
+        ``safetensors.numpy.load_file`` give them. Counters (``num_batches_tracked``) are passed
+        over.
     input_shape
-        Shape of an input, without the batch axis: ``(28, 28, 1)``, ``(100,)``. Needed only if there is a Flatten or
-        Reshape.
+        Shape of an input, without the batch axis: ``(28, 28, 1)``, ``(100,)``. Needed only if there
+        is a Flatten or Reshape.
 
     Returns
     -------
@@ -82,8 +88,10 @@ def from_torch(
     modules = _modules(state)
     if len(modules) != len(layers):
         raise ValueError(
-            f"The state has {len(modules)} modules with weights ({', '.join(modules) or 'none'}), but the net "
-            f"{len(layers)} layers ({', '.join(name for name, _ in layers) or 'none'}); give the state of an "
+            f"The state has {len(modules)} modules with weights ({', '.join(modules) or 'none'}), "
+            "but the net "
+            f"{len(layers)} layers ({', '.join(name for name, _ in layers) or 'none'}); give the "
+            "state of an "
             f"equivalent net."
         )
     converted = {}
@@ -93,13 +101,17 @@ def from_torch(
             alias = next((alias for alias in entry.aliases if alias in left), None)
             if alias is None:
                 raise ValueError(
-                    f"The module {module!r} has no {entry.aliases[0]!r}, which layer {name!r} of the net needs; give "
+                    f"The module {module!r} has no {entry.aliases[0]!r}, which layer {name!r} of "
+                    "the net needs; give "
                     f"the state of an equivalent net."
                 )
-            converted[_joined(name, entry.name)] = entry.to_ours(_joined(module, alias), left.pop(alias))
+            converted[_joined(name, entry.name)] = entry.to_ours(
+                _joined(module, alias), left.pop(alias)
+            )
         if left:
             raise ValueError(
-                f"The module {module!r} has a {min(left)!r} that layer {name!r} of the net hasn't; give the state of "
+                f"The module {module!r} has a {min(left)!r} that layer {name!r} of the net "
+                "hasn't; give the state of "
                 f"an equivalent net."
             )
     return converted
@@ -128,7 +140,9 @@ def to_torch(net: nn.Layer, *, input_shape: tuple[int, ...] | None = None) -> di
     ours = {name: backend.to_numpy(array) for name, array in net.state_dict().items()}
     state: dict[str, Array] = {}
     for name, entries in _layers_with_state(net, input_shape):
-        state |= {_joined(name, e.aliases[0]): e.to_torch(ours[_joined(name, e.name)]) for e in entries}
+        state |= {
+            _joined(name, e.aliases[0]): e.to_torch(ours[_joined(name, e.name)]) for e in entries
+        }
         if any(entry.name == "running_mean" for entry in entries):
             state[_joined(name, _COUNTER)] = numpy.array(0)
     return state
@@ -179,7 +193,8 @@ class _Entry:
         array = _plain(key, value)
         if array.shape != self.shape:
             raise ValueError(
-                f"{key!r} has shape {array.shape}, but the net needs {self.shape}; give the state of an equivalent "
+                f"{key!r} has shape {array.shape}, but the net needs {self.shape}; give the state "
+                "of an equivalent "
                 f"net."
             )
         array = array.reshape(self._seen).transpose(self._order)
@@ -191,7 +206,9 @@ class _Entry:
         array = array.reshape([self._seen[axis] for axis in self._order])
         for axis, order in self.orders.items():
             array = array.take(numpy.argsort(order), axis=axis)
-        return numpy.ascontiguousarray(array.transpose(numpy.argsort(self._order))).reshape(self.shape)
+        return numpy.ascontiguousarray(array.transpose(numpy.argsort(self._order))).reshape(
+            self.shape
+        )
 
 
 def _plain(key: str, value: Any) -> Any:
@@ -199,7 +216,8 @@ def _plain(key: str, value: Any) -> Any:
         value = value.detach().cpu().numpy()
     if not hasattr(value, "dtype") or not hasattr(value, "shape"):
         raise TypeError(
-            f"{key!r} is {type(value).__name__}, but an array or a tensor is needed; convert it first."
+            f"{key!r} is {type(value).__name__}, but an array or a tensor is needed; convert it "
+            "first."
         )
     return backend.to_numpy(value)
 
@@ -234,27 +252,36 @@ def _kind(layer: nn.Layer) -> str:
     return type(layer.layer if isinstance(layer, nn.SpectralNorm) else layer).__name__
 
 
-def _layers_with_state(net: nn.Layer, input_shape: tuple[int, ...] | None) -> Iterator[tuple[str, list[_Entry]]]:
+def _layers_with_state(
+    net: nn.Layer, input_shape: tuple[int, ...] | None
+) -> Iterator[tuple[str, list[_Entry]]]:
     """Yield the name and the arrays of each layer that has any."""
     leaves = list(_leaves(net))
     for name, layer in leaves:
         if _kind(layer) not in _ENTRIES and (layer.state_dict() or _kind(layer) not in _STATELESS):
             raise ValueError(
-                f"Layer {name!r} of the net, {layer!r}, has no counterpart in a torch.nn.Sequential that is known "
+                f"Layer {name!r} of the net, {layer!r}, has no counterpart in a "
+                "torch.nn.Sequential that is known "
                 f"here; there are {', '.join(_ENTRIES)}."
             )
     shapes, orders = _shapes(leaves, input_shape), _Orders(leaves, input_shape)
     for i, (name, layer) in enumerate(leaves):
         if layer.state_dict():
-            yield name, _entries(layer, len(shapes[i]) - 1 if shapes else None, orders[i], orders[i + 1])
+            yield (
+                name,
+                _entries(layer, len(shapes[i]) - 1 if shapes else None, orders[i], orders[i + 1]),
+            )
 
 
-def _shapes(leaves: list[tuple[str, nn.Layer]], input_shape: tuple[int, ...] | None) -> list[tuple[int, ...]]:
+def _shapes(
+    leaves: list[tuple[str, nn.Layer]], input_shape: tuple[int, ...] | None
+) -> list[tuple[int, ...]]:
     """Shapes before, between and after the layers, of a batch of one; none if they aren't known."""
     if input_shape is None:
         if any(_kind(layer) in ("Flatten", "Reshape") for _, layer in leaves):
             raise ValueError(
-                "A net with Flatten or Reshape orders its features by the shape of its input; give input_shape."
+                "A net with Flatten or Reshape orders its features by the shape of its input; "
+                "give input_shape."
             )
         return []
     shapes = [(1, *input_shape)]
@@ -264,9 +291,13 @@ def _shapes(leaves: list[tuple[str, nn.Layer]], input_shape: tuple[int, ...] | N
 
 
 class _Orders:
-    """For each place between two layers: PyTorch's index of each of our features, None where it is the same."""
+    """For each place between two layers: PyTorch's index of each of our features, None where it is
+    the same.
+    """
 
-    def __init__(self, leaves: list[tuple[str, nn.Layer]], input_shape: tuple[int, ...] | None) -> None:
+    def __init__(
+        self, leaves: list[tuple[str, nn.Layer]], input_shape: tuple[int, ...] | None
+    ) -> None:
         self.leaves = leaves
         shapes = _shapes(leaves, input_shape)
         self._of: list[Any] = [None] * (len(leaves) + 1)
@@ -275,7 +306,9 @@ class _Orders:
                 self._spread(i + 1, _channels_last(shapes[i][1:]))
             if _kind(layer) == "Reshape" and len(shapes[i + 1]) == 4:
                 if len(shapes[i]) != 2:
-                    raise ValueError(f"{layer!r} turns a picture into another one; put a Flatten before it.")
+                    raise ValueError(
+                        f"{layer!r} turns a picture into another one; put a Flatten before it."
+                    )
                 self._spread(i, _channels_last(shapes[i + 1][1:]))
 
     def __getitem__(self, place: int) -> Any:
@@ -289,16 +322,20 @@ class _Orders:
             start -= 1
         while end < len(self.leaves) and self._passes(end):
             end += 1
-        before, after = (self.leaves[i][1] if 0 <= i < len(self.leaves) else None for i in (start - 1, end))
+        before, after = (
+            self.leaves[i][1] if 0 <= i < len(self.leaves) else None for i in (start - 1, end)
+        )
         if before is None or after is None:
             raise ValueError(
-                "This net takes or gives a picture in flat form, which PyTorch orders channel by channel and minigan "
+                "This net takes or gives a picture in flat form, which PyTorch orders channel by "
+                "channel and minigan "
                 "pixel by pixel; leave the Flatten or Reshape at its end out of the net."
             )
         for i in range(start, end + 1):
             if self._of[i] is not None and not numpy.array_equal(self._of[i], order):
                 raise ValueError(
-                    "This net flattens a picture of one shape and makes one of another of it, without a Linear "
+                    "This net flattens a picture of one shape and makes one of another of it, "
+                    "without a Linear "
                     "between; PyTorch's would mean something else."
                 )
             self._of[i] = order
@@ -310,7 +347,12 @@ class _Orders:
 def _channels_last(shape: tuple[int, ...]) -> Any:
     """PyTorch's index of each number of a flattened picture (H, W, C)."""
     height, width, channels = shape
-    return numpy.arange(height * width * channels).reshape(channels, height, width).transpose(1, 2, 0).ravel()
+    return (
+        numpy.arange(height * width * channels)
+        .reshape(channels, height, width)
+        .transpose(1, 2, 0)
+        .ravel()
+    )
 
 
 # ---------------------------------------------------------------- layer by layer
@@ -340,8 +382,11 @@ def _vector(name: str, alias: str, shape: tuple[int, ...], order: Any) -> _Entry
 
 def _normalisation(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry]:
     """BatchNorm and InstanceNorm: a number per feature."""
-    learnt = [_vector(name, alias, (layer.features,), before) for name, alias in
-              (("gamma", "weight"), ("beta", "bias")) if getattr(layer, name) is not None]  # fmt: skip
+    learnt = [
+        _vector(name, alias, (layer.features,), before)
+        for name, alias in (("gamma", "weight"), ("beta", "bias"))
+        if getattr(layer, name) is not None
+    ]
     running = [_vector(name, name, (layer.features,), before) for name in layer.buffer_names]
     return learnt + running
 
@@ -355,7 +400,8 @@ def _layer_norm(layer: Any, rank: int | None, before: Any, after: Any) -> list[_
         return [_Entry(name, (alias,), torch, axes=(1, 2, 0)) for name, alias in names]
     if len(shape) != 1 or rank == 3:
         raise ValueError(
-            f"{layer!r} normalises over a part of a picture's axes, which PyTorch's LayerNorm can't with channels "
+            f"{layer!r} normalises over a part of a picture's axes, which PyTorch's LayerNorm "
+            "can't with channels "
             f"first; give it the whole shape (H, W, C)."
         )
     return [_vector(name, alias, shape, before) for name, alias in names]
@@ -371,9 +417,11 @@ def _with_spectral_norm(entries: list[_Entry], inner: nn.Layer) -> list[_Entry]:
     axes = weight.axes
     if axes is None:
         raise ValueError(
-            f"The spectral norm of {inner!r} lies along another axis in PyTorch; leave it out of the net."
+            f"The spectral norm of {inner!r} lies along another axis in PyTorch; leave it out of "
+            "the net."
         )
-    # Here v runs over ours without the outputs' axis, there over PyTorch's: the same reordering without that axis.
+    # Here v runs over ours without the outputs' axis, there over PyTorch's: the same reordering
+    # without that axis.
     out = axes.index(1 if _kind(inner) == "ConvTranspose2d" else 0)
     ours = [axis for axis in range(len(axes)) if axis != out]
     theirs = sorted(axes[axis] for axis in ours)
@@ -382,12 +430,26 @@ def _with_spectral_norm(entries: list[_Entry], inner: nn.Layer) -> list[_Entry]:
     u_orders = {0: weight.orders[out]} if out in weight.orders else {}
     old, new = "weight_", "parametrizations.weight."
     return [
-        _Entry("layer.weight", (f"{new}original", f"{old}orig"), weight.shape, None, weight.axes, weight.orders),
+        _Entry(
+            "layer.weight",
+            (f"{new}original", f"{old}orig"),
+            weight.shape,
+            None,
+            weight.axes,
+            weight.orders,
+        ),
         *(_Entry(f"layer.{e.name}", e.aliases, e.shape, e.view, e.axes, e.orders) for e in others),
         _Entry("u", (f"{new}0._u", f"{old}u"), (weight.shape[axes[out]],), orders=u_orders),
-        _Entry("v", (f"{new}0._v", f"{old}v"), (int(numpy.prod(sizes)),), view=sizes,
-               axes=tuple(theirs.index(axes[axis]) for axis in ours), orders=v_orders, flat=True),
-    ]  # fmt: skip
+        _Entry(
+            "v",
+            (f"{new}0._v", f"{old}v"),
+            (int(numpy.prod(sizes)),),
+            view=sizes,
+            axes=tuple(theirs.index(axes[axis]) for axis in ours),
+            orders=v_orders,
+            flat=True,
+        ),
+    ]
 
 
 _ENTRIES: Mapping[str, Any] = {

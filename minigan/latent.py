@@ -1,13 +1,14 @@
 r"""What a generator has learnt, seen by moving through its latent space.
 
-A walk between two latents shows whether samples change smoothly (then G hasn't learnt its data by heart); arithmetic
-on averaged latents, whether directions have a meaning (Radford et al. 2016, sections 6.1 and 6.3.2); a sweep, what a
-single coordinate does.
+A walk between two latents shows whether samples change smoothly (then G hasn't learnt its data by
+heart); arithmetic on averaged latents, whether directions have a meaning (Radford et al. 2016,
+sections 6.1 and 6.3.2); a sweep, what a single coordinate does.
 
-In many dimensions nearly all of N(0, I) lies close to a sphere of radius :math:`\sqrt d`. The straight way between
-two of its points leads through the inside, :math:`\sqrt{d/2}` from the origin at half way, where G has hardly ever
-been trained; the spherical way stays outside (White 2016, "Sampling generative networks", section 2.1). For the
-uniform law on a cube the straight way never leaves the cube, and is the natural one.
+In many dimensions nearly all of N(0, I) lies close to a sphere of radius :math:`\sqrt d`. The
+straight way between two of its points leads through the inside, :math:`\sqrt{d/2}` from the origin
+at half way, where G has hardly ever been trained; the spherical way stays outside (White 2016,
+"Sampling generative networks", section 2.1). For the uniform law on a cube the straight way never
+leaves the cube, and is the natural one.
 
 All functions take and give NumPy arrays on the host.
 """
@@ -15,16 +16,51 @@ All functions take and give NumPy arrays on the host.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy
 
 from minigan.backend import Array
-from minigan.gan import Latent
 
-__all__ = ["arithmetic", "influence", "linear", "spherical", "sweep", "truncated", "walk"]
+__all__ = ["Latent", "arithmetic", "influence", "linear", "spherical", "sweep", "truncated", "walk"]
 
 _PARALLEL = 1e-6
+KINDS = ("normal", "uniform")
+
+
+@dataclass(frozen=True)
+class Latent:
+    """A law for latent vectors z.
+
+    Parameters
+    ----------
+    size
+        Length of z.
+    kind
+        ``"normal"``: N(0, I). ``"uniform"``: U(-1, 1) in each coordinate, as in DCGAN (Radford et
+        al. 2016).
+
+    Raises
+    ------
+    ValueError
+        If the size isn't positive or the kind is unknown.
+    """
+
+    size: int
+    kind: str = "normal"
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"A latent vector needs at least one number, got size {self.size}.")
+        if self.kind not in KINDS:
+            raise ValueError(f"Unknown latent law {self.kind!r}; use one of {', '.join(KINDS)}.")
+
+    def sample(self, n: int, rng: numpy.random.Generator) -> Array:
+        """Draw n latent vectors on the host: float32, shape (n, size)."""
+        if self.kind == "normal":
+            return rng.standard_normal((n, self.size), dtype="float32")
+        return 2 * rng.random((n, self.size), dtype="float32") - 1
 
 
 def linear(z0: Array, z1: Array, steps: int) -> Array:
@@ -53,10 +89,11 @@ def linear(z0: Array, z1: Array, steps: int) -> Array:
 def spherical(z0: Array, z1: Array, steps: int) -> Array:
     r"""Go from `z0` to `z1` along an arc around the origin.
 
-    .. math:: \frac{\sin((1 - t)\,\Omega)}{\sin\Omega}\, z_0 + \frac{\sin(t\,\Omega)}{\sin\Omega}\, z_1,
+    .. math::
+        \frac{\sin((1 - t)\,\Omega)}{\sin\Omega}\, z_0 + \frac{\sin(t\,\Omega)}{\sin\Omega}\, z_1,
 
-    Ω the angle between them (Shoemake 1985; White 2016). Where they point the same way, or opposite ways (then no
-    arc is the shortest), it is the straight way.
+    Ω the angle between them (Shoemake 1985; White 2016). Where they point the same way, or opposite
+    ways (then no arc is the shortest), it is the straight way.
 
     Parameters
     ----------
@@ -82,7 +119,9 @@ def spherical(z0: Array, z1: Array, steps: int) -> Array:
     return numpy.asarray(way, dtype=z0.dtype)
 
 
-def walk(stops: Array, steps: int, *, path: Callable[[Array, Array, int], Array] = spherical) -> Array:
+def walk(
+    stops: Array, steps: int, *, path: Callable[[Array, Array, int], Array] = spherical
+) -> Array:
     """Go round through all `stops` and back to the first, for a film without an end.
 
     Parameters
@@ -105,7 +144,9 @@ def walk(stops: Array, steps: int, *, path: Callable[[Array, Array, int], Array]
     """
     stops = numpy.asarray(stops)
     if len(stops) < 2 or steps < 1:
-        raise ValueError(f"A walk needs two stops and a step between, got {len(stops)} stops and {steps} steps.")
+        raise ValueError(
+            f"A walk needs two stops and a step between, got {len(stops)} stops and {steps} steps."
+        )
     ends = numpy.roll(stops, -1, axis=0)
     return numpy.concatenate([path(a, b, steps + 1)[:-1] for a, b in zip(stops, ends, strict=True)])
 
@@ -113,8 +154,8 @@ def walk(stops: Array, steps: int, *, path: Callable[[Array, Array, int], Array]
 def arithmetic(z: Array, a: Sequence[int], b: Sequence[int], c: Sequence[int]) -> Array:
     """Return mean(z[a]) - mean(z[b]) + mean(z[c]): "smiling woman - neutral woman + neutral man".
 
-    A single latent carries much that isn't meant; the mean of a few samples that have one thing in common is steadier
-    (Radford et al. 2016, section 6.3.2, take three).
+    A single latent carries much that isn't meant; the mean of a few samples that have one thing in
+    common is steadier (Radford et al. 2016, section 6.3.2, take three).
 
     Parameters
     ----------
@@ -136,7 +177,8 @@ def arithmetic(z: Array, a: Sequence[int], b: Sequence[int], c: Sequence[int]) -
     for group in (a, b, c):
         if not len(group) or not all(0 <= i < len(z) for i in group):
             raise ValueError(
-                f"A group of samples must name at least one of 0 to {len(z) - 1}, got {list(group) or 'none'}."
+                f"A group of samples must name at least one of 0 to {len(z) - 1}, got "
+                f"{list(group) or 'none'}."
             )
     first, second, third = (z[list(group)].mean(axis=0) for group in (a, b, c))
     return numpy.asarray(first - second + third)
@@ -201,10 +243,11 @@ def influence(sample: Callable[[Array], Array], z: Array, *, step: float = 1.0) 
 
 
 def truncated(latent: Latent, n: int, rng: numpy.random.Generator, *, bound: float) -> Array:
-    """Draw latents whose every coordinate lies in [-bound, bound]: surer samples, but less varied ones.
+    """Draw latents whose every coordinate lies in [-bound, bound]: surer samples, but less varied
+    ones.
 
-    Coordinates beyond the bound are drawn again until none is (Brock et al. 2019, "BigGAN", section 3.1, the
-    truncation trick).
+    Coordinates beyond the bound are drawn again until none is (Brock et al. 2019, "BigGAN", section
+    3.1, the truncation trick).
 
     Parameters
     ----------
@@ -238,6 +281,7 @@ def _way(z0: Array, z1: Array, steps: int) -> tuple[Any, Any, Any]:
     z0, z1 = numpy.asarray(z0), numpy.asarray(z1)
     if z0.ndim != 1 or z0.shape != z1.shape or steps < 2:
         raise ValueError(
-            f"A way needs two latents of one shape (d,) and two steps, got {z0.shape}, {z1.shape} and {steps} steps."
+            f"A way needs two latents of one shape (d,) and two steps, got {z0.shape}, {z1.shape} "
+            f"and {steps} steps."
         )
     return z0, z1, numpy.linspace(0, 1, steps, dtype=z0.dtype)[:, None]

@@ -1,9 +1,10 @@
 r"""Losses: each returns its value and, beside it, its gradient with respect to the first argument.
 
-The mean is taken over all n entries, as PyTorch's ``reduction="mean"``, so every gradient ends in ``/ n``.
-Notation: l is a logit, p = σ(l) the probability it stands for, t the target, x any prediction. Nothing here looks
-at a number that lives on a GPU, so none of these calls makes the host wait for it; the loss comes back as a scalar
-of the array library. What the numbers must satisfy is checked where they lie on the host.
+The mean is taken over all n entries, as PyTorch's ``reduction="mean"``, so every gradient ends in
+``/ n``. Notation: l is a logit, p = σ(l) the probability it stands for, t the target, x any
+prediction. Nothing here looks at a number that lives on a GPU, so none of these calls makes the
+host wait for it; the loss comes back as a scalar of the array library. What the numbers must
+satisfy is checked where they lie on the host.
 """
 
 from __future__ import annotations
@@ -30,14 +31,15 @@ __all__ = [
     "wasserstein_generator",
 ]
 
-# ---------------------------------------------------------------- two functions that the logits need
+# ------------------------------------------------------------ two functions that the logits need
 
 
 def sigmoid(x: Array) -> Array:
     r"""``σ(x) = 1 / (1 + exp(-x))``, for x of any size and shape.
 
-    Multiplied above and below by exp(x) where x < 0, it is ``exp(min(x, 0)) / (1 + exp(-|x|))``: no exponent is
-    positive, so nothing can overflow, and both tails keep their full relative precision.
+    Multiplied above and below by exp(x) where x < 0, it is ``exp(min(x, 0)) / (1 + exp(-|x|))``: no
+    exponent is positive, so nothing can overflow, and both tails keep their full relative
+    precision.
     """
     xp = backend.of(x).xp
     return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-abs(x)))
@@ -46,7 +48,8 @@ def sigmoid(x: Array) -> Array:
 def softplus(x: Array) -> Array:
     r"""``log(1 + exp(x))``, for x of any size and shape; its derivative is `sigmoid`.
 
-    Taking exp(x) out of the logarithm where x > 0 leaves ``max(x, 0) + log(1 + exp(-|x|))``, which can't overflow.
+    Taking exp(x) out of the logarithm where x > 0 leaves ``max(x, 0) + log(1 + exp(-|x|))``, which
+    can't overflow.
     """
     xp = backend.of(x).xp
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-abs(x)))
@@ -60,13 +63,15 @@ def bce_with_logits(logits: Array, target: Any) -> tuple[Array, Array]:
 
     Derivation. Cross entropy is :math:`-t \log p - (1 - t) \log(1 - p)` with p = σ(l). As
     :math:`-\log σ(l) = \mathrm{softplus}(-l) = \mathrm{softplus}(l) - l` and
-    :math:`-\log(1 - σ(l)) = \mathrm{softplus}(l)`, the sum is ``softplus(l) - t l``; its derivative is
+    :math:`-\log(1 - σ(l)) = \mathrm{softplus}(l)`, the sum is ``softplus(l) - t l``; its derivative
+    is
 
     .. math:: dl = (σ(l) - t) / n.
 
-    However sure and wrong the discriminator is, ``|σ(l) - t|`` tends to 1 there: this gradient never dies. With
-    t = 1 on fakes it is the generator's non-saturating loss (Goodfellow et al. 2014, section 3). How to compute it
-    without overflow stands in `minigan.backend.Reference.bce_with_logits`.
+    However sure and wrong the discriminator is, ``|σ(l) - t|`` tends to 1 there: this gradient
+    never dies. With t = 1 on fakes it is the generator's non-saturating loss (Goodfellow et al.
+    2014, section 3). How to compute it without overflow stands in
+    `minigan.backend.Reference.bce_with_logits`.
 
     Parameters
     ----------
@@ -85,7 +90,8 @@ def bce_with_logits(logits: Array, target: Any) -> tuple[Array, Array]:
     Raises
     ------
     ValueError
-        If there are no logits, the shapes differ, or a target (told on the host only) lies outside [0, 1].
+        If there are no logits, the shapes differ, or a target (told on the host only) lies outside
+        [0, 1].
     TypeError
         If an array holds no floating-point numbers, or the two live on different devices.
     """
@@ -96,12 +102,13 @@ def bce_with_logits(logits: Array, target: Any) -> tuple[Array, Array]:
 def bce(probabilities: Array, target: Any) -> tuple[Array, Array]:
     r"""Binary cross entropy of probabilities: ``mean(-t log p - (1 - t) log(1 - p))``.
 
-    Derivation. :math:`dp = \big(-\frac{t}{p} + \frac{1-t}{1-p}\big) / n = \frac{p - t}{p (1 - p)} / n`.
+    Derivation.
+    :math:`dp = \big(-\frac{t}{p} + \frac{1-t}{1-p}\big) / n = \frac{p - t}{p (1 - p)} / n`.
 
-    A sigmoid that has rounded to exactly 0 or 1 makes the logarithm infinite, so it is held above -100, and the
-    denominator above 1e-12, each for itself, as in PyTorch. To clip p instead is a well-known mistake: it makes
-    the gradient exactly 0 where the discriminator is most wrong. Better still, leave out the last sigmoid and use
-    `bce_with_logits`: there nothing need be held.
+    A sigmoid that has rounded to exactly 0 or 1 makes the logarithm infinite, so it is held above
+    -100, and the denominator above 1e-12, each for itself, as in PyTorch. To clip p instead is a
+    well-known mistake: it makes the gradient exactly 0 where the discriminator is most wrong.
+    Better still, leave out the last sigmoid and use `bce_with_logits`: there nothing need be held.
 
     Parameters
     ----------
@@ -120,7 +127,8 @@ def bce(probabilities: Array, target: Any) -> tuple[Array, Array]:
     Raises
     ------
     ValueError
-        If there are no probabilities, the shapes differ, or a number (told on the host only) lies outside [0, 1].
+        If there are no probabilities, the shapes differ, or a number (told on the host only) lies
+        outside [0, 1].
     TypeError
         If an array holds no floating-point numbers, or the two live on different devices.
     """
@@ -128,11 +136,14 @@ def bce(probabilities: Array, target: Any) -> tuple[Array, Array]:
     p, n = probabilities, probabilities.size
     if not _in_unit_interval(p):
         raise ValueError(
-            f"bce got probabilities from {p.min()} to {p.max()}, but needs them in [0, 1]; put a Sigmoid last, or "
+            f"bce got probabilities from {p.min()} to {p.max()}, but needs them in [0, 1]; put a "
+            "Sigmoid last, or "
             f"give logits to bce_with_logits."
         )
     xp = backend.of(p).xp
-    with numpy.errstate(divide="ignore"):  # log 0 is meant to be -inf: the clamp takes it from there
+    with numpy.errstate(
+        divide="ignore"
+    ):  # log 0 is meant to be -inf: the clamp takes it from there
         log_p, log_not_p = xp.maximum(xp.log(p), -100), xp.maximum(xp.log1p(-p), -100)
     loss = -(t * log_p + (1 - t) * log_not_p)
     return loss.mean(), (p - t) / xp.maximum(p * (1 - p), 1e-12) / n
@@ -141,9 +152,9 @@ def bce(probabilities: Array, target: Any) -> tuple[Array, Array]:
 def hinge_discriminator(real_logits: Array, fake_logits: Array) -> tuple[Array, Array, Array]:
     r"""Hinge loss of the discriminator: ``mean(max(0, 1 - real)) + mean(max(0, 1 + fake))``.
 
-    Each logit is pushed until it is on its side by a margin of 1, and then left alone: dreal is -1/n where real <
-    1, else 0; dfake is 1/m where fake > -1, else 0 (Lim & Ye 2017; Miyato et al. 2018, eq. 16). At the kink, where
-    there is no derivative, it is 0, as in PyTorch.
+    Each logit is pushed until it is on its side by a margin of 1, and then left alone: dreal is
+    -1/n where real < 1, else 0; dfake is 1/m where fake > -1, else 0 (Lim & Ye 2017; Miyato et al.
+    2018, eq. 16). At the kink, where there is no derivative, it is 0, as in PyTorch.
 
     Parameters
     ----------
@@ -200,11 +211,13 @@ def hinge_generator(fake_logits: Array) -> tuple[Array, Array]:
 
 
 def wasserstein_critic(real: Array, fake: Array) -> tuple[Array, Array, Array]:
-    r"""Loss of a Wasserstein critic: ``mean(fake) - mean(real)``, so ``dreal = -1 / n``, ``dfake = 1 / m``.
+    r"""Loss of a Wasserstein critic: ``mean(fake) - mean(real)``, so ``dreal = -1 / n``,
+    ``dfake = 1 / m``.
 
-    The critic maximises :math:`E\,D(x) - E\,D(G(z))`, which for a 1-Lipschitz D is at most the earth mover's
-    distance (Arjovsky et al. 2017, eq. 2 and Algorithm 1); what is minimised is its negative. D must be kept
-    Lipschitz by other means: clipped weights, a gradient penalty or spectral normalisation.
+    The critic maximises :math:`E\,D(x) - E\,D(G(z))`, which for a 1-Lipschitz D is at most the
+    earth mover's distance (Arjovsky et al. 2017, eq. 2 and Algorithm 1); what is minimised is its
+    negative. D must be kept Lipschitz by other means: clipped weights, a gradient penalty or
+    spectral normalisation.
 
     Parameters
     ----------
@@ -227,7 +240,11 @@ def wasserstein_critic(real: Array, fake: Array) -> tuple[Array, Array, Array]:
     """
     _pair("wasserstein_critic", real, fake)
     xp = backend.of(real).xp
-    return _sum_of_means(-real, fake), xp.full_like(real, -1 / real.size), xp.full_like(fake, 1 / fake.size)
+    return (
+        _sum_of_means(-real, fake),
+        xp.full_like(real, -1 / real.size),
+        xp.full_like(fake, 1 / fake.size),
+    )
 
 
 def wasserstein_generator(fake: Array) -> tuple[Array, Array]:
@@ -324,15 +341,16 @@ def l1(prediction: Array, target: Any) -> tuple[Array, Array]:
 
 
 def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
-    r"""Cross entropy of K classes: ``mean(-log p[label])`` with ``p = softmax(l)``, over the N samples.
+    r"""Cross entropy of K classes: ``mean(-log p[label])`` with ``p = softmax(l)``, over the N
+    samples.
 
     Derivation. With :math:`p_k = e^{l_k} / \sum_j e^{l_j}`, a sample's loss is
     :math:`-\log p_y = \log \sum_j e^{l_j} - l_y` for its label y, hence
 
     .. math:: dl_k = (p_k - [k = y]) / N.
 
-    Adding a constant to all logits of a sample changes no p, so their maximum is taken off first, and nothing
-    overflows.
+    Adding a constant to all logits of a sample changes no p, so their maximum is taken off first,
+    and nothing overflows.
 
     Parameters
     ----------
@@ -351,16 +369,19 @@ def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
     Raises
     ------
     ValueError
-        If a shape is another, there are no logits, or a label (told on the host only) is out of range.
+        If a shape is another, there are no logits, or a label (told on the host only) is out of
+        range.
     TypeError
-        If the logits hold no floating-point numbers, the labels no integers, or they live on different devices.
+        If the logits hold no floating-point numbers, the labels no integers, or they live on
+        different devices.
     """
     _require_labels(logits, labels)
     xp, n = backend.of(logits).xp, logits.shape[0]
     shifted = logits - logits.max(axis=1, keepdims=True)
     e = xp.exp(shifted)
     total = e.sum(axis=1, keepdims=True)
-    # A comparison with every class, not an index: it can't read out of bounds, and needs no look at the labels.
+    # A comparison with every class, not an index: it can't read out of bounds, and needs no look at
+    # the labels.
     one_hot = labels[:, None] == xp.arange(logits.shape[1])
     loss = xp.where(one_hot, xp.log(total) - shifted, logits.dtype.type(0)).sum() / n
     return loss, (e / total - one_hot) / n
@@ -394,18 +415,24 @@ def _target(name: str, x: Array, target: Any, *, probability: bool = False) -> A
         _require_same_device(name, x, target)
         if target.shape != x.shape:
             raise ValueError(
-                f"{name} got an input of shape {tuple(x.shape)} and a target of shape {tuple(target.shape)}, but "
-                f"needs one shape (broadcasting would compare every sample with every other); reshape one of them."
+                f"{name} got an input of shape {tuple(x.shape)} and a target of shape "
+                f"{tuple(target.shape)}, but "
+                "needs one shape (broadcasting would compare every sample with every other); "
+                "reshape one of them."
             )
         t = target.astype(x.dtype, copy=False)
     if probability and not _in_unit_interval(t):
         low, high = (t, t) if isinstance(t, float) else (t.min(), t.max())
-        raise ValueError(f"{name} got targets from {low} to {high}, but needs probabilities in [0, 1].")
+        raise ValueError(
+            f"{name} got targets from {low} to {high}, but needs probabilities in [0, 1]."
+        )
     return t
 
 
 def _in_unit_interval(x: Any) -> bool:
-    """Tell whether 0 <= x <= 1 throughout; True without a look where that would stop a GPU's queue."""
+    """Tell whether 0 <= x <= 1 throughout; True without a look where that would stop a GPU's
+    queue.
+    """
     if isinstance(x, float):
         return 0 <= x <= 1
     return backend.device_of(x) != "cpu" or bool(x.min() >= 0 and x.max() <= 1)
@@ -424,13 +451,16 @@ def _require_numbers(name: str, x: Any, what: str) -> None:
             f"x.astype('float32')."
         )
     if x.size == 0:
-        raise ValueError(f"{name} got {what} of shape {tuple(x.shape)}, which is empty; a mean needs an entry.")
+        raise ValueError(
+            f"{name} got {what} of shape {tuple(x.shape)}, which is empty; a mean needs an entry."
+        )
 
 
 def _require_same_device(name: str, x: Array, other: Array) -> None:
     if not backend.same_device(x, other):
         raise TypeError(
-            f"{name} got arrays on {backend.device_of(x)!r} and on {backend.device_of(other)!r}; move one of them "
+            f"{name} got arrays on {backend.device_of(x)!r} and on {backend.device_of(other)!r}; "
+            "move one of them "
             f"with backend.get(device).asarray(x)."
         )
 
@@ -439,18 +469,21 @@ def _require_labels(logits: Array, labels: Array) -> None:
     _require_numbers("cross_entropy", logits, "logits")
     if getattr(getattr(labels, "dtype", None), "kind", None) not in ("i", "u"):
         raise TypeError(
-            f"cross_entropy got labels of type {getattr(labels, 'dtype', type(labels).__name__)}, but needs an "
+            f"cross_entropy got labels of type {getattr(labels, 'dtype', type(labels).__name__)}, "
+            "but needs an "
             f"array of integers; convert with labels.astype('int64')."
         )
     _require_same_device("cross_entropy", logits, labels)
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ValueError(
-            f"cross_entropy got logits of shape {tuple(logits.shape)} and labels of shape {tuple(labels.shape)}, "
+            f"cross_entropy got logits of shape {tuple(logits.shape)} and labels of shape "
+            f"{tuple(labels.shape)}, "
             f"but needs (N, classes) and (N,)."
         )
     classes = logits.shape[1]
     if backend.device_of(labels) == "cpu" and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(
-            f"cross_entropy got labels from {labels.min()} to {labels.max()}, but {classes} logits per sample "
+            f"cross_entropy got labels from {labels.min()} to {labels.max()}, but {classes} "
+            "logits per sample "
             f"stand for the labels 0 to {classes - 1}."
         )

@@ -74,7 +74,9 @@ def _text(thing: Any, docstrings: bool) -> str:
     try:
         source = textwrap.dedent(inspect.getsource(thing)).strip()
     except (TypeError, OSError):
-        raise TypeError(f"{thing!r} has no Python source; show the class or the function that made it.") from None
+        raise TypeError(
+            f"{thing!r} has no Python source; show the class or the function that made it."
+        ) from None
     return f"# {_place(thing)}\n{source if docstrings else _without_docstrings(source)}"
 
 
@@ -83,7 +85,11 @@ def _place(thing: Any) -> str:
     package = "" if module is None else module.__name__.partition(".")[0]
     parts = PurePath(inspect.getfile(thing)).parts
     # From the package on: where the package itself lies is this machine's affair.
-    file = "/".join(parts[len(parts) - 1 - parts[::-1].index(package) :]) if package in parts else parts[-1]
+    file = (
+        "/".join(parts[len(parts) - 1 - parts[::-1].index(package) :])
+        if package in parts
+        else parts[-1]
+    )
     if inspect.ismodule(thing):
         return file
     name = thing.__qualname__
@@ -94,10 +100,15 @@ def _place(thing: Any) -> str:
 def _without_docstrings(source: str) -> str:
     lines: list[str | None] = list(source.split("\n"))
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+        if (
+            isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+            and ast.get_docstring(node) is not None
+        ):
             text = node.body[0]
             # A body that is nothing but its docstring would no longer be Python.
             if len(node.body) > 1 and text.end_lineno is not None:
-                lines[text.lineno - 1 : text.end_lineno] = [None] * (text.end_lineno - text.lineno + 1)
+                lines[text.lineno - 1 : text.end_lineno] = [None] * (
+                    text.end_lineno - text.lineno + 1
+                )
     kept = [line for line in lines if line is not None]
     return "\n".join(kept).strip("\n")

@@ -1,4 +1,6 @@
-"""Checkpoint files: whole or not at all, told from altered ones, and harmless whatever they claim."""
+"""Checkpoint files: whole or not at all, told from altered ones, and harmless whatever they
+claim.
+"""
 
 import json
 import struct
@@ -56,7 +58,9 @@ def test_prefixes_come_and_go():
 # ---------------------------------------------------------------- written whole or not at all
 
 
-def test_a_failure_in_the_middle_leaves_the_older_file_and_nothing_else(saved, tmp_path, monkeypatch):
+def test_a_failure_in_the_middle_leaves_the_older_file_and_nothing_else(
+    saved, tmp_path, monkeypatch
+):
     before = saved.read_bytes()
 
     def full(self, payload):
@@ -117,7 +121,10 @@ def test_no_folder_and_a_folder_are_refused(tmp_path):
 
 
 def test_what_a_killed_process_left_is_swept_up_and_nothing_else(tmp_path):
-    kept = [tmp_path / name for name in (".hidden", "step-00000001.safetensors", ".keep-me.png", ".x-0123.png")]
+    kept = [
+        tmp_path / name
+        for name in (".hidden", "step-00000001.safetensors", ".keep-me.png", ".x-0123.png")
+    ]
     for path in kept:
         path.touch()
     try:
@@ -166,7 +173,9 @@ def _file(description, arrays=ARRAYS):
 
 def test_a_newer_version(tmp_path):
     path = tmp_path / "new.safetensors"
-    path.write_bytes(_file({"minigan": json.dumps({"format": checkpoint.FORMAT + 1, "anything": "else"})}))
+    path.write_bytes(
+        _file({"minigan": json.dumps({"format": checkpoint.FORMAT + 1, "anything": "else"})})
+    )
     with pytest.raises(CheckpointError, match="update minigan"):
         checkpoint.load(path)
 
@@ -195,7 +204,9 @@ def test_a_description_that_is_none_though_its_digest_is_right(tmp_path, meta):
     path = tmp_path / "odd.safetensors"
     plain = {"x": numpy.zeros(2)}
     digest = checkpoint._digest(plain, meta)
-    path.write_bytes(_file({"minigan": json.dumps({"format": 1, "digest": digest, "meta": meta})}, plain))
+    path.write_bytes(
+        _file({"minigan": json.dumps({"format": 1, "digest": digest, "meta": meta})}, plain)
+    )
     with pytest.raises(CheckpointError, match="wasn't written by minigan"):
         checkpoint.load(path)
 
@@ -206,7 +217,9 @@ def test_a_description_that_is_none_though_its_digest_is_right(tmp_path, meta):
 def _peak_memory():
     """In kilobytes."""
     resource = pytest.importorskip("resource")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "darwin" else 1)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (
+        1024 if sys.platform == "darwin" else 1
+    )
 
 
 @given(st.binary(max_size=400))

@@ -12,55 +12,103 @@ RNG = numpy.random.default_rng
 
 def dcgan_generator():
     ours = nn.Sequential(
-        nn.Linear(6, 4 * 3 * 5, bias=False), nn.Reshape(4, 3, 5), nn.BatchNorm(5), nn.ReLU(),
-        nn.ConvTranspose2d(5, 4, kernel_size=(4, 3), stride=2, padding=1, output_padding=(0, 1)), nn.BatchNorm(4),
-        nn.Upsample(2), nn.Conv2d(4, 2, kernel_size=3, padding=1), nn.Tanh(),
-    )  # fmt: skip
+        nn.Linear(6, 4 * 3 * 5, bias=False),
+        nn.Reshape(4, 3, 5),
+        nn.BatchNorm(5),
+        nn.ReLU(),
+        nn.ConvTranspose2d(5, 4, kernel_size=(4, 3), stride=2, padding=1, output_padding=(0, 1)),
+        nn.BatchNorm(4),
+        nn.Upsample(2),
+        nn.Conv2d(4, 2, kernel_size=3, padding=1),
+        nn.Tanh(),
+    )
     theirs = tnn.Sequential(
-        tnn.Linear(6, 4 * 3 * 5, bias=False), tnn.Unflatten(1, (5, 4, 3)), tnn.BatchNorm2d(5), tnn.ReLU(),
-        tnn.ConvTranspose2d(5, 4, (4, 3), stride=2, padding=1, output_padding=(0, 1)), tnn.BatchNorm2d(4),
-        tnn.Upsample(scale_factor=2), tnn.Conv2d(4, 2, 3, padding=1), tnn.Tanh(),
-    )  # fmt: skip
+        tnn.Linear(6, 4 * 3 * 5, bias=False),
+        tnn.Unflatten(1, (5, 4, 3)),
+        tnn.BatchNorm2d(5),
+        tnn.ReLU(),
+        tnn.ConvTranspose2d(5, 4, (4, 3), stride=2, padding=1, output_padding=(0, 1)),
+        tnn.BatchNorm2d(4),
+        tnn.Upsample(scale_factor=2),
+        tnn.Conv2d(4, 2, 3, padding=1),
+        tnn.Tanh(),
+    )
     return ours, theirs, (6,)
 
 
 def discriminator():
     ours = nn.Sequential(
-        nn.Conv2d(2, 3, kernel_size=(3, 4), stride=2, padding=1), nn.LeakyReLU(0.2), nn.InstanceNorm(3, affine=True),
-        nn.Flatten(), nn.BatchNorm(3 * 4 * 3), nn.Dropout(0.3), nn.Linear(3 * 4 * 3, 7), nn.LayerNorm(7), nn.Sigmoid(),
+        nn.Conv2d(2, 3, kernel_size=(3, 4), stride=2, padding=1),
+        nn.LeakyReLU(0.2),
+        nn.InstanceNorm(3, affine=True),
+        nn.Flatten(),
+        nn.BatchNorm(3 * 4 * 3),
+        nn.Dropout(0.3),
+        nn.Linear(3 * 4 * 3, 7),
+        nn.LayerNorm(7),
+        nn.Sigmoid(),
         nn.Linear(7, 1),
-    )  # fmt: skip
+    )
     theirs = tnn.Sequential(
-        tnn.Conv2d(2, 3, (3, 4), stride=2, padding=1), tnn.LeakyReLU(0.2), tnn.InstanceNorm2d(3, affine=True),
-        tnn.Flatten(), tnn.BatchNorm1d(3 * 4 * 3), tnn.Dropout(0.3), tnn.Linear(3 * 4 * 3, 7), tnn.LayerNorm(7),
-        tnn.Sigmoid(), tnn.Linear(7, 1),
-    )  # fmt: skip
+        tnn.Conv2d(2, 3, (3, 4), stride=2, padding=1),
+        tnn.LeakyReLU(0.2),
+        tnn.InstanceNorm2d(3, affine=True),
+        tnn.Flatten(),
+        tnn.BatchNorm1d(3 * 4 * 3),
+        tnn.Dropout(0.3),
+        tnn.Linear(3 * 4 * 3, 7),
+        tnn.LayerNorm(7),
+        tnn.Sigmoid(),
+        tnn.Linear(7, 1),
+    )
     return ours, theirs, (8, 6, 2)
 
 
 def normalised_before_the_picture():
-    """Between a Linear and the Reshape stand layers with weights of their own: all in the picture's order."""
+    """Between a Linear and the Reshape stand layers with weights of their own: all in the picture's
+    order.
+    """
     ours = nn.Sequential(
-        nn.Linear(3, 24), nn.BatchNorm(24), nn.ReLU(), nn.LayerNorm(24), nn.Reshape(3, 4, 2), nn.LayerNorm(3, 4, 2),
+        nn.Linear(3, 24),
+        nn.BatchNorm(24),
+        nn.ReLU(),
+        nn.LayerNorm(24),
+        nn.Reshape(3, 4, 2),
+        nn.LayerNorm(3, 4, 2),
         nn.Sequential(nn.Conv2d(2, 2, kernel_size=2), nn.ReLU()),
-    )  # fmt: skip
+    )
     theirs = tnn.Sequential(
-        tnn.Linear(3, 24), tnn.BatchNorm1d(24), tnn.ReLU(), tnn.LayerNorm(24), tnn.Unflatten(1, (2, 3, 4)),
-        tnn.LayerNorm((2, 3, 4)), tnn.Sequential(tnn.Conv2d(2, 2, 2), tnn.ReLU()),
-    )  # fmt: skip
+        tnn.Linear(3, 24),
+        tnn.BatchNorm1d(24),
+        tnn.ReLU(),
+        tnn.LayerNorm(24),
+        tnn.Unflatten(1, (2, 3, 4)),
+        tnn.LayerNorm((2, 3, 4)),
+        tnn.Sequential(tnn.Conv2d(2, 2, 2), tnn.ReLU()),
+    )
     return ours, theirs, (3,)
 
 
 def spectrally_normalised():
     sn, tsn = nn.spectral_norm, tnn.utils.parametrizations.spectral_norm
     ours = nn.Sequential(
-        sn(nn.Conv2d(2, 3, kernel_size=(3, 2))), nn.ReLU(), sn(nn.ConvTranspose2d(3, 2, kernel_size=(2, 3))),
-        nn.Flatten(), sn(nn.Linear(5 * 7 * 2, 12)), nn.Reshape(3, 2, 2), sn(nn.Conv2d(2, 1, kernel_size=1)),
-    )  # fmt: skip
+        sn(nn.Conv2d(2, 3, kernel_size=(3, 2))),
+        nn.ReLU(),
+        sn(nn.ConvTranspose2d(3, 2, kernel_size=(2, 3))),
+        nn.Flatten(),
+        sn(nn.Linear(5 * 7 * 2, 12)),
+        nn.Reshape(3, 2, 2),
+        sn(nn.Conv2d(2, 1, kernel_size=1)),
+    )
     theirs = tnn.Sequential(
-        tsn(tnn.Conv2d(2, 3, (3, 2))), tnn.ReLU(), tsn(tnn.ConvTranspose2d(3, 2, (2, 3))),
-        tnn.Flatten(), tsn(tnn.Linear(5 * 7 * 2, 12)), tnn.Unflatten(1, (2, 3, 2)), tsn(tnn.Conv2d(2, 1, 1)),
-    )  # fmt: skip
+        tsn(tnn.Conv2d(2, 3, (3, 2))),
+        tnn.ReLU(),
+        tsn(tnn.ConvTranspose2d(3, 2, (2, 3))),
+        tnn.Flatten(),
+        tsn(tnn.Linear(5 * 7 * 2, 12)),
+        tnn.Unflatten(1, (2, 3, 2)),
+        tsn(tnn.Conv2d(2, 1, 1)),
+    )
     return ours, theirs, (6, 6, 2)
 
 
@@ -91,13 +139,17 @@ def shake(theirs):
     with torch.no_grad():
         for tensor in [*theirs.parameters(), *theirs.buffers()]:
             if tensor.is_floating_point():
-                tensor.copy_(torch.from_numpy(RNG(tensor.numel()).uniform(0.5, 1.5, tuple(tensor.shape))))
+                tensor.copy_(
+                    torch.from_numpy(RNG(tensor.numel()).uniform(0.5, 1.5, tuple(tensor.shape)))
+                )
     return theirs
 
 
 def agree(ours, theirs, tolerance):
     assert ours.shape == theirs.shape
-    numpy.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance * numpy.abs(theirs).max())
+    numpy.testing.assert_allclose(
+        ours, theirs, rtol=tolerance, atol=tolerance * numpy.abs(theirs).max()
+    )
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -105,7 +157,9 @@ def agree(ours, theirs, tolerance):
 def test_their_weights_in_our_net(build, dtype):
     ours, theirs, shape = build()
     shake(theirs.to(getattr(torch, dtype)))
-    ours.load_state_dict(interop.from_torch(ours.astype(dtype), theirs.state_dict(), input_shape=shape))
+    ours.load_state_dict(
+        interop.from_torch(ours.astype(dtype), theirs.state_dict(), input_shape=shape)
+    )
     agree(*outputs(ours, theirs, shape, dtype), TOLERANCE[dtype])
 
 
@@ -154,7 +208,9 @@ def _nothing():
 
 def test_other_names_and_plain_arrays():
     ours, theirs, shape = dcgan_generator()
-    state = {f"module.main.{name}": tensor.numpy() for name, tensor in shake(theirs).state_dict().items()}
+    state = {
+        f"module.main.{name}": tensor.numpy() for name, tensor in shake(theirs).state_dict().items()
+    }
     ours.load_state_dict(interop.from_torch(ours, state, input_shape=shape))
     agree(*outputs(ours, theirs, shape, "float32"), 1e-6)
 
@@ -165,7 +221,9 @@ def test_an_embedding():
     ours.load_state_dict(interop.from_torch(ours, theirs.state_dict()))
     labels = numpy.array([0, 4, 2, 2])
     agree(ours(labels), theirs(torch.from_numpy(labels)).detach().numpy(), 1e-6)
-    torch.testing.assert_close(torch.from_numpy(interop.to_torch(ours)["0.weight"]), theirs[0].weight.detach())
+    torch.testing.assert_close(
+        torch.from_numpy(interop.to_torch(ours)["0.weight"]), theirs[0].weight.detach()
+    )
 
 
 # ---------------------------------------------------------------- what doesn't fit
@@ -190,7 +248,10 @@ def state(**changes):
         ({}, r"0 modules with weights \(none\)"),
         (state(**{"0_bias": None}), "module '0' has no 'bias', which layer '0'"),
         (state(**{"0_more": numpy.zeros(2)}), "has a 'more' that layer '0'"),
-        (state(**{"0_weight": numpy.zeros((3, 2))}), r"'0.weight' has shape \(3, 2\), but the net needs \(2, 3\)"),
+        (
+            state(**{"0_weight": numpy.zeros((3, 2))}),
+            r"'0.weight' has shape \(3, 2\), but the net needs \(2, 3\)",
+        ),
     ],
 )
 def test_a_state_of_another_net(wrong, words):
@@ -207,21 +268,37 @@ def test_a_state_of_no_arrays():
     ("net", "shape", "words"),
     [
         (nn.Sequential(nn.Conv2d(1, 2, kernel_size=2), nn.Flatten()), None, "give input_shape"),
-        (nn.Sequential(nn.Conv2d(1, 2, kernel_size=2), nn.Flatten()), (3, 3, 1), "picture in flat form"),
+        (
+            nn.Sequential(nn.Conv2d(1, 2, kernel_size=2), nn.Flatten()),
+            (3, 3, 1),
+            "picture in flat form",
+        ),
         (
             nn.Sequential(nn.ReLU(), nn.Reshape(2, 2, 2), nn.Flatten(), nn.Linear(8, 1)),
             (8,),
             "picture in flat form",
         ),
-        (nn.Sequential(nn.Conv2d(2, 2, kernel_size=1), nn.Reshape(1, 4, 2)), (2, 2, 2), "put a Flatten before it"),
+        (
+            nn.Sequential(nn.Conv2d(2, 2, kernel_size=1), nn.Reshape(1, 4, 2)),
+            (2, 2, 2),
+            "put a Flatten before it",
+        ),
         (
             nn.Sequential(nn.Conv2d(2, 2, kernel_size=1), nn.Flatten(), nn.Reshape(2, 1, 4)),
             (2, 2, 2),
             "without a Li",
         ),
         (nn.Sequential(nn.MinibatchStdDev()), (2, 2, 2), "no counterpart in a torch.nn.Sequential"),
-        (nn.Sequential(nn.Residual(nn.Linear(2, 2))), (2,), "no counterpart in a torch.nn.Sequential"),
-        (nn.Sequential(nn.Conv2d(2, 2, kernel_size=1), nn.LayerNorm(2)), (3, 3, 2), "give it the whole shape"),
+        (
+            nn.Sequential(nn.Residual(nn.Linear(2, 2))),
+            (2,),
+            "no counterpart in a torch.nn.Sequential",
+        ),
+        (
+            nn.Sequential(nn.Conv2d(2, 2, kernel_size=1), nn.LayerNorm(2)),
+            (3, 3, 2),
+            "give it the whole shape",
+        ),
         (nn.Sequential(nn.spectral_norm(nn.Embedding(3, 2))), None, "lies along another axis"),
     ],
 )

@@ -8,8 +8,8 @@ from PIL import Image
 
 from minigan import gan, latent
 from minigan.cli import main
-from minigan.recipes import exploring, training
-from minigan.recipes.folder import open_run
+from minigan.runs import exploring, training
+from minigan.runs.folder import open_run
 
 RNG = numpy.random.default_rng
 Z = RNG(0).standard_normal((9, 16)).astype("float32")
@@ -29,7 +29,9 @@ def test_walks_go_from_one_end_to_the_other(path):
 
 def test_the_straight_way_takes_equal_steps():
     steps = numpy.diff(latent.linear(Z[0], Z[1], 5), axis=0)
-    numpy.testing.assert_allclose(steps, numpy.broadcast_to((Z[1] - Z[0]) / 4, steps.shape), atol=1e-6)
+    numpy.testing.assert_allclose(
+        steps, numpy.broadcast_to((Z[1] - Z[0]) / 4, steps.shape), atol=1e-6
+    )
 
 
 @given(st.integers(2, 40), st.integers(0, 1000))
@@ -107,7 +109,7 @@ def test_influence_is_that_of_each_coordinate():
     numpy.testing.assert_allclose(found, numpy.abs(slopes) / numpy.sqrt(3))
 
 
-@pytest.mark.parametrize("kind", gan.latent.KINDS)
+@pytest.mark.parametrize("kind", latent.KINDS)
 @pytest.mark.parametrize("bound", [0.02, 0.5, 3.0])
 def test_truncated_latents_follow_the_law_within_the_bound(kind, bound):
     law = gan.Latent(50, kind)
@@ -129,14 +131,24 @@ def test_truncated_latents_follow_the_law_within_the_bound(kind, bound):
 def digits(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "digits"
     return open_run(
-        training.train("digits", out=folder, steps=2, batch_size=8, frames=0, progress=False, checkpoint_every=1)
+        training.train(
+            "digits",
+            out=folder,
+            steps=2,
+            batch_size=8,
+            frames=0,
+            progress=False,
+            checkpoint_every=1,
+        )
     )
 
 
 @pytest.fixture(scope="module")
 def points(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "ring"
-    return open_run(training.train("ring", out=folder, steps=2, batch_size=8, frames=0, progress=False))
+    return open_run(
+        training.train("ring", out=folder, steps=2, batch_size=8, frames=0, progress=False)
+    )
 
 
 def pixels(path):
@@ -155,12 +167,19 @@ def grid(images, columns):
 
 
 def test_a_strip_shows_both_walks_of_each_pair(digits, tmp_path):
-    picture, film = exploring.interpolate(digits, tmp_path / "i.png", kind="both", rows=2, steps=5, seed=4)
+    picture, film = exploring.interpolate(
+        digits, tmp_path / "i.png", kind="both", rows=2, steps=5, seed=4
+    )
     z = digits.recipe.latent.sample(3, RNG(4))
     sample = exploring.sampler(digits)
-    walks = [path(a, b, 5) for a, b in ((z[0], z[1]), (z[1], z[2])) for path in (latent.spherical, latent.linear)]
+    walks = [
+        path(a, b, 5)
+        for a, b in ((z[0], z[1]), (z[1], z[2]))
+        for path in (latent.spherical, latent.linear)
+    ]
     same(pixels(picture), grid(numpy.concatenate([sample(w) for w in walks]), 5))
-    # An untrained G's frames are too alike to be told apart in 16 greys; equal ones are stored once.
+    # An untrained G's frames are too alike to be told apart in 16 greys; equal ones are stored
+    # once.
     assert film.read_bytes().startswith(b"GIF89a")
 
 
@@ -193,7 +212,10 @@ def test_a_sweep_shows_the_strongest_coordinates_if_none_are_named(digits, tmp_p
     rows = exploring.sweep(digits, tmp_path / "s.png", steps=3)
     influence = latent.influence(exploring.sampler(digits), digits.recipe.latent.sample(16, RNG(0)))
     assert rows == numpy.argsort(-influence)[:8].tolist()
-    assert exploring.sweep(digits, tmp_path / "t.png", coordinates=[3, 1], steps=4, reach=1.5) == [3, 1]
+    assert exploring.sweep(digits, tmp_path / "t.png", coordinates=[3, 1], steps=4, reach=1.5) == [
+        3,
+        1,
+    ]
     z = digits.recipe.latent.sample(1, RNG(0))[0]
     values = numpy.linspace(-1.5, 1.5, 4)
     swept = numpy.concatenate([latent.sweep(z, coordinate, values) for coordinate in (3, 1)])
@@ -203,12 +225,21 @@ def test_a_sweep_shows_the_strongest_coordinates_if_none_are_named(digits, tmp_p
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda run, path: exploring.interpolate(run, path, kind="curly"), "Unknown kind of walk 'curly'"),
+        (
+            lambda run, path: exploring.interpolate(run, path, kind="curly"),
+            "Unknown kind of walk 'curly'",
+        ),
         (lambda run, path: exploring.interpolate(run, path, rows=0), "At least one walk"),
         (lambda run, path: exploring.sweep(run, path, steps=1), "at least two steps"),
         (lambda run, path: exploring.sweep(run, path, reach=-1.0), "positive reach"),
-        (lambda run, path: exploring.sweep(run, path, coordinates=[64]), "coordinates 0 to 63, got 64"),
-        (lambda run, path: exploring.interpolate(run, path, label=3), "has no labels, got --label 3"),
+        (
+            lambda run, path: exploring.sweep(run, path, coordinates=[64]),
+            "coordinates 0 to 63, got 64",
+        ),
+        (
+            lambda run, path: exploring.interpolate(run, path, label=3),
+            "has no labels, got --label 3",
+        ),
     ],
 )
 def test_bad_requests(digits, tmp_path, call, words):
@@ -230,14 +261,23 @@ def test_everything_from_the_command_line(digits, points, tmp_path, capsys):
         ):
             options = [str(out / word) if word.endswith(".png") else word for word in command[1:]]
             assert main([command[0], str(run.folder), *options]) == 0
-        assert sorted(path.name for path in out.iterdir()) == ["a.png", "i.gif", "i.png", "s.png", "t.png"]
+        assert sorted(path.name for path in out.iterdir()) == [
+            "a.png",
+            "i.gif",
+            "i.png",
+            "s.png",
+            "t.png",
+        ]
     printed = capsys.readouterr().out
     assert "Coordinates 0, 2, one a row" in printed
     assert "Latents have 64 coordinates (normal)" in printed
 
 
 def test_truncation_makes_samples_alike(digits):
-    assert digits.sample(40, truncation=0.1).std(axis=0).mean() < 0.5 * digits.sample(40).std(axis=0).mean()
+    assert (
+        digits.sample(40, truncation=0.1).std(axis=0).mean()
+        < 0.5 * digits.sample(40).std(axis=0).mean()
+    )
 
 
 def test_a_checkpoint_can_be_explored(digits, tmp_path):

@@ -72,7 +72,11 @@ def test_l1_has_the_gradient_of_its_value(case):
 
 @given(arrays(-20, 20, hnp.array_shapes(min_dims=2, max_dims=2, max_side=6)), st.integers(0, 2**32))
 def test_cross_entropy_has_the_gradient_of_its_value(logits, seed):
-    check(losses.cross_entropy, logits, numpy.random.default_rng(seed).integers(0, logits.shape[1], len(logits)))
+    check(
+        losses.cross_entropy,
+        logits,
+        numpy.random.default_rng(seed).integers(0, logits.shape[1], len(logits)),
+    )
 
 
 @given(arrays(-5, 5))
@@ -115,7 +119,9 @@ def test_values_that_can_be_computed_by_hand():
     assert losses.bce(numpy.array([0.25, 0.5]), numpy.array([0.0, 1.0]))[0] == pytest.approx(
         -(numpy.log(0.75) + numpy.log(0.5)) / 2
     )
-    assert losses.cross_entropy(numpy.zeros((5, 4)), numpy.arange(5) % 4)[0] == pytest.approx(numpy.log(4))
+    assert losses.cross_entropy(numpy.zeros((5, 4)), numpy.arange(5) % 4)[0] == pytest.approx(
+        numpy.log(4)
+    )
     assert losses.wasserstein_generator(x)[0] == losses.hinge_generator(x)[0] == -0.5
     assert losses.wasserstein_critic(x, x[0] + 1)[0] == 0.5 - 0.5
     loss, d_real, d_fake = losses.hinge_discriminator(x, numpy.array([-3.0, 0.5]))
@@ -158,9 +164,13 @@ def test_logits_of_a_thousand_give_exact_numbers(dtype):
 def test_both_tails_keep_their_precision():
     x = numpy.array([-700.0, -40.0, 40.0])
     numpy.testing.assert_allclose(losses.sigmoid(x), numpy.exp([-700.0, -40.0, 0.0]), rtol=1e-15)
-    numpy.testing.assert_allclose(losses.softplus(x), [*numpy.exp([-700.0, -40.0]), 40.0], rtol=1e-15)
+    numpy.testing.assert_allclose(
+        losses.softplus(x), [*numpy.exp([-700.0, -40.0]), 40.0], rtol=1e-15
+    )
     loss, _ = losses.bce_with_logits(numpy.full(1, 30, "float32"), 1.0)
-    assert loss == pytest.approx(numpy.exp(-30.0), rel=1e-6, abs=0)  # 30 + log1p(...) - 30 would have lost it
+    assert loss == pytest.approx(
+        numpy.exp(-30.0), rel=1e-6, abs=0
+    )  # 30 + log1p(...) - 30 would have lost it
     _, gradient = losses.bce_with_logits(numpy.full(1, -40.0), 0.0)
     assert gradient[0] == pytest.approx(numpy.exp(-40.0), abs=0)
 
@@ -207,7 +217,9 @@ CALLS = {
     "hinge_generator": lambda x, y: losses.hinge_generator(x),
     "wasserstein_critic": losses.wasserstein_critic,
     "wasserstein_generator": lambda x, y: losses.wasserstein_generator(x),
-    "cross_entropy": lambda x, y: losses.cross_entropy(x, (y[:, 1:] > 0).astype("int64").sum(axis=1)),
+    "cross_entropy": lambda x, y: losses.cross_entropy(
+        x, (y[:, 1:] > 0).astype("int64").sum(axis=1)
+    ),
     "sigmoid": lambda x, y: (x.sum(), losses.sigmoid(x)),
     "softplus": lambda x, y: (x.sum(), losses.softplus(x)),
 }
@@ -269,7 +281,9 @@ WITH_TARGET = ["bce_with_logits", "bce", "mse", "l1"]
 @pytest.mark.parametrize("name", WITH_TARGET)
 def test_a_target_of_another_shape_isnt_broadcast(name):
     for target in (numpy.ones(4), numpy.ones((1, 1)), numpy.ones(())):
-        with pytest.raises(ValueError, match=rf"{name} got an input of shape \(4, 1\) and a target of shape"):
+        with pytest.raises(
+            ValueError, match=rf"{name} got an input of shape \(4, 1\) and a target of shape"
+        ):
             getattr(losses, name)(ONES, target)
 
 
@@ -278,7 +292,9 @@ def test_a_target_of_another_shape_isnt_broadcast(name):
     "wrong", [1.5, -0.1, float("nan"), numpy.full((4, 1), 1.01), numpy.full((4, 1), numpy.nan)]
 )
 def test_a_target_that_is_no_probability(name, wrong):
-    with pytest.raises(ValueError, match=rf"{name} got targets from .* needs probabilities in \[0, 1\]"):
+    with pytest.raises(
+        ValueError, match=rf"{name} got targets from .* needs probabilities in \[0, 1\]"
+    ):
         getattr(losses, name)(ONES, wrong)
 
 

@@ -1,7 +1,8 @@
-"""The tutorials' form: what makes them notebooks, their parts, their links, and the helper that shows source.
+"""The tutorials' form: what makes them notebooks, their parts, their links, and the helper that
+shows source.
 
-That they run is checked where they run: ``python docs/build.py`` executes them, and an error in a cell fails it.
-"""
+That they run is checked where they run: ``python docs/build.py`` executes them, and an error in a
+cell fails it."""
 
 import ast
 import inspect
@@ -54,7 +55,12 @@ def test_has_its_parts(text):
         assert words.count(f"\n{heading}\n") == 1
     questions = words[words.index("\n## Questions\n") : words.index("\n## Further reading\n")]
     assert len(re.findall(r"^\*\*[123]\.\*\* ", questions, re.MULTILINE)) == 3
-    assert questions.count("<details>") == questions.count("<summary>") == questions.count("</details>") == 3
+    assert (
+        questions.count("<details>")
+        == questions.count("<summary>")
+        == questions.count("</details>")
+        == 3
+    )
     reading = words[words.index("\n## Further reading\n") :]
     assert len(re.findall(r"^\* ", reading, re.MULTILINE)) >= 3
 
@@ -77,7 +83,11 @@ def test_links_between_pages_lead_somewhere(path):
     words = prose(path.read_text(encoding="utf-8"))
     for target in re.findall(r"\]\((?!https?://|#)([^)#\s]+)", words):
         # The site has the tutorials beside its own pages: the build puts them there.
-        placed = ROOT / target.removeprefix("../") if target.startswith("../tutorials/") else path.parent / target
+        placed = (
+            ROOT / target.removeprefix("../")
+            if target.startswith("../tutorials/")
+            else path.parent / target
+        )
         assert placed.exists(), f"{path.name} links to {target}"
 
 
@@ -125,9 +135,14 @@ def test_show_keeps_a_body_that_is_only_a_docstring():
 
 def test_show_several_and_modules():
     shown = str(show(nn.LeakyReLU.forward, gan.Game.generator_step, module))
-    places = [shown.index(f"# minigan/{place}\n") for place in (
-        "nn/activations.py, method LeakyReLU.forward", "gan/game.py, method Game.generator_step", "tutorial.py",
-    )]  # fmt: skip
+    places = [
+        shown.index(f"# minigan/{place}\n")
+        for place in (
+            "nn/activations.py, method LeakyReLU.forward",
+            "gan/game.py, method Game.generator_step",
+            "tutorial.py",
+        )
+    ]
     assert places == sorted(places)
 
 
@@ -154,7 +169,9 @@ READMES = sorted(ROOT.glob("README*.md"))
 
 
 def examples(path):
-    return re.findall(r"^```python\n(.*?)^```$", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return re.findall(
+        r"^```python\n(.*?)^```$", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
 
 
 @pytest.mark.parametrize("path", READMES, ids=lambda path: path.stem)
@@ -169,8 +186,12 @@ def test_the_whole_gan_of_the_readme_plays(path, tmp_path, monkeypatch):
 def test_the_layer_of_the_readme_is_the_source():
     """But for its docstrings and types."""
     for method in ast.parse(examples(ROOT / "README.md")[1]).body:
-        (source,) = ast.parse(textwrap.dedent(inspect.getsource(getattr(nn.Linear, method.name)))).body
-        assert [ast.unparse(line) for line in method.body] == [ast.unparse(line) for line in source.body[1:]]
+        (source,) = ast.parse(
+            textwrap.dedent(inspect.getsource(getattr(nn.Linear, method.name)))
+        ).body
+        assert [ast.unparse(line) for line in method.body] == [
+            ast.unparse(line) for line in source.body[1:]
+        ]
         assert [a.arg for a in method.args.args] == [a.arg for a in source.args.args]
 
 
@@ -182,7 +203,11 @@ CATALOGUES = sorted((ROOT / "docs" / "locale" / "zh_CN" / "LC_MESSAGES").rglob("
 def parts(words):
     """What a translation has to keep: formulas, code and the targets of links."""
     formulas = re.findall(r"(?<![$\\])\$(?!\$)(.+?)\$", words)
-    return set(formulas), set(re.findall(r"`([^`]+)`", words)), set(re.findall(r"\]\(([^)]+)\)", words))
+    return (
+        set(formulas),
+        set(re.findall(r"`([^`]+)`", words)),
+        set(re.findall(r"\]\(([^)]+)\)", words)),
+    )
 
 
 @pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.stem)

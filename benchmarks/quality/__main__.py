@@ -1,4 +1,6 @@
-"""``python -m benchmarks.quality EXPERIMENT --budget MINUTES --seeds 0 1 2``: what is missing, then a picture."""
+"""``python -m benchmarks.quality EXPERIMENT --budget MINUTES --seeds 0 1 2``: what is missing, then
+a picture.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,14 @@ def main() -> None:
     """Run one experiment."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
     parser.add_argument("experiment", choices=EXPERIMENTS)
-    parser.add_argument("--budget", type=float, default=60.0, metavar="MINUTES", help="then stop, resumably")
+    parser.add_argument(
+        "--budget", type=float, default=60.0, metavar="MINUTES", help="then stop, resumably"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--steps", type=int, help="another number of updates than the protocol's")
-    parser.add_argument("--only", default="", metavar="WORDS", help="cases whose name contains this")
+    parser.add_argument(
+        "--only", default="", metavar="WORDS", help="cases whose name contains this"
+    )
     options = parser.parse_args()
     experiment = importlib.import_module(f"benchmarks.quality.{options.experiment}")
     if options.experiment == "objectives":
@@ -31,7 +37,9 @@ def main() -> None:
 
 
 def _run_jobs(options: argparse.Namespace, experiment: Any) -> None:
-    chosen = [job for job in experiment.jobs(options.seeds, options.steps) if options.only in job.case]
+    chosen = [
+        job for job in experiment.jobs(options.seeds, options.steps) if options.only in job.case
+    ]
     jobs.run(options.experiment, chosen, budget=60 * options.budget)
 
 

@@ -1,4 +1,6 @@
-"""Jobs that may be cut: each trains one player pair from one seed, and leaves a row in a table when it's done."""
+"""Jobs that may be cut: each trains one player pair from one seed, and leaves a row in a table when
+it's done.
+"""
 
 from __future__ import annotations
 
@@ -46,15 +48,22 @@ class Job:
     schedule: Callable[[float], float] = lambda done: 1.0
 
 
-def run(experiment: str, jobs: Sequence[Job], *, budget: float, say: Callable[[str], None] = print) -> bool:
-    """Do the jobs that have no row yet, until the budget (seconds) is spent; return whether all are done."""
+def run(
+    experiment: str, jobs: Sequence[Job], *, budget: float, say: Callable[[str], None] = print
+) -> bool:
+    """Do the jobs that have no row yet, until the budget (seconds) is spent; return whether all are
+    done.
+    """
     deadline = time.monotonic() + budget
     for job in jobs:
         if _done(experiment, job):
             continue
         row = _train(experiment, job, deadline)
         if row is None:
-            say(f"{experiment}: the budget is spent within {job.case}, seed {job.seed}; call again to go on.")
+            say(
+                f"{experiment}: the budget is spent within {job.case}, seed {job.seed}; call "
+                "again to go on."
+            )
             return False
         append(experiment, row)
         say(f"{experiment}: " + ", ".join(f"{k} {v}" for k, v in row.items()))
@@ -79,7 +88,9 @@ def _train(experiment: str, job: Job, deadline: float) -> Row | None:
     trainer = job.build(job.seed)
     optimizers = (trainer.game.generator_optimizer, trainer.game.discriminator_optimizer)
     rates = [optimizer.lr for optimizer in optimizers]
-    path = UNFINISHED / f"{experiment}-{job.case}-{job.seed}-{job.steps}.safetensors".replace(" ", "-")
+    path = UNFINISHED / f"{experiment}-{job.case}-{job.seed}-{job.steps}.safetensors".replace(
+        " ", "-"
+    )
     spent = 0.0
     if path.is_file():
         arrays, meta = checkpoint.load(path)
@@ -90,7 +101,9 @@ def _train(experiment: str, job: Job, deadline: float) -> Row | None:
         if trainer.step % 50 == 0 and time.monotonic() > deadline:
             arrays, meta = trainer.state()
             path.parent.mkdir(parents=True, exist_ok=True)
-            checkpoint.save(path, arrays, {"trainer": meta, "seconds": spent + time.process_time() - start})
+            checkpoint.save(
+                path, arrays, {"trainer": meta, "seconds": spent + time.process_time() - start}
+            )
             return None
         for optimizer, rate in zip(optimizers, rates, strict=True):
             optimizer.lr = rate * job.schedule(trainer.step / job.steps)

@@ -1,8 +1,10 @@
-"""All objectives at equal compute on the embedded digits: distance, density and coverage against processor seconds.
+"""All objectives at equal compute on the embedded digits: distance, density and coverage against
+processor seconds.
 
-The same two small nets for everybody (`minigan.recipes.small`), Adam (0.5, 0.999) with 1e-3 for G and 5e-4 for D
-unless `CASES` says otherwise, an average of G's weights, and the same processor time for all. A fifth of the digits is
-set aside: features of a classifier of the other four fifths are compared with its features of this fifth.
+The same two small nets for everybody (`minigan.recipes.nets`), Adam (0.5, 0.999) with 1e-3 for G
+and 5e-4 for D unless `CASES` says otherwise, an average of G's weights, and the same processor time
+for all. A fifth of the digits is set aside: features of a classifier of the other four fifths are
+compared with its features of this fifth.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ import numpy
 
 from benchmarks.quality import jobs
 from minigan import data, metrics
-from minigan.recipes import drawing, get
-from minigan.recipes.assembly import assemble
+from minigan.recipes import get
+from minigan.runs import drawing
+from minigan.runs.assembly import assemble
 
 MARKS = (2.0, 5.0, 10.0, 15.0, 20.0, 30.0)
 """Processor seconds at which all are measured."""
@@ -29,19 +32,35 @@ CASES: dict[str, dict[str, Any]] = {
     "hinge": {"objective": "hinge"},
     "relativistic": {"objective": "relativistic"},
     "Wasserstein, clipped weights": {
-        "objective": "wasserstein", "penalties": ("clip-weights:0.01",), "optimizer": "rmsprop",
-        "lr_generator": 5e-4, "lr_discriminator": 5e-4, "discriminator_steps": 5,
+        "objective": "wasserstein",
+        "penalties": ("clip-weights:0.01",),
+        "optimizer": "rmsprop",
+        "lr_generator": 5e-4,
+        "lr_discriminator": 5e-4,
+        "discriminator_steps": 5,
     },
     "Wasserstein, gradient penalty": {
-        "objective": "wasserstein", "penalties": ("gradient-penalty:10",), "beta2": 0.9,
-        "lr_generator": 5e-4, "lr_discriminator": 5e-4, "discriminator_steps": 5,
+        "objective": "wasserstein",
+        "penalties": ("gradient-penalty:10",),
+        "beta2": 0.9,
+        "lr_generator": 5e-4,
+        "lr_discriminator": 5e-4,
+        "discriminator_steps": 5,
     },
-    "hinge, spectral norm": {"objective": "hinge", "penalties": ("spectral-norm",), "lr_discriminator": 1e-3},
+    "hinge, spectral norm": {
+        "objective": "hinge",
+        "penalties": ("spectral-norm",),
+        "lr_discriminator": 1e-3,
+    },
     "non-saturating, R1": {"penalties": ("r1:1",), "lr_discriminator": 1e-3},
     "non-saturating, DRAGAN": {"penalties": ("dragan:10",)},
     "non-saturating, VAT": {"penalties": ("vat:1",)},
-    "relativistic, R1 and R2": {"objective": "relativistic", "penalties": ("r1:1", "r2:1"), "lr_discriminator": 1e-3},
-}  # fmt: skip
+    "relativistic, R1 and R2": {
+        "objective": "relativistic",
+        "penalties": ("r1:1", "r2:1"),
+        "lr_discriminator": 1e-3,
+    },
+}
 
 
 def run(seeds: Sequence[int], only: str, budget: float, say: Callable[[str], None] = print) -> None:
@@ -66,7 +85,12 @@ def run(seeds: Sequence[int], only: str, budget: float, say: Callable[[str], Non
 
 
 def _curve(
-    case: str, changes: dict[str, Any], seed: int, train: data.Dataset, classifier: Any, reference: Any
+    case: str,
+    changes: dict[str, Any],
+    seed: int,
+    train: data.Dataset,
+    classifier: Any,
+    reference: Any,
 ) -> list[jobs.Row]:
     recipe = get("lsgan")
     settings = recipe.settings.changed(**({"objective": "non-saturating"} | changes))
@@ -80,11 +104,18 @@ def _curve(
         spent += time.process_time() - start
         features = classifier.features(drawing.sample(trainer.sampler, z))
         quality = metrics.prdc(features, reference, k=5)
-        rows.append({
-            "case": case, "seed": seed, "cpu_seconds": round(spent, 1), "rounds": trainer.step,
-            "lenet_fd": round(metrics.frechet_distance(features, reference), 2),
-            "density": round(quality.density, 3), "coverage": round(quality.coverage, 3), "cores": os.cpu_count(),
-        })  # fmt: skip
+        rows.append(
+            {
+                "case": case,
+                "seed": seed,
+                "cpu_seconds": round(spent, 1),
+                "rounds": trainer.step,
+                "lenet_fd": round(metrics.frechet_distance(features, reference), 2),
+                "density": round(quality.density, 3),
+                "coverage": round(quality.coverage, 3),
+                "cores": os.cpu_count(),
+            }
+        )
         start = time.process_time()
     return rows
 
@@ -103,16 +134,35 @@ def draw() -> Any:
                 continue
             seeds = sorted({row["seed"] for row in own})
             curves = [
-                [(float(r["cpu_seconds"]), float(r["lenet_fd"])) for r in own if r["seed"] == s] for s in seeds
+                [(float(r["cpu_seconds"]), float(r["lenet_fd"])) for r in own if r["seed"] == s]
+                for s in seeds
             ]
             seconds, distance = numpy.mean(curves, axis=0).T
-            axes.plot(seconds, distance, label=case, marker="osD^v<>ph*Xd"[index], markersize=5, linewidth=1.3,
-                      color=f"C{index % 10}", linestyle="-" if index < 6 else "--")  # fmt: skip
+            axes.plot(
+                seconds,
+                distance,
+                label=case,
+                marker="osD^v<>ph*Xd"[index],
+                markersize=5,
+                linewidth=1.3,
+                color=f"C{index % 10}",
+                linestyle="-" if index < 6 else "--",
+            )
         if table:
             axes.axhline(float(table[0]["floor"]), color="#666666", linestyle=":", linewidth=1.2)
-            axes.annotate("training images themselves", (0.01, float(table[0]["floor"])), fontsize=10, va="bottom",
-                          xycoords=("axes fraction", "data"), color="#666666")  # fmt: skip
-        axes.set(yscale="log", xlabel="processor seconds", ylabel="Fréchet classifier distance (LeNet-FD, not FID)",
-                 title=f"Digits, equal nets, {len({r['seed'] for r in table})} seed(s)")  # fmt: skip
+            axes.annotate(
+                "training images themselves",
+                (0.01, float(table[0]["floor"])),
+                fontsize=10,
+                va="bottom",
+                xycoords=("axes fraction", "data"),
+                color="#666666",
+            )
+        axes.set(
+            yscale="log",
+            xlabel="processor seconds",
+            ylabel="Fréchet classifier distance (LeNet-FD, not FID)",
+            title=f"Digits, equal nets, {len({r['seed'] for r in table})} seed(s)",
+        )
         axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure

@@ -1,10 +1,11 @@
 """PacGAN's ring and grid, with PacGAN's nets: does packing save modes there too?
 
-Protocol (Lin et al. 2018, section 4.1, and the authors' code): 8 Gaussians on a ring of radius 1 with σ = 0.01, or 25
-on {-4, -2, 0, 2, 4}² with σ = 0.05; z ~ N(0, I₂); G 4x400 with batch norm and ReLU; D 3x200 maxout units of 5
-pieces; weights N(0, 0.02); Adam 1e-4, β1 = 0.8; batches of 100. 2,500 samples; one of high quality lies within
-3 σ, and one such sample is enough for a mode. Scaled: the authors take 400,000 steps and ten runs; see `STEPS`.
-Differs: fresh points in the place of 100,000 fixed ones.
+Protocol (Lin et al. 2018, section 4.1, and the authors' code): 8 Gaussians on a ring of radius 1
+with σ = 0.01, or 25 on {-4, -2, 0, 2, 4}² with σ = 0.05; z ~ N(0, I₂); G 4x400 with batch norm and
+ReLU; D 3x200 maxout units of 5 pieces; weights N(0, 0.02); Adam 1e-4, β1 = 0.8; batches of 100.
+2,500 samples; one of high quality lies within 3 σ, and one such sample is enough for a mode.
+Scaled: the authors take 400,000 steps and ten runs; see `STEPS`. Differs: fresh points in the place
+of 100,000 fixed ones.
 """
 
 from __future__ import annotations
@@ -21,18 +22,27 @@ from minigan import data, gan, metrics, nn, optim
 STEPS, SAMPLES = 10_000, 2_500
 LAWS = {"ring": {"radius": 1.0, "std": 0.01}, "grid": {"side": 5, "spacing": 2.0, "std": 0.05}}
 PUBLISHED = {
-    "high_quality_percent": ("high-quality samples, %", {"ring GAN": 98.2, "ring PacGAN2": 95.6, "grid GAN": 94.8,
-                                                         "grid PacGAN2": 91.3}),
-    "modes": ("modes (one sample)", {"ring GAN": 6.3, "ring PacGAN2": 7.9, "grid GAN": 17.3, "grid PacGAN2": 23.8}),
-    "reverse_kl": ("reverse KL, nats", {"ring GAN": 0.45, "ring PacGAN2": 0.07, "grid GAN": 0.70,
-                                        "grid PacGAN2": 0.13}),
-}  # fmt: skip
+    "high_quality_percent": (
+        "high-quality samples, %",
+        {"ring GAN": 98.2, "ring PacGAN2": 95.6, "grid GAN": 94.8, "grid PacGAN2": 91.3},
+    ),
+    "modes": (
+        "modes (one sample)",
+        {"ring GAN": 6.3, "ring PacGAN2": 7.9, "grid GAN": 17.3, "grid PacGAN2": 23.8},
+    ),
+    "reverse_kl": (
+        "reverse KL, nats",
+        {"ring GAN": 0.45, "ring PacGAN2": 0.07, "grid GAN": 0.70, "grid PacGAN2": 0.13},
+    ),
+}
 """Column -> label, and the means over ten runs of PacGAN's Table 1, at 400,000 steps."""
 
 
 def build(name: str, packing: int, seed: int) -> gan.Trainer:
     """PacGAN's nets."""
-    weights, stream, latents = (numpy.random.default_rng(s) for s in numpy.random.SeedSequence(seed).spawn(3))
+    weights, stream, latents = (
+        numpy.random.default_rng(s) for s in numpy.random.SeedSequence(seed).spawn(3)
+    )
     body: list[nn.Layer] = []
     for inputs in (2, 400, 400, 400):
         body += [nn.Linear(inputs, 400, rng=weights), nn.BatchNorm(400), nn.ReLU()]
@@ -44,9 +54,11 @@ def build(name: str, packing: int, seed: int) -> gan.Trainer:
     nn.initial.normal(generator, rng=weights)
     nn.initial.normal(discriminator, rng=weights)
     game = gan.Game(
-        generator, discriminator,
-        optim.Adam(generator, lr=1e-4, betas=(0.8, 0.999)), optim.Adam(discriminator, lr=1e-4, betas=(0.8, 0.999)),
-    )  # fmt: skip
+        generator,
+        discriminator,
+        optim.Adam(generator, lr=1e-4, betas=(0.8, 0.999)),
+        optim.Adam(discriminator, lr=1e-4, betas=(0.8, 0.999)),
+    )
     source = data.Stream(data.distribution(name, **LAWS[name]), 100, stream)
     return gan.Trainer(game, source, latent=gan.Latent(2), rng=latents)
 

@@ -9,7 +9,9 @@ import numpy
 
 
 def dots(
-    rows: Sequence[Mapping[str, str]], panels: Mapping[str, tuple[str, Mapping[str, float]]], title: str
+    rows: Sequence[Mapping[str, str]],
+    panels: Mapping[str, tuple[str, Mapping[str, float]]],
+    title: str,
 ) -> Any:
     """Draw a panel for each column: every seed a dot, beside what was published (a cross).
 
@@ -27,14 +29,29 @@ def dots(
     cases = list(dict.fromkeys(row["case"] for row in rows))
     with styled():
         figure = new_figure(width=12.0, height=1.6 + 0.55 * len(cases), layout="constrained")
-        for axes, (column, (label, published)) in zip(figure.subplots(1, len(panels), sharey=True), panels.items(),
-                                                      strict=True):  # fmt: skip
+        for axes, (column, (label, published)) in zip(
+            figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True
+        ):
             for place, case in enumerate(cases):
                 ours = [float(row[column]) for row in rows if row["case"] == case]
                 spread = numpy.linspace(-0.12, 0.12, len(ours)) if len(ours) > 1 else [0.0]
-                axes.plot(ours, place + numpy.asarray(spread), "o", color="#0072B2", markersize=6, alpha=0.8)
+                axes.plot(
+                    ours,
+                    place + numpy.asarray(spread),
+                    "o",
+                    color="#0072B2",
+                    markersize=6,
+                    alpha=0.8,
+                )
                 if case in published:
-                    axes.plot(published[case], place, "x", color="#D55E00", markersize=11, markeredgewidth=2.5)
+                    axes.plot(
+                        published[case],
+                        place,
+                        "x",
+                        color="#D55E00",
+                        markersize=11,
+                        markeredgewidth=2.5,
+                    )
             axes.set(xlabel=label, ylim=(len(cases) - 0.5, -0.5))
             axes.set_yticks(range(len(cases)), cases)
         figure.suptitle(f"{title} (dots: our seeds, crosses: published)", fontsize=13)

@@ -1,11 +1,12 @@
 """Stacked MNIST: how many of 1,000 combinations of three digits does G make?
 
-Protocol (PacGAN, section 4.2, after VEEGAN): 128,000 random stacks of 28x28x3, z ~ U(-1, 1)^100, batches of 64, Adam
-2e-4 with β1 = 0.5, two steps of G for each of D, 26,000 samples, each channel read by a classifier of MNIST; modes are
-the combinations seen, KL is that of their shares from uniform, in nats. Scaled: nets of the recipe stacked-mnist (a
-quarter of a DCGAN-64) and its rates (1e-3 for G, 1e-4 for D), one step of G for each of D, `STEPS` in the place of
-100,000, `SAMPLES` in the place of 26,000, and our classifier in the place of Keras's.
-Needs the files of MNIST: set ``MINIGAN_DATA`` to their folder, or let them be downloaded.
+Protocol (PacGAN, section 4.2, after VEEGAN): 128,000 random stacks of 28x28x3, z ~ U(-1, 1)^100,
+batches of 64, Adam 2e-4 with β1 = 0.5, two steps of G for each of D, 26,000 samples, each channel
+read by a classifier of MNIST; modes are the combinations seen, KL is that of their shares from
+uniform, in nats. Scaled: nets of the recipe stacked-mnist (a quarter of a DCGAN-64) and its rates
+(1e-3 for G, 1e-4 for D), one step of G for each of D, `STEPS` in the place of 100,000, `SAMPLES` in
+the place of 26,000, and our classifier in the place of Keras's. Needs the files of MNIST: set
+``MINIGAN_DATA`` to their folder, or let them be downloaded.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import numpy
 from benchmarks.quality.jobs import Job, Row, rows
 from benchmarks.quality.pictures import dots
 from minigan import data, gan, metrics
-from minigan.recipes import drawing, get
-from minigan.recipes.assembly import assemble
+from minigan.recipes import get
+from minigan.runs import drawing
+from minigan.runs.assembly import assemble
 
 STEPS, SAMPLES = 1_500, 10_000
 PUBLISHED = {
@@ -33,7 +35,9 @@ PUBLISHED = {
 def build(ways: tuple[str, ...], seed: int) -> gan.Trainer:
     """The recipe, packed or not."""
     recipe = get("stacked-mnist")
-    return assemble(recipe, recipe.settings.changed(penalties=ways), data.stacked_mnist(), seed=seed).trainer
+    return assemble(
+        recipe, recipe.settings.changed(penalties=ways), data.stacked_mnist(), seed=seed
+    ).trainer
 
 
 @cache

@@ -1,4 +1,6 @@
-"""The tables of `docs/quality.md`, from the results so far: ``python -m benchmarks.quality.tables``."""
+"""The tables of `docs/quality.md`, from the results so far:
+``python -m benchmarks.quality.tables``.
+"""
 
 from __future__ import annotations
 
@@ -28,17 +30,26 @@ def table(experiment: str) -> str:
 
 
 def race() -> str:
-    """Return the last row of each case of ``objectives``, the mean over seeds, the best first; Markdown."""
+    """Return the last row of each case of ``objectives``, the mean over seeds, the best first;
+    Markdown.
+    """
     done = rows("objectives")
     last = max(float(row["cpu_seconds"]) for row in done)
     lines = ["| | seeds | rounds | LeNet-FD | density | coverage |", "|-" * 6 + "|"]
     means = {}
     for case in dict.fromkeys(row["case"] for row in done):
-        own = [row for row in done if row["case"] == case and float(row["cpu_seconds"]) > 0.95 * last]
+        own = [
+            row for row in done if row["case"] == case and float(row["cpu_seconds"]) > 0.95 * last
+        ]
         columns = ("rounds", "lenet_fd", "density", "coverage")
         means[case] = len(own), *(statistics.mean(float(row[c]) for row in own) for c in columns)
-    for case, (seeds, rounds, distance, density, coverage) in sorted(means.items(), key=lambda item: item[1][2]):
-        lines.append(f"| {case} | {seeds} | {rounds:,.0f} | {distance:.1f} | {density:.2f} | {coverage:.2f} |")
+    for case, (seeds, rounds, distance, density, coverage) in sorted(
+        means.items(), key=lambda item: item[1][2]
+    ):
+        lines.append(
+            f"| {case} | {seeds} | {rounds:,.0f} | {distance:.1f} | {density:.2f} | "
+            f"{coverage:.2f} |"
+        )
     return "\n".join(lines)
 
 

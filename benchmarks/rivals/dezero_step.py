@@ -1,6 +1,7 @@
 """The workloads in DeZero (NumPy, define-by-run), written as its own examples are.
 
-DeZero 0.0.13 uses ``numpy.int``, which left NumPy in 1.24; the alias is given back before the import.
+DeZero 0.0.13 uses ``numpy.int``, which left NumPy in 1.24; the alias is given back before the
+import.
 """
 
 from __future__ import annotations

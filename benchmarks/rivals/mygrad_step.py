@@ -1,6 +1,7 @@
 """The 2-D GAN in MyGrad (NumPy, define-by-run). It has no Adam: one is written here.
 
-It has no transposed convolution, and its convolution refuses a 7x7 image at stride 2, as mnist-mlp's D needs it.
+It has no transposed convolution, and its convolution refuses a 7x7 image at stride 2, as
+mnist-mlp's D needs it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ mygrad.turn_memory_guarding_off()  # as its documentation advises for speed
 class Adam:
     """Kingma & Ba 2015, Algorithm 1."""
 
-    def __init__(self, parameters: list[Any], lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999)) -> None:
+    def __init__(
+        self, parameters: list[Any], lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999)
+    ) -> None:
         self.parameters, self.lr, self.betas, self.t = parameters, lr, betas, 0
         self.moments = [(numpy.zeros_like(p.data), numpy.zeros_like(p.data)) for p in parameters]
 
@@ -30,7 +33,9 @@ class Adam:
         for p, (m, v) in zip(self.parameters, self.moments, strict=True):
             m += (1 - b1) * (p.grad - m)
             v += (1 - b2) * (p.grad * p.grad - v)
-            p.data[...] -= self.lr / (1 - b1**self.t) * m / (numpy.sqrt(v / (1 - b2**self.t)) + 1e-8)
+            p.data[...] -= (
+                self.lr / (1 - b1**self.t) * m / (numpy.sqrt(v / (1 - b2**self.t)) + 1e-8)
+            )
 
 
 class Net:
@@ -77,7 +82,9 @@ class Step:
         workload = WORKLOADS[name]
         self.rng = numpy.random.default_rng(0)
         self.size = (workload.batch, workload.z_size)
-        self.real = self.rng.uniform(-1, 1, (workload.batch, *workload.sample_shape)).astype("float32")
+        self.real = self.rng.uniform(-1, 1, (workload.batch, *workload.sample_shape)).astype(
+            "float32"
+        )
         self.g, self.d = nets(name, self.rng)
         self.g_adam, self.d_adam = (Adam(net.parameters) for net in (self.g, self.d))
 

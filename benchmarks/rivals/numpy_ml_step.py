@@ -1,7 +1,8 @@
 """The 2-D GAN of numpy-ml's layers, in float64, the only precision that they have.
 
-numpy-ml 0.1.2 imports ``Hashable`` from where Python had it before 3.10; it is put back before the import. Its
-transposed convolution is a loop over output pixels, so the workloads with images are left out.
+numpy-ml 0.1.2 imports ``Hashable`` from where Python had it before 3.10; it is put back before the
+import. Its transposed convolution is a loop over output pixels, so the workloads with images are
+left out.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ class Step:
         def layer(n: int, activation: Any = None) -> Any:
             return FullyConnected(n, act_fn=activation, optimizer=Adam(lr=2e-4, decay1=0.5))
 
-        self.g, self.d = (Net(layer(128, LeakyReLU(0.2)), layer(128, LeakyReLU(0.2)), layer(n)) for n in (2, 1))
+        self.g, self.d = (
+            Net(layer(128, LeakyReLU(0.2)), layer(128, LeakyReLU(0.2)), layer(n)) for n in (2, 1)
+        )
 
     def __call__(self) -> None:
         fake = self.g.forward(self.rng.standard_normal(self.size), keep=False)
@@ -76,7 +79,9 @@ class Step:
         self.d.update()
 
         logits = self.d.forward(self.g.forward(self.rng.standard_normal(self.size)))
-        self.g.backward(self.d.backward((1 / (1 + numpy.exp(-logits)) - 1) / len(logits), gradients=False))
+        self.g.backward(
+            self.d.backward((1 / (1 + numpy.exp(-logits)) - 1) / len(logits), gradients=False)
+        )
         self.d.forget()
         self.g.update()
 

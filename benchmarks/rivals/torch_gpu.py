@@ -1,4 +1,5 @@
-"""The workloads in PyTorch on a GPU: channels last, fused Adam, eager or ``torch.compile(mode="max-autotune")``.
+"""The workloads in PyTorch on a GPU: channels last, fused Adam, eager or
+``torch.compile(mode="max-autotune")``.
 
 Imports torch, so nothing but a process of its own imports this file.
 """
@@ -18,7 +19,13 @@ class Step:
     """One D step and one G step per call: the same nets, losses and optimizers as minigan's."""
 
     def __init__(
-        self, workload: Workload, *, batch: int, precision: str, compiled: bool, device: str = "cuda"
+        self,
+        workload: Workload,
+        *,
+        batch: int,
+        precision: str,
+        compiled: bool,
+        device: str = "cuda",
     ) -> None:
         tf32 = precision == "tf32"
         torch.backends.cuda.matmul.allow_tf32 = tf32
@@ -36,7 +43,9 @@ class Step:
         options: dict[str, Any] = {"lr": 2e-4, "betas": (0.5, 0.999), "fused": True}
         self.g_adam = torch.optim.Adam(self.g.parameters(), **options)
         self.d_adam = torch.optim.Adam(self.d.parameters(), **options)
-        self.ones, self.zeros = (torch.full((batch, 1), value, device=device) for value in (1.0, 0.0))
+        self.ones, self.zeros = (
+            torch.full((batch, 1), value, device=device) for value in (1.0, 0.0)
+        )
         # Losses and both nets in one function each: the compiler sees as much as it can.
         self._d_loss, self._g_loss = self._d_loss_eager, self._g_loss_eager
         if compiled:

@@ -1,6 +1,7 @@
 """The workloads in PyTorch: same nets, same batches, same losses, same optimizer.
 
-Run as a contestant process by ``benchmarks.harness``; imports torch, so nothing else imports this file.
+Run as a contestant process by ``benchmarks.harness``; imports torch, so nothing else imports this
+file.
 """
 
 from __future__ import annotations
@@ -170,7 +171,9 @@ class Step:
 
 
 def make(name: str, options: dict[str, str]) -> Callable[[], object]:
-    """Return the step of a workload under a configuration such as ``{"threads": "2", "layout": "nchw"}``."""
+    """Return the step of a workload under a configuration such as
+    ``{"threads": "2", "layout": "nchw"}``.
+    """
     torch.set_num_threads(int(options.get("threads", 2)))
     batch = int(options["batch"]) if "batch" in options else None
     return Step(

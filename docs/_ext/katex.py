@@ -1,7 +1,8 @@
-"""Mathematics by the KaTeX that lies in ``_static/katex``: nothing is fetched, neither by the build nor by a reader.
+"""Mathematics by the KaTeX that lies in ``_static/katex``: nothing is fetched, neither by the build
+nor by a reader.
 
-Every formula becomes an element that holds its LaTeX source; ``render.js`` replaces it by the picture of it. With
-JavaScript turned off the source stays readable.
+Every formula becomes an element that holds its LaTeX source; ``render.js`` replaces it by the
+picture of it. With JavaScript turned off the source stays readable.
 """
 
 from __future__ import annotations

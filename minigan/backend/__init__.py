@@ -1,12 +1,22 @@
 """The seam between the mathematics and the machine.
 
-``backend.of(x)`` looks at an array and returns the backend that it lives on. A backend has ``.xp``, the
-array library (NumPy or CuPy), and the few primitives that are worth a fast version per device. The
-readable version of each primitive is :class:`minigan.backend.reference.Reference`.
+``backend.of(x)`` looks at an array and returns the backend that it lives on. A backend has ``.xp``,
+the array library (NumPy or CuPy), and the few primitives that are worth a fast version per device.
+The readable version of each primitive is :class:`minigan.backend.reference.Reference`.
 """
 
 from minigan.backend.devices import device_of, get, of, resolve, same_device, to_numpy
 from minigan.backend.reference import Array, Reference
 from minigan.backend.window import Window
 
-__all__ = ["Array", "Reference", "Window", "device_of", "get", "of", "resolve", "same_device", "to_numpy"]
+__all__ = [
+    "Array",
+    "Reference",
+    "Window",
+    "device_of",
+    "get",
+    "of",
+    "resolve",
+    "same_device",
+    "to_numpy",
+]

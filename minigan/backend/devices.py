@@ -32,7 +32,8 @@ def cpu_backend(wish: str) -> Reference:
     """
     if wish not in ("", "0", "1"):
         raise ValueError(
-            f"MINIGAN_FAST must be 0 (NumPy alone) or 1 (compiled loops), got {wish!r}; leave it out for the faster "
+            f"MINIGAN_FAST must be 0 (NumPy alone) or 1 (compiled loops), got {wish!r}; leave it "
+            "out for the faster "
             f"one that is installed."
         )
     if wish != "0":
@@ -40,10 +41,14 @@ def cpu_backend(wish: str) -> Reference:
             from minigan.backend.compiled import CompiledBackend
 
             return CompiledBackend()
-        except (ImportError, OSError) as error:  # no Numba, or one too old for this NumPy, or without its compiler
+        except (
+            ImportError,
+            OSError,
+        ) as error:  # no Numba, or one too old for this NumPy, or without its compiler
             if wish == "1":
                 raise ValueError(
-                    f"MINIGAN_FAST=1 needs Numba, which can't be imported ({error}); install minigan[fast]."
+                    f"MINIGAN_FAST=1 needs Numba, which can't be imported ({error}); install "
+                    "minigan[fast]."
                 ) from None
     from minigan.backend.cpu import CpuBackend
 
@@ -104,7 +109,9 @@ def resolve(device: str) -> str:
 
 
 def get(device: str | Reference) -> Reference:
-    """Return the backend of a device name: ``"auto"``, ``"cpu"`` or ``"cuda"``; a backend is itself the answer."""
+    """Return the backend of a device name: ``"auto"``, ``"cpu"`` or ``"cuda"``; a backend is itself
+    the answer.
+    """
     if isinstance(device, Reference):
         return device
     return _cuda() if resolve(device) == "cuda" else _cpu()
@@ -120,7 +127,9 @@ def of(x: Any) -> Reference:
     TypeError
         If `x` is no array.
     """
-    if type(x) is numpy.ndarray or isinstance(x, (numpy.ndarray, numpy.generic)):  # the first answers sooner
+    if type(x) is numpy.ndarray or isinstance(
+        x, (numpy.ndarray, numpy.generic)
+    ):  # the first answers sooner
         return _cpu()
     own = getattr(x, "__minigan_backend__", None)
     if own is not None:

@@ -1,7 +1,7 @@
 """The readable version of every primitive, in plain array code that NumPy and CuPy share.
 
-It is what the tutorials show, what runs where no faster version applies, and the oracle that each faster
-version is tested against. Shapes are batch first, channels last.
+It is what the tutorials show, what runs where no faster version applies, and the oracle that each
+faster version is tested against. Shapes are batch first, channels last.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ class Reference:
         return a @ b
 
     def sum_rows(self, x: Array) -> Array:
-        """Sum over every axis but the last: ``(..., C) -> (C,)``, the gradient of a broadcast bias."""
+        """Sum over every axis but the last: ``(..., C) -> (C,)``, the gradient of a broadcast
+        bias.
+        """
         return x.reshape(-1, x.shape[-1]).sum(axis=0)
 
     def sum_products(self, a: Array, b: Array) -> Array:
@@ -83,11 +85,15 @@ class Reference:
     def standardise(
         self, x: Array, mean: Array, inverse_s: Array, gamma: Array, beta: Array
     ) -> tuple[Array, Array]:
-        """``x̂ = (x - mean) inverse_s`` and ``y = gamma x̂ + beta``; x is (..., C), the others (C,)."""
+        """``x̂ = (x - mean) inverse_s`` and ``y = gamma x̂ + beta``; x is (..., C), the others
+        (C,).
+        """
         x_hat = (x - mean) * inverse_s
         return x_hat, gamma * x_hat + beta
 
-    def standardise_grad(self, dy: Array, x_hat: Array, scale: Array, mean_dy: Array, mean_dyx: Array) -> Array:
+    def standardise_grad(
+        self, dy: Array, x_hat: Array, scale: Array, mean_dy: Array, mean_dyx: Array
+    ) -> Array:
         """``dx = scale (dy - mean_dy - x̂ mean_dyx)``; dy and x̂ are (..., C), the others (C,)."""
         return scale * (dy - mean_dy - x_hat * mean_dyx)
 
@@ -145,18 +151,26 @@ class Reference:
         return padded[:, ph : ph + height, pw : pw + width]
 
     def upsample(self, x: Array, factor: Pair) -> Array:
-        """Repeat each pixel: ``y[n, i, j] = x[n, i // f, j // f]``, (N, H, W, C) -> (N, f H, f W, C)."""
+        """Repeat each pixel: ``y[n, i, j] = x[n, i // f, j // f]``, (N, H, W, C) -> (N, f H, f W,
+        C).
+        """
         return x.repeat(factor[0], axis=1).repeat(factor[1], axis=2)
 
     def upsample_grad(self, dy: Array, factor: Pair) -> Array:
-        """Sum over the f x f copies of each pixel, the adjoint: (N, f H, f W, C) -> (N, H, W, C)."""
+        """Sum over the f x f copies of each pixel, the adjoint: (N, f H, f W, C) -> (N, H, W,
+        C).
+        """
         n, height, width, channels = dy.shape
-        blocks = dy.reshape(n, height // factor[0], factor[0], width // factor[1], factor[1], channels)
+        blocks = dy.reshape(
+            n, height // factor[0], factor[0], width // factor[1], factor[1], channels
+        )
         return blocks.sum(axis=(2, 4))
 
-    # ---------------------------------------------------------------- convolution, and its two adjoints
+    # ------------------------------------------------------------ convolution, and its two adjoints
 
-    def conv(self, x: Array, weight: Array, window: Window, bias: Array | None = None) -> tuple[Array, Any]:
+    def conv(
+        self, x: Array, weight: Array, window: Window, bias: Array | None = None
+    ) -> tuple[Array, Any]:
         """Cross-correlate: ``y = U(x) W + b``, one matrix product with a row per output pixel.
 
         Parameters
@@ -208,9 +222,15 @@ class Reference:
         return dw.reshape(*kept.shape[3:], dy.shape[3])
 
     def conv_input_grad(
-        self, dy: Array, weight: Array, shape: Sequence[int], window: Window, bias: Array | None = None
+        self,
+        dy: Array,
+        weight: Array,
+        shape: Sequence[int],
+        window: Window,
+        bias: Array | None = None,
     ) -> Array:
-        """Gradient of the images: ``dx = Uᵀ(dy Wᵀ) + b``; with b, what a transposed convolution computes.
+        """Gradient of the images: ``dx = Uᵀ(dy Wᵀ) + b``; with b, what a transposed convolution
+        computes.
 
         Parameters
         ----------
@@ -250,11 +270,15 @@ class Reference:
         return self.xp.where(x > 0, x, x * x.dtype.type(slope))
 
     def leaky_relu_grad(self, dy: Array, y: Array, slope: float) -> Array:
-        """``dx = dy`` where x > 0, else ``slope dy``; y has the sign of x, so x need not be kept."""
+        """``dx = dy`` where x > 0, else ``slope dy``; y has the sign of x, so x need not be
+        kept.
+        """
         return self.xp.where(y > 0, dy, dy * dy.dtype.type(slope))
 
     def bias_leaky_relu(self, x: Array, bias: Array, slope: float) -> Array:
-        """`leaky_relu` of ``x + b``; x is (..., C), b (C,). The memory of x may become that of the result."""
+        """`leaky_relu` of ``x + b``; x is (..., C), b (C,). The memory of x may become that of the
+        result.
+        """
         return self.leaky_relu(x + bias, slope)
 
     def bias_tanh(self, x: Array, bias: Array) -> Array:
@@ -266,7 +290,10 @@ class Reference:
         return (1 + self.xp.tanh((x + bias) / 2)) / 2
 
     def draw(
-        self, rng: numpy.random.Generator, make: Callable[[numpy.random.Generator], Array], dtype: Any
+        self,
+        rng: numpy.random.Generator,
+        make: Callable[[numpy.random.Generator], Array],
+        dtype: Any,
     ) -> Array:
         """Bring ``make(rng)``, random numbers of the host, to this device.
 
@@ -274,7 +301,9 @@ class Reference:
         """
         return self.asarray(make(rng), dtype=dtype)
 
-    def dropout_mask(self, shape: Sequence[int], p: float, dtype: Any, rng: numpy.random.Generator) -> Array:
+    def dropout_mask(
+        self, shape: Sequence[int], p: float, dtype: Any, rng: numpy.random.Generator
+    ) -> Array:
         """Zeros with probability p, else ``1 / (1 - p)``."""
         kept = rng.random(tuple(shape), dtype="float32") >= p
         return self.asarray(kept, dtype=dtype) / (1 - p)
@@ -282,15 +311,19 @@ class Reference:
     # ---------------------------------------------------------------- the loss on logits
 
     def mean_probability(self, logits: Array) -> Array:
-        """``mean(σ(l))``, with σ written so that no exponent is positive: see `minigan.losses.sigmoid`."""
+        """``mean(σ(l))``, with σ written so that no exponent is positive: see
+        `minigan.losses.sigmoid`.
+        """
         xp = self.xp
         return (xp.exp(xp.minimum(logits, 0)) / (1 + xp.exp(-abs(logits)))).mean()
 
     def bce_with_logits(self, logits: Array, target: Any) -> tuple[Array, Array]:
-        """``mean(softplus(l) - t l)`` and ``(σ(l) - t) / n``; t is a number or an array like `logits`.
+        """``mean(softplus(l) - t l)`` and ``(σ(l) - t) / n``; t is a number or an array like
+        `logits`.
 
-        e = exp(-|l|) can't overflow; softplus(l) = max(l, 0) + log(1 + e), and σ(l) is 1 / (1 + e) for l >= 0,
-        else e / (1 + e). Softplus comes in two terms: large ones cancel exactly before the small one is added.
+        e = exp(-|l|) can't overflow; softplus(l) = max(l, 0) + log(1 + e), and σ(l) is 1 / (1 + e)
+        for l >= 0, else e / (1 + e). Softplus comes in two terms: large ones cancel exactly before
+        the small one is added.
         """
         xp = self.xp
         e = xp.exp(-abs(logits))

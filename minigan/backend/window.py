@@ -21,18 +21,24 @@ def pair(name: str, value: int | Pair, *, minimum: int) -> Pair:
         and len(both) == 2
         and all(isinstance(v, int) and v >= minimum for v in both)
     ):
-        raise ValueError(f"{name} must be an integer >= {minimum} or a pair of them, got {value!r}.")
+        raise ValueError(
+            f"{name} must be an integer >= {minimum} or a pair of them, got {value!r}."
+        )
     return both[0], both[1]
 
 
 class Window(NamedTuple):
-    """A kernel of (height, width) that moves by `stride` over an image padded with zeros by `padding`."""
+    """A kernel of (height, width) that moves by `stride` over an image padded with zeros by
+    `padding`.
+    """
 
     kernel: Pair
     stride: Pair
     padding: Pair
 
     def output_size(self, height: int, width: int) -> Pair:
-        """Number of window positions, ``(size + 2 padding - kernel) // stride + 1`` along each axis."""
+        """Number of window positions, ``(size + 2 padding - kernel) // stride + 1`` along each
+        axis.
+        """
         (kh, kw), (sh, sw), (ph, pw) = self
         return (height + 2 * ph - kh) // sh + 1, (width + 2 * pw - kw) // sw + 1

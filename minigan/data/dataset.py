@@ -6,23 +6,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+import numpy
 import numpy.typing as npt
 
 __all__ = ["Batches", "Dataset"]
 
-Batch = tuple[npt.NDArray[Any], npt.NDArray[np.int64] | None]
+Batch = tuple[npt.NDArray[Any], npt.NDArray[numpy.int64] | None]
 
 # 0 becomes -1 and 255 becomes 1 exactly: the range of a generator that ends in tanh.
-_BYTE_TO_UNIT = (np.arange(256) / 127.5 - 1).astype(np.float32)
+_BYTE_TO_UNIT = (numpy.arange(256) / 127.5 - 1).astype(numpy.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images, channels last, and what is known about them.
 
-    Bytes stay bytes until a batch is asked for: 60,000 images of 28x28 are 47 MB as uint8 and 188 MB
-    as float32.
+    Bytes stay bytes until a batch is asked for: 60,000 images of 28x28 are 47 MB as uint8 and 188
+    MB as float32.
 
     Attributes
     ----------
@@ -45,8 +45,8 @@ class Dataset:
     """
 
     name: str
-    images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]
-    labels: npt.NDArray[np.int64] | None = None
+    images: npt.NDArray[numpy.uint8] | npt.NDArray[numpy.float32]
+    labels: npt.NDArray[numpy.int64] | None = None
     source: str = ""
     class_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
@@ -55,9 +55,10 @@ class Dataset:
         _check_images(self.name, self.images)
         if self.labels is None:
             return
-        if self.labels.shape != (len(self),) or self.labels.dtype != np.int64:
+        if self.labels.shape != (len(self),) or self.labels.dtype != numpy.int64:
             raise ValueError(
-                f"the labels of {self.name!r} are {self.labels.dtype} of shape {self.labels.shape}: "
+                f"the labels of {self.name!r} are {self.labels.dtype} of shape "
+                f"{self.labels.shape}: "
                 f"int64 of shape ({len(self)},) is needed, one for each image"
             )
 
@@ -70,7 +71,7 @@ class Dataset:
         height, width, channels = self.images.shape[1:]
         return height, width, channels
 
-    def batch(self, indices: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    def batch(self, indices: npt.ArrayLike) -> npt.NDArray[numpy.float32]:
         """Images at `indices`, ready for a network.
 
         Parameters
@@ -87,10 +88,14 @@ class Dataset:
         IndexError
             If an index is out of range.
         """
-        chosen = self.images[np.asarray(indices, dtype=np.intp)]
-        return _BYTE_TO_UNIT[chosen] if chosen.dtype == np.uint8 else chosen.astype(np.float32, copy=False)
+        chosen = self.images[numpy.asarray(indices, dtype=numpy.intp)]
+        return (
+            _BYTE_TO_UNIT[chosen]
+            if chosen.dtype == numpy.uint8
+            else chosen.astype(numpy.float32, copy=False)
+        )
 
-    def sample(self, n: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    def sample(self, n: int, rng: numpy.random.Generator) -> npt.NDArray[numpy.float32]:
         """Draw `n` different images at random.
 
         Parameters
@@ -111,19 +116,24 @@ class Dataset:
             If `n` is not between 1 and the number of images.
         """
         if not 1 <= n <= len(self):
-            raise ValueError(f"cannot draw {n} different images from {self.name!r}: it holds {len(self)}")
+            raise ValueError(
+                f"cannot draw {n} different images from {self.name!r}: it holds {len(self)}"
+            )
         return self.batch(rng.choice(len(self), size=n, replace=False))
 
 
 def _check_images(name: str, images: npt.NDArray[Any]) -> None:
     if images.ndim != 4 or 0 in images.shape:
-        raise ValueError(f"the images of {name!r} have shape {images.shape}: a non-empty (N, H, W, C) is needed")
-    if images.dtype not in (np.uint8, np.float32):
+        raise ValueError(
+            f"the images of {name!r} have shape {images.shape}: a non-empty (N, H, W, C) is needed"
+        )
+    if images.dtype not in (numpy.uint8, numpy.float32):
         raise ValueError(f"the images of {name!r} are {images.dtype}: uint8 or float32 is needed")
     # Written so that a NaN fails too.
-    if images.dtype == np.float32 and not (images.min() >= -1 and images.max() <= 1):
+    if images.dtype == numpy.float32 and not (images.min() >= -1 and images.max() <= 1):
         raise ValueError(
-            f"the images of {name!r} span {images.min():.4g} to {images.max():.4g}: scale them to -1 to 1"
+            f"the images of {name!r} span {images.min():.4g} to {images.max():.4g}: scale them to "
+            "-1 to 1"
         )
 
 
@@ -140,8 +150,8 @@ class Batches(Iterator[Batch]):
     batch_size : int
         Between 1 and N.
     rng : numpy.random.Generator
-        Draws the permutations. Give the stream a generator of its own: its state is saved and restored
-        with the stream.
+        Draws the permutations. Give the stream a generator of its own: its state is saved and
+        restored with the stream.
 
     Attributes
     ----------
@@ -157,15 +167,18 @@ class Batches(Iterator[Batch]):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> batches = Batches(np.zeros((10, 2), np.float32), 4, np.random.default_rng(0))
+    >>> import numpy
+    >>> batches = Batches(numpy.zeros((10, 2), numpy.float32), 4, numpy.random.default_rng(0))
     >>> points, labels = next(batches)
     >>> points.shape, labels, batches.per_epoch
     ((4, 2), None, 2)
     """
 
     def __init__(
-        self, data: Dataset | npt.NDArray[np.floating], batch_size: int, rng: np.random.Generator
+        self,
+        data: Dataset | npt.NDArray[numpy.floating],
+        batch_size: int,
+        rng: numpy.random.Generator,
     ) -> None:
         _check_stream(data, batch_size, rng)
         self.data = data
@@ -173,7 +186,7 @@ class Batches(Iterator[Batch]):
         self.rng = rng
         self.epoch = 0
         # An exhausted permutation: the first `next` draws the first epoch.
-        self._permutation = np.arange(len(data), dtype=np.int64)
+        self._permutation = numpy.arange(len(data), dtype=numpy.int64)
         self._position = len(data)
 
     @property
@@ -183,7 +196,7 @@ class Batches(Iterator[Batch]):
 
     def __next__(self) -> Batch:
         if self._position + self.batch_size > len(self.data):
-            self._permutation = self.rng.permutation(len(self.data)).astype(np.int64, copy=False)
+            self._permutation = self.rng.permutation(len(self.data)).astype(numpy.int64, copy=False)
             self._position = 0
             self.epoch += 1
         indices = self._permutation[self._position : self._position + self.batch_size]
@@ -199,8 +212,8 @@ class Batches(Iterator[Batch]):
         Returns
         -------
         dict
-            ``permutation`` (ndarray of int64, shape (N,)), ``position`` and ``epoch`` (int) and ``rng``
-            (the state of the bit generator, a dict). A copy: later batches leave it alone.
+            ``permutation`` (ndarray of int64, shape (N,)), ``position`` and ``epoch`` (int) and
+            ``rng`` (the state of the bit generator, a dict). A copy: later batches leave it alone.
         """
         return {
             "permutation": self._permutation.copy(),
@@ -220,8 +233,8 @@ class Batches(Iterator[Batch]):
         Raises
         ------
         ValueError
-            If `state` is incomplete or belongs to other data or another kind of generator; the stream is
-            then unchanged.
+            If `state` is incomplete or belongs to other data or another kind of generator; the
+            stream is then unchanged.
         """
         permutation, position = _checked_state(state, len(self.data), self.rng)
         self.rng.bit_generator.state = state["rng"]
@@ -229,34 +242,48 @@ class Batches(Iterator[Batch]):
         self.epoch = int(state["epoch"])
 
 
-def _check_stream(data: Any, batch_size: int, rng: np.random.Generator) -> None:
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"Batches got {type(rng).__name__} for rng and needs a numpy.random.Generator")
-    if not isinstance(data, Dataset) and not np.issubdtype(data.dtype, np.floating):
-        raise TypeError(f"Batches got an array of {data.dtype} and needs floats: convert it, or make a Dataset")
+def _check_stream(data: Any, batch_size: int, rng: numpy.random.Generator) -> None:
+    if not isinstance(rng, numpy.random.Generator):
+        raise TypeError(
+            f"Batches got {type(rng).__name__} for rng and needs a numpy.random.Generator"
+        )
+    if not isinstance(data, Dataset) and not numpy.issubdtype(data.dtype, numpy.floating):
+        raise TypeError(
+            f"Batches got an array of {data.dtype} and needs floats: convert it, or make a Dataset"
+        )
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}: it must be at least 1")
     if batch_size > len(data):
         raise ValueError(
-            f"batch_size is {batch_size} but there are only {len(data)} examples: take a smaller batch"
+            f"batch_size is {batch_size} but there are only {len(data)} examples: take a smaller "
+            "batch"
         )
 
 
 def _checked_state(
-    state: Mapping[str, Any], size: int, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.int64], int]:
+    state: Mapping[str, Any], size: int, rng: numpy.random.Generator
+) -> tuple[npt.NDArray[numpy.int64], int]:
     missing = {"permutation", "position", "epoch", "rng"} - set(state)
     if missing:
-        raise ValueError(f"this state of the batches lacks {', '.join(sorted(missing))}: take a whole one")
-    permutation = np.array(state["permutation"], dtype=np.int64)
-    if permutation.shape != (size,) or not np.array_equal(np.sort(permutation), np.arange(size)):
         raise ValueError(
-            f"this state of the batches does not permute {size} examples: resume with the data it was saved with"
+            f"this state of the batches lacks {', '.join(sorted(missing))}: take a whole one"
+        )
+    permutation = numpy.array(state["permutation"], dtype=numpy.int64)
+    if permutation.shape != (size,) or not numpy.array_equal(
+        numpy.sort(permutation), numpy.arange(size)
+    ):
+        raise ValueError(
+            f"this state of the batches does not permute {size} examples: resume with the data it "
+            "was saved with"
         )
     position = int(state["position"])
     if not 0 <= position <= size:
-        raise ValueError(f"this state of the batches stands at {position}, outside of 0 to {size}: it is damaged")
+        raise ValueError(
+            f"this state of the batches stands at {position}, outside of 0 to {size}: it is damaged"
+        )
     kind, needed = state["rng"].get("bit_generator"), type(rng.bit_generator).__name__
     if kind != needed:
-        raise ValueError(f"this state of the batches is of a {kind} generator: resume it with one, not {needed}")
+        raise ValueError(
+            f"this state of the batches is of a {kind} generator: resume it with one, not {needed}"
+        )
     return permutation, position

@@ -1,35 +1,38 @@
 r"""The handwritten digits that come with the library: 1,797 real images, no download.
 
 Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak (1998), UCI Machine Learning
-Repository, https://doi.org/10.24432/C50P49, CC BY 4.0 (``DIGITS-LICENSE.txt`` beside this file). Each pixel
-counts the ink in one of 8 x 8 blocks of 4 x 4 bitmap cells, 0 to 16.
+Repository, https://doi.org/10.24432/C50P49, CC BY 4.0 (``DIGITS-LICENSE.txt`` beside this file).
+Each pixel counts the ink in one of 8 x 8 blocks of 4 x 4 bitmap cells, 0 to 16.
 
-At their native size the strokes touch the border and a grid of digits runs together; so they are served
-enlarged one and a half times, with two pixels of background around them.
+At their native size the strokes touch the border and a grid of digits runs together; so they are
+served enlarged one and a half times, with two pixels of background around them.
 
 Enlarging by a matrix
 ---------------------
-Resampling a row of pixels is linear, so it is a matrix R of shape (new, old), and an image is resampled
-along both axes as R x Rᵀ. With pixels as cells of a unit interval, the centre of new pixel i lies at
+Resampling a row of pixels is linear, so it is a matrix R of shape (new, old), and an image is
+resampled along both axes as R x Rᵀ. With pixels as cells of a unit interval, the centre of new
+pixel i lies at
 
     s(i) = (i + 1/2) old / new - 1/2
 
-in the coordinates of old pixels, and takes from old pixel j the weight k(s(i) - j), where k is Keys' cubic
-convolution kernel (R. Keys, "Cubic convolution interpolation for digital image processing", IEEE Trans.
-ASSP 29, 1981) with a = -1/2, the one value for which the result is exact for quadratics:
+in the coordinates of old pixels, and takes from old pixel j the weight k(s(i) - j), where k is
+Keys' cubic convolution kernel (R. Keys, "Cubic convolution interpolation for digital image
+processing", IEEE Trans. ASSP 29, 1981) with a = -1/2, the one value for which the result is exact
+for quadratics:
 
     k(t) = (a + 2)|t|³ - (a + 3)|t|² + 1          for |t| <= 1
     k(t) = a|t|³ - 5a|t|² + 8a|t| - 4a            for 1 < |t| < 2.
 
-k is 1 at 0 and 0 at every other integer, so that it interpolates, and the four weights at any s add up to 1.
-Beyond the border the outermost pixel is repeated: its column of R collects the weights that fall outside.
+k is 1 at 0 and 0 at every other integer, so that it interpolates, and the four weights at any s add
+up to 1. Beyond the border the outermost pixel is repeated: its column of R collects the weights
+that fall outside.
 """
 
 from __future__ import annotations
 
 from importlib import resources
 
-import numpy as np
+import numpy
 import numpy.typing as npt
 
 from minigan.data.dataset import Dataset
@@ -49,8 +52,8 @@ def digits(*, enlarge: bool = True) -> Dataset:
     Parameters
     ----------
     enlarge : bool
-        True: 16x16, enlarged 1.5 times by cubic interpolation with a margin of two pixels. False: the
-        native 8x8.
+        True: 16x16, enlarged 1.5 times by cubic interpolation with a margin of two pixels. False:
+        the native 8x8.
 
     Returns
     -------
@@ -58,22 +61,24 @@ def digits(*, enlarge: bool = True) -> Dataset:
         1,797 float32 images of one channel in [-1, 1] (-1 is background), with labels 0 to 9.
     """
     counts, labels = _embedded()
-    images = counts.astype(np.float64) / (_INK / 2) - 1
+    images = counts.astype(numpy.float64) / (_INK / 2) - 1
     if enlarge:
         resize = cubic_matrix(_SIDE, _ENLARGED)
         # The kernel overshoots by a few per cent beside sharp edges.
-        images = np.clip(resize @ images @ resize.T, -1, 1)
-        images = np.pad(images, ((0, 0), (_MARGIN, _MARGIN), (_MARGIN, _MARGIN)), constant_values=-1)
+        images = numpy.clip(resize @ images @ resize.T, -1, 1)
+        images = numpy.pad(
+            images, ((0, 0), (_MARGIN, _MARGIN), (_MARGIN, _MARGIN)), constant_values=-1
+        )
     return Dataset(
         name="digits",
-        images=images[..., None].astype(np.float32),
-        labels=labels.astype(np.int64),
+        images=images[..., None].astype(numpy.float32),
+        labels=labels.astype(numpy.int64),
         source=_SOURCE,
         class_names=tuple("0123456789"),
     )
 
 
-def cubic_matrix(old: int, new: int) -> npt.NDArray[np.float64]:
+def cubic_matrix(old: int, new: int) -> npt.NDArray[numpy.float64]:
     """Matrix that resamples a row of `old` pixels to `new` ones by cubic convolution.
 
     For enlarging: it does not smooth before it takes fewer samples.
@@ -88,24 +93,24 @@ def cubic_matrix(old: int, new: int) -> npt.NDArray[np.float64]:
     ndarray of float64, shape (new, old)
         Its rows add up to 1.
     """
-    centres = (np.arange(new) + 0.5) * old / new - 0.5
-    neighbours = np.floor(centres).astype(np.intp)[:, None] + np.arange(-1, 3)
+    centres = (numpy.arange(new) + 0.5) * old / new - 0.5
+    neighbours = numpy.floor(centres).astype(numpy.intp)[:, None] + numpy.arange(-1, 3)
     weights = _keys(centres[:, None] - neighbours)
-    matrix = np.zeros((new, old))
+    matrix = numpy.zeros((new, old))
     # add.at and not assignment: at the border several neighbours are the same pixel.
-    np.add.at(matrix, (np.arange(new)[:, None], neighbours.clip(0, old - 1)), weights)
+    numpy.add.at(matrix, (numpy.arange(new)[:, None], neighbours.clip(0, old - 1)), weights)
     return matrix
 
 
-def _keys(t: npt.NDArray[np.float64], a: float = -0.5) -> npt.NDArray[np.float64]:
-    t = np.abs(t)
+def _keys(t: npt.NDArray[numpy.float64], a: float = -0.5) -> npt.NDArray[numpy.float64]:
+    t = numpy.abs(t)
     near = ((a + 2) * t - (a + 3)) * t * t + 1
     far = ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
-    return np.where(t <= 1, near, np.where(t < 2, far, 0.0))
+    return numpy.where(t <= 1, near, numpy.where(t < 2, far, 0.0))
 
 
-def _embedded() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+def _embedded() -> tuple[npt.NDArray[numpy.uint8], npt.NDArray[numpy.uint8]]:
     """Pixel counts (1797, 8, 8), 0 to 16, and labels (1797,), as published."""
     packed = resources.files("minigan.data") / "digits.npz"
-    with packed.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+    with packed.open("rb") as file, numpy.load(file, allow_pickle=False) as archive:
         return archive["images"], archive["labels"]

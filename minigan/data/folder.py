@@ -1,7 +1,7 @@
 """Any folder of pictures as a data set, and any data set at the size that a recipe wants.
 
-Pictures come in all sizes, orientations and colour modes; a network takes one shape. What was changed to
-get there is told in the data set's `notes`, because a GAN learns the changes too.
+Pictures come in all sizes, orientations and colour modes; a network takes one shape. What was
+changed to get there is told in the data set's `notes`, because a GAN learns the changes too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import numpy
 import numpy.typing as npt
 
 from minigan.data.dataset import Dataset
@@ -29,9 +29,10 @@ _MODES = {1: "L", 3: "RGB"}
 def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channels: int) -> Dataset:
     """Load every picture under a folder, brought to one shape.
 
-    Each is turned as its EXIF data says, laid on black where it is transparent, made grey or RGB, cropped
-    around its centre to the aspect of `size` and resampled to it (Lanczos, which smooths before it takes
-    fewer samples). Files are read in the order of their paths; hidden ones are left out.
+    Each is turned as its EXIF data says, laid on black where it is transparent, made grey or RGB,
+    cropped around its centre to the aspect of `size` and resampled to it (Lanczos, which smooths
+    before it takes fewer samples). Files are read in the order of their paths; hidden ones are left
+    out.
 
     If every picture lies in exactly one level of subfolders, those are the classes, sorted by name.
 
@@ -61,7 +62,7 @@ def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channel
     files = _pictures(root)
     changes: Counter[str] = Counter()
     sizes: list[tuple[int, int]] = []
-    images = np.empty((len(files), *size, channels), dtype=np.uint8)
+    images = numpy.empty((len(files), *size, channels), dtype=numpy.uint8)
     for image, file in zip(images, _with_progress(files, root), strict=True):
         image[...] = _load_picture(file, size, channels, changes, sizes)
     labels, class_names = _classes(root, files)
@@ -78,8 +79,8 @@ def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channel
 def fit(dataset: Dataset, image_shape: tuple[int, int, int]) -> Dataset:
     """Bring a data set to the shape that a network takes.
 
-    As `image_folder` does it: centre crop to the aspect, Lanczos, grey or RGB. Floats are rounded to
-    bytes on the way. A data set that has the shape already is returned as it is.
+    As `image_folder` does it: centre crop to the aspect, Lanczos, grey or RGB. Floats are rounded
+    to bytes on the way. A data set that has the shape already is returned as it is.
 
     Parameters
     ----------
@@ -111,7 +112,7 @@ def fit(dataset: Dataset, image_shape: tuple[int, int, int]) -> Dataset:
     from PIL import Image
 
     changes: Counter[str] = Counter()
-    images = np.empty((len(dataset), *image_shape), dtype=np.uint8)
+    images = numpy.empty((len(dataset), *image_shape), dtype=numpy.uint8)
     for image, pixels in zip(images, _as_bytes(dataset.images), strict=True):
         picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
         image[...] = _fitted(picture, (height, width), channels, changes)
@@ -134,21 +135,31 @@ def _check_shape(shape: tuple[int, ...]) -> None:
         )
 
 
-def _as_bytes(images: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    return images if images.dtype == np.uint8 else np.rint((images + 1) * 127.5).astype(np.uint8)
+def _as_bytes(images: npt.NDArray[Any]) -> npt.NDArray[numpy.uint8]:
+    return (
+        images
+        if images.dtype == numpy.uint8
+        else numpy.rint((images + 1) * 127.5).astype(numpy.uint8)
+    )
 
 
 def _pictures(root: Path) -> list[Path]:
     if not root.is_dir():
-        raise DataError(f"{root} is not a folder: name one that holds images ({', '.join(EXTENSIONS)})")
+        raise DataError(
+            f"{root} is not a folder: name one that holds images ({', '.join(EXTENSIONS)})"
+        )
     found = []
     for folder, subfolders, names in os.walk(root):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         found += [
-            Path(folder, name) for name in names if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+            Path(folder, name)
+            for name in names
+            if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
         ]
     if not found:
-        raise DataError(f"{root} holds no images: put files there that end in {', '.join(EXTENSIONS)}")
+        raise DataError(
+            f"{root} holds no images: put files there that end in {', '.join(EXTENSIONS)}"
+        )
     return sorted(found, key=lambda file: file.relative_to(root).parts)
 
 
@@ -156,12 +167,18 @@ def _with_progress(files: list[Path], root: Path) -> Any:
     from tqdm.auto import tqdm
 
     # disable=None: no bar where nobody watches; delay: none for what is done in a blink.
-    return tqdm(files, desc=f"reading {root.name}", unit="image", leave=False, delay=1, disable=None)
+    return tqdm(
+        files, desc=f"reading {root.name}", unit="image", leave=False, delay=1, disable=None
+    )
 
 
 def _load_picture(
-    file: Path, size: tuple[int, int], channels: int, changes: Counter[str], sizes: list[tuple[int, int]]
-) -> npt.NDArray[np.uint8]:
+    file: Path,
+    size: tuple[int, int],
+    channels: int,
+    changes: Counter[str],
+    sizes: list[tuple[int, int]],
+) -> npt.NDArray[numpy.uint8]:
     from PIL import Image
 
     try:
@@ -174,7 +191,9 @@ def _load_picture(
             return _fitted(_opaque(upright, changes), size, channels, changes)
     # Pillow's decoders raise whatever their format makes them stumble over.
     except Exception as error:
-        raise DataError(f"{file} cannot be read as an image ({error}): mend or remove it") from error
+        raise DataError(
+            f"{file} cannot be read as an image ({error}): mend or remove it"
+        ) from error
 
 
 def _turned(picture: Image, changes: Counter[str]) -> Image:
@@ -195,16 +214,20 @@ def _opaque(picture: Image, changes: Counter[str]) -> Image:
     if picture.mode.startswith("I"):
         # Pillow's own conversion clips at 255 and leaves all but the darkest pixels white.
         changes["16-bit to 8-bit"] += 1
-        deep = np.asarray(picture).astype(np.float64)
-        return Image.fromarray(np.rint(deep / 257).clip(0, 255).astype(np.uint8))
+        deep = numpy.asarray(picture).astype(numpy.float64)
+        return Image.fromarray(numpy.rint(deep / 257).clip(0, 255).astype(numpy.uint8))
     if not picture.has_transparency_data:
         return picture
     changes["transparent, laid on black"] += 1
     layer = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer).convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer).convert(
+        "RGB"
+    )
 
 
-def _fitted(picture: Image, size: tuple[int, int], channels: int, changes: Counter[str]) -> npt.NDArray[np.uint8]:
+def _fitted(
+    picture: Image, size: tuple[int, int], channels: int, changes: Counter[str]
+) -> npt.NDArray[numpy.uint8]:
     from PIL import Image, ImageOps
 
     grey = picture.mode in ("1", "L", "LA")
@@ -216,14 +239,16 @@ def _fitted(picture: Image, size: tuple[int, int], channels: int, changes: Count
         changes["cropped around the centre"] += 1
     if (picture.height, picture.width) != size:
         picture = ImageOps.fit(picture, (width, height), method=Image.Resampling.LANCZOS)
-    return np.asarray(picture, dtype=np.uint8).reshape(height, width, channels)
+    return numpy.asarray(picture, dtype=numpy.uint8).reshape(height, width, channels)
 
 
-def _notes(changes: Counter[str], sizes: list[tuple[int, int]], size: tuple[int, int]) -> tuple[str, ...]:
+def _notes(
+    changes: Counter[str], sizes: list[tuple[int, int]], size: tuple[int, int]
+) -> tuple[str, ...]:
     notes = [f"{_images(count)} {change}" for change, count in changes.items()]
     resized = [before for before in sizes if before != size]
     if resized:
-        small, large = min(resized, key=np.prod), max(resized, key=np.prod)
+        small, large = min(resized, key=numpy.prod), max(resized, key=numpy.prod)
         span = _by(small) if small == large else f"{_by(small)}..{_by(large)}"
         notes.insert(0, f"{_images(len(resized))} resized from {span} to {_by(size)}")
     return tuple(notes)
@@ -237,10 +262,12 @@ def _by(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def _classes(root: Path, files: list[Path]) -> tuple[npt.NDArray[np.int64] | None, tuple[str, ...] | None]:
+def _classes(
+    root: Path, files: list[Path]
+) -> tuple[npt.NDArray[numpy.int64] | None, tuple[str, ...] | None]:
     parents = [file.relative_to(root).parts[:-1] for file in files]
     if any(len(parts) != 1 for parts in parents):
         return None, None
     names = sorted({parts[0] for parts in parents})
     number = {name: label for label, name in enumerate(names)}
-    return np.array([number[parts[0]] for parts in parents], dtype=np.int64), tuple(names)
+    return numpy.array([number[parts[0]] for parts in parents], dtype=numpy.int64), tuple(names)

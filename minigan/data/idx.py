@@ -26,7 +26,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import numpy
 import numpy.typing as npt
 
 from minigan.data.errors import DataError
@@ -34,7 +34,7 @@ from minigan.data.errors import DataError
 __all__ = ["read_idx", "write_idx"]
 
 _DTYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-_CODES = {np.dtype(dtype).newbyteorder("="): code for code, dtype in _DTYPES.items()}
+_CODES = {numpy.dtype(dtype).newbyteorder("="): code for code, dtype in _DTYPES.items()}
 _MAX_RANK = 64
 _CHUNK = 1 << 20
 # Deflate cannot do better than this (zlib's technical notes); the slack is for very short streams.
@@ -58,7 +58,8 @@ def read_idx(path: str | os.PathLike[str], *, max_bytes: int = 1 << 32) -> npt.N
     Raises
     ------
     DataError
-        If the file cannot be read, is no IDX file, or holds fewer or more bytes than its header says.
+        If the file cannot be read, is no IDX file, or holds fewer or more bytes than its header
+        says.
     """
     path = Path(path)
     if not path.is_file():
@@ -91,13 +92,15 @@ def write_idx(path: str | os.PathLike[str], array: npt.ArrayLike) -> None:
     ValueError
         If the rank is 0 or a dimension does not fit in 32 bits.
     """
-    path, array = Path(path), np.asarray(array)
+    path, array = Path(path), numpy.asarray(array)
     code = _CODES.get(array.dtype.newbyteorder("="))
     if code is None:
         raise TypeError(f"IDX cannot hold {array.dtype}: convert to {', '.join(map(str, _CODES))}")
     if array.ndim == 0 or max(array.shape) >= 1 << 32:
-        raise ValueError(f"IDX cannot hold shape {array.shape}: rank 1 or more and sizes below 2**32 are needed")
-    header = bytes([0, 0, code, array.ndim]) + np.array(array.shape, dtype=">u4").tobytes()
+        raise ValueError(
+            f"IDX cannot hold shape {array.shape}: rank 1 or more and sizes below 2**32 are needed"
+        )
+    header = bytes([0, 0, code, array.ndim]) + numpy.array(array.shape, dtype=">u4").tobytes()
     payload = header + array.astype(_DTYPES[code]).tobytes()
     if path.suffix == ".gz":
         payload = gzip.compress(payload, mtime=0)
@@ -117,33 +120,53 @@ def _read(stream: io.BufferedIOBase, path: Path, holds: int, max_bytes: int) -> 
             f"{path} claims {expected} bytes, shape {shape} of {dtype.name}, and cannot hold them: "
             f"it is truncated or damaged, fetch it again"
         )
-    # A size of zero does not excuse the others: NumPy refuses shape (0, 2**32 - 1, 2**32 - 1) as well.
+    # A size of zero does not excuse the others: NumPy refuses shape (0, 2**32 - 1, 2**32 - 1) as
+    # well.
     if math.prod(max(size, 1) for size in shape) * dtype.itemsize > max_bytes:
-        raise DataError(f"{path} claims shape {shape} of {dtype.name}, more than max_bytes={max_bytes}: raise it")
+        raise DataError(
+            f"{path} claims shape {shape} of {dtype.name}, more than max_bytes={max_bytes}: raise "
+            "it"
+        )
     payload = _read_up_to(stream, expected + 1)
     if len(payload) < expected:
-        raise DataError(f"{path} is truncated: {len(payload)} of {expected} bytes are there; fetch it again")
-    if len(payload) > expected:
-        raise DataError(f"{path} goes on after the {expected} bytes that its header names: fetch it again")
-    return np.frombuffer(payload, dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
-
-
-def _header(stream: io.BufferedIOBase, path: Path) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    magic = stream.read(4)
-    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES or not 1 <= magic[3] <= _MAX_RANK:
         raise DataError(
-            f"{path} is not an IDX file: it starts with {magic.hex(' ') or 'nothing'}, where two zero bytes, "
+            f"{path} is truncated: {len(payload)} of {expected} bytes are there; fetch it again"
+        )
+    if len(payload) > expected:
+        raise DataError(
+            f"{path} goes on after the {expected} bytes that its header names: fetch it again"
+        )
+    return (
+        numpy.frombuffer(payload, dtype=dtype)
+        .reshape(shape)
+        .astype(dtype.newbyteorder("="), copy=False)
+    )
+
+
+def _header(stream: io.BufferedIOBase, path: Path) -> tuple[numpy.dtype[Any], tuple[int, ...]]:
+    magic = stream.read(4)
+    if (
+        len(magic) < 4
+        or magic[:2] != b"\0\0"
+        or magic[2] not in _DTYPES
+        or not 1 <= magic[3] <= _MAX_RANK
+    ):
+        raise DataError(
+            f"{path} is not an IDX file: it starts with {magic.hex(' ') or 'nothing'}, where two "
+            "zero bytes, "
             f"a type code and a rank are needed"
         )
     sizes = stream.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
         raise DataError(f"{path} is truncated: it ends inside its header; fetch it again")
-    shape = np.frombuffer(sizes, dtype=">u4").tolist()
-    return np.dtype(_DTYPES[magic[2]]), tuple(shape)
+    shape = numpy.frombuffer(sizes, dtype=">u4").tolist()
+    return numpy.dtype(_DTYPES[magic[2]]), tuple(shape)
 
 
 def _read_up_to(stream: io.BufferedIOBase, limit: int) -> bytearray:
-    """Read `limit` bytes or to the end, whichever comes first, with memory that grows as bytes arrive."""
+    """Read `limit` bytes or to the end, whichever comes first, with memory that grows as bytes
+    arrive.
+    """
     payload = bytearray()
     while len(payload) < limit:
         chunk = stream.read(min(_CHUNK, limit - len(payload)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
+import numpy
 
 from minigan.data.dataset import Dataset
 from minigan.data.digits import digits
@@ -33,11 +33,12 @@ def load(
     Parameters
     ----------
     name_or_path : str or path_like
-        "digits", "mnist", "fashion-mnist", "stacked-mnist", a folder of pictures, or an IDX file of uint8
-        (N, H, W) or (N, H, W, C). A name goes before a folder of that name; write ``./mnist`` for the folder.
+        "digits", "mnist", "fashion-mnist", "stacked-mnist", a folder of pictures, or an IDX file of
+        uint8 (N, H, W) or (N, H, W, C). A name goes before a folder of that name; write ``./mnist``
+        for the folder.
     image_shape : (int, int, int), optional
-        Height, width and channels (1 or 3). Images of another shape are cropped, resized and made grey or
-        RGB, and the data set's `notes` say so. Needed for a folder.
+        Height, width and channels (1 or 3). Images of another shape are cropped, resized and made
+        grey or RGB, and the data set's `notes` say so. Needed for a folder.
     data_dir : path_like, optional
         Where "mnist", "fashion-mnist" and "stacked-mnist" look for their files.
     split : {"train", "test"}
@@ -79,21 +80,29 @@ def _unsplit(name: str, image_shape: tuple[int, int, int] | None) -> Dataset:
     path = Path(name).expanduser()
     if path.is_dir():
         if image_shape is None:
-            raise ValueError(f"{path} is a folder of images: say to which image_shape they are to be brought")
+            raise ValueError(
+                f"{path} is a folder of images: say to which image_shape they are to be brought"
+            )
         return image_folder(path, size=(image_shape[0], image_shape[1]), channels=image_shape[2])
     if path.is_file():
         return _idx_images(path)
     if name in DISTRIBUTIONS:
-        raise DataError(f"{name!r} is a law in the plane and has no images: use distribution({name!r})")
-    raise DataError(f"there is no data set, folder or file {name!r}: {choices(name, DATASETS)}, or name a path")
+        raise DataError(
+            f"{name!r} is a law in the plane and has no images: use distribution({name!r})"
+        )
+    raise DataError(
+        f"there is no data set, folder or file {name!r}: {choices(name, DATASETS)}, or name a path"
+    )
 
 
 def _idx_images(path: Path) -> Dataset:
     images = read_idx(path)
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or 0 in images.shape:
+    if images.dtype != numpy.uint8 or images.ndim not in (3, 4) or 0 in images.shape:
         raise DataError(
             f"{path} holds {images.dtype} of shape {images.shape}: "
             f"images are uint8 of shape (N, H, W) or (N, H, W, C)"
         )
     name = path.name.removesuffix(".gz")
-    return Dataset(name=name, images=images if images.ndim == 4 else images[..., None], source=str(path))
+    return Dataset(
+        name=name, images=images if images.ndim == 4 else images[..., None], source=str(path)
+    )

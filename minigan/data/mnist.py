@@ -2,8 +2,9 @@
 
 MNIST: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document
 recognition", Proceedings of the IEEE 86, 1998. Fashion-MNIST: H. Xiao, K. Rasul and R. Vollgraf,
-"Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms", arXiv:1708.07747, 2017
-(MIT licence). Both: 60,000 training and 10,000 test images of 28x28 grey pixels in ten classes.
+"Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms",
+arXiv:1708.07747, 2017 (MIT licence). Both: 60,000 training and 10,000 test images of 28x28 grey
+pixels in ten classes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
+import numpy
 import numpy.typing as npt
 
 from minigan.data.dataset import Dataset
@@ -88,9 +89,10 @@ def mnist(*, split: str = "train", data_dir: str | os.PathLike[str] | None = Non
     split : {"train", "test"}
     data_dir : path_like, optional
         Folder that holds the two IDX files of the split, gzipped or not, directly or in a subfolder
-        ``mnist`` or ``MNIST/raw``. Files of one's own are not held to a checksum, only to their form.
-        Without it the environment variable ``MINIGAN_DATA`` names the folder. Without either, the files
-        are downloaded into the platform's cache and checked against their published SHA-256.
+        ``mnist`` or ``MNIST/raw``. Files of one's own are not held to a checksum, only to their
+        form. Without it the environment variable ``MINIGAN_DATA`` names the folder. Without either,
+        the files are downloaded into the platform's cache and checked against their published
+        SHA-256.
 
     Returns
     -------
@@ -105,7 +107,9 @@ def mnist(*, split: str = "train", data_dir: str | os.PathLike[str] | None = Non
     return _load(_MNIST, split, data_dir)
 
 
-def fashion_mnist(*, split: str = "train", data_dir: str | os.PathLike[str] | None = None) -> Dataset:
+def fashion_mnist(
+    *, split: str = "train", data_dir: str | os.PathLike[str] | None = None
+) -> Dataset:
     """Load Fashion-MNIST.
 
     Parameters
@@ -139,7 +143,7 @@ def _load(family: _Family, split: str, data_dir: str | os.PathLike[str] | None) 
     return Dataset(
         name=family.name,
         images=images[..., None],
-        labels=labels.astype(np.int64),
+        labels=labels.astype(numpy.int64),
         source=f"{family.source}; {split} split from {image_path.parent}",
         class_names=family.class_names,
     )
@@ -154,7 +158,9 @@ def _find(family: _Family, split: str, folder: Path) -> tuple[Path, Path]:
             return image_path, label_path
         if image_path or label_path:
             missing = _FILES[split][1 if image_path else 0]
-            raise DataError(f"{place} lacks {missing}.gz: put it there, beside the other file of the split")
+            raise DataError(
+                f"{place} lacks {missing}.gz: put it there, beside the other file of the split"
+            )
     raise DataError(
         f"{family.name} is not in {folder}: put {_names(split)} into {folder / family.folders[0]}, "
         f"or leave out --data-dir and MINIGAN_DATA to download them"
@@ -200,7 +206,8 @@ def _download(family: _Family, name: str, split: str) -> Path:
         else:
             return Path(path)
     raise DataError(
-        f"{name}.gz could not be downloaded ({'; '.join(reasons)}): put {_names(split)} into {cache}, "
+        f"{name}.gz could not be downloaded ({'; '.join(reasons)}): put {_names(split)} into "
+        f"{cache}, "
         f"or into a folder of your own that --data-dir or MINIGAN_DATA names"
     )
 
@@ -209,29 +216,35 @@ def _fetch(url: str, output: Any, _: Any) -> None:
     import pooch
     from tqdm.auto import tqdm
 
-    # disable=None: no bar where nobody watches; total=1 until the size is known: without one a bar has no
-    # truth value, and pooch asks for it.
+    # disable=None: no bar where nobody watches; total=1 until the size is known: without one a bar
+    # has no truth value, and pooch asks for it.
     with tqdm(desc=url.rsplit("/", 1)[-1], total=1, unit="B", unit_scale=True, disable=None) as bar:
         pooch.HTTPDownloader(progressbar=bar, timeout=_TIMEOUT)(url, output, None)
 
 
 def _reason(error: Exception) -> str:
-    """A few words: the sentence around them names two mirrors, and a failed connection fills a paragraph."""
+    """A few words: the sentence around them names two mirrors, and a failed connection fills a
+    paragraph.
+    """
     if not isinstance(error, OSError):
         return "wrong checksum"
     text = str(error).partition(" for url")[0]
     return text if text and len(text) <= 100 else type(error).__name__
 
 
-def _checked(image_path: Path, label_path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+def _checked(
+    image_path: Path, label_path: Path
+) -> tuple[npt.NDArray[numpy.uint8], npt.NDArray[numpy.uint8]]:
     images, labels = read_idx(image_path), read_idx(label_path)
-    if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or len(images) == 0:
+    if images.dtype != numpy.uint8 or images.shape[1:] != (28, 28) or len(images) == 0:
         raise DataError(
-            f"{image_path} holds {images.dtype} of shape {images.shape}: uint8 of shape (N, 28, 28) is needed"
+            f"{image_path} holds {images.dtype} of shape {images.shape}: uint8 of shape (N, 28, "
+            "28) is needed"
         )
-    if labels.dtype != np.uint8 or labels.shape != (len(images),):
+    if labels.dtype != numpy.uint8 or labels.shape != (len(images),):
         raise DataError(
-            f"{label_path} holds {labels.dtype} of shape {labels.shape}: uint8 of shape ({len(images)},) is "
+            f"{label_path} holds {labels.dtype} of shape {labels.shape}: uint8 of shape "
+            f"({len(images)},) is "
             f"needed, one label for each image of {image_path.name}"
         )
     if labels.max() > 9:

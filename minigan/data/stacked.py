@@ -1,7 +1,9 @@
-"""Stacked MNIST: three digits on top of each other as red, green and blue, and so 1,000 modes that can be counted.
+"""Stacked MNIST: three digits on top of each other as red, green and blue, and so 1,000 modes that
+can be counted.
 
-Srivastava et al. 2017 (VEEGAN), after Metz et al. 2017 (Unrolled GAN). Which digits lie on each other is drawn once,
-from a seed; the stacks are put together only when they are asked for: 128,000 of them would be 300 MB.
+Srivastava et al. 2017 (VEEGAN), after Metz et al. 2017 (Unrolled GAN). Which digits lie on each
+other is drawn once, from a seed; the stacks are put together only when they are asked for: 128,000
+of them would be 300 MB.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import os
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
+import numpy
 import numpy.typing as npt
 
 from minigan.data.dataset import Dataset
@@ -22,7 +24,11 @@ CHANNELS, CLASSES = 3, 10
 
 
 def stacked_mnist(
-    *, split: str = "train", data_dir: str | os.PathLike[str] | None = None, n: int | None = None, seed: int = 0
+    *,
+    split: str = "train",
+    data_dir: str | os.PathLike[str] | None = None,
+    n: int | None = None,
+    seed: int = 0,
 ) -> Dataset:
     """Load MNIST and stack it.
 
@@ -32,15 +38,16 @@ def stacked_mnist(
     data_dir : path_like, optional
         As for `mnist`.
     n : int, optional
-        How many stacks; by default 128,000 of the training split (VEEGAN's number), 26,000 of the test split.
+        How many stacks; by default 128,000 of the training split (VEEGAN's number), 26,000 of the
+        test split.
     seed : int
         Decides which digits lie on each other.
 
     Returns
     -------
     Dataset
-        Images (n, 28, 28, 3), put together when they are asked for, with labels 0 to 999: red counts hundreds, green
-        tens, blue ones.
+        Images (n, 28, 28, 3), put together when they are asked for, with labels 0 to 999: red
+        counts hundreds, green tens, blue ones.
 
     Raises
     ------
@@ -51,11 +58,12 @@ def stacked_mnist(
     """
     n = n if n is not None else 128_000 if split == "train" else 26_000
     return replace(
-        stack(mnist(split=split, data_dir=data_dir), n, rng=np.random.default_rng(seed)), name="stacked-mnist"
+        stack(mnist(split=split, data_dir=data_dir), n, rng=numpy.random.default_rng(seed)),
+        name="stacked-mnist",
     )
 
 
-def stack(digits: Dataset, n: int, *, rng: np.random.Generator) -> Dataset:
+def stack(digits: Dataset, n: int, *, rng: numpy.random.Generator) -> Dataset:
     """Stack n times three images of one channel, drawn at random.
 
     Parameters
@@ -80,19 +88,21 @@ def stack(digits: Dataset, n: int, *, rng: np.random.Generator) -> Dataset:
     if digits.image_shape[2] != 1 or digits.labels is None:
         raise ValueError(f"stacking needs grey images with labels, but {digits.name!r} has others")
     chosen = rng.integers(0, len(digits), (n, CHANNELS))
-    place = CLASSES ** np.arange(CHANNELS)[::-1]
+    place = CLASSES ** numpy.arange(CHANNELS)[::-1]
     return Dataset(
         name=f"stacked {digits.name}",
         images=_Stacks(digits.images[..., 0], chosen),  # type: ignore[arg-type]
-        labels=(digits.labels[chosen] * place).sum(axis=1).astype(np.int64),
+        labels=(digits.labels[chosen] * place).sum(axis=1).astype(numpy.int64),
         source=digits.source,
     )
 
 
 class _Stacks:
-    """Looks like an array (n, H, W, 3), but holds only its planes (N, H, W) and which of them to take, (n, 3)."""
+    """Looks like an array (n, H, W, 3), but holds only its planes (N, H, W) and which of them to
+    take, (n, 3).
+    """
 
-    def __init__(self, planes: npt.NDArray[Any], chosen: npt.NDArray[np.int64]) -> None:
+    def __init__(self, planes: npt.NDArray[Any], chosen: npt.NDArray[numpy.int64]) -> None:
         self.planes, self.chosen = planes, chosen
         self.shape = (len(chosen), *planes.shape[1:], CHANNELS)
         self.ndim, self.dtype = 4, planes.dtype
@@ -101,7 +111,7 @@ class _Stacks:
         return len(self.chosen)
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
-        return np.moveaxis(self.planes[self.chosen[index]], -3, -1)
+        return numpy.moveaxis(self.planes[self.chosen[index]], -3, -1)
 
     def min(self) -> Any:
         return self.planes.min()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
+import numpy
 import numpy.typing as npt
 
 from minigan.data.toys import Distribution
 
 
-class Stream(Iterator[tuple[npt.NDArray[np.float32], None]]):
+class Stream(Iterator[tuple[npt.NDArray[numpy.float32], None]]):
     """Minibatches of points that never repeat, resumable bit for bit; the counterpart of `Batches`.
 
     Parameters
@@ -29,16 +29,20 @@ class Stream(Iterator[tuple[npt.NDArray[np.float32], None]]):
         If `batch_size` is not positive.
     """
 
-    def __init__(self, distribution: Distribution, batch_size: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self, distribution: Distribution, batch_size: int, rng: numpy.random.Generator
+    ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}: it must be at least 1")
         self.distribution, self.batch_size, self.rng = distribution, batch_size, rng
 
-    def __next__(self) -> tuple[npt.NDArray[np.float32], None]:
+    def __next__(self) -> tuple[npt.NDArray[numpy.float32], None]:
         return self.distribution.sample(self.batch_size, self.rng), None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that decides the batches to come: ``rng``, the state of the bit generator."""
+        """Return everything that decides the batches to come: ``rng``, the state of the bit
+        generator.
+        """
         return {"rng": self.rng.bit_generator.state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -51,5 +55,7 @@ class Stream(Iterator[tuple[npt.NDArray[np.float32], None]]):
         """
         kind = state.get("rng", {}).get("bit_generator")
         if kind != type(self.rng.bit_generator).__name__:
-            raise ValueError(f"this state of the stream is of a generator {kind!r}: resume with the same kind")
+            raise ValueError(
+                f"this state of the stream is of a generator {kind!r}: resume with the same kind"
+            )
         self.rng.bit_generator.state = state["rng"]

@@ -1,18 +1,20 @@
 r"""Laws in the plane: what a GAN can be watched learning, point by point.
 
-Two of them are mixtures of Gaussians and the usual test for mode collapse: the real law has K separate
-modes, and one counts how many of them the generator reaches.
+Two of them are mixtures of Gaussians and the usual test for mode collapse: the real law has K
+separate modes, and one counts how many of them the generator reaches.
 
 * `ring`: eight modes on a circle of radius 2, standard deviation 0.02 (Metz, Poole, Pfau and
-  Sohl-Dickstein, "Unrolled generative adversarial networks", ICLR 2017; the same in the toy experiments
-  of Gulrajani et al., "Improved training of Wasserstein GANs", NeurIPS 2017). PacGAN (Lin, Khetan,
-  Fanti and Oh, NeurIPS 2018) has radius 1 and 0.01: the same picture at half the scale.
-* `grid`: twenty-five modes at {-4, -2, 0, 2, 4} x {-4, -2, 0, 2, 4}, standard deviation 0.05 (PacGAN;
-  Srivastava et al., "VEEGAN", NeurIPS 2017).
+  Sohl-Dickstein, "Unrolled generative adversarial networks", ICLR 2017; the same in the toy
+  experiments of Gulrajani et al., "Improved training of Wasserstein GANs", NeurIPS 2017). PacGAN
+  (Lin, Khetan, Fanti and Oh, NeurIPS 2018) has radius 1 and 0.01: the same picture at half the
+  scale.
+* `grid`: twenty-five modes at {-4, -2, 0, 2, 4} x {-4, -2, 0, 2, 4}, standard deviation 0.05
+  (PacGAN; Srivastava et al., "VEEGAN", NeurIPS 2017).
 
-The others are curves with a little noise around them. Without noise the law has no density in the plane
-and a perfect discriminator exists whatever the generator does (Arjovsky and Bottou, "Towards principled
-methods for training generative adversarial networks", ICLR 2017); `std` = 0 gives that case on purpose.
+The others are curves with a little noise around them. Without noise the law has no density in the
+plane and a perfect discriminator exists whatever the generator does (Arjovsky and Bottou, "Towards
+principled methods for training generative adversarial networks", ICLR 2017); `std` = 0 gives that
+case on purpose.
 
 Points are float32 arrays of shape (n, 2); they are NOT rescaled to [-1, 1].
 """
@@ -25,7 +27,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
+import numpy
 import numpy.typing as npt
 
 from minigan.data.errors import choices
@@ -44,14 +46,15 @@ __all__ = [
     "spiral",
 ]
 
-Points = npt.NDArray[np.float32]
+Points = npt.NDArray[numpy.float32]
 Limits = tuple[tuple[float, float], tuple[float, float]]
 
 
 def ring_centres(*, modes: int = 8, radius: float = 2.0) -> Points:
     r"""Centres of the ring's modes, radius * (cos 2πk/K, sin 2πk/K).
 
-    The angles stop one step short of 2π: an inclusive ``linspace(0, 2π, K)`` puts two modes in one place.
+    The angles stop one step short of 2π: an inclusive ``linspace(0, 2π, K)`` puts two modes in one
+    place.
 
     Parameters
     ----------
@@ -71,8 +74,8 @@ def ring_centres(*, modes: int = 8, radius: float = 2.0) -> Points:
     """
     _need(modes >= 1, f"ring got modes={modes} and needs at least 1 mode")
     _need(radius > 0, f"ring got radius={radius} and needs a positive radius")
-    angles = 2 * np.pi * np.arange(modes) / modes
-    return _points(radius * np.cos(angles), radius * np.sin(angles))
+    angles = 2 * numpy.pi * numpy.arange(modes) / modes
+    return _points(radius * numpy.cos(angles), radius * numpy.sin(angles))
 
 
 def grid_centres(*, side: int = 5, spacing: float = 2.0) -> Points:
@@ -96,12 +99,14 @@ def grid_centres(*, side: int = 5, spacing: float = 2.0) -> Points:
     """
     _need(side >= 1, f"grid got side={side} and needs at least 1 mode a side")
     _need(spacing > 0, f"grid got spacing={spacing} and needs a positive spacing")
-    ticks = spacing * (np.arange(side) - (side - 1) / 2)
-    y, x = np.meshgrid(ticks, ticks, indexing="ij")
+    ticks = spacing * (numpy.arange(side) - (side - 1) / 2)
+    y, x = numpy.meshgrid(ticks, ticks, indexing="ij")
     return _points(x.ravel(), y.ravel())
 
 
-def ring(n: int, *, rng: np.random.Generator, modes: int = 8, radius: float = 2.0, std: float = 0.02) -> Points:
+def ring(
+    n: int, *, rng: numpy.random.Generator, modes: int = 8, radius: float = 2.0, std: float = 0.02
+) -> Points:
     """Draw points from equally likely Gaussians on a circle.
 
     Parameters
@@ -127,7 +132,9 @@ def ring(n: int, *, rng: np.random.Generator, modes: int = 8, radius: float = 2.
     return _mixture(n, ring_centres(modes=modes, radius=radius), std, rng)
 
 
-def grid(n: int, *, rng: np.random.Generator, side: int = 5, spacing: float = 2.0, std: float = 0.05) -> Points:
+def grid(
+    n: int, *, rng: numpy.random.Generator, side: int = 5, spacing: float = 2.0, std: float = 0.05
+) -> Points:
     """Draw points from equally likely Gaussians on a square grid.
 
     Parameters
@@ -153,7 +160,7 @@ def grid(n: int, *, rng: np.random.Generator, side: int = 5, spacing: float = 2.
     return _mixture(n, grid_centres(side=side, spacing=spacing), std, rng)
 
 
-def parabola(n: int, *, rng: np.random.Generator, std: float = 0.02) -> Points:
+def parabola(n: int, *, rng: numpy.random.Generator, std: float = 0.02) -> Points:
     """Draw points around y = x², x uniform on [-1, 1].
 
     Parameters
@@ -178,7 +185,9 @@ def parabola(n: int, *, rng: np.random.Generator, std: float = 0.02) -> Points:
     return _around(x, x * x, std, rng)
 
 
-def gaussian_curve(n: int, *, rng: np.random.Generator, width: float = 0.3, std: float = 0.02) -> Points:
+def gaussian_curve(
+    n: int, *, rng: numpy.random.Generator, width: float = 0.3, std: float = 0.02
+) -> Points:
     """Draw points around the bell y = exp(-x² / (2 width²)), x uniform on [-1, 1].
 
     Parameters
@@ -203,14 +212,14 @@ def gaussian_curve(n: int, *, rng: np.random.Generator, width: float = 0.3, std:
     """
     _need(width > 0, f"gaussian-curve got width={width} and needs a positive width")
     x = rng.uniform(-1, 1, _count(n))
-    return _around(x, np.exp(-x * x / (2 * width * width)), std, rng)
+    return _around(x, numpy.exp(-x * x / (2 * width * width)), std, rng)
 
 
-def spiral(n: int, *, rng: np.random.Generator, turns: float = 2.0, std: float = 0.02) -> Points:
+def spiral(n: int, *, rng: numpy.random.Generator, turns: float = 2.0, std: float = 0.02) -> Points:
     """Draw points around an Archimedean spiral from the origin out to radius 1.
 
-    The radius is the square root of a uniform number: the arc length grows like the radius squared, so
-    that the points lie evenly along the curve instead of crowding at its centre.
+    The radius is the square root of a uniform number: the arc length grows like the radius squared,
+    so that the points lie evenly along the curve instead of crowding at its centre.
 
     Parameters
     ----------
@@ -233,16 +242,16 @@ def spiral(n: int, *, rng: np.random.Generator, turns: float = 2.0, std: float =
         If `n` or `turns` is not positive, or `std` is negative.
     """
     _need(turns > 0, f"spiral got turns={turns} and needs a positive number of turns")
-    radius = np.sqrt(rng.uniform(0, 1, _count(n)))
-    angle = 2 * np.pi * turns * radius
-    return _around(radius * np.cos(angle), radius * np.sin(angle), std, rng)
+    radius = numpy.sqrt(rng.uniform(0, 1, _count(n)))
+    angle = 2 * numpy.pi * turns * radius
+    return _around(radius * numpy.cos(angle), radius * numpy.sin(angle), std, rng)
 
 
-def moons(n: int, *, rng: np.random.Generator, std: float = 0.05) -> Points:
+def moons(n: int, *, rng: numpy.random.Generator, std: float = 0.05) -> Points:
     """Draw points around two interleaving half circles, each as likely as the other.
 
-    The upper moon is (cos t, sin t), the lower one (1 - cos t, 1/2 - sin t), t uniform on [0, π]: the
-    coordinates of scikit-learn's ``make_moons``.
+    The upper moon is (cos t, sin t), the lower one (1 - cos t, 1/2 - sin t), t uniform on [0, π]:
+    the coordinates of scikit-learn's ``make_moons``.
 
     Parameters
     ----------
@@ -262,10 +271,10 @@ def moons(n: int, *, rng: np.random.Generator, std: float = 0.05) -> Points:
     ValueError
         If `n` is not positive or `std` is negative.
     """
-    angle = rng.uniform(0, np.pi, _count(n))
+    angle = rng.uniform(0, numpy.pi, _count(n))
     lower = rng.integers(0, 2, n)
-    x = np.where(lower, 1 - np.cos(angle), np.cos(angle))
-    y = np.where(lower, 0.5 - np.sin(angle), np.sin(angle))
+    x = numpy.where(lower, 1 - numpy.cos(angle), numpy.cos(angle))
+    y = numpy.where(lower, 0.5 - numpy.sin(angle), numpy.sin(angle))
     return _around(x, y, std, rng)
 
 
@@ -293,7 +302,7 @@ class Distribution:
     centres: Points | None = None
     std: float | None = None
 
-    def sample(self, n: int, rng: np.random.Generator) -> Points:
+    def sample(self, n: int, rng: numpy.random.Generator) -> Points:
         """Draw `n` points, a float32 array of shape (n, 2); ValueError if `n` is not positive."""
         return self.law(n, rng=rng)
 
@@ -320,15 +329,19 @@ def distribution(name: str, **parameters: Any) -> Distribution:
     if name not in DISTRIBUTIONS:
         raise ValueError(f"there is no distribution {name!r}: {choices(name, DISTRIBUTIONS)}")
     law = DISTRIBUTIONS[name]
-    settings = {key: parameter.default for key, parameter in inspect.signature(law).parameters.items()}
+    settings = {
+        key: parameter.default for key, parameter in inspect.signature(law).parameters.items()
+    }
     del settings["n"], settings["rng"]
     for key in parameters:
         if key not in settings:
-            raise ValueError(f"the distribution {name!r} has no parameter {key!r}: {choices(key, settings)}")
+            raise ValueError(
+                f"the distribution {name!r} has no parameter {key!r}: {choices(key, settings)}"
+            )
     settings.update(parameters)
     bound = partial(law, **settings)
     # One throw-away draw, so that a bad value fails here and not in the middle of a run.
-    bound(1, rng=np.random.default_rng(0))
+    bound(1, rng=numpy.random.default_rng(0))
     return _described(name, bound, settings)
 
 
@@ -351,21 +364,24 @@ def _square(reach: float) -> Limits:
     return (-reach, reach), (-reach, reach)
 
 
-def _mixture(n: int, centres: Points, std: float, rng: np.random.Generator) -> Points:
+def _mixture(n: int, centres: Points, std: float, rng: numpy.random.Generator) -> Points:
     which = rng.integers(len(centres), size=_count(n))
     return _around(centres[which, 0], centres[which, 1], std, rng)
 
 
 def _around(
-    x: npt.NDArray[np.floating], y: npt.NDArray[np.floating], std: float, rng: np.random.Generator
+    x: npt.NDArray[numpy.floating],
+    y: npt.NDArray[numpy.floating],
+    std: float,
+    rng: numpy.random.Generator,
 ) -> Points:
     _need(std >= 0, f"the law got std={std} and needs a standard deviation of 0 or more")
     noise = rng.standard_normal((2, len(x)))
     return _points(x + std * noise[0], y + std * noise[1])
 
 
-def _points(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> Points:
-    return np.stack([x, y], axis=1).astype(np.float32)
+def _points(x: npt.NDArray[numpy.floating], y: npt.NDArray[numpy.floating]) -> Points:
+    return numpy.stack([x, y], axis=1).astype(numpy.float32)
 
 
 def _count(n: int) -> int:

@@ -13,10 +13,10 @@ from minigan.gan.callbacks import (
 )
 from minigan.gan.diagnosis import EARLIEST, UNDECIDED, Finding, Gauges, Watcher, diagnose
 from minigan.gan.game import Game
-from minigan.gan.latent import Latent
 from minigan.gan.objectives import OBJECTIVES, Objective, objective
 from minigan.gan.taming import WAYS, Taming, tame
 from minigan.gan.trainer import Callback, Report, Trainer
+from minigan.latent import Latent
 
 __all__ = [
     "EARLIEST",

@@ -1,4 +1,6 @@
-"""What watches a run: the table of its metrics, the progress bar, the guard against NaN, checkpoints, frames."""
+"""What watches a run: the table of its metrics, the progress bar, the guard against NaN,
+checkpoints, frames.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +24,16 @@ from minigan.gan.trainer import Callback, Report, Trainer
 
 
 class TrainingError(ArithmeticError):
-    """Training ran into numbers that are none; the message names the step, the place and what to do."""
+    """Training ran into numbers that are none; the message names the step, the place and what to
+    do.
+    """
 
 
 class MetricsFile(Callback):
     """Writes ``metrics.csv`` as the run goes: a row every `every` steps.
 
-    It holds no clock times, so that two runs from one seed leave the same file. When a run is resumed, rows after
-    the checkpoint are cut off first: they will come again.
+    It holds no clock times, so that two runs from one seed leave the same file. When a run is
+    resumed, rows after the checkpoint are cut off first: they will come again.
 
     Parameters
     ----------
@@ -38,10 +42,11 @@ class MetricsFile(Callback):
     every
         Steps between rows; the first and the last step have one in any case.
     gauges
-        ``trainer -> {column: number}``: more columns, measured where a row is written. It may draw nothing from
-        the run's random generators.
+        ``trainer -> {column: number}``: more columns, measured where a row is written. It may draw
+        nothing from the run's random generators.
     gauge_every
-        Steps between measurements, a multiple of `every`; the cells of the rows between them are empty.
+        Steps between measurements, a multiple of `every`; the cells of the rows between them are
+        empty.
     """
 
     def __init__(
@@ -52,7 +57,12 @@ class MetricsFile(Callback):
         gauges: Callable[[Trainer], dict[str, float]] | None = None,
         gauge_every: int = 1,
     ) -> None:
-        self.path, self.every, self.gauges, self.gauge_every = Path(path), every, gauges, gauge_every
+        self.path, self.every, self.gauges, self.gauge_every = (
+            Path(path),
+            every,
+            gauges,
+            gauge_every,
+        )
         self._last: Callable[[], list[str]] | None = None
         self._last_step = self._written = 0
         self._columns: list[str] = []
@@ -64,8 +74,11 @@ class MetricsFile(Callback):
             self.path.unlink(missing_ok=True)
             return
         self._columns, *rows = rows
-        past = [row for row in rows if len(row) == len(self._columns) and int(row[0]) <= trainer.step]
-        # The row that an interruption added isn't there in an unbroken run, unless the run ends here after all.
+        past = [
+            row for row in rows if len(row) == len(self._columns) and int(row[0]) <= trainer.step
+        ]
+        # The row that an interruption added isn't there in an unbroken run, unless the run ends
+        # here after all.
         kept = [row for row in past if self._due(int(row[0]))]
         if past and past[-1] is not (kept[-1] if kept else None):
             self._last, self._last_step = past[-1].copy, int(past[-1][0])
@@ -92,8 +105,12 @@ class MetricsFile(Callback):
         self._write()
 
     def on_failure(self, trainer: Trainer) -> None:
-        """Write the rows of the steps that were read together with the last one, up to the first that is no good."""
-        good = itertools.takewhile(lambda r: all(map(math.isfinite, r[1].values())), trainer.reports[:-1])
+        """Write the rows of the steps that were read together with the last one, up to the first
+        that is no good.
+        """
+        good = itertools.takewhile(
+            lambda r: all(map(math.isfinite, r[1].values())), trainer.reports[:-1]
+        )
         self._write_earlier(good)
 
     def _due(self, step: int) -> bool:
@@ -119,7 +136,9 @@ class MetricsFile(Callback):
         return [str(step), *(numbers.get(name, "") for name in self._columns[1:])]
 
     def _write_earlier(self, reports: Iterable[tuple[int, Report]]) -> None:
-        """Write the rows of steps that lie back. None of them is to be measured: that would have been `due`."""
+        """Write the rows of steps that lie back. None of them is to be measured: that would have
+        been `due`.
+        """
         for step, report in reports:
             if self._due(step):
                 self._last_step = step
@@ -168,7 +187,12 @@ class Progress(Callback):
         else:
             return
         self._bar = tqdm(
-            total=self.steps, initial=trainer.step, unit="step", dynamic_ncols=True, mininterval=0.2, file=stream
+            total=self.steps,
+            initial=trainer.step,
+            unit="step",
+            dynamic_ncols=True,
+            mininterval=0.2,
+            file=stream,
         )
 
     def due(self, step: int) -> bool:
@@ -185,8 +209,15 @@ class Progress(Callback):
                 self._bar.set_postfix_str(self._words(trainer, report, now), refresh=False)
                 self._last_line = now
         elif now - self._last_line > self.seconds or trainer.step == self.steps:
-            left = (self.steps - trainer.step) * (now - self._start) / (trainer.step - self._first_step)
-            line = f"step {trainer.step}/{self.steps}  {self._words(trainer, report, now)}  {_clock(left)} left"
+            left = (
+                (self.steps - trainer.step)
+                * (now - self._start)
+                / (trainer.step - self._first_step)
+            )
+            line = (
+                f"step {trainer.step}/{self.steps}  {self._words(trainer, report, now)}  "
+                f"{_clock(left)} left"
+            )
             print(line, file=self.stream or sys.stderr, flush=True)
             self._last_line = now
 
@@ -220,7 +251,8 @@ class Progress(Callback):
 
 
 class Guard(Callback):
-    """Stops the run where a loss, a gradient or a weight is NaN or infinite, before anything good is overwritten.
+    """Stops the run where a loss, a gradient or a weight is NaN or infinite, before anything good
+    is overwritten.
 
     Parameters
     ----------
@@ -236,7 +268,8 @@ class Guard(Callback):
         return False
 
     def on_step(self, trainer: Trainer, report: Report) -> None:
-        """Look at the losses of every step since the last look, and at both players' gradients and weights now.
+        """Look at the losses of every step since the last look, and at both players' gradients and
+        weights now.
 
         Raises
         ------
@@ -270,10 +303,14 @@ class Guard(Callback):
 
 
 def find_trouble(net: nn.Layer, name: str) -> str | None:
-    """Say in which layer the first NaN or infinity is, or None if all gradients and weights are finite."""
+    """Say in which layer the first NaN or infinity is, or None if all gradients and weights are
+    finite.
+    """
     flat = net.flat()
     # One sum of squares a vector is enough to know; only trouble is worth a closer look.
-    if math.isfinite(float(flat.grad @ flat.grad)) and math.isfinite(float(flat.value @ flat.value)):
+    if math.isfinite(float(flat.grad @ flat.grad)) and math.isfinite(
+        float(flat.value @ flat.value)
+    ):
         return None
     xp = backend.of(flat.value).xp
     for parameter_name, p in net.parameters().items():
@@ -317,7 +354,9 @@ class Checkpoints(Callback):
         self._saved = -1
 
     def on_start(self, trainer: Trainer) -> None:
-        """Sweep up what a killed process left half written, and checkpoints beyond those to keep."""
+        """Sweep up what a killed process left half written, and checkpoints beyond those to
+        keep.
+        """
         self.folder.mkdir(exist_ok=True)
         remove_leftovers(self.folder)
         self._drop_old(trainer)
@@ -343,7 +382,8 @@ class Checkpoints(Callback):
         arrays, meta = trainer.state()
         whole = self.about | {"trainer": meta}
         if self.best is not None and self.due(trainer.step):
-            # Before the ordinary one: a process killed between the two must not take this step for compared.
+            # Before the ordinary one: a process killed between the two must not take this step for
+            # compared.
             self._save_best(trainer, self.best, arrays, whole)
         checkpoint.save(path, arrays, whole)
         self._saved = trainer.step
@@ -351,7 +391,8 @@ class Checkpoints(Callback):
         return path
 
     def _drop_old(self, trainer: Trainer) -> None:
-        # Later ones than this step are there only if they couldn't be read: they don't count among those to keep.
+        # Later ones than this step are there only if they couldn't be read: they don't count among
+        # those to keep.
         past = [path for path in list_checkpoints(self.folder) if _step_of(path) <= trainer.step]
         for old in past[: -self.keep]:
             old.unlink(missing_ok=True)
@@ -364,7 +405,9 @@ class Checkpoints(Callback):
         so_far = _best_so_far(path, measure.name)
         better = so_far is None or (value > so_far if measure.larger_is_better else value < so_far)
         if better and math.isfinite(value):
-            checkpoint.save(path, arrays, whole | {"best": {"metric": measure.name, "value": value}})
+            checkpoint.save(
+                path, arrays, whole | {"best": {"metric": measure.name, "value": value}}
+            )
 
 
 @dataclass(frozen=True)
@@ -387,7 +430,9 @@ class Measure:
 
 
 def _best_so_far(path: Path, metric: str) -> float | None:
-    """Return the value that the best checkpoint so far had; None if there is none by this metric."""
+    """Return the value that the best checkpoint so far had; None if there is none by this
+    metric.
+    """
     try:
         best = checkpoint.load(path)[1].get("best", {})
     except checkpoint.CheckpointError:
@@ -397,7 +442,10 @@ def _best_so_far(path: Path, metric: str) -> float | None:
 
 def list_checkpoints(folder: str | os.PathLike[str]) -> list[Path]:
     """Return the checkpoints of a folder, oldest first."""
-    return sorted((path for path in Path(folder).glob("step-*.safetensors") if _step_of(path) >= 0), key=_step_of)
+    return sorted(
+        (path for path in Path(folder).glob("step-*.safetensors") if _step_of(path) >= 0),
+        key=_step_of,
+    )
 
 
 def _step_of(path: Path) -> int:
@@ -406,7 +454,8 @@ def _step_of(path: Path) -> int:
 
 
 class Frames(Callback):
-    """Draws the fixed latents' samples at the start, every `every` steps and at the end: the film of a run.
+    """Draws the fixed latents' samples at the start, every `every` steps and at the end: the film
+    of a run.
 
     Each frame is a file, so that a resumed run shows the whole film.
 
@@ -420,7 +469,9 @@ class Frames(Callback):
         Steps between frames.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], draw: Callable[[Trainer], Any], *, every: int) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], draw: Callable[[Trainer], Any], *, every: int
+    ) -> None:
         self.folder, self.draw, self.every = Path(folder), draw, every
 
     def on_start(self, trainer: Trainer) -> None:
@@ -467,7 +518,11 @@ def _grey(picture: Any) -> Any:
 
 def _clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"
+    return (
+        f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+        if minutes >= 60
+        else f"{minutes}:{seconds:02d}"
+    )
 
 
 def _in_notebook() -> bool:

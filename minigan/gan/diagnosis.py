@@ -1,12 +1,15 @@
-"""Is this normal? What a run's numbers say about its health, in words, with the evidence and what to try.
+"""Is this normal? What a run's numbers say about its health, in words, with the evidence and what
+to try.
 
-`Gauges` measures what the losses don't show, as further columns of ``metrics.csv``; `diagnose` reads such a table,
-of a finished run or of one under way, and returns what it finds; `Watcher` does so during a run.
+`Gauges` measures what the losses don't show, as further columns of ``metrics.csv``; `diagnose`
+reads such a table, of a finished run or of one under way, and returns what it finds; `Watcher` does
+so during a run.
 
-The signs are those of the literature: D's belief near 1 on reals and 0 on fakes, and G's gradient vanishing with
-it (Goodfellow et al. 2014, section 3; Arjovsky and Bottou 2017); samples that are all alike (Goodfellow 2016,
-section 5.1.1) or that G cycles through (Metz et al. 2017, figure 2). Where a sign begins is a number, and no theorem
-gives it: each is a named constant here, set between what healthy and sick runs of the recipes show.
+The signs are those of the literature: D's belief near 1 on reals and 0 on fakes, and G's gradient
+vanishing with it (Goodfellow et al. 2014, section 3; Arjovsky and Bottou 2017); samples that are
+all alike (Goodfellow 2016, section 5.1.1) or that G cycles through (Metz et al. 2017, figure 2).
+Where a sign begins is a number, and no theorem gives it: each is a named constant here, set between
+what healthy and sick runs of the recipes show.
 """
 
 from __future__ import annotations
@@ -30,16 +33,20 @@ _TINY = 1e-12
 class Gauges:
     """What the doctor needs beside the losses. It draws nothing at random and changes nothing.
 
-    =============  =============================================================================================
+    =============  =================================================================================
     column         meaning
-    =============  =============================================================================================
-    diversity      mean distance between two samples of the fixed latents, over that between two real samples
-    reach          in the plane: share of real points that have a sample within `NEAR` mean real distances
-    distinct       images: median distance of a sample to the nearest other one, over that of real samples
-    centre         mean of the samples along the data's principal axis, in its standard deviations: 0 is the middle
+    =============  =================================================================================
+    diversity      mean distance between two samples of the fixed latents, over that between two
+                   real samples
+    reach          2-D: share of real points that have a sample within `NEAR` mean real distances
+    distinct       images: median distance of a sample to the nearest other one, over that of real
+                   samples
+    centre         mean of the samples along the data's principal axis, in its standard deviations:
+                   0 is the middle
     grad_norm_d    norm of D's gradient in the step; ``grad_norm_g``: of G's
-    moved_d        distance of D's weights from where they began, over their norm there; ``moved_g``: of G's
-    =============  =============================================================================================
+    moved_d        distance of D's weights from where they began, over their norm there;
+                   ``moved_g``: of G's
+    =============  =================================================================================
 
     Parameters
     ----------
@@ -54,7 +61,11 @@ class Gauges:
     NEAR = 0.15
 
     def __init__(
-        self, generator: nn.Layer, discriminator: nn.Layer, real: Array, sample: Callable[[nn.Layer], Array]
+        self,
+        generator: nn.Layer,
+        discriminator: nn.Layer,
+        real: Array,
+        sample: Callable[[nn.Layer], Array],
     ) -> None:
         self.sample = sample
         self._begin = {"d": discriminator.flat().value.copy(), "g": generator.flat().value.copy()}
@@ -110,7 +121,9 @@ def _nearest_others(a: Any) -> Any:
 # ---------------------------------------------------------------- what it means
 
 Table = Mapping[str, Any]
-"""Column name -> its values, one per row, NaN where nothing was measured; as `minigan.plots.read_metrics` reads."""
+"""Column name -> its values, one per row, NaN where nothing was measured; as
+`minigan.plots.read_metrics` reads.
+"""
 
 UNDECIDED = {
     "non-saturating": 2 * math.log(2),
@@ -119,7 +132,8 @@ UNDECIDED = {
     "hinge": 2.0,
     "relativistic": math.log(2),
 }
-"""D's loss while it gives every sample the same answer. A Wasserstein critic's has no such value."""
+"""D's loss while it gives every sample the same answer. A Wasserstein critic's has no such value.
+"""
 
 EARLIEST = 200
 """Steps before which every G is unfinished and nothing is said."""
@@ -128,19 +142,27 @@ LATE = 0.2
 WON = 0.05
 """D has won where its loss is below this part of the undecided one."""
 LOST = 2.0
-"""A D that is wrong as often as right stands at 1; beyond this, what it learnt has just become false."""
+"""A D that is wrong as often as right stands at 1; beyond this, what it learnt has just become
+false.
+"""
 SWINGS = 0.03
 """Part of the steps with a lost D from which on one speaks of oscillation."""
 SWAY = 1.0
-"""Standard deviations of the data by which the samples' centre must swing, to and fro, to be called oscillating."""
+"""Standard deviations of the data by which the samples' centre must swing, to and fro, to be called
+oscillating.
+"""
 REACHED = 0.7
 """Part of the real points, in the plane, that samples must come near to."""
 VARIED = 0.5
 """Part of the data's diversity that images must have."""
 ALIKE = 0.15
-"""Images that are so many times as close to the nearest other one as real images are must be copies of a few."""
+"""Images that are so many times as close to the nearest other one as real images are must be copies
+of a few.
+"""
 RISING = 1.15
-"""Samples that have become so many times as varied since the part before are on their way, not collapsed."""
+"""Samples that have become so many times as varied since the part before are on their way, not
+collapsed.
+"""
 STUCK = 1e-3
 """A G whose weights have moved less than this part of their norm hasn't begun to learn."""
 FADED = 1e-6
@@ -148,7 +170,9 @@ FADED = 1e-6
 RUNAWAY = 10.0
 """Weights that have moved farther than this many times their first norm have exploded."""
 STEEP = 1e3
-"""So many times the gradient that it was early in the run, and larger than this in itself, is an explosion."""
+"""So many times the gradient that it was early in the run, and larger than this in itself, is an
+explosion.
+"""
 
 
 @dataclass(frozen=True)
@@ -176,7 +200,9 @@ class Finding:
         return f"{self.title}. {self.evidence} {self.advice}"
 
 
-def diagnose(table: Table, *, objective: str = "non-saturating", smoothing: float = 0.0) -> list[Finding]:
+def diagnose(
+    table: Table, *, objective: str = "non-saturating", smoothing: float = 0.0
+) -> list[Finding]:
     """Read a run's numbers and say what isn't normal.
 
     Parameters
@@ -196,7 +222,8 @@ def diagnose(table: Table, *, objective: str = "non-saturating", smoothing: floa
         return []
     signs = (_explosion, _dead_generator, _discriminator_won, _collapse, _oscillation)
     found = [finding for sign in signs if (finding := sign(chart)) is not None]
-    # Where numbers explode or G stands still, everything else follows from it: one cause, one finding.
+    # Where numbers explode or G stands still, everything else follows from it: one cause, one
+    # finding.
     return found[:1] if found and found[0].name in ("explosion", "dead-g") else found
 
 
@@ -250,7 +277,10 @@ def _explosion(chart: _Chart) -> Finding | None:
         moved, now = chart.median(f"moved_{player}"), chart.median(f"grad_norm_{player}")
         before = chart.early(f"grad_norm_{player}")
         if moved > RUNAWAY:
-            evidence = f"{who}'s weights now lie {moved:.0f} times their first norm away from where they began."
+            evidence = (
+                f"{who}'s weights now lie {moved:.0f} times their first norm away from where they "
+                "began."
+            )
         elif len(before) and now > STEEP * max(1.0, float(numpy.median(before))):
             evidence = (
                 f"{chart.since} the norm of {who}'s gradient was {now:.3g}, early in the run "
@@ -259,10 +289,13 @@ def _explosion(chart: _Chart) -> Finding | None:
         else:
             continue
         return Finding(
-            "explosion", f"{who}'s numbers explode", evidence,
-            "Try a ten times smaller --lr, or hold the gradient with --penalty clip-gradient; a Wasserstein critic "
+            "explosion",
+            f"{who}'s numbers explode",
+            evidence,
+            "Try a ten times smaller --lr, or hold the gradient with --penalty clip-gradient; a "
+            "Wasserstein critic "
             "needs --penalty gradient-penalty or clip-weights.",
-        )  # fmt: skip
+        )
     return None
 
 
@@ -270,17 +303,21 @@ def _dead_generator(chart: _Chart) -> Finding | None:
     moved, gradient = chart.median("moved_g"), chart.median("grad_norm_g")
     if gradient < FADED:
         return Finding(
-            "dead-g", "No gradient reaches G",
+            "dead-g",
+            "No gradient reaches G",
             f"{chart.since} the norm of its gradient was {gradient:.1g}.",
-            "Look for units that are all zero (ReLU) or saturated (tanh) in G and D, try LeakyReLU, smaller initial "
+            "Look for units that are all zero (ReLU) or saturated (tanh) in G and D, try "
+            "LeakyReLU, smaller initial "
             "weights, or normalisation; with --objective saturating, try non-saturating.",
-        )  # fmt: skip
+        )
     if moved < STUCK:
         return Finding(
-            "dead-g", "G hasn't begun to learn",
-            f"After {chart.step[-1]:,.0f} steps its weights have moved by {moved:.1g} of their norm.",
+            "dead-g",
+            "G hasn't begun to learn",
+            f"After {chart.step[-1]:,.0f} steps its weights have moved by {moved:.1g} of their "
+            "norm.",
             "Try a larger --lr-generator: 2e-4 is usual for images, 1e-3 for small nets.",
-        )  # fmt: skip
+        )
     return None
 
 
@@ -288,15 +325,26 @@ def _discriminator_won(chart: _Chart) -> Finding | None:
     loss = chart.median("loss_d")
     if chart.undecided is None or not loss - chart.least < WON * chart.undecided:
         return None
-    evidence = f"{chart.since} D's loss was {loss:.3g}, where a D that can't tell has {chart.undecided:.3g}"
+    evidence = (
+        f"{chart.since} D's loss was {loss:.3g}, where a D that can't tell has "
+        f"{chart.undecided:.3g}"
+    )
     if chart.objective in ("non-saturating", "saturating"):
-        evidence += f"; it believed reals at {chart.median('d_real'):.3f}, fakes at {chart.median('d_fake'):.3f}"
+        evidence += (
+            f"; it believed reals at {chart.median('d_real'):.3f}, fakes at "
+            f"{chart.median('d_fake'):.3f}"
+        )
     before, now = chart.early("grad_norm_g"), chart.median("grad_norm_g")
     if len(before) and now < 0.1 * before.max():
         evidence += f"; G's gradient has shrunk to {100 * now / before.max():.2g} % of what it was"
-    advice = "Try a smaller --lr-discriminator, --smoothing 0.1, or noise on D's input (--penalty instance-noise)."
+    advice = (
+        "Try a smaller --lr-discriminator, --smoothing 0.1, or noise on D's input (--penalty "
+        "instance-noise)."
+    )
     if chart.objective == "saturating":
-        advice = "Try --objective non-saturating first: this one gives a losing G no gradient. " + advice
+        advice = (
+            "Try --objective non-saturating first: this one gives a losing G no gradient. " + advice
+        )
     return Finding("d-won", "D has won", evidence + ".", advice)
 
 
@@ -307,19 +355,26 @@ def _collapse(chart: _Chart) -> Finding | None:
     if reach < REACHED:
         few = "one place" if diversity < 0.1 else "a part of the data"
         evidence = (
-            f"{chart.since} only {100 * reach:.0f} % of the real points had a sample near them; samples lay "
+            f"{chart.since} only {100 * reach:.0f} % of the real points had a sample near them; "
+            "samples lay "
             f"{diversity:.2f} times as far from each other as real points do."
         )
     elif diversity < VARIED or distinct < ALIKE:
         few = "few pictures"
         evidence = (
-            f"{chart.since} samples differed {diversity:.2f} times as much from each other as real ones do"
-            + ("." if math.isnan(distinct) else f", and from the nearest other one {distinct:.2f} times.")
+            f"{chart.since} samples differed {diversity:.2f} times as much from each other as "
+            "real ones do"
+            + (
+                "."
+                if math.isnan(distinct)
+                else f", and from the nearest other one {distinct:.2f} times."
+            )
         )
     else:
         return None
     advice = (
-        "Try a D that sees several samples at once (--penalty packing or minibatch-stddev), a smaller "
+        "Try a D that sees several samples at once (--penalty packing or minibatch-stddev), a "
+        "smaller "
         "--lr-generator, or a shorter memory of Adam (--beta1 0.5 or less)."
     )
     if "loss_d" not in chart.table:
@@ -329,29 +384,40 @@ def _collapse(chart: _Chart) -> Finding | None:
 
 def _oscillation(chart: _Chart) -> Finding | None:
     loss = chart.late("loss_d", 0.5)
-    lost = float((loss > LOST * chart.undecided).mean()) if chart.undecided is not None and len(loss) else 0.0
+    lost = (
+        float((loss > LOST * chart.undecided).mean())
+        if chart.undecided is not None and len(loss)
+        else 0.0
+    )
     turns = _turns(chart.late("centre", 0.5), SWAY)
     if turns >= 4:
         evidence = (
-            f"In the second half of the run the middle of the samples changed its direction {turns} times, by more "
+            "In the second half of the run the middle of the samples changed its direction "
+            f"{turns} times, by more "
             f"than {SWAY:g} standard deviation of the data each: G runs in circles before D."
         )
     elif lost > SWINGS:
         evidence = (
-            f"In the second half of the run D's loss was above {LOST * (chart.undecided or 0):.2g} at {100 * lost:.0f} "
+            "In the second half of the run D's loss was above "
+            f"{LOST * (chart.undecided or 0):.2g} at {100 * lost:.0f} "
             f"% of the steps, worse than knowing nothing: what D learns, G has already left."
         )
     else:
         return None
     return Finding(
-        "oscillation", "The players chase each other", evidence,
-        "Try smaller learning rates for both, --beta1 0.5 or 0, samples from an average of G's weights (--average "
+        "oscillation",
+        "The players chase each other",
+        evidence,
+        "Try smaller learning rates for both, --beta1 0.5 or 0, samples from an average of G's "
+        "weights (--average "
         "0.999), or a penalty on D's slope (--penalty r1 or gradient-penalty).",
-    )  # fmt: skip
+    )
 
 
 def _turns(values: Any, amplitude: float) -> int:
-    """Count how often a series turns back after having gone at least `amplitude` one way (smaller jitter isn't)."""
+    """Count how often a series turns back after having gone at least `amplitude` one way (smaller
+    jitter isn't).
+    """
     if len(values) == 0:
         return 0
     turns, direction, extreme = 0, 0, values[0]

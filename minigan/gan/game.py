@@ -1,7 +1,8 @@
 """The game between two nets: Algorithm 1 of Goodfellow et al. 2014, spelt out.
 
-"Detach" is no operation here. In D's step backward is simply not called any further than the fake batch; in
-G's step the cotangent walks through D without leaving a gradient there. You can see it stop.
+"Detach" is no operation here. In D's step backward is simply not called any further than the fake
+batch; in G's step the cotangent walks through D without leaving a gradient there. You can see it
+stop.
 """
 
 from __future__ import annotations
@@ -55,12 +56,13 @@ class Game:
     penalties
         Added to D's loss, each with its gradient.
     before_step
-        Called with the player whose gradients are complete, before it moves (gradient clipping, say).
+        Called with the player whose gradients are complete, before it moves (gradient clipping,
+        say).
     after_discriminator_step
         Called with D after each of its steps (weight clipping, say).
     auxiliary
-        Weight of the classes in both losses, see `minigan.gan.objectives.with_classes`: then D isn't told the labels
-        but names them, with logits (N, 1 + classes). 0 for a D that doesn't.
+        Weight of the classes in both losses, see `minigan.gan.objectives.with_classes`: then D
+        isn't told the labels but names them, with logits (N, 1 + classes). 0 for a D that doesn't.
 
     Raises
     ------
@@ -81,7 +83,8 @@ class Game:
     def __post_init__(self) -> None:
         if self.auxiliary and self.penalties:
             raise ValueError(
-                "A penalty holds the slope of one logit, but this discriminator names classes too; leave the "
+                "A penalty holds the slope of one logit, but this discriminator names classes "
+                "too; leave the "
                 "penalty out (spectral-norm, packing and the like are none)."
             )
 
@@ -93,7 +96,8 @@ class Game:
         batches
             For each step of D the reals, the latents, and the labels or None.
         z
-            Latents for G's step, whose labels (and reals, where the objective looks at them) are those of D's last.
+            Latents for G's step, whose labels (and reals, where the objective looks at them) are
+            those of D's last.
 
         Returns
         -------
@@ -105,7 +109,9 @@ class Game:
             report |= self.discriminator_step(real, latents, labels)
         return report | self.generator_step(z, real, labels)
 
-    def discriminator_step(self, real: Array, z: Array, labels: Array | None = None) -> dict[str, Array]:
+    def discriminator_step(
+        self, real: Array, z: Array, labels: Array | None = None
+    ) -> dict[str, Array]:
         """Let D learn to tell a real batch from a fake one. G doesn't move.
 
         Parameters
@@ -115,13 +121,14 @@ class Game:
         z
             Latent vectors, shape (N, latent).
         labels
-            Conditions, shape (N,): then both players see pairs, ``(real, labels)`` and ``(z, labels)``.
+            Conditions, shape (N,): then both players see pairs, ``(real, labels)`` and
+            ``(z, labels)``.
 
         Returns
         -------
         dict
-            ``loss_d``, ``d_real``, ``d_fake`` (means of D's belief, or of its logit where the objective has
-            no probabilities) and ``penalty``, scalars of the array library.
+            ``loss_d``, ``d_real``, ``d_fake`` (means of D's belief, or of its logit where the
+            objective has no probabilities) and ``penalty``, scalars of the array library.
         """
         D, G = self.discriminator, self.generator
         with nn.frozen_statistics(G):
@@ -129,7 +136,9 @@ class Game:
 
         self.discriminator_optimizer.zero_grad()
         objective, told = self._judged(labels)
-        real_logits, fake_logits, caches = nn.forward_both(D, _given(told, real), _given(told, fake))
+        real_logits, fake_logits, caches = nn.forward_both(
+            D, _given(told, real), _given(told, fake)
+        )
         loss, d_real, d_fake = objective.discriminator(real_logits, fake_logits)
         nn.backward_both(D, d_real, d_fake, caches)  # and here it stops: G's cache was thrown away
         penalty = sum(add(D, _given(told, real), _given(told, fake)) for add in self.penalties)
@@ -139,10 +148,16 @@ class Game:
         self.discriminator_optimizer.step()
         if self.after_discriminator_step is not None:
             self.after_discriminator_step(D)
-        report = {"loss_d": loss, "d_real": self._belief(real_logits), "d_fake": self._belief(fake_logits)}
+        report = {
+            "loss_d": loss,
+            "d_real": self._belief(real_logits),
+            "d_fake": self._belief(fake_logits),
+        }
         return report | ({"penalty": penalty} if self.penalties else {})
 
-    def generator_step(self, z: Array, real: Array | None = None, labels: Array | None = None) -> dict[str, Array]:
+    def generator_step(
+        self, z: Array, real: Array | None = None, labels: Array | None = None
+    ) -> dict[str, Array]:
         """Let G learn to be taken for real. D doesn't move.
 
         Parameters
@@ -168,7 +183,9 @@ class Game:
             real_logits = D.forward(_given(told, real), train=True)[0] if objective.pairs else None
 
         loss, d_logits = objective.generator(logits, real_logits)
-        d_fake = D.backward(d_logits, logits_cache, param_grads=False)  # through D, which keeps its gradients
+        d_fake = D.backward(
+            d_logits, logits_cache, param_grads=False
+        )  # through D, which keeps its gradients
         G.backward(d_fake, fake_cache, input_grad=False)
 
         if self.before_step is not None:
@@ -177,16 +194,24 @@ class Game:
         return {"loss_g": loss}
 
     def _judged(self, labels: Array | None) -> tuple[Objective, Array | None]:
-        """Return the objective, and what D is told: a D that names the classes mustn't know them."""
+        """Return the objective, and what D is told: a D that names the classes mustn't know
+        them.
+        """
         if not self.auxiliary:
             return self.objective, labels
         if labels is None:
-            raise ValueError("A discriminator that names classes learns from labels; give the step the batch's.")
+            raise ValueError(
+                "A discriminator that names classes learns from labels; give the step the batch's."
+            )
         return with_classes(self.objective, labels, self.auxiliary), None
 
     def _belief(self, logits: Array) -> Array:
         logits = logits[:, :1]
-        return backend.of(logits).mean_probability(logits) if self.objective.probabilistic else logits.mean()
+        return (
+            backend.of(logits).mean_probability(logits)
+            if self.objective.probabilistic
+            else logits.mean()
+        )
 
     @property
     def device(self) -> backend.Reference:

@@ -1,8 +1,8 @@
 r"""What the two players want: pairs of losses, each with its gradient.
 
-D maps a sample to a logit. Write r for the logits of real samples and f for those of fakes; every loss is a
-mean over the batch, and comes with its derivatives with respect to r and f. From there on it's
-backpropagation: through D for its own weights, through D and then G for G's.
+D maps a sample to a logit. Write r for the logits of real samples and f for those of fakes; every
+loss is a mean over the batch, and comes with its derivatives with respect to r and f. From there on
+it's backpropagation: through D for its own weights, through D and then G for G's.
 """
 
 from __future__ import annotations
@@ -56,8 +56,9 @@ def _bce_discriminator(smoothing: float) -> DiscriminatorLoss:
 def non_saturating(*, smoothing: float = 0.0) -> Objective:
     r"""Goodfellow et al. 2014, the loss that the paper advises for G.
 
-    D minimises :math:`-\log\sigma(r) - \log(1-\sigma(f))`, G minimises :math:`-\log\sigma(f)`. Where D is sure
-    that a sample is fake (f → -∞), G's derivative tends to -1: it learns most where it is worst.
+    D minimises :math:`-\log\sigma(r) - \log(1-\sigma(f))`, G minimises :math:`-\log\sigma(f)`.
+    Where D is sure that a sample is fake (f → -∞), G's derivative tends to -1: it learns most where
+    it is worst.
 
     Parameters
     ----------
@@ -72,10 +73,11 @@ def non_saturating(*, smoothing: float = 0.0) -> Objective:
 
 
 def saturating(*, smoothing: float = 0.0) -> Objective:
-    r"""Goodfellow et al. 2014, equation 1, the minimax game itself: G minimises :math:`\log(1-\sigma(f))`.
+    r"""Goodfellow et al. 2014, equation 1, the minimax game itself: G minimises
+    :math:`\log(1-\sigma(f))`.
 
-    Its derivative is :math:`-\sigma(f)`, which vanishes where D is sure: a G that is far behind learns nothing.
-    Here to be compared with.
+    Its derivative is :math:`-\sigma(f)`, which vanishes where D is sure: a G that is far behind
+    learns nothing. Here to be compared with.
     """
 
     def generator(fake: Array, real: Array | None) -> tuple[Array, Array]:
@@ -101,9 +103,11 @@ def least_squares(*, smoothing: float = 0.0) -> Objective:
 
 
 def wasserstein(*, smoothing: float = 0.0) -> Objective:
-    """WGAN (Arjovsky et al. 2017, Algorithm 1): the critic minimises mean f - mean r, G minimises -mean f.
+    """WGAN (Arjovsky et al. 2017, Algorithm 1): the critic minimises mean f - mean r, G minimises
+    -mean f.
 
-    It measures a distance only while the critic is Lipschitz: clip its weights or penalise its gradient.
+    It measures a distance only while the critic is Lipschitz: clip its weights or penalise its
+    gradient.
     """
     _refuse_smoothing("wasserstein", smoothing)
     return Objective(
@@ -115,7 +119,9 @@ def wasserstein(*, smoothing: float = 0.0) -> Objective:
 
 
 def hinge(*, smoothing: float = 0.0) -> Objective:
-    """Hinge (Lim & Ye 2017; Miyato et al. 2018, equation 16): D minimises relu(1 - r) + relu(1 + f), G -f."""
+    """Hinge (Lim & Ye 2017; Miyato et al. 2018, equation 16): D minimises relu(1 - r) + relu(1 +
+    f), G -f.
+    """
     _refuse_smoothing("hinge", smoothing)
     return Objective(
         "hinge",
@@ -128,8 +134,9 @@ def hinge(*, smoothing: float = 0.0) -> Objective:
 def relativistic(*, smoothing: float = 0.0) -> Objective:
     r"""RpGAN (Jolicoeur-Martineau 2018): D says which of a pair is the real one.
 
-    D minimises :math:`-\log\sigma(r - f)`, G minimises :math:`-\log\sigma(f - r)`, over pairs of one real and one
-    fake. Every fake is judged against a real sample, so no region of fakes is safe from D.
+    D minimises :math:`-\log\sigma(r - f)`, G minimises :math:`-\log\sigma(f - r)`, over pairs of
+    one real and one fake. Every fake is judged against a real sample, so no region of fakes is safe
+    from D.
     """
     _refuse_smoothing("relativistic", smoothing)
 
@@ -139,7 +146,10 @@ def relativistic(*, smoothing: float = 0.0) -> Objective:
 
     def generator(fake: Array, real: Array | None) -> tuple[Array, Array]:
         if real is None:
-            raise ValueError("The relativistic generator loss needs the logits of a real batch beside the fakes'.")
+            raise ValueError(
+                "The relativistic generator loss needs the logits of a real batch beside the "
+                "fakes'."
+            )
         return losses.bce_with_logits(fake - real, 1.0)
 
     return Objective("relativistic", discriminator, generator, pairs=True, probabilistic=False)
@@ -148,8 +158,9 @@ def relativistic(*, smoothing: float = 0.0) -> Objective:
 def with_classes(objective: Objective, labels: Array, weight: float = 1.0) -> Objective:
     r"""Let D classify too (AC-GAN, Odena et al. 2017): one logit says whether, the others say what.
 
-    D gives (N, 1 + classes) logits. To the losses on the first column comes, for both players, the cross entropy
-    of the others with the labels: D learns to name reals and fakes, G to make what its label says,
+    D gives (N, 1 + classes) logits. To the losses on the first column comes, for both players, the
+    cross entropy of the others with the labels: D learns to name reals and fakes, G to make what
+    its label says,
 
     .. math:: L_D + \lambda\,(CE(r_{1:}, c) + CE(f_{1:}, c)), \qquad L_G + \lambda\,CE(f_{1:}, c).
 
@@ -189,7 +200,9 @@ def _beside(first: Array, others: Array) -> Array:
 
 def _refuse_smoothing(name: str, smoothing: float) -> None:
     if smoothing:
-        raise ValueError(f"Label smoothing needs an objective with labels, but {name} has none; set it to 0.")
+        raise ValueError(
+            f"Label smoothing needs an objective with labels, but {name} has none; set it to 0."
+        )
 
 
 OBJECTIVES: dict[str, Callable[..., Objective]] = {
@@ -222,6 +235,7 @@ def objective(name: str, *, smoothing: float = 0.0) -> Objective:
     if name not in OBJECTIVES:
         near = difflib.get_close_matches(name, OBJECTIVES, n=1, cutoff=0.0)
         raise ValueError(
-            f"Unknown objective {name!r}; did you mean {near[0]!r}? There are {', '.join(OBJECTIVES)}."
+            f"Unknown objective {name!r}; did you mean {near[0]!r}? There are "
+            f"{', '.join(OBJECTIVES)}."
         )
     return OBJECTIVES[name](smoothing=smoothing)

@@ -1,17 +1,18 @@
 r"""What keeps the critic tame: functions that add the gradient of a penalty to the critic's.
 
-Gradient penalties look at :math:`g = \nabla_x f`, the slope of the critic f at each sample. To learn from a
-penalty P(g), its gradient with respect to the weights θ is needed: the derivative of a derivative. With
-:math:`v = \partial P/\partial g`, held constant, the chain rule gives
+Gradient penalties look at :math:`g = \nabla_x f`, the slope of the critic f at each sample. To
+learn from a penalty P(g), its gradient with respect to the weights θ is needed: the derivative of a
+derivative. With :math:`v = \partial P/\partial g`, held constant, the chain rule gives
 
 .. math:: \nabla_\theta P = \nabla_\theta \sum_n \langle v_n, g_n(\theta)\rangle,
 
-and :math:`\langle v, g\rangle = \langle v, J^T 1\rangle` is what `Layer.double_backward` differentiates (the idea
-is that of Pearlmutter's R-operator, 1994). So every gradient penalty is four lines: forward, backward to g, v,
-double backward. Where the critic gives several logits per sample, f is their sum.
+and :math:`\langle v, g\rangle = \langle v, J^T 1\rangle` is what `Layer.double_backward`
+differentiates (the idea is that of Pearlmutter's R-operator, 1994). So every gradient penalty is
+four lines: forward, backward to g, v, double backward. Where the critic gives several logits per
+sample, f is their sum.
 
-None of them updates running statistics or spectral vectors, and each returns its value as a scalar of the array
-library, so that nobody waits for a device.
+None of them updates running statistics or spectral vectors, and each returns its value as a scalar
+of the array library, so that nobody waits for a device.
 """
 
 from __future__ import annotations
@@ -32,7 +33,12 @@ TINY = 1e-12
 
 
 def gradient_penalty(
-    critic: Layer, x_hat: Array, *, weight: float = 10.0, target: float = 1.0, one_sided: bool = False
+    critic: Layer,
+    x_hat: Array,
+    *,
+    weight: float = 10.0,
+    target: float = 1.0,
+    one_sided: bool = False,
 ) -> Array:
     r"""Pull the slope of the critic to 1 (WGAN-GP, Gulrajani et al. 2017, equation 3).
 
@@ -46,7 +52,8 @@ def gradient_penalty(
     critic
         Any layer or net with second derivatives; its gradients are ADDED to.
     x_hat
-        Where the slope is looked at, shape (N, ...): `interpolate` for WGAN-GP, `dragan_points` for DRAGAN.
+        Where the slope is looked at, shape (N, ...): `interpolate` for WGAN-GP, `dragan_points` for
+        DRAGAN.
     weight
         λ.
     target
@@ -81,7 +88,8 @@ def r1(critic: Layer, real: Array, *, gamma: float = 10.0) -> Array:
 
     .. math:: P = \frac\gamma2\, \frac1N \sum_n |g_n|^2, \qquad v_n = \frac\gamma N g_n
 
-    Mind the ½: the paper and StyleGAN have it, the paper's own code has not, so that its γ is twice this one.
+    Mind the ½: the paper and StyleGAN have it, the paper's own code has not, so that its γ is twice
+    this one.
 
     Parameters
     ----------
@@ -109,7 +117,9 @@ def r2(critic: Layer, fake: Array, *, gamma: float = 10.0) -> Array:
     return r1(critic, fake, gamma=gamma)
 
 
-def penalise_slope(critic: Layer, x: Array, penalty: Callable[[Array], tuple[Array, Array]]) -> Array:
+def penalise_slope(
+    critic: Layer, x: Array, penalty: Callable[[Array], tuple[Array, Array]]
+) -> Array:
     """Add the gradient of any function of the slopes to the critic's gradients.
 
     Parameters
@@ -138,9 +148,11 @@ def penalise_slope(critic: Layer, x: Array, penalty: Callable[[Array], tuple[Arr
 
 
 def interpolate(real: Array, fake: Array, rng: numpy.random.Generator) -> Array:
-    """Draw a point between each real and its fake: ``α real + (1 - α) fake``, α ~ U(0, 1) for each sample.
+    """Draw a point between each real and its fake: ``α real + (1 - α) fake``, α ~ U(0, 1) for each
+    sample.
 
-    One α for a whole sample: with one per pixel, the points would lie all over a box instead of on a line.
+    One α for a whole sample: with one per pixel, the points would lie all over a box instead of on
+    a line.
 
     Parameters
     ----------
@@ -155,7 +167,8 @@ def interpolate(real: Array, fake: Array, rng: numpy.random.Generator) -> Array:
     """
     if real.shape != fake.shape:
         raise ValueError(
-            f"Interpolation needs as many fakes as reals, of one shape; got {tuple(real.shape)} and "
+            f"Interpolation needs as many fakes as reals, of one shape; got {tuple(real.shape)} "
+            "and "
             f"{tuple(fake.shape)}."
         )
     alpha = _per_sample(_uniform(rng, (real.shape[0],), real), real)
@@ -163,10 +176,11 @@ def interpolate(real: Array, fake: Array, rng: numpy.random.Generator) -> Array:
 
 
 def dragan_points(real: Array, rng: numpy.random.Generator, *, scale: float = 0.5) -> Array:
-    """Draw a point near each real (DRAGAN, Kodali et al. 2017): ``x + α scale std(x) U``, for `gradient_penalty`.
+    """Draw a point near each real (DRAGAN, Kodali et al. 2017): ``x + α scale std(x) U``, for
+    `gradient_penalty`.
 
-    std is that of all numbers of the batch, U ~ U(0, 1) for each number, α ~ U(0, 1) for each sample; all steps
-    are upwards, as in the authors' code.
+    std is that of all numbers of the batch, U ~ U(0, 1) for each number, α ~ U(0, 1) for each
+    sample; all steps are upwards, as in the authors' code.
 
     Parameters
     ----------
@@ -190,14 +204,21 @@ def dragan_points(real: Array, rng: numpy.random.Generator, *, scale: float = 0.
 
 
 def virtual_adversarial(
-    critic: Layer, x: Array, rng: numpy.random.Generator, *, epsilon: float = 1.0, weight: float = 1.0
+    critic: Layer,
+    x: Array,
+    rng: numpy.random.Generator,
+    *,
+    epsilon: float = 1.0,
+    weight: float = 1.0,
 ) -> Array:
-    r"""Ask for the same belief at x and at the neighbour where it changes most (Miyato et al. 2018b, "VAT").
+    r"""Ask for the same belief at x and at the neighbour where it changes most (Miyato et al.
+    2018b, "VAT").
 
     .. math:: P = \frac\lambda N \sum_n KL\big(p(x_n)\,\|\,p(x_n + r_n)\big), \qquad p = \sigma(f),
 
-    with r the `adversarial_perturbation` of length ε. As in the authors' code, r and p(x) are held constant, so
-    one ordinary backward pass suffices: with q = p(x + r), the derivative of KL by the logit there is q - p.
+    with r the `adversarial_perturbation` of length ε. As in the authors' code, r and p(x) are held
+    constant, so one ordinary backward pass suffices: with q = p(x + r), the derivative of KL by the
+    logit there is q - p.
 
     Parameters
     ----------
@@ -232,21 +253,27 @@ def virtual_adversarial(
 
 
 def adversarial_perturbation(
-    critic: Layer, x: Array, rng: numpy.random.Generator, *, epsilon: float = 1.0, iterations: int = 1
+    critic: Layer,
+    x: Array,
+    rng: numpy.random.Generator,
+    *,
+    epsilon: float = 1.0,
+    iterations: int = 1,
 ) -> Array:
-    r"""Find the direction in which the belief changes most, by power iteration without a finite difference.
+    r"""Find the direction in which the belief changes most, by power iteration without a finite
+    difference.
 
     At r = 0 the divergence KL(p(x) ‖ p(x + r)) and its slope vanish, and what grows is
-    :math:`\frac12 r^T H r`. The authors approximate H d by a difference of slopes at ξd, with ξ = 1e-6, which
-    drowns in float32. But H is known: the terms with second derivatives of f carry the factor q - p, which is 0
-    at r = 0, so exactly
+    :math:`\frac12 r^T H r`. The authors approximate H d by a difference of slopes at ξd, with
+    ξ = 1e-6, which drowns in float32. But H is known: the terms with second derivatives of f carry
+    the factor q - p, which is 0 at r = 0, so exactly
 
     .. math:: H = J^T F J, \qquad J = \partial f/\partial x, \qquad F = \mathrm{diag}\,p(1 - p).
 
-    J d is the tangent of d, and Jᵀ takes an ordinary backward pass: ξ isn't needed. With one logit per sample H
-    has rank one, :math:`H d = p(1-p)\,\langle\nabla f, d\rangle\,\nabla f`, so the first iteration already ends
-    at :math:`r = \pm\varepsilon\,\nabla f / |\nabla f|` (the sign is that of ⟨∇f, d⟩: chance), and no tangent is
-    needed either.
+    J d is the tangent of d, and Jᵀ takes an ordinary backward pass: ξ isn't needed. With one logit
+    per sample H has rank one, :math:`H d = p(1-p)\,\langle\nabla f, d\rangle\,\nabla f`, so the
+    first iteration already ends at :math:`r = \pm\varepsilon\,\nabla f / |\nabla f|` (the sign is
+    that of ⟨∇f, d⟩: chance), and no tangent is needed either.
 
     Parameters
     ----------

@@ -1,9 +1,11 @@
-"""Keeping D tame: the ways to hold back a discriminator that learns faster than the generator, by name.
+"""Keeping D tame: the ways to hold back a discriminator that learns faster than the generator, by
+name.
 
-Each is given as ``name`` or ``name:strength``, and they combine. Some change D before training (spectral norm,
-packing, noise on its input, augmentation, dropout, minibatch statistics), some add a penalty with a gradient of its
-own to D's step (gradient penalties, R1, R2, DRAGAN, VAT), some act on gradients before the step or on weights after
-it (clipping). Two time scales need no name: give the players different learning rates.
+Each is given as ``name`` or ``name:strength``, and they combine. Some change D before training
+(spectral norm, packing, noise on its input, augmentation, dropout, minibatch statistics), some add
+a penalty with a gradient of its own to D's step (gradient penalties, R1, R2, DRAGAN, VAT), some act
+on gradients before the step or on weights after it (clipping). Two time scales need no name: give
+the players different learning rates.
 """
 
 from __future__ import annotations
@@ -55,7 +57,9 @@ class Way:
     words: str
 
 
-def tame(discriminator: nn.Layer, ways: Sequence[str], *, rng: Generator, conditional: bool = False) -> Taming:
+def tame(
+    discriminator: nn.Layer, ways: Sequence[str], *, rng: Generator, conditional: bool = False
+) -> Taming:
     """Apply ways, whatever their order: each finds D in the state that it needs, see `WAYS`.
 
     Parameters
@@ -72,15 +76,16 @@ def tame(discriminator: nn.Layer, ways: Sequence[str], *, rng: Generator, condit
     Raises
     ------
     ValueError
-        If a name is unknown (the nearest is suggested) or given twice, a strength is no positive number, or a way
-        doesn't fit D.
+        If a name is unknown (the nearest is suggested) or given twice, a strength is no positive
+        number, or a way doesn't fit D.
     """
     taming = Taming(discriminator, conditional=conditional)
     given = [parse(way) for way in ways]
     strengths = dict(given)
     if len(strengths) < len(given):
         raise ValueError(
-            f"Each penalty counts once, but {', '.join(ways)} names one twice; leave one of them out."
+            f"Each penalty counts once, but {', '.join(ways)} names one twice; leave one of them "
+            "out."
         )
     for name, way in WAYS.items():
         if name in strengths:
@@ -93,22 +98,28 @@ def parse(way: str) -> tuple[str, float]:
     name, _, given = way.partition(":")
     if name not in WAYS:
         near = difflib.get_close_matches(name, WAYS, n=1, cutoff=0.0)
-        raise ValueError(f"Unknown penalty {name!r}; did you mean {near[0]!r}? There are {', '.join(WAYS)}.")
+        raise ValueError(
+            f"Unknown penalty {name!r}; did you mean {near[0]!r}? There are {', '.join(WAYS)}."
+        )
     try:
         strength = float(given) if given else WAYS[name].strength
     except ValueError:
         strength = math.nan
     if not (strength > 0 and math.isfinite(strength)):
-        raise ValueError(f"The strength of {name!r} must be a positive number, got {given!r}; write {name}:"
-                         f"{WAYS[name].strength:g}.")  # fmt: skip
+        raise ValueError(
+            f"The strength of {name!r} must be a positive number, got {given!r}; write {name}:"
+            f"{WAYS[name].strength:g}."
+        )
     return name, strength
 
 
-# ---------------------------------------------------------------- penalties with a gradient of their own
+# ------------------------------------------------------------ penalties with a gradient of their ow
 
 
 def _split(critic: nn.Layer, x: Any) -> tuple[nn.Layer, Array]:
-    """Hold the labels of a conditional critic fixed, so that it's a function of the samples alone."""
+    """Hold the labels of a conditional critic fixed, so that it's a function of the samples
+    alone.
+    """
     return (nn.Given(critic, x[1]), x[0]) if isinstance(x, tuple) else (critic, x)
 
 
@@ -125,17 +136,23 @@ def _gradient_penalty(one_sided: bool) -> Callable[[Taming, float, Generator], N
 
 
 def _r1(taming: Taming, strength: float, rng: Generator) -> None:
-    taming.penalties.append(lambda critic, real, fake: penalties.r1(*_split(critic, real), gamma=strength))
+    taming.penalties.append(
+        lambda critic, real, fake: penalties.r1(*_split(critic, real), gamma=strength)
+    )
 
 
 def _r2(taming: Taming, strength: float, rng: Generator) -> None:
-    taming.penalties.append(lambda critic, real, fake: penalties.r2(*_split(critic, fake), gamma=strength))
+    taming.penalties.append(
+        lambda critic, real, fake: penalties.r2(*_split(critic, fake), gamma=strength)
+    )
 
 
 def _dragan(taming: Taming, strength: float, rng: Generator) -> None:
     def penalty(critic: nn.Layer, real: Any, fake: Any) -> Array:
         seen, values = _split(critic, real)
-        return penalties.gradient_penalty(seen, penalties.dragan_points(values, rng), weight=strength)
+        return penalties.gradient_penalty(
+            seen, penalties.dragan_points(values, rng), weight=strength
+        )
 
     taming.penalties.append(penalty)
 
@@ -173,15 +190,21 @@ def _spectral_norm(taming: Taming, strength: float, rng: Generator) -> None:
 def _dropout(taming: Taming, strength: float, rng: Generator) -> None:
     layers: list[nn.Layer] = []
     for layer in _chain(taming.discriminator, "dropout"):
-        layers += [layer, nn.Dropout(strength, rng=rng)] if isinstance(layer, nn.LeakyReLU) else [layer]
+        layers += (
+            [layer, nn.Dropout(strength, rng=rng)] if isinstance(layer, nn.LeakyReLU) else [layer]
+        )
     taming.discriminator = nn.Sequential(*layers)
 
 
-def _front(make: Callable[[float, Generator], nn.Layer]) -> Callable[[Taming, float, Generator], None]:
+def _front(
+    make: Callable[[float, Generator], nn.Layer],
+) -> Callable[[Taming, float, Generator], None]:
     def apply(taming: Taming, strength: float, rng: Generator) -> None:
         layer, net = make(strength, rng), taming.discriminator
         behind = list(net) if isinstance(net, nn.Sequential) else [net]
-        taming.discriminator = nn.Sequential(nn.Beside(layer) if taming.conditional else layer, *behind)
+        taming.discriminator = nn.Sequential(
+            nn.Beside(layer) if taming.conditional else layer, *behind
+        )
 
     return apply
 
@@ -196,7 +219,10 @@ def _minibatch(taming: Taming, strength: float, rng: Generator) -> None:
     layers = _chain(taming.discriminator, "minibatch-stddev")
     *body, last = layers
     if not isinstance(last, nn.Linear):
-        raise ValueError("minibatch-stddev needs a discriminator that ends in a Linear layer; choose another way.")
+        raise ValueError(
+            "minibatch-stddev needs a discriminator that ends in a Linear layer; choose another "
+            "way."
+        )
     wider = nn.Linear(last.in_features + 1, last.out_features, bias=last.bias is not None, rng=rng)
     wider.weight.value[:-1] = last.weight.value
     group = _whole("minibatch-stddev", strength)
@@ -211,22 +237,32 @@ def _wider(layer: nn.Layer, m: int, rng: Generator) -> nn.Layer:
     if isinstance(layer, nn.Conv2d):
         kernel, stride, padding = layer.window
         return nn.Conv2d(
-            m * layer.in_channels, layer.out_channels, kernel_size=kernel, stride=stride, padding=padding, bias=bias,
+            m * layer.in_channels,
+            layer.out_channels,
+            kernel_size=kernel,
+            stride=stride,
+            padding=padding,
+            bias=bias,
             rng=rng,
-        )  # fmt: skip
+        )
     raise ValueError(
-        f"packing needs a discriminator that begins with Linear or Conv2d, not {layer!r}; choose another way."
+        f"packing needs a discriminator that begins with Linear or Conv2d, not {layer!r}; choose "
+        "another way."
     )
 
 
 def _chain(net: nn.Layer, name: str) -> list[nn.Layer]:
     if not isinstance(net, nn.Sequential):
-        raise ValueError(f"{name} needs a discriminator that is a Sequential, got {net!r}; choose another way.")
+        raise ValueError(
+            f"{name} needs a discriminator that is a Sequential, got {net!r}; choose another way."
+        )
     return list(net)
 
 
 def _mapped(net: nn.Layer, change: Callable[[nn.Layer], nn.Layer]) -> nn.Layer:
-    """Rebuild a net of Sequentials with each layer changed; other containers are changed in place."""
+    """Rebuild a net of Sequentials with each layer changed; other containers are changed in
+    place.
+    """
     if isinstance(net, nn.Sequential):
         return nn.Sequential(*(_mapped(layer, change) for layer in net))
     for name, child in net.children():
@@ -241,26 +277,43 @@ def _whole(name: str, strength: float) -> int:
 
 
 WAYS: dict[str, Way] = {
-    # Those that rebuild layers of D go first, while a Linear is still a Linear; what stands before D goes last.
-    "packing": Way(2.0, _packing, "D judges several samples at once (PacGAN); the strength is how many"),
+    # Those that rebuild layers of D go first, while a Linear is still a Linear; what stands before
+    # D goes last.
+    "packing": Way(
+        2.0, _packing, "D judges several samples at once (PacGAN); the strength is how many"
+    ),
     "minibatch-stddev": Way(4.0, _minibatch, "D is told how different the samples of a group are"),
     "dropout": Way(0.3, _dropout, "features zeroed at random; the strength is the probability"),
-    "spectral-norm": Way(1.0, _spectral_norm, "every weight matrix divided by its largest singular value"),
+    "spectral-norm": Way(
+        1.0, _spectral_norm, "every weight matrix divided by its largest singular value"
+    ),
     "instance-noise": Way(
-        0.1, _front(lambda strength, rng: nn.InstanceNoise(strength, rng=rng)), "noise on what D sees"
+        0.1,
+        _front(lambda strength, rng: nn.InstanceNoise(strength, rng=rng)),
+        "noise on what D sees",
     ),
     "augment": Way(
         1.0,
-        _front(lambda strength, rng: nn.Augment("brightness", "contrast", "translation", "cutout", rng=rng)),
+        _front(
+            lambda strength, rng: nn.Augment(
+                "brightness", "contrast", "translation", "cutout", rng=rng
+            )
+        ),
         "D sees reals and fakes through random changes only (DiffAugment)",
     ),
-    "gradient-penalty": Way(10.0, _gradient_penalty(False), "slope 1 between reals and fakes (WGAN-GP)"),
-    "one-sided-penalty": Way(10.0, _gradient_penalty(True), "slope at most 1 between reals and fakes"),
+    "gradient-penalty": Way(
+        10.0, _gradient_penalty(False), "slope 1 between reals and fakes (WGAN-GP)"
+    ),
+    "one-sided-penalty": Way(
+        10.0, _gradient_penalty(True), "slope at most 1 between reals and fakes"
+    ),
     "r1": Way(10.0, _r1, "slope 0 at the reals"),
     "r2": Way(10.0, _r2, "slope 0 at the fakes"),
     "dragan": Way(10.0, _dragan, "slope 1 around the reals"),
     "vat": Way(1.0, _vat, "the same belief at the worst neighbour (virtual adversarial training)"),
     "clip-weights": Way(0.01, _clip_weights, "weights within a box (WGAN)"),
-    "clip-gradient": Way(1.0, _clip_gradient, "gradients of each output unit within a ball, for both players"),
+    "clip-gradient": Way(
+        1.0, _clip_gradient, "gradients of each output unit within a ball, for both players"
+    ),
 }
 """All ways by name, in the order in which they are applied; read only."""

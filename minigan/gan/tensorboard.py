@@ -44,7 +44,8 @@ class TensorBoard(Callback):
             import tensorboardX  # noqa: F401 (said now, not after the run has begun)
         except ImportError:
             raise ValueError(
-                "--tensorboard needs the package tensorboardX; install it with pip install 'minigan[tensorboard]'."
+                "--tensorboard needs the package tensorboardX; install it with pip install "
+                "'minigan[tensorboard]'."
             ) from None
         self.folder, self.every, self.draw, self.draw_every = Path(folder), every, draw, draw_every
         self._writer: Any = None
@@ -54,7 +55,8 @@ class TensorBoard(Callback):
         from tensorboardX import SummaryWriter
 
         purge = trainer.step + 1 if trainer.step else None
-        # The name holds the second; of two files that are begun within one, the later would take the earlier's place.
+        # The name holds the second; of two files that are begun within one, the later would take
+        # the earlier's place.
         suffix = f".{trainer.step}"
         self._writer = SummaryWriter(
             str(self.folder), purge_step=purge, write_to_disk=True, filename_suffix=suffix

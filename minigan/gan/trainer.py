@@ -1,4 +1,6 @@
-"""The trainer: Algorithm 1's outer loop, and everything that a resumed run needs to continue bit for bit."""
+"""The trainer: Algorithm 1's outer loop, and everything that a resumed run needs to continue bit
+for bit.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,16 @@ import numpy
 from minigan import checkpoint, nn
 from minigan.backend import Array
 from minigan.gan.game import Game
-from minigan.gan.latent import Latent
+from minigan.latent import Latent
 from minigan.optim import ExponentialMovingAverage
 
 Report = dict[str, float]
 
 
 class Source(Protocol):
-    """An endless, resumable stream of minibatches: `minigan.data.Batches` or `minigan.data.Stream`."""
+    """An endless, resumable stream of minibatches: `minigan.data.Batches` or
+    `minigan.data.Stream`.
+    """
 
     batch_size: int
 
@@ -37,20 +41,25 @@ class Source(Protocol):
 class Callback:
     """Something that watches a run. Every method may be left out.
 
-    A GPU works through a queue, and whoever looks at a loss waits for all of it. So on a GPU `on_step` is called only
-    where somebody is `due`, every ``read_every`` steps and at the end, after the losses of all steps since the last
-    call have been read in one go: they are in ``trainer.reports``. On a CPU it is called after every step.
+    A GPU works through a queue, and whoever looks at a loss waits for all of it. So on a GPU
+    `on_step` is called only where somebody is `due`, every ``read_every`` steps and at the end,
+    after the losses of all steps since the last call have been read in one go: they are in
+    ``trainer.reports``. On a CPU it is called after every step.
     """
 
     def on_start(self, trainer: Trainer) -> None:
         """Called once, before the first step of this process."""
 
     def due(self, step: int) -> bool:
-        """Tell whether `on_step` must be called right after this step: always, unless a callback knows better."""
+        """Tell whether `on_step` must be called right after this step: always, unless a callback
+        knows better.
+        """
         return True
 
     def on_step(self, trainer: Trainer, report: Report) -> None:
-        """Called after every step, on a GPU where it is due, with the losses and beliefs of that step."""
+        """Called after every step, on a GPU where it is due, with the losses and beliefs of that
+        step.
+        """
 
     def on_end(self, trainer: Trainer) -> None:
         """Called once, after the last step, also when a signal ended the run early."""
@@ -83,18 +92,20 @@ class Trainer:
     cuda_graph
         Whether to record a round into a CUDA graph and replay it; needs players on a CUDA device.
     read_every
-        Most steps whose losses stay unread on a GPU; on a CPU, where reading costs nothing, they never do.
+        Most steps whose losses stay unread on a GPU; on a CPU, where reading costs nothing, they
+        never do.
 
     Attributes
     ----------
     reports
-        Steps and their reports, oldest first: those that no callback has seen before. On a CPU always a single one.
+        Steps and their reports, oldest first: those that no callback has seen before. On a CPU
+        always a single one.
 
     Raises
     ------
     ValueError
-        If there are no discriminator steps, `read_every` isn't positive, or a CUDA graph is asked for without a CUDA
-        device.
+        If there are no discriminator steps, `read_every` isn't positive, or a CUDA graph is asked
+        for without a CUDA device.
     """
 
     def __init__(
@@ -112,18 +123,28 @@ class Trainer:
         read_every: int = 50,
     ) -> None:
         if discriminator_steps < 1:
-            raise ValueError(f"The discriminator needs at least one step per round, got {discriminator_steps}.")
+            raise ValueError(
+                f"The discriminator needs at least one step per round, got {discriminator_steps}."
+            )
         if read_every < 1:
-            raise ValueError(f"The losses are read every so many steps, at least 1, got {read_every}.")
+            raise ValueError(
+                f"The losses are read every so many steps, at least 1, got {read_every}."
+            )
         self.game, self.source, self.latent, self.rng, self.noise = game, source, latent, rng, noise
-        self.discriminator_steps, self.conditional, self.average = discriminator_steps, conditional, average
+        self.discriminator_steps, self.conditional, self.average = (
+            discriminator_steps,
+            conditional,
+            average,
+        )
         self.step = 0
         self.interrupted = False
         self.read_every = read_every if game.device.queues else 1
         self.reports: list[tuple[int, Report]] = []
         self._unread: list[dict[str, Array]] = []
         self._graph: Any = self._record() if cuda_graph else None
-        self._play: Callable[..., dict[str, Array]] = self._round if self._graph is None else self._graph
+        self._play: Callable[..., dict[str, Array]] = (
+            self._round if self._graph is None else self._graph
+        )
 
     def train_step(self) -> dict[str, Array]:
         """Let D move k times, then G once; return what both reported."""
@@ -134,12 +155,16 @@ class Trainer:
         return report
 
     def _draw(self) -> dict[str, Array]:
-        """Draw what chance decides in one round, on the host: for D's steps reals, latents and labels, then for G's."""
+        """Draw what chance decides in one round, on the host: for D's steps reals, latents and
+        labels, then for G's.
+        """
         drawn: dict[str, Array] = {}
         for k in range(self.discriminator_steps):
             real, labels = next(self.source)
             if self.conditional and labels is None:
-                raise ValueError("The players are to see labels, but the data have none; use data with labels.")
+                raise ValueError(
+                    "The players are to see labels, but the data have none; use data with labels."
+                )
             drawn |= {f"real{k}": real, f"z{k}": self.latent.sample(len(real), self.rng)}
             drawn |= {f"labels{k}": labels} if self.conditional else {}
         return drawn | {"z": self.latent.sample(len(real), self.rng)}
@@ -158,7 +183,9 @@ class Trainer:
 
         ops = self.game.device
         if not isinstance(ops, CudaBackend):
-            raise ValueError(f"A CUDA graph needs players on device 'cuda', but they are on {ops.device!r}.")
+            raise ValueError(
+                f"A CUDA graph needs players on device 'cuda', but they are on {ops.device!r}."
+            )
         return StepGraph(
             ops,
             self._round,
@@ -167,7 +194,8 @@ class Trainer:
         )
 
     def run(self, steps: int, callbacks: Sequence[Callback] = ()) -> None:
-        """Train until `steps` steps are done in all, or until SIGINT (Ctrl-C) asks to stop after this one.
+        """Train until `steps` steps are done in all, or until SIGINT (Ctrl-C) asks to stop after
+        this one.
 
         Parameters
         ----------
@@ -183,7 +211,9 @@ class Trainer:
                     callback.on_start(self)
                 while self.step < steps and not stop_requested():
                     self._unread.append(self.train_step())
-                    if len(self._unread) >= self.read_every or any(c.due(self.step) for c in callbacks):
+                    if len(self._unread) >= self.read_every or any(
+                        c.due(self.step) for c in callbacks
+                    ):
                         self._report(callbacks)
                 if self._unread:
                     self._report(callbacks)
@@ -196,9 +226,15 @@ class Trainer:
             callback.on_end(self)
 
     def _report(self, callbacks: Sequence[Callback]) -> None:
-        """Wait for the device, and tell the callbacks what the steps since the last time reported."""
+        """Wait for the device, and tell the callbacks what the steps since the last time
+        reported.
+        """
         unread, self._unread = self._unread, []
-        read = self.game.device.to_numbers(unread) if self._graph is None else self._graph.last(len(unread))
+        read = (
+            self.game.device.to_numbers(unread)
+            if self._graph is None
+            else self._graph.last(len(unread))
+        )
         self.reports = list(enumerate(read, start=self.step - len(read) + 1))
         for callback in callbacks:
             callback.on_step(self, read[-1])
@@ -225,18 +261,27 @@ class Trainer:
         """Every random generator but the source's, by name."""
         inside = {
             f"{player}/{name}": g
-            for player, net in (("generator", self.game.generator), ("discriminator", self.game.discriminator))
+            for player, net in (
+                ("generator", self.game.generator),
+                ("discriminator", self.game.discriminator),
+            )
             for name, g in net.generators().items()
         }
-        return {"latents": self.rng} | ({} if self.noise is None else {"noise": self.noise}) | inside
+        return (
+            {"latents": self.rng} | ({} if self.noise is None else {"noise": self.noise}) | inside
+        )
 
     def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return arrays by name, and a JSON-able description: together, the whole state of the run."""
+        """Return arrays by name, and a JSON-able description: together, the whole state of the
+        run.
+        """
         arrays: dict[str, Array] = {}
         for name, part in self._stateful().items():
             arrays |= checkpoint.prefixed(name, part.state_dict())
         source = self.source.state_dict()
-        arrays |= checkpoint.prefixed("source", {k: v for k, v in source.items() if isinstance(v, numpy.ndarray)})
+        arrays |= checkpoint.prefixed(
+            "source", {k: v for k, v in source.items() if isinstance(v, numpy.ndarray)}
+        )
         return arrays, {
             "step": self.step,
             "source": {k: v for k, v in source.items() if not isinstance(v, numpy.ndarray)},
@@ -254,7 +299,8 @@ class Trainer:
         generators = self._generators()
         if meta.get("rng", {}).keys() != generators.keys():
             raise ValueError(
-                "This checkpoint has other random generators; resume with the recipe that it is from."
+                "This checkpoint has other random generators; resume with the recipe that it is "
+                "from."
             )
         for name, part in self._stateful().items():
             part.load_state_dict(checkpoint.under(name, arrays))
@@ -273,10 +319,11 @@ def _plain(state: Any) -> Any:
 
 @contextmanager
 def _stop_requests() -> Iterator[Callable[[], bool]]:
-    """Turn the first SIGINT into a request to stop after the running step; a second one interrupts at once.
+    """Turn the first SIGINT into a request to stop after the running step; a second one interrupts
+    at once.
 
-    An exception in the middle of a step would leave D and G half moved. Only the main thread may install handlers:
-    elsewhere SIGINT keeps its meaning.
+    An exception in the middle of a step would leave D and G half moved. Only the main thread may
+    install handlers: elsewhere SIGINT keeps its meaning.
     """
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():

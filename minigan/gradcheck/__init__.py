@@ -1,6 +1,7 @@
 """Gradient checks: is the derivative that you wrote down by hand the derivative?
 
-Move each entry a little, see how much the loss changes, and compare: no mistake in a backward map survives that.
+Move each entry a little, see how much the loss changes, and compare: no mistake in a backward map
+survives that.
 
 >>> import numpy
 >>> from minigan import gradcheck, nn
@@ -9,8 +10,8 @@ Move each entry a little, see how much the loss changes, and compare: no mistake
 >>> report.ok
 True
 
-`check` takes a layer or a net, the library's or your own; `check_function` a loss; `check_scalar` whatever
-returns a number: a whole training step.
+`check` takes a layer or a net, the library's or your own; `check_function` a loss; `check_scalar`
+whatever returns a number: a whole training step.
 """
 
 from minigan.gradcheck.command import load_layer, main

@@ -18,7 +18,8 @@ from minigan.gradcheck.report import GradientError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check the library or a user's layer, print a table; return 0 (right), 1 (wrong) or 2 (can't be checked).
+    """Check the library or a user's layer, print a table; return 0 (right), 1 (wrong) or 2 (can't
+    be checked).
 
     Parameters
     ----------
@@ -36,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class UsageError(Exception):
-    """Something is wrong with what was asked for, or with the user's file; one sentence says what to do."""
+    """Something is wrong with what was asked for, or with the user's file; one sentence says what
+    to do.
+    """
 
 
 class _Parser(argparse.ArgumentParser):
@@ -47,17 +50,31 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="minigan gradcheck",
-        description="Compare every gradient with finite differences: of the library's layers and losses, or of a "
-        "layer in a file of yours.",
+        description="Compare every gradient with finite differences: of the library's layers "
+        "and losses, or of a layer in a file of yours.",
     )
-    parser.add_argument("layer", nargs="?", metavar="FILE.py:NAME", help="a class, an instance, or a function")
-    parser.add_argument("--input", metavar="4,8,8,3", help="shape of the input, batch first, channels last")
-    parser.add_argument("--args", default="", metavar="'3, 5, stride=2'", help="arguments of the constructor")
-    parser.add_argument("--labels", type=int, metavar="K", help="the input holds integers from 0 to K - 1")
-    parser.add_argument("--eval", action="store_true", help="check the evaluation mode, not the training mode")
+    parser.add_argument(
+        "layer", nargs="?", metavar="FILE.py:NAME", help="a class, an instance, or a function"
+    )
+    parser.add_argument(
+        "--input", metavar="4,8,8,3", help="shape of the input, batch first, channels last"
+    )
+    parser.add_argument(
+        "--args", default="", metavar="'3, 5, stride=2'", help="arguments of the constructor"
+    )
+    parser.add_argument(
+        "--labels", type=int, metavar="K", help="the input holds integers from 0 to K - 1"
+    )
+    parser.add_argument(
+        "--eval", action="store_true", help="check the evaluation mode, not the training mode"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the random numbers (default: 0)")
-    parser.add_argument("--tolerance", type=float, default=1e-6, help="largest relative error (default: 1e-6)")
-    parser.add_argument("--samples", type=int, default=100, help="entries checked per array (default: 100)")
+    parser.add_argument(
+        "--tolerance", type=float, default=1e-6, help="largest relative error (default: 1e-6)"
+    )
+    parser.add_argument(
+        "--samples", type=int, default=100, help="entries checked per array (default: 100)"
+    )
     parser.add_argument(
         "--directions", type=int, help="check along so many random directions instead: for big nets"
     )
@@ -66,7 +83,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run_library(options: argparse.Namespace) -> int:
     reports = check_library(
-        options.seed, tolerance=options.tolerance, samples=options.samples, directions=options.directions
+        options.seed,
+        tolerance=options.tolerance,
+        samples=options.samples,
+        directions=options.directions,
     )
     print(library_table(reports))
     return 0 if all(report.ok for report in reports.values()) else 1
@@ -74,11 +94,17 @@ def _run_library(options: argparse.Namespace) -> int:
 
 def _run_layer(options: argparse.Namespace) -> int:
     if options.input is None:
-        raise UsageError("a layer of yours needs an input to be checked on; give its shape, as --input 4,8,8,3.")
+        raise UsageError(
+            "a layer of yours needs an input to be checked on; give its shape, as --input 4,8,8,3."
+        )
     shape = parse_shape(options.input)
     rng = generator(options.seed)
     layer = load_layer(options.layer, options.args)
-    x = rng.standard_normal(shape) if options.labels is None else rng.integers(0, max(options.labels, 1), shape)
+    x = (
+        rng.standard_normal(shape)
+        if options.labels is None
+        else rng.integers(0, max(options.labels, 1), shape)
+    )
     try:
         report = check(
             layer,
@@ -92,7 +118,9 @@ def _run_layer(options: argparse.Namespace) -> int:
     except GradientError as error:
         print(error)
         return 1
-    except Exception as error:  # whatever the user's code raises is shown as the user's, with its line
+    except (
+        Exception
+    ) as error:  # whatever the user's code raises is shown as the user's, with its line
         raise UsageError(_located(error, _split(options.layer)[0])) from error
     print(report)
     return 0
@@ -109,7 +137,9 @@ def parse_shape(text: str) -> tuple[int, ...]:
     parts = text.strip("() ").lower().replace("x", ",").split(",")
     parts = [part.strip() for part in parts if part.strip()]
     if not parts or not all(part.isdigit() and int(part) > 0 for part in parts):
-        raise UsageError(f"--input needs positive sizes with commas between, as 4,8,8,3, got {text!r}.")
+        raise UsageError(
+            f"--input needs positive sizes with commas between, as 4,8,8,3, got {text!r}."
+        )
     return tuple(int(part) for part in parts)
 
 
@@ -121,17 +151,21 @@ def load_layer(place: str, arguments: str = "") -> Any:
     place
         NAME may be a class, a function that returns a layer, or a layer.
     arguments
-        Of the class or function, as in Python: ``"3, 5, stride=2"``; numbers, strings, tuples, True, None.
+        Of the class or function, as in Python: ``"3, 5, stride=2"``; numbers, strings, tuples,
+        True, None.
 
     Raises
     ------
     UsageError
-        One sentence: no such file, no such name, arguments are missing, or what the file itself raised and where.
+        One sentence: no such file, no such name, arguments are missing, or what the file itself
+        raised and where.
     """
     path, name = _split(place)
     module = _import(path)
     if not hasattr(module, name):
-        there = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
+        there = [
+            n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__
+        ]
         known = f"it defines {', '.join(there)}" if there else "it defines no class or function"
         raise UsageError(f"{path} has no {name!r}; {known}.")
     found = getattr(module, name)
@@ -139,7 +173,9 @@ def load_layer(place: str, arguments: str = "") -> Any:
     if isinstance(found, type) or inspect.isfunction(found):
         return _make(found, path, name, positional, named)
     if arguments:
-        raise UsageError(f"{name} in {path} is a layer already; leave out --args, or name its class.")
+        raise UsageError(
+            f"{name} in {path} is a layer already; leave out --args, or name its class."
+        )
     return found
 
 
@@ -152,7 +188,9 @@ def _split(place: str) -> tuple[Path, str]:
 
 def _import(path: Path) -> Any:
     if not path.is_file():
-        raise UsageError(f"there is no file {path}; give the path of the file that defines the layer.")
+        raise UsageError(
+            f"there is no file {path}; give the path of the file that defines the layer."
+        )
     name = f"gradchecked_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -192,7 +230,8 @@ def _make(maker: Any, path: Path, name: str, positional: list[Any], named: dict[
     except TypeError as error:
         takes = str(inspect.signature(maker)).partition(" ->")[0]
         raise UsageError(
-            f"{name}{takes} in {path} can't be called: {error}; give its arguments, as --args '3, 5', or name a "
+            f"{name}{takes} in {path} can't be called: {error}; give its arguments, as --args '3, "
+            "5', or name a "
             f"function without arguments that returns the layer."
         ) from None
     try:
@@ -205,8 +244,16 @@ def _located(error: Exception, path: Path) -> str:
     """Tell what was raised and at which line of the user's file."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}: {error.msg}."
-    own = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == path.resolve()]
-    what = str(error) if isinstance(error, (ValueError, TypeError)) else f"{type(error).__name__}: {error}"
+    own = [
+        f
+        for f in traceback.extract_tb(error.__traceback__)
+        if Path(f.filename).resolve() == path.resolve()
+    ]
+    what = (
+        str(error)
+        if isinstance(error, (ValueError, TypeError))
+        else f"{type(error).__name__}: {error}"
+    )
     if not own:
         return what
     return f"{path}, line {own[-1].lineno}, in {own[-1].name}: {what}\n    {own[-1].line}"

@@ -139,11 +139,17 @@ class Comparison:
         return result
 
     def _compare(
-        self, move: Callable[[float], None], analytic: float, floor: float, index: tuple[int, ...] | None
+        self,
+        move: Callable[[float], None],
+        analytic: float,
+        floor: float,
+        index: tuple[int, ...] | None,
     ) -> bool:
         best: tuple[float, Slope] | None = None
         for slope in self.line.slopes(move, floor):
-            size = max(abs(analytic), abs(slope.value), floor, slope.noise / self.settings.tolerance)
+            size = max(
+                abs(analytic), abs(slope.value), floor, slope.noise / self.settings.tolerance
+            )
             error = abs(analytic - slope.value) / size if size else 0.0
             if math.isnan(error):
                 error = math.inf
@@ -177,7 +183,9 @@ def too_many_skipped(row: ArrayReport) -> str | None:
     if row.skipped <= row.checked:
         return None
     return (
-        f"{row.skipped} of {row.skipped + row.checked} slopes along {row.name} could not be measured, because the "
-        f"function jumps or has a kink there at every step size: take an input that lies on no kink, and look for "
+        f"{row.skipped} of {row.skipped + row.checked} slopes along {row.name} could not be "
+        "measured, because the "
+        "function jumps or has a kink there at every step size: take an input that lies on no "
+        "kink, and look for "
         f"a rounding to float32 inside forward."
     )

@@ -1,7 +1,8 @@
 """The likely cause of a wrong gradient: patterns that common mistakes leave behind.
 
-Each test gets the gradient `a` that backward gives and the numeric one `n` (NaN where a kink prevented it), and
-returns a sentence or None. They are tried from the most particular to the most general.
+Each test gets the gradient `a` that backward gives and the numeric one `n` (NaN where a kink
+prevented it), and returns a sentence or None. They are tried from the most particular to the most
+general.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Case(NamedTuple):
     sizes
         What the sizes are called, for naming a factor: ``{4: "the batch size", ...}``.
     masked
-        Yields (description, a function that measures the numeric gradient with dy kept at one place only).
+        Yields (description, a function that measures the numeric gradient with dy kept at one place
+        only).
     """
 
     name: str
@@ -48,7 +50,10 @@ class Case(NamedTuple):
 def likely_cause(case: Case) -> str:
     """Name the likely cause, or say how to look for it."""
     if not numpy.isfinite(case.a).all():
-        return "the gradient holds NaN or infinity: look for a division by zero, log(0) or sqrt(0) in backward"
+        return (
+            "the gradient holds NaN or infinity: look for a division by zero, log(0) or sqrt(0) "
+            "in backward"
+        )
     tests = (
         _zero,
         _factor,
@@ -65,7 +70,10 @@ def likely_cause(case: Case) -> str:
         sentence = test(case)
         if sentence:
             return sentence
-    return "none of the usual ones fits; write the derivative with respect to this one entry down by hand"
+    return (
+        "none of the usual ones fits; write the derivative with respect to this one entry down by "
+        "hand"
+    )
 
 
 def _alike(a: Numbers, n: Numbers) -> bool:
@@ -105,15 +113,20 @@ def _name_factor(case: Case, factor: float) -> str:
         what += " (if it isn't the constant 2: check with other sizes)" if size == 2 else ""
         if size > 1 and math.isclose(factor, size, rel_tol=CLOSE):
             return (
-                f"it is too large by the factor {size}, {what}: a mean is taken as a sum, or a term is added "
+                f"it is too large by the factor {size}, {what}: a mean is taken as a sum, or a "
+                "term is added "
                 f"repeatedly"
             )
         if size > 1 and math.isclose(factor, 1 / size, rel_tol=CLOSE):
             return (
-                f"it is too small by the factor {size}, {what}: a sum is taken as a mean (in a layer's "
+                f"it is too small by the factor {size}, {what}: a sum is taken as a mean (in a "
+                "layer's "
                 f"backward the sum over samples stays a sum; the mean is the loss's business)"
             )
-    return f"every entry is off by the same factor, {factor:.6g}: a constant is missing or is there twice"
+    return (
+        f"every entry is off by the same factor, {factor:.6g}: a constant is missing or is there "
+        "twice"
+    )
 
 
 def _transposed(case: Case) -> str | None:
@@ -125,7 +138,8 @@ def _transposed(case: Case) -> str | None:
             return f"it is the right one transposed (its axes are in the order {axes})"
         if _alike(case.a, turned.reshape(case.n.shape)):
             return (
-                f"it is the right one with its axes in the order {axes}, reshaped: a reshape where a transpose is "
+                f"it is the right one with its axes in the order {axes}, reshaped: a reshape "
+                "where a transpose is "
                 f"meant"
             )
     return None
@@ -135,7 +149,10 @@ def _flipped(case: Case) -> str | None:
     for count in range(1, case.n.ndim + 1):
         for axes in itertools.combinations(range(case.n.ndim), count):
             if _alike(case.a, numpy.flip(case.n, axes)):
-                return f"it is the right one flipped along the axes {axes}: reversed order, or a turned kernel"
+                return (
+                    f"it is the right one flipped along the axes {axes}: reversed order, or a "
+                    "turned kernel"
+                )
     return None
 
 
@@ -154,7 +171,10 @@ def _shifted(case: Case) -> str | None:
             here[axis] = slice(max(0, -d), min(case.n.shape[axis], case.n.shape[axis] - d))
             there[axis] = slice(max(0, d), min(case.n.shape[axis], case.n.shape[axis] + d))
         if _alike(case.a[tuple(here)], case.n[tuple(there)]):
-            return f"it is the right one shifted by ({di}, {dj}) pixels: wrong padding, or an index off by one"
+            return (
+                f"it is the right one shifted by ({di}, {dj}) pixels: wrong padding, or an index "
+                "off by one"
+            )
     return None
 
 
@@ -166,7 +186,8 @@ def _partly_written(case: Case) -> str | None:
     if not (unwritten.any() and (unwritten | right | ~known).all()):
         return None
     return (
-        f"{int(unwritten.sum())} of {case.n.size} entries are zero and the others are right: a part is never "
+        f"{int(unwritten.sum())} of {case.n.size} entries are zero and the others are right: a "
+        "part is never "
         f"written (or is assigned, once, where it must be added)"
     )
 
@@ -179,7 +200,8 @@ def _border(case: Case) -> str | None:
     for depth, place in ((1, inside), (2, deeper)):
         if min(case.n[place].shape) > 0 and _alike(case.a[place], case.n[place]):
             return (
-                f"only the outermost {depth} rows and columns of pixels are wrong: the padding is handled wrongly"
+                f"only the outermost {depth} rows and columns of pixels are wrong: the padding is "
+                "handled wrongly"
             )
     return None
 
@@ -187,7 +209,10 @@ def _border(case: Case) -> str | None:
 def _one_place(case: Case) -> str | None:
     for where, measure in case.masked():
         if _alike(case.a, measure()):
-            return f"it is the gradient that {where} alone would give: a sum over all of them is missing"
+            return (
+                f"it is the gradient that {where} alone would give: a sum over all of them is "
+                "missing"
+            )
     return None
 
 
@@ -233,7 +258,9 @@ def _affine(case: Case) -> str | None:
         slope = (x * d).sum(axis=axes, keepdims=True) / (x * x).sum(axis=axes, keepdims=True)
         if abs(d - slope * x).max() <= CLOSE * abs(difference).max():
             return (
-                f"a term is missing or too many that is proportional to x, measured from its mean over the "
-                f"{where}: usually what reaches the loss through a variance, standard deviation or norm"
+                "a term is missing or too many that is proportional to x, measured from its mean "
+                "over the "
+                f"{where}: usually what reaches the loss through a variance, standard deviation "
+                "or norm"
             )
     return None

@@ -52,24 +52,32 @@ def check_function(
         If the function doesn't return a pair.
     """
     x = _float64(x)
-    given = [_float64(a) if getattr(getattr(a, "dtype", None), "kind", "") == "f" else a for a in arguments]
+    given = [
+        _float64(a) if getattr(getattr(a, "dtype", None), "kind", "") == "f" else a
+        for a in arguments
+    ]
     name = getattr(function, "__name__", type(function).__name__)
     untouched = x.copy()
     result = function(x, *given)
     if not (isinstance(result, tuple) and len(result) == 2):
-        raise TypeError(f"{name} returned {type(result).__name__}, but must return a pair (loss, gradient).")
+        raise TypeError(
+            f"{name} returned {type(result).__name__}, but must return a pair (loss, gradient)."
+        )
     gradient = result[1]
     report = Report(f"{name}, x {tuple(x.shape)}", tolerance)
     if not bool((x == untouched).all()):
         report.problems.append(f"{name} writes to x: it must leave its input as it is")
     if not hasattr(gradient, "dtype") or tuple(gradient.shape) != tuple(x.shape):
         report.problems.append(
-            f"the gradient has shape {tuple(getattr(gradient, 'shape', ()))}, but must have that of x, "
+            f"the gradient has shape {tuple(getattr(gradient, 'shape', ()))}, but must have that "
+            "of x, "
             f"{tuple(x.shape)}"
         )
         raise GradientError(report)
     settings = Settings(tolerance, h, samples, directions, generator(rng))
-    return _compare(report, lambda: function(x, *given)[0], {"x": x}, {"x": gradient.copy()}, settings)
+    return _compare(
+        report, lambda: function(x, *given)[0], {"x": x}, {"x": gradient.copy()}, settings
+    )
 
 
 def check_scalar(
@@ -89,15 +97,15 @@ def check_scalar(
     Parameters
     ----------
     function
-        Takes nothing, returns the loss, computed from `arrays` as they are at the time of the call; the same
-        numbers must give the same loss (draw latents once, outside).
+        Takes nothing, returns the loss, computed from `arrays` as they are at the time of the call;
+        the same numbers must give the same loss (draw latents once, outside).
     arrays
         By name, float64; moved in place and put back exactly.
     gradients
         By the same names.
     rng, tolerance, h, samples, directions
-        As in `check`; along three random directions per array unless told otherwise, entry by entry with
-        ``directions=None``.
+        As in `check`; along three random directions per array unless told otherwise, entry by entry
+        with ``directions=None``.
     subject
         How the error and the table call it.
 
@@ -121,15 +129,19 @@ def check_scalar(
     True
     """
     if arrays.keys() != gradients.keys() or not arrays:
-        raise ValueError(f"arrays and gradients need the same names, got {list(arrays)} and {list(gradients)}.")
+        raise ValueError(
+            f"arrays and gradients need the same names, got {list(arrays)} and {list(gradients)}."
+        )
     for name, array in arrays.items():
         if array.dtype != "float64":
             raise TypeError(
-                f"{name!r} is {array.dtype}, but finite differences need float64; use net.astype('float64')."
+                f"{name!r} is {array.dtype}, but finite differences need float64; use "
+                "net.astype('float64')."
             )
         if tuple(array.shape) != tuple(gradients[name].shape):
             raise ValueError(
-                f"{name!r} has shape {tuple(array.shape)}, its gradient {tuple(gradients[name].shape)}."
+                f"{name!r} has shape {tuple(array.shape)}, its gradient "
+                f"{tuple(gradients[name].shape)}."
             )
     report = Report(subject, tolerance)
     settings = Settings(tolerance, h, samples, directions, generator(rng))
@@ -146,13 +158,17 @@ def _compare(
     def evaluate() -> Array:
         # A copy: the function may return its own array, which a later call overwrites.
         return numpy.array(
-            backend.to_numpy(numpy.float64(value) if isinstance(value := function(), (int, float)) else value)
+            backend.to_numpy(
+                numpy.float64(value) if isinstance(value := function(), (int, float)) else value
+            )
         )
 
     if evaluate().shape != ():
         raise TypeError(f"The loss has shape {evaluate().shape}, but must be one number.")
     if evaluate() != evaluate():
-        report.problems.append("the loss differs between two calls, or is NaN: it must depend on the arrays alone")
+        report.problems.append(
+            "the loss differs between two calls, or is NaN: it must depend on the arrays alone"
+        )
         raise GradientError(report)
     line = Line(evaluate, numpy.ones(()), h=settings.h)
     scale = max(float(abs(g).max()) if g.size else 0.0 for g in gradients.values())
@@ -181,5 +197,11 @@ def _case(comparison: Comparison) -> diagnose.Case:
     sizes = {int(comparison.gradient.size): "the number of entries"} | named
     x = numpy.array(backend.to_numpy(comparison.array))
     return diagnose.Case(
-        comparison.report.name, comparison.gradient, comparison.measure_all(), x, batch, sizes, lambda: iter(())
+        comparison.report.name,
+        comparison.gradient,
+        comparison.measure_all(),
+        x,
+        batch,
+        sizes,
+        lambda: iter(()),
     )

@@ -1,4 +1,6 @@
-"""Check a layer or a net: its gradients against finite differences, and its conduct against the contract."""
+"""Check a layer or a net: its gradients against finite differences, and its conduct against the
+contract.
+"""
 
 from __future__ import annotations
 
@@ -34,22 +36,23 @@ def check(
 ) -> Report:
     """Check every gradient of a layer or a net against finite differences, in float64.
 
-    The layer is copied and stays as it is. With a random cotangent dy, the loss ``L = Σ dy · y`` has the
-    gradient that ``backward(dy, cache)`` must give; each entry is moved by ±h and ±2h and the slope of L compared.
-    Beside the numbers, the contract is checked: x and dy are never written to, gradients are added (a second
-    backward doubles them), dx has x's shape, nothing is NaN, ``param_grads=False`` leaves the gradients alone,
-    ``input_grad=False`` returns None, a cache survives other forward calls, and strided views of x and dy give
-    the same as contiguous arrays.
+    The layer is copied and stays as it is. With a random cotangent dy, the loss ``L = Σ dy · y``
+    has the gradient that ``backward(dy, cache)`` must give; each entry is moved by ±h and ±2h and
+    the slope of L compared. Beside the numbers, the contract is checked: x and dy are never written
+    to, gradients are added (a second backward doubles them), dx has x's shape, nothing is NaN,
+    ``param_grads=False`` leaves the gradients alone, ``input_grad=False`` returns None, a cache
+    survives other forward calls, and strided views of x and dy give the same as contiguous arrays.
 
     Parameters
     ----------
     layer
-        An object with ``forward(x) -> (y, cache)`` and ``backward(dy, cache) -> dx``; the keywords ``train``,
-        ``param_grads`` and ``input_grad`` are used where they are declared. What it learns is found in
-        ``parameters()``, a dict from names to objects with ``value`` and ``grad``; or in attributes that are
-        `minigan.nn.Parameter`; or, without either, in pairs of plain arrays: ``W`` with its gradient in ``dW``,
-        ``d_W``, ``grad_W`` or ``W_grad`` (these may be assigned rather than added). Random generators and running
-        statistics inside are put back before every evaluation.
+        An object with ``forward(x) -> (y, cache)`` and ``backward(dy, cache) -> dx``; the keywords
+        ``train``, ``param_grads`` and ``input_grad`` are used where they are declared. What it
+        learns is found in ``parameters()``, a dict from names to objects with ``value`` and
+        ``grad``; or in attributes that are `minigan.nn.Parameter`; or, without either, in pairs of
+        plain arrays: ``W`` with its gradient in ``dW``, ``d_W``, ``grad_W`` or ``W_grad`` (these
+        may be assigned rather than added). Random generators and running statistics inside are put
+        back before every evaluation.
     x
         The input, floating-point (turned into float64), or integers, for which no dx is asked.
     rng
@@ -57,14 +60,15 @@ def check(
     train
         Which mode to check.
     dy
-        The cotangent, drawn from N(0, 1) if None. Ones are a poor choice: batch norm's gradient is then 0.
+        The cotangent, drawn from N(0, 1) if None. Ones are a poor choice: batch norm's gradient is
+        then 0.
     tolerance
         The largest relative error that passes.
     h
         The largest step; smaller ones are tried where a kink is in reach.
     samples
-        Entries that are checked per array, drawn at random, with one random direction on top for the rest; all
-        entries where there are no more than that, or if None.
+        Entries that are checked per array, drawn at random, with one random direction on top for
+        the rest; all entries where there are no more than that, or if None.
     directions
         For big nets: check each array along this many random directions, instead of entry by entry.
 
@@ -76,18 +80,19 @@ def check(
     Raises
     ------
     GradientError
-        If a gradient is wrong or the contract is broken; it names the array, the index, both numbers and, where it
-        can be told, the likely cause, and has the report attached.
+        If a gradient is wrong or the contract is broken; it names the array, the index, both
+        numbers and, where it can be told, the likely cause, and has the report attached.
     TypeError, ValueError
         If this is no layer, or `x` is no array, or an option makes no sense.
 
     Notes
     -----
-    The relative error of an entry is ``|a - n| / max(|a|, |n|, floor)``, where a is the gradient given and n the
-    numeric one. The floor keeps entries next to zero from raising false alarms: it is 1 % of the largest entry of
-    the array, at least 1e-5 of the largest gradient of all (a bias before batch norm has a gradient of exactly 0,
-    and what rounding makes of it), and at least what rounding can have done to n, over the tolerance. Along a
-    direction, the floor is the size to be expected of a slope along a random one, ``|a|₂ / √n``.
+    The relative error of an entry is ``|a - n| / max(|a|, |n|, floor)``, where a is the gradient
+    given and n the numeric one. The floor keeps entries next to zero from raising false alarms: it
+    is 1 % of the largest entry of the array, at least 1e-5 of the largest gradient of all (a bias
+    before batch norm has a gradient of exactly 0, and what rounding makes of it), and at least what
+    rounding can have done to n, over the tolerance. Along a direction, the floor is the size to be
+    expected of a slope along a random one, ``|a|₂ / √n``.
     """
     settings = Settings(tolerance, h, samples, directions, generator(rng))
     subject = Subject(layer, train=train)
@@ -96,7 +101,11 @@ def check(
 
 def generator(rng: numpy.random.Generator | int | None) -> numpy.random.Generator:
     """Turn a seed into a generator; seed 0 if None."""
-    return rng if isinstance(rng, numpy.random.Generator) else numpy.random.default_rng(0 if rng is None else rng)
+    return (
+        rng
+        if isinstance(rng, numpy.random.Generator)
+        else numpy.random.default_rng(0 if rng is None else rng)
+    )
 
 
 def _float64(x: Any) -> Array:
@@ -106,11 +115,15 @@ def _float64(x: Any) -> Array:
         return ops.xp.array(x, dtype="float64")
     if x.dtype.kind in "iu":
         return ops.xp.array(x)
-    raise TypeError(f"The input has dtype {x.dtype}, but needs floating-point numbers, or integers for labels.")
+    raise TypeError(
+        f"The input has dtype {x.dtype}, but needs floating-point numbers, or integers for labels."
+    )
 
 
 class _LayerCheck:
-    def __init__(self, subject: Subject, x: Array, dy: Array | None, settings: Settings, train: bool) -> None:
+    def __init__(
+        self, subject: Subject, x: Array, dy: Array | None, settings: Settings, train: bool
+    ) -> None:
         self.subject, self.x, self.settings = subject, x, settings
         self.ops = backend.of(x)
         self.floating = x.dtype.kind == "f"
@@ -148,12 +161,15 @@ class _LayerCheck:
         x = self.x.copy()
         y, cache = self.subject.forward(x)
         if not _equal(x, self.x):
-            self._complain("forward writes to x: it must leave its input as it is (y = x * m, not x *= m)")
+            self._complain(
+                "forward writes to x: it must leave its input as it is (y = x * m, not x *= m)"
+            )
         if y.dtype.kind != "f":
             raise self._stop(f"y has dtype {y.dtype}, but must hold floating-point numbers")
         if y.dtype != "float64":
             raise self._stop(
-                f"y is {y.dtype} though x and all weights are float64: something in forward computes in "
+                f"y is {y.dtype} though x and all weights are float64: something in forward "
+                "computes in "
                 f"{y.dtype}; take the dtype from x"
             )
         if not self.ops.xp.isfinite(y).all():
@@ -164,7 +180,9 @@ class _LayerCheck:
         if dy is None:
             return self.ops.asarray(self.settings.rng.standard_normal(self.y.shape))
         if tuple(dy.shape) != tuple(self.y.shape):
-            raise ValueError(f"dy has shape {tuple(dy.shape)}, but y has {tuple(self.y.shape)}; they must agree.")
+            raise ValueError(
+                f"dy has shape {tuple(dy.shape)}, but y has {tuple(self.y.shape)}; they must agree."
+            )
         return self.ops.xp.array(dy, dtype="float64")
 
     def _first_backward(self, cache: Any) -> tuple[Any, dict[str, Any]]:
@@ -174,10 +192,13 @@ class _LayerCheck:
         self.subject.find_plain_arrays()
         if not _equal(dy, self.dy):
             self._complain(
-                "backward writes to dy: the caller's array must stay as it is (dx = dy * m, not dy *= m)"
+                "backward writes to dy: the caller's array must stay as it is (dx = dy * m, not "
+                "dy *= m)"
             )
         for name, grad in self.subject.gradients().items():
-            self._check_gradient(f"the gradient of {name}", grad, tuple(self.subject.learnt[name].value.shape))
+            self._check_gradient(
+                f"the gradient of {name}", grad, tuple(self.subject.learnt[name].value.shape)
+            )
         if self.floating:
             self._check_gradient("dx", dx, tuple(self.x.shape))
             dx = dx.copy()
@@ -188,16 +209,20 @@ class _LayerCheck:
             raise self._stop(f"{what} is None: backward must give it")
         if not hasattr(grad, "dtype") or tuple(grad.shape) != shape:
             raise self._stop(
-                f"{what} has shape {tuple(getattr(grad, 'shape', ()))}, but must have {shape}, the shape of the "
+                f"{what} has shape {tuple(getattr(grad, 'shape', ()))}, but must have {shape}, "
+                "the shape of the "
                 f"array"
             )
         if grad.dtype != "float64":
             self._complain(
-                f"{what} is {grad.dtype} though x and all weights are float64: something in backward computes in "
+                f"{what} is {grad.dtype} though x and all weights are float64: something in "
+                "backward computes in "
                 f"{grad.dtype}"
             )
         if not self.ops.xp.isfinite(grad).all():
-            self._complain(f"{what} holds NaN or infinity: look for a division by zero, log(0) or sqrt(0)")
+            self._complain(
+                f"{what} holds NaN or infinity: look for a division by zero, log(0) or sqrt(0)"
+            )
 
     # ---------------------------------------------------------------- conduct
 
@@ -212,7 +237,8 @@ class _LayerCheck:
         y, _ = self.subject.forward(self.x.copy())
         if not _close(y, self.y):
             raise self._stop(
-                "forward gives another y for the same x: randomness must come from a numpy.random.Generator kept "
+                "forward gives another y for the same x: randomness must come from a "
+                "numpy.random.Generator kept "
                 "in an attribute, so that the check can wind it back"
             )
 
@@ -229,26 +255,37 @@ class _LayerCheck:
         self.subject.backward(self.dy.copy(), cache)
         dx = self.subject.backward(self.dy.copy(), cache)
         if self.floating and not _close(dx, self.dx):
-            self._complain("a second backward with the same cache gives another dx: backward changes its cache")
+            self._complain(
+                "a second backward with the same cache gives another dx: backward changes its cache"
+            )
         for name, array in self.subject.learnt.items():
             once, twice = self.gradients[name], array.grad
             if _close(twice, 2 * once) or (not array.accumulates and _close(twice, once)):
                 continue
             if _close(twice, once):
                 self._complain(
-                    f"the gradient of {name} is overwritten: a second backward must add to it (+=, not =)"
+                    f"the gradient of {name} is overwritten: a second backward must add to it "
+                    "(+=, not =)"
                 )
             else:
-                self._complain(f"a second backward with the same cache doesn't double the gradient of {name}")
+                self._complain(
+                    f"a second backward with the same cache doesn't double the gradient of {name}"
+                )
 
     def _check_switches(self) -> None:
         if self.subject.has_param_grads:
             dx, gradients = self._again(param_grads=False)
             for name, grad in gradients.items():
                 if bool((grad != 0).any()):
-                    self._complain(f"param_grads=False must leave the gradients alone, but {name}'s was written")
+                    self._complain(
+                        f"param_grads=False must leave the gradients alone, but {name}'s was "
+                        "written"
+                    )
             if self.floating and not (dx is not None and _close(dx, self.dx)):
-                self._complain("param_grads=False changes dx: the switch is about the parameters' gradients only")
+                self._complain(
+                    "param_grads=False changes dx: the switch is about the parameters' gradients "
+                    "only"
+                )
         if self.subject.has_input_grad:
             dx, gradients = self._again(input_grad=False)
             if dx is not None:
@@ -261,7 +298,9 @@ class _LayerCheck:
         # Nothing is put back before this one: what the layer itself holds must not matter.
         self.subject.call(self.ops.xp.flip(self.x).copy())
         if not _close(y, self.y):
-            self._complain("a later forward call changes the y of an earlier one: it must be a new array")
+            self._complain(
+                "a later forward call changes the y of an earlier one: it must be a new array"
+            )
         self.subject.zero()
         dx = self.subject.backward(self.dy.copy(), cache)
         what = "another forward call between forward and backward changes"
@@ -274,10 +313,13 @@ class _LayerCheck:
         self.subject.zero()
         dx = self.subject.backward(self._strided(self.dy), cache)
         if not _close(y, self.y):
-            self._complain("a strided view of x gives another y than the same numbers in one block of memory")
+            self._complain(
+                "a strided view of x gives another y than the same numbers in one block of memory"
+            )
         if self.floating and not _close(dx, self.dx):
             self._complain(
-                "strided views of x and dy give another dx than the same numbers in one block of memory"
+                "strided views of x and dy give another dx than the same numbers in one block of "
+                "memory"
             )
         self._compare_gradients(self.subject.gradients(), "strided views of x and dy change")
 
@@ -375,7 +417,9 @@ def _close(a: Any, b: Array) -> bool:
 
 
 def _culprit(report: Report) -> str | None:
-    """In a Sequential: a wrong dx spoils every layer below, so the mistake is next to the lowest right one."""
+    """In a Sequential: a wrong dx spoils every layer below, so the mistake is next to the lowest
+    right one.
+    """
     numbered = [(a.name.partition(".")[0], a.error > report.tolerance) for a in report.arrays]
     wrong = [int(name) for name, bad in numbered if bad and name.isdigit()]
     right = [int(name) for name, bad in numbered if not bad and name.isdigit()]
@@ -385,5 +429,6 @@ def _culprit(report: Report) -> str | None:
     first, last = (max(wrong) + 1 if wrong else 0), min(above)
     which = f"layer {last}" if first == last else f"one of the layers {first} to {last}"
     return (
-        f"The gradients of layer {last} and above are right, those below wrong: look at dx in backward of {which}."
+        f"The gradients of layer {last} and above are right, those below wrong: look at dx in "
+        f"backward of {which}."
     )

@@ -1,4 +1,6 @@
-"""Every layer and loss of the library where mistakes show: sizes that differ, strides that don't divide."""
+"""Every layer and loss of the library where mistakes show: sizes that differ, strides that don't
+divide.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ class Case:
     draw: Callable[[Generator, Shape], Array] = _normal
 
     def check(self, rng: Generator, **options: Any) -> Report:
-        """Check it with random weights (a scale of 1 and a shift of 0 would hide mistakes); see `check`."""
+        """Check it with random weights (a scale of 1 and a shift of 0 would hide mistakes); see
+        `check`.
+        """
         subject = self.build(rng)
         x = self.draw(rng, self.shape)
         if not isinstance(subject, nn.Layer):
@@ -98,7 +102,9 @@ def _layers() -> Iterator[Case]:
     yield Case("InstanceNoise", lambda rng: nn.InstanceNoise(0.5, rng=rng), (4, 3))
     yield Case(
         "Augment",
-        lambda rng: nn.Augment("brightness", "saturation", "contrast", "translation", "cutout", rng=rng),
+        lambda rng: nn.Augment(
+            "brightness", "saturation", "contrast", "translation", "cutout", rng=rng
+        ),
         (4, 9, 8, 3),
     )
 
@@ -107,7 +113,11 @@ def _convolutions() -> Iterator[Case]:
     plain: dict[str, dict[str, Any]] = {
         "kernel 3, padding 1": {"kernel_size": 3, "padding": 1},
         "kernel 4, stride 2, padding 1": {"kernel_size": 4, "stride": 2, "padding": 1},
-        "kernel 3x2, stride 2x3, padding 0x1": {"kernel_size": (3, 2), "stride": (2, 3), "padding": (0, 1)},
+        "kernel 3x2, stride 2x3, padding 0x1": {
+            "kernel_size": (3, 2),
+            "stride": (2, 3),
+            "padding": (0, 1),
+        },
         "kernel 1x3, no bias": {"kernel_size": (1, 3), "bias": False},
     }
     for name, window in plain.items():
@@ -129,22 +139,32 @@ def _convolutions() -> Iterator[Case]:
         yield Case(f"ConvTranspose2d, {name}", _maker(nn.ConvTranspose2d, window), (4, 3, 5, 2))
 
 
-def _maker(layer: Callable[..., nn.Layer], window: dict[str, Any]) -> Callable[[Generator], nn.Layer]:
+def _maker(
+    layer: Callable[..., nn.Layer], window: dict[str, Any]
+) -> Callable[[Generator], nn.Layer]:
     return lambda rng: layer(2, 3, rng=rng, **window)
 
 
 def _normalisations() -> Iterator[Case]:
     for train, mode in ((True, "training"), (False, "evaluation")):
-        yield Case(f"BatchNorm of features, {mode}", lambda rng: nn.BatchNorm(3), (5, 3), train=train)
-        yield Case(f"BatchNorm of images, {mode}", lambda rng: nn.BatchNorm(3), (4, 2, 5, 3), train=train)
+        yield Case(
+            f"BatchNorm of features, {mode}", lambda rng: nn.BatchNorm(3), (5, 3), train=train
+        )
+        yield Case(
+            f"BatchNorm of images, {mode}", lambda rng: nn.BatchNorm(3), (4, 2, 5, 3), train=train
+        )
     yield Case("LayerNorm of features", lambda rng: nn.LayerNorm(5), (4, 5))
     yield Case("LayerNorm of images", lambda rng: nn.LayerNorm(2, 3, 4), (5, 2, 3, 4))
     yield Case("InstanceNorm", lambda rng: nn.InstanceNorm(4), (5, 2, 3, 4))
     yield Case("InstanceNorm, affine", lambda rng: nn.InstanceNorm(4, affine=True), (5, 2, 3, 4))
-    # In evaluation: there σ is the function of W that the formula differentiates. A training forward turns
-    # its singular vectors too, which the formula, exact at the fixed point, leaves aside.
+    # In evaluation: there σ is the function of W that the formula differentiates. A training
+    # forward turns its singular vectors too, which the formula, exact at the fixed point, leaves
+    # aside.
     yield Case(
-        "SpectralNorm of Linear", lambda rng: nn.spectral_norm(nn.Linear(3, 5, rng=rng), rng=rng), (4, 3), False
+        "SpectralNorm of Linear",
+        lambda rng: nn.spectral_norm(nn.Linear(3, 5, rng=rng), rng=rng),
+        (4, 3),
+        False,
     )
     yield Case(
         "SpectralNorm of Conv2d",
@@ -172,7 +192,9 @@ def _containers() -> Iterator[Case]:
         lambda rng: nn.Sequential(
             nn.Conv2d(1, 4, kernel_size=4, stride=2, padding=1, rng=rng),
             nn.LeakyReLU(0.2),
-            nn.Sequential(nn.Conv2d(4, 6, kernel_size=4, stride=2, padding=1, rng=rng), nn.BatchNorm(6)),
+            nn.Sequential(
+                nn.Conv2d(4, 6, kernel_size=4, stride=2, padding=1, rng=rng), nn.BatchNorm(6)
+            ),
             nn.LeakyReLU(0.2),
             nn.Dropout(0.3, rng=rng),
             nn.Flatten(),
@@ -245,11 +267,15 @@ def _losses() -> Iterator[Case]:
         return rng.uniform(0, 1, (5, 3))
 
     yield Case("bce_with_logits", against(losses.bce_with_logits, soft), (5, 3))
-    yield Case("bce_with_logits, one target", against(losses.bce_with_logits, lambda rng: 0.9), (5, 1))
+    yield Case(
+        "bce_with_logits, one target", against(losses.bce_with_logits, lambda rng: 0.9), (5, 1)
+    )
     yield Case("bce", against(losses.bce, soft), (5, 3), draw=_probabilities)
     yield Case("mse", against(losses.mse, lambda rng: rng.standard_normal((5, 3))), (5, 3))
     yield Case("l1", against(losses.l1, lambda rng: rng.standard_normal((5, 3))), (5, 3))
-    yield Case("cross_entropy", against(losses.cross_entropy, lambda rng: rng.integers(0, 4, 6)), (6, 4))
+    yield Case(
+        "cross_entropy", against(losses.cross_entropy, lambda rng: rng.integers(0, 4, 6)), (6, 4)
+    )
     yield Case("hinge_discriminator", halves(losses.hinge_discriminator), (8, 1))
     yield Case("hinge_generator", lambda rng: losses.hinge_generator, (5, 1))
     yield Case("wasserstein_critic", halves(losses.wasserstein_critic), (8, 1))
@@ -293,7 +319,9 @@ def library_table(reports: dict[str, Report]) -> str:
     worst = max((r.worst for r in reports.values()), default=math.nan)
     wrong = sum(not r.ok for r in reports.values())
     end = "all right" if not wrong else f"{wrong} WRONG"
-    return "\n".join([*table(head, rows), "", f"{len(reports)} checked, {end}; worst relative error {worst:.1e}"])
+    return "\n".join(
+        [*table(head, rows), "", f"{len(reports)} checked, {end}; worst relative error {worst:.1e}"]
+    )
 
 
 def _worst_array(report: Report) -> str:

@@ -1,4 +1,6 @@
-"""What a gradient check found: a row per array, sentences about the rest, and the error that carries both."""
+"""What a gradient check found: a row per array, sentences about the rest, and the error that
+carries both.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ class ArrayReport:
     shape
         Its shape.
     checked, skipped
-        How many slopes (entries, or random directions) were compared, and how many had to be left out because
-        the function has a kink there.
+        How many slopes (entries, or random directions) were compared, and how many had to be left
+        out because the function has a kink there.
     error
         The worst relative error (see `minigan.gradcheck`); NaN if nothing could be compared.
     index
@@ -44,7 +46,8 @@ class ArrayReport:
         """Say what is wrong: the array, the index, both numbers, the relative error."""
         where = "along a random direction" if self.index is None else f"at {list(self.index)}"
         return (
-            f"the gradient of {self.name} {self.shape} is wrong {where}: backward gives {self.analytic:.9g}, "
+            f"the gradient of {self.name} {self.shape} is wrong {where}: backward gives "
+            f"{self.analytic:.9g}, "
             f"finite differences give {self.numeric:.9g} (relative error {self.error:.1e})"
         )
 
@@ -91,11 +94,22 @@ class Report:
     def __str__(self) -> str:
         head = ("array", "shape", "checked", "skipped", "worst relative error", "")
         rows = [
-            (a.name, str(a.shape), str(a.checked), str(a.skipped), f"{a.error:.1e}", self._verdict(a))
+            (
+                a.name,
+                str(a.shape),
+                str(a.checked),
+                str(a.skipped),
+                f"{a.error:.1e}",
+                self._verdict(a),
+            )
             for a in self.arrays
         ]
         return "\n".join(
-            [f"Gradient check of {self.subject}", *(table(head, rows) if rows else []), *self.problems]
+            [
+                f"Gradient check of {self.subject}",
+                *(table(head, rows) if rows else []),
+                *self.problems,
+            ]
         )
 
     def _verdict(self, a: ArrayReport) -> str:
@@ -120,19 +134,24 @@ class GradientError(AssertionError):
             lines.append(f"{a.sentence()}.")
             if a.cause:
                 known = [line for line in lines if a.cause in line]
-                lines.append("  likely cause: as above." if known else f"  likely cause: {a.cause}.")
+                lines.append(
+                    "  likely cause: as above." if known else f"  likely cause: {a.cause}."
+                )
         if hint:
             lines.append(hint)
         super().__init__("\n".join([f"{report.subject}: {lines[0]}", *lines[1:], "", str(report)]))
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Lines of a table: a heading, a rule, and rows; columns that hold numbers are aligned to the right."""
+    """Lines of a table: a heading, a rule, and rows; columns that hold numbers are aligned to the
+    right.
+    """
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     right = [all(_is_number(row[i]) for row in rows) for i in range(len(head))]
     lines = [
         "  ".join(
-            cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row, widths, right, strict=True)
+            cell.rjust(w) if r else cell.ljust(w)
+            for cell, w, r in zip(row, widths, right, strict=True)
         ).rstrip()
         for row in [head, *rows]
     ]

@@ -20,7 +20,9 @@ OPAQUE = (type, ModuleType, FunctionType, MethodType, BuiltinFunctionType, numpy
 class Learnt:
     """An array that is learnt, and where its gradient is to be found."""
 
-    def __init__(self, value: Callable[[], Array], grad: Callable[[], Any], *, accumulates: bool) -> None:
+    def __init__(
+        self, value: Callable[[], Array], grad: Callable[[], Any], *, accumulates: bool
+    ) -> None:
         self._value, self._grad, self.accumulates = value, grad, accumulates
 
     @property
@@ -49,7 +51,8 @@ class Subject:
         for method in ("forward", "backward"):
             if not callable(getattr(layer, method, None)):
                 raise TypeError(
-                    f"{type(layer).__name__} has no method {method}; a layer defines forward(x) -> (y, cache) and "
+                    f"{type(layer).__name__} has no method {method}; a layer defines forward(x) "
+                    "-> (y, cache) and "
                     f"backward(dy, cache) -> dx."
                 )
         described = vars(type(layer)).get("__repr__") or not repr(layer).startswith("<")
@@ -64,7 +67,9 @@ class Subject:
         self._remember()
 
     def forward(self, x: Array) -> tuple[Array, Any]:
-        """Call forward with all state (random generators, running statistics) as it was at the start."""
+        """Call forward with all state (random generators, running statistics) as it was at the
+        start.
+        """
         self.restore()
         return self.call(x)
 
@@ -73,14 +78,19 @@ class Subject:
         result = self.layer.forward(x, **self._train)
         if not (isinstance(result, tuple) and len(result) == 2):
             raise TypeError(
-                f"{self.name}.forward returned {type(result).__name__}, but must return a pair (y, cache)."
+                f"{self.name}.forward returned {type(result).__name__}, but must return a pair "
+                "(y, cache)."
             )
         y, cache = result
         if not hasattr(y, "dtype"):
-            raise TypeError(f"{self.name}.forward returned {type(y).__name__} as y, but must return an array.")
+            raise TypeError(
+                f"{self.name}.forward returned {type(y).__name__} as y, but must return an array."
+            )
         return y, cache
 
-    def backward(self, dy: Array, cache: Any, *, param_grads: bool = True, input_grad: bool = True) -> Any:
+    def backward(
+        self, dy: Array, cache: Any, *, param_grads: bool = True, input_grad: bool = True
+    ) -> Any:
         """Call backward with the switches that it knows."""
         switches = {}
         if self.has_param_grads:
@@ -90,13 +100,20 @@ class Subject:
         return self.layer.backward(dy, cache, **switches)
 
     def find_plain_arrays(self) -> None:
-        """After a first backward: without parameters, take attributes that come with a gradient, as W with dW."""
+        """After a first backward: without parameters, take attributes that come with a gradient, as
+        W with dW.
+        """
         if self.learnt:
             return
         own = vars(self.layer) if hasattr(self.layer, "__dict__") else {}
         for name, value in own.items():
             partner = next(
-                (g.format(name) for g in GRADIENT_NAMES if _same_shape(own.get(g.format(name)), value)), ""
+                (
+                    g.format(name)
+                    for g in GRADIENT_NAMES
+                    if _same_shape(own.get(g.format(name)), value)
+                ),
+                "",
             )
             if partner:
                 self.learnt[name] = Learnt(
@@ -123,7 +140,9 @@ class Subject:
             put_back()
 
     def _remember(self) -> None:
-        learnt = {id(a.value) for a in self.learnt.values()} | {id(a.grad) for a in self.learnt.values()}
+        learnt = {id(a.value) for a in self.learnt.values()} | {
+            id(a.grad) for a in self.learnt.values()
+        }
         self._state = []
         for owner in _parts(self.layer):
             for name, value in vars(owner).items():
@@ -143,7 +162,8 @@ def _parameters(layer: Any) -> Iterator[tuple[str, Learnt]]:
     for name, p in found.items():
         if not (hasattr(p, "value") and hasattr(p, "grad")):
             raise TypeError(
-                f"{type(layer).__name__}.parameters()[{name!r}] is {type(p).__name__}, but needs attributes "
+                f"{type(layer).__name__}.parameters()[{name!r}] is {type(p).__name__}, but needs "
+                "attributes "
                 f"value and grad; use minigan.nn.Parameter."
             )
         yield name, Learnt(lambda p=p: p.value, lambda p=p: p.grad, accumulates=True)  # type: ignore[misc]
@@ -162,7 +182,11 @@ def _parts(root: Any) -> Iterator[Any]:
             waiting.extend(item)
         elif isinstance(item, dict):
             waiting.extend(item.values())
-        elif hasattr(item, "__dict__") and not hasattr(item, "dtype") and not isinstance(item, Parameter):
+        elif (
+            hasattr(item, "__dict__")
+            and not hasattr(item, "dtype")
+            and not isinstance(item, Parameter)
+        ):
             yield item
             waiting.extend(vars(item).values())
 
@@ -179,7 +203,9 @@ def _to_float64(layer: Any) -> None:
         for name, value in list(vars(owner).items()):
             if isinstance(value, Parameter):
                 value.replace(wide(value.value), wide(value.grad), None)
-            elif hasattr(value, "value") and hasattr(value, "grad") and hasattr(value.value, "dtype"):
+            elif (
+                hasattr(value, "value") and hasattr(value, "grad") and hasattr(value.value, "dtype")
+            ):
                 value.value, value.grad = wide(value.value), wide(value.grad)
             elif wide(value) is not value:
                 setattr(owner, name, wide(value))

@@ -1,15 +1,15 @@
 """How good are the samples? Distances, modes and neighbours, always to be read beside the floor.
 
-=====================  =================================================================================
-`mode_report`          modes covered, high-quality samples, reverse KL: mixtures in the plane
+=====================  =============================================================================
+`mode_report`          modes covered, high-quality samples, reverse KL: 2-D mixtures
 `frechet_distance`     Fréchet distance between Gaussians fitted to features
 `kernel_distance`      squared maximum mean discrepancy with a cubic kernel (the estimator of KID)
 `prdc`                 precision, recall, density, coverage
-`sliced_wasserstein`   points; `patch_distance` the same for the patches of images, scale by scale
+`sliced_wasserstein`   points; `patch_distance` the same for the patches of images, by scale
 `nearest_neighbours`   in the training data: does the generator copy?
 `classifier_for`       the small classifier whose features are compared, trained here, cached
 `evaluate_images`      all of them for images; `evaluate_points` for points
-=====================  =================================================================================
+=====================  =============================================================================
 """
 
 from minigan.metrics.classifier import (

@@ -1,7 +1,8 @@
 """What the metrics share: checked inputs, and distances in blocks that fit in memory.
 
-All pairs of 50,000 against 50,000 points are 10 GB of float32. Nothing here holds more than `BLOCK` numbers of
-them at once: a metric walks over blocks of rows, keeps what it needs of each, and lets the block go.
+All pairs of 50,000 against 50,000 points are 10 GB of float32. Nothing here holds more than `BLOCK`
+numbers of them at once: a metric walks over blocks of rows, keeps what it needs of each, and lets
+the block go.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ def points(x: Any, what: str, *, at_least: int = 1) -> Array:
     xp = backend.of(x).xp
     if x.ndim != 2 or x.shape[0] < at_least or x.shape[1] < 1:
         raise ValueError(
-            f"The {what} have shape {tuple(x.shape)}, but (N, features) with N >= {at_least} is needed; "
+            f"The {what} have shape {tuple(x.shape)}, but (N, features) with N >= {at_least} is "
+            "needed; "
             f"flatten each sample to a row."
         )
     if x.dtype.kind != "f" or x.dtype.itemsize < 4:
@@ -102,12 +104,14 @@ def check_alike(x: Array, y: Array, what_x: str, what_y: str) -> None:
     """Check that two matrices have the same features on the same device; errors as `pair`."""
     if not backend.same_device(x, y):
         raise TypeError(
-            f"The {what_x} live on {backend.device_of(x)!r}, the {what_y} on {backend.device_of(y)!r}; "
+            f"The {what_x} live on {backend.device_of(x)!r}, the {what_y} on "
+            f"{backend.device_of(y)!r}; "
             f"move one with backend.get(device).asarray(x)."
         )
     if x.shape[1] != y.shape[1]:
         raise ValueError(
-            f"The {what_x} have {x.shape[1]} features each, the {what_y} {y.shape[1]}; both need the same."
+            f"The {what_x} have {x.shape[1]} features each, the {what_y} {y.shape[1]}; both need "
+            "the same."
         )
 
 
@@ -123,9 +127,14 @@ def images(x: Any, what: str) -> Array:
     """
     xp = backend.of(x).xp
     if x.dtype.kind != "f":
-        raise TypeError(f"The {what} are {x.dtype}, but floating-point images in [-1, 1] are needed; scale them.")
+        raise TypeError(
+            f"The {what} are {x.dtype}, but floating-point images in [-1, 1] are needed; scale "
+            "them."
+        )
     if x.ndim != 4 or 0 in x.shape:
-        raise ValueError(f"The {what} have shape {tuple(x.shape)}, but a non-empty (N, H, W, C) is needed.")
+        raise ValueError(
+            f"The {what} have shape {tuple(x.shape)}, but a non-empty (N, H, W, C) is needed."
+        )
     for block in blocks(x.shape[0], int(x[0].size)):
         _finite(xp, x[block], what)
     return x
@@ -134,8 +143,9 @@ def images(x: Any, what: str) -> Array:
 def squared_distances(x: Array, y: Array) -> Array:
     """Squared Euclidean distances of all pairs, ``|x|² + |y|² - 2 x yᵀ``: (N, d), (M, d) -> (N, M).
 
-    One matrix product does the work. Rounding leaves an error of a few units in the last place of |x|² + |y|²
-    (so of nothing smaller than that can the result be trusted to differ from 0): centre both first.
+    One matrix product does the work. Rounding leaves an error of a few units in the last place of
+    |x|² + |y|² (so of nothing smaller than that can the result be trusted to differ from 0): centre
+    both first.
     """
     xp = backend.of(x).xp
     d2 = x @ (-2 * y).T
@@ -153,12 +163,16 @@ def generator(rng: Any) -> numpy.random.Generator:
         If it is not.
     """
     if not isinstance(rng, numpy.random.Generator):
-        raise TypeError(f"rng is {type(rng).__name__}, but a generator is needed: numpy.random.default_rng(seed).")
+        raise TypeError(
+            f"rng is {type(rng).__name__}, but a generator is needed: "
+            "numpy.random.default_rng(seed)."
+        )
     return rng
 
 
 def _finite(xp: Any, x: Array, what: str) -> None:
     if not bool(xp.isfinite(x).all()):
         raise ValueError(
-            f"The {what} hold NaN or infinity, so no metric is defined; look at the run that made them."
+            f"The {what} hold NaN or infinity, so no metric is defined; look at the run that made "
+            "them."
         )

@@ -1,15 +1,18 @@
-r"""The classifier whose features stand for "what an image shows", trained by this library on the data set itself.
+r"""The classifier whose features stand for "what an image shows", trained by this library on the
+data set itself.
 
-Distances between pixels say little about likeness, so image metrics compare features of a network. The
-published Fréchet inception distance (FID) takes those of Inception, trained on photographs. Ours come from a
-small convolutional net in the style of LeNet (LeCun et al. 1998), trained on the labels of the very data set in
-question: strided convolutions until no side exceeds 7 pixels, then 64 features, then the classes.
+Distances between pixels say little about likeness, so image metrics compare features of a network.
+The published Fréchet inception distance (FID) takes those of Inception, trained on photographs.
+Ours come from a small convolutional net in the style of LeNet (LeCun et al. 1998), trained on the
+labels of the very data set in question: strided convolutions until no side exceeds 7 pixels, then
+64 features, then the classes.
 
-Hence the name **LeNet-FD**, Fréchet classifier distance, and never FID. The number depends on the classifier:
-scale all its features by two and the distance grows fourfold; train it anew and other directions matter. So
-numbers of two classifiers, of two versions of the recipe (`VERSION`) or of two data sets can't be compared, nor
-can any of them with a published FID. What can be compared: samples of several generators under one classifier
-at one number of samples, and each with the floor, real against real.
+Hence the name **LeNet-FD**, Fréchet classifier distance, and never FID. The number depends on the
+classifier: scale all its features by two and the distance grows fourfold; train it anew and other
+directions matter. So numbers of two classifiers, of two versions of the recipe (`VERSION`) or of
+two data sets can't be compared, nor can any of them with a published FID. What can be compared:
+samples of several generators under one classifier at one number of samples, and each with the
+floor, real against real.
 """
 
 from __future__ import annotations
@@ -76,7 +79,8 @@ class Classifier:
 
     def __str__(self) -> str:
         return (
-            f"LeNet classifier of {self.name}, version {VERSION}: {100 * self.accuracy:.2f} % of {self.tested:,} "
+            f"LeNet classifier of {self.name}, version {VERSION}: {100 * self.accuracy:.2f} % of "
+            f"{self.tested:,} "
             f"test images right"
         )
 
@@ -121,7 +125,8 @@ class Classifier:
             some = _take(images, chosen[start : start + _AT_ONCE])
             if tuple(some.shape[1:]) != self.image_shape:
                 raise ValueError(
-                    f"The images have shape {tuple(some.shape[1:])}, but the classifier of {self.name} was "
+                    f"The images have shape {tuple(some.shape[1:])}, but the classifier of "
+                    f"{self.name} was "
                     f"trained on {self.image_shape}; give images of that shape."
                 )
             on_device = some if backend.of(some) is ops else ops.asarray(backend.to_numpy(some))
@@ -134,10 +139,12 @@ class Classifier:
 def frechet_classifier_distance(
     samples: Array | ImageSet, reference: Array | ImageSet, classifier: Classifier
 ) -> float:
-    """LeNet-FD: the Fréchet distance between the classifier's features of samples and of real images.
+    """LeNet-FD: the Fréchet distance between the classifier's features of samples and of real
+    images.
 
-    This is not FID. It depends on `classifier`, so compare it only under one classifier (one `Classifier.key`) and
-    one number of samples, and look at the floor: the same distance of real images from other real images.
+    This is not FID. It depends on `classifier`, so compare it only under one classifier (one
+    `Classifier.key`) and one number of samples, and look at the floor: the same distance of real
+    images from other real images.
 
     Parameters
     ----------
@@ -178,7 +185,8 @@ def classifier_for(
     train, test
         Images with labels; `test` only measures the accuracy.
     cache_dir
-        Where the weights are kept, created if need be; None: the platform's cache folder for minigan.
+        Where the weights are kept, created if need be; None: the platform's cache folder for
+        minigan.
     progress
         Called as ``progress(step, steps, loss)`` while it trains; not at all where it is read.
 
@@ -196,8 +204,9 @@ def classifier_for(
 
     Notes
     -----
-    The file is named after the data set, a hash of both splits and the recipe's version, so a change of any of
-    them trains anew. It is written whole or not at all; one that can't be read is replaced.
+    The file is named after the data set, a hash of both splits and the recipe's version, so a
+    change of any of them trains anew. It is written whole or not at all; one that can't be read is
+    replaced.
     """
     folder = _cache_folder(cache_dir)
     path = folder / f"{_key(train, test)}.safetensors"
@@ -206,7 +215,11 @@ def classifier_for(
     except ValueError:  # CheckpointError among them: not there yet, or damaged
         _require_writable(folder)
     classifier = train_classifier(train, test, progress=progress)
-    description = {"accuracy": classifier.accuracy, "tested": classifier.tested, "classes": classifier.classes}
+    description = {
+        "accuracy": classifier.accuracy,
+        "tested": classifier.tested,
+        "classes": classifier.classes,
+    }
     checkpoint.save(path, classifier.net.state_dict(), description)
     return classifier
 
@@ -244,7 +257,8 @@ def train_classifier(
 
 
 def split(data: _Set, *, test_share: float = 0.2, seed: int = 0) -> tuple[_Set, _Set]:
-    """Split a data set that comes in one piece (the digits) into a training and a test part, always the same way.
+    """Split a data set that comes in one piece (the digits) into a training and a test part, always
+    the same way.
 
     Parameters
     ----------
@@ -268,7 +282,8 @@ def split(data: _Set, *, test_share: float = 0.2, seed: int = 0) -> tuple[_Set, 
     held_out = round(len(data) * test_share)
     if not 0 < held_out < len(data):
         raise ValueError(
-            f"A test share of {test_share} of {len(data)} images leaves a part empty; choose one between 0 and 1."
+            f"A test share of {test_share} of {len(data)} images leaves a part empty; choose one "
+            "between 0 and 1."
         )
     order = numpy.random.default_rng(seed).permutation(len(data))
     return _part(data, numpy.sort(order[held_out:])), _part(data, numpy.sort(order[:held_out]))
@@ -282,7 +297,9 @@ def _part(data: Any, indices: Any) -> Any:
 # ---------------------------------------------------------------- the net and its training
 
 
-def build_net(image_shape: tuple[int, ...], classes: int, *, rng: numpy.random.Generator) -> nn.Sequential:
+def build_net(
+    image_shape: tuple[int, ...], classes: int, *, rng: numpy.random.Generator
+) -> nn.Sequential:
     """The untrained net: images to `FEATURES` features, features to logits.
 
     Parameters
@@ -303,16 +320,22 @@ def build_net(image_shape: tuple[int, ...], classes: int, *, rng: numpy.random.G
     layers: list[nn.Layer] = []
     wide = _CHANNELS
     while max(height, width) > _SMALLEST and min(height, width) > 1:
-        convolution = nn.Conv2d(channels, wide, kernel_size=4, stride=2, padding=1, bias=False, rng=rng)
+        convolution = nn.Conv2d(
+            channels, wide, kernel_size=4, stride=2, padding=1, bias=False, rng=rng
+        )
         layers += [convolution, nn.BatchNorm(wide), nn.LeakyReLU(0.1)]
         height, width, channels = height // 2, width // 2, wide
         wide = min(2 * wide, 4 * _CHANNELS)
     hidden = nn.Linear(height * width * channels, FEATURES, rng=rng)
     body = nn.Sequential(*layers, nn.Flatten(), hidden, nn.LeakyReLU(0.1))
-    return nn.Sequential(body, nn.Sequential(nn.Dropout(_DROPOUT, rng=rng), nn.Linear(FEATURES, classes, rng=rng)))
+    return nn.Sequential(
+        body, nn.Sequential(nn.Dropout(_DROPOUT, rng=rng), nn.Linear(FEATURES, classes, rng=rng))
+    )
 
 
-def _fit(net: nn.Sequential, train: ImageSet, labels: Any, steps: int, progress: Progress | None) -> None:
+def _fit(
+    net: nn.Sequential, train: ImageSet, labels: Any, steps: int, progress: Progress | None
+) -> None:
     rng = numpy.random.default_rng([_SEED, VERSION])
     optimizer = optim.Adam(net, lr=_RATE, betas=(0.9, 0.999))
     for step, indices in enumerate(_minibatches(len(train), steps, rng)):
@@ -327,7 +350,9 @@ def _fit(net: nn.Sequential, train: ImageSet, labels: Any, steps: int, progress:
 
 
 def _minibatches(n: int, steps: int, rng: numpy.random.Generator) -> Any:
-    """Yield `steps` arrays of indices, epoch after epoch, each a permutation; the rest of an epoch is dropped."""
+    """Yield `steps` arrays of indices, epoch after epoch, each a permutation; the rest of an epoch
+    is dropped.
+    """
     size = min(_BATCH, n)
     done = 0
     while done < steps:
@@ -338,7 +363,9 @@ def _minibatches(n: int, steps: int, rng: numpy.random.Generator) -> Any:
 
 
 def _shifted(images: Any, rng: numpy.random.Generator) -> Any:
-    """Shift each image by up to two pixels, repeating the border: what is shown doesn't depend on where it is."""
+    """Shift each image by up to two pixels, repeating the border: what is shown doesn't depend on
+    where it is.
+    """
     n, height, width, _ = images.shape
     padded = numpy.pad(images, ((0, 0), (_SHIFT, _SHIFT), (_SHIFT, _SHIFT), (0, 0)), mode="edge")
     top, left = rng.integers(0, 2 * _SHIFT + 1, (2, n, 1, 1))
@@ -360,17 +387,21 @@ def _checked_labels(train: ImageSet, test: ImageSet) -> Any:
     for what, data in (("training", train), ("test", test)):
         if data.labels is None:
             raise ValueError(
-                f"The {what} images of {data.name!r} have no labels, so no classifier can be trained; evaluate "
+                f"The {what} images of {data.name!r} have no labels, so no classifier can be "
+                "trained; evaluate "
                 f"without one (classifier=None)."
             )
     if train.images.shape[1:] != test.images.shape[1:]:
         raise ValueError(
-            f"The training images have shape {train.images.shape[1:]}, the test images {test.images.shape[1:]}; "
+            f"The training images have shape {train.images.shape[1:]}, the test images "
+            f"{test.images.shape[1:]}; "
             f"both need the same."
         )
     labels = numpy.asarray(train.labels)
     if labels.min() == labels.max():
-        raise ValueError(f"All training images of {train.name!r} have one label; a classifier needs two or more.")
+        raise ValueError(
+            f"All training images of {train.name!r} have one label; a classifier needs two or more."
+        )
     return labels
 
 
@@ -399,7 +430,9 @@ def _cache_folder(cache_dir: str | os.PathLike[str] | None) -> Path:
 def _read(path: Path, train: ImageSet) -> Classifier:
     arrays, description = checkpoint.load(path)
     try:
-        classes, accuracy, tested = (description[name] for name in ("classes", "accuracy", "tested"))
+        classes, accuracy, tested = (
+            description[name] for name in ("classes", "accuracy", "tested")
+        )
         classifier = _untrained(train, key=path.stem, classes=int(classes))
         classifier.accuracy, classifier.tested = float(accuracy), int(tested)
     except (KeyError, TypeError) as error:
@@ -416,7 +449,8 @@ def _require_writable(folder: Path) -> None:
         (folder / ".writable").unlink(missing_ok=True)
     except OSError as error:
         raise OSError(
-            f"The classifier's weights can't be kept in {folder} ({error.strerror or error}); give another folder "
+            f"The classifier's weights can't be kept in {folder} ({error.strerror or error}); "
+            "give another folder "
             f"as cache_dir."
         ) from None
 

@@ -1,9 +1,9 @@
 """All metrics of one set of samples, each beside its floor.
 
-No metric of finitely many samples is exactly at its ideal, even for a perfect generator. The floor is what real
-data get in the samples' place, in the same number, against the same reference: training against test images,
-or fresh points of the law. A value at its floor can't be told from perfect; a value below it is no triumph but
-chance, or copies of the training data.
+No metric of finitely many samples is exactly at its ideal, even for a perfect generator. The floor
+is what real data get in the samples' place, in the same number, against the same reference:
+training against test images, or fresh points of the law. A value at its floor can't be told from
+perfect; a value below it is no triumph but chance, or copies of the training data.
 """
 
 from __future__ import annotations
@@ -71,16 +71,18 @@ def evaluate_images(
     samples
         Generated images, shape (N, H, W, C) in [-1, 1].
     train, test
-        The two splits. Samples and, for the floor, training images are compared with test images; nearest
-        neighbours are looked for in all training images.
+        The two splits. Samples and, for the floor, training images are compared with test images;
+        nearest neighbours are looked for in all training images.
     classifier
         Whose features are compared; None (no labels): only what needs none.
     rng
         Draws which images are taken, subsets, patches and directions.
     count
-        At most this many samples and this many test images; fewer where there are fewer (the facts say how many).
+        At most this many samples and this many test images; fewer where there are fewer (the facts
+        say how many).
     patch_images, neighbour_images
-        The same for the sliced Wasserstein distance and for the nearest neighbours, which cost more per image.
+        The same for the sliced Wasserstein distance and for the nearest neighbours, which cost more
+        per image.
     k
         The neighbour of precision, recall, density and coverage.
     say
@@ -104,7 +106,9 @@ def evaluate_images(
             f"{tuple(train.images.shape[1:])}; bring the data to the samples' shape."
         )
     if min(count, patch_images, neighbour_images) < 1:
-        raise ValueError("The counts of images to look at must be positive; leave them out for the defaults.")
+        raise ValueError(
+            "The counts of images to look at must be positive; leave them out for the defaults."
+        )
     say = say or (lambda words: None)
     drawn = _Drawn(samples, train, test, count, rng)
     facts: dict[str, Any] = {
@@ -126,10 +130,17 @@ def evaluate_images(
 
 
 class _Drawn:
-    """Which images are looked at: as many training images (the floor's) as samples, so that the two compare."""
+    """Which images are looked at: as many training images (the floor's) as samples, so that the two
+    compare.
+    """
 
     def __init__(
-        self, images: Array, train_set: ImageSet, test_set: ImageSet, count: int, rng: numpy.random.Generator
+        self,
+        images: Array,
+        train_set: ImageSet,
+        test_set: ImageSet,
+        count: int,
+        rng: numpy.random.Generator,
     ) -> None:
         rng = blocks.generator(rng)
         self.images, self.train_set, self.test_set = images, train_set, test_set
@@ -142,7 +153,11 @@ class _Drawn:
         """Return the first `count` of each, already in random order."""
         other = object.__new__(_Drawn)
         other.images, other.train_set, other.test_set = self.images, self.train_set, self.test_set
-        other.samples, other.train, other.test = self.samples[:count], self.train[:count], self.test[:count]
+        other.samples, other.train, other.test = (
+            self.samples[:count],
+            self.train[:count],
+            self.test[:count],
+        )
         return other
 
     def pixels(self) -> tuple[Array, Array, Array]:
@@ -162,20 +177,30 @@ def _feature_rows(drawn: _Drawn, classifier: Classifier, rng: Any, k: int, say: 
     real = classifier.features(drawn.test_set, drawn.test)
     say("Fréchet classifier distance")
     rows = [
-        Row(f"LeNet-FD (version {VERSION}; not FID)", frechet_distance(fake, real), frechet_distance(floor, real),
-            "lower"),
-    ]  # fmt: skip
+        Row(
+            f"LeNet-FD (version {VERSION}; not FID)",
+            frechet_distance(fake, real),
+            frechet_distance(floor, real),
+            "lower",
+        ),
+    ]
     say("kernel distance")
     kernel = [kernel_distance(x, real, rng=rng) for x in (fake, floor)]
     rows.append(Row("kernel distance of LeNet features", kernel[0].mean, kernel[1].mean, "lower"))
-    rows.append(Row("kernel distance, std over subsets", kernel[0].std, kernel[1].std, "as the floor"))
+    rows.append(
+        Row("kernel distance, std over subsets", kernel[0].std, kernel[1].std, "as the floor")
+    )
     say("precision, recall, density, coverage")
     rows += _prdc_rows(fake, floor, real, k)
     shares = [_class_shares(classifier, x) for x in (fake, floor, real)]
     rows.append(
-        Row("class shares, total variation", _variation(shares[0], shares[2]), _variation(shares[1], shares[2]),
-            "lower")
-    )  # fmt: skip
+        Row(
+            "class shares, total variation",
+            _variation(shares[0], shares[2]),
+            _variation(shares[1], shares[2]),
+            "lower",
+        )
+    )
     return rows
 
 
@@ -214,7 +239,9 @@ def _patch_rows(drawn: _Drawn, rng: Any, say: Say) -> list[Row]:
 
 
 def _neighbour_row(drawn: _Drawn) -> Row:
-    """Median distance to the nearest training image; the floor is the test images', which copy nothing."""
+    """Median distance to the nearest training image; the floor is the test images', which copy
+    nothing.
+    """
     fake, _, real = drawn.pixels()
     medians = [
         float(numpy.median(backend.to_numpy(nearest_neighbours(x, drawn.train_set).distance)))
@@ -278,7 +305,9 @@ def evaluate_points(
     rows.append(Row("sliced Wasserstein", distances[0], distances[1], "lower"))
     say("precision, recall, density, coverage")
     rows += _prdc_rows(fake, floor, real, k)
-    return Table({"law": law.name, "samples": n, "real points (floor and reference each)": n}, tuple(rows))
+    return Table(
+        {"law": law.name, "samples": n, "real points (floor and reference each)": n}, tuple(rows)
+    )
 
 
 def _mode_rows(fake: Array, floor: Array, centres: Array, std: float) -> list[Row]:
@@ -287,7 +316,9 @@ def _mode_rows(fake: Array, floor: Array, centres: Array, std: float) -> list[Ro
     return [
         Row(f"modes covered, of {ours.modes} (one sample)", ours.covered, theirs.covered, "higher"),
         Row(f"modes covered, of {ours.modes} (1 % of samples)", often[0], often[1], "higher"),
-        Row("high-quality samples, %", 100 * ours.high_quality, 100 * theirs.high_quality, "higher"),
+        Row(
+            "high-quality samples, %", 100 * ours.high_quality, 100 * theirs.high_quality, "higher"
+        ),
         Row("reverse KL of modes, nats", ours.reverse_kl, theirs.reverse_kl, "lower"),
         Row("total variation of modes", ours.total_variation, theirs.total_variation, "lower"),
     ]

@@ -4,22 +4,23 @@ r"""Fréchet distance between two Gaussians, and between two sets of features ea
     d^2 = |\mu_1 - \mu_2|^2 + \mathrm{tr}\,\Sigma_1 + \mathrm{tr}\,\Sigma_2
           - 2\,\mathrm{tr}\,(\Sigma_1 \Sigma_2)^{1/2}
 
-(Dowson and Landau, "The Fréchet distance between multivariate normal distributions", Journal of Multivariate
-Analysis 12, 1982; Heusel et al., "GANs trained by a two time-scale update rule", NeurIPS 2017, section 3, for its
-use on features; both report d², as we do.)
+(Dowson and Landau, "The Fréchet distance between multivariate normal distributions", Journal of
+Multivariate Analysis 12, 1982; Heusel et al., "GANs trained by a two time-scale update rule",
+NeurIPS 2017, section 3, for its use on features; both report d², as we do.)
 
 The trace, through symmetric matrices alone
 -------------------------------------------
-Σ₁Σ₂ isn't symmetric, and a general matrix square root of it is slow and can come out complex where a covariance is
-singular, as with fewer samples than features. But Σ₁Σ₂ = S (S Σ₂) with the symmetric root S = Σ₁^½ has the same
-eigenvalues as the symmetric, positive semi-definite matrix
+Σ₁Σ₂ isn't symmetric, and a general matrix square root of it is slow and can come out complex where
+a covariance is singular, as with fewer samples than features. But Σ₁Σ₂ = S (S Σ₂) with the
+symmetric root S = Σ₁^½ has the same eigenvalues as the symmetric, positive semi-definite matrix
 
     M = S Σ₂ S,
 
-since AB and BA have the same eigenvalues. So tr (Σ₁Σ₂)^½ is the sum of the square roots of M's eigenvalues: two
-symmetric eigenvalue problems, always real.
+since AB and BA have the same eigenvalues. So tr (Σ₁Σ₂)^½ is the sum of the square roots of M's
+eigenvalues: two symmetric eigenvalue problems, always real.
 
-A zero eigenvalue comes back as ± ε|M|, and its square root as √ε: eigenvalues below d ε max are taken as 0.
+A zero eigenvalue comes back as ± ε|M|, and its square root as √ε: eigenvalues below d ε max are
+taken as 0.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ from minigan.metrics import blocks
 def frechet_distance(features: Array, reference: Array) -> float:
     """d² between the Gaussians fitted to two sets of features.
 
-    The estimate is biased upwards, the more so the fewer the samples (Bińkowski et al. 2018): compare only
-    numbers of the same sample counts, and look at the floor, the distance between two sets of real data.
+    The estimate is biased upwards, the more so the fewer the samples (Bińkowski et al. 2018):
+    compare only numbers of the same sample counts, and look at the floor, the distance between two
+    sets of real data.
 
     Parameters
     ----------
@@ -55,7 +57,9 @@ def frechet_distance(features: Array, reference: Array) -> float:
     ValueError
         If the shapes don't fit or numbers are not finite.
     """
-    features, reference = blocks.pair(features, reference, "features", "reference features", at_least=2)
+    features, reference = blocks.pair(
+        features, reference, "features", "reference features", at_least=2
+    )
     return frechet_gaussian(*moments(features), *moments(reference))
 
 
@@ -116,7 +120,9 @@ def frechet_gaussian(mean1: Array, covariance1: Array, mean2: Array, covariance2
     d = mean1.size
     shapes = [tuple(a.shape) for a in (mean1, covariance1, mean2, covariance2)]
     if shapes != [(d,), (d, d), (d,), (d, d)]:
-        raise ValueError(f"Means of shape (d,) and covariances of shape (d, d) are needed, got shapes {shapes}.")
+        raise ValueError(
+            f"Means of shape (d,) and covariances of shape (d, d) are needed, got shapes {shapes}."
+        )
     xp = backend.of(mean1).xp
     offset = (mean1 - mean2).astype("float64")
     traces = float(xp.trace(covariance1)) + float(xp.trace(covariance2))

@@ -3,13 +3,15 @@ r"""Kernel distance: the squared maximum mean discrepancy (MMD) with a cubic ker
 For samples x₁..x_m and y₁..y_n and the kernel k(x, y) = (x·y / d + 1)³,
 
 .. math::
-    \mathrm{MMD}^2 = \frac{1}{m(m-1)} \sum_{i \ne j} k(x_i, x_j) + \frac{1}{n(n-1)} \sum_{i \ne j} k(y_i, y_j)
+    \mathrm{MMD}^2 = \frac{1}{m(m-1)} \sum_{i \ne j} k(x_i, x_j) + \frac{1}{n(n-1)} \sum_{i \ne j}
+    k(y_i, y_j)
                      - \frac{2}{mn} \sum_{i, j} k(x_i, y_j)
 
-is an unbiased estimate, whatever m and n: 0 on average where both come from one law, so half of the time below 0.
-It compares means, covariances and third moments at once (Gretton et al., JMLR 2012, lemma 6; Bińkowski et al.,
-"Demystifying MMD GANs", ICLR 2018, section 4, as the "kernel inception distance", KID, on Inception's features;
-on other features the number isn't comparable with published ones).
+is an unbiased estimate, whatever m and n: 0 on average where both come from one law, so half of the
+time below 0. It compares means, covariances and third moments at once (Gretton et al., JMLR 2012,
+lemma 6; Bińkowski et al., "Demystifying MMD GANs", ICLR 2018, section 4, as the "kernel inception
+distance", KID, on Inception's features; on other features the number isn't comparable with
+published ones).
 """
 
 from __future__ import annotations
@@ -78,10 +80,14 @@ def kernel_distance(
     TypeError
         If `rng` is no generator, or the arrays don't live on one device.
     """
-    features, reference = blocks.pair(features, reference, "features", "reference features", at_least=2)
+    features, reference = blocks.pair(
+        features, reference, "features", "reference features", at_least=2
+    )
     rng = blocks.generator(rng)
     if subsets < 1 or subset_size < 2:
-        raise ValueError(f"At least 1 subset of 2 samples is needed, got {subsets} of {subset_size}.")
+        raise ValueError(
+            f"At least 1 subset of 2 samples is needed, got {subsets} of {subset_size}."
+        )
     n, m = int(features.shape[0]), int(reference.shape[0])
     size = min(subset_size, n, m)
     xp = backend.of(features).xp

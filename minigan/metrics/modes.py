@@ -1,21 +1,24 @@
 r"""Has the generator found every mode? For mixtures of Gaussians, where the modes are known.
 
-With K centres and one standard deviation σ, a sample is of **high quality** if its nearest centre is within
-three σ. With c_k high-quality samples at centre k and q_k = c_k / Σ c:
+With K centres and one standard deviation σ, a sample is of **high quality** if its nearest centre
+is within three σ. With c_k high-quality samples at centre k and q_k = c_k / Σ c:
 
 * modes covered: how many k have c_k >= 1 (PacGAN), or c_k >= some share of all samples;
-* reverse KL, Σ q_k ln(q_k / (1/K)) = ln K - H(q), in nats: 0 if all modes are served alike, ln K if only one;
-* mode total variation, ½ Σ |q_k - 1/K|: the share of samples that would have to move to another mode.
+* reverse KL, Σ q_k ln(q_k / (1/K)) = ln K - H(q), in nats: 0 if all modes are served alike, ln K if
+  only one;
+* mode total variation, ½ Σ |q_k - 1/K|: the share of samples that would have to move to another
+  mode.
 
-Definitions: Lin, Khetan, Fanti and Oh, "PacGAN: the power of two samples in generative adversarial networks",
-NeurIPS 2018, section 4.1, and its published code, which takes N = 2,500 samples.
+Definitions: Lin, Khetan, Fanti and Oh, "PacGAN: the power of two samples in generative adversarial
+networks", NeurIPS 2018, section 4.1, and its published code, which takes N = 2,500 samples.
 
 What a perfect sampler gets
 ---------------------------
-In the plane the distance to the right centre is Rayleigh distributed, so 1 - exp(-9/2) = 98.89 % of perfect
-samples are of high quality, not 100 %. And N samples never fall on K modes evenly: the reverse KL of perfect
-samples is (K - 1) / (2 N) on average (2 N KL is a likelihood-ratio statistic, chi-squared with K - 1 degrees of
-freedom), 0.0014 for 8 modes and 0.0048 for 25 at N = 2,500. See `ideal_modes`.
+In the plane the distance to the right centre is Rayleigh distributed, so 1 - exp(-9/2) = 98.89 % of
+perfect samples are of high quality, not 100 %. And N samples never fall on K modes evenly: the
+reverse KL of perfect samples is (K - 1) / (2 N) on average (2 N KL is a likelihood-ratio statistic,
+chi-squared with K - 1 degrees of freedom), 0.0014 for 8 modes and 0.0048 for 25 at N = 2,500. See
+`ideal_modes`.
 """
 
 from __future__ import annotations
@@ -60,13 +63,19 @@ class ModeReport:
 
     def __str__(self) -> str:
         return (
-            f"{self.covered} of {self.modes} modes, {100 * self.high_quality:.1f} % of {self.samples:,} samples "
+            f"{self.covered} of {self.modes} modes, {100 * self.high_quality:.1f} % of "
+            f"{self.samples:,} samples "
             f"of high quality, reverse KL {self.reverse_kl:.4f} nats"
         )
 
 
 def mode_report(
-    samples: Array, centres: Array, std: float, *, sigmas: float = 3.0, min_share: float | None = None
+    samples: Array,
+    centres: Array,
+    std: float,
+    *,
+    sigmas: float = 3.0,
+    min_share: float | None = None,
 ) -> ModeReport:
     """Count high-quality samples at each centre of a mixture of equally likely Gaussians.
 
@@ -81,8 +90,8 @@ def mode_report(
     sigmas
         A sample is of high quality within this many standard deviations of its nearest centre.
     min_share
-        A mode is covered if its high-quality samples are at least this share (0 to 1) of all N. None: one
-        sample is enough, PacGAN's rule.
+        A mode is covered if its high-quality samples are at least this share (0 to 1) of all N.
+        None: one sample is enough, PacGAN's rule.
 
     Returns
     -------
@@ -115,7 +124,9 @@ def mode_report(
 
 
 def reverse_kl(counts: tuple[int, ...]) -> float:
-    """``KL(q || uniform) = ln K - H(q)`` of counts over K classes, in nats; infinity if all are 0."""
+    """``KL(q || uniform) = ln K - H(q)`` of counts over K classes, in nats; infinity if all are
+    0.
+    """
     total = sum(counts)
     if total == 0:
         return math.inf
@@ -124,7 +135,8 @@ def reverse_kl(counts: tuple[int, ...]) -> float:
 
 
 def ideal_modes(modes: int, samples: int, *, sigmas: float = 3.0) -> tuple[float, float]:
-    """What a perfect sampler of a mixture in the plane gets: share of high quality and mean reverse KL.
+    """What a perfect sampler of a mixture in the plane gets: share of high quality and mean reverse
+    KL.
 
     Parameters
     ----------
@@ -138,7 +150,8 @@ def ideal_modes(modes: int, samples: int, *, sigmas: float = 3.0) -> tuple[float
     Returns
     -------
     high_quality, reverse_kl
-        ``1 - exp(-sigmas²/2)`` and ``(K - 1) / (2 N P)``, P the former; the second to first order in 1/N.
+        ``1 - exp(-sigmas²/2)`` and ``(K - 1) / (2 N P)``, P the former; the second to first order
+        in 1/N.
     """
     share = -math.expm1(-(sigmas**2) / 2)
     return share, (modes - 1) / (2 * samples * share)
@@ -149,7 +162,8 @@ def _high_quality_counts(samples: Array, centres: Array, radius: float) -> tuple
     k = int(centres.shape[0])
     total = xp.zeros(k, dtype="int64")
     for block in blocks.blocks(samples.shape[0], int(centres.size)):
-        # Differences and not the product formula: a mode's width may be far below its distance from 0.
+        # Differences and not the product formula: a mode's width may be far below its distance from
+        # 0.
         offset = samples[block][:, None, :] - centres[None, :, :]
         distance2 = (offset * offset).sum(axis=2)
         nearest = distance2.argmin(axis=1)

@@ -1,9 +1,10 @@
 """Nearest training neighbours: does the generator copy?
 
-A sample that lies much nearer to a training image than held-out real images do is a copy. The Euclidean distance
-between pixels finds copies, not likeness: a picture shifted by a few pixels is far away from itself (Theis, van
-den Oord and Bethge, "A note on the evaluation of generative models", ICLR 2016, section 3.4), so small distances
-are evidence of copying, large ones are none of its absence.
+A sample that lies much nearer to a training image than held-out real images do is a copy. The
+Euclidean distance between pixels finds copies, not likeness: a picture shifted by a few pixels is
+far away from itself (Theis, van den Oord and Bethge, "A note on the evaluation of generative
+models", ICLR 2016, section 3.4), so small distances are evidence of copying, large ones are none of
+its absence.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def nearest_neighbours(samples: Array, training: Array | ImageSet, *, k: int = 1
     samples
         Shape (N, ...), images or features; each sample is flattened.
     training
-        An array of shape (M, ...) on the same device, or a data set, whose images are then brought there a
-        block at a time.
+        An array of shape (M, ...) on the same device, or a data set, whose images are then brought
+        there a block at a time.
     k
         Neighbours wanted, 1 to M.
 
@@ -64,9 +65,10 @@ def nearest_neighbours(samples: Array, training: Array | ImageSet, *, k: int = 1
 
     Notes
     -----
-    Candidates come from the product formula, in the samples' precision; the distances of the k that are kept are
-    then computed from differences, so that an exact copy is at exactly 0. Neighbours that differ by less than
-    rounding (relative to the samples' squared norms) may change places with the one that comes after the k-th.
+    Candidates come from the product formula, in the samples' precision; the distances of the k that
+    are kept are then computed from differences, so that an exact copy is at exactly 0. Neighbours
+    that differ by less than rounding (relative to the samples' squared norms) may change places
+    with the one that comes after the k-th.
     """
     if not 1 <= k <= len(training):
         raise ValueError(f"k must be between 1 and the {len(training)} training examples, got {k}.")
@@ -78,7 +80,9 @@ def nearest_neighbours(samples: Array, training: Array | ImageSet, *, k: int = 1
     for start, some in _training_blocks(training, flat):
         for rows in blocks.blocks(n, some.shape[0] + k):
             d2 = xp.concatenate([best[rows], blocks.squared_distances(flat[rows], some)], axis=1)
-            known = xp.concatenate([index[rows], _numbered(xp, start, d2.shape[0], some.shape[0])], axis=1)
+            known = xp.concatenate(
+                [index[rows], _numbered(xp, start, d2.shape[0], some.shape[0])], axis=1
+            )
             chosen = xp.argpartition(d2, k - 1, axis=1)[:, :k]
             best[rows] = xp.take_along_axis(d2, chosen, axis=1)
             index[rows] = xp.take_along_axis(known, chosen, axis=1)
@@ -90,7 +94,9 @@ def _numbered(xp: Any, start: int, rows: int, columns: int) -> Array:
 
 
 def _training_blocks(training: Any, samples: Array) -> Iterator[tuple[int, Array]]:
-    """Yield where a block of training examples starts, and the block, flat, where the samples live."""
+    """Yield where a block of training examples starts, and the block, flat, where the samples
+    live.
+    """
     for block in blocks.blocks(len(training), int(samples.shape[1])):
         some = _examples(training, numpy.arange(block.start, block.stop), samples)
         yield block.start, some.astype(samples.dtype, copy=False)
@@ -118,7 +124,9 @@ def _exactly(samples: Array, training: Any, index: Array) -> Neighbours:
         offset = mine - chosen.astype("float64").reshape(-1, k, samples.shape[1])
         distance[rows] = xp.sqrt((offset * offset).sum(axis=2))
     order = xp.argsort(distance, axis=1)
-    return Neighbours(xp.take_along_axis(index, order, axis=1), xp.take_along_axis(distance, order, axis=1))
+    return Neighbours(
+        xp.take_along_axis(index, order, axis=1), xp.take_along_axis(distance, order, axis=1)
+    )
 
 
 def _rows(x: Array) -> Array:

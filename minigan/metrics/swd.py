@@ -1,18 +1,20 @@
 r"""Sliced Wasserstein distance: how far mass has to be moved, seen along many lines.
 
-On a line, the Wasserstein-1 distance of two sets of points is the area between their sorted values (quantile
-functions),
+On a line, the Wasserstein-1 distance of two sets of points is the area between their sorted values
+(quantile functions),
 
     W₁(a, b) = ∫₀¹ |F_a⁻¹(u) - F_b⁻¹(u)| du,
 
-for equal counts the mean of |a_(i) - b_(i)|. The sliced distance is the mean of W₁ over random directions (Rabin,
-Peyré, Delon and Bernot, "Wasserstein barycenter and its application to texture mixing", SSVM 2011).
+for equal counts the mean of |a_(i) - b_(i)|. The sliced distance is the mean of W₁ over random
+directions (Rabin, Peyré, Delon and Bernot, "Wasserstein barycenter and its application to texture
+mixing", SSVM 2011).
 
-For images it is taken as Karras, Aila, Laine and Lehtinen do ("Progressive growing of GANs", ICLR 2018, section 5,
-and its published code): each image becomes a Laplacian pyramid, each level of which holds the detail of one scale;
-128 patches of 7x7 pixels are drawn from each level of each image; the patches of a level are normalised to mean 0
-and standard deviation 1 per channel; and the sliced distance of the two sets of patches over 512 directions, times
-1000, is the score of the level. It needs no classifier. Levels below 16 pixels are left out: 28x28 has one level.
+For images it is taken as Karras, Aila, Laine and Lehtinen do ("Progressive growing of GANs", ICLR
+2018, section 5, and its published code): each image becomes a Laplacian pyramid, each level of
+which holds the detail of one scale; 128 patches of 7x7 pixels are drawn from each level of each
+image; the patches of a level are normalised to mean 0 and standard deviation 1 per channel; and the
+sliced distance of the two sets of patches over 512 directions, times 1000, is the score of the
+level. It needs no classifier. Levels below 16 pixels are left out: 28x28 has one level.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ class PatchDistance:
     average: float
 
 
-def sliced_wasserstein(x: Array, y: Array, *, rng: numpy.random.Generator, directions: int = 512) -> float:
+def sliced_wasserstein(
+    x: Array, y: Array, *, rng: numpy.random.Generator, directions: int = 512
+) -> float:
     """Mean Wasserstein-1 distance of two sets of points over random directions.
 
     Parameters
@@ -87,10 +91,11 @@ def sliced_wasserstein(x: Array, y: Array, *, rng: numpy.random.Generator, direc
 
 
 def wasserstein_on_lines(a: Array, b: Array) -> float:
-    """Mean of the Wasserstein-1 distances of rows: a (L, N) against b (L, M), each row points on one line.
+    """Mean of the Wasserstein-1 distances of rows: a (L, N) against b (L, M), each row points on
+    one line.
 
-    Both quantile functions are constant between the multiples of 1/N and 1/M; in units of 1/(NM) these
-    are integers, so the pieces are found without rounding.
+    Both quantile functions are constant between the multiples of 1/N and 1/M; in units of 1/(NM)
+    these are integers, so the pieces are found without rounding.
     """
     xp = backend.of(a).xp
     n, m = int(a.shape[1]), int(b.shape[1])
@@ -134,11 +139,15 @@ def patch_distance(
     Raises
     ------
     ValueError
-        If the shapes don't fit, the images are too small, numbers are not finite or counts not positive.
+        If the shapes don't fit, the images are too small, numbers are not finite or counts not
+        positive.
     TypeError
         If `rng` is no generator, or the arrays are no floats of one device.
     """
-    images, reference = blocks.images(images, "images"), blocks.images(reference, "reference images")
+    images, reference = (
+        blocks.images(images, "images"),
+        blocks.images(reference, "reference images"),
+    )
     _check_patches(images, reference, patches, directions)
     rng = blocks.generator(rng)
     levels = []
@@ -146,11 +155,12 @@ def patch_distance(
         first, second = _Patches(a, patches, rng), _Patches(b, patches, rng)
         sphere = _sphere(_PATCH * _PATCH * a.shape[3], directions, rng)
         total = 0.0
-        # Patches are gathered anew for each group of directions: all of them at once would be gigabytes.
+        # Patches are gathered anew for each group of directions: all of them at once would be
+        # gigabytes.
         for group in blocks.blocks(directions, max(first.count, second.count)):
-            total += wasserstein_on_lines(first.project(sphere[:, group]), second.project(sphere[:, group])) * (
-                group.stop - group.start
-            )
+            total += wasserstein_on_lines(
+                first.project(sphere[:, group]), second.project(sphere[:, group])
+            ) * (group.stop - group.start)
         levels.append((min(a.shape[1:3]), _SCALE * total / directions))
     return PatchDistance(tuple(levels), sum(distance for _, distance in levels) / len(levels))
 
@@ -200,7 +210,9 @@ class _Patches:
 
 
 def _pyramid(images: Array) -> list[Array]:
-    """Laplacian pyramid (Burt and Adelson 1983) down to 16 pixels: details of each scale, then what is left."""
+    """Laplacian pyramid (Burt and Adelson 1983) down to 16 pixels: details of each scale, then what
+    is left.
+    """
     levels = []
     while min(images.shape[1:3]) // 2 >= SMALLEST_SIDE:
         smaller = _shrink(images)
@@ -222,7 +234,9 @@ def _enlarge(images: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _smooth(images: Array) -> Array:
-    """Convolve with the outer product of (1, 4, 6, 4, 1)/16; at the border the image is mirrored."""
+    """Convolve with the outer product of (1, 4, 6, 4, 1)/16; at the border the image is
+    mirrored.
+    """
     xp = backend.of(images).xp
     for axis in (1, 2):
         size = images.shape[axis]
@@ -234,7 +248,9 @@ def _smooth(images: Array) -> Array:
 
 
 def _sphere(d: int, directions: int, rng: numpy.random.Generator) -> Any:
-    """Uniform directions as columns, (d, directions): a Gaussian vector has no preferred direction."""
+    """Uniform directions as columns, (d, directions): a Gaussian vector has no preferred
+    direction.
+    """
     drawn = blocks.generator(rng).standard_normal((d, directions))
     return drawn / numpy.sqrt((drawn * drawn).sum(axis=0))
 
@@ -247,7 +263,8 @@ def _check_patches(images: Array, reference: Array, patches: int, directions: in
         )
     if images.shape[1:] != reference.shape[1:]:
         raise ValueError(
-            f"The images have shape {tuple(images.shape[1:])}, the reference images {tuple(reference.shape[1:])}; "
+            f"The images have shape {tuple(images.shape[1:])}, the reference images "
+            f"{tuple(reference.shape[1:])}; "
             f"both need the same."
         )
     if min(images.shape[1:3]) < SMALLEST_SIDE:
@@ -256,4 +273,6 @@ def _check_patches(images: Array, reference: Array, patches: int, directions: in
             f"{SMALLEST_SIDE}x{SMALLEST_SIDE} are needed; enlarge both sets alike."
         )
     if patches < 1 or directions < 1:
-        raise ValueError(f"At least 1 patch and 1 direction are needed, got {patches} and {directions}.")
+        raise ValueError(
+            f"At least 1 patch and 1 direction are needed, got {patches} and {directions}."
+        )

@@ -23,7 +23,8 @@ class Row:
     value
         Of the samples.
     floor
-        The same of real data in the samples' place, in the same number: what a perfect generator would get.
+        The same of real data in the samples' place, in the same number: what a perfect generator
+        would get.
     better
         ``"lower"``, ``"higher"`` or ``"as the floor"``.
     """
@@ -62,10 +63,14 @@ class Table:
 
     def text(self) -> str:
         """Return the table for a terminal, the facts above it."""
-        facts = [f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}" for name, value in
-                 self.facts.items()]  # fmt: skip
+        facts = [
+            f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}"
+            for name, value in self.facts.items()
+        ]
         cells = [("metric", "samples", "floor", "better")]
-        cells += [(row.metric, _number(row.value), _number(row.floor), row.better) for row in self.rows]
+        cells += [
+            (row.metric, _number(row.value), _number(row.floor), row.better) for row in self.rows
+        ]
         widths = [max(len(line[i]) for line in cells) for i in range(4)]
         lines = [
             f"{metric:<{widths[0]}}  {value:>{widths[1]}}  {floor:>{widths[2]}}  {better}"
@@ -79,7 +84,9 @@ class Table:
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(["metric", "value", "floor", "better"])
-        writer.writerows([row.metric, repr(row.value), repr(row.floor), row.better] for row in self.rows)
+        writer.writerows(
+            [row.metric, repr(row.value), repr(row.floor), row.better] for row in self.rows
+        )
         return out.getvalue()
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,7 +94,12 @@ class Table:
         return {
             "facts": dict(self.facts),
             "rows": [
-                {"metric": r.metric, "value": _finite(r.value), "floor": _finite(r.floor), "better": r.better}
+                {
+                    "metric": r.metric,
+                    "value": _finite(r.value),
+                    "floor": _finite(r.floor),
+                    "better": r.better,
+                }
                 for r in self.rows
             ],
         }

@@ -1,4 +1,6 @@
-"""Layers: each with its forward and its backward map side by side, and the derivation above them."""
+"""Layers: each with its forward and its backward map side by side, and the derivation above
+them.
+"""
 
 from minigan.nn import initial
 from minigan.nn.activations import LeakyReLU, ReLU, Sigmoid, Tanh
@@ -19,7 +21,7 @@ from minigan.nn.parameter import Flat, Parameter, flatten
 from minigan.nn.sequential import Sequential
 from minigan.nn.shapes import Flatten, Reshape, Upsample
 from minigan.nn.spectral import SpectralNorm, spectral_norm
-from minigan.nn.together import backward_both, forward_both
+from minigan.nn.two_batches import backward_both, forward_both
 
 __all__ = [
     "Augment",

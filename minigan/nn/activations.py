@@ -1,10 +1,11 @@
 r"""Functions of one number, applied to each entry: ``y = φ(x)``, so ``dx = φ'(x) dy``.
 
-Each entry of x reaches one entry of y, so the sum of the chain rule has a single term. Each φ' here can be
-written in terms of y, and y is what the next layer keeps anyway: no second array is held for the backward map.
+Each entry of x reaches one entry of y, so the sum of the chain rule has a single term. Each φ' here
+can be written in terms of y, and y is what the next layer keeps anyway: no second array is held for
+the backward map.
 
-Twice backward, ⟨v, dx⟩ = Σ v φ'(x) dy. So the tangent φ'(x) v goes up, and ∂/∂x is ``φ''(x) v dy``: zero where φ
-consists of straight pieces.
+Twice backward, ⟨v, dx⟩ = Σ v φ'(x) dy. So the tangent φ'(x) v goes up, and ∂/∂x is ``φ''(x) v dy``:
+zero where φ consists of straight pieces.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from minigan.nn.layer import Cache, Layer
 class LeakyReLU(Layer):
     """``y = x`` where x > 0, else ``slope x`` (Maas et al. 2013).
 
-    Backward: ``dx = dy`` where x > 0, else ``slope dy``. As slope >= 0, y > 0 exactly where x > 0. At the kink
-    x = 0, where there is no derivative, the left one is taken, as PyTorch does.
+    Backward: ``dx = dy`` where x > 0, else ``slope dy``. As slope >= 0, y > 0 exactly where x > 0.
+    At the kink x = 0, where there is no derivative, the left one is taken, as PyTorch does.
 
     Parameters
     ----------
@@ -47,7 +48,13 @@ class LeakyReLU(Layer):
         return backend.of(dy).leaky_relu_grad(dy, y, self.slope) if input_grad else None
 
     def double_backward(
-        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[None, Array]:
         """Map v to None (φ'' = 0 beside the kink) and the tangent, both of the same shape."""
         (y,) = cache.recall(self, dy, v)
@@ -88,7 +95,13 @@ class Tanh(Layer):
         return (1 - y * y) * dy if input_grad else None
 
     def double_backward(
-        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
         """Map v to ``φ'' v dy`` with φ'' = -2 y (1 - y²), and to the tangent."""
         (y,) = cache.recall(self, dy, v)
@@ -121,7 +134,13 @@ class Sigmoid(Layer):
         return y * (1 - y) * dy if input_grad else None
 
     def double_backward(
-        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
         """Map v to ``φ'' v dy`` with φ'' = y (1 - y) (1 - 2 y), and to the tangent."""
         (y,) = cache.recall(self, dy, v)

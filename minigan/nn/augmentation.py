@@ -1,16 +1,17 @@
-r"""Differentiable augmentation: D sees reals and fakes only through random changes, and can't learn few reals by heart.
+r"""Differentiable augmentation: D sees reals and fakes only through random changes, and can't learn
+few reals by heart.
 
-(Zhao et al. 2020, "DiffAugment".) Applied to reals alone, G would learn the changes; applied to both, and
-differentiated through, it learns the data. With the random numbers held constant each change is an affine map
-``y = A x + b`` of an image, and backward is its adjoint ``dx = Aᵀ dy``:
+(Zhao et al. 2020, "DiffAugment".) Applied to reals alone, G would learn the changes; applied to
+both, and differentiated through, it learns the data. With the random numbers held constant each
+change is an affine map ``y = A x + b`` of an image, and backward is its adjoint ``dx = Aᵀ dy``:
 
-==============  =================================================  ===========================================
-brightness      y = x + b                                          dx = dy
-saturation      y = m + s (x - m), m the mean over channels        dx likewise: A = s I + (1 - s) M is symmetric
-contrast        y = m + c (x - m), m the mean over the image       dx likewise
-translation     y[i, j] = x[i - a, j - b], zero from outside       dx[i, j] = dy[i + a, j + b]: the way back
-cutout          y = x with a rectangle of zeros                    dx = dy with the same rectangle of zeros
-==============  =================================================  ===========================================
+============  ============================================  ======================================
+brightness    y = x + b                                     dx = dy
+saturation    y = m + s (x - m), m the mean over channels   likewise: A = s I + (1 - s) M, symmetric
+contrast      y = m + c (x - m), m the mean over the image  likewise
+translation   y[i, j] = x[i - a, j - b], zero outside       dx[i, j] = dy[i + a, j + b], backwards
+cutout        y = x with a rectangle of zeros               dx = dy with the same rectangle of zeros
+============  ============================================  ======================================
 """
 
 from __future__ import annotations
@@ -28,15 +29,17 @@ CHANGES = ("brightness", "saturation", "contrast", "translation", "cutout")
 
 
 class Augment(Layer):
-    """In training, change each image at random; see the head of this file. Evaluation changes nothing.
+    """In training, change each image at random; see the head of this file. Evaluation changes
+    nothing.
 
-    Shapes: x and y (N, H, W, C). Ranges are DiffAugment's: b ~ U(-½, ½), s ~ U(0, 2), c ~ U(½, 3/2), translation by
-    up to an eighth of the size, a cutout of half the height and width.
+    Shapes: x and y (N, H, W, C). Ranges are DiffAugment's: b ~ U(-½, ½), s ~ U(0, 2), c ~ U(½,
+    3/2), translation by up to an eighth of the size, a cutout of half the height and width.
 
     Parameters
     ----------
     changes
-        Which, in their order: some of ``brightness``, ``saturation``, ``contrast``, ``translation``, ``cutout``.
+        Which, in their order: some of ``brightness``, ``saturation``, ``contrast``,
+        ``translation``, ``cutout``.
     rng
         Draws the numbers, on the host; without one, the operating system seeds.
     """
@@ -45,7 +48,8 @@ class Augment(Layer):
         unknown = [name for name in changes if name not in CHANGES]
         if unknown or not changes:
             raise ValueError(
-                f"Augment needs some of {', '.join(CHANGES)}, got {', '.join(unknown) or 'nothing'}; choose from these."
+                f"Augment needs some of {', '.join(CHANGES)}, got "
+                f"{', '.join(unknown) or 'nothing'}; choose from these."
             )
         self.changes = changes
         self.rng = initial.generator(rng)
@@ -73,7 +77,13 @@ class Augment(Layer):
         return dy
 
     def double_backward(
-        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[None, Array]:
         """Map v to None and its image under the linear parts."""
         (drawn,) = cache.recall(self, dy, v)
@@ -92,14 +102,18 @@ class Augment(Layer):
             return ops.draw(self.rng, lambda rng: rng.uniform(0.5, 1.5, each), x.dtype)
         if name == "translation":
             most = round(height / 8), round(width / 8)
-            ij = ops.draw(self.rng, lambda rng: [rng.integers(-m, m, n, endpoint=True) for m in most], "int64")
+            ij = ops.draw(
+                self.rng, lambda rng: [rng.integers(-m, m, n, endpoint=True) for m in most], "int64"
+            )
             return ij[0], ij[1]
         return ops.draw(self.rng, lambda rng: _holes(n, height, width, rng), x.dtype)
 
     def output_shape(self, shape: Shape) -> Shape:
         """(N, H, W, C) stays as it is."""
         if len(shape) != 4:
-            raise ValueError(f"{self!r} got an input of shape {shape}, but needs (N, height, width, channels).")
+            raise ValueError(
+                f"{self!r} got an input of shape {shape}, but needs (N, height, width, channels)."
+            )
         return shape
 
     def __repr__(self) -> str:
@@ -134,7 +148,9 @@ def _shifted(x: Array, a: Array, b: Array) -> Array:
 
 
 def _holes(n: int, height: int, width: int, rng: numpy.random.Generator) -> Array:
-    """Ones with a rectangle of zeros of half the height and width at a random place, (n, height, width, 1)."""
+    """Ones with a rectangle of zeros of half the height and width at a random place, (n, height,
+    width, 1).
+    """
     centre_i = rng.integers(0, height + 1 - (height // 2) % 2, n)[:, None]
     centre_j = rng.integers(0, width + 1 - (width // 2) % 2, n)[:, None]
     i, j = numpy.arange(height)[None, :], numpy.arange(width)[None, :]

@@ -1,6 +1,7 @@
 """Nets that are told what to make or to judge: their input is a pair ``(x, labels)``.
 
-Labels are integers (N,); they can't be varied a little, so backward returns the cotangent of x alone.
+Labels are integers (N,); they can't be varied a little, so backward returns the cotangent of x
+alone.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ Pair = tuple[Array, Array]
 class ConcatenateLabels(Layer):
     """Put the label beside the features (Mirza & Osindero 2014): ``(x, labels) -> [x, e(label)]``.
 
-    Shapes: x (N, F) gives y (N, F + K); x (N, H, W, C) gives y (N, H, W, C + K), the same K numbers at every pixel.
-    e is one-hot with K = classes, or a learnt vector of K = features numbers.
+    Shapes: x (N, F) gives y (N, F + K); x (N, H, W, C) gives y (N, H, W, C + K), the same K numbers
+    at every pixel. e is one-hot with K = classes, or a learnt vector of K = features numbers.
 
-    Backward: dx is the first part of dy; the rest, summed over pixels, is the cotangent of e(label).
+    Backward: dx is the first part of dy; the rest, summed over pixels, is the cotangent of
+    e(label).
 
     Parameters
     ----------
@@ -38,7 +40,11 @@ class ConcatenateLabels(Layer):
     """
 
     def __init__(
-        self, classes: int, *, features: int | None = None, rng: numpy.random.Generator | None = None
+        self,
+        classes: int,
+        *,
+        features: int | None = None,
+        rng: numpy.random.Generator | None = None,
     ) -> None:
         self.classes = classes
         self.embedding = None if features is None else Embedding(classes, features, rng=rng)
@@ -70,9 +76,17 @@ class ConcatenateLabels(Layer):
         return backend.of(dy).xp.ascontiguousarray(dy[..., :size]) if input_grad else None
 
     def double_backward(
-        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[None, Array]:
-        """Map v to None and [v, 0]: the label's part doesn't depend on x, nor does dx on the vectors."""
+        """Map v to None and [v, 0]: the label's part doesn't depend on x, nor does dx on the
+        vectors.
+        """
         cache.recall(self, dy, v)
         xp = backend.of(v).xp
         return None, xp.concatenate([v, xp.zeros((*v.shape[:-1], self.features), v.dtype)], axis=-1)
@@ -80,7 +94,9 @@ class ConcatenateLabels(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         """Shape of x (..., C) -> (..., C + K)."""
         if len(shape) < 2:
-            raise ValueError(f"{self!r} got an input of shape {shape}, but needs (N, ..., channels).")
+            raise ValueError(
+                f"{self!r} got an input of shape {shape}, but needs (N, ..., channels)."
+            )
         return (*shape[:-1], shape[-1] + self.features)
 
     def __repr__(self) -> str:
@@ -93,9 +109,9 @@ class Projection(Layer):
 
     .. math:: y_n = \langle u_n, \varphi(x_n)\rangle + b, \qquad u_n = w + V_{label_n},
 
-    with φ the body, (N, features). Backward with dy (N, 1): ``dφ = dy u``, ``dw = φᵀ dy``, ``dV[k] = Σ dy φ`` over the
-    samples of label k, ``db = Σ dy``. Twice backward: in φ the map is linear, and ⟨v, dφ⟩ = dy ⟨u, v⟩ gives
-    u the derivative dy v.
+    with φ the body, (N, features). Backward with dy (N, 1): ``dφ = dy u``, ``dw = φᵀ dy``,
+    ``dV[k] = Σ dy φ`` over the samples of label k, ``db = Σ dy``. Twice backward: in φ the map is
+    linear, and ⟨v, dφ⟩ = dy ⟨u, v⟩ gives u the derivative dy v.
 
     Parameters
     ----------
@@ -145,13 +161,21 @@ class Projection(Layer):
         return dx, Signals((dy, inside))
 
     def double_backward(
-        self, v: Array, dy: Array | Signals, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array | Signals,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
         """Push v up through the body; u's derivative is dy times what arrives."""
         signals = dy if isinstance(dy, Signals) else self.backward_signals(dy, cache)[1]
         own, inside = signals
         _, u, below, inner = cache.recall(self, own)
-        dx, tangent = self.body.double_backward(v, inside, below, param_grads=param_grads, input_grad=input_grad)
+        dx, tangent = self.body.double_backward(
+            v, inside, below, param_grads=param_grads, input_grad=input_grad
+        )
         if param_grads:
             self._add(own * tangent, inner)
         return dx, (u * tangent).sum(axis=1, keepdims=True)
@@ -165,7 +189,8 @@ class Projection(Layer):
         inside = self.body.output_shape(shape)
         if len(inside) != 2 or inside[1] != self.features:
             raise ValueError(
-                f"{self!r} has a body that gives {inside}, but needs (N, {self.features}); end it with Flatten()."
+                f"{self!r} has a body that gives {inside}, but needs (N, {self.features}); end it "
+                "with Flatten()."
             )
         return inside[0], 1
 
@@ -178,7 +203,8 @@ class Projection(Layer):
 
 
 class Beside(Layer):
-    """A layer for the samples of pairs: ``(x, labels) -> (layer(x), labels)``. Backward is the layer's own.
+    """A layer for the samples of pairs: ``(x, labels) -> (layer(x), labels)``. Backward is the
+    layer's own.
 
     Parameters
     ----------
@@ -208,10 +234,18 @@ class Beside(Layer):
         return self.layer.backward_signals(dy, inner)
 
     def double_backward(
-        self, v: Array, dy: Array | Signals, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array | Signals,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
         """As the layer does it."""
-        return self.layer.double_backward(v, dy, cache.saved[0], param_grads=param_grads, input_grad=input_grad)
+        return self.layer.double_backward(
+            v, dy, cache.saved[0], param_grads=param_grads, input_grad=input_grad
+        )
 
     def output_shape(self, shape: Shape) -> Shape:
         """As the layer's."""
@@ -255,10 +289,18 @@ class Given(Layer):
         return self.net.backward_signals(dy, inner)
 
     def double_backward(
-        self, v: Array, dy: Array | Signals, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array | Signals,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
         """As the net does it."""
-        return self.net.double_backward(v, dy, cache.saved[0], param_grads=param_grads, input_grad=input_grad)
+        return self.net.double_backward(
+            v, dy, cache.saved[0], param_grads=param_grads, input_grad=input_grad
+        )
 
     def output_shape(self, shape: Shape) -> Shape:
         """As the net's."""
@@ -271,13 +313,17 @@ class Given(Layer):
 def _pair(layer: Layer, x: Pair) -> Pair:
     if not (isinstance(x, tuple) and len(x) == 2):
         raise TypeError(
-            f"{layer!r} got {type(x).__name__}, but needs a pair (x, labels); a conditional net is told what to make."
+            f"{layer!r} got {type(x).__name__}, but needs a pair (x, labels); a conditional net "
+            "is told what to make."
         )
     values, labels = x
     if getattr(getattr(labels, "dtype", None), "kind", None) not in ("i", "u"):
-        raise TypeError(f"{layer!r} needs integer labels of shape (N,); convert with labels.astype('int64').")
+        raise TypeError(
+            f"{layer!r} needs integer labels of shape (N,); convert with labels.astype('int64')."
+        )
     if tuple(labels.shape) != tuple(values.shape[:1]):
         raise ValueError(
-            f"{layer!r} got {values.shape[0]} samples and labels of shape {tuple(labels.shape)}; give one each."
+            f"{layer!r} got {values.shape[0]} samples and labels of shape {tuple(labels.shape)}; "
+            "give one each."
         )
     return values, labels

@@ -1,4 +1,6 @@
-"""Skip connections: ways around a part of the net, which join it again by addition or side by side."""
+"""Skip connections: ways around a part of the net, which join it again by addition or side by
+side.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +13,20 @@ from minigan.nn.sequential import Sequential, plus
 class Residual(Layer):
     """A way around that joins by addition, ``y = S(x) + F(x)`` (He et al. 2016).
 
-    Backward: x reaches L on two ways, so the chain rule adds what comes back on them, ``dx = S'ᵀdy + F'ᵀdy``.
-    Without a shortcut layer S is the identity, and dy itself arrives below: a short way for the gradient.
+    Backward: x reaches L on two ways, so the chain rule adds what comes back on them,
+    ``dx = S'ᵀdy + F'ᵀdy``. Without a shortcut layer S is the identity, and dy itself arrives below:
+    a short way for the gradient.
 
-    Twice backward: ⟨v, dx⟩ is a sum too, so each way is differentiated for itself, and both results are added.
+    Twice backward: ⟨v, dx⟩ is a sum too, so each way is differentiated for itself, and both results
+    are added.
 
     Parameters
     ----------
     body
         F, one layer or several in a row; its output must have the shape of S(x).
     shortcut
-        S, for example a convolution of one pixel where F changes the number of channels; None is the identity.
+        S, for example a convolution of one pixel where F changes the number of channels; None is
+        the identity.
     """
 
     alone = True
@@ -60,7 +65,13 @@ class Residual(Layer):
         return d_body + dx, Signals((body_signal, signal))
 
     def double_backward(
-        self, v: Array, dy: Array | Signals, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array | Signals,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
         """Map v to the sum of what both ways make of it."""
         signals = dy if isinstance(dy, Signals) else self.backward_signals(dy, cache)[1]
@@ -81,8 +92,10 @@ class Residual(Layer):
         way = shape if self.shortcut is None else self.shortcut.output_shape(shape)
         if inner != way:
             raise ValueError(
-                f"Residual got an input of shape {shape}: its body makes {inner} of it, but the way around "
-                f"gives {way}; bring both to one shape, as Residual(..., shortcut=Conv2d(...)) does."
+                f"Residual got an input of shape {shape}: its body makes {inner} of it, but the "
+                "way around "
+                f"gives {way}; bring both to one shape, as Residual(..., shortcut=Conv2d(...)) "
+                "does."
             )
         return inner
 
@@ -97,7 +110,8 @@ class Residual(Layer):
 
 
 class Skip(Layer):
-    """A way around that joins side by side, ``y = [x, F(x)]`` along the last axis (Ronneberger et al. 2015).
+    """A way around that joins side by side, ``y = [x, F(x)]`` along the last axis (Ronneberger et
+    al. 2015).
 
     Shapes: x (N, ..., C) and F(x) (N, ..., D) give y (N, ..., C + D); F keeps the axes between.
 
@@ -140,7 +154,13 @@ class Skip(Layer):
         return d_body + dy[..., :channels], Signals((signal,))
 
     def double_backward(
-        self, v: Array, dy: Array | Signals, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array | Signals,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
         """Map v (N, ..., C) to F's second derivative and the tangent (N, ..., C + D)."""
         signals = dy if isinstance(dy, Signals) else self.backward_signals(dy, cache)[1]
@@ -155,8 +175,10 @@ class Skip(Layer):
         inner = self.body.output_shape(shape)
         if inner[:-1] != shape[:-1]:
             raise ValueError(
-                f"Skip got an input of shape {shape}: its body makes {inner} of it, but the two can only lie side "
-                f"by side if all axes but the last agree; bring the body's output back to the input's size."
+                f"Skip got an input of shape {shape}: its body makes {inner} of it, but the two "
+                "can only lie side "
+                "by side if all axes but the last agree; bring the body's output back to the "
+                "input's size."
             )
         return (*shape[:-1], shape[-1] + inner[-1])
 
@@ -171,7 +193,8 @@ class Skip(Layer):
 def _one(owner: Layer, body: tuple[Layer, ...]) -> Layer:
     if not body:
         raise ValueError(
-            f"{type(owner).__name__} needs at least one layer inside, as {type(owner).__name__}(a, b)."
+            f"{type(owner).__name__} needs at least one layer inside, as "
+            f"{type(owner).__name__}(a, b)."
         )
     return body[0] if len(body) == 1 else Sequential(*body)
 

@@ -1,9 +1,9 @@
 """Convolution and transposed convolution: one linear map and its adjoint.
 
 Gather the patch under each position of the window into a row: ``U(x)``, a linear map from images
-(N, H, W, in) to a matrix (N Ho Wo, kh kw in). A convolution is then one matrix product, ``y = U(x) W``. The
-adjoint ``Uᵀ`` adds each patch back where it came from: ⟨U(x), P⟩ = ⟨x, Uᵀ(P)⟩ for all x and P. All that is
-left is the linear layer's derivation with U(x) in the place of x:
+(N, H, W, in) to a matrix (N Ho Wo, kh kw in). A convolution is then one matrix product,
+``y = U(x) W``. The adjoint ``Uᵀ`` adds each patch back where it came from: ⟨U(x), P⟩ = ⟨x, Uᵀ(P)⟩
+for all x and P. All that is left is the linear layer's derivation with U(x) in the place of x:
 
 ======================  =======================  =============================
                         Conv2d                   ConvTranspose2d
@@ -14,10 +14,11 @@ gradient of x           ``dx = Uᵀ(dy Wᵀ)``       ``dx = U(dy) W``
 twice backward          ``dW = U(v)ᵀ dy``        ``dW = U(dy)ᵀ v``
 ======================  =======================  =============================
 
-The right column is the left one with forward and backward exchanged. "Convolution" is, as everywhere in deep
-learning, the cross-correlation: the kernel isn't flipped (Dumoulin & Visin 2016, chapters 2 and 4). The last
-row is the gradient of ⟨v, dx⟩ = ⟨tangent, dy⟩, where the tangent is the forward map of v without b. How ``U``
-and the products are computed is the backend's business: `minigan.backend.reference` is the version to read.
+The right column is the left one with forward and backward exchanged. "Convolution" is, as
+everywhere in deep learning, the cross-correlation: the kernel isn't flipped (Dumoulin & Visin 2016,
+chapters 2 and 4). The last row is the gradient of ⟨v, dx⟩ = ⟨tangent, dy⟩, where the tangent is the
+forward map of v without b. How ``U`` and the products are computed is the backend's business:
+`minigan.backend.reference` is the version to read.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class Conv2d(Layer):
     Shapes: x (N, H, W, in), W (kh, kw, in, out), b (out,), y (N, Ho, Wo, out) with
     ``Ho = (H + 2 padding - kh) // stride + 1``.
 
-    Backward: ``dW = U(x)ᵀ dy``, ``db = Σ dy`` over samples and pixels, ``dx = Uᵀ(dy Wᵀ)``; see the head of this
-    file.
+    Backward: ``dW = U(x)ᵀ dy``, ``db = Σ dy`` over samples and pixels, ``dx = Uᵀ(dy Wᵀ)``; see the
+    head of this file.
 
     Parameters
     ----------
@@ -74,12 +75,16 @@ class Conv2d(Layer):
         shape = (*self.window.kernel, in_channels, out_channels)
         fan_in = math.prod(shape[:3])
         self.weight = Parameter(initial.fan_in_uniform(shape, fan_in, rng))
-        self.bias = Parameter(initial.fan_in_uniform((out_channels,), fan_in, rng)) if bias else None
+        self.bias = (
+            Parameter(initial.fan_in_uniform((out_channels,), fan_in, rng)) if bias else None
+        )
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x (N, H, W, in) to y (N, Ho, Wo, out)."""
         x = self.check(x)
-        y, patches = backend.of(x).conv(x, self.weight.value, self.window, self.bias and self.bias.value)
+        y, patches = backend.of(x).conv(
+            x, self.weight.value, self.window, self.bias and self.bias.value
+        )
         return y, Cache(self, y, patches, x.shape)
 
     def backward(
@@ -92,10 +97,18 @@ class Conv2d(Layer):
             self.weight.grad += ops.conv_weight_grad(patches, dy, self.window)
             if self.bias is not None:
                 self.bias.grad += ops.sum_rows(dy)
-        return ops.conv_input_grad(dy, self.weight.value, x_shape, self.window) if input_grad else None
+        return (
+            ops.conv_input_grad(dy, self.weight.value, x_shape, self.window) if input_grad else None
+        )
 
     def double_backward(
-        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[None, Array]:
         """Map v (N, H, W, in) to None and the tangent (N, Ho, Wo, out)."""
         cache.recall(self, dy, v)
@@ -112,8 +125,10 @@ class Conv2d(Layer):
         if min(size) < 1:
             (kh, kw), _, (ph, pw) = self.window
             raise ValueError(
-                f"{self!r} got an input of shape {shape}: its kernel of {kh}x{kw} is larger than the padded "
-                f"image of {shape[1] + 2 * ph}x{shape[2] + 2 * pw}; use a smaller kernel, more padding or "
+                f"{self!r} got an input of shape {shape}: its kernel of {kh}x{kw} is larger than "
+                "the padded "
+                f"image of {shape[1] + 2 * ph}x{shape[2] + 2 * pw}; use a smaller kernel, more "
+                "padding or "
                 f"fewer strides before it."
             )
         return (shape[0], *size, self.out_channels)
@@ -127,12 +142,14 @@ class Conv2d(Layer):
 
 
 class ConvTranspose2d(Layer):
-    """The adjoint of a convolution, ``y = Uᵀ(x Wᵀ) + b``: it makes images larger where that makes them smaller.
+    """The adjoint of a convolution, ``y = Uᵀ(x Wᵀ) + b``: it makes images larger where that makes
+    them smaller.
 
     Shapes: x (N, H, W, in), W (kh, kw, out, in), b (out,), y (N, Ho, Wo, out) with
-    ``Ho = (H - 1) stride - 2 padding + kh + output_padding``. W is the weight of the convolution from y's
-    shape to x's that this layer is the adjoint of: ⟨conv(a), x⟩ = ⟨a, conv_transpose(x)⟩. With a stride,
-    several sizes of `a` give the same size of `x`; `output_padding` says which one is meant.
+    ``Ho = (H - 1) stride - 2 padding + kh + output_padding``. W is the weight of the convolution
+    from y's shape to x's that this layer is the adjoint of: ⟨conv(a), x⟩ = ⟨a, conv_transpose(x)⟩.
+    With a stride, several sizes of `a` give the same size of `x`; `output_padding` says which one
+    is meant.
 
     Backward: ``dW = U(dy)ᵀ x``, ``db = Σ dy``, ``dx = U(dy) W``; see the head of this file.
 
@@ -147,8 +164,8 @@ class ConvTranspose2d(Layer):
     bias
         Whether b is there.
     rng
-        Draws the initial W and b from U(-1/√f, 1/√f), f = kh kw in / stride², the number of products that
-        reach one output pixel.
+        Draws the initial W and b from U(-1/√f, 1/√f), f = kh kw in / stride², the number of
+        products that reach one output pixel.
     """
 
     alone = True
@@ -171,13 +188,16 @@ class ConvTranspose2d(Layer):
         self.output_padding = pair("output_padding", output_padding, minimum=0)
         if any(o >= s for o, s in zip(self.output_padding, self.window.stride, strict=True)):
             raise ValueError(
-                f"output_padding must be smaller than the stride, got {self.output_padding} with a stride of "
+                f"output_padding must be smaller than the stride, got {self.output_padding} with "
+                "a stride of "
                 f"{self.window.stride}."
             )
         shape = (*self.window.kernel, out_channels, in_channels)
         fan_in = math.prod(self.window.kernel) * in_channels / math.prod(self.window.stride)
         self.weight = Parameter(initial.fan_in_uniform(shape, fan_in, rng))
-        self.bias = Parameter(initial.fan_in_uniform((out_channels,), fan_in, rng)) if bias else None
+        self.bias = (
+            Parameter(initial.fan_in_uniform((out_channels,), fan_in, rng)) if bias else None
+        )
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x (N, H, W, in) to y (N, Ho, Wo, out)."""
@@ -204,7 +224,13 @@ class ConvTranspose2d(Layer):
         return dx
 
     def double_backward(
-        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[None, Array]:
         """Map v (N, H, W, in) to None and the tangent (N, Ho, Wo, out)."""
         cache.recall(self, dy, v)
@@ -222,7 +248,8 @@ class ConvTranspose2d(Layer):
         ]
         if min(shape[1:3]) < 1 or min(size) < 1:
             raise ValueError(
-                f"{self!r} got an input of shape {shape}: its output would be {size[0]}x{size[1]} pixels; use "
+                f"{self!r} got an input of shape {shape}: its output would be {size[0]}x{size[1]} "
+                "pixels; use "
                 f"less padding or a larger input."
             )
         return (shape[0], *size, self.out_channels)
@@ -234,7 +261,10 @@ class ConvTranspose2d(Layer):
 
     def __repr__(self) -> str:
         extra = f", output_padding={self.output_padding}" if any(self.output_padding) else ""
-        return f"ConvTranspose2d({self.in_channels}, {self.out_channels}, {_describe(self.window)}{extra})"
+        return (
+            f"ConvTranspose2d({self.in_channels}, {self.out_channels}, "
+            f"{_describe(self.window)}{extra})"
+        )
 
 
 def _window(kernel_size: int | Pair, stride: int | Pair, padding: int | Pair) -> Window:

@@ -11,7 +11,8 @@ from minigan.nn.layer import Cache, Layer
 
 
 class Dropout(Layer):
-    """In training, zero each entry with probability p and scale the others: ``y = x m / (1 - p)``, m ~ {0, 1}.
+    """In training, zero each entry with probability p and scale the others: ``y = x m / (1 - p)``,
+    m ~ {0, 1}.
 
     E[y] = x, so evaluation passes x through as it is (Srivastava et al. 2014, "inverted" form).
 
@@ -54,7 +55,13 @@ class Dropout(Layer):
         return dy.copy() if mask is None else backend.of(dy).multiply(dy, mask)
 
     def double_backward(
-        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[None, Array]:
         """Map v to None and itself in evaluation mode; refuse in training.
 
@@ -66,8 +73,10 @@ class Dropout(Layer):
         (mask,) = cache.recall(self, dy, v)
         if mask is not None:
             raise ValueError(
-                f"{self!r} can't stand in a critic with a gradient penalty: the penalty would hold the slope of "
-                f"one randomly thinned net, not of the critic that G plays against; take the dropout out."
+                f"{self!r} can't stand in a critic with a gradient penalty: the penalty would "
+                "hold the slope of "
+                "one randomly thinned net, not of the critic that G plays against; take the "
+                "dropout out."
             )
         return None, v.copy()
 

@@ -12,12 +12,13 @@ from minigan.nn.parameter import Parameter
 
 
 class Embedding(Layer):
-    """Look up a row for each label: ``y_n = W[label_n]``, a Linear layer on one-hot vectors without the zeros.
+    """Look up a row for each label: ``y_n = W[label_n]``, a Linear layer on one-hot vectors without
+    the zeros.
 
     Shapes: labels (N,) of integers, W (classes, features), y (N, features).
 
-    Backward: ``dW[k] = Σ dy_n`` over the n with label k. Labels can't be varied a little: there is no dx, and
-    `backward` returns None.
+    Backward: ``dW[k] = Σ dy_n`` over the n with label k. Labels can't be varied a little: there is
+    no dx, and `backward` returns None.
 
     Parameters
     ----------
@@ -29,7 +30,9 @@ class Embedding(Layer):
         Draws the initial W from N(0, 1).
     """
 
-    def __init__(self, classes: int, features: int, *, rng: numpy.random.Generator | None = None) -> None:
+    def __init__(
+        self, classes: int, features: int, *, rng: numpy.random.Generator | None = None
+    ) -> None:
         self.classes, self.features = classes, features
         drawn = initial.generator(rng).standard_normal((classes, features))
         self.weight = Parameter(drawn.astype("float32"))
@@ -56,23 +59,33 @@ class Embedding(Layer):
         kind = getattr(getattr(x, "dtype", None), "kind", None)
         if kind not in ("i", "u"):
             raise TypeError(
-                f"{self!r} got {getattr(x, 'dtype', type(x).__name__)}, but needs an array of integer labels; "
+                f"{self!r} got {getattr(x, 'dtype', type(x).__name__)}, but needs an array of "
+                "integer labels; "
                 f"convert with x.astype('int64')."
             )
         if not backend.same_device(x, self.weight.value):
-            raise TypeError(f"{self!r} and its labels live on different devices; move the labels to the net's.")
+            raise TypeError(
+                f"{self!r} and its labels live on different devices; move the labels to the net's."
+            )
         self.output_shape(tuple(x.shape))
         # Only on the host, where looking at the numbers doesn't stop a GPU's queue.
-        if backend.device_of(x) == "cpu" and x.size and (int(x.min()) < 0 or int(x.max()) >= self.classes):
+        if (
+            backend.device_of(x) == "cpu"
+            and x.size
+            and (int(x.min()) < 0 or int(x.max()) >= self.classes)
+        ):
             raise ValueError(
-                f"{self!r} got labels from {int(x.min())} to {int(x.max())}, but needs 0 to {self.classes - 1}."
+                f"{self!r} got labels from {int(x.min())} to {int(x.max())}, but needs 0 to "
+                f"{self.classes - 1}."
             )
         return x
 
     def output_shape(self, shape: Shape) -> Shape:
         """(N,) -> (N, features)."""
         if len(shape) != 1:
-            raise ValueError(f"{self!r} got an input of shape {shape}, but needs labels of shape (N,).")
+            raise ValueError(
+                f"{self!r} got an input of shape {shape}, but needs labels of shape (N,)."
+            )
         return shape[0], self.features
 
     def __repr__(self) -> str:

@@ -1,4 +1,6 @@
-"""Initial weights, always drawn by a NumPy generator on the host, so that every device starts alike."""
+"""Initial weights, always drawn by a NumPy generator on the host, so that every device starts
+alike.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,8 @@ def normal(net: Layer, *, rng: Generator, std: float = 0.02, norm_mean: float = 
 def kaiming_normal(net: Layer, *, rng: Generator, slope: float = 0.2) -> None:
     """Re-draw all weights from N(0, 2 / ((1 + slope²) fan_in)) (He et al. 2015, eq. 15), in place.
 
-    Biases, shifts become 0 and scales 1. fan_in counts the inputs that reach one output of a Linear or Conv2d.
+    Biases, shifts become 0 and scales 1. fan_in counts the inputs that reach one output of a Linear
+    or Conv2d.
     """
     for name, p in net.parameters().items():
         if len(p.shape) >= 2:

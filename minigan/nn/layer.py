@@ -37,19 +37,21 @@ class Cache:
         self.saved = saved
 
     def recall(self, owner: Layer, dy: Array | Signals, v: Array | None = None) -> tuple[Any, ...]:
-        """Hand out what was saved, to the layer that saved it and a cotangent (and a tangent) that fits.
+        """Hand out what was saved, to the layer that saved it and a cotangent (and a tangent) that
+        fits.
 
         Raises
         ------
         ValueError
-            If the cache was made by another layer, `dy` hasn't the shape of the output, or `v` not that of the
-            input.
+            If the cache was made by another layer, `dy` hasn't the shape of the output, or `v` not
+            that of the input.
         TypeError
             If `dy` is no array of floating-point numbers.
         """
         if self.owner is not owner:
             raise ValueError(
-                f"{owner!r}.backward got the cache of {self.owner!r}; pass the cache that its own forward "
+                f"{owner!r}.backward got the cache of {self.owner!r}; pass the cache that its own "
+                "forward "
                 f"returned together with this output."
             )
         if isinstance(dy, Signals):
@@ -57,7 +59,8 @@ class Cache:
         _require_floating(owner, dy, "cotangent dy")
         if tuple(dy.shape) != self.y_shape:
             raise ValueError(
-                f"{owner!r}.backward got a cotangent of shape {tuple(dy.shape)}, but its output had shape "
+                f"{owner!r}.backward got a cotangent of shape {tuple(dy.shape)}, but its output "
+                "had shape "
                 f"{self.y_shape}; dy must have the shape of y."
             )
         if v is not None:
@@ -69,30 +72,35 @@ class Cache:
         _require_floating(owner, v, "tangent v")
         if tuple(owner.output_shape(tuple(v.shape))) != self.y_shape:
             raise ValueError(
-                f"{owner!r}.double_backward got a tangent of shape {tuple(v.shape)}, which doesn't belong to an "
+                f"{owner!r}.double_backward got a tangent of shape {tuple(v.shape)}, which "
+                "doesn't belong to an "
                 f"output of shape {self.y_shape}; v must have the shape of x."
             )
 
 
 class Signals(tuple[Any, ...]):
-    """The cotangents that one backward walk met: for each layer inside an array, or again `Signals`."""
+    """The cotangents that one backward walk met: for each layer inside an array, or again
+    `Signals`.
+    """
 
 
 class Layer:
     """Base of all layers and nets.
 
     A layer of your own defines ``forward(x, *, train=True) -> (y, cache)`` and
-    ``backward(dy, cache, *, param_grads=True, input_grad=True) -> dx``, keeps what it learns in attributes
-    that are `Parameter`, and may define `output_shape` for shape checks and `summary`, and `double_backward` for
-    gradient penalties. With ``alone = True`` it promises that each sample is mapped by itself, so that two batches may
-    go through it in one pass. Arrays that belong to the state but aren't learnt (running statistics) are
-    named in `buffer_names`.
+    ``backward(dy, cache, *, param_grads=True, input_grad=True) -> dx``, keeps what it learns in
+    attributes that are `Parameter`, and may define `output_shape` for shape checks and `summary`,
+    and `double_backward` for gradient penalties. With ``alone = True`` it promises that each sample
+    is mapped by itself, so that two batches may go through it in one pass. Arrays that belong to
+    the state but aren't learnt (running statistics) are named in `buffer_names`.
     """
 
     buffer_names: ClassVar[tuple[str, ...]] = ()
 
     alone: ClassVar[bool] = False
-    """Whether each sample is mapped by itself. Said by each class for itself alone: a subclass may do otherwise."""
+    """Whether each sample is mapped by itself. Said by each class for itself alone: a subclass may
+    do otherwise.
+    """
 
     # ---------------------------------------------------------------- the two maps
 
@@ -136,7 +144,9 @@ class Layer:
         dx
             dL/dx, the shape of x, or None.
         """
-        raise TypeError(f"{type(self).__name__} defines no backward map; write its method backward.")
+        raise TypeError(
+            f"{type(self).__name__} defines no backward map; write its method backward."
+        )
 
     def backward_signals(self, dy: Array, cache: Cache) -> tuple[Array, Array | Signals]:
         """Pull `dy` back without parameter gradients, and keep the cotangents met on the way.
@@ -146,27 +156,35 @@ class Layer:
         dx
             As `backward` returns it.
         signals
-            For `double_backward` in the place of dy: dy itself, or `Signals` if there are layers inside.
+            For `double_backward` in the place of dy: dy itself, or `Signals` if there are layers
+            inside.
         """
         return self.backward(dy, cache, param_grads=False), dy
 
     def double_backward(
-        self, v: Array, dy: Array | Signals, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array | Signals,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
-        r"""Differentiate the backward map: with :math:`dx = J^T dy`, differentiate the number ⟨v, dx⟩.
+        r"""Differentiate the backward map: with :math:`dx = J^T dy`, differentiate the number ⟨v,
+        dx⟩.
 
-        It depends on the parameters θ and on x through J, and on dy. As ⟨v, Jᵀdy⟩ = ⟨J v, dy⟩, its derivative
-        with respect to dy is the tangent J v: v pushed up through the layer. Where J doesn't depend on x
-        (linear maps, ReLU) the derivative with respect to x is exactly zero, and None says so: what nobody
-        computes costs nothing.
+        It depends on the parameters θ and on x through J, and on dy. As ⟨v, Jᵀdy⟩ = ⟨J v, dy⟩, its
+        derivative with respect to dy is the tangent J v: v pushed up through the layer. Where J
+        doesn't depend on x (linear maps, ReLU) the derivative with respect to x is exactly zero,
+        and None says so: what nobody computes costs nothing.
 
         Parameters
         ----------
         v
             The shape of x; held constant.
         dy
-            The cotangent that gave dx, the shape of y; held constant. Or the signals from `backward_signals`,
-            which spare a net from walking down once more.
+            The cotangent that gave dx, the shape of y; held constant. Or the signals from
+            `backward_signals`, which spare a net from walking down once more.
         cache
             From the forward call that made y.
         param_grads
@@ -187,8 +205,10 @@ class Layer:
             If this layer has no second derivative; the sentence says why.
         """
         raise ValueError(
-            f"{self!r} has no second derivative here: {type(self).__name__} doesn't define the method "
-            f"double_backward; write it, or keep this layer out of a critic with a gradient penalty."
+            f"{self!r} has no second derivative here: {type(self).__name__} doesn't define the "
+            "method "
+            "double_backward; write it, or keep this layer out of a critic with a gradient "
+            "penalty."
         )
 
     def __call__(self, x: Array) -> Array:
@@ -208,16 +228,20 @@ class Layer:
         return shape
 
     def multiply_adds(self, shape: Shape) -> int:
-        """Return the multiply-adds of one forward call on an x of `shape` (0: elementwise or none)."""
+        """Return the multiply-adds of one forward call on an x of `shape` (0: elementwise or
+        none).
+        """
         return 0
 
     def check(self, x: Array) -> Array:
-        """Refuse what can't be an input; bring a floating-point input to the precision of the weights.
+        """Refuse what can't be an input; bring a floating-point input to the precision of the
+        weights.
 
         Raises
         ------
         TypeError
-            If `x` is no array, holds no floating-point numbers, or lives on another device than the net.
+            If `x` is no array, holds no floating-point numbers, or lives on another device than the
+            net.
         ValueError
             If its shape doesn't fit.
         """
@@ -233,7 +257,8 @@ class Layer:
         if not (type(x) is type(own) is numpy.ndarray or backend.same_device(x, own)):
             raise TypeError(
                 f"{self!r} lives on {backend.device_of(own)!r}, but its input lives on "
-                f"{backend.device_of(x)!r}; move the input there with backend.get(device).asarray(x), "
+                f"{backend.device_of(x)!r}; move the input there with "
+                "backend.get(device).asarray(x), "
                 f"or the net with net.to(device)."
             )
         return x if x.dtype == own.dtype else x.astype(own.dtype)
@@ -242,7 +267,9 @@ class Layer:
 
     @property
     def samplewise(self) -> bool:
-        """Whether this layer and all inside it map each sample of a batch by itself; see `alone`."""
+        """Whether this layer and all inside it map each sample of a batch by itself; see
+        `alone`.
+        """
         own = bool(vars(type(self)).get("alone", False))
         return own and all(child.samplewise for _, child in self.children())
 
@@ -253,7 +280,9 @@ class Layer:
                 yield name, value
 
     def layers(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-        """Yield dotted names and layers, this one first (its name is `prefix`), then all inside it."""
+        """Yield dotted names and layers, this one first (its name is `prefix`), then all inside
+        it.
+        """
         yield prefix, self
         for name, child in self.children():
             yield from child.layers(_dotted(prefix, name))
@@ -318,7 +347,8 @@ class Layer:
         for name, array in own.items():
             if tuple(state[name].shape) != tuple(array.shape):
                 raise ValueError(
-                    f"{name!r} has shape {tuple(array.shape)} in this net, but {tuple(state[name].shape)} "
+                    f"{name!r} has shape {tuple(array.shape)} in this net, but "
+                    f"{tuple(state[name].shape)} "
                     f"in the state; build the net with the sizes that it was saved with."
                 )
         for name, array in own.items():
@@ -330,12 +360,15 @@ class Layer:
         Optimizers made before must be made anew.
         """
         if numpy.dtype(dtype).kind != "f":
-            raise TypeError(f"A net computes with floating-point numbers, got dtype {dtype!r}; use 'float32'.")
+            raise TypeError(
+                f"A net computes with floating-point numbers, got dtype {dtype!r}; use 'float32'."
+            )
         self._convert(lambda a: a if a.dtype == dtype else a.astype(dtype))
         return self
 
     def to(self, device: str | backend.Reference) -> Self:
-        """Move to ``"cpu"``, ``"cuda"``, ``"auto"`` or a backend of your own in place; return the net.
+        """Move to ``"cpu"``, ``"cuda"``, ``"auto"`` or a backend of your own in place; return the
+        net.
 
         Optimizers made before must be made anew.
 
@@ -363,7 +396,8 @@ class Layer:
         Parameters
         ----------
         input_shape
-            Shape of the input, with or without the batch axis: ``(28, 28, 1)`` or ``(64, 28, 28, 1)``.
+            Shape of the input, with or without the batch axis: ``(28, 28, 1)`` or
+            ``(64, 28, 28, 1)``.
         """
         from minigan.nn.summary import summary
 
@@ -383,6 +417,7 @@ def _require_floating(owner: Layer, x: Any, what: str) -> None:
         )
     if kind != "f":
         raise TypeError(
-            f"{owner!r} got {what} of dtype {x.dtype}, but needs floating-point numbers; convert with "
+            f"{owner!r} got {what} of dtype {x.dtype}, but needs floating-point numbers; convert "
+            "with "
             f"x.astype('float32')."
         )

@@ -21,7 +21,8 @@ class Linear(Layer):
     Forward, entry by entry: :math:`y_{no} = \sum_i x_{ni} W_{io} + b_o`.
 
     Backward. A change of any entry changes L through y alone, so with the cotangent
-    :math:`dy_{no} = \partial L / \partial y_{no}` the chain rule sums over the y that the entry reaches:
+    :math:`dy_{no} = \partial L / \partial y_{no}` the chain rule sums over the y that the entry
+    reaches:
 
     .. math::
         dW_{io} = \sum_n x_{ni}\, dy_{no}, \qquad
@@ -30,7 +31,8 @@ class Linear(Layer):
 
     as matrices ``dW = xᵀ dy``, ``db = 1ᵀ dy``, ``dx = dy Wᵀ``.
 
-    Twice backward: ⟨v, dx⟩ = ⟨v W, dy⟩, a forward map of v without the bias. So ``dW = vᵀ dy``, and v W goes up.
+    Twice backward: ⟨v, dx⟩ = ⟨v W, dy⟩, a forward map of v without the bias. So ``dW = vᵀ dy``, and
+    v W goes up.
 
     Parameters
     ----------
@@ -54,8 +56,12 @@ class Linear(Layer):
     ) -> None:
         rng = initial.generator(rng)
         self.in_features, self.out_features = in_features, out_features
-        self.weight = Parameter(initial.fan_in_uniform((in_features, out_features), in_features, rng))
-        self.bias = Parameter(initial.fan_in_uniform((out_features,), in_features, rng)) if bias else None
+        self.weight = Parameter(
+            initial.fan_in_uniform((in_features, out_features), in_features, rng)
+        )
+        self.bias = (
+            Parameter(initial.fan_in_uniform((out_features,), in_features, rng)) if bias else None
+        )
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x (N, in) to y (N, out)."""
@@ -78,7 +84,13 @@ class Linear(Layer):
         return ops.matmul(dy, self.weight.value.T) if input_grad else None
 
     def double_backward(
-        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[None, Array]:
         """Map v (N, in) to None and the tangent (N, out)."""
         cache.recall(self, dy, v)

@@ -1,4 +1,6 @@
-"""Maxout: an activation that is learnt, because which of several linear maps counts depends on the input."""
+"""Maxout: an activation that is learnt, because which of several linear maps counts depends on the
+input.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +10,15 @@ from minigan.nn.layer import Cache, Layer, Shape
 
 
 class Maxout(Layer):
-    """The largest of each group of k neighbouring features (Goodfellow et al. 2013): (N, ..., k F) -> (N, ..., F).
+    """The largest of each group of k neighbouring features (Goodfellow et al. 2013): (N, ..., k F)
+    -> (N, ..., F).
 
-    Behind a Linear layer each output is the maximum of k linear maps, a convex function; with k = 2 and one map zero,
-    that is ReLU.
+    Behind a Linear layer each output is the maximum of k linear maps, a convex function; with k = 2
+    and one map zero, that is ReLU.
 
-    Backward: dy goes to the feature that was the largest (the first of equals), zero to the others. Twice backward:
-    which one counts is constant, so the map is linear, and its tangent picks the same features from v.
+    Backward: dy goes to the feature that was the largest (the first of equals), zero to the others.
+    Twice backward: which one counts is constant, so the map is linear, and its tangent picks the
+    same features from v.
 
     Parameters
     ----------
@@ -46,7 +50,13 @@ class Maxout(Layer):
         return (dy[..., None] * largest).reshape(*dy.shape[:-1], -1) if input_grad else None
 
     def double_backward(
-        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[None, Array]:
         """Map v (N, ..., k F) to None and the features of v that were the largest of x."""
         (largest,) = cache.recall(self, dy, v)
@@ -59,7 +69,8 @@ class Maxout(Layer):
         """(N, ..., k F) -> (N, ..., F)."""
         if len(shape) < 2 or shape[-1] % self.pieces:
             raise ValueError(
-                f"{self!r} got an input of shape {shape}, but needs (N, ..., features), a multiple of "
+                f"{self!r} got an input of shape {shape}, but needs (N, ..., features), a "
+                "multiple of "
                 f"{self.pieces} of them."
             )
         return (*shape[:-1], shape[-1] // self.pieces)

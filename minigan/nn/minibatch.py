@@ -1,20 +1,21 @@
 r"""Minibatch standard deviation: a discriminator that sees how much its samples differ.
 
-A generator that has collapsed makes samples which are each plausible; only side by side do they give it away.
-So one more feature tells D how far the samples of a group are spread. For each number x_i of a sample, over the
-n samples of its group, with mean μ and (biased) variance σ²,
+A generator that has collapsed makes samples which are each plausible; only side by side do they
+give it away. So one more feature tells D how far the samples of a group are spread. For each number
+x_i of a sample, over the n samples of its group, with mean μ and (biased) variance σ²,
 
-.. math:: r = \sqrt{\sigma^2 + \varepsilon}, \qquad s = \text{mean of } r \text{ over the } F \text{ numbers of a
-          sample}, \qquad y = [x, s].
+.. math:: r = \sqrt{\sigma^2 + \varepsilon}, \qquad
+          s = \text{mean of } r \text{ over the } F \text{ numbers of a sample}, \qquad y = [x, s].
 
 Backward. From `minigan.nn.normalisation`, :math:`\partial r/\partial x_i = \hat x_i / n` with
 :math:`\hat x = (x - \mu) / r`. With ds the sum of the cotangents of all copies of s,
 :math:`dx_i = dy_i + \frac{ds}{nF} \hat x_i`.
 
-Twice backward. :math:`\langle v, dx\rangle = \langle v, dy\rangle + \frac{ds}{nF} \langle v, \hat x\rangle`. So
-the tangent of s is :math:`\frac1{nF}\langle v, \hat x\rangle`, and the derivative with respect to x is that of
-x̂: :math:`\frac{ds}{nF}\,\mathcal P v / r` with :math:`\mathcal P v = v - \bar v - \hat x\,\overline{v \hat x}`,
-means over the group.
+Twice backward.
+:math:`\langle v, dx\rangle = \langle v, dy\rangle + \frac{ds}{nF} \langle v, \hat x\rangle`. So the
+tangent of s is :math:`\frac1{nF}\langle v, \hat x\rangle`, and the derivative with respect to x is
+that of x̂: :math:`\frac{ds}{nF}\,\mathcal P v / r` with
+:math:`\mathcal P v = v - \bar v - \hat x\,\overline{v \hat x}`, means over the group.
 """
 
 from __future__ import annotations
@@ -25,13 +26,16 @@ from minigan.nn.layer import Cache, Layer, Shape
 
 
 class MinibatchStdDev(Layer):
-    """One more feature: the mean standard deviation of a group of samples (Karras et al. 2018, section 3).
+    """One more feature: the mean standard deviation of a group of samples (Karras et al. 2018,
+    section 3).
 
-    Shapes: x (N, F) gives y (N, F + 1); x (N, H, W, C) gives y (N, H, W, C + 1), the same number at every pixel.
-    As in the authors' code, N samples form N / n groups, and a group takes every (N / n)-th sample.
+    Shapes: x (N, F) gives y (N, F + 1); x (N, H, W, C) gives y (N, H, W, C + 1), the same number at
+    every pixel. As in the authors' code, N samples form N / n groups, and a group takes every (N /
+    n)-th sample.
 
-    The layer couples the samples of a group, as it's meant to. A gradient penalty behind it holds the slope of
-    the *sum* of the group's logits at each sample, as the authors' own WGAN-GP and R1 do.
+    The layer couples the samples of a group, as it's meant to. A gradient penalty behind it holds
+    the slope of the *sum* of the group's logits at each sample, as the authors' own WGAN-GP and R1
+    do.
 
     Parameters
     ----------
@@ -67,7 +71,13 @@ class MinibatchStdDev(Layer):
         return dy[..., :-1] + dx.reshape(*dy.shape[:-1], dy.shape[-1] - 1)
 
     def double_backward(
-        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
         """Map v (N, ..., C) to the second derivative and the tangent (N, ..., C + 1)."""
         x_hat, r = cache.recall(self, dy, v)
@@ -99,11 +109,13 @@ class MinibatchStdDev(Layer):
         """(N, ..., C) -> (N, ..., C + 1)."""
         if len(shape) not in (2, 4):
             raise ValueError(
-                f"{self!r} got an input of shape {shape}, but needs (N, features) or (N, height, width, channels)."
+                f"{self!r} got an input of shape {shape}, but needs (N, features) or (N, height, "
+                "width, channels)."
             )
         if shape[0] % min(self.group_size, max(shape[0], 1)):
             raise ValueError(
-                f"{self!r} got a batch of {shape[0]}, which doesn't divide into groups of {self.group_size}; "
+                f"{self!r} got a batch of {shape[0]}, which doesn't divide into groups of "
+                f"{self.group_size}; "
                 f"choose a batch size that is a multiple of the group size."
             )
         return (*shape[:-1], shape[-1] + 1)

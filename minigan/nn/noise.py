@@ -1,4 +1,6 @@
-"""Noise on what the discriminator sees: two laws that don't overlap can't be told apart by a hair any more."""
+"""Noise on what the discriminator sees: two laws that don't overlap can't be told apart by a hair
+any more.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class InstanceNoise(Layer):
         x = self.check(x)
         if not train:
             return x, Cache(self, x)
-        n = backend.of(x).draw(self.rng, lambda rng: rng.standard_normal(x.shape, dtype="float32"), x.dtype)
+        n = backend.of(x).draw(
+            self.rng, lambda rng: rng.standard_normal(x.shape, dtype="float32"), x.dtype
+        )
         y = x + self.std * n
         return y, Cache(self, y)
 
@@ -46,7 +50,13 @@ class InstanceNoise(Layer):
         return dy if input_grad else None
 
     def double_backward(
-        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[None, Array]:
         """Map v to None and itself."""
         cache.recall(self, dy, v)

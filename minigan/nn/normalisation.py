@@ -2,23 +2,26 @@ r"""Batch, layer and instance normalisation: one formula over different axes.
 
 Over a set S of m numbers x that share a mean μ and a variance σ² (without Bessel's correction):
 
-.. math:: \hat x = (x - \mu) / s, \qquad s = \sqrt{\sigma^2 + \varepsilon}, \qquad y = \gamma \hat x + \beta.
+.. math:: \hat x = (x - \mu) / s, \qquad s = \sqrt{\sigma^2 + \varepsilon}, \qquad
+          y = \gamma \hat x + \beta.
 
-Backward. With the cotangent :math:`q = \gamma\, dy` of x̂, an entry of x reaches L on three ways: through its own
-x̂ (factor 1/s), through μ, and through s. Since :math:`\partial\mu/\partial x_j = 1/m` and
+Backward. With the cotangent :math:`q = \gamma\, dy` of x̂, an entry of x reaches L on three ways:
+through its own x̂ (factor 1/s), through μ, and through s. Since
+:math:`\partial\mu/\partial x_j = 1/m` and
 :math:`\partial s/\partial x_j = \hat x_j / m`,
 
 .. math::
     dx_j = \frac1s \Big(q_j - \frac1m\sum_i q_i - \hat x_j\, \frac1m\sum_i q_i \hat x_i\Big).
 
-The bracket takes from q its mean and its component along x̂: what a change of x can't do, because normalising
-undoes it. The scale and the shift get :math:`d\gamma = \sum dy\,\hat x` and :math:`d\beta = \sum dy` (Ioffe &
-Szegedy 2015, section 3; Ba et al. 2016; Ulyanov et al. 2016).
+The bracket takes from q its mean and its component along x̂: what a change of x can't do, because
+normalising undoes it. The scale and the shift get :math:`d\gamma = \sum dy\,\hat x` and
+:math:`d\beta = \sum dy` (Ioffe & Szegedy 2015, section 3; Ba et al. 2016; Ulyanov et al. 2016).
 
 Twice backward. Write a bar for means over S and :math:`\mathcal P q` for the bracket, so that
-:math:`dx = \mathcal P q / s`. As :math:`\mathcal P` is symmetric, ⟨v, dx⟩ = Σ q 𝒫v / s: the tangent of y is
-:math:`\gamma\,\mathcal P v / s`, and, as q = γ dy, γ gets :math:`d\gamma = \sum dy\,\mathcal P v / s`. The
-derivative with respect to x goes through x̂ and s in
+:math:`dx = \mathcal P q / s`. As :math:`\mathcal P` is symmetric, ⟨v, dx⟩ = Σ q 𝒫v / s: the tangent
+of y is :math:`\gamma\,\mathcal P v / s`, and, as q = γ dy, γ gets
+:math:`d\gamma = \sum dy\,\mathcal P v / s`. The derivative with respect to x goes through x̂ and
+s in
 
 .. math:: \frac1m \langle v, dx\rangle = \frac As, \qquad
           A = \overline{qv} - \bar q\,\bar v - \overline{q\hat x}\;\overline{v\hat x}.
@@ -49,12 +52,13 @@ from minigan.nn.parameter import Parameter
 class BatchNorm(Layer):
     """Batch normalisation: S is one feature (channel) over all samples and pixels.
 
-    Shapes: x and y (N, features) or (N, H, W, features); γ, β (features,). The same code serves both, because
-    channels come last.
+    Shapes: x and y (N, features) or (N, H, W, features); γ, β (features,). The same code serves
+    both, because channels come last.
 
     Training uses the batch's own μ and σ², and keeps running averages of them:
-    ``running = (1 - momentum) running + momentum batch``, the variance with Bessel's correction. Evaluation uses
-    the running ones, which are constants: then ``y = a x + c`` with a = γ/s, and backward is just ``dx = a dy``.
+    ``running = (1 - momentum) running + momentum batch``, the variance with Bessel's correction.
+    Evaluation uses the running ones, which are constants: then ``y = a x + c`` with a = γ/s, and
+    backward is just ``dx = a dy``.
 
     Parameters
     ----------
@@ -63,8 +67,8 @@ class BatchNorm(Layer):
     eps
         ε, keeps s away from 0.
     momentum
-        Weight of the newest batch in the running averages. (It's no second positional argument: ``BatchNorm(n,
-        0.8)``, meant as a momentum, has set ε in many a published GAN.)
+        Weight of the newest batch in the running averages. (It's no second positional argument:
+        ``BatchNorm(n, 0.8)``, meant as a momentum, has set ε in many a published GAN.)
     """
 
     buffer_names = ("running_mean", "running_var")
@@ -110,25 +114,35 @@ class BatchNorm(Layer):
         return ops.standardise_grad(dy, x_hat, scale, dbeta / m, dgamma / m)
 
     def double_backward(
-        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
         """Refuse.
 
         Raises
         ------
         ValueError
-            Always: samples of a batch share μ and s, so no sample has a slope of its own to be penalised.
+            Always: samples of a batch share μ and s, so no sample has a slope of its own to be
+            penalised.
         """
         raise ValueError(
-            f"{self!r} can't stand in a critic with a gradient penalty: it couples the samples of a batch, so the "
-            f"slope at one sample, which is what is penalised, isn't defined; use LayerNorm or no normalisation."
+            f"{self!r} can't stand in a critic with a gradient penalty: it couples the samples of "
+            "a batch, so the "
+            "slope at one sample, which is what is penalised, isn't defined; use LayerNorm or no "
+            "normalisation."
         )
 
     def _batch_statistics(self, x: Array) -> tuple[Array, Array]:
         m = x.size // self.features
         if m < 2:
             raise ValueError(
-                f"{self!r} got a training input of shape {tuple(x.shape)}: one value per feature has no variance; "
+                f"{self!r} got a training input of shape {tuple(x.shape)}: one value per feature "
+                "has no variance; "
                 f"use a batch of at least 2, or evaluation mode."
             )
         mean, variance = backend.of(x).moments(x)
@@ -153,7 +167,8 @@ class BatchNorm(Layer):
 class frozen_statistics:
     """Leave the running statistics of a net alone while this context lasts.
 
-    The generator's step sends fakes through D in training mode, yet D is not the one that learns there.
+    The generator's step sends fakes through D in training mode, yet D is not the one that learns
+    there.
 
     Parameters
     ----------
@@ -162,7 +177,9 @@ class frozen_statistics:
     """
 
     def __init__(self, net: Layer) -> None:
-        self._layers = [layer for _, layer in net.layers() if getattr(layer, "track_statistics", False)]
+        self._layers = [
+            layer for _, layer in net.layers() if getattr(layer, "track_statistics", False)
+        ]
 
     def __enter__(self) -> None:
         for layer in self._layers:
@@ -176,8 +193,8 @@ class frozen_statistics:
 class LayerNorm(Layer):
     """Layer normalisation: S is one sample (or one pixel of it); train and eval are the same.
 
-    Shapes: x and y (N, ..., *shape); γ and β have `shape`. ``LayerNorm(C)`` normalises over the last axis,
-    ``LayerNorm(H, W, C)`` over a whole image.
+    Shapes: x and y (N, ..., *shape); γ and β have `shape`. ``LayerNorm(C)`` normalises over the
+    last axis, ``LayerNorm(H, W, C)`` over a whole image.
 
     Parameters
     ----------
@@ -191,7 +208,9 @@ class LayerNorm(Layer):
 
     def __init__(self, *shape: int, eps: float = 1e-5) -> None:
         if not shape:
-            raise ValueError("LayerNorm needs the sizes of the axes that it normalises over, as LayerNorm(64).")
+            raise ValueError(
+                "LayerNorm needs the sizes of the axes that it normalises over, as LayerNorm(64)."
+            )
         self.shape, self.eps = shape, eps
         self.gamma = Parameter(numpy.ones(shape, "float32"))
         self.beta = Parameter(numpy.zeros(shape, "float32"))
@@ -218,7 +237,13 @@ class LayerNorm(Layer):
         return _standardise_grad(q, x_hat, inverse_s, _components(q, x_hat, self._axes(dy)))
 
     def double_backward(
-        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
         """Map v to the second derivative and the tangent, both of the same shape."""
         x_hat, inverse_s = cache.recall(self, dy, v)
@@ -228,7 +253,11 @@ class LayerNorm(Layer):
         if param_grads:
             sums = backend.of(dy).sum_products(self._rows(dy), self._rows(tangent))
             self.gamma.grad += sums.reshape(self.shape)
-        dx = _standardise_grad_twice(v, gamma * dy, x_hat, inverse_s, along_v, axes) if input_grad else None
+        dx = (
+            _standardise_grad_twice(v, gamma * dy, x_hat, inverse_s, along_v, axes)
+            if input_grad
+            else None
+        )
         return dx, gamma * tangent
 
     def _axes(self, x: Array) -> tuple[int, ...]:
@@ -242,7 +271,8 @@ class LayerNorm(Layer):
         """Any (N, ..., *shape) stays as it is."""
         if len(shape) <= len(self.shape) or shape[-len(self.shape) :] != self.shape:
             raise ValueError(
-                f"{self!r} got an input of shape {shape}, but needs one that ends in {self.shape} after the batch."
+                f"{self!r} got an input of shape {shape}, but needs one that ends in {self.shape} "
+                "after the batch."
             )
         return shape
 
@@ -292,10 +322,20 @@ class InstanceNorm(Layer):
                 self.gamma.grad += backend.of(dy).sum_products(dy, x_hat)
                 self.beta.grad += backend.of(dy).sum_rows(dy)
             q = self.gamma.value * dy
-        return _standardise_grad(q, x_hat, inverse_s, _components(q, x_hat, (1, 2))) if input_grad else None
+        return (
+            _standardise_grad(q, x_hat, inverse_s, _components(q, x_hat, (1, 2)))
+            if input_grad
+            else None
+        )
 
     def double_backward(
-        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
         """Map v to the second derivative and the tangent, both of the same shape."""
         x_hat, inverse_s = cache.recall(self, dy, v)
@@ -306,18 +346,24 @@ class InstanceNorm(Layer):
             scale = self.gamma.value
             if param_grads:
                 self.gamma.grad += backend.of(dy).sum_products(dy, tangent)
-        dx = _standardise_grad_twice(v, scale * dy, x_hat, inverse_s, along_v, (1, 2)) if input_grad else None
+        dx = (
+            _standardise_grad_twice(v, scale * dy, x_hat, inverse_s, along_v, (1, 2))
+            if input_grad
+            else None
+        )
         return dx, scale * tangent
 
     def output_shape(self, shape: Shape) -> Shape:
         """Any (N, H, W, features) of more than one pixel stays as it is."""
         if len(shape) != 4 or shape[3] != self.features:
             raise ValueError(
-                f"{self!r} got an input of shape {shape}, but needs (N, height, width, {self.features})."
+                f"{self!r} got an input of shape {shape}, but needs (N, height, width, "
+                f"{self.features})."
             )
         if math.prod(shape[1:3]) < 2:
             raise ValueError(
-                f"{self!r} got an input of shape {shape}: one pixel per channel has no variance; use larger ones."
+                f"{self!r} got an input of shape {shape}: one pixel per channel has no variance; "
+                "use larger ones."
             )
         return shape
 
@@ -338,14 +384,21 @@ def _components(q: Array, x_hat: Array, axes: tuple[int, ...]) -> tuple[Array, A
     return q.mean(axis=axes, keepdims=True), (q * x_hat).mean(axis=axes, keepdims=True)
 
 
-def _standardise_grad(q: Array, x_hat: Array, inverse_s: Array, components: tuple[Array, Array]) -> Array:
+def _standardise_grad(
+    q: Array, x_hat: Array, inverse_s: Array, components: tuple[Array, Array]
+) -> Array:
     """``dx = (q - mean q - x̂ mean(q x̂)) / s``, given the `_components` of q."""
     mean_q, mean_qx = components
     return (q - mean_q - x_hat * mean_qx) * inverse_s
 
 
 def _standardise_grad_twice(
-    v: Array, q: Array, x_hat: Array, inverse_s: Array, components: tuple[Array, Array], axes: tuple[int, ...]
+    v: Array,
+    q: Array,
+    x_hat: Array,
+    inverse_s: Array,
+    components: tuple[Array, Array],
+    axes: tuple[int, ...],
 ) -> Array:
     """``-((A - 2 mean(v x̂) mean(q x̂)) x̂ + mean(v x̂) (q - mean q) + mean(q x̂) (v - mean v)) / s²``.
 
@@ -353,7 +406,8 @@ def _standardise_grad_twice(
     """
     (mean_v, mean_vx), (mean_q, mean_qx) = components, _components(q, x_hat, axes)
     a = (q * v).mean(axis=axes, keepdims=True) - mean_q * mean_v - mean_qx * mean_vx
-    # The factor and the constant go with the means, which are small, so that few passes go over what is large.
+    # The factor and the constant go with the means, which are small, so that few passes go over
+    # what is large.
     factor = -inverse_s * inverse_s
     of_x, of_q, of_v = factor * (a - 2 * mean_vx * mean_qx), factor * mean_vx, factor * mean_qx
     return of_x * x_hat + of_q * q + of_v * v - factor * (mean_vx * mean_q + mean_qx * mean_v)

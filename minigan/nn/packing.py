@@ -1,4 +1,6 @@
-"""Packing: a discriminator that sees several samples at once sees what one sample can't show, that they are alike."""
+"""Packing: a discriminator that sees several samples at once sees what one sample can't show, that
+they are alike.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,13 @@ from minigan.nn.layer import Cache, Layer, Shape
 
 
 class Pack(Layer):
-    """Join m samples along the channels (Lin et al. 2018, PacGAN): (N, ..., C) -> (N / m, ..., m C).
+    """Join m samples along the channels (Lin et al. 2018, PacGAN): (N, ..., C) -> (N / m, ..., m
+    C).
 
     Every number of y is one of x, so backward puts each cotangent back where its number came from.
 
-    In evaluation each sample is packed with copies of itself, so that D gives a logit per sample; backward then
-    adds up what comes back to the copies.
+    In evaluation each sample is packed with copies of itself, so that D gives a logit per sample;
+    backward then adds up what comes back to the copies.
 
     Parameters
     ----------
@@ -34,7 +37,8 @@ class Pack(Layer):
             return y, Cache(self, y, False)
         if x.shape[0] % self.m:
             raise ValueError(
-                f"{self!r} got a training batch of {x.shape[0]}, which packs of {self.m} don't divide; use a batch "
+                f"{self!r} got a training batch of {x.shape[0]}, which packs of {self.m} don't "
+                "divide; use a batch "
                 f"size that is a multiple of {self.m}."
             )
         y = self._joined(x)
@@ -54,11 +58,19 @@ class Pack(Layer):
         return parts.reshape(dy.shape[0] * self.m, *parts.shape[2:])
 
     def double_backward(
-        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[None, Array]:
         """Map v (N, ..., C) to None and itself, packed: the map is linear."""
         (train,) = cache.recall(self, dy)
-        return None, self._joined(v) if train else backend.of(v).xp.concatenate([v] * self.m, axis=-1)
+        return None, self._joined(v) if train else backend.of(v).xp.concatenate(
+            [v] * self.m, axis=-1
+        )
 
     def _joined(self, x: Array) -> Array:
         packs = x.reshape(x.shape[0] // self.m, self.m, *x.shape[1:])
@@ -68,7 +80,9 @@ class Pack(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         """(N, ..., C) -> (N / m, ..., m C), at least one pack."""
         if len(shape) < 2:
-            raise ValueError(f"{self!r} got an input of shape {shape}, but needs (N, ..., channels).")
+            raise ValueError(
+                f"{self!r} got an input of shape {shape}, but needs (N, ..., channels)."
+            )
         return (max(shape[0] // self.m, 1), *shape[1:-1], self.m * shape[-1])
 
     def __repr__(self) -> str:

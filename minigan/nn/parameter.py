@@ -14,8 +14,8 @@ from minigan.backend import Array
 class Parameter:
     """Something to be learnt: a `value` and the gradient `grad` of the loss with respect to it.
 
-    Both have one shape and dtype. They may be views into a net's flat vectors (see `Flat`), so assigning to
-    them copies the numbers in: ``p.value = w`` and ``p.value[...] = w`` do the same.
+    Both have one shape and dtype. They may be views into a net's flat vectors (see `Flat`), so
+    assigning to them copies the numbers in: ``p.value = w`` and ``p.value[...] = w`` do the same.
 
     Parameters
     ----------
@@ -59,13 +59,17 @@ class Parameter:
         return int(self._value.size)
 
     def replace(self, value: Array, grad: Array, home: Flat | None) -> None:
-        """Let the parameter live in other arrays: on another device, in another dtype, in a flat vector."""
+        """Let the parameter live in other arrays: on another device, in another dtype, in a flat
+        vector.
+        """
         self._value, self._grad, self.home = value, grad, home
 
     def _fitting(self, new: Any, what: str) -> Any:
         shape = tuple(new.shape if hasattr(new, "shape") else numpy.shape(new))
         if shape not in ((), self.shape):
-            raise ValueError(f"The {what} of this parameter has shape {self.shape}; got one of shape {shape}.")
+            raise ValueError(
+                f"The {what} of this parameter has shape {self.shape}; got one of shape {shape}."
+            )
         if hasattr(new, "shape") and shape != () and not backend.same_device(new, self._value):
             raise TypeError(
                 f"The parameter lives on {backend.device_of(self._value)!r}, the new {what} on "
@@ -88,7 +92,8 @@ class Parameter:
 class Flat:
     """All parameters of a net as one vector, all gradients as a second; layers see reshaped views.
 
-    Zeroing, clipping by the global norm, averaging, Adam and an Allreduce are then each a line on vectors.
+    Zeroing, clipping by the global norm, averaging, Adam and an Allreduce are then each a line on
+    vectors.
 
     Attributes
     ----------

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from minigan.backend import Array
-from minigan.nn.joining import stages
+from minigan.nn.fusion import stages
 from minigan.nn.layer import Cache, Layer, Shape, Signals
 
 
 class Sequential(Layer):
     """A chain of layers, ``y = f_L(... f_2(f_1(x)))``.
 
-    Backward is the chain rule: the cotangent walks the same way back, and each layer turns the one of its output
-    into the one of its input.
+    Backward is the chain rule: the cotangent walks the same way back, and each layer turns the one
+    of its output into the one of its input.
 
-    Twice backward. ⟨v, dx⟩ depends on a layer's weights and input in two ways: through its own backward map, and
-    through the inputs of all layers above it. So v walks up as a tangent and meets, at each layer, the cotangent
-    that the backward walk left there: that is the first way. Where a layer is curved it drops a cotangent for its
-    input, and ordinary backward carries what has been dropped down through the layers below: the second way. Up,
-    down, up, down: four walks, and the last is empty for a net of linear and (leaky) ReLU layers.
+    Twice backward. ⟨v, dx⟩ depends on a layer's weights and input in two ways: through its own
+    backward map, and through the inputs of all layers above it. So v walks up as a tangent and
+    meets, at each layer, the cotangent that the backward walk left there: that is the first way.
+    Where a layer is curved it drops a cotangent for its input, and ordinary backward carries what
+    has been dropped down through the layers below: the second way. Up, down, up, down: four walks,
+    and the last is empty for a net of linear and (leaky) ReLU layers.
 
     Parameters
     ----------
@@ -33,7 +34,8 @@ class Sequential(Layer):
         for layer in layers:
             if not isinstance(layer, Layer):
                 raise TypeError(
-                    f"Sequential needs layers, got {type(layer).__name__}; write Sequential(a, b, c), and derive "
+                    f"Sequential needs layers, got {type(layer).__name__}; write Sequential(a, b, "
+                    "c), and derive "
                     f"layers of your own from minigan.nn.Layer."
                 )
         self.sequence = layers
@@ -61,7 +63,9 @@ class Sequential(Layer):
         d: Array | None = dy
         for index in reversed(range(last, len(caches))):
             needed = input_grad or index > last
-            d = self.sequence[index].backward(d, caches[index], param_grads=param_grads, input_grad=needed)
+            d = self.sequence[index].backward(
+                d, caches[index], param_grads=param_grads, input_grad=needed
+            )
         return d if input_grad else None
 
     def backward_signals(self, dy: Array, cache: Cache) -> tuple[Array, Signals]:
@@ -74,9 +78,17 @@ class Sequential(Layer):
         return dy, Signals(reversed(signals))
 
     def double_backward(
-        self, v: Array, dy: Array | Signals, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array | Signals,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
-        """Walk v up beside the signals, and down again what curved layers have dropped on the way."""
+        """Walk v up beside the signals, and down again what curved layers have dropped on the
+        way.
+        """
         signals = dy if isinstance(dy, Signals) else self.backward_signals(dy, cache)[1]
         (caches,) = cache.recall(self, signals)
         last = 0 if input_grad else self._first_that_learns() if param_grads else len(caches)
@@ -91,7 +103,9 @@ class Sequential(Layer):
         for index in reversed(range(last, len(caches))):
             needed = input_grad or index > last
             if d is not None:
-                d = self.sequence[index].backward(d, caches[index], param_grads=param_grads, input_grad=needed)
+                d = self.sequence[index].backward(
+                    d, caches[index], param_grads=param_grads, input_grad=needed
+                )
             d = plus(d, dropped[index])
         return d if input_grad else None, v
 
@@ -105,7 +119,10 @@ class Sequential(Layer):
         for layer in self.sequence[:index]:
             shape = layer.output_shape(tuple(shape))
             way.append(f"{layer!r} {shape}")
-        where = f"layer {index} of {len(self.sequence)}; the shapes on the way there: {' -> '.join(way)}"
+        where = (
+            f"layer {index} of {len(self.sequence)}; the shapes on the way there: "
+            f"{' -> '.join(way)}"
+        )
         return type(error)(f"{error} [{where}]")
 
     def children(self) -> Iterator[tuple[str, Layer]]:

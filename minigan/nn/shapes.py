@@ -1,6 +1,7 @@
 """Layers that move numbers about without learning anything.
 
-All are linear maps without weights, so twice backward only pushes the tangent up: the forward map of v.
+All are linear maps without weights, so twice backward only pushes the tangent up: the forward map
+of v.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ class Reshape(Layer):
 
     def __init__(self, *shape: int) -> None:
         if not shape or min(shape) < 1:
-            raise ValueError(f"Reshape needs the positive sizes of a sample, as Reshape(7, 7, 64), got {shape}.")
+            raise ValueError(
+                f"Reshape needs the positive sizes of a sample, as Reshape(7, 7, 64), got {shape}."
+            )
         self.shape = shape
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
@@ -43,7 +46,13 @@ class Reshape(Layer):
         return dy.reshape(shape) if input_grad else None
 
     def double_backward(
-        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[None, Array]:
         """Map v (N, ...) to None and the tangent (N, *shape)."""
         cache.recall(self, dy, v)
@@ -53,7 +62,8 @@ class Reshape(Layer):
         """(N, ...) -> (N, *shape)."""
         if math.prod(shape[1:]) != math.prod(self.shape):
             raise ValueError(
-                f"{self!r} got an input of shape {shape}: its samples hold {math.prod(shape[1:])} numbers, but "
+                f"{self!r} got an input of shape {shape}: its samples hold {math.prod(shape[1:])} "
+                "numbers, but "
                 f"{self.shape} needs {math.prod(self.shape)}."
             )
         return (shape[0], *self.shape)
@@ -63,7 +73,9 @@ class Reshape(Layer):
 
 
 class Flatten(Layer):
-    """Make each sample a vector: (N, H, W, C) -> (N, H W C), channels fastest. Backward gives the shape back."""
+    """Make each sample a vector: (N, H, W, C) -> (N, H W C), channels fastest. Backward gives the
+    shape back.
+    """
 
     alone = True
 
@@ -81,7 +93,13 @@ class Flatten(Layer):
         return dy.reshape(shape) if input_grad else None
 
     def double_backward(
-        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[None, Array]:
         """Map v (N, ...) to None and the tangent (N, features)."""
         cache.recall(self, dy, v)
@@ -98,7 +116,8 @@ class Flatten(Layer):
 
 
 class Upsample(Layer):
-    """Enlarge an image by repeating its pixels: ``y[n, i, j] = x[n, i // f, j // f]`` (nearest neighbour).
+    """Enlarge an image by repeating its pixels: ``y[n, i, j] = x[n, i // f, j // f]`` (nearest
+    neighbour).
 
     Shapes: x (N, H, W, C), y (N, f H, f W, C).
 
@@ -129,7 +148,13 @@ class Upsample(Layer):
         return backend.of(dy).upsample_grad(dy, self.factor) if input_grad else None
 
     def double_backward(
-        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[None, Array]:
         """Map v (N, H, W, C) to None and the tangent (N, f H, f W, C)."""
         cache.recall(self, dy, v)
@@ -138,7 +163,9 @@ class Upsample(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         """(N, H, W, C) -> (N, f H, f W, C)."""
         if len(shape) != 4:
-            raise ValueError(f"{self!r} got an input of shape {shape}, but needs (N, height, width, channels).")
+            raise ValueError(
+                f"{self!r} got an input of shape {shape}, but needs (N, height, width, channels)."
+            )
         return shape[0], shape[1] * self.factor[0], shape[2] * self.factor[1], shape[3]
 
     def __repr__(self) -> str:

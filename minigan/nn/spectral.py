@@ -1,20 +1,23 @@
 r"""Spectral normalisation: a layer whose weight can't stretch any input by more than about 1.
 
-The largest stretch of a matrix is its largest singular value, :math:`\sigma(W) = \max |Wx| / |x| = u^T W v`, with
-the singular vectors u and v. The layer computes with :math:`\bar W = W / \sigma`; a net of such layers and
-(leaky) ReLUs is Lipschitz with a constant of about 1 (Miyato et al. 2018).
+The largest stretch of a matrix is its largest singular value,
+:math:`\sigma(W) = \max |Wx| / |x| = u^T W v`, with the singular vectors u and v. The layer computes
+with :math:`\bar W = W / \sigma`; a net of such layers and (leaky) ReLUs is Lipschitz with a
+constant of about 1 (Miyato et al. 2018).
 
-*Power iteration*: :math:`u \leftarrow Wv / |Wv|, v \leftarrow W^T u / |W^T u|` turns both towards the singular
-vectors. A step of the optimizer changes W little, so one iteration per training step keeps up.
+*Power iteration*: :math:`u \leftarrow Wv / |Wv|, v \leftarrow W^T u / |W^T u|` turns both towards
+the singular vectors. A step of the optimizer changes W little, so one iteration per training step
+keeps up.
 
-Backward. Any layer computes :math:`G = \partial L / \partial \bar W` as if :math:`\bar W` were its weight. With
-u and v held constant, σ is linear in W: :math:`\partial\sigma/\partial W = u v^T`. So
+Backward. Any layer computes :math:`G = \partial L / \partial \bar W` as if :math:`\bar W` were its
+weight. With u and v held constant, σ is linear in W: :math:`\partial\sigma/\partial W = u v^T`. So
 
 .. math:: d\bar W = \frac{dW}{\sigma} - \bar W \frac{u^T dW v}{\sigma}, \qquad
-          \frac{\partial L}{\partial W} = \frac1\sigma \big(G - \langle G, \bar W\rangle\, u v^T\big)
+          \frac{\partial L}{\partial W} = \frac1\sigma \big(G - \langle G, \bar W\rangle\, u
+          v^T\big)
 
-("Gradient analysis of the spectrally normalized weights" there): a change of W along u vᵀ that σ would undo
-anyway is taken out of G.
+("Gradient analysis of the spectrally normalized weights" there): a change of W along u vᵀ that σ
+would undo anyway is taken out of G.
 
 Twice backward is the same chain: ⟨v, dx⟩ depends on W through :math:`\bar W` only.
 """
@@ -38,10 +41,13 @@ WARM_UP = 15
 """Power iterations at the beginning, from random vectors; PyTorch's number."""
 
 
-def spectral_norm(layer: Layer, *, rng: numpy.random.Generator | None = None, eps: float = 1e-12) -> SpectralNorm:
+def spectral_norm(
+    layer: Layer, *, rng: numpy.random.Generator | None = None, eps: float = 1e-12
+) -> SpectralNorm:
     """Wrap a layer so that it computes with W / σ(W); see `SpectralNorm`.
 
-    >>> nn.Sequential(nn.spectral_norm(nn.Linear(2, 64)), nn.LeakyReLU(0.1), nn.spectral_norm(nn.Linear(64, 1)))
+    >>> hidden, last = nn.spectral_norm(nn.Linear(2, 64)), nn.spectral_norm(nn.Linear(64, 1))
+    >>> critic = nn.Sequential(hidden, nn.LeakyReLU(0.1), last)
     """
     return SpectralNorm(layer, rng=rng, eps=eps)
 
@@ -49,9 +55,10 @@ def spectral_norm(layer: Layer, *, rng: numpy.random.Generator | None = None, ep
 class SpectralNorm(Layer):
     """The layer inside with W / σ in the place of its weight W; see the head of this file.
 
-    W, unnormalised, stays the parameter (``layer.weight``); u and v are buffers. Every training forward makes one
-    power iteration, except while the statistics are frozen (see `frozen_statistics`); evaluation makes none.
-    Draw initial weights before wrapping, or call ``iterate(15)`` afterwards: the vectors belong to one W.
+    W, unnormalised, stays the parameter (``layer.weight``); u and v are buffers. Every training
+    forward makes one power iteration, except while the statistics are frozen (see
+    `frozen_statistics`); evaluation makes none. Draw initial weights before wrapping, or call
+    ``iterate(15)`` afterwards: the vectors belong to one W.
 
     Parameters
     ----------
@@ -65,17 +72,24 @@ class SpectralNorm(Layer):
 
     buffer_names = ("u", "v")
 
-    def __init__(self, layer: Layer, *, rng: numpy.random.Generator | None = None, eps: float = 1e-12) -> None:
+    def __init__(
+        self, layer: Layer, *, rng: numpy.random.Generator | None = None, eps: float = 1e-12
+    ) -> None:
         if not isinstance(getattr(layer, "weight", None), Parameter):
             raise TypeError(
-                f"spectral_norm needs a layer with a weight, got {layer!r}; wrap each Linear or Conv2d by itself."
+                f"spectral_norm needs a layer with a weight, got {layer!r}; wrap each Linear or "
+                "Conv2d by itself."
             )
         self.layer, self.eps, self.track_statistics = layer, eps, True
         rng = initial.generator(rng)
         rows, columns = (self._matrix(self._weight.value)).shape
         asarray = backend.of(self._weight.value).asarray
-        self.u: Array = self._unit(asarray(rng.standard_normal(rows), dtype=self._weight.value.dtype))
-        self.v: Array = self._unit(asarray(rng.standard_normal(columns), dtype=self._weight.value.dtype))
+        self.u: Array = self._unit(
+            asarray(rng.standard_normal(rows), dtype=self._weight.value.dtype)
+        )
+        self.v: Array = self._unit(
+            asarray(rng.standard_normal(columns), dtype=self._weight.value.dtype)
+        )
         self.iterate(WARM_UP)
 
     def iterate(self, count: int = 1) -> None:
@@ -107,12 +121,20 @@ class SpectralNorm(Layer):
             return normalised.backward(dy, inner, param_grads=param_grads, input_grad=input_grad)
 
     def double_backward(
-        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+        self,
+        v: Array,
+        dy: Array,
+        cache: Cache,
+        *,
+        param_grads: bool = True,
+        input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
         """Map v to what the layer inside makes of it; the gradient of W goes through σ."""
         normalised, inner, *_ = cache.recall(self, dy, v)
         with self._through_sigma(cache, param_grads):
-            dx, tangent = normalised.double_backward(v, dy, inner, param_grads=param_grads, input_grad=input_grad)
+            dx, tangent = normalised.double_backward(
+                v, dy, inner, param_grads=param_grads, input_grad=input_grad
+            )
         return dx, tangent
 
     @contextmanager
@@ -133,7 +155,9 @@ class SpectralNorm(Layer):
 
     @property
     def _axis(self) -> int:
-        """The axis of W that counts the outputs: a transposed convolution (kh, kw, out, in) has it elsewhere."""
+        """The axis of W that counts the outputs: a transposed convolution (kh, kw, out, in) has it
+        elsewhere.
+        """
         return 2 if isinstance(self.layer, ConvTranspose2d) else -1
 
     def _matrix(self, w: Array) -> Array:

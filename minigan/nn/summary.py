@@ -6,7 +6,9 @@ from minigan.nn.layer import Layer, Shape
 
 
 def summary(net: Layer, input_shape: Shape) -> str:
-    """Return a table of layers, output shapes, parameters and multiply-adds per sample; see `Layer.summary`."""
+    """Return a table of layers, output shapes, parameters and multiply-adds per sample; see
+    `Layer.summary`.
+    """
     shape = _with_batch(net, tuple(input_shape))
     rows: list[tuple[str, ...]] = [("", "layer", "output shape", "parameters", "multiply-adds")]
     rows.append(("", "input", _show(shape), "", ""))
@@ -56,9 +58,18 @@ def _table(rows: list[tuple[str, ...]]) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
     lines = [
         "  ".join(
-            cell.ljust(w) if i < 3 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(w) if i < 3 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
         )
         for row in rows
     ]
     rule = "-" * len(lines[0])
-    return "\n".join([lines[0].rstrip(), rule, *(line.rstrip() for line in lines[1:-1]), rule, lines[-1].rstrip()])
+    return "\n".join(
+        [
+            lines[0].rstrip(),
+            rule,
+            *(line.rstrip() for line in lines[1:-1]),
+            rule,
+            lines[-1].rstrip(),
+        ]
+    )

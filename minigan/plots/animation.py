@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
+import numpy
 from numpy.typing import NDArray
 
 from minigan.files import written_whole
@@ -41,14 +41,15 @@ def thin(frames: Sequence[T], maximum: int = 80) -> list[T]:
     _check_maximum(maximum)
     if len(frames) <= maximum:
         return list(frames)
-    return [frames[round(i)] for i in np.linspace(0, len(frames) - 1, maximum).tolist()]
+    return [frames[round(i)] for i in numpy.linspace(0, len(frames) - 1, maximum).tolist()]
 
 
 class Animation:
     """Frames of a run of unknown length, in bounded memory.
 
-    When the film gets too long every other frame is dropped and from then on only every second new one is
-    kept, and so on: at any moment the kept frames cover the whole run at an even pace, the newest included.
+    When the film gets too long every other frame is dropped and from then on only every second new
+    one is kept, and so on: at any moment the kept frames cover the whole run at an even pace, the
+    newest included.
 
     Parameters
     ----------
@@ -104,7 +105,8 @@ class Animation:
         # One place stays free for the newest frame when it falls between two kept ones.
         if len(self._kept) == self.maximum:
             self._stride *= 2
-            # Over an even count the newest is at an odd place: it stays as the newest, not as a kept one.
+            # Over an even count the newest is at an odd place: it stays as the newest, not as a
+            # kept one.
             self._newest = None if self.maximum % 2 else copy
             self._kept = self._kept[::2]
 
@@ -118,7 +120,11 @@ class Animation:
     ) -> None:
         """Write the film; parameters and errors are those of :func:`save_gif`."""
         save_gif(
-            path, self.frames, milliseconds=milliseconds, last_milliseconds=last_milliseconds, colours=colours
+            path,
+            self.frames,
+            milliseconds=milliseconds,
+            last_milliseconds=last_milliseconds,
+            colours=colours,
         )
 
 
@@ -132,9 +138,9 @@ def save_gif(
 ) -> None:
     """Write an endlessly repeating GIF, whole or not at all.
 
-    All frames share one palette chosen from all over the film, so that a colour means the same from first
-    to last and unchanged regions cost nothing. Equal frames in a row are stored once, shown for their joint
-    time.
+    All frames share one palette chosen from all over the film, so that a colour means the same from
+    first to last and unchanged regions cost nothing. Equal frames in a row are stored once, shown
+    for their joint time.
 
     Parameters
     ----------
@@ -143,17 +149,19 @@ def save_gif(
     frames
         uint8 arrays ``(H, W, C)`` of one shape, C 1 (grey) or 3; at least one.
     milliseconds, last_milliseconds
-        How long each frame, and the last one, is shown; at least 20 (GIF counts in hundredths of a second,
-        and viewers slow down films that ask for less than two).
+        How long each frame, and the last one, is shown; at least 20 (GIF counts in hundredths of a
+        second, and viewers slow down films that ask for less than two).
     colours
-        Size of the palette, 2 to 256: fewer make a smaller file. By default 48, or 16 levels of grey.
+        Size of the palette, 2 to 256: fewer make a smaller file. By default 48, or 16 levels of
+        grey.
 
     Raises
     ------
     TypeError
         If a frame is not uint8.
     ValueError
-        If there is no frame, one differs in shape, the folder does not exist, or a setting is out of range.
+        If there is no frame, one differs in shape, the folder does not exist, or a setting is out
+        of range.
     """
     film = list(frames)
     if not film:
@@ -161,13 +169,18 @@ def save_gif(
     if colours is None:
         colours = 16 if film[0].shape[-1] == 1 else 48
     if not 2 <= colours <= 256:
-        raise ValueError(f"colours is {colours} but a GIF palette has 2 to 256; leave it out for the default")
+        raise ValueError(
+            f"colours is {colours} but a GIF palette has 2 to 256; leave it out for the default"
+        )
     if min(milliseconds, last_milliseconds) < 20:
         raise ValueError(
-            f"frames are shown for {milliseconds} and {last_milliseconds} ms but 20 ms is the least; "
+            f"frames are shown for {milliseconds} and {last_milliseconds} ms but 20 ms is the "
+            "least; "
             "use a longer time"
         )
-    first, *rest = _in_one_palette([_checked_frame(f, film[0], i) for i, f in enumerate(film)], colours)
+    first, *rest = _in_one_palette(
+        [_checked_frame(f, film[0], i) for i, f in enumerate(film)], colours
+    )
     durations = [milliseconds] * len(rest) + [last_milliseconds]
     with written_whole(path) as temporary:
         first.save(
@@ -186,7 +199,9 @@ def _in_one_palette(film: list[Pixels], colours: int) -> list[PillowImage]:
 
     if film[0].shape[2] == 1:
         # Grey needs no search for a palette: evenly spaced levels, which LZW then packs well.
-        levels = np.rint(np.rint(np.arange(256) * ((colours - 1) / 255)) * (255 / (colours - 1))).astype(np.uint8)
+        levels = numpy.rint(
+            numpy.rint(numpy.arange(256) * ((colours - 1) / 255)) * (255 / (colours - 1))
+        ).astype(numpy.uint8)
         return [Image.fromarray(levels[frame[:, :, 0]]) for frame in film]
     palette = _palette(film, colours)
     indexed = [Image.fromarray(_nearest(frame, palette)) for frame in film]
@@ -196,54 +211,65 @@ def _in_one_palette(film: list[Pixels], colours: int) -> list[PillowImage]:
 
 
 def _nearest(frame: Pixels, palette: Pixels) -> Pixels:
-    """Index ``(H, W)`` of the colour of `palette` nearest to each pixel; Pillow's own search is a rough one."""
-    found, where = np.unique(_codes(frame), return_inverse=True)
-    near = palette.astype(np.float32)
+    """Index ``(H, W)`` of the colour of `palette` nearest to each pixel; Pillow's own search is a
+    rough one.
+    """
+    found, where = numpy.unique(_codes(frame), return_inverse=True)
+    near = palette.astype(numpy.float32)
     # |p - c|² without |p|², which is the same for every c.
-    distances = (near**2).sum(axis=1) - 2 * (_colours(found).astype(np.float32) @ near.T)
-    index: Pixels = distances.argmin(axis=1).astype(np.uint8)[where]
+    distances = (near**2).sum(axis=1) - 2 * (_colours(found).astype(numpy.float32) @ near.T)
+    index: Pixels = distances.argmin(axis=1).astype(numpy.uint8)[where]
     return index.reshape(frame.shape[:2])
 
 
-def _codes(pixels: Pixels) -> NDArray[np.int32]:
+def _codes(pixels: Pixels) -> NDArray[numpy.int32]:
     """One number per colour: ``(..., 3)`` to ``(...)``."""
-    codes: NDArray[np.int32] = pixels.astype(np.int32) @ np.array([65536, 256, 1], dtype=np.int32)
+    codes: NDArray[numpy.int32] = pixels.astype(numpy.int32) @ numpy.array(
+        [65536, 256, 1], dtype=numpy.int32
+    )
     return codes
 
 
-def _colours(codes: NDArray[np.int32]) -> Pixels:
+def _colours(codes: NDArray[numpy.int32]) -> Pixels:
     """Undo :func:`_codes`: ``(n,)`` to ``(n, 3)``."""
-    return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1).astype(np.uint8)
+    return numpy.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1).astype(numpy.uint8)
 
 
 def _palette(film: list[Pixels], colours: int) -> Pixels:
-    """Choose at most `colours`, ``(n, 3)``, from all over the film: the commonest, and means of the others.
+    """Choose at most `colours`, ``(n, 3)``, from all over the film: the commonest, and means of the
+    others.
 
-    Median cut alone answers with means of boxes, in which a figure's white comes out grey and its flat
-    areas lose their steps.
+    Median cut alone answers with means of boxes, in which a figure's white comes out grey and its
+    flat areas lose their steps.
     """
     from PIL import Image
 
-    sample = np.concatenate([frame[::2, ::2].reshape(-1, 3) for frame in thin(film, 8)])
-    found, counts = np.unique(sample.astype(np.int32) @ np.array([65536, 256, 1], np.int32), return_counts=True)
-    order = np.argsort(-counts, kind="stable")
+    sample = numpy.concatenate([frame[::2, ::2].reshape(-1, 3) for frame in thin(film, 8)])
+    found, counts = numpy.unique(
+        sample.astype(numpy.int32) @ numpy.array([65536, 256, 1], numpy.int32), return_counts=True
+    )
+    order = numpy.argsort(-counts, kind="stable")
     exact = found[order][: len(found) if len(found) <= colours else colours // 2]
     if len(exact) == len(found):
         return _colours(exact)
     # Each colour once, not once per pixel: the rest is thin lines and edges, all of them rare.
     rest = Image.fromarray(_colours(found[order][len(exact) :])[None])
     cut = rest.quantize(colours - len(exact), method=Image.Quantize.MEDIANCUT)
-    return np.concatenate([_colours(exact), np.array(cut.getpalette(), dtype=np.uint8).reshape(-1, 3)])
+    return numpy.concatenate(
+        [_colours(exact), numpy.array(cut.getpalette(), dtype=numpy.uint8).reshape(-1, 3)]
+    )
 
 
 def _checked_frame(frame: NDArray[Any], first: NDArray[Any], index: int) -> Pixels:
-    if frame.dtype != np.uint8:
+    if frame.dtype != numpy.uint8:
         raise TypeError(
-            f"frame {index} has dtype {frame.dtype} but uint8 is needed; use to_uint8 or figure_to_array"
+            f"frame {index} has dtype {frame.dtype} but uint8 is needed; use to_uint8 or "
+            "figure_to_array"
         )
     if frame.ndim != 3 or frame.shape[2] not in (1, 3) or frame.shape != first.shape:
         raise ValueError(
-            f"frame {index} has shape {frame.shape} but (H, W, C) with C = 1 or 3, equal to the first "
+            f"frame {index} has shape {frame.shape} but (H, W, C) with C = 1 or 3, equal to the "
+            "first "
             f"frame's {first.shape}, is needed; draw every frame at one size"
         )
     return frame
@@ -251,4 +277,6 @@ def _checked_frame(frame: NDArray[Any], first: NDArray[Any], index: int) -> Pixe
 
 def _check_maximum(maximum: int) -> None:
     if maximum < 2:
-        raise ValueError(f"maximum is {maximum} but the first and the last frame are always kept; use 2 or more")
+        raise ValueError(
+            f"maximum is {maximum} but the first and the last frame are always kept; use 2 or more"
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import numpy
 from numpy.typing import ArrayLike, NDArray
 
 from minigan.plots.style import new_figure, styled
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Fill and hatching by place: told apart without colour.
-FILLS = (("#0072B2", ""), ("#E69F00", "//"), ("#009E73", ".."), ("#CC79A7", "xx"), ("#56B4E9", "\\\\"))
+FILLS = (
+    ("#0072B2", ""),
+    ("#E69F00", "//"),
+    ("#009E73", ".."),
+    ("#CC79A7", "xx"),
+    ("#56B4E9", "\\\\"),
+)
 
 
 def ratio_chart(
@@ -31,8 +37,8 @@ def ratio_chart(
     Parameters
     ----------
     ratios
-        Series name to its ``(G,)`` ratios, one per group, 2.0 meaning twice as fast as the baseline; NaN
-        for what was not measured. At most five series.
+        Series name to its ``(G,)`` ratios, one per group, 2.0 meaning twice as fast as the
+        baseline; NaN for what was not measured. At most five series.
     groups
         The G names beside the bars, drawn from top to bottom.
     errors
@@ -50,18 +56,21 @@ def ratio_chart(
     Raises
     ------
     ValueError
-        If there is nothing to draw, there are over five series, a shape is wrong, a ratio is negative, or
-        errors name an unknown series.
+        If there is nothing to draw, there are over five series, a shape is wrong, a ratio is
+        negative, or errors name an unknown series.
     """
     table = {name: _one_per_group(values, name, len(groups)) for name, values in ratios.items()}
     if not 1 <= len(table) <= len(FILLS) or not groups:
         raise ValueError(
-            f"got {len(table)} series over {len(groups)} groups but 1 to {len(FILLS)} series over at least "
+            f"got {len(table)} series over {len(groups)} groups but 1 to {len(FILLS)} series over "
+            "at least "
             "one group are needed; draw more than one chart"
         )
     margins = _margins(errors or {}, table)
     with styled():
-        figure = new_figure(width=9.0, height=1.7 + 0.34 * len(groups) * (len(table) + 0.8), layout="constrained")
+        figure = new_figure(
+            width=9.0, height=1.7 + 0.34 * len(groups) * (len(table) + 0.8), layout="constrained"
+        )
         axes = figure.subplots()
         for i, name in enumerate(table):
             _draw_series(axes, i, len(table), name, table[name], margins[name])
@@ -71,21 +80,31 @@ def ratio_chart(
     return figure
 
 
-def _draw_series(axes: Axes, i: int, count: int, name: str, values: NDArray[Any], margin: NDArray[Any]) -> None:
+def _draw_series(
+    axes: Axes, i: int, count: int, name: str, values: NDArray[Any], margin: NDArray[Any]
+) -> None:
     thick = 0.8 / count
-    places = np.arange(len(values)) - 0.4 + thick * (i + 0.5)
+    places = numpy.arange(len(values)) - 0.4 + thick * (i + 0.5)
     colour, hatch = FILLS[i]
     axes.barh(
-        places, np.nan_to_num(values), height=0.9 * thick, xerr=margin, color=colour, hatch=hatch,
-        edgecolor="white", linewidth=0, label=name,
+        places, numpy.nan_to_num(values), height=0.9 * thick, xerr=margin, color=colour,
+        hatch=hatch, edgecolor="white", linewidth=0, label=name,
         error_kw={"ecolor": "black", "capsize": 3, "elinewidth": 1.2},
     )  # fmt: skip
     for place, value, above in zip(places, values, margin[1], strict=True):
-        text, end = ("not measured", 0.0) if np.isnan(value) else (f"{value:.2f}×", value + above)
+        text, end = (
+            ("not measured", 0.0) if numpy.isnan(value) else (f"{value:.2f}×", value + above)
+        )
         axes.annotate(
-            text, (end, place), (7, 0), textcoords="offset points", va="center", fontsize=11, zorder=4,
+            text,
+            (end, place),
+            (7, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=11,
+            zorder=4,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
-        )  # fmt: skip
+        )
 
 
 def _finish(
@@ -95,7 +114,7 @@ def _finish(
     groups: Sequence[str],
     baseline: str,
 ) -> None:
-    longest = max(float(np.nan_to_num(table[name] + margins[name][1]).max()) for name in table)
+    longest = max(float(numpy.nan_to_num(table[name] + margins[name][1]).max()) for name in table)
     axes.axvline(1.0, color="black", linewidth=1.6, linestyle="--", zorder=3)
     # Room on the right for the number written at the end of the longest bar.
     axes.set(
@@ -111,29 +130,36 @@ def _finish(
 
 
 def _one_per_group(values: ArrayLike, name: str, groups: int) -> NDArray[Any]:
-    ratios = np.asarray(values, dtype=np.float64)
-    if ratios.shape != (groups,) or (ratios < 0).any() or np.isinf(ratios).any():
+    ratios = numpy.asarray(values, dtype=numpy.float64)
+    if ratios.shape != (groups,) or (ratios < 0).any() or numpy.isinf(ratios).any():
         raise ValueError(
-            f"the ratios of {name!r} have shape {ratios.shape} and values {ratios.tolist()} but {groups} "
+            f"the ratios of {name!r} have shape {ratios.shape} and values {ratios.tolist()} but "
+            f"{groups} "
             "finite numbers from 0 up, or NaN, are needed; give one ratio per group"
         )
     return ratios
 
 
-def _margins(errors: Mapping[str, ArrayLike], table: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def _margins(
+    errors: Mapping[str, ArrayLike], table: Mapping[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
     unknown = sorted(set(errors) - set(table))
     if unknown:
         raise ValueError(
-            f"errors name {unknown[0]!r} but the series are {list(table)}; use the names of the ratios"
+            f"errors name {unknown[0]!r} but the series are {list(table)}; use the names of the "
+            "ratios"
         )
-    return {name: _margin(errors.get(name, 0.0), name, len(values)) for name, values in table.items()}
+    return {
+        name: _margin(errors.get(name, 0.0), name, len(values)) for name, values in table.items()
+    }
 
 
 def _margin(error: ArrayLike, name: str, groups: int) -> NDArray[Any]:
-    margin = np.nan_to_num(np.asarray(error, dtype=np.float64))
+    margin = numpy.nan_to_num(numpy.asarray(error, dtype=numpy.float64))
     if margin.shape not in ((), (groups,), (2, groups)) or (margin < 0).any():
         raise ValueError(
-            f"the errors of {name!r} have shape {margin.shape} but ({groups},) or (2, {groups}) without "
+            f"the errors of {name!r} have shape {margin.shape} but ({groups},) or (2, {groups}) "
+            "without "
             "negative numbers is needed; give lengths, not ends"
         )
-    return np.broadcast_to(margin, (2, groups))
+    return numpy.broadcast_to(margin, (2, groups))

@@ -6,11 +6,11 @@ import csv
 import os
 from pathlib import Path
 
-import numpy as np
+import numpy
 from numpy.typing import NDArray
 
 
-def read_metrics(path: str | os.PathLike[str]) -> dict[str, NDArray[np.float64]]:
+def read_metrics(path: str | os.PathLike[str]) -> dict[str, NDArray[numpy.float64]]:
     """Read the ``metrics.csv`` of a run: a row of names, then rows of numbers.
 
     Parameters
@@ -26,39 +26,48 @@ def read_metrics(path: str | os.PathLike[str]) -> dict[str, NDArray[np.float64]]
     Raises
     ------
     ValueError
-        If the file cannot be read, has no header or a repeated name, a row of another length than the
-        header, or a cell that is not a number.
+        If the file cannot be read, has no header or a repeated name, a row of another length than
+        the header, or a cell that is not a number.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(
-            f"cannot read {path} ({error}); give the metrics.csv that a training run left in its folder"
+            f"cannot read {path} ({error}); give the metrics.csv that a training run left in its "
+            "folder"
         ) from error
     lines = csv.reader(text.splitlines())
     names = _header(next(lines, []), path)
-    # A file of one column writes NaN as a blank line, which the csv module gives as a row of no cells.
+    # A file of one column writes NaN as a blank line, which the csv module gives as a row of no
+    # cells.
     rows = [_numbers(row or [""] * (len(names) == 1), names, path, lines.line_num) for row in lines]
-    table = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
-    return {name: np.ascontiguousarray(table[:, i]) for i, name in enumerate(names)}
+    table = numpy.array(rows, dtype=numpy.float64).reshape(len(rows), len(names))
+    return {name: numpy.ascontiguousarray(table[:, i]) for i, name in enumerate(names)}
 
 
 def _header(cells: list[str], path: str | os.PathLike[str]) -> list[str]:
     names = [cell.strip() for cell in cells]
     if not names or not all(names):
         raise ValueError(
-            f"{path} has no header: its first line must name every column; write one such as 'step,loss_d'"
+            f"{path} has no header: its first line must name every column; write one such as "
+            "'step,loss_d'"
         )
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise ValueError(f"{path} names the column {repeated[0]!r} more than once; give every column its own name")
+        raise ValueError(
+            f"{path} names the column {repeated[0]!r} more than once; give every column its own "
+            "name"
+        )
     return names
 
 
-def _numbers(cells: list[str], names: list[str], path: str | os.PathLike[str], line: int) -> list[float]:
+def _numbers(
+    cells: list[str], names: list[str], path: str | os.PathLike[str], line: int
+) -> list[float]:
     if len(cells) != len(names):
         raise ValueError(
-            f"line {line} of {path} has {len(cells)} cells where the header names {len(names)} columns; "
+            f"line {line} of {path} has {len(cells)} cells where the header names {len(names)} "
+            "columns; "
             "complete or delete that line"
         )
     return [_number(cell, name, path, line) for cell, name in zip(cells, names, strict=True)]

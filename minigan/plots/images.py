@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import numpy as np
+import numpy
 from numpy.typing import NDArray
 
 from minigan.files import written_whole
 
-Pixels = NDArray[np.uint8]
+Pixels = NDArray[numpy.uint8]
 """Finished pixels, uint8, channels last."""
 
 MINIMUM_WIDTH = 400
@@ -37,19 +37,22 @@ def to_uint8(images: NDArray[Any]) -> Pixels:
     ValueError
         If a value is NaN.
     """
-    values = np.asarray(images)
-    if not np.issubdtype(values.dtype, np.floating):
+    values = numpy.asarray(images)
+    if not numpy.issubdtype(values.dtype, numpy.floating):
         raise TypeError(
-            f"images have dtype {values.dtype} but floats in [-1, 1] are needed; use x / 127.5 - 1 on bytes"
+            f"images have dtype {values.dtype} but floats in [-1, 1] are needed; use x / 127.5 - "
+            "1 on bytes"
         )
-    broken = int(np.isnan(values).sum())
+    broken = int(numpy.isnan(values).sum())
     if broken:
         raise ValueError(
             f"images hold {broken} NaN of {values.size} values but need numbers in [-1, 1]; "
             "look for the step at which the generator diverged"
         )
     # float64: a float16 cannot hold 127.5 times its values to half a level.
-    return np.rint((np.clip(values.astype(np.float64), -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
+    return numpy.rint((numpy.clip(values.astype(numpy.float64), -1.0, 1.0) + 1.0) * 127.5).astype(
+        numpy.uint8
+    )
 
 
 def image_grid(
@@ -62,12 +65,13 @@ def image_grid(
     images
         ``(N, H, W, C)`` floats in [-1, 1], C 1 (grey) or 3 (red, green, blue), N at least 1.
     columns
-        Images per row; by default near the square root of N, without a half-empty last row if N allows.
+        Images per row; by default near the square root of N, without a half-empty last row if N
+        allows.
     padding
         White pixels between and around the images, counted in the finished picture.
     scale
-        Whole-number enlargement of each pixel (nearest neighbour, so that a pixel stays a sharp square);
-        by default the least that makes the picture 400 pixels wide.
+        Whole-number enlargement of each pixel (nearest neighbour, so that a pixel stays a sharp
+        square); by default the least that makes the picture 400 pixels wide.
 
     Returns
     -------
@@ -85,11 +89,15 @@ def image_grid(
     n, _, width, channels = pixels.shape
     columns = _near_square(n) if columns is None else _at_least(1, columns, "columns")
     padding = _at_least(0, padding, "padding")
-    scale = _fitting_scale(columns, width, padding) if scale is None else _at_least(1, scale, "scale")
+    scale = (
+        _fitting_scale(columns, width, padding) if scale is None else _at_least(1, scale, "scale")
+    )
     pixels = pixels.repeat(scale, axis=1).repeat(scale, axis=2)
     rows = -(-n // columns)
     tall, wide = pixels.shape[1] + padding, pixels.shape[2] + padding
-    grid = np.full((rows * tall + padding, columns * wide + padding, channels), 255, dtype=np.uint8)
+    grid = numpy.full(
+        (rows * tall + padding, columns * wide + padding, channels), 255, dtype=numpy.uint8
+    )
     for i, image in enumerate(pixels):
         top, left = (i // columns) * tall + padding, (i % columns) * wide + padding
         grid[top : top + image.shape[0], left : left + image.shape[1]] = image
@@ -127,7 +135,8 @@ def save_grid(
     padding: int = 2,
     scale: int | None = None,
 ) -> None:
-    """Write :func:`image_grid` to a file, whole or not at all; the ending of `path` chooses the format.
+    """Write :func:`image_grid` to a file, whole or not at all; the ending of `path` chooses the
+    format.
 
     Parameters
     ----------
@@ -151,10 +160,11 @@ def save_grid(
 
 
 def _checked(images: NDArray[Any]) -> NDArray[Any]:
-    values = np.asarray(images)
+    values = numpy.asarray(images)
     if values.ndim != 4 or values.shape[3] not in (1, 3) or 0 in values.shape:
         raise ValueError(
-            f"images have shape {values.shape} but (N, H, W, C) with C = 1 or 3 and none empty is needed; "
+            f"images have shape {values.shape} but (N, H, W, C) with C = 1 or 3 and none empty is "
+            "needed; "
             "reshape them, channels last"
         )
     return values
@@ -162,12 +172,14 @@ def _checked(images: NDArray[Any]) -> NDArray[Any]:
 
 def _at_least(least: int, value: int, name: str) -> int:
     if value < least:
-        raise ValueError(f"{name} is {value} but must be {least} or more; leave it out for the default")
+        raise ValueError(
+            f"{name} is {value} but must be {least} or more; leave it out for the default"
+        )
     return value
 
 
 def _near_square(n: int) -> int:
-    root = int(np.ceil(np.sqrt(n)))
+    root = int(numpy.ceil(numpy.sqrt(n)))
     full = (c for c in range(root, 2 * root) if n % c == 0)
     return next(full, root)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import numpy
 from numpy.typing import NDArray
 
 from minigan.plots.style import COLOURS, new_figure, styled
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Series = NDArray[np.float64]
+Series = NDArray[numpy.float64]
 Label = tuple[float, str, str]
 """Height, text and colour of what is written beside the end of a curve."""
 
@@ -42,15 +42,18 @@ def losses_figure(
     Parameters
     ----------
     rows
-        Column name to its ``(rows,)`` values, as :func:`read_metrics` gives them: ``step``, ``loss_d``,
-        ``loss_g``, and unless the game has no probabilities ``d_real`` (mean D(x)) and ``d_fake`` (mean
-        D(G(z))), without which the lower panel is left out. Values that are NaN or infinite are passed over.
+        Column name to its ``(rows,)`` values, as :func:`read_metrics` gives them: ``step``,
+        ``loss_d``, ``loss_g``, and unless the game has no probabilities ``d_real`` (mean D(x)) and
+        ``d_fake`` (mean D(G(z))), without which the lower panel is left out. Values that are NaN or
+        infinite are passed over.
     smooth
-        The strong curve is a mean over neighbours on both sides (so it does not lag), each step away counting
-        `smooth` times less; 0 draws the raw curve only. By default by the number of rows, at most 0.98.
+        The strong curve is a mean over neighbours on both sides (so it does not lag), each step
+        away counting `smooth` times less; 0 draws the raw curve only. By default by the number of
+        rows, at most 0.98.
     reference
-        Whether to mark where both losses stand when the generator has won (D = 1/2 everywhere): 2 ln 2 for
-        the discriminator, ln 2 for the generator. So it is with cross entropy; switch it off for others.
+        Whether to mark where both losses stand when the generator has won (D = 1/2 everywhere): 2
+        ln 2 for the discriminator, ln 2 for the generator. So it is with cross entropy; switch it
+        off for others.
     title
         Written above, left.
 
@@ -85,15 +88,25 @@ def losses_figure(
     return figure
 
 
-def _draw_losses(axes: Axes, columns: Mapping[str, Series], smooth: float | None, reference: bool) -> None:
+def _draw_losses(
+    axes: Axes, columns: Mapping[str, Series], smooth: float | None, reference: bool
+) -> None:
     drawn = {name: _curve(axes, columns, name, smooth) for name in ("loss_d", "loss_g")}
-    marks = [(2 * np.log(2), "2 ln 2: D at D(x) = ½"), (np.log(2), "ln 2: G at D(x) = ½")] if reference else []
+    marks = (
+        [(2 * numpy.log(2), "2 ln 2: D at D(x) = ½"), (numpy.log(2), "ln 2: G at D(x) = ½")]
+        if reference
+        else []
+    )
     for height, _ in marks:
         axes.axhline(height, color=GREY, linewidth=1.2, linestyle=":", zorder=1)
-    values = np.concatenate([*(raw for raw, _ in drawn.values()), [height for height, _ in marks]])
+    values = numpy.concatenate(
+        [*(raw for raw, _ in drawn.values()), [height for height, _ in marks]]
+    )
     low, high = _span(values)
     axes.set(ylabel="loss (nats)" if reference else "loss", ylim=(low, high))
-    _write_labels(axes, [label for _, label in drawn.values()] + [(h, text, GREY) for h, text in marks])
+    _write_labels(
+        axes, [label for _, label in drawn.values()] + [(h, text, GREY) for h, text in marks]
+    )
 
 
 def _draw_answers(axes: Axes, columns: Mapping[str, Series], smooth: float | None) -> None:
@@ -103,11 +116,15 @@ def _draw_answers(axes: Axes, columns: Mapping[str, Series], smooth: float | Non
     _write_labels(axes, [*labels, (0.5, "½: D cannot tell", GREY)])
 
 
-def _curve(axes: Axes, columns: Mapping[str, Series], name: str, smooth: float | None) -> tuple[Series, Label]:
-    """Draw one column faint and its mean strong; return the finite values, and the label of its end."""
+def _curve(
+    axes: Axes, columns: Mapping[str, Series], name: str, smooth: float | None
+) -> tuple[Series, Label]:
+    """Draw one column faint and its mean strong; return the finite values, and the label of its
+    end.
+    """
     text, colour, dashes = CURVES[name]
     # Dropped, not left as gaps: a column measured every tenth step would otherwise be all gaps.
-    known = np.isfinite(columns[name]) & np.isfinite(columns["step"])
+    known = numpy.isfinite(columns[name]) & numpy.isfinite(columns["step"])
     steps, raw = columns["step"][known], columns[name][known]
     weight = max(0.0, min(0.98, 1 - FEW / max(len(raw), 1))) if smooth is None else smooth
     mean = _smoothed(raw, weight) if weight else raw
@@ -121,10 +138,10 @@ def _curve(axes: Axes, columns: Mapping[str, Series], name: str, smooth: float |
 def _smoothed(values: Series, weight: float) -> Series:
     """Mean of all values, each weighing ``weight ** distance``; ``(n,)`` to ``(n,)``.
 
-    With F_i = v_i + w F_(i-1) from the left and B_i = v_i + w B_(i+1) from the right, the weighted sum around
-    i is F_i + B_i - v_i; the same recursions over ones give the sum of the weights.
+    With F_i = v_i + w F_(i-1) from the left and B_i = v_i + w B_(i+1) from the right, the weighted
+    sum around i is F_i + B_i - v_i; the same recursions over ones give the sum of the weights.
     """
-    pairs = np.stack([values, np.ones_like(values)])
+    pairs = numpy.stack([values, numpy.ones_like(values)])
     sums = _decaying(pairs, weight) + _decaying(pairs[:, ::-1], weight)[:, ::-1] - pairs
     mean: Series = sums[0] / sums[1]
     return mean
@@ -141,13 +158,13 @@ def _span(values: Series) -> tuple[float, float]:
     """Limits that show all but the rarest spikes, which would flatten everything else."""
     if not len(values):
         return 0.0, 1.0
-    low, high = np.quantile(values, [0.005, 0.995])
+    low, high = numpy.quantile(values, [0.005, 0.995])
     margin = 0.08 * (high - low) or 0.5
     return float(low - margin if low < 0 else max(0.0, low - margin)), float(high + margin)
 
 
 def _span_steps(axes: Axes, steps: Series) -> None:
-    known = steps[np.isfinite(steps)]
+    known = steps[numpy.isfinite(steps)]
     if len(known) and known.min() < known.max():
         # Dots at the very ends would be cut in half.
         margin = 0.03 * (known.max() - known.min()) if len(steps) <= FEW else 0.0
@@ -157,22 +174,41 @@ def _span_steps(axes: Axes, steps: Series) -> None:
 
 
 def _write_labels(axes: Axes, labels: list[Label]) -> None:
-    """Name each curve beside its end, pushed apart where ends are close, with a fine line to the end."""
+    """Name each curve beside its end, pushed apart where ends are close, with a fine line to the
+    end.
+    """
     low, high = axes.get_ylim()
-    known = sorted((label for label in labels if np.isfinite(label[0])), key=lambda label: label[0])
-    ends = [float(np.clip((label[0] - low) / (high - low), 0.0, 1.0)) for label in known]
+    known = sorted(
+        (label for label in labels if numpy.isfinite(label[0])), key=lambda label: label[0]
+    )
+    ends = [float(numpy.clip((label[0] - low) / (high - low), 0.0, 1.0)) for label in known]
     for (_, text, colour), end, place in zip(known, ends, _apart(ends), strict=True):
         axes.annotate(
-            text, (1.0, end), (1.035, place), xycoords="axes fraction", textcoords="axes fraction",
-            va="center", color=colour, fontsize=11, fontweight="normal" if colour == GREY else "bold",
+            text,
+            (1.0, end),
+            (1.035, place),
+            xycoords="axes fraction",
+            textcoords="axes fraction",
+            va="center",
+            color=colour,
+            fontsize=11,
+            fontweight="normal" if colour == GREY else "bold",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 0,
-                        "relpos": (0, 0.5)},
-        )  # fmt: skip
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.8,
+                "shrinkA": 1,
+                "shrinkB": 0,
+                "relpos": (0, 0.5),
+            },
+        )
 
 
 def _apart(places: list[float], gap: float = 0.1) -> list[float]:
-    """Move sorted heights apart to at least `gap`, within [0, 1]: up from below, then down from the top."""
+    """Move sorted heights apart to at least `gap`, within [0, 1]: up from below, then down from the
+    top.
+    """
     moved: list[float] = []
     for place in places:
         moved.append(max(place, moved[-1] + gap) if moved else place)
@@ -193,7 +229,7 @@ def _columns(rows: Mapping[str, NDArray[Any]]) -> dict[str, Series]:
             f"the column {missing[0]!r} is missing among {sorted(rows)} but {wanted} are needed; "
             "log it in every row, empty where it is unknown"
         )
-    columns = {name: np.asarray(rows[name], dtype=np.float64) for name in wanted}
+    columns = {name: numpy.asarray(rows[name], dtype=numpy.float64) for name in wanted}
     for name, values in columns.items():
         if values.ndim != 1 or len(values) != len(columns["step"]):
             raise ValueError(

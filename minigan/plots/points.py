@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import numpy
 from numpy.typing import NDArray
 
 from minigan.plots.style import COLOURS, new_figure, styled
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Limits = tuple[float, float, float, float]
-Landscape = Callable[[NDArray[np.float32]], NDArray[Any]]
+Landscape = Callable[[NDArray[numpy.float32]], NDArray[Any]]
 
 RESOLUTION = 96
 """Places per axis at which the landscape is asked."""
@@ -48,19 +48,22 @@ def points_figure(
     real
         ``(N, 2)`` floats: dots.
     fake
-        ``(M, 2)`` floats: crosses. Non-finite points are not drawn; the legend counts those out of sight.
+        ``(M, 2)`` floats: crosses. Non-finite points are not drawn; the legend counts those out of
+        sight.
     limits
-        ``(low, high)`` for both axes, or ``(x_low, x_high, y_low, y_high)``. Given, never guessed, so that
-        the frames of a film share them.
+        ``(low, high)`` for both axes, or ``(x_low, x_high, y_low, y_high)``. Given, never guessed,
+        so that the frames of a film share them.
     landscape
-        Maps float32 points ``(K, 2)`` to D(x), the probability of being real, ``(K,)`` or ``(K, 1)`` in
-        [0, 1].
+        Maps float32 points ``(K, 2)`` to D(x), the probability of being real, ``(K,)`` or
+        ``(K, 1)`` in [0, 1].
     arrows
-        ``(M, 2)``: at each fake point the direction in which the generator is pushed, such as minus the
-        gradient of its loss with respect to that point. Over 120, an even choice of them is drawn.
+        ``(M, 2)``: at each fake point the direction in which the generator is pushed, such as minus
+        the gradient of its loss with respect to that point. Over 120, an even choice of them is
+        drawn.
     arrow_scale
-        Length on the page, in units of the axes, of an arrow of length 1. By default the longest arrows
-        (95th percentile) get a fixed length: good for one picture, but set it to compare pictures.
+        Length on the page, in units of the axes, of an arrow of length 1. By default the longest
+        arrows (95th percentile) get a fixed length: good for one picture, but set it to compare
+        pictures.
     title
         Written above, left.
 
@@ -76,10 +79,10 @@ def points_figure(
     """
     real, fake = _plane(real, "real"), _plane(fake, "fake")
     box = _box(limits)
-    if arrows is not None and np.shape(arrows) != fake.shape:
+    if arrows is not None and numpy.shape(arrows) != fake.shape:
         raise ValueError(
-            f"arrows have shape {np.shape(arrows)} but one (dx, dy) per fake point, {fake.shape}, is needed; "
-            "pass the gradient at these very points"
+            f"arrows have shape {numpy.shape(arrows)} but one (dx, dy) per fake point, "
+            f"{fake.shape}, is needed; pass the gradient at these very points"
         )
     with styled():
         figure, axes = _canvas(box, wide=landscape is not None, title=title)
@@ -87,12 +90,13 @@ def points_figure(
             _draw_landscape(figure, axes, landscape, box)
         _draw_points(axes, real, fake, box)
         if arrows is not None:
-            _draw_arrows(axes, fake, np.asarray(arrows), arrow_scale, box)
+            _draw_arrows(axes, fake, numpy.asarray(arrows), arrow_scale, box)
     return figure
 
 
 def _canvas(box: Limits, *, wide: bool, title: str | None) -> tuple[Figure, Axes]:
-    # Axes placed by hand: a layout engine would make frames of a film jitter, and cost more than the drawing.
+    # Axes placed by hand: a layout engine would make frames of a film jitter, and cost more than
+    # the drawing.
     width = 6.4 if wide else 5.6
     figure = new_figure(width=width, height=5.6)
     axes = figure.add_axes((0.7 / width, BOTTOM, 4.55 / width, TALL))
@@ -108,11 +112,11 @@ def _canvas(box: Limits, *, wide: bool, title: str | None) -> tuple[Figure, Axes
 def _draw_landscape(figure: Figure, axes: Axes, landscape: Landscape, box: Limits) -> None:
     from matplotlib.ticker import FixedLocator
 
-    xs, ys = np.linspace(*box[:2], RESOLUTION), np.linspace(*box[2:], RESOLUTION)
-    places = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2).astype(np.float32)
+    xs, ys = numpy.linspace(*box[:2], RESOLUTION), numpy.linspace(*box[2:], RESOLUTION)
+    places = numpy.stack(numpy.meshgrid(xs, ys), axis=-1).reshape(-1, 2).astype(numpy.float32)
     heights = _probabilities(landscape(places), len(places)).reshape(RESOLUTION, RESOLUTION)
     # Twenty steps rather than a smooth ramp: the eye reads levels, and a GIF needs few colours.
-    levels = np.linspace(0.0, 1.0, 21)
+    levels = numpy.linspace(0.0, 1.0, 21)
     filled = axes.contourf(xs, ys, heights, levels=levels, cmap=_fake_to_real(), zorder=0)
     bar = figure.colorbar(filled, cax=figure.add_axes((0.847, BOTTOM, 0.03, TALL)))
     bar.set_label("D(x): probability of real")
@@ -124,7 +128,9 @@ def _draw_landscape(figure: Figure, axes: Axes, landscape: Landscape, box: Limit
 
 
 def _fake_to_real() -> Colormap:
-    """From the colour of fake over white to the colour of real, the real end darker also in grey."""
+    """From the colour of fake over white to the colour of real, the real end darker also in
+    grey.
+    """
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list(
@@ -134,13 +140,27 @@ def _fake_to_real() -> Colormap:
 
 def _draw_points(axes: Axes, real: NDArray[Any], fake: NDArray[Any], box: Limits) -> None:
     axes.scatter(
-        real[:, 0], real[:, 1], s=_area(len(real)), marker="o", color=COLOURS["real"], edgecolors="white",
-        linewidths=0.5, zorder=3, label="real" + _hidden(real, box),
-    )  # fmt: skip
+        real[:, 0],
+        real[:, 1],
+        s=_area(len(real)),
+        marker="o",
+        color=COLOURS["real"],
+        edgecolors="white",
+        linewidths=0.5,
+        zorder=3,
+        label="real" + _hidden(real, box),
+    )
     axes.scatter(
-        fake[:, 0], fake[:, 1], s=1.3 * _area(len(fake)), marker="X", color=COLOURS["fake"],
-        edgecolors="white", linewidths=0.5, zorder=4, label="fake" + _hidden(fake, box),
-    )  # fmt: skip
+        fake[:, 0],
+        fake[:, 1],
+        s=1.3 * _area(len(fake)),
+        marker="X",
+        color=COLOURS["fake"],
+        edgecolors="white",
+        linewidths=0.5,
+        zorder=4,
+        label="fake" + _hidden(fake, box),
+    )
     # Beside the title: inside, it would hide points.
     axes.legend(
         loc="lower right", bbox_to_anchor=(1.02, 1.008), ncols=2, frameon=False, handletextpad=0.1,
@@ -149,42 +169,59 @@ def _draw_points(axes: Axes, real: NDArray[Any], fake: NDArray[Any], box: Limits
 
 
 def _area(count: int) -> float:
-    return float(np.clip(12000 / max(count, 1), 14, 44))
+    return float(numpy.clip(12000 / max(count, 1), 14, 44))
 
 
 def _hidden(points: NDArray[Any], box: Limits) -> str:
     inside = (
-        (box[0] <= points[:, 0]) & (points[:, 0] <= box[1]) & (box[2] <= points[:, 1]) & (points[:, 1] <= box[3])
+        (box[0] <= points[:, 0])
+        & (points[:, 0] <= box[1])
+        & (box[2] <= points[:, 1])
+        & (points[:, 1] <= box[3])
     )
     outside = len(points) - int(inside.sum())
     return f" ({outside} outside)" if outside else ""
 
 
-def _draw_arrows(axes: Axes, fake: NDArray[Any], arrows: NDArray[Any], scale: float | None, box: Limits) -> None:
-    known = np.flatnonzero(np.isfinite(fake).all(axis=1) & np.isfinite(arrows).all(axis=1))
+def _draw_arrows(
+    axes: Axes, fake: NDArray[Any], arrows: NDArray[Any], scale: float | None, box: Limits
+) -> None:
+    known = numpy.flatnonzero(numpy.isfinite(fake).all(axis=1) & numpy.isfinite(arrows).all(axis=1))
     kept = known[:: max(1, -(-len(known) // MOST_ARROWS))]
-    lengths = np.linalg.norm(arrows[kept], axis=1)
+    lengths = numpy.linalg.norm(arrows[kept], axis=1)
     if not lengths.any():
         return
     reach = LONGEST_ARROW * (box[1] - box[0])
     if scale is None:
         # The maximum stands in where fewer than one arrow in twenty is not zero.
-        scale = reach / float(np.quantile(lengths, 0.95) or lengths.max())
+        scale = reach / float(numpy.quantile(lengths, 0.95) or lengths.max())
     steps = arrows[kept] * scale
     # One runaway gradient must not draw a line across everything else.
-    steps *= np.minimum(1.0, 1.6 * reach / np.maximum(lengths * scale, 1e-30))[:, None]
+    steps *= numpy.minimum(1.0, 1.6 * reach / numpy.maximum(lengths * scale, 1e-30))[:, None]
     axes.quiver(
-        fake[kept, 0], fake[kept, 1], steps[:, 0], steps[:, 1], angles="xy", scale_units="xy", scale=1.0,
-        width=0.0036, headwidth=4.5, headlength=5.0, headaxislength=4.5, minlength=0.5, color="black",
+        fake[kept, 0],
+        fake[kept, 1],
+        steps[:, 0],
+        steps[:, 1],
+        angles="xy",
+        scale_units="xy",
+        scale=1.0,
+        width=0.0036,
+        headwidth=4.5,
+        headlength=5.0,
+        headaxislength=4.5,
+        minlength=0.5,
+        color="black",
         zorder=3.5,
-    )  # fmt: skip
+    )
 
 
 def _plane(points: NDArray[Any], name: str) -> NDArray[Any]:
-    values = np.asarray(points)
+    values = numpy.asarray(points)
     if values.ndim != 2 or values.shape[1] != 2:
         raise ValueError(
-            f"{name} points have shape {values.shape} but (N, 2) is needed; pick two of their coordinates"
+            f"{name} points have shape {values.shape} but (N, 2) is needed; pick two of their "
+            "coordinates"
         )
     return values
 
@@ -192,26 +229,29 @@ def _plane(points: NDArray[Any], name: str) -> NDArray[Any]:
 def _box(limits: Sequence[float]) -> Limits:
     numbers = [float(x) for x in limits]
     box = numbers * 2 if len(numbers) == 2 else numbers
-    if len(box) != 4 or not (np.isfinite(box).all() and box[0] < box[1] and box[2] < box[3]):
+    if len(box) != 4 or not (numpy.isfinite(box).all() and box[0] < box[1] and box[2] < box[3]):
         raise ValueError(
-            f"limits are {tuple(numbers)} but (low, high) or (x_low, x_high, y_low, y_high), each low below "
+            f"limits are {tuple(numbers)} but (low, high) or (x_low, x_high, y_low, y_high), each "
+            "low below "
             "its high, are needed; for the ring try (-3, 3)"
         )
     return box[0], box[1], box[2], box[3]
 
 
 def _probabilities(values: NDArray[Any], count: int) -> NDArray[Any]:
-    heights = np.asarray(values)
+    heights = numpy.asarray(values)
     if heights.shape not in ((count,), (count, 1)):
         raise ValueError(
-            f"the landscape gave shape {heights.shape} for {count} points but ({count},) is needed; "
+            f"the landscape gave shape {heights.shape} for {count} points but ({count},) is "
+            "needed; "
             "return one D(x) per point"
         )
     # Written so that NaN fails too.
     if not (heights.min() >= -1e-6 and heights.max() <= 1.0 + 1e-6):
         raise ValueError(
-            f"the landscape gave values from {heights.min():.4g} to {heights.max():.4g} but probabilities in "
+            f"the landscape gave values from {heights.min():.4g} to {heights.max():.4g} but "
+            "probabilities in "
             "[0, 1] are needed; apply the sigmoid to logits"
         )
-    clipped: NDArray[Any] = np.clip(heights, 0.0, 1.0)
+    clipped: NDArray[Any] = numpy.clip(heights, 0.0, 1.0)
     return clipped

@@ -10,7 +10,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import numpy
 
 from minigan.files import written_whole
 from minigan.plots.images import Pixels
@@ -26,7 +26,8 @@ COLOURS: Mapping[str, str] = MappingProxyType(
         "generator": "#009E73",
     }
 )
-"""Who is who, in every figure: Okabe and Ito's colour-blind-safe set, the purple darkened for text."""
+"""Who is who, in every figure: Okabe and Ito's colour-blind-safe set, the purple darkened for text.
+"""
 
 STYLE: Mapping[str, Any] = MappingProxyType(
     {
@@ -67,9 +68,12 @@ STYLE: Mapping[str, Any] = MappingProxyType(
         "mathtext.fontset": "dejavusans",
     }
 )
-"""The rcParams of every figure, read-only; for your own: ``with matplotlib.rc_context(dict(STYLE)):``."""
+"""The rcParams of every figure, read-only; for your own:
+``with matplotlib.rc_context(dict(STYLE)):``.
+"""
 
-# rc_context swaps settings that the whole process shares: two threads inside it would restore each other's.
+# rc_context swaps settings that the whole process shares: two threads inside it would restore each
+# other's.
 _LOCK = threading.RLock()
 
 
@@ -104,7 +108,8 @@ def _figure_class() -> type[Figure]:
 
 
 def new_figure(*, width: float, height: float, layout: str | None = None) -> Figure:
-    """Make an empty figure of `width` by `height` inches that draws with Agg and that pyplot never sees.
+    """Make an empty figure of `width` by `height` inches that draws with Agg and that pyplot never
+    sees.
 
     Parameters
     ----------
@@ -149,7 +154,7 @@ def figure_to_array(fig: Figure, *, dpi: float | None = None) -> Pixels:
         agg: Any = FigureCanvasAgg(fig)
         with styled():
             agg.draw()
-        return np.array(agg.buffer_rgba(), dtype=np.uint8)[:, :, :3].copy()
+        return numpy.array(agg.buffer_rgba(), dtype=numpy.uint8)[:, :, :3].copy()
     finally:
         fig.dpi = resolution
         fig.set_canvas(canvas)

@@ -6,9 +6,25 @@ import importlib
 from minigan.recipes.recipe import Recipe, Settings
 
 MODULES = (
-    "ring", "parabola", "digits", "mnist_mlp", "mnist_dcgan", "cgan_digits", "acgan_digits", "vae", "lsgan", "wgan",
-    "wgan_gp", "hinge_sn", "dragan", "r1", "vat", "cgan_mnist", "stacked_mnist", "fashion_dcgan",
-)  # fmt: skip
+    "ring",
+    "parabola",
+    "digits",
+    "mnist_mlp",
+    "mnist_dcgan",
+    "cgan_digits",
+    "acgan_digits",
+    "vae",
+    "lsgan",
+    "wgan",
+    "wgan_gp",
+    "hinge_sn",
+    "dragan",
+    "r1",
+    "vat",
+    "cgan_mnist",
+    "stacked_mnist",
+    "fashion_dcgan",
+)
 """The recipes, in the order in which one would try them; a file each."""
 
 
@@ -27,7 +43,9 @@ def get(name: str) -> Recipe:
     """
     if name not in names():
         near = difflib.get_close_matches(name.lower(), names(), n=1, cutoff=0.0)
-        raise ValueError(f"Unknown recipe {name!r}; did you mean {near[0]!r}? `minigan recipes` lists them all.")
+        raise ValueError(
+            f"Unknown recipe {name!r}; did you mean {near[0]!r}? `minigan recipes` lists them all."
+        )
     recipe: Recipe = importlib.import_module(f"minigan.recipes.{name.replace('-', '_')}").RECIPE
     return recipe
 

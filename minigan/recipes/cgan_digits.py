@@ -4,17 +4,23 @@ import numpy
 
 from minigan import nn
 from minigan.gan import Latent
-from minigan.recipes import small
+from minigan.recipes import nets
 from minigan.recipes.recipe import Recipe, Settings
 
 CLASSES = 10
 
 
-def networks(rng: numpy.random.Generator, noise: numpy.random.Generator) -> tuple[nn.Layer, nn.Layer]:
-    """G gets the label as a one-hot vector beside z; D's last layer projects on a learnt vector of the label."""
-    generator = nn.Sequential(nn.ConcatenateLabels(CLASSES), *small.generator(rng, 64 + CLASSES))
-    *body, _ = small.critic(rng)
-    discriminator = nn.Projection(nn.Sequential(*body), features=4 * 4 * 64, classes=CLASSES, rng=rng)
+def networks(
+    rng: numpy.random.Generator, noise: numpy.random.Generator
+) -> tuple[nn.Layer, nn.Layer]:
+    """G gets the label as a one-hot vector beside z; D's last layer projects on a learnt vector of
+    the label.
+    """
+    generator = nn.Sequential(nn.ConcatenateLabels(CLASSES), *nets.generator(rng, 64 + CLASSES))
+    *body, _ = nets.critic(rng)
+    discriminator = nn.Projection(
+        nn.Sequential(*body), features=4 * 4 * 64, classes=CLASSES, rng=rng
+    )
     return generator, discriminator
 
 
@@ -27,7 +33,12 @@ RECIPE = Recipe(
     latent=Latent(64),
     networks=networks,
     settings=Settings(
-        steps=3000, batch_size=64, lr_generator=1e-3, lr_discriminator=5e-4, penalties=("r1:1",), average=0.995
+        steps=3000,
+        batch_size=64,
+        lr_generator=1e-3,
+        lr_discriminator=5e-4,
+        penalties=("r1:1",),
+        average=0.995,
     ),
     duration="about 100 s of processor time",
     classes=CLASSES,

@@ -1,7 +1,7 @@
 """A conditional DCGAN on MNIST: the label goes into both nets as planes beside the features.
 
-Two departures from DCGAN, so that the digits can be read sooner: learning rates of 5e-4 instead of 2e-4, and samples
-from an average of G's weights.
+Two departures from DCGAN, so that the digits can be read sooner: learning rates of 5e-4 instead of
+2e-4, and samples from an average of G's weights.
 """
 
 import numpy
@@ -13,16 +13,24 @@ from minigan.recipes.recipe import Recipe, Settings
 CLASSES = 10
 
 
-def networks(rng: numpy.random.Generator, noise: numpy.random.Generator) -> tuple[nn.Layer, nn.Layer]:
-    """G: 128-64-1 channels. D: 64-128 channels, with ten planes beside the image, one of them ones."""
+def networks(
+    rng: numpy.random.Generator, noise: numpy.random.Generator
+) -> tuple[nn.Layer, nn.Layer]:
+    """G: 128-64-1 channels. D: 64-128 channels, with ten planes beside the image, one of them
+    ones.
+    """
     generator = nn.Sequential(
         nn.ConcatenateLabels(CLASSES),
-        nn.Linear(100 + CLASSES, 7 * 7 * 128, bias=False, rng=rng), nn.Reshape(7, 7, 128), nn.BatchNorm(128),
+        nn.Linear(100 + CLASSES, 7 * 7 * 128, bias=False, rng=rng),
+        nn.Reshape(7, 7, 128),
+        nn.BatchNorm(128),
         nn.ReLU(),
         nn.ConvTranspose2d(128, 64, kernel_size=4, stride=2, padding=1, bias=False, rng=rng),
-        nn.BatchNorm(64), nn.ReLU(),
-        nn.ConvTranspose2d(64, 1, kernel_size=4, stride=2, padding=1, rng=rng), nn.Tanh(),
-    )  # fmt: skip
+        nn.BatchNorm(64),
+        nn.ReLU(),
+        nn.ConvTranspose2d(64, 1, kernel_size=4, stride=2, padding=1, rng=rng),
+        nn.Tanh(),
+    )
     discriminator = nn.Sequential(
         nn.ConcatenateLabels(CLASSES),
         nn.Conv2d(1 + CLASSES, 64, kernel_size=4, stride=2, padding=1, rng=rng), nn.LeakyReLU(0.2),
@@ -39,12 +47,17 @@ def networks(rng: numpy.random.Generator, noise: numpy.random.Generator) -> tupl
 RECIPE = Recipe(
     name="cgan-mnist",
     title="MNIST, told which digit",
-    source="Mirza & Osindero 2014 (conditional GAN); the label planes of Radford's published conditional DCGAN",
+    source=(
+        "Mirza & Osindero 2014 (conditional GAN); the label planes of Radford's published "
+        "conditional DCGAN"
+    ),
     data="mnist",
     sample_shape=(28, 28, 1),
     latent=Latent(100),
     networks=networks,
-    settings=Settings(steps=4685, batch_size=64, lr_generator=5e-4, lr_discriminator=5e-4, average=0.995),
+    settings=Settings(
+        steps=4685, batch_size=64, lr_generator=5e-4, lr_discriminator=5e-4, average=0.995
+    ),
     duration="about 0.18 s of processor time a step, 14 minutes in all",
     classes=CLASSES,
 )

@@ -7,14 +7,23 @@ from minigan.gan import Latent
 from minigan.recipes.recipe import Recipe, Settings
 
 
-def networks(rng: numpy.random.Generator, noise: numpy.random.Generator) -> tuple[nn.Layer, nn.Layer]:
-    """G doubles the image twice with transposed convolutions, D halves it twice with convolutions."""
+def networks(
+    rng: numpy.random.Generator, noise: numpy.random.Generator
+) -> tuple[nn.Layer, nn.Layer]:
+    """G doubles the image twice with transposed convolutions, D halves it twice with
+    convolutions.
+    """
     generator = nn.Sequential(
-        nn.Linear(64, 4 * 4 * 64, bias=False, rng=rng), nn.Reshape(4, 4, 64), nn.BatchNorm(64), nn.ReLU(),
+        nn.Linear(64, 4 * 4 * 64, bias=False, rng=rng),
+        nn.Reshape(4, 4, 64),
+        nn.BatchNorm(64),
+        nn.ReLU(),
         nn.ConvTranspose2d(64, 32, kernel_size=4, stride=2, padding=1, bias=False, rng=rng),
-        nn.BatchNorm(32), nn.ReLU(),
-        nn.ConvTranspose2d(32, 1, kernel_size=4, stride=2, padding=1, rng=rng), nn.Tanh(),
-    )  # fmt: skip
+        nn.BatchNorm(32),
+        nn.ReLU(),
+        nn.ConvTranspose2d(32, 1, kernel_size=4, stride=2, padding=1, rng=rng),
+        nn.Tanh(),
+    )
     discriminator = nn.Sequential(
         nn.Conv2d(1, 32, kernel_size=4, stride=2, padding=1, rng=rng), nn.LeakyReLU(0.2),
         nn.Conv2d(32, 64, kernel_size=4, stride=2, padding=1, bias=False, rng=rng),
@@ -29,11 +38,15 @@ def networks(rng: numpy.random.Generator, noise: numpy.random.Generator) -> tupl
 RECIPE = Recipe(
     name="digits",
     title="handwritten digits of 16x16 pixels, a small DCGAN",
-    source="Radford et al. 2016 (DCGAN), at a quarter of its size; data: Alpaydin & Kaynak 1998 (UCI)",
+    source=(
+        "Radford et al. 2016 (DCGAN), at a quarter of its size; data: Alpaydin & Kaynak 1998 (UCI)"
+    ),
     data="digits",
     sample_shape=(16, 16, 1),
     latent=Latent(64),
     networks=networks,
-    settings=Settings(steps=3000, batch_size=64, lr_generator=1e-3, lr_discriminator=5e-4, average=0.995),
+    settings=Settings(
+        steps=3000, batch_size=64, lr_generator=1e-3, lr_discriminator=5e-4, average=0.995
+    ),
     duration="about 60 s on two cores",
 )

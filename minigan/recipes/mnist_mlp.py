@@ -1,7 +1,8 @@
 """The classic tutorial network on MNIST: a perceptron draws, a convolutional net judges.
 
 The discriminator that circulates with it, four 4x4 convolutions of stride 2, dies at a map of 3x3:
-28 -> 14 -> 7 -> 3, and a kernel of 4 doesn't fit. Here the last step is a linear layer over those 3x3 pixels.
+28 -> 14 -> 7 -> 3, and a kernel of 4 doesn't fit. Here the last step is a linear layer over those
+3x3 pixels.
 """
 
 import numpy
@@ -11,7 +12,9 @@ from minigan.gan import Latent
 from minigan.recipes.recipe import Recipe, Settings
 
 
-def networks(rng: numpy.random.Generator, noise: numpy.random.Generator) -> tuple[nn.Layer, nn.Layer]:
+def networks(
+    rng: numpy.random.Generator, noise: numpy.random.Generator
+) -> tuple[nn.Layer, nn.Layer]:
     """G: 100-256-512-1024-784. D: 64-128-256 channels."""
     generator = nn.Sequential(
         nn.Linear(100, 256, rng=rng), nn.BatchNorm(256), nn.LeakyReLU(0.2),

@@ -7,7 +7,9 @@ from minigan.gan import Latent
 from minigan.recipes.recipe import Recipe, Settings
 
 
-def networks(rng: numpy.random.Generator, noise: numpy.random.Generator) -> tuple[nn.Layer, nn.Layer]:
+def networks(
+    rng: numpy.random.Generator, noise: numpy.random.Generator
+) -> tuple[nn.Layer, nn.Layer]:
     """Two perceptrons with two hidden layers of 64."""
     generator = nn.Sequential(
         nn.Linear(8, 64, rng=rng), nn.LeakyReLU(0.2),
@@ -32,6 +34,8 @@ RECIPE = Recipe(
     sample_shape=(2,),
     latent=Latent(8),
     networks=networks,
-    settings=Settings(steps=4000, batch_size=128, lr_generator=1e-3, lr_discriminator=1e-3, average=0.99),
+    settings=Settings(
+        steps=4000, batch_size=128, lr_generator=1e-3, lr_discriminator=1e-3, average=0.99
+    ),
     duration="about 12 s on two cores",
 )

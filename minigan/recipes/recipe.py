@@ -43,7 +43,8 @@ class Settings:
     discriminator_steps
         k in Algorithm 1.
     average
-        Decay of the exponential moving average of G's weights that samples are drawn from; 0 for none.
+        Decay of the exponential moving average of G's weights that samples are drawn from; 0 for
+        none.
     optimizer
         ``"adam"``, ``"rmsprop"`` or ``"sgd"``, for both players.
     penalties
@@ -77,7 +78,9 @@ class Settings:
             if not 0 <= value < 1:
                 raise ValueError(f"{name} must satisfy 0 <= {name} < 1, got {value}.")
         if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"Unknown optimizer {self.optimizer!r}; use one of {', '.join(OPTIMIZERS)}.")
+            raise ValueError(
+                f"Unknown optimizer {self.optimizer!r}; use one of {', '.join(OPTIMIZERS)}."
+            )
         if self.objective != ELBO:
             objective(self.objective, smoothing=self.smoothing)
         for way in self.penalties:
@@ -94,7 +97,9 @@ class Settings:
         known = {field.name for field in fields(self)}
         unknown = changes.keys() - known
         if unknown:
-            raise ValueError(f"Unknown setting {sorted(unknown)[0]!r}; there are {', '.join(sorted(known))}.")
+            raise ValueError(
+                f"Unknown setting {sorted(unknown)[0]!r}; there are {', '.join(sorted(known))}."
+            )
         given = {name: value for name, value in changes.items() if value is not None}
         if "penalties" in given:
             given["penalties"] = tuple(given["penalties"])
@@ -128,9 +133,11 @@ class Recipe:
     classes
         Number of labels that the players are told; 0 for a recipe without conditions.
     auxiliary
-        Weight of the classes in both losses, for a D that names them instead of being told; 0 for none.
+        Weight of the classes in both losses, for a D that names them instead of being told; 0 for
+        none.
     autoencoder
-        For a decoder and an encoder in the place of G and D: the noise of `minigan.gan.VariationalAutoencoder`.
+        For a decoder and an encoder in the place of G and D: the noise of
+        `minigan.gan.VariationalAutoencoder`.
     """
 
     name: str
@@ -156,12 +163,15 @@ class Recipe:
         """
         if self.autoencoder is None:
             if settings.objective == ELBO:
-                raise ValueError(f"{ELBO!r} is for autoencoders, but {self.name!r} is a game; choose another.")
+                raise ValueError(
+                    f"{ELBO!r} is for autoencoders, but {self.name!r} is a game; choose another."
+                )
             return
         adversary = settings.penalties or settings.smoothing or settings.discriminator_steps > 1
         if adversary or settings.objective != ELBO:
             raise ValueError(
-                f"{self.name!r} has no discriminator; leave out objective, penalties, smoothing and "
+                f"{self.name!r} has no discriminator; leave out objective, penalties, smoothing "
+                "and "
                 f"discriminator_steps."
             )
 
@@ -170,7 +180,9 @@ class Recipe:
     ) -> tuple[nn.Layer, Taming]:
         """Build G, and D with what keeps it tame."""
         generator, discriminator = self.networks(weights, noise)
-        return generator, tame(discriminator, settings.penalties, rng=noise, conditional=self.classes > 0)
+        return generator, tame(
+            discriminator, settings.penalties, rng=noise, conditional=self.classes > 0
+        )
 
     @property
     def makes_images(self) -> bool:

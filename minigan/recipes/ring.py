@@ -1,7 +1,8 @@
 """Eight Gaussians on a ring: the smallest game in which modes can be lost.
 
-D judges the points in pairs (packing): two points that are always near each other give a G away that has found only
-one of the eight. Without it, the same nets often end with one or a few; try ``--penalty none``.
+D judges the points in pairs (packing): two points that are always near each other give a G away
+that has found only one of the eight. Without it, the same nets often end with one or a few; try
+``--penalty none``.
 """
 
 import numpy
@@ -11,7 +12,9 @@ from minigan.gan import Latent
 from minigan.recipes.recipe import Recipe, Settings
 
 
-def networks(rng: numpy.random.Generator, noise: numpy.random.Generator) -> tuple[nn.Layer, nn.Layer]:
+def networks(
+    rng: numpy.random.Generator, noise: numpy.random.Generator
+) -> tuple[nn.Layer, nn.Layer]:
     """Two perceptrons with two hidden layers of 128."""
     generator = nn.Sequential(
         nn.Linear(16, 128, rng=rng), nn.LeakyReLU(0.2),
@@ -31,7 +34,10 @@ def networks(rng: numpy.random.Generator, noise: numpy.random.Generator) -> tupl
 RECIPE = Recipe(
     name="ring",
     title="eight Gaussians on a ring, two perceptrons, D judges pairs",
-    source="Goodfellow et al. 2014, Algorithm 1; Lin et al. 2018 (PacGAN); data of Metz et al. 2017 (Unrolled GAN)",
+    source=(
+        "Goodfellow et al. 2014, Algorithm 1; Lin et al. 2018 (PacGAN); data of Metz et al. 2017 "
+        "(Unrolled GAN)"
+    ),
     data="ring",
     sample_shape=(2,),
     latent=Latent(16),

@@ -1,7 +1,9 @@
-"""Virtual adversarial training in D: the same belief at a sample and at the neighbour where it would change most."""
+"""Virtual adversarial training in D: the same belief at a sample and at the neighbour where it
+would change most.
+"""
 
 from minigan.gan import Latent
-from minigan.recipes import small
+from minigan.recipes import nets
 from minigan.recipes.recipe import Recipe, Settings
 
 RECIPE = Recipe(
@@ -11,7 +13,7 @@ RECIPE = Recipe(
     data="digits",
     sample_shape=(16, 16, 1),
     latent=Latent(64),
-    networks=small.networks,
+    networks=nets.networks,
     settings=Settings(
         steps=2000,
         batch_size=64,

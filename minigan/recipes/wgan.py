@@ -1,21 +1,25 @@
-"""The first Wasserstein GAN: a critic whose weights are kept in a box, five steps of it for each of G.
+"""The first Wasserstein GAN: a critic whose weights are kept in a box, five steps of it for each of
+G.
 
-Two departures from the paper: its learning rates of 5e-5 are raised tenfold, because with them 2,000 steps end in
-smudges here; and samples come from an average of G's weights.
+Two departures from the paper: its learning rates of 5e-5 are raised tenfold, because with them
+2,000 steps end in smudges here; and samples come from an average of G's weights.
 """
 
 from minigan.gan import Latent
-from minigan.recipes import small
+from minigan.recipes import nets
 from minigan.recipes.recipe import Recipe, Settings
 
 RECIPE = Recipe(
     name="wgan",
     title="small digits, Wasserstein distance, clipped weights",
-    source="Arjovsky et al. 2017 (WGAN), Algorithm 1: RMSprop, clip 0.01, five critic steps; tenfold learning rates",
+    source=(
+        "Arjovsky et al. 2017 (WGAN), Algorithm 1: RMSprop, clip 0.01, five critic steps; tenfold "
+        "learning rates"
+    ),
     data="digits",
     sample_shape=(16, 16, 1),
     latent=Latent(64),
-    networks=small.networks,
+    networks=nets.networks,
     settings=Settings(
         steps=1000,
         batch_size=64,

@@ -1,17 +1,22 @@
-"""A Wasserstein GAN whose critic is held to a slope of 1 between reals and fakes, instead of a box."""
+"""A Wasserstein GAN whose critic is held to a slope of 1 between reals and fakes, instead of a
+box.
+"""
 
 from minigan.gan import Latent
-from minigan.recipes import small
+from minigan.recipes import nets
 from minigan.recipes.recipe import Recipe, Settings
 
 RECIPE = Recipe(
     name="wgan-gp",
     title="small digits, Wasserstein distance, gradient penalty",
-    source="Gulrajani et al. 2017 (WGAN-GP), Algorithm 1: λ = 10, five critic steps; a larger learning rate",
+    source=(
+        "Gulrajani et al. 2017 (WGAN-GP), Algorithm 1: λ = 10, five critic steps; a larger "
+        "learning rate"
+    ),
     data="digits",
     sample_shape=(16, 16, 1),
     latent=Latent(64),
-    networks=small.networks,
+    networks=nets.networks,
     settings=Settings(
         steps=600,
         batch_size=64,

@@ -1,4 +1,6 @@
-"""On a GPU: the kernels, cuBLAS and graphs that elsewhere run on the CPU. The riskiest come first."""
+"""On a GPU: the kernels, cuBLAS and graphs that elsewhere run on the CPU. The riskiest come
+first.
+"""
 
 import copy
 
@@ -8,7 +10,7 @@ import pytest
 from minigan import backend, gan, nn, optim, recipes
 from minigan.backend import Reference, Window
 from minigan.backend.cuda import StepGraph, philox
-from minigan.recipes.assembly import assemble
+from minigan.runs.assembly import assemble
 
 NUMPY = Reference(numpy, "cpu")
 
@@ -27,7 +29,7 @@ def _close(ops, ours, theirs, rtol=1e-5):
     numpy.testing.assert_allclose(ours, theirs, rtol=rtol, atol=rtol * (1e-30 + abs(theirs).max()))
 
 
-# ---------------------------------------------------------------- 1. products on our own handle, recorded
+# ------------------------------------------------------------ 1. products on our own handle, record
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -64,7 +66,9 @@ def test_strict_precision_is_strict_and_tf32_is_not(ops):
     try:
         for precision in ("float32", "tf32"):
             ops.precision = precision
-            errors[precision] = abs(ops.to_numpy(ops.matmul(ops.asarray(a), ops.asarray(b))) - exact).max()
+            errors[precision] = abs(
+                ops.to_numpy(ops.matmul(ops.asarray(a), ops.asarray(b))) - exact
+            ).max()
     finally:
         ops.precision = "float32"
     assert errors["float32"] < 1e-3
@@ -73,7 +77,11 @@ def test_strict_precision_is_strict_and_tf32_is_not(ops):
 
 # ---------------------------------------------------------------- 2. kernels against their twins
 
-WINDOWS = [Window((4, 4), (2, 2), (1, 1)), Window((3, 2), (1, 2), (0, 1)), Window((4, 4), (1, 1), (0, 0))]
+WINDOWS = [
+    Window((4, 4), (2, 2), (1, 1)),
+    Window((3, 2), (1, 2), (0, 1)),
+    Window((4, 4), (1, 1), (0, 0)),
+]
 
 
 @pytest.mark.parametrize("window", WINDOWS)
@@ -82,29 +90,39 @@ def test_patches(ops, window, channels):
     x = _normal(5, 12, 10, channels)
     patches = NUMPY.unfold(x, window)
     numpy.testing.assert_array_equal(ops.to_numpy(ops.unfold(ops.asarray(x), window)), patches)
-    _close(ops, ops.fold(ops.asarray(patches), x.shape, window), NUMPY.fold(patches, x.shape, window))
+    _close(
+        ops, ops.fold(ops.asarray(patches), x.shape, window), NUMPY.fold(patches, x.shape, window)
+    )
 
 
 @pytest.mark.parametrize("channels", [1, 3, 64])
 def test_upsampling(ops, channels):
     x = _normal(5, 6, 10, channels)
-    numpy.testing.assert_array_equal(ops.to_numpy(ops.upsample(ops.asarray(x), (2, 3))), NUMPY.upsample(x, (2, 3)))
+    numpy.testing.assert_array_equal(
+        ops.to_numpy(ops.upsample(ops.asarray(x), (2, 3))), NUMPY.upsample(x, (2, 3))
+    )
     _close(ops, ops.upsample_grad(ops.asarray(x), (3, 2)), NUMPY.upsample_grad(x, (3, 2)))
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (100_000, 1), (128 * 32 * 32, 64), (128, 16, 16, 100), (3, 1000)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (100_000, 1), (128 * 32 * 32, 64), (128, 16, 16, 100), (3, 1000)]
+)
 def test_reductions_and_normalisation(ops, shape):
     x, dy = _normal(*shape) * 2 + 1, _normal(*shape, seed=1)
     there, dthere = ops.asarray(x), ops.asarray(dy)
     wide = x.astype("float64").reshape(-1, shape[-1])
     _close(ops, ops.sum_rows(there), wide.sum(axis=0))
-    _close(ops, ops.sum_products(there, dthere), (wide * dy.reshape(wide.shape)).sum(axis=0), rtol=1e-4)
+    _close(
+        ops, ops.sum_products(there, dthere), (wide * dy.reshape(wide.shape)).sum(axis=0), rtol=1e-4
+    )
     mean, variance = ops.moments(there)
     _close(ops, mean, wide.mean(axis=0))
     _close(ops, variance, wide.var(axis=0))
     vectors = [_normal(shape[-1], seed=i) for i in range(2, 6)]
     on_device = [ops.asarray(v) for v in vectors]
-    for ours, theirs in zip(ops.standardise(there, *on_device), NUMPY.standardise(x, *vectors), strict=True):
+    for ours, theirs in zip(
+        ops.standardise(there, *on_device), NUMPY.standardise(x, *vectors), strict=True
+    ):
         _close(ops, ours, theirs)
     _close(
         ops,
@@ -116,16 +134,24 @@ def test_reductions_and_normalisation(ops, shape):
 def test_elementwise_loss_and_adam(ops):
     x, dy = _normal(300, 77), _normal(300, 77, seed=1)
     _close(ops, ops.leaky_relu(ops.asarray(x), 0.2), NUMPY.leaky_relu(x, 0.2))
-    _close(ops, ops.leaky_relu_grad(ops.asarray(dy), ops.asarray(x), 0.2), NUMPY.leaky_relu_grad(dy, x, 0.2))
+    _close(
+        ops,
+        ops.leaky_relu_grad(ops.asarray(dy), ops.asarray(x), 0.2),
+        NUMPY.leaky_relu_grad(dy, x, 0.2),
+    )
     bias = _normal(77, seed=2)
     for name, rest in (("bias_leaky_relu", (0.2,)), ("bias_tanh", ()), ("bias_sigmoid", ())):
         _close(
-            ops, getattr(ops, name)(ops.asarray(x), ops.asarray(bias), *rest), getattr(NUMPY, name)(x, bias, *rest)
+            ops,
+            getattr(ops, name)(ops.asarray(x), ops.asarray(bias), *rest),
+            getattr(NUMPY, name)(x, bias, *rest),
         )
     logits = _normal(500, 1) * 20
     _close(ops, ops.mean_probability(ops.asarray(logits)), NUMPY.mean_probability(logits))
     for ours, theirs in zip(
-        ops.bce_with_logits(ops.asarray(logits), 0.9), NUMPY.bce_with_logits(logits, 0.9), strict=True
+        ops.bce_with_logits(ops.asarray(logits), 0.9),
+        NUMPY.bce_with_logits(logits, 0.9),
+        strict=True,
     ):
         _close(ops, ours, theirs)
     host = [_normal(100_003, seed=i) for i in range(3)] + [_normal(100_003, seed=3) ** 2]
@@ -140,7 +166,9 @@ def test_elementwise_loss_and_adam(ops):
 def test_dropout_masks_are_the_twin_s(ops):
     mask = ops.dropout_mask((1003, 7), 0.3, numpy.dtype("float32"), numpy.random.default_rng(5))
     seed = int(numpy.random.default_rng(5).integers(2**63))
-    numpy.testing.assert_array_equal(ops.to_numpy(mask).ravel(), philox.dropout_mask(1003 * 7, 0.3, seed))
+    numpy.testing.assert_array_equal(
+        ops.to_numpy(mask).ravel(), philox.dropout_mask(1003 * 7, 0.3, seed)
+    )
 
 
 # ---------------------------------------------------------------- 3. nets and whole steps
@@ -149,7 +177,9 @@ def test_dropout_masks_are_the_twin_s(ops):
 def _trainer(name, device, *, cuda_graph=False, batch=16):
     recipe = recipes.get(name)
     samples = _samples(recipe)
-    trainer = assemble(recipe, recipe.settings.changed(batch_size=batch), samples, seed=0, device=device).trainer
+    trainer = assemble(
+        recipe, recipe.settings.changed(batch_size=batch), samples, seed=0, device=device
+    ).trainer
     return gan.Trainer(
         trainer.game,
         trainer.source,
@@ -199,7 +229,9 @@ def test_replayed_training_equals_ordinary_training_over_100_steps(name):
     for player in ("generator", "discriminator"):
         ours, theirs = (getattr(t.game, player).state_dict() for t in (recorded, ordinary))
         for key, a in theirs.items():
-            numpy.testing.assert_allclose(backend.to_numpy(ours[key]), backend.to_numpy(a), rtol=1e-5, atol=1e-6)
+            numpy.testing.assert_allclose(
+                backend.to_numpy(ours[key]), backend.to_numpy(a), rtol=1e-5, atol=1e-6
+            )
 
 
 def test_the_learning_rate_reaches_a_recorded_step(ops):

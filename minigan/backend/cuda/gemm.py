@@ -1,11 +1,11 @@
 """Matrix products on a cuBLAS handle of our own.
 
-CuPy's own products can't be recorded into a CUDA graph: its ``cublas.setStream`` refuses during capture. A private
-handle with a workspace of its own can. It also decides the precision: strict float32, or TF32 where asked for.
-This is the only file that calls a C library by hand.
+CuPy's own products can't be recorded into a CUDA graph: its ``cublas.setStream`` refuses during
+capture. A private handle with a workspace of its own can. It also decides the precision: strict
+float32, or TF32 where asked for. This is the only file that calls a C library by hand.
 
-cuBLAS thinks column by column. A matrix stored row by row is, read column by column, its transpose; so for
-``C = A B`` it is asked for ``Cᵀ = Bᵀ Aᵀ``, and nothing is moved.
+cuBLAS thinks column by column. A matrix stored row by row is, read column by column, its transpose;
+so for ``C = A B`` it is asked for ``Cᵀ = Bᵀ Aᵀ``, and nothing is moved.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ WORKSPACE_BYTES = 32 * 2**20
 
 _DEFAULT_MATH, _TF32_MATH = 0, 3  # cublasMath_t
 _NORMAL, _TRANSPOSED = 0, 1  # cublasOperation_t
-_ROUTINES = {"float32": ("cublasSgemm_v2", ctypes.c_float), "float64": ("cublasDgemm_v2", ctypes.c_double)}
+_ROUTINES = {
+    "float32": ("cublasSgemm_v2", ctypes.c_float),
+    "float64": ("cublasDgemm_v2", ctypes.c_double),
+}
 
 
 class Gemm:
@@ -33,7 +36,8 @@ class Gemm:
     xp
         The module ``cupy``.
     precision
-        ``"float32"``: strict. ``"tf32"``: float32 products may round their factors to 10 bits on tensor cores.
+        ``"float32"``: strict. ``"tf32"``: float32 products may round their factors to 10 bits on
+        tensor cores.
     library
         The cuBLAS library; found through ``cuda.pathfinder`` by default.
     """
@@ -55,7 +59,9 @@ class Gemm:
     @precision.setter
     def precision(self, name: str) -> None:
         check_precision(name)
-        self._check("cublasSetMathMode", self._handle, _TF32_MATH if name == "tf32" else _DEFAULT_MATH)
+        self._check(
+            "cublasSetMathMode", self._handle, _TF32_MATH if name == "tf32" else _DEFAULT_MATH
+        )
         self._precision = name
 
     def __call__(self, a: Array, b: Array) -> Array:
@@ -75,7 +81,9 @@ class Gemm:
         return c
 
     def _operand(self, x: Array) -> tuple[Array, int, int]:
-        """Say how cuBLAS should read a matrix: the array, whether transposed, and the distance of its columns."""
+        """Say how cuBLAS should read a matrix: the array, whether transposed, and the distance of
+        its columns.
+        """
         if x.flags.c_contiguous:
             return x, _NORMAL, x.shape[1]
         if x.flags.f_contiguous:
@@ -88,8 +96,8 @@ class Gemm:
         if stream == self._stream:
             return
         self._check("cublasSetStream_v2", self._handle, stream)
-        # Setting a stream takes the workspace away. Without one, a captured product would allocate for itself;
-        # with one that two streams share, their products would overwrite each other's.
+        # Setting a stream takes the workspace away. Without one, a captured product would allocate
+        # for itself; with one that two streams share, their products would overwrite each other's.
         if stream not in self._workspaces:
             self._workspaces[stream] = self._xp.empty(WORKSPACE_BYTES // 4, "float32")
         space = self._workspaces[stream]
@@ -100,7 +108,8 @@ class Gemm:
         status = getattr(self._cublas, routine)(*arguments)
         if status != 0:
             raise RuntimeError(
-                f"{routine} failed with cuBLAS status {status}; see cublasStatus_t in the cuBLAS guide."
+                f"{routine} failed with cuBLAS status {status}; see cublasStatus_t in the cuBLAS "
+                "guide."
             )
 
 
@@ -122,7 +131,8 @@ def load() -> Any:
         found = importlib.import_module("cuda.pathfinder").load_nvidia_dynamic_lib("cublas")
     except Exception as error:  # pathfinder has a dozen ways to say "not here"
         raise ValueError(
-            "Device 'cuda' needs the cuBLAS library, which was not found; install minigan[cuda12] or "
+            "Device 'cuda' needs the cuBLAS library, which was not found; install minigan[cuda12] "
+            "or "
             "minigan[cuda13], or a CUDA toolkit."
         ) from error
     return ctypes.CDLL(found.abs_path)

@@ -1,14 +1,16 @@
 """A whole training step as one CUDA graph: recorded once, then replayed without Python in between.
 
-What a graph repeats are launches with the very arguments that they had when it was recorded. So whatever changes
-from step to step must lie in device memory, at addresses that don't change: the batch and the latent vectors in
-buffers that are filled before each replay, Adam's learning rate and step number in a small array, the seeds of
-dropout's masks in another, the losses in a ring buffer that the host reads when it likes. Parameters, moments and
-running statistics are updated in place anyway. Nothing inside the step may look at a number on the device, and
-random numbers of the host have to come through `draw` or `dropout_mask`.
+What a graph repeats are launches with the very arguments that they had when it was recorded. So
+whatever changes from step to step must lie in device memory, at addresses that don't change: the
+batch and the latent vectors in buffers that are filled before each replay, Adam's learning rate and
+step number in a small array, the seeds of dropout's masks in another, the losses in a ring buffer
+that the host reads when it likes. Parameters, moments and running statistics are updated in place
+anyway. Nothing inside the step may look at a number on the device, and random numbers of the host
+have to come through `draw` or `dropout_mask`.
 
-Buffers are filled by way of ``asarray``, which sends from pinned memory of its own and doesn't wait; ``ndarray.set``
-sends from where the numbers lie, and CUDA may wait for the whole queue before it does.
+Buffers are filled by way of ``asarray``, which sends from pinned memory of its own and doesn't
+wait; ``ndarray.set`` sends from where the numbers lie, and CUDA may wait for the whole queue before
+it does.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ class Optimizer(Protocol):
 
 
 class Recording:
-    """What the primitives ask while a step is being recorded: where the changing numbers lie on the device.
+    """What the primitives ask while a step is being recorded: where the changing numbers lie on the
+    device.
 
     Parameters
     ----------
@@ -56,7 +59,8 @@ class Recording:
         self._draws: list[Callable[[], None]] = []
 
     def schedule_of(self, theta: Array) -> Array:
-        """Return where the learning rate and the step number of the optimizer of `theta` lie, (2,) float64.
+        """Return where the learning rate and the step number of the optimizer of `theta` lie, (2,)
+        float64.
 
         Raises
         ------
@@ -66,34 +70,46 @@ class Recording:
         address = theta.data.ptr
         if address not in self._schedules:
             raise ValueError(
-                "An optimizer moves inside the recorded step that the graph wasn't told of; name all of them in "
+                "An optimizer moves inside the recorded step that the graph wasn't told of; name "
+                "all of them in "
                 "StepGraph(..., optimizers=...)."
             )
         self.scheduled.add(address)
         return self._schedules[address]
 
     def seed_from(self, rng: numpy.random.Generator) -> tuple[Array, int]:
-        """Return the seeds, and the place of the next one, which `rng` will draw before each replay."""
+        """Return the seeds, and the place of the next one, which `rng` will draw before each
+        replay.
+        """
         place = self._masks
         if place == MASKS:
-            raise ValueError(f"A recorded step holds at most {MASKS} dropout masks; train without the graph.")
+            raise ValueError(
+                f"A recorded step holds at most {MASKS} dropout masks; train without the graph."
+            )
         self._masks += 1
         self._draws.append(lambda: self._seeds.__setitem__(place, draw_seed(rng)))
         return self.seeds, place
 
     def drawn(
-        self, rng: numpy.random.Generator, make: Callable[[numpy.random.Generator], Array], dtype: Any
+        self,
+        rng: numpy.random.Generator,
+        make: Callable[[numpy.random.Generator], Array],
+        dtype: Any,
     ) -> Array:
         """Return a buffer that ``make(rng)`` will fill before each replay."""
         state = rng.bit_generator.state
         example = numpy.asarray(make(rng))
         rng.bit_generator.state = state  # nothing has been used up: the first replay draws
         buffer = self._ops.xp.empty(example.shape, dtype)
-        self._draws.append(lambda: buffer.__setitem__(..., self._ops.asarray(make(rng), dtype=dtype)))
+        self._draws.append(
+            lambda: buffer.__setitem__(..., self._ops.asarray(make(rng), dtype=dtype))
+        )
         return buffer
 
     def draw(self) -> None:
-        """Draw all random numbers of a step, in the order in which it uses them, and send them to the device."""
+        """Draw all random numbers of a step, in the order in which it uses them, and send them to
+        the device.
+        """
         for draw in self._draws:
             draw()
         if self._masks:
@@ -103,17 +119,18 @@ class Recording:
 class StepGraph:
     """A training step that is recorded after a few ordinary ones, then replayed.
 
-    Call it like the step. The first `warm_up` calls run as they are: they compile kernels, fill the memory pool
-    and set up cuBLAS, none of which may happen inside a recording. The next call records, and from then on a call
-    fills the buffers and replays. A batch of another shape runs as it is.
+    Call it like the step. The first `warm_up` calls run as they are: they compile kernels, fill the
+    memory pool and set up cuBLAS, none of which may happen inside a recording. The next call
+    records, and from then on a call fills the buffers and replays. A batch of another shape runs as
+    it is.
 
     Parameters
     ----------
     ops
         The backend of the nets.
     step
-        ``step(**arrays) -> report``: moves the nets and returns scalars by name. It has to meet the demands at the
-        head of this file.
+        ``step(**arrays) -> report``: moves the nets and returns scalars by name. It has to meet the
+        demands at the head of this file.
     optimizers
         Those that move in the step.
     capacity
@@ -132,7 +149,10 @@ class StepGraph:
         warm_up: int = 3,
     ) -> None:
         if warm_up < 1:
-            raise ValueError(f"A graph needs at least one ordinary step before it can be recorded, got {warm_up}.")
+            raise ValueError(
+                "A graph needs at least one ordinary step before it can be recorded, got "
+                f"{warm_up}."
+            )
         self._ops, self._step, self._optimizers = ops, step, list(optimizers)
         self._capacity, self._warm_up = capacity, warm_up
         cuda = ops.xp.cuda
@@ -175,7 +195,8 @@ class StepGraph:
         return report
 
     def reports(self) -> dict[str, Array]:
-        """Wait for the device, and return what the steps since the last call reported: name -> (steps,).
+        """Wait for the device, and return what the steps since the last call reported: name ->
+        (steps,).
 
         Of more than `capacity` steps, the last ones.
         """
@@ -189,7 +210,9 @@ class StepGraph:
         return {name: table[rows, column] for column, name in enumerate(self._names)}
 
     def last(self, steps: int) -> list[dict[str, float]]:
-        """Wait for the device, and return what each of the last so many steps reported, oldest first."""
+        """Wait for the device, and return what each of the last so many steps reported, oldest
+        first.
+        """
         table = {name: column[-steps:].tolist() for name, column in self.reports().items()}
         return [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
 
@@ -198,7 +221,9 @@ class StepGraph:
     def _make_step(self, inputs: dict[str, Any]) -> dict[str, Array]:
         if self._calls == 0:
             self._buffers = {name: self._ops.asarray(x).copy() for name, x in inputs.items()}
-        if {name: x.shape for name, x in inputs.items()} != {name: b.shape for name, b in self._buffers.items()}:
+        if {name: x.shape for name, x in inputs.items()} != {
+            name: b.shape for name, b in self._buffers.items()
+        }:
             return self._body({name: self._ops.asarray(x) for name, x in inputs.items()})
         self._fill(inputs)
         if self._calls < self._warm_up:
@@ -223,10 +248,16 @@ class StepGraph:
             self._ring = self._ops.xp.zeros((self._capacity, len(report)), "float32")
         for column, name in enumerate(self._names):
             self._ops.launch(
-                "write_report", (1,), self._ring, self._cursor, report[name].astype("float32", copy=False),
-                column, len(self._names),
-                self._capacity, threads=1,
-            )  # fmt: skip
+                "write_report",
+                (1,),
+                self._ring,
+                self._cursor,
+                report[name].astype("float32", copy=False),
+                column,
+                len(self._names),
+                self._capacity,
+                threads=1,
+            )
         self._ops.launch("advance_cursor", (1,), self._cursor, threads=1)
         return report
 
@@ -239,7 +270,9 @@ class StepGraph:
         try:
             with self._ops.xp.cuda.using_allocator(self._pool.malloc):
                 self._report = self._captured(lambda: self._body(self._buffers))
-            self._steps = [o.t - before for o, before in zip(self._optimizers, steps_before, strict=True)]
+            self._steps = [
+                o.t - before for o, before in zip(self._optimizers, steps_before, strict=True)
+            ]
         finally:
             self._ops.recording = None
             for optimizer, before in zip(self._optimizers, steps_before, strict=True):
@@ -271,17 +304,27 @@ class StepGraph:
         return self._report
 
     def _send_schedule(self, index: int, optimizer: Optimizer) -> None:
-        """Tell the device the learning rate and t where it doesn't know them: at first, or after a change."""
+        """Tell the device the learning rate and t where it doesn't know them: at first, or after a
+        change.
+        """
         theta = optimizer.flat.value
-        if theta.data.ptr in self._recording.scheduled and self._on_device[index] != (optimizer.lr, optimizer.t):
+        if theta.data.ptr in self._recording.scheduled and self._on_device[index] != (
+            optimizer.lr,
+            optimizer.t,
+        ):
             self._ops.set_schedule(self._recording.schedule_of(theta), optimizer.lr, optimizer.t)
 
     def _is_outdated(self) -> bool:
-        """Tell whether a learning rate that froze has changed, or a state was loaded into other memory."""
-        for optimizer, lr, places in zip(self._optimizers, self._learning_rates, self._places, strict=True):
+        """Tell whether a learning rate that froze has changed, or a state was loaded into other
+        memory.
+        """
+        for optimizer, lr, places in zip(
+            self._optimizers, self._learning_rates, self._places, strict=True
+        ):
             if not optimizer.flat.holds(optimizer.flat.parameters):
                 raise ValueError(
-                    "The parameters of an optimizer have been moved, cast or laid out anew since the step was "
+                    "The parameters of an optimizer have been moved, cast or laid out anew since "
+                    "the step was "
                     "recorded; make the optimizer and the graph after net.to and net.astype."
                 )
             frozen = optimizer.flat.value.data.ptr not in self._recording.scheduled
@@ -291,7 +334,9 @@ class StepGraph:
 
     @contextmanager
     def _on_own_stream(self) -> Iterator[None]:
-        """Compute on the graph's stream, after what was asked for before and before what is asked for next."""
+        """Compute on the graph's stream, after what was asked for before and before what is asked
+        for next.
+        """
         outer = self._ops.xp.cuda.get_current_stream()
         self._stream.wait_event(outer.record())
         with self._stream:

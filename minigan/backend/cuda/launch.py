@@ -1,4 +1,6 @@
-"""The kernels of ``kernels/*.cu``: their sources, their signatures, and how they are compiled and launched."""
+"""The kernels of ``kernels/*.cu``: their sources, their signatures, and how they are compiled and
+launched.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ SCALARS = {
     "double": numpy.float64,
     "unsigned long long": numpy.uint64,
 }
-"""The C type of each scalar argument: CuPy hands over the bytes as they are, and a Python number has others."""
+"""The C type of each scalar argument: CuPy hands over the bytes as they are, and a Python number
+has others.
+"""
 
 
 class Signature(NamedTuple):
@@ -42,8 +46,12 @@ def signatures() -> dict[str, Signature]:
     """Read the name, file and argument types of every kernel from the sources."""
     found = {}
     for file in FILES:
-        for name, arguments in re.findall(r'extern "C" __global__ void (\w+)\(([^)]*)\)', source(file)):
-            found[name] = Signature(file, tuple(_type(argument) for argument in arguments.split(",")))
+        for name, arguments in re.findall(
+            r'extern "C" __global__ void (\w+)\(([^)]*)\)', source(file)
+        ):
+            found[name] = Signature(
+                file, tuple(_type(argument) for argument in arguments.split(","))
+            )
     return found
 
 
@@ -65,7 +73,9 @@ class Kernels:
         self._xp = xp
         self._functions: dict[str, Any] = {}
 
-    def __call__(self, name: str, blocks: tuple[int, ...], *arguments: Any, threads: int = THREADS) -> None:
+    def __call__(
+        self, name: str, blocks: tuple[int, ...], *arguments: Any, threads: int = THREADS
+    ) -> None:
         """Launch a kernel on the current stream.
 
         Parameters
@@ -81,7 +91,9 @@ class Kernels:
         """
         self.run(name, blocks, threads, typed(name, arguments))
 
-    def run(self, name: str, blocks: tuple[int, ...], threads: int, arguments: tuple[Any, ...]) -> None:
+    def run(
+        self, name: str, blocks: tuple[int, ...], threads: int, arguments: tuple[Any, ...]
+    ) -> None:
         """Hand a kernel with typed arguments to the device."""
         if name not in self._functions:
             file = signatures()[name].file
@@ -95,7 +107,9 @@ class Kernels:
 def typed(name: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     """Give each number the C type that the kernel declares."""
     types = signatures()[name].types
-    return tuple(SCALARS[t](a) if t in SCALARS else a for t, a in zip(types, arguments, strict=True))
+    return tuple(
+        SCALARS[t](a) if t in SCALARS else a for t, a in zip(types, arguments, strict=True)
+    )
 
 
 def blocks_for(count: int) -> tuple[int, ...]:

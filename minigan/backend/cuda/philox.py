@@ -1,6 +1,7 @@
 """The NumPy twin of ``kernels/dropout.cu``: Philox 4x32-10, a random function of a counter.
 
-Source: Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3", section 3.3.
+Source: Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3", section
+3.3.
 """
 
 from __future__ import annotations
@@ -42,9 +43,11 @@ def philox(counters: Array, seed: int) -> Array:
 
 
 def dropout_mask(count: int, p: float, seed: int) -> Array:
-    """Return `count` entries, each 0 with probability p, else 1 / (1 - p), as the kernel makes them.
+    """Return `count` entries, each 0 with probability p, else 1 / (1 - p), as the kernel makes
+    them.
 
-    Entry 4 i + k comes from word k of counter (i, 0, 0, 0), its upper 24 bits read as a float32 in [0, 1).
+    Entry 4 i + k comes from word k of counter (i, 0, 0, 0), its upper 24 bits read as a float32 in
+    [0, 1).
     """
     counters = numpy.zeros((-(-count // 4), 4), "uint64")
     counters[:, 0] = numpy.arange(len(counters))

@@ -1,7 +1,9 @@
-"""The primitives on CUDA: each launches a kernel of ``kernels/*.cu`` where it can, else runs the readable version.
+"""The primitives on CUDA: each launches a kernel of ``kernels/*.cu`` where it can, else runs the
+readable version.
 
-A kernel wants contiguous float32 arrays of fewer than 2³¹ entries. Whatever else comes (float64 in a gradient
-check, say) goes to `minigan.backend.Reference`, which is also what every kernel is tested against.
+A kernel wants contiguous float32 arrays of fewer than 2³¹ entries. Whatever else comes (float64 in
+a gradient check, say) goes to `minigan.backend.Reference`, which is also what every kernel is
+tested against.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from minigan.backend.window import Pair, Window
 
 _LIMIT = 2**31
 _FROZEN = (
-    "A training step that is recorded into a CUDA graph can't take {}: every replay would repeat the same bytes; "
+    "A training step that is recorded into a CUDA graph can't take {}: every replay would repeat "
+    "the same bytes; "
     "make it an input of the step, or train without the graph."
 )
 
@@ -34,12 +37,14 @@ class CudaBackend(Reference):
     kernels, gemm
         What launches kernels and multiplies matrices; made when first needed.
     precision
-        ``"float32"``: strict. ``"tf32"``: matrix products on tensor cores with factors rounded to 10 bits.
+        ``"float32"``: strict. ``"tf32"``: matrix products on tensor cores with factors rounded to
+        10 bits.
 
     Attributes
     ----------
     recording
-        While a training step is being recorded, the `minigan.backend.cuda.graph.Recording`; else None.
+        While a training step is being recorded, the `minigan.backend.cuda.graph.Recording`; else
+        None.
     """
 
     queues = True
@@ -67,20 +72,26 @@ class CudaBackend(Reference):
         if self._gemm is not None:
             self._gemm.precision = name
 
-    def launch(self, name: str, blocks: tuple[int, ...], *arguments: Any, threads: int = THREADS) -> None:
+    def launch(
+        self, name: str, blocks: tuple[int, ...], *arguments: Any, threads: int = THREADS
+    ) -> None:
         """Launch a kernel; see `minigan.backend.cuda.launch.Kernels`."""
         self._launch(name, blocks, *arguments, threads=threads)
 
     # ---------------------------------------------------------------- between host and device
 
     def asarray(self, x: Any, dtype: Any = None) -> Array:
-        """Bring a NumPy array to the device; not while a step is being recorded, where it would freeze."""
+        """Bring a NumPy array to the device; not while a step is being recorded, where it would
+        freeze.
+        """
         if self.recording is not None and not isinstance(x, self.xp.ndarray):
             raise ValueError(_FROZEN.format("an array of the host"))
         return super().asarray(x, dtype=dtype)
 
     def to_numpy(self, x: Array) -> Array:
-        """Bring an array of the device to the host; not while a step is being recorded: there is nothing in it."""
+        """Bring an array of the device to the host; not while a step is being recorded: there is
+        nothing in it.
+        """
         if self.recording is not None:
             raise ValueError(_FROZEN.format("its own results to the host"))
         return super().to_numpy(x)
@@ -96,7 +107,13 @@ class CudaBackend(Reference):
     def matmul(self, a: Array, b: Array) -> Array:
         """``a @ b`` on our own cuBLAS handle, which a CUDA graph can record."""
         alike = a.dtype == b.dtype and str(a.dtype) in ("float32", "float64")
-        small = a.ndim in (1, 2) and b.ndim in (1, 2) and a.size > 0 and b.size > 0 and a.shape[-1] == b.shape[0]
+        small = (
+            a.ndim in (1, 2)
+            and b.ndim in (1, 2)
+            and a.size > 0
+            and b.size > 0
+            and a.shape[-1] == b.shape[0]
+        )
         if not (alike and small):
             return super().matmul(a, b)
         if self._gemm is None:
@@ -144,7 +161,16 @@ class CudaBackend(Reference):
         mean, variance = self.xp.empty(columns, "float32"), self.xp.empty(columns, "float32")
         self._launch("moments_partial", blocks, x, counts, means, squares, rows, columns, wide)
         self._launch(
-            "moments_join", (blocks[0], 1), counts, means, squares, mean, variance, blocks[1], columns, wide
+            "moments_join",
+            (blocks[0], 1),
+            counts,
+            means,
+            squares,
+            mean,
+            variance,
+            blocks[1],
+            columns,
+            wide,
         )
         return mean, variance
 
@@ -155,15 +181,30 @@ class CudaBackend(Reference):
         if not _plain(x, mean, inverse_s, gamma, beta):
             return super().standardise(x, mean, inverse_s, gamma, beta)
         x_hat, y = self._like(x), self._like(x)
-        self._each("standardise", x.size, x, mean, inverse_s, gamma, beta, x_hat, y, x.size, x.shape[-1])
+        self._each(
+            "standardise", x.size, x, mean, inverse_s, gamma, beta, x_hat, y, x.size, x.shape[-1]
+        )
         return x_hat, y
 
-    def standardise_grad(self, dy: Array, x_hat: Array, scale: Array, mean_dy: Array, mean_dyx: Array) -> Array:
+    def standardise_grad(
+        self, dy: Array, x_hat: Array, scale: Array, mean_dy: Array, mean_dyx: Array
+    ) -> Array:
         """Reads dy and x̂ once, writes dx once."""
         if not _plain(dy, x_hat, scale, mean_dy, mean_dyx):
             return super().standardise_grad(dy, x_hat, scale, mean_dy, mean_dyx)
         dx = self._like(dy)
-        self._each("standardise_grad", dy.size, dy, x_hat, scale, mean_dy, mean_dyx, dx, dy.size, dy.shape[-1])
+        self._each(
+            "standardise_grad",
+            dy.size,
+            dy,
+            x_hat,
+            scale,
+            mean_dy,
+            mean_dyx,
+            dx,
+            dy.size,
+            dy.shape[-1],
+        )
         return dx
 
     # ---------------------------------------------------------------- patches
@@ -181,7 +222,9 @@ class CudaBackend(Reference):
         return patches
 
     def fold(self, patches: Array, shape: Sequence[int], window: Window) -> Array:
-        """One thread per entry (or four) of the image, which collects; no atomics, no padded copy."""
+        """One thread per entry (or four) of the image, which collects; no atomics, no padded
+        copy.
+        """
         if not (_plain(patches) and 0 < math.prod(shape) < _LIMIT):
             return super().fold(patches, shape, window)
         x = self.xp.empty(tuple(shape), "float32")
@@ -221,7 +264,14 @@ class CudaBackend(Reference):
         return dx
 
     def _move(
-        self, kernel: str, source: Array, target: Array, height: int, width: int, channels: int, *rest: int
+        self,
+        kernel: str,
+        source: Array,
+        target: Array,
+        height: int,
+        width: int,
+        channels: int,
+        *rest: int,
     ) -> None:
         """Launch a kernel that moves pixels, four channels at a time where they come in fours."""
         four = 4 if channels % 4 == 0 and source.data.ptr % 16 == 0 else 1
@@ -272,15 +322,24 @@ class CudaBackend(Reference):
         return y
 
     def draw(
-        self, rng: numpy.random.Generator, make: Callable[[numpy.random.Generator], Array], dtype: Any
+        self,
+        rng: numpy.random.Generator,
+        make: Callable[[numpy.random.Generator], Array],
+        dtype: Any,
     ) -> Array:
-        """As the readable version; while a step is being recorded, a buffer that each replay fills anew."""
+        """As the readable version; while a step is being recorded, a buffer that each replay fills
+        anew.
+        """
         if self.recording is not None:
             return self.recording.drawn(rng, make, dtype)
         return super().draw(rng, make, dtype)
 
-    def dropout_mask(self, shape: Sequence[int], p: float, dtype: Any, rng: numpy.random.Generator) -> Array:
-        """Made on the device from a seed that `rng` draws: no mask travels, and equal seeds make equal masks."""
+    def dropout_mask(
+        self, shape: Sequence[int], p: float, dtype: Any, rng: numpy.random.Generator
+    ) -> Array:
+        """Made on the device from a seed that `rng` draws: no mask travels, and equal seeds make
+        equal masks.
+        """
         count = math.prod(shape)
         if not (dtype == "float32" and 0 < count < _LIMIT):
             return super().dropout_mask(shape, p, dtype, rng)
@@ -293,7 +352,7 @@ class CudaBackend(Reference):
         self._each("dropout_mask", -(-count // 4), mask, seeds, place, p, 1 / (1 - p), count)
         return mask
 
-    # ---------------------------------------------------------------- the loss and the optimizer's update
+    # ------------------------------------------------------------ the loss and the optimizer's upda
 
     def mean_probability(self, logits: Array) -> Array:
         """One block, one launch."""
@@ -355,8 +414,12 @@ def draw_seed(rng: numpy.random.Generator) -> int:
 
 
 def _plain(*arrays: Array) -> bool:
-    """Tell whether a kernel can read them: float32, contiguous, not empty, of fewer than 2³¹ entries."""
-    return all(a.dtype == "float32" and a.flags.c_contiguous and 0 < a.size < _LIMIT for a in arrays)
+    """Tell whether a kernel can read them: float32, contiguous, not empty, of fewer than 2³¹
+    entries.
+    """
+    return all(
+        a.dtype == "float32" and a.flags.c_contiguous and 0 < a.size < _LIMIT for a in arrays
+    )
 
 
 def _rectangles(rows: int, columns: int) -> tuple[int, tuple[int, int]]:

@@ -1,0 +1,362 @@
+r"""The CPU's primitives as loops over single numbers, compiled by Numba.
+
+NumPy does one operation at a time on a whole array; a chain of them fetches and writes each number
+once per operation, and its threads wait for the interpreter between any two. A compiled loop does
+the chain while the number is in a register, and holds no lock. Each loop here is the twin of a few
+lines of NumPy: see `minigan.backend.cpu` and `minigan.backend.cpu.winograd`, which also say what is
+computed and why.
+
+**Winograd's six maps are two loops.** B, G, A and their transposes all are ``L d Rᵀ`` for the
+blocks d of a tile, channel by channel. Three of them go from pixels to points, `to_points`: B from
+the image, Aᵀ from the cotangent of the result, G from the kernel, which is an image of a single
+tile. Their transposes go back and add, `from_points`.
+
+Only whole-array slices, contiguous, of one dtype, get here. Indices are unsigned, since a signed
+one might count from the end, and a loop that has to look isn't vectorised.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy
+
+INDEX = numpy.uintp
+WIDTH = 128
+"""Channels of a tile that are worked on at a time: two tiles of 5 x 5 blocks stay in the
+first-level cache.
+"""
+
+LONGEST = 5
+"""The longest side of a tile in blocks, r of `minigan.backend.cpu.winograd`."""
+
+ROWS = 256
+"""Rows that are added before their sum is added to the total: that keeps the rounding error of long
+sums small.
+"""
+
+CELL = INDEX(WIDTH)
+LINE = INDEX(LONGEST * WIDTH)
+TILE = INDEX(LONGEST * LONGEST * WIDTH)
+
+
+def _compiled(loop):
+    # Contraction lets a product and a sum be rounded once; nothing else may be reordered.
+    options = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+    try:
+        return numba.njit(**options, cache=True)(loop)
+    except RuntimeError:  # no folder may be written to: then it is compiled once per process
+        return numba.njit(**options)(loop)
+
+
+# ---------------------------------------------------------------- elementwise
+
+
+@_compiled
+def leaky_relu(x, y, slope):
+    """``y = x`` where x > 0, else ``slope x``."""
+    for i in range(x.size):
+        y[i] = x[i] if x[i] > 0 else slope * x[i]
+
+
+@_compiled
+def leaky_relu_grad(dy, y, dx, slope):
+    """``dx = dy`` where y > 0, else ``slope dy``."""
+    for i in range(dx.size):
+        dx[i] = dy[i] if y[i] > 0 else slope * dy[i]
+
+
+@_compiled
+def bias_leaky_relu(x, bias, slope):
+    """``x + b`` in the place of x, and of that `leaky_relu`."""
+    for i in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            shifted = x[i, c] + bias[c]
+            x[i, c] = shifted if shifted > 0 else slope * shifted
+
+
+@_compiled
+def outer(a, b, out):
+    """``out = a bᵀ`` of two vectors."""
+    for i in range(a.size):
+        for j in range(b.size):
+            out[i, j] = a[i] * b[j]
+
+
+@_compiled
+def bce_with_logits(logits, target, dlogits):
+    """Return ``mean(softplus(l) - t l)``, with ``(σ(l) - t) / n`` to `dlogits`; t is one number or
+    one for each l.
+    """
+    total, n, one, zero = 0.0, logits.size, logits.dtype.type(1), logits.dtype.type(0)
+    for i in range(n):
+        x, t = logits[i], target[i % target.size]
+        e = numpy.exp(-abs(x))
+        total += (x if x > 0 else zero) - t * x + numpy.log1p(e)
+        dlogits[i] = ((e if x < 0 else one) / (one + e) - t) / n
+    return total / n
+
+
+@_compiled
+def adam(theta, g, m, v, beta1, beta2, step, floor):
+    """One step of Adam, with the bias corrections in `step` and `floor`."""
+    number = theta.dtype.type
+    keep1, keep2, add1, add2 = number(beta1), number(beta2), number(1 - beta1), number(1 - beta2)
+    size, least = number(step), number(floor)
+    for i in range(theta.size):
+        m[i] = keep1 * m[i] + add1 * g[i]
+        v[i] = keep2 * v[i] + add2 * (g[i] * g[i])
+        theta[i] -= size * (m[i] / (numpy.sqrt(v[i]) + least))
+
+
+# ---------------------------------------------------------------- rows of features
+
+
+@_compiled
+def add_rows(x, total):
+    """Add the rows of x to `total`."""
+    part = numpy.empty_like(total)
+    for first in range(0, x.shape[0], ROWS):
+        part[:] = 0
+        for i in range(first, min(first + ROWS, x.shape[0])):
+            for c in range(x.shape[1]):
+                part[c] += x[i, c]
+        for c in range(x.shape[1]):
+            total[c] += part[c]
+
+
+@_compiled
+def add_products(a, b, total):
+    """Add the rows of ``a b`` to `total`."""
+    part = numpy.empty_like(total)
+    for first in range(0, a.shape[0], ROWS):
+        part[:] = 0
+        for i in range(first, min(first + ROWS, a.shape[0])):
+            for c in range(a.shape[1]):
+                part[c] += a[i, c] * b[i, c]
+        for c in range(a.shape[1]):
+            total[c] += part[c]
+
+
+@_compiled
+def add_moments(x, near, total, squares):
+    """Add the rows of ``x - near`` to `total`, and of their squares to `squares`."""
+    part, square = numpy.empty_like(total), numpy.empty_like(total)
+    for first in range(0, x.shape[0], ROWS):
+        part[:] = 0
+        square[:] = 0
+        for i in range(first, min(first + ROWS, x.shape[0])):
+            for c in range(x.shape[1]):
+                centred = x[i, c] - near[c]
+                part[c] += centred
+                square[c] += centred * centred
+        for c in range(x.shape[1]):
+            total[c] += part[c]
+        for c in range(x.shape[1]):
+            squares[c] += square[c]
+
+
+@_compiled
+def standardise(x, mean, inverse_s, gamma, beta, x_hat, y):
+    """``x̂ = (x - mean) inverse_s`` and ``y = gamma x̂ + beta``."""
+    for i in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            x_hat[i, c] = (x[i, c] - mean[c]) * inverse_s[c]
+        for c in range(
+            x.shape[1]
+        ):  # in a loop of its own: for so many arrays at once, nothing is vectorised
+            y[i, c] = gamma[c] * x_hat[i, c] + beta[c]
+
+
+@_compiled
+def standardise_grad(dy, x_hat, scale, mean_dy, mean_dyx, dx):
+    """``dx = scale (dy - mean_dy - x̂ mean_dyx)``."""
+    for i in range(dx.shape[0]):
+        for c in range(dx.shape[1]):
+            dx[i, c] = scale[c] * (dy[i, c] - (mean_dy[c] + x_hat[i, c] * mean_dyx[c]))
+
+
+# ---------------------------------------------------------------- patches
+
+
+@_compiled
+def unfold(x, patches, stride, padding, width):
+    """Gather the patch under each window position, with zeros outside.
+
+    x (N, H, W C), patches (N, Ho, Wo, kh, kw C): pixels beside each other are one run of `width` C
+    numbers.
+    """
+    channels, run = x.shape[2] // width, patches.shape[4]
+    for image in range(x.shape[0]):
+        for p in range(patches.shape[1]):
+            for q in range(patches.shape[2]):
+                left = (q * stride[1] - padding[1]) * channels
+                for i in range(patches.shape[3]):
+                    row = p * stride[0] - padding[0] + i
+                    inside = 0 <= row < x.shape[1]
+                    start = min(max(0, -left), run) if inside else run
+                    stop = max(start, min(run, x.shape[2] - left))
+                    for c in range(start):
+                        patches[image, p, q, i, c] = 0
+                    for c in range(INDEX(stop - start)):
+                        patches[image, p, q, i, INDEX(start) + c] = x[
+                            image, row, INDEX(left + start) + c
+                        ]
+                    for c in range(INDEX(run - stop)):
+                        patches[image, p, q, i, INDEX(stop) + c] = 0
+
+
+@_compiled
+def fold(patches, x, stride, padding):
+    """Add every patch (N, Ho, Wo, kh, kw, C) to x (N, H, W, C), where `unfold` took it from."""
+    n, ho, wo, kh, kw, channels = patches.shape
+    for image in range(n):
+        for p in range(ho):
+            for i in range(kh):
+                row = p * stride[0] - padding[0] + i
+                if row < 0 or row >= x.shape[1]:
+                    continue
+                for q in range(wo):
+                    left = q * stride[1] - padding[1]
+                    for j in range(max(0, -left), min(kw, x.shape[2] - left)):
+                        for c in range(channels):
+                            x[image, row, left + j, c] += patches[image, p, q, i, j, c]
+
+
+# ---------------------------------------------------------------- Winograd's form
+
+
+@_compiled
+def _combine(w0, w1, w2, w3, w4, terms, work, source, step, target, width):
+    """``work[target] = Σ_k w_k work[source + k step]``, for as many channels as `width` says."""
+    second, third = source + step, source + step + step
+    fourth, fifth = third + step, third + step + step
+    if terms == 5:
+        for c in range(width):
+            work[target + c] = (
+                w0 * work[source + c]
+                + w1 * work[second + c]
+                + w2 * work[third + c]
+                + w3 * work[fourth + c]
+                + w4 * work[fifth + c]
+            )
+    elif terms == 4:
+        for c in range(width):
+            work[target + c] = (
+                w0 * work[source + c]
+                + w1 * work[second + c]
+                + w2 * work[third + c]
+                + w3 * work[fourth + c]
+            )
+    elif terms == 3:
+        for c in range(width):
+            work[target + c] = w0 * work[source + c] + w1 * work[second + c] + w2 * work[third + c]
+    else:
+        for c in range(width):
+            work[target + c] = w0 * work[source + c] + w1 * work[second + c]
+
+
+@_compiled
+def _sandwich(left, right, work, width):
+    """``L d Rᵀ`` in the place of d: the columns first, to the second half of `work`, then the rows,
+    and back.
+    """
+    (a, u), (b, v) = left.shape, right.shape
+    for i in range(a):
+        w0, w1 = left[i, 0], left[i, 1]
+        w2, w3, w4 = left[i, min(2, u - 1)], left[i, min(3, u - 1)], left[i, min(4, u - 1)]
+        for j in range(v):
+            at = INDEX(j) * CELL
+            _combine(w0, w1, w2, w3, w4, u, work, at, LINE, TILE + INDEX(i) * LINE + at, width)
+    for j in range(b):
+        w0, w1 = right[j, 0], right[j, 1]
+        w2, w3, w4 = right[j, min(2, v - 1)], right[j, min(3, v - 1)], right[j, min(4, v - 1)]
+        for i in range(a):
+            at = INDEX(i) * LINE
+            _combine(w0, w1, w2, w3, w4, v, work, TILE + at, CELL, at + INDEX(j) * CELL, width)
+
+
+@_compiled
+def to_points(image, points, left, right, stride, outputs, grid, padding, start, stop):
+    """Map blocks of s x s pixels to points, ``L d Rᵀ`` for each tile, with zeros outside the image.
+
+    image (N, H, W, C); points (N th tw, a b, s² C), whose channels from `start` to `stop` are made;
+    left (a, u) and right (b, v), of which a tile sees u x v blocks; tiles lie `outputs` blocks
+    apart, `grid` of them in an image.
+    """
+    n, height, width, channels = image.shape
+    (a, u), (b, v) = left.shape, right.shape
+    work = numpy.zeros(2 * LONGEST * LONGEST * WIDTH, image.dtype)
+    for tile in range(n * grid[0] * grid[1]):
+        i, j = tile // grid[1] % grid[0], tile % grid[1]
+        at = start
+        while at < stop:
+            pixel, channel = at // channels, at % channels
+            count = min(WIDTH, channels - channel, stop - at)
+            y = stride[0] * outputs[0] * i + pixel // stride[1] - padding[0]
+            x = stride[1] * outputs[1] * j + pixel % stride[1] - padding[1]
+            size, first, to = INDEX(count), INDEX(channel), INDEX(at)
+            for p in range(u):
+                for q in range(v):
+                    row, column = y + stride[0] * p, x + stride[1] * q
+                    cell = INDEX(p) * LINE + INDEX(q) * CELL
+                    if 0 <= row < height and 0 <= column < width:
+                        for c in range(size):
+                            work[cell + c] = image[
+                                tile // (grid[0] * grid[1]), row, column, first + c
+                            ]
+                    else:
+                        for c in range(size):
+                            work[cell + c] = 0
+            _sandwich(left, right, work, size)
+            for p in range(a):
+                for q in range(b):
+                    cell = INDEX(p) * LINE + INDEX(q) * CELL
+                    for c in range(size):
+                        points[tile, p * b + q, to + c] = work[cell + c]
+            at += count
+
+
+@_compiled
+def from_points(points, image, bias, left, right, stride, outputs, grid, padding, start, stop):
+    """Map points to blocks of pixels, ``L d Rᵀ`` for each tile, and add them to the image:
+    `to_points` transposed.
+
+    Shapes as in `to_points`, but left (u, a) and right (v, b), and the first of the points'
+    channels is `start`. What lies outside the image is dropped. With a bias (C,) the blocks are not
+    added but set, to their sum with the bias: for tiles that don't overlap.
+    """
+    n, height, width, channels = image.shape
+    (u, a), (v, b) = left.shape, right.shape
+    work = numpy.zeros(2 * LONGEST * LONGEST * WIDTH, image.dtype)
+    for tile in range(n * grid[0] * grid[1]):
+        i, j = tile // grid[1] % grid[0], tile % grid[1]
+        at = start
+        while at < stop:
+            pixel, channel = at // channels, at % channels
+            count = min(WIDTH, channels - channel, stop - at)
+            y = stride[0] * outputs[0] * i + pixel // stride[1] - padding[0]
+            x = stride[1] * outputs[1] * j + pixel % stride[1] - padding[1]
+            size, first, source = INDEX(count), INDEX(channel), INDEX(at - start)
+            for p in range(a):
+                for q in range(b):
+                    cell = INDEX(p) * LINE + INDEX(q) * CELL
+                    for c in range(size):
+                        work[cell + c] = points[tile, p * b + q, source + c]
+            _sandwich(left, right, work, size)
+            for p in range(u):
+                for q in range(v):
+                    row, column = y + stride[0] * p, x + stride[1] * q
+                    cell = INDEX(p) * LINE + INDEX(q) * CELL
+                    if row < 0 or row >= height or column < 0 or column >= width:
+                        continue
+                    if bias.size:
+                        for c in range(size):
+                            image[tile // (grid[0] * grid[1]), row, column, first + c] = (
+                                work[cell + c] + bias[first + c]
+                            )
+                    else:
+                        for c in range(size):
+                            image[tile // (grid[0] * grid[1]), row, column, first + c] += work[
+                                cell + c
+                            ]
+            at += count

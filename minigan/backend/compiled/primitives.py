@@ -1,0 +1,396 @@
+"""The primitives on a CPU once more: the same numbers as `CpuBackend`, sooner, by compiled loops.
+
+`minigan.backend.compiled.loops` holds the loops, which Numba compiles when they are first called,
+and keeps on disk. Numba is optional: ``pip install "minigan[fast]"`` brings it. What doesn't suit
+the loops, mixed dtypes for example, is left to `CpuBackend`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy
+
+from minigan.backend.compiled import loops
+from minigan.backend.cpu import winograd
+from minigan.backend.cpu.primitives import SHARE, CpuBackend
+from minigan.backend.reference import Array
+from minigan.backend.window import Pair, Window
+
+NARROW = 16
+"""Features below which a row is too short for a vector register, and NumPy adds rows sooner."""
+
+FEW = 2**12
+"""Numbers up to which the overhead of NumPy's operations matters more than what they do."""
+
+
+class CompiledWinograd(winograd.Winograd):
+    """The six maps of `Winograd` as two loops, see `minigan.backend.compiled.loops`.
+
+    They need no memory to work in but a tile's, so as many images as there are may be mapped at a
+    time.
+    """
+
+    @property
+    def at_a_time(self) -> int:
+        """All of them."""
+        return 2**30
+
+    def image_map(self, x: Array, out: Array, *, scratch: winograd.Scratch) -> None:
+        """See `Winograd.image_map`."""
+        if not _suits(x, out):
+            super().image_map(x, out, scratch=scratch)
+            return
+        _, _, b = _factors(self.outputs, self.taps, x.dtype.str)
+        loops.to_points(x, out, *b, *self._where, 0, self.block)
+
+    def image_map_transposed(
+        self, v: Array, out: Array, bias: Array | None = None, *, scratch: winograd.Scratch
+    ) -> None:
+        """See `Winograd.image_map_transposed`."""
+        if not _suits(v, out):
+            super().image_map_transposed(v, out, bias, scratch=scratch)
+            return
+        _, _, b = _factors(self.outputs, self.taps, v.dtype.str, transposed=True)
+        out[...] = 0 if bias is None else bias
+        loops.from_points(v, out, _none(v), *b, *self._where, 0, self.block)
+
+    def kernel_map(self, weight: Array, out: Array, part: tuple[int, slice]) -> None:
+        """See `Winograd.kernel_map`."""
+        if not _suits(weight, out):
+            super().kernel_map(weight, out, part)
+            return
+        _, g, _ = _factors(self.outputs, self.taps, weight.dtype.str)
+        image, points = weight.reshape(1, *self.window.kernel, -1), out.reshape(1, self.points, -1)
+        loops.to_points(image, points, *g, *self._of_kernel, *self._range(part, weight))
+
+    def kernel_map_transposed(self, u: Array, out: Array, part: tuple[int, slice]) -> None:
+        """See `Winograd.kernel_map_transposed`."""
+        if not _suits(u, out):
+            super().kernel_map_transposed(u, out, part)
+            return
+        _, g, _ = _factors(self.outputs, self.taps, u.dtype.str, transposed=True)
+        self.kernel_part(out, part)[...] = 0
+        image, points = out.reshape(1, *self.window.kernel, -1), u.reshape(1, self.points, -1)
+        loops.from_points(points, image, _none(u), *g, *self._of_kernel, *self._range(part, out))
+
+    def result_map(
+        self, m: Array, out: Array, bias: Array | None = None, *, scratch: winograd.Scratch
+    ) -> None:
+        """See `Winograd.result_map`."""
+        a, _, _ = _factors(self.outputs, self.taps, m.dtype.str)
+        shift = numpy.zeros(out.shape[3], out.dtype) if bias is None else bias
+        if not _suits(m, out, shift) or shift.shape != out.shape[3:]:
+            super().result_map(m, out, bias, scratch=scratch)
+            return
+        loops.from_points(m, out, shift, *a, *self._of_result, 0, out.shape[3])
+
+    def result_map_transposed(self, dy: Array, out: Array, *, scratch: winograd.Scratch) -> None:
+        """See `Winograd.result_map_transposed`."""
+        if not _suits(dy, out):
+            super().result_map_transposed(dy, out, scratch=scratch)
+            return
+        a, _, _ = _factors(self.outputs, self.taps, dy.dtype.str, transposed=True)
+        loops.to_points(dy, out, *a, *self._of_result, 0, dy.shape[3])
+
+    # Stride, outputs of a tile, tiles and padding: of the image; of the result; of the kernel, a
+    # single tile.
+
+    @functools.cached_property
+    def _where(self) -> tuple[Pair, Pair, Pair, Pair]:
+        return tuple(self.window.stride), tuple(self.outputs), self.grid, tuple(self.window.padding)  # type: ignore[return-value]
+
+    @functools.cached_property
+    def _of_result(self) -> tuple[Pair, Pair, Pair, Pair]:
+        return (1, 1), tuple(self.outputs), self.grid, (0, 0)  # type: ignore[return-value]
+
+    @functools.cached_property
+    def _of_kernel(self) -> tuple[Pair, Pair, Pair, Pair]:
+        return tuple(self.window.stride), tuple(self.outputs), (1, 1), (0, 0)  # type: ignore[return-value]
+
+    def _range(self, part: tuple[int, slice], weight: Array) -> Pair:
+        """The first and the last channel, of blocks of the kernel, of one of the `parts`."""
+        (row, columns), channels = part, weight.shape[3]
+        start = row * self.window.stride[1] * self.image[2]
+        return (start + columns.start) * channels, (start + columns.stop) * channels
+
+
+@functools.cache
+def _compiled(form: winograd.Winograd) -> CompiledWinograd:
+    return CompiledWinograd(form.window, form.outputs, form.image, form.result)
+
+
+@functools.cache
+def _factors(outputs: Pair, taps: Pair, dtype: str, *, transposed: bool = False) -> Any:
+    """A, G and B, or their transposes, each for both axes."""
+    both = zip(*(winograd.matrices(m, q) for m, q in zip(outputs, taps, strict=True)), strict=True)
+    return tuple(
+        tuple(numpy.ascontiguousarray(matrix.T if transposed else matrix, dtype) for matrix in pair)
+        for pair in both
+    )
+
+
+@functools.cache
+def _empty(dtype: str) -> Array:
+    return numpy.empty(0, dtype)
+
+
+def _none(like: Array) -> Array:
+    return _empty(like.dtype.str)
+
+
+class CompiledBackend(CpuBackend):
+    """NumPy's arrays and products, Numba's loops."""
+
+    joins_bias: ClassVar[bool] = True
+
+    def _share_rows(self, rows: Array, passes: int, work: Callable[[slice], None]) -> None:
+        """As `CpuBackend._share_rows`, but in one piece: a loop fetches each number once, however
+        many there are.
+        """
+        if rows.size < SHARE:
+            work(slice(0, len(rows)))
+        else:
+            self._share(len(rows), len(rows), 2 * rows.size, work)
+
+    def _outer(self, a: Array, b: Array) -> Array:
+        """See `CpuBackend._outer`."""
+        column, row = a.ravel(), b.ravel()
+        if not _suits(column, row):
+            return super()._outer(a, b)
+        out = numpy.empty((column.size, row.size), a.dtype)
+        self._share_rows(out, 1, lambda piece: loops.outer(column[piece], row, out[piece]))
+        return out
+
+    # ---------------------------------------------------------------- sums over samples and pixels
+
+    def sum_rows(self, x: Array) -> Array:
+        """See `Reference.sum_rows`."""
+        rows = _rows(x)
+        narrow = rows.shape[1] < NARROW and rows.size > FEW
+        if narrow or not _suits(rows):
+            return self.blas.alone(functools.partial(super().sum_rows, x))
+
+        def of_piece(piece: slice) -> Array:
+            total = numpy.zeros(rows.shape[1], rows.dtype)
+            loops.add_rows(rows[piece], total)
+            return total
+
+        return self._sum(rows, 1, of_piece)
+
+    def sum_products(self, a: Array, b: Array) -> Array:
+        """See `Reference.sum_products`."""
+        first, second = _rows(a), _rows(b)
+        if first.shape[1] < NARROW or not _suits(first, second):
+            return self.blas.alone(functools.partial(super().sum_products, a, b))
+
+        def of_piece(piece: slice) -> Array:
+            total = numpy.zeros(first.shape[1], first.dtype)
+            loops.add_products(first[piece], second[piece], total)
+            return total
+
+        return self._sum(first, 1, of_piece)
+
+    def _sums_about(self, rows: Array, near: Array) -> Array:
+        """See `CpuBackend._sums_about`."""
+        rows = numpy.ascontiguousarray(rows)
+        if rows.shape[1] < NARROW or not _suits(rows, near):
+            return self.blas.alone(functools.partial(super()._sums_about, rows, near))
+
+        def of_piece(piece: slice) -> Array:
+            sums = numpy.zeros((2, rows.shape[1]), rows.dtype)
+            loops.add_moments(rows[piece], near, sums[0], sums[1])
+            return sums
+
+        return self._sum(rows, 1, of_piece)
+
+    # ---------------------------------------------------------------- normalisation per feature
+
+    def standardise(
+        self, x: Array, mean: Array, inverse_s: Array, gamma: Array, beta: Array
+    ) -> tuple[Array, Array]:
+        """See `Reference.standardise`."""
+        rows = _rows(x)
+        if not _fits(rows, mean, inverse_s, gamma, beta):
+            return super().standardise(x, mean, inverse_s, gamma, beta)
+        x_hat, y = numpy.empty_like(rows), numpy.empty_like(rows)
+
+        def work(piece: slice) -> None:
+            loops.standardise(rows[piece], mean, inverse_s, gamma, beta, x_hat[piece], y[piece])
+
+        self._share_rows(rows, 1, work)
+        return x_hat.reshape(x.shape), y.reshape(x.shape)
+
+    def standardise_grad(
+        self, dy: Array, x_hat: Array, scale: Array, mean_dy: Array, mean_dyx: Array
+    ) -> Array:
+        """See `Reference.standardise_grad`."""
+        upstream, centred = _rows(dy), _rows(x_hat)
+        if not (_suits(upstream, centred) and _fits(upstream, scale, mean_dy, mean_dyx)):
+            return super().standardise_grad(dy, x_hat, scale, mean_dy, mean_dyx)
+        dx = numpy.empty_like(upstream)
+
+        def work(piece: slice) -> None:
+            loops.standardise_grad(
+                upstream[piece], centred[piece], scale, mean_dy, mean_dyx, dx[piece]
+            )
+
+        self._share_rows(dx, 1, work)
+        return dx.reshape(dy.shape)
+
+    # ---------------------------------------------------------------- elementwise
+
+    def leaky_relu(self, x: Array, slope: float) -> Array:
+        """See `Reference.leaky_relu`."""
+        source = _flat(x)
+        if not _suits(source):
+            return super().leaky_relu(x, slope)
+        factor, y = x.dtype.type(slope), numpy.empty_like(source)
+        self._share_rows(source, 1, lambda piece: loops.leaky_relu(source[piece], y[piece], factor))
+        return y.reshape(x.shape)
+
+    def leaky_relu_grad(self, dy: Array, y: Array, slope: float) -> Array:
+        """See `Reference.leaky_relu_grad`."""
+        upstream, output = _flat(dy), _flat(y)
+        if not _suits(upstream, output):
+            return super().leaky_relu_grad(dy, y, slope)
+        factor, dx = dy.dtype.type(slope), numpy.empty_like(upstream)
+        self._share_rows(
+            dx,
+            1,
+            lambda piece: loops.leaky_relu_grad(upstream[piece], output[piece], dx[piece], factor),
+        )
+        return dx.reshape(dy.shape)
+
+    def bias_leaky_relu(self, x: Array, bias: Array, slope: float) -> Array:
+        """See `Reference.bias_leaky_relu`; in the memory of x."""
+        rows, factor = _rows(x), x.dtype.type(slope)
+        if not (x.flags.c_contiguous and x.flags.writeable and _fits(rows, bias)):
+            return super().bias_leaky_relu(x, bias, slope)
+        self._share_rows(rows, 1, lambda piece: loops.bias_leaky_relu(rows[piece], bias, factor))
+        return x
+
+    # ---------------------------------------------------------------- the loss on logits
+
+    def bce_with_logits(self, logits: Array, target: Any) -> tuple[Array, Array]:
+        """See `Reference.bce_with_logits`; for many logits NumPy's exp, which does several at once,
+        is sooner.
+        """
+        goals = numpy.asarray(target)
+        goals = goals if goals.ndim else goals.astype(logits.dtype)
+        if (
+            logits.size > FEW
+            or (goals.ndim and goals.shape != logits.shape)
+            or not _suits(logits, goals)
+        ):
+            return super().bce_with_logits(logits, target)
+        dlogits = numpy.empty_like(logits)
+        loss = loops.bce_with_logits(logits.reshape(-1), goals.reshape(-1), dlogits.reshape(-1))
+        return logits.dtype.type(loss), dlogits
+
+    # ---------------------------------------------------------------- the optimizer's update
+
+    def adam(
+        self,
+        theta: Array,
+        g: Array,
+        m: Array,
+        v: Array,
+        *,
+        lr: float,
+        betas: tuple[float, float],
+        eps: float,
+        t: int,
+    ) -> None:
+        """See `Reference.adam`, and `CpuBackend.adam` for the bias corrections."""
+        if not _suits(theta, g, m, v):
+            super().adam(theta, g, m, v, lr=lr, betas=betas, eps=eps, t=t)
+            return
+        beta1, beta2 = betas
+        correction = math.sqrt(1 - beta2**t)
+        step, floor = lr * correction / (1 - beta1**t), eps * correction
+        self._share_rows(
+            theta,
+            1,
+            lambda part: loops.adam(
+                theta[part], g[part], m[part], v[part], beta1, beta2, step, floor
+            ),
+        )
+
+    # ---------------------------------------------------------------- convolution
+
+    def _plan(
+        self, window: Window, images: tuple[int, ...], channels: int
+    ) -> winograd.Winograd | None:
+        """See `CpuBackend._plan`."""
+        form = super()._plan(window, images, channels)
+        return None if form is None else _compiled(form)
+
+    def _kernel(self, form: winograd.Winograd, weight: Array, dtype: Any) -> Array:
+        """What the kernel becomes, anew each time: that takes no longer than to see whether it has
+        changed.
+        """
+        if weight.dtype != dtype:
+            return super()._kernel(form, weight, dtype)
+        weight = numpy.ascontiguousarray(weight)
+        u = numpy.empty((form.points, form.block, weight.shape[3]), dtype)
+        parts = form.parts(self.team.size)
+
+        def work(pieces: slice) -> None:
+            for part in parts[pieces]:
+                form.kernel_map(weight, u, part)
+
+        self._share(len(parts), 1, 2 * u.size, work)
+        return u
+
+    def _unfold(self, x: Array, window: Window) -> Array:
+        """See `CpuBackend._unfold`."""
+        if not _suits(x):
+            return super()._unfold(x, window)
+        (kh, kw), stride, padding = window
+        n, height, width, channels = x.shape
+        ho, wo = window.output_size(height, width)
+        patches = numpy.empty((n, ho, wo, kh, kw * channels), x.dtype)
+        loops.unfold(x.reshape(n, height, -1), patches, tuple(stride), tuple(padding), width)
+        return patches.reshape(n * ho * wo, -1)
+
+    def _fold_product(self, dy: Array, weight: Array, window: Window, out: Array) -> None:
+        """See `CpuBackend._fold_product`."""
+        if not _suits(dy, weight, out):
+            super()._fold_product(dy, weight, window, out)
+            return
+        patches = numpy.empty((*dy.shape[:3], *weight.shape[:3]), out.dtype)
+        rows, matrix = dy.reshape(-1, dy.shape[3]), weight.reshape(-1, weight.shape[3])
+        self._multiply(rows, matrix.T, patches.reshape(len(rows), -1))
+        out[...] = 0
+        loops.fold(patches, out, tuple(window.stride), tuple(window.padding))
+
+
+def _flat(x: Array) -> Array:
+    return numpy.ascontiguousarray(x).reshape(-1)
+
+
+def _rows(x: Array) -> Array:
+    return numpy.ascontiguousarray(x).reshape(-1, x.shape[-1])
+
+
+def _suits(*arrays: Array) -> bool:
+    """Whether all are contiguous and of the same single or double precision."""
+    kind = arrays[0].dtype
+    if kind.char not in "fd" or not kind.isnative:
+        return False
+    for x in arrays:  # noqa: SIM110 - as a generator it takes three times as long
+        if x.dtype != kind or not x.flags.c_contiguous:
+            return False
+    return True
+
+
+def _fits(rows: Array, *vectors: Array) -> bool:
+    """Whether all suit, and each vector has a number for each feature; a loop wouldn't notice where
+    one ends.
+    """
+    shape = rows.shape[1:]
+    return _suits(rows, *vectors) and all(x.shape == shape for x in vectors)

@@ -1,0 +1,78 @@
+"""A bias and the activation behind it in one pass over memory, on devices that gain from it.
+
+``y = φ(x W + b)`` is three steps: a product, a sum, a function of each entry. The last two do next
+to nothing with each number that they fetch and write back, so GPUs and compiled loops do them
+together. What each layer leaves for its backward map stays as it was: the linear one keeps x and
+the activation y, and nobody ever asks for ``x W + b``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigan import backend
+from minigan.backend import Array
+from minigan.nn.activations import LeakyReLU, ReLU, Sigmoid, Tanh
+from minigan.nn.convolution import Conv2d, ConvTranspose2d
+from minigan.nn.layer import Cache, Layer
+from minigan.nn.linear import Linear
+
+PRODUCTS = (Linear, Conv2d, ConvTranspose2d)
+ACTIVATIONS = (LeakyReLU, ReLU, Tanh, Sigmoid)
+
+
+class Joined:
+    """A layer with a bias and the activation behind it.
+
+    Parameters
+    ----------
+    layer
+        One of `PRODUCTS`.
+    activation
+        One of `ACTIVATIONS`.
+    """
+
+    def __init__(self, layer: Any, activation: Layer) -> None:
+        self.layer, self.activation = layer, activation
+
+    def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache, Cache]:
+        """Map x to y; return the caches of both layers, for their own backward maps."""
+        product, cache = _without_bias(self.layer).forward(x, train=train)
+        cache.owner = self.layer
+        y = self._activate(product, self.layer.bias.value)
+        return y, cache, Cache(self.activation, y, y)
+
+    def _activate(self, product: Array, bias: Array) -> Array:
+        ops = backend.of(product)
+        if isinstance(self.activation, LeakyReLU):
+            return ops.bias_leaky_relu(product, bias, self.activation.slope)
+        return (ops.bias_tanh if isinstance(self.activation, Tanh) else ops.bias_sigmoid)(
+            product, bias
+        )
+
+
+def _without_bias(layer: Any) -> Any:
+    """A layer that shares everything else with this one; `copy.copy`, but for its search for the
+    way to copy.
+    """
+    twin = object.__new__(type(layer))
+    vars(twin).update(vars(layer), bias=None)
+    return twin
+
+
+def stages(layers: tuple[Layer, ...], x: Any) -> tuple[Any, ...]:
+    """Return the layers, with `Joined` in the place of pairs that the device of `x` joins.
+
+    Subclasses are left alone: their forward maps are their own.
+    """
+    x = x[0] if isinstance(x, tuple) else x
+    if not hasattr(x, "dtype") or not backend.of(x).joins_bias:
+        return layers
+    found: list[Any] = []
+    for layer in layers:
+        before: Any = found[-1] if found else None
+        if type(layer) in ACTIVATIONS and type(before) in PRODUCTS and before.bias is not None:
+            found[-1] = Joined(before, layer)
+        else:
+            found.append(layer)
+    return tuple(found)

@@ -1,0 +1,60 @@
+"""Two batches through one net: at once where that is the same, one after the other where it isn't.
+
+A net that looks at each sample by itself may take both as one: the same rows in the same products.
+Every gradient is a sum over samples, so one backward pass then adds what two would add. Batch norm
+and its like let the samples of a batch see each other, and there the batches stay apart.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigan import backend
+from minigan.backend import Array
+from minigan.nn.layer import Cache, Layer
+
+
+def forward_both(net: Layer, a: Any, b: Any) -> tuple[Array, Array, tuple[Cache, ...]]:
+    """Map two batches in training, which a net of layers with `Layer.samplewise` does in one pass.
+
+    Parameters
+    ----------
+    net
+        The net.
+    a, b
+        Inputs of shapes (N, ...) and (M, ...), or pairs of input and condition.
+
+    Returns
+    -------
+    y_a, y_b
+        The outputs, shapes (N, ...) and (M, ...).
+    caches
+        For `backward_both`.
+    """
+    if not (net.samplewise and _alike(a, b)):
+        (y_a, cache_a), (y_b, cache_b) = net.forward(a, train=True), net.forward(b, train=True)
+        return y_a, y_b, (cache_a, cache_b)
+    y, cache = net.forward(_one_behind_the_other(a, b), train=True)
+    return y[: len(a)], y[len(a) :], (cache,)
+
+
+def backward_both(net: Layer, dy_a: Array, dy_b: Array, caches: tuple[Cache, ...]) -> None:
+    """Add to the gradients of `net` what both cotangents, of the shapes of y_a and y_b, bring; no
+    dx.
+    """
+    cotangents = (dy_a, dy_b) if len(caches) == 2 else (_one_behind_the_other(dy_a, dy_b),)
+    for dy, cache in zip(cotangents, caches, strict=True):
+        net.backward(dy, cache, input_grad=False)
+
+
+def _alike(a: Any, b: Any) -> bool:
+    return (
+        hasattr(a, "shape")
+        and hasattr(b, "shape")
+        and a.shape[1:] == b.shape[1:]
+        and a.dtype == b.dtype
+    )
+
+
+def _one_behind_the_other(a: Array, b: Array) -> Array:
+    return backend.of(a).xp.concatenate((a, b))

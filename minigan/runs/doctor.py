@@ -1,0 +1,226 @@
+"""The doctor's visit to a run: what `minigan.gan.diagnose` finds, in words and as a picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy
+
+from minigan import gan
+from minigan.runs.folder import Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Table = Mapping[str, Any]
+
+
+def examine(run: Run) -> tuple[list[gan.Finding], Table]:
+    """Read a run's metrics and diagnose them.
+
+    Parameters
+    ----------
+    run
+        A run, finished or under way.
+
+    Returns
+    -------
+    findings
+        See `minigan.gan.diagnose`; none for a run that is too young to judge.
+    table
+        What they were found in.
+
+    Raises
+    ------
+    ValueError
+        If ``metrics.csv`` is missing or damaged.
+    """
+    from minigan.plots import read_metrics
+
+    table = read_metrics(run.folder / "metrics.csv")
+    if _last(table, "step") < _needed(run):
+        return [], table
+    settings = run.settings
+    return gan.diagnose(table, objective=settings.objective, smoothing=settings.smoothing), table
+
+
+def report(run: Run) -> str:
+    """Say in words how a run is; `examine` for the findings themselves."""
+    findings, table = examine(run)
+    needed = _needed(run)
+    if _last(table, "step") < needed:
+        return (
+            f"It is too early to say: {run.folder} has {_last(table, 'step'):,.0f} steps, "
+            f"{needed:,} are needed."
+        )
+    head = f"{run.folder}: {run.recipe.title}, {_last(table, 'step'):,.0f} steps."
+    if not findings:
+        return f"{head}\nNothing unusual. {_vitals(table, run.settings.objective)}"
+    return "\n".join([head, *(f"- {finding}" for finding in findings)])
+
+
+def _needed(run: Run) -> int:
+    """A fifth of the way, as the run's own `minigan.gan.Watcher` waits: before, much looks sick
+    that is young.
+    """
+    return max(gan.EARLIEST, run.settings.steps // 5)
+
+
+def _vitals(table: Table, objective: str) -> str:
+    """The numbers that a healthy run is told by."""
+    words = []
+    if objective in gan.UNDECIDED and "loss_d" in table:
+        words.append(
+            f"D's loss is {_typical(table, 'loss_d'):.2f} (undecided: "
+            f"{gan.UNDECIDED[objective]:.2f})"
+        )
+    words.append(f"the samples' diversity is {_typical(table, 'diversity'):.2f} of the data's")
+    if "reach" in table:
+        words.append(
+            f"{100 * _typical(table, 'reach'):.0f} % of the real points have a sample near them"
+        )
+    words.append(f"G's gradient has norm {_typical(table, 'grad_norm_g'):.3g}")
+    return (
+        (", ".join(words) + ".")
+        .capitalize()
+        .replace("d's loss", "D's loss")
+        .replace("g's grad", "G's grad")
+    )
+
+
+def _typical(table: Table, name: str) -> float:
+    values = table[name][-max(len(table[name]) // 5, 1) :]
+    known = values[numpy.isfinite(values)]
+    return float(numpy.median(known)) if len(known) else math.nan
+
+
+def _last(table: Table, name: str) -> float:
+    return float(table[name][-1]) if len(table[name]) else 0.0
+
+
+# ---------------------------------------------------------------- the picture
+
+PANELS: Mapping[str, Sequence[tuple[str, str, str]]] = {
+    "loss": (
+        ("loss_d", "D", "discriminator"),
+        ("loss_g", "G", "generator"),
+        ("reconstruction", "reconstruction", "real"),
+        ("divergence", "divergence", "fake"),
+    ),
+    "D's answer": (("d_real", "on reals", "discriminator"), ("d_fake", "on samples", "generator")),
+    "samples": (
+        ("diversity", "diversity, of the data's", "real"),
+        ("reach", "real points reached", "fake"),
+        ("distinct", "distance to the nearest sample, of the data's", "fake"),
+        ("centre", "centre, in standard deviations", "generator"),
+    ),
+    "gradient norm": (("grad_norm_d", "D", "discriminator"), ("grad_norm_g", "G", "generator")),
+}
+"""Panel -> its curves: column, label, name of the colour."""
+
+
+def draw(run: Run, path: Path | None = None) -> Path:
+    """Draw ``doctor.png``: losses, D's answers, the samples and the gradients, over the steps.
+
+    Parameters
+    ----------
+    run
+        The run.
+    path
+        The picture, by default in the run's folder.
+
+    Returns
+    -------
+    Path
+        The picture.
+    """
+    from minigan.plots import save_figure
+
+    findings, table = examine(run)
+    path = path or run.folder / "doctor.png"
+    verdict = "; ".join(finding.title for finding in findings) or "nothing unusual"
+    if _last(table, "step") < _needed(run):
+        verdict = "too early to say"
+    save_figure(
+        figure(table, objective=run.settings.objective, title=f"{run.recipe.name}: {verdict}"),
+        path,
+        dpi=110,
+    )
+    return path
+
+
+def figure(table: Table, *, objective: str, title: str) -> Figure:
+    """Draw what was measured.
+
+    Parameters
+    ----------
+    table
+        The columns of ``metrics.csv``.
+    objective
+        Decides where the line of the undecided D is.
+    title
+        Written above.
+
+    Returns
+    -------
+    Figure
+        900 pixels wide.
+    """
+    from minigan.plots.style import new_figure, styled
+
+    panels = {
+        name: [curve for curve in curves if curve[0] in table] for name, curves in PANELS.items()
+    }
+    shown = {name: curves for name, curves in panels.items() if curves}
+    with styled():
+        drawn = new_figure(width=9.0, height=2.3 * len(shown) + 0.6, layout="constrained")
+        axes = drawn.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
+        for place, (name, curves) in zip(axes, shown.items(), strict=True):
+            _panel(place, name, curves, table)
+        if objective in gan.UNDECIDED and "loss_d" in table:
+            axes[0].axhline(gan.UNDECIDED[objective], color="#777777", linestyle=":", linewidth=1.2)
+        axes[-1].set_xlabel("training step")
+        drawn.suptitle(title, x=0.01, ha="left", fontsize=13)
+    return drawn
+
+
+def _panel(axes: Axes, name: str, curves: Sequence[tuple[str, str, str]], table: Table) -> None:
+    from minigan.plots import COLOURS
+
+    for column, label, colour in curves:
+        known = numpy.isfinite(table[column])
+        axes.plot(
+            table["step"][known],
+            table[column][known],
+            color=COLOURS[colour],
+            label=label,
+            linewidth=1.2,
+        )
+    axes.set_ylabel(name)
+    if name == "gradient norm" and any((table[column] > 0).any() for column, _, _ in curves):
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(*_usual(numpy.concatenate([table[column] for column, _, _ in curves])))
+    # Above the panel, where no curve runs.
+    axes.legend(
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        borderaxespad=0.1,
+        ncols=4,
+        fontsize=9,
+        frameon=False,
+    )
+
+
+def _usual(values: Any) -> tuple[float, float]:
+    """Return limits with room for nearly all values: one spike shouldn't flatten everything
+    else.
+    """
+    known = values[numpy.isfinite(values)]
+    low, high = numpy.quantile(known, [0.01, 0.99]) if len(known) else (0.0, 1.0)
+    room = 0.15 * max(high - low, 0.1)
+    return float(low - room), float(high + room)

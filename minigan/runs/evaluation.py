@@ -1,0 +1,117 @@
+"""How good are a run's samples? Every metric that suits its data, each beside its floor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from minigan import data, metrics
+from minigan.files import written_whole
+from minigan.runs.folder import Run
+
+NEIGHBOURS = 8
+"""Samples in ``neighbours.png``."""
+
+
+def evaluate(
+    run: Run,
+    *,
+    count: int = 10_000,
+    seed: int = 0,
+    which: str | None = None,
+    device: str = "cpu",
+    data_dir: str | None = None,
+    cache_dir: str | None = None,
+    say: Callable[[str], None] = lambda words: None,
+) -> metrics.Table:
+    """Draw samples and score them; leave ``evaluation.csv`` and, for images, ``neighbours.png`` in
+    the run.
+
+    Parameters
+    ----------
+    run
+        A trained run.
+    count
+        Samples to score, at most; for points in the plane at most 2,500 are.
+    seed
+        Of the samples and of what the metrics draw.
+    which
+        The checkpoint, as for `Run.networks`.
+    device
+        Where the samples are made.
+    data_dir
+        Folder with the data's files, if it isn't the one of the training.
+    cache_dir
+        Where the classifier is kept; by default the platform's cache folder.
+    say
+        Is told what happens.
+
+    Returns
+    -------
+    metrics.Table
+
+    Raises
+    ------
+    ValueError
+        If the run has no model, or the data can't be read.
+    """
+    samples = run.sample(
+        count if run.recipe.makes_images else max(count, 2), seed=seed, device=device, which=which
+    )
+    rng = numpy.random.default_rng(seed)
+    if not run.recipe.makes_images:
+        law = data.distribution(run.config.data)
+        table = metrics.evaluate_points(samples, law, rng=rng, count=min(count, 2_500), say=say)
+    else:
+        train, test = _splits(run, data_dir)
+        classifier = None
+        if train.labels is not None:
+            say("the classifier whose features are compared (trained once, then kept)")
+            classifier = metrics.classifier_for(
+                train, test, cache_dir=cache_dir, progress=_progress(say)
+            )
+        table = metrics.evaluate_images(
+            samples, train, test, classifier, rng=rng, count=count, say=say
+        )
+        draw_neighbours(run.folder / "neighbours.png", samples, train)
+    with written_whole(run.folder / "evaluation.csv") as temporary:
+        temporary.write_text(table.csv())
+    return table
+
+
+def draw_neighbours(path: Path, samples: Any, train: data.Dataset) -> None:
+    """Draw some samples, each above its nearest three training images: copies would look the
+    same.
+    """
+    from minigan.plots import save_grid
+
+    shown = samples[:NEIGHBOURS]
+    index = metrics.nearest_neighbours(shown, train, k=min(3, len(train))).index
+    save_grid(
+        path,
+        numpy.concatenate([shown, *(train.batch(column) for column in index.T)]),
+        columns=len(shown),
+    )
+
+
+def _splits(run: Run, data_dir: str | None) -> tuple[data.Dataset, data.Dataset]:
+    """Training and test images, at the recipe's size; data that come in one piece are split."""
+    name, shape = run.config.data, run.recipe.sample_shape
+    where = data_dir or run.config.data_dir
+    whole = data.load(name, image_shape=shape, data_dir=where)  # type: ignore[arg-type]
+    if name in ("mnist", "fashion-mnist"):
+        return whole, data.load(name, image_shape=shape, data_dir=where, split="test")  # type: ignore[arg-type]
+    train, test = metrics.split(whole)
+    return replace(train, name=whole.name), replace(test, name=f"{whole.name}, a fifth set aside")
+
+
+def _progress(say: Callable[[str], None]) -> Callable[[int, int, float], None]:
+    def progress(step: int, steps: int, loss: float) -> None:
+        if step % max(steps // 10, 1) == 0:
+            say(f"training the classifier: step {step:,} of {steps:,}, loss {loss:.3f}")
+
+    return progress

@@ -1,0 +1,250 @@
+"""What a run has learnt, as pictures: walks between latents, arithmetic on them, one coordinate at
+a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from minigan import data, latent
+from minigan.backend import Array
+from minigan.runs import drawing
+from minigan.runs.folder import Run
+
+PATHS = {"spherical": latent.spherical, "linear": latent.linear}
+"""The ways between two latents."""
+NEIGHBOURS = 0.25
+"""Around the result of arithmetic, half the side of the cube that neighbours are drawn from (as in
+DCGAN).
+"""
+
+
+def interpolate(
+    run: Run,
+    path: Path,
+    *,
+    kind: str | None = None,
+    rows: int = 4,
+    steps: int = 10,
+    seed: int = 0,
+    label: int | None = None,
+    which: str | None = None,
+) -> list[Path]:
+    """Draw walks between latents: a strip for each pair, and a film that goes round through all of
+    them.
+
+    Parameters
+    ----------
+    run
+        A trained run.
+    path
+        The picture; the film has its name with ``.gif``.
+    kind
+        ``"spherical"``, ``"linear"`` or ``"both"`` (for each pair a strip of either); by default
+        what suits the law of the latents, see `minigan.latent`.
+    rows
+        Pairs of latents, at least 1.
+    steps
+        Samples on each walk, at least 2.
+    seed
+        Of the latents.
+    label
+        The condition, for a recipe that has them.
+    which
+        The checkpoint, as for `Run.networks`.
+
+    Returns
+    -------
+    list of Path
+        The picture and the film.
+
+    Raises
+    ------
+    ValueError
+        If the kind is unknown or a number out of range.
+    """
+    usual = "spherical" if run.recipe.latent.kind == "normal" else "linear"
+    kinds = list(PATHS) if kind == "both" else [kind or usual]
+    if kinds[0] not in PATHS:
+        raise ValueError(f"Unknown kind of walk {kind!r}; use {', '.join(PATHS)} or both.")
+    if rows < 1:
+        raise ValueError(f"At least one walk is needed, got {rows}.")
+    sample = sampler(run, which=which, label=label)
+    stops = run.recipe.latent.sample(rows + 1, numpy.random.default_rng(seed))
+    walks = [PATHS[name](a, b, steps) for a, b in pairwise(stops) for name in kinds]
+    _save(run, path, [sample(walk) for walk in walks])
+    film = path.with_suffix(".gif")
+    _save_film(run, film, sample(latent.walk(stops, steps, path=PATHS[kinds[0]])))
+    return [path, film]
+
+
+def arithmetic(
+    run: Run,
+    path: Path,
+    *,
+    a: Sequence[int],
+    b: Sequence[int],
+    c: Sequence[int],
+    seed: int = 0,
+    label: int | None = None,
+    which: str | None = None,
+) -> Path:
+    """Draw mean(a) - mean(b) + mean(c), with what goes in above it.
+
+    The first three rows hold the samples of a group and, last, that of their mean; the fourth the
+    result, and samples of latents close to it.
+
+    Parameters
+    ----------
+    run
+        A trained run.
+    path
+        The picture.
+    a, b, c
+        Numbers of samples, as ``minigan sample RUN --seed SEED`` shows them: from 0, row by row.
+    seed
+        Of the samples.
+    label, which
+        As for `interpolate`.
+
+    Returns
+    -------
+    Path
+        The picture.
+
+    Raises
+    ------
+    ValueError
+        If a group is empty or a number negative.
+    """
+    groups = (a, b, c)
+    rng = numpy.random.default_rng(seed)
+    z = run.recipe.latent.sample(1 + max((i for group in groups for i in group), default=0), rng)
+    result = latent.arithmetic(z, a, b, c)
+    longest = max(len(group) for group in groups)
+    near = result + rng.uniform(-NEIGHBOURS, NEIGHBOURS, (longest, len(result))).astype(z.dtype)
+    sample = sampler(run, which=which, label=label)
+    rows = [
+        sample(numpy.concatenate([z[list(group)], z[list(group)].mean(axis=0)[None]]))
+        for group in groups
+    ]
+    _save(run, path, [*rows, sample(numpy.concatenate([result[None], near]))])
+    return path
+
+
+def sweep(
+    run: Run,
+    path: Path,
+    *,
+    coordinates: Sequence[int] | None = None,
+    reach: float = 2.5,
+    steps: int = 9,
+    seed: int = 0,
+    label: int | None = None,
+    which: str | None = None,
+) -> list[int]:
+    """Draw what single coordinates of a latent do: one a row, from -reach to reach.
+
+    Parameters
+    ----------
+    run
+        A trained run.
+    path
+        The picture.
+    coordinates
+        Which; by default the eight that change samples most.
+    reach
+        Largest value, positive.
+    steps
+        Values, at least 2.
+    seed
+        Of the latent that is started from.
+    label, which
+        As for `interpolate`.
+
+    Returns
+    -------
+    list of int
+        The coordinates, from the top.
+
+    Raises
+    ------
+    ValueError
+        If there is no such coordinate, or a number is out of range.
+    """
+    if not reach > 0 or steps < 2:
+        raise ValueError(
+            f"A sweep needs a positive reach and at least two steps, got {reach} and {steps}."
+        )
+    sample = sampler(run, which=which, label=label)
+    z = run.recipe.latent.sample(1, numpy.random.default_rng(seed))[0]
+    chosen = list(coordinates) if coordinates is not None else strongest(run, sample, 8)
+    values = numpy.linspace(-reach, reach, steps, dtype=z.dtype)
+    _save(run, path, [sample(latent.sweep(z, coordinate, values)) for coordinate in chosen])
+    return chosen
+
+
+def strongest(run: Run, sample: Callable[[Array], Array], count: int) -> list[int]:
+    """Return the coordinates that change samples most, the strongest first."""
+    z = run.recipe.latent.sample(16, numpy.random.default_rng(0))
+    found = latent.influence(sample, z)
+    return [int(i) for i in numpy.argsort(-found, kind="stable")[:count]]
+
+
+def sampler(
+    run: Run, *, which: str | None = None, label: int | None = None
+) -> Callable[[Array], Array]:
+    """Return ``latents -> samples`` of a run, on the host.
+
+    Raises
+    ------
+    ValueError
+        If the label isn't one of the recipe's.
+    """
+    classes = run.recipe.classes
+    if label is not None and not 0 <= label < classes:
+        has = f"labels 0 to {classes - 1}" if classes else "no labels"
+        raise ValueError(f"The recipe {run.recipe.name!r} has {has}, got --label {label}.")
+    generator, _ = run.networks(which)
+    return lambda z: drawing.sample(
+        generator, z, numpy.full(len(z), label or 0) if classes else None
+    )
+
+
+def _save(run: Run, path: Path, rows: Sequence[Array]) -> None:
+    """Draw rows of samples; points all in one plane."""
+    from minigan import plots
+
+    if not run.recipe.makes_images:
+        plots.save_figure(_plane(run, numpy.concatenate(list(rows))), path)
+        return
+    columns = max(len(row) for row in rows)
+    blank = numpy.full((columns, *run.recipe.sample_shape), -1, "float32")
+    padded = [numpy.concatenate([row, blank[len(row) :]]) for row in rows]
+    plots.save_grid(path, numpy.concatenate(padded), columns=columns)
+
+
+def _save_film(run: Run, path: Path, samples: Array) -> None:
+    from minigan import plots
+
+    if run.recipe.makes_images:
+        frames = [plots.image_grid(picture[None], padding=0) for picture in samples]
+    else:
+        # A walk in the plane is seen best as it grows; a picture for every stop will do.
+        ends = numpy.linspace(1, len(samples), min(len(samples), 12)).astype(int)
+        frames = [plots.figure_to_array(_plane(run, samples[:end]), dpi=80) for end in ends]
+    plots.save_gif(path, frames, last_milliseconds=120)
+
+
+def _plane(run: Run, points: Array) -> Any:
+    from minigan import plots
+
+    law = data.distribution(run.config.data)
+    (x0, x1), (y0, y1) = law.limits
+    real = law.sample(drawing.POINTS, numpy.random.default_rng(0))
+    return plots.points_figure(real, points, limits=(x0, x1, y0, y1))

@@ -1,0 +1,262 @@
+"""A run's folder: what lies in it, how it is begun, and how it is opened again.
+
+``config.json`` says what the run was started with, ``model.safetensors`` holds the trained nets,
+``checkpoints/`` the states to go on from. All are written whole or not at all, see `minigan.files`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+import minigan
+from minigan import checkpoint, gan, latent, nn
+from minigan.backend import Array
+from minigan.files import is_leftover, written_whole
+from minigan.recipes import Recipe, Settings, get
+from minigan.runs import drawing
+
+CONFIG, MODEL, CHECKPOINTS = "config.json", "model.safetensors", "checkpoints"
+"""Names in a run's folder."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a run was started with: ``config.json``.
+
+    Attributes
+    ----------
+    recipe
+        Name of the recipe.
+    settings
+        Its hyper-parameters, as changed for this run.
+    seed
+        Everything random follows from it.
+    device
+        ``"cpu"`` or ``"cuda"``.
+    data
+        Name or path of the data.
+    data_dir
+        Folder that the data was read from, or None.
+    notes
+        What was done to the data to fit the recipe.
+    versions
+        Of minigan, NumPy and Python, see `versions`.
+    watching
+        What is written how often: ``checkpoint_every``, ``keep``, ``frames``, ``best``,
+        ``tensorboard``. It has no influence on what is learnt.
+    computing
+        How a CUDA device computes: ``cuda_graph``, ``precision``. It decides the last bits.
+    """
+
+    recipe: str
+    settings: dict[str, Any]
+    seed: int
+    device: str
+    data: str
+    data_dir: str | None
+    notes: tuple[str, ...]
+    versions: dict[str, str]
+    watching: dict[str, Any] = field(default_factory=dict)
+    computing: dict[str, Any] = field(default_factory=dict)
+
+
+# ---------------------------------------------------------------- beginning and filling a folder
+
+
+def new_folder(out: Path | None, name: str) -> Path:
+    """Make the folder of a new run: `out`, or else ``runs/NAME``, with a number behind it if that
+    is taken.
+
+    Raises
+    ------
+    ValueError
+        If `out` is a file, or holds more than a killed process leaves half written.
+    """
+    if out is None:
+        taken = (Path("runs") / (f"{name}-{i}" if i > 1 else name) for i in range(1, 10_000))
+        out = next(path for path in taken if not path.exists())
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file; give the name of a folder for --out.")
+    if out.is_dir() and not all(is_leftover(path) for path in out.iterdir()):
+        raise ValueError(
+            f"{out} already holds something; give another folder for --out, or continue a run "
+            f"with --resume {out}."
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
+def versions() -> dict[str, str]:
+    """Return those of minigan, NumPy and Python, which decide a run's last bits."""
+    return {
+        "minigan": minigan.__version__,
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def save_config(folder: Path, config: Config) -> None:
+    """Write ``config.json``."""
+    with written_whole(folder / CONFIG) as temporary:
+        temporary.write_text(json.dumps(asdict(config), indent=2) + "\n")
+
+
+def save_model(folder: Path, recipe: str, trainer: gan.Trainer) -> None:
+    """Write ``model.safetensors``: both players, and the averaged generator if there is one."""
+    arrays = checkpoint.prefixed("generator", trainer.game.generator.state_dict())
+    arrays |= checkpoint.prefixed("discriminator", trainer.game.discriminator.state_dict())
+    if trainer.average is not None:
+        arrays |= checkpoint.prefixed("average", trainer.average.net.state_dict())
+    checkpoint.save(folder / MODEL, arrays, {"recipe": recipe, "step": trainer.step})
+
+
+# ---------------------------------------------------------------- opening it again
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder, opened.
+
+    Attributes
+    ----------
+    folder
+        Where it is.
+    config
+        What it was started with.
+    recipe
+        What it trained.
+    """
+
+    folder: Path
+    config: Config
+    recipe: Recipe
+
+    @property
+    def settings(self) -> Settings:
+        """The hyper-parameters."""
+        return self.recipe.settings.changed(**self.config.settings)
+
+    @property
+    def step(self) -> int:
+        """The step that its model stands at; 0 if it has none yet.
+
+        Raises
+        ------
+        ValueError
+            If ``model.safetensors`` is damaged.
+        """
+        path = self.folder / MODEL
+        return int(checkpoint.load(path)[1].get("step", 0)) if path.is_file() else 0
+
+    def networks(self, which: str | None = None) -> tuple[nn.Layer, nn.Layer]:
+        """Return the trained generator (the averaged one where there is one) and discriminator, on
+        the CPU.
+
+        Parameters
+        ----------
+        which
+            None for the end of the run; ``"best"``, a step or a path for one of its checkpoints.
+
+        Raises
+        ------
+        ValueError
+            If the file is missing, damaged, or of another recipe.
+        """
+        path = self._file(which)
+        arrays, meta = checkpoint.load(path)
+        if meta.get("recipe") != self.recipe.name:
+            raise checkpoint.CheckpointError(
+                f"{path} is of the recipe {meta.get('recipe')!r}, but the run is one of "
+                f"{self.recipe.name!r}; "
+                f"put the run's own back."
+            )
+        rng = numpy.random.default_rng(0)
+        generator, taming = self.recipe.players(self.settings, rng, rng)
+        discriminator = taming.discriminator
+        average = checkpoint.under("average", arrays)
+        # In a checkpoint the average stands with its own numbers beside it.
+        averaged = {
+            k.removeprefix("net."): v for k, v in average.items() if k.startswith("net.")
+        } or average
+        generator.load_state_dict(averaged or checkpoint.under("generator", arrays))
+        discriminator.load_state_dict(checkpoint.under("discriminator", arrays))
+        return generator, discriminator
+
+    def _file(self, which: str | None) -> Path:
+        folder = self.folder / CHECKPOINTS
+        if which is None:
+            path = self.folder / MODEL
+            if not path.is_file() and gan.list_checkpoints(folder):
+                raise checkpoint.CheckpointError(
+                    f"{self.folder} isn't finished and has no model yet; go on with `minigan "
+                    "train --resume "
+                    f"{self.folder}`, or name one of its checkpoints with --checkpoint."
+                )
+            return path
+        if which.isdecimal():
+            return folder / f"step-{int(which):08d}.safetensors"
+        return folder / "best.safetensors" if which == "best" else Path(which)
+
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        which: str | None = None,
+        truncation: float | None = None,
+        label: int | None = None,
+    ) -> Array:
+        """Draw n new samples on the host: float32, shape (n, ...).
+
+        `which` is as in `networks`; `truncation` bounds the latents, see
+        `minigan.latent.truncated`. `label` is the condition, for a recipe with classes; None gives
+        each class its share, one class after the other.
+        """
+        classes = self.recipe.classes
+        if label is not None and not 0 <= label < classes:
+            has = f"labels 0 to {classes - 1}" if classes else "no labels"
+            raise ValueError(f"The recipe {self.recipe.name!r} has {has}, got --label {label}.")
+        labels = drawing.balanced(n, classes) if label is None else numpy.full(n, label)
+        if n < 1:
+            raise ValueError(f"The number of samples must be positive, got {n}.")
+        generator, _ = self.networks(which)
+        rng = numpy.random.default_rng(seed)
+        z = (
+            self.recipe.latent.sample(n, rng)
+            if truncation is None
+            else latent.truncated(self.recipe.latent, n, rng, bound=truncation)
+        )
+        return drawing.sample(generator.to(device), z, labels)
+
+
+def open_run(folder: str | os.PathLike[str]) -> Run:
+    """Open the folder of a run.
+
+    Raises
+    ------
+    ValueError
+        If it isn't one.
+    """
+    folder = Path(folder)
+    path = folder / CONFIG
+    if not path.is_file():
+        raise ValueError(
+            f"{folder} is no run: it has no config.json; give a folder that `minigan train` made."
+        )
+    try:
+        config = Config(**json.loads(path.read_text()))
+        recipe = get(str(config.recipe))
+        recipe.settings.changed(**config.settings)
+    except (ValueError, TypeError, AttributeError, OSError, RecursionError) as error:
+        raise ValueError(
+            f"{path} can't be read ({error}); the run's folder is damaged, train anew."
+        ) from None
+    return Run(folder, config, recipe)

@@ -1,0 +1,170 @@
+"""Going on with a run that was stopped, bit for bit as if it hadn't been:
+``minigan train --resume``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from minigan import backend, checkpoint, gan
+from minigan.runs.assembly import Assembly, assemble, load_data
+from minigan.runs.folder import CHECKPOINTS, Config, Run, open_run, save_config, versions
+from minigan.runs.training import play
+from minigan.runs.watching import choose_watching
+
+
+def resume(
+    folder: str | os.PathLike[str],
+    *,
+    steps: int | None = None,
+    lr_generator: float | None = None,
+    lr_discriminator: float | None = None,
+    device: str | None = None,
+    progress: bool = True,
+    say: Callable[[str], None] = lambda words: None,
+    checkpoint_every: int | None = None,
+    keep: int | None = None,
+    frames: int | None = None,
+    best: str | None = None,
+    tensorboard: bool | None = None,
+    cuda_graph: bool | None = None,
+    precision: str | None = None,
+    callbacks: Sequence[gan.Callback] = (),
+) -> Path:
+    """Continue a run from its newest readable checkpoint, bit for bit as if it had never stopped.
+
+    A run that was stopped before its first checkpoint begins anew, from its seed.
+
+    Parameters
+    ----------
+    folder
+        The run.
+    steps
+        Go on to this step, if not to the one that the run was started for.
+    lr_generator, lr_discriminator
+        Go on with other learning rates.
+    device
+        Where to go on, if not where it ran before; another device rounds otherwise, so the bits
+        will differ.
+    progress, say, checkpoint_every, keep, frames, best, tensorboard, callbacks
+        As for `minigan.runs.training.train`; by default as the run was started.
+    cuda_graph, precision
+        As for `minigan.runs.training.train`; by default as the run was started, if it goes on on a
+        CUDA device.
+
+    Raises
+    ------
+    ValueError
+        If the folder is no run, none of its checkpoints can be used, or the device doesn't answer.
+    """
+    run = open_run(folder)
+    settings = run.settings.changed(
+        steps=steps, lr_generator=lr_generator, lr_discriminator=lr_discriminator
+    )
+    watched = choose_watching(
+        run.config.watching,
+        checkpoint_every=checkpoint_every,
+        keep=keep,
+        frames=frames,
+        best=best,
+        tensorboard=tensorboard,
+    )
+    goes_on = _device(run.config, device, say)
+    computing = _computing(run.config, goes_on, cuda_graph=cuda_graph, precision=precision)
+    config = replace(
+        run.config, settings=asdict(settings), device=goes_on, watching=watched, computing=computing
+    )
+    samples = load_data(run.recipe, config.data, config.data_dir)
+    assembly = assemble(
+        run.recipe, settings, samples, seed=config.seed, device=config.device, **computing
+    )
+    path = _restore(run, assembly, say)
+    assembly.trainer.game.generator_optimizer.lr = settings.lr_generator
+    assembly.trainer.game.discriminator_optimizer.lr = settings.lr_discriminator
+    at, goal = assembly.trainer.step, settings.steps
+    if at > goal:
+        raise ValueError(
+            f"{run.folder} stands at step {at:,} already; give a later one for --steps, or none."
+        )
+    save_config(run.folder, config)
+    where = (
+        f"at step {at:,} of {goal:,} from {path.name}"
+        if path
+        else "from the start: it has no checkpoint yet"
+    )
+    say(f"Resuming {run.folder} {where}")
+    play(run.folder, assembly, config, progress=progress, say=say, callbacks=callbacks)
+    return run.folder
+
+
+def _device(config: Config, wanted: str | None, say: Callable[[str], None]) -> str:
+    """Return the device that a run goes on on, and say where its last bits may differ."""
+    if config.versions != versions():
+        say(
+            "Another version of minigan, NumPy or Python began this run: the last bits may differ "
+            "from now on."
+        )
+    try:
+        chosen = backend.resolve(wanted or config.device)
+    except ValueError as error:
+        if wanted is not None:
+            raise
+        raise ValueError(
+            f"{error} The run was begun on {config.device!r}; add --device cpu."
+        ) from None
+    if chosen != config.device:
+        say(
+            f"The run was begun on {config.device}: on {chosen} the last bits will differ from "
+            "now on."
+        )
+    return chosen
+
+
+def _computing(config: Config, device: str, **given: Any) -> dict[str, Any]:
+    """Choose how a CUDA device computes: as given, else as the run began; a CPU has one way
+    only.
+    """
+    before = config.computing if device == "cuda" else {}
+    return (
+        {"cuda_graph": False, "precision": "float32"}
+        | before
+        | {k: v for k, v in given.items() if v is not None}
+    )
+
+
+def _restore(run: Run, assembly: Assembly, say: Callable[[str], None]) -> Path | None:
+    """Load the newest checkpoint that can be used; None if there is none at all."""
+    reasons = []
+    for path in reversed(gan.list_checkpoints(run.folder / CHECKPOINTS)):
+        try:
+            arrays, meta = checkpoint.load(path)
+            _require_same_run(path, meta, run.config)
+            assembly.trainer.load_state(arrays, meta["trainer"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            reasons.append(str(error))
+            say(f"Skipping {path.name}: {error}")
+            continue
+        return path
+    if reasons:
+        raise checkpoint.CheckpointError(f"No checkpoint of {run.folder} can be used: {reasons[0]}")
+    return None
+
+
+def _require_same_run(path: Path, meta: Mapping[str, Any], config: Config) -> None:
+    ours = {"recipe": config.recipe, "seed": config.seed, "data": config.data} | config.settings
+    theirs = {name: meta.get(name) for name in ("recipe", "seed", "data")} | dict(
+        meta.get("settings", {})
+    )
+    for name in ours:
+        if name not in ("steps", "lr_generator", "lr_discriminator") and ours[name] != theirs.get(
+            name
+        ):
+            raise checkpoint.CheckpointError(
+                f"{path} is of another run ({name} {theirs.get(name)!r}, here {ours[name]!r}); "
+                "take it out of the "
+                f"folder."
+            )

@@ -1,0 +1,202 @@
+"""Training a recipe into a folder: all that `minigan train` does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from minigan import backend, data, gan
+from minigan.files import remove_leftovers
+from minigan.gan.tensorboard import TensorBoard
+from minigan.recipes import Settings, get
+from minigan.runs import drawing
+from minigan.runs.assembly import Assembly, Samples, assemble, load_data
+from minigan.runs.folder import Config, new_folder, save_config, save_model, versions
+from minigan.runs.watching import choose_watching, measure, watchers
+
+
+def train(
+    name: str,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    data_name: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    epochs: int | None = None,
+    progress: bool = True,
+    say: Callable[[str], None] = lambda words: None,
+    checkpoint_every: int | None = None,
+    keep: int | None = None,
+    frames: int | None = None,
+    best: str | None = None,
+    tensorboard: bool | None = None,
+    cuda_graph: bool = False,
+    precision: str = "float32",
+    callbacks: Sequence[gan.Callback] = (),
+    **changes: Any,
+) -> Path:
+    """Train a recipe; leave everything in a folder.
+
+    Parameters
+    ----------
+    name
+        Name of the recipe, see `minigan.recipes.names`.
+    out
+        The folder; by default ``runs/NAME``, with a number behind it if that is taken.
+    seed
+        Everything random follows from it: the same seed on the same machine gives the same bits.
+    device
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    data_name
+        Another data set, an IDX file or a folder of images instead of the recipe's own.
+    data_dir
+        Folder with the files of MNIST or Fashion-MNIST.
+    epochs
+        Passes over the data, instead of the setting ``steps``.
+    progress
+        Whether to show a progress bar.
+    say
+        Is told in words what happens.
+    checkpoint_every
+        Steps between checkpoints; by default about ten in a run.
+    keep
+        How many checkpoints stay, by default 3.
+    frames
+        Pictures in the film ``training.gif``, about 50 by default; 0 for none.
+    best
+        A measure, see `minigan.runs.watching.measure`, by which the best checkpoint so far is kept
+        as ``checkpoints/best.safetensors``.
+    tensorboard
+        Whether to write event files for TensorBoard to ``tensorboard/`` too.
+    cuda_graph, precision
+        How a CUDA device computes, see `minigan.runs.assembly.assemble`.
+    callbacks
+        More to be called during the run.
+    changes
+        Settings to change, see `Settings`.
+
+    Returns
+    -------
+    Path
+        The folder: ``samples.png``, ``losses.png``, ``training.gif``, ``metrics.csv``,
+        ``config.json``, ``model.safetensors``, ``checkpoints/`` and ``frames/``.
+
+    Raises
+    ------
+    ValueError
+        If the recipe, a setting, the device, the data or the folder can't be used.
+    """
+    recipe = get(name)
+    settings = recipe.settings.changed(**changes)
+    device = backend.resolve(device)
+    data_name = data_name or recipe.data
+    data_dir = None if data_dir is None else str(data_dir)
+    samples = load_data(recipe, data_name, data_dir)
+    if epochs is not None:
+        settings = settings.changed(steps=_steps(epochs, samples, settings))
+    notes = getattr(samples, "notes", ())
+    assembly = assemble(
+        recipe,
+        settings,
+        samples,
+        seed=seed,
+        device=device,
+        cuda_graph=cuda_graph,
+        precision=precision,
+    )
+    watched = choose_watching(
+        {},
+        checkpoint_every=checkpoint_every,
+        keep=keep,
+        frames=frames,
+        best=best,
+        tensorboard=tensorboard,
+    )
+    if watched["tensorboard"]:
+        TensorBoard("")  # complains in time, not when the run begins
+    measure(assembly, best)
+    folder = new_folder(Path(out) if out else None, name)
+    config = Config(
+        name,
+        asdict(settings),
+        seed,
+        device,
+        data_name,
+        data_dir,
+        tuple(notes),
+        versions(),
+        watched,
+        {"cuda_graph": cuda_graph, "precision": precision},
+    )
+    save_config(folder, config)
+    for note in notes:
+        say(note)
+    say(f"Training {name} for {settings.steps:,} steps on {device}; results in {folder}")
+    play(folder, assembly, config, progress=progress, say=say, callbacks=callbacks)
+    return folder
+
+
+def _steps(epochs: int, samples: Samples, settings: Settings) -> int:
+    if epochs < 1:
+        raise ValueError(f"The number of epochs must be positive, got {epochs}.")
+    if isinstance(samples, data.Distribution):
+        raise ValueError(
+            "A law in the plane is drawn anew for ever and has no epochs; give --steps instead."
+        )
+    return epochs * max(len(samples) // settings.batch_size, 1)
+
+
+def play(
+    folder: Path,
+    assembly: Assembly,
+    config: Config,
+    *,
+    progress: bool,
+    say: Callable[[str], None],
+    callbacks: Sequence[gan.Callback],
+) -> None:
+    """Train to the last step, then write the model and draw the pictures; as for `train`."""
+    remove_leftovers(folder)
+    film = _film(folder, assembly, config.watching["frames"])
+    crew = watchers(folder, assembly, config, film=film, progress=progress, say=say, more=callbacks)
+    assembly.trainer.run(assembly.settings.steps, crew)
+    finish(folder, assembly, film.paths() if film else [])
+
+
+def _film(folder: Path, assembly: Assembly, frames: int) -> gan.Frames | None:
+    every = max(assembly.settings.steps // max(frames, 1), 1)
+    return gan.Frames(folder / "frames", assembly.draw_frame, every=every) if frames else None
+
+
+def finish(folder: Path, assembly: Assembly, film: Sequence[Path]) -> None:
+    """Write the model and draw the pictures."""
+    save_model(folder, assembly.recipe.name, assembly.trainer)
+    draw_samples(folder / "samples.png", assembly)
+    drawing.draw_losses(folder, assembly.recipe, assembly.settings.objective)
+    drawing.draw_film(folder, list(film))
+
+
+def draw_samples(path: Path, assembly: Assembly) -> None:
+    """Draw ``samples.png`` from the fixed latents."""
+    from minigan.plots import save_figure, save_grid
+
+    trainer = assembly.trainer
+    if isinstance(assembly.samples, data.Distribution):
+        real = assembly.samples.sample(drawing.POINTS, numpy.random.default_rng(0))
+        z = assembly.fixed[: drawing.POINTS]
+        figure = drawing.point_figure(
+            trainer, real, z, assembly.samples, title=f"step {trainer.step:,}"
+        )
+        save_figure(figure, path, dpi=110)
+    else:
+        n, columns = drawing.layout(assembly.recipe.classes, drawing.GRID)
+        labels = drawing.balanced(n, assembly.recipe.classes)
+        save_grid(
+            path, drawing.sample(trainer.sampler, assembly.fixed[:n], labels), columns=columns
+        )

@@ -1,0 +1,178 @@
+"""Who watches a run: what is written while it moves, how often, and by which measure a checkpoint
+is the best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from minigan import data, gan
+from minigan.backend import Array
+from minigan.gan.tensorboard import TensorBoard
+from minigan.runs import drawing
+from minigan.runs.assembly import Assembly
+from minigan.runs.folder import CHECKPOINTS, Config
+
+FRAMES = 50
+"""Frames of a film, about."""
+
+
+def choose_watching(before: Mapping[str, Any], **given: Any) -> dict[str, Any]:
+    """Choose what is written how often: as given, else as before, else by default; see `Config`.
+
+    Raises
+    ------
+    ValueError
+        If a number is too small.
+    """
+    default = {
+        "checkpoint_every": None,
+        "keep": 3,
+        "frames": FRAMES,
+        "best": None,
+        "tensorboard": False,
+    }
+    chosen = (
+        default | dict(before) | {name: value for name, value in given.items() if value is not None}
+    )
+    for name, least in (("checkpoint_every", 1), ("keep", 1), ("frames", 0)):
+        if chosen[name] is not None and chosen[name] < least:
+            raise ValueError(f"{name} must be a whole number from {least} up, got {chosen[name]}.")
+    return chosen
+
+
+def watchers(
+    folder: Path,
+    assembly: Assembly,
+    config: Config,
+    *,
+    film: gan.Callback | None,
+    progress: bool,
+    say: Callable[[str], None],
+    more: Sequence[gan.Callback],
+) -> list[gan.Callback]:
+    """Return all who are called during a run, in the order of their calls: what may stop a run
+    comes first.
+
+    The checkpoint comes after whatever writes to the folder, so that what it continues from is
+    there.
+    """
+    steps = assembly.settings.steps
+    saver, row = _saver(folder, assembly, config), max(steps // 1000, 1)
+    bar = gan.Progress(steps) if progress else None
+    table = gan.MetricsFile(
+        folder / "metrics.csv", every=row, gauges=assembly.gauges, gauge_every=5 * row
+    )
+    board = _board(folder, assembly, row) if config.watching["tensorboard"] else None
+    guard = gan.Guard(lambda: next(reversed(gan.list_checkpoints(saver.folder)), None))
+    doctor = _doctor(folder, config, steps, bar.say if bar else say)
+    everybody = [guard, table, film, board, *more, saver, bar, doctor]
+    return [watcher for watcher in everybody if watcher is not None]
+
+
+def _saver(folder: Path, assembly: Assembly, config: Config) -> gan.Checkpoints:
+    return gan.Checkpoints(
+        folder / CHECKPOINTS,
+        every=config.watching["checkpoint_every"] or max(assembly.settings.steps // 10, 1),
+        keep=config.watching["keep"],
+        about=asdict(config),
+        best=measure(assembly, config.watching["best"]),
+    )
+
+
+def _board(folder: Path, assembly: Assembly, every: int) -> TensorBoard:
+    draw_every = max(assembly.settings.steps // 20, 1)
+    return TensorBoard(
+        folder / "tensorboard", every=every, draw=assembly.draw_frame, draw_every=draw_every
+    )
+
+
+def _doctor(folder: Path, config: Config, steps: int, say: Callable[[str], None]) -> gan.Watcher:
+    from minigan.plots import read_metrics
+
+    return gan.Watcher(
+        lambda: read_metrics(folder / "metrics.csv"),
+        every=max(steps // 20, 1),
+        start=max(steps // 5, gan.EARLIEST),
+        objective=config.settings["objective"],
+        smoothing=config.settings["smoothing"],
+        say=say,
+    )
+
+
+# ---------------------------------------------------------------- which checkpoint is the best
+
+
+def measure(assembly: Assembly, name: str | None) -> gan.Measure | None:
+    """Return the measure of this name for ``--best``, on the samples of the fixed latents; None for
+    None.
+
+    ``sliced-wasserstein`` is the distance from real samples (of patches, for images);
+    ``high-quality`` the share of samples near a mode, for laws that have modes.
+
+    Raises
+    ------
+    ValueError
+        If there is none of this name for the data.
+    """
+    if name is None:
+        return None
+    known = {measure.name: measure for measure in _measures(assembly)}
+    if name not in known:
+        raise ValueError(
+            f"There is no measure {name!r} for the recipe {assembly.recipe.name!r}; use "
+            f"{' or '.join(known) or 'none: its images are smaller than 16 pixels'}."
+        )
+    return known[name]
+
+
+def _measures(assembly: Assembly) -> list[gan.Measure]:
+    law, z = assembly.samples, assembly.fixed
+    if isinstance(law, data.Distribution):
+        return _measures_of_points(law, z)
+    if min(assembly.recipe.sample_shape[:2]) >= 16:
+        return [_measure_of_patches(law, z, drawing.balanced(len(z), assembly.recipe.classes))]
+    return []
+
+
+def _measures_of_points(law: data.Distribution, z: Array) -> list[gan.Measure]:
+    from minigan import metrics
+
+    real = law.sample(2000, numpy.random.default_rng(0))
+
+    def distance(trainer: gan.Trainer) -> float:
+        fake = drawing.sample(trainer.sampler, z)
+        return metrics.sliced_wasserstein(
+            fake, real, rng=numpy.random.default_rng(0), directions=128
+        )
+
+    found = [gan.Measure("sliced-wasserstein", distance, larger_is_better=False)]
+    if law.centres is not None and law.std:
+        centres, std = law.centres, law.std
+
+        def share(trainer: gan.Trainer) -> float:
+            return metrics.mode_report(
+                drawing.sample(trainer.sampler, z), centres, std
+            ).high_quality
+
+        found.append(gan.Measure("high-quality", share, larger_is_better=True))
+    return found
+
+
+def _measure_of_patches(images: data.Dataset, z: Array, labels: Array | None) -> gan.Measure:
+    from minigan import metrics
+
+    real = images.sample(min(512, len(images)), numpy.random.default_rng(0))
+
+    def distance(trainer: gan.Trainer) -> float:
+        fake = drawing.sample(trainer.sampler, z, labels)
+        return metrics.patch_distance(
+            fake, real, rng=numpy.random.default_rng(0), directions=128
+        ).average
+
+    return gan.Measure("sliced-wasserstein", distance, larger_is_better=False)

@@ -1,0 +1,270 @@
+"""A recorded training step equals an ordinary one, on a device whose graphs freeze what CUDA's
+freeze.
+"""
+
+import numpy
+import pytest
+from strict_array import StrictArray
+from strict_cuda import strict_cuda
+
+from minigan import nn, optim
+from minigan.backend.cuda import StepGraph
+from minigan.backend.cuda.graph import MASKS, Recording
+from minigan.gan import Game, objective
+from minigan.gan.taming import WAYS, tame
+
+BATCH, LATENT = 6, 5
+
+
+def _nets(kind, seed=0):
+    rng, noise = numpy.random.default_rng(seed), numpy.random.default_rng(seed + 1)
+    if kind == "mlp":
+        g = nn.Sequential(nn.Linear(LATENT, 8, rng=rng), nn.LeakyReLU(), nn.Linear(8, 2, rng=rng))
+        d = nn.Sequential(nn.Linear(2, 8, rng=rng), nn.LeakyReLU(), nn.Linear(8, 1, rng=rng))
+        return g, d, (2,)
+    if kind == "flat-images":
+        g = nn.Sequential(nn.Linear(LATENT, 48, rng=rng), nn.Reshape(4, 4, 3))
+        d = nn.Sequential(
+            nn.Flatten(), nn.Linear(48, 8, rng=rng), nn.LeakyReLU(), nn.Linear(8, 1, rng=rng)
+        )
+        return g, d, (4, 4, 3)
+    g = nn.Sequential(
+        nn.Linear(LATENT, 2 * 2 * 4, rng=rng), nn.Reshape(2, 2, 4), nn.BatchNorm(4), nn.ReLU(),
+        nn.ConvTranspose2d(4, 3, kernel_size=4, stride=2, padding=1, rng=rng), nn.Tanh(),
+    )  # fmt: skip
+    d = nn.Sequential(
+        nn.spectral_norm(nn.Conv2d(3, 4, kernel_size=4, stride=2, padding=1, rng=rng), rng=rng),
+        nn.LeakyReLU(),
+        nn.Dropout(0.3, rng=noise),
+        nn.BatchNorm(4),
+        nn.Upsample(2),
+        nn.Flatten(),
+        nn.Linear(64, 1, rng=rng),
+    )
+    return g, d, (4, 4, 3)
+
+
+class Player:
+    """A game on its own device, with the step that a graph records."""
+
+    def __init__(
+        self, kind, *, optimizer=optim.Adam, objective_name="non-saturating", d_steps=1, ways=()
+    ):
+        self.ops = strict_cuda()
+        g, d, self.shape = _nets(kind)
+        taming = tame(d, ways, rng=numpy.random.default_rng(3))
+        d = taming.discriminator
+        g.to(self.ops)
+        d.to(self.ops)
+        self.game = Game(
+            g,
+            d,
+            optimizer(g, lr=0.01),
+            optimizer(d, lr=0.02),
+            objective=objective(objective_name),
+            penalties=taming.penalties,
+            before_step=taming.before_step,
+            after_discriminator_step=taming.after_discriminator_step,
+        )
+        self.optimizers = self.game.discriminator_optimizer, self.game.generator_optimizer
+        self.d_steps = d_steps
+
+    def step(self, real, z_d, z_g):
+        real, z_d, z_g = (self.ops.asarray(a) for a in (real, z_d, z_g))
+        for _ in range(self.d_steps):
+            report = self.game.discriminator_step(real, z_d)
+        return report | self.game.generator_step(z_g, real)
+
+    def state(self):
+        state = {f"g.{k}": v for k, v in self.game.generator.state_dict().items()}
+        state |= {f"d.{k}": v for k, v in self.game.discriminator.state_dict().items()}
+        for i, o in enumerate(self.optimizers):
+            state |= {
+                f"o{i}.{k}": v for k, v in o.state_dict().items() if isinstance(v, StrictArray)
+            }
+        return {name: self.ops.to_numpy(a) for name, a in state.items()}
+
+
+def _inputs(shape, steps, batch=BATCH):
+    rng = numpy.random.default_rng(7)
+    for _ in range(steps):
+        yield {
+            "real": rng.standard_normal((batch, *shape), "float32"),
+            "z_d": rng.standard_normal((batch, LATENT), "float32"),
+            "z_g": rng.standard_normal((batch, LATENT), "float32"),
+        }
+
+
+def _assert_same(ours, theirs):
+    for name, a in theirs.state().items():
+        numpy.testing.assert_array_equal(ours.state()[name], a, err_msg=name)
+    assert [o.t for o in ours.optimizers] == [o.t for o in theirs.optimizers]
+
+
+@pytest.mark.parametrize(
+    ("kind", "steps", "options"),
+    [
+        ("mlp", 100, {}),
+        ("images", 12, {}),
+        ("mlp", 8, {"d_steps": 2}),
+        ("mlp", 8, {"optimizer": optim.RMSprop, "objective_name": "wasserstein"}),
+        ("mlp", 8, {"optimizer": optim.SGD, "objective_name": "hinge"}),
+        ("mlp", 8, {"objective_name": "relativistic"}),
+        ("mlp", 8, {"objective_name": "least-squares"}),
+        *[
+            ("mlp", 6, {"ways": (way,)})
+            for way in WAYS
+            if way not in ("augment", "minibatch-stddev")
+        ],
+        (
+            "flat-images",
+            6,
+            {"ways": ("augment", "instance-noise", "dropout", "minibatch-stddev:3")},
+        ),
+    ],
+)
+def test_replayed_training_equals_ordinary_training_bit_for_bit(kind, steps, options):
+    recorded, ordinary = Player(kind, **options), Player(kind, **options)
+    graph = StepGraph(recorded.ops, recorded.step, optimizers=recorded.optimizers, capacity=16)
+    reports = []
+    for index, inputs in enumerate(_inputs(recorded.shape, steps)):
+        graph(**inputs)
+        reports.append({name: value.item() for name, value in ordinary.step(**inputs).items()})
+        assert graph.recorded == (index >= 3)
+        if index % 10 == 9:
+            kept = graph.reports()
+            for name, values in kept.items():
+                assert values.tolist() == [r[name] for r in reports[index - 9 :]]
+    assert recorded.ops.xp.cuda.log.count("begin_capture") == 1
+    _assert_same(recorded, ordinary)
+
+
+@pytest.mark.parametrize("optimizer", [optim.Adam, optim.SGD])
+def test_a_learning_rate_may_change_between_replays(optimizer):
+    recorded, ordinary = (Player("mlp", optimizer=optimizer) for _ in range(2))
+    graph = StepGraph(recorded.ops, recorded.step, optimizers=recorded.optimizers, warm_up=1)
+    for index, inputs in enumerate(_inputs(recorded.shape, 9)):
+        for player in (recorded, ordinary):
+            player.optimizers[0].lr = 0.01 / (1 + index // 3)
+        graph(**inputs)
+        ordinary.step(**inputs)
+    _assert_same(recorded, ordinary)
+    # Adam's lies on the device; where it froze, the step is recorded anew.
+    captures = recorded.ops.xp.cuda.log.count("begin_capture")
+    assert captures == (1 if optimizer is optim.Adam else 3)
+
+
+def test_a_loaded_state_continues_under_the_graph():
+    recorded, ordinary = Player("mlp"), Player("mlp")
+    graph = StepGraph(recorded.ops, recorded.step, optimizers=recorded.optimizers, warm_up=1)
+    inputs = list(_inputs(recorded.shape, 6))
+    for one in inputs[:4]:
+        graph(**one)
+        ordinary.step(**one)
+    states = [o.state_dict() for o in recorded.optimizers]
+    for player in (recorded, ordinary):
+        for o, state in zip(player.optimizers, states, strict=True):
+            o.load_state_dict(state | {"t": numpy.asarray(400)})
+    for one in inputs[4:]:
+        graph(**one)
+        ordinary.step(**one)
+    _assert_same(recorded, ordinary)
+
+
+def test_a_batch_of_another_size_runs_as_it_is():
+    recorded, ordinary = Player("mlp"), Player("mlp")
+    graph = StepGraph(recorded.ops, recorded.step, optimizers=recorded.optimizers, warm_up=1)
+    for batch in (6, 6, 4, 6, 6):
+        for inputs in _inputs(recorded.shape, 1, batch):
+            graph(**inputs)
+            ordinary.step(**inputs)
+    _assert_same(recorded, ordinary)
+    assert recorded.ops.xp.cuda.log.count("begin_capture") == 1
+    assert len(graph.reports()["loss_d"]) == 5
+
+
+def test_arrays_of_the_device_may_be_fed_too():
+    recorded, ordinary = Player("mlp"), Player("mlp")
+    graph = StepGraph(recorded.ops, recorded.step, optimizers=recorded.optimizers, warm_up=1)
+    for inputs in _inputs(recorded.shape, 4):
+        graph(**{name: recorded.ops.asarray(x) for name, x in inputs.items()})
+        ordinary.step(**inputs)
+    _assert_same(recorded, ordinary)
+
+
+def test_streams_wait_for_each_other():
+    player = Player("mlp")
+    graph = StepGraph(player.ops, player.step, optimizers=player.optimizers, warm_up=1)
+    log = player.ops.xp.cuda.log
+    for inputs in _inputs(player.shape, 2):
+        log.clear()
+        graph(**inputs)
+    own = graph._stream.ptr
+    assert log == [
+        "record 0", f"{own} waits for 0", "begin_capture", "end_capture", f"launch on {own}",
+        f"record {own}", f"0 waits for {own}",
+    ]  # fmt: skip
+    assert player.ops.xp.cuda.current.ptr == 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda report, ops: float(report["loss_d"]), "makes the host wait"),
+        (lambda report, ops: ops.asarray(numpy.zeros(3, "float32")), "host"),
+        (lambda report, ops: ops.to_numpy(report["loss_d"]), "host"),
+    ],
+)
+def test_a_step_that_cannot_be_recorded_says_so_and_leaves_everything_as_it_was(spoil, why):
+    player = Player("mlp")
+
+    def step(**inputs):
+        report = player.step(**inputs)
+        if player.ops.recording is not None:
+            spoil(report, player.ops)
+        return report
+
+    graph = StepGraph(player.ops, step, optimizers=player.optimizers, warm_up=1)
+    first, second, third = _inputs(player.shape, 3)
+    graph(**first)
+    before = player.state()
+    with pytest.raises((RuntimeError, ValueError), match=why):
+        graph(**second)
+    assert player.ops.recording is None
+    assert [o.t for o in player.optimizers] == [1, 1]
+    for name, a in player.state().items():
+        numpy.testing.assert_array_equal(a, before[name])
+    player.step(**third)
+
+
+def test_an_optimizer_that_the_graph_was_not_told_of_is_refused():
+    player = Player("mlp")
+    graph = StepGraph(player.ops, player.step, optimizers=player.optimizers[:1], warm_up=1)
+    first, second = _inputs(player.shape, 2)
+    graph(**first)
+    with pytest.raises(ValueError, match="wasn't told of"):
+        graph(**second)
+
+
+def test_moving_the_net_after_the_recording_is_refused():
+    player = Player("mlp")
+    graph = StepGraph(player.ops, player.step, optimizers=player.optimizers, warm_up=1)
+    first, second, third = _inputs(player.shape, 3)
+    graph(**first)
+    graph(**second)
+    player.game.generator.to("cpu").to(player.ops)
+    with pytest.raises(ValueError, match="laid out anew"):
+        graph(**third)
+
+
+def test_refusals_and_an_empty_report():
+    player = Player("mlp")
+    with pytest.raises(ValueError, match="at least one ordinary step"):
+        StepGraph(player.ops, player.step, optimizers=player.optimizers, warm_up=0)
+    assert StepGraph(player.ops, player.step, optimizers=player.optimizers).reports() == {}
+    recording = Recording(player.ops, [])
+    rng = numpy.random.default_rng(0)
+    for _ in range(MASKS):
+        recording.seed_from(rng)
+    with pytest.raises(ValueError, match=f"at most {MASKS}"):
+        recording.seed_from(rng)

@@ -1,0 +1,280 @@
+"""Losses, optimizers, and a training step of every recipe on the array class that refuses what CuPy
+refuses.
+"""
+
+import copy
+import functools
+
+import numpy
+import pytest
+from strict_array import StrictNamespace
+from strict_cuda import strict_cuda
+
+from minigan import backend, cli, data, gan, losses, nn, optim, recipes
+from minigan.backend.cuda import StepGraph
+from minigan.runs.assembly import assemble
+
+BATCH = 2
+DEVICES = pytest.mark.parametrize(
+    "device", [lambda: StrictNamespace().backend, strict_cuda], ids=["readable", "kernels"]
+)
+
+
+def _normal(*shape, seed=0):
+    return numpy.random.default_rng(seed).standard_normal(shape, "float32")
+
+
+# ---------------------------------------------------------------- losses
+
+ONE = _normal(5, 1)
+PROBABILITIES = 1 / (1 + numpy.exp(-ONE))
+TARGETS = numpy.full((5, 1), 0.9, "float32")
+LABELS = numpy.array([0, 2, 1, 1, 0])
+LOSSES = {
+    "bce": [(PROBABILITIES, 1.0), (PROBABILITIES, TARGETS)],
+    "bce_with_logits": [(ONE, 0.9), (ONE, TARGETS)],
+    "cross_entropy": [(_normal(5, 3), LABELS)],
+    "hinge_discriminator": [(ONE, _normal(5, 1, seed=1))],
+    "hinge_generator": [(ONE,)],
+    "l1": [(ONE, 0.5), (ONE, TARGETS)],
+    "mse": [(ONE, 0.5), (ONE, TARGETS)],
+    "sigmoid": [(ONE,)],
+    "softplus": [(ONE,)],
+    "wasserstein_critic": [(ONE, _normal(5, 1, seed=1))],
+    "wasserstein_generator": [(ONE,)],
+}
+
+
+def test_every_loss_has_a_case():
+    assert set(losses.__all__) == set(LOSSES), "give each name of minigan.losses an entry in LOSSES"
+
+
+@DEVICES
+@pytest.mark.parametrize(
+    ("name", "arguments"), [(name, a) for name, cases in LOSSES.items() for a in cases]
+)
+def test_a_loss_on_the_device_is_that_on_the_cpu_and_nobody_waits(name, arguments, device):
+    ops = device()
+    there = [ops.asarray(a) if isinstance(a, numpy.ndarray) else a for a in arguments]
+    with ops.xp.capturing():
+        ours = getattr(losses, name)(*there)
+    theirs = getattr(losses, name)(*arguments)
+    ours, theirs = (r if isinstance(r, tuple) else (r,) for r in (ours, theirs))
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine.dtype == "float32"
+        numpy.testing.assert_allclose(ops.to_numpy(mine), other, rtol=2e-6, atol=1e-7)
+
+
+# ---------------------------------------------------------------- optimizers
+
+OPTIMIZERS = {
+    "Adam": [functools.partial(optim.Adam, lr=0.01)],
+    "RMSprop": [functools.partial(optim.RMSprop, lr=0.01, momentum=0.5)],
+    "SGD": [
+        functools.partial(optim.SGD, lr=0.01),
+        functools.partial(optim.SGD, lr=0.1, momentum=0.9, nesterov=True),
+    ],
+}
+
+
+def test_every_optimizer_has_a_case():
+    kinds = {
+        n
+        for n in optim.__all__
+        if isinstance(getattr(optim, n), type) and issubclass(getattr(optim, n), optim.Optimizer)
+    }
+    assert kinds - {"Optimizer"} == set(OPTIMIZERS), "give each optimizer an entry in OPTIMIZERS"
+
+
+@DEVICES
+@pytest.mark.parametrize("make", [make for cases in OPTIMIZERS.values() for make in cases])
+def test_optimizers_clipping_and_averaging_on_the_device_are_those_on_the_cpu(make, device):
+    ops = device()
+    nets = [
+        nn.Sequential(nn.Linear(4, 3, rng=numpy.random.default_rng(0)), nn.BatchNorm(3))
+        for _ in range(2)
+    ]
+    nets[1].to(ops)
+    found = []
+    for net, host in zip(nets, (backend.get("cpu"), ops), strict=True):
+        optimizer = make(net)
+        average = optim.ExponentialMovingAverage(net, decay=0.9)
+        xp = host.xp
+        for step in range(3):
+            gradient = host.asarray(_normal(optimizer.flat.grad.size, seed=step))
+            with xp.no_sync() if isinstance(xp, StrictNamespace) else _nothing():
+                optimizer.zero_grad()
+                optimizer.flat.grad[...] = gradient
+                optim.clip_by_global_norm(net, 2.0)
+                optim.clip_by_norm(net, 0.7, axes=optim.all_but_last)
+                optimizer.step()
+                optim.clip_weights(net, 0.9)
+                average.update()
+        state = optimizer.state_dict() | net.state_dict() | average.state_dict()
+        found.append({name: backend.to_numpy(a) for name, a in state.items()})
+    for name, a in found[0].items():
+        numpy.testing.assert_allclose(found[1][name], a, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+class _nothing:
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *exception):
+        pass
+
+
+# ---------------------------------------------------------------- recipes
+
+
+def _samples(recipe):
+    """Data of the recipe's shape: its own where it comes with the package, else random images."""
+    if not recipe.makes_images:
+        return data.distribution(recipe.data)
+    images = numpy.random.default_rng(0).integers(0, 256, (16, *recipe.sample_shape), dtype="uint8")
+    labels = numpy.arange(16) % max(recipe.classes, 1)
+    return data.Dataset("random", images, labels.astype("int64"))
+
+
+def _assembled(name, device):
+    recipe = recipes.get(name)
+    settings = recipe.settings.changed(batch_size=BATCH)
+    return assemble(recipe, settings, _samples(recipe), seed=0, device=device).trainer
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_round_of_every_recipe_makes_nobody_wait_and_is_that_of_the_cpu(name):
+    xp = StrictNamespace()
+    here, there = _assembled(name, "cpu"), _assembled(name, xp.backend)
+    expected = here.train_step()
+    drawn = {key: xp.backend.asarray(x) for key, x in there._draw().items()}
+    _without_host_draws(there, xp)
+    with xp.no_sync():
+        report = there._round(**drawn)
+        if there.average is not None:
+            there.average.update()
+    for key, value in expected.items():
+        numpy.testing.assert_allclose(
+            float(report[key]), float(value), rtol=1e-4, atol=1e-5, err_msg=key
+        )
+    # Where a gradient is next to nothing, rounding decides its sign, and with it Adam's first step.
+    lr = max(here.game.generator_optimizer.lr, here.game.discriminator_optimizer.lr)
+    for player in ("generator", "discriminator"):
+        ours, theirs = (getattr(t.game, player).state_dict() for t in (there, here))
+        for key, a in theirs.items():
+            numpy.testing.assert_allclose(
+                backend.to_numpy(ours[key]), a, rtol=1e-4, atol=2.1 * lr, err_msg=key
+            )
+
+
+def _without_host_draws(trainer, xp):
+    """Let the readable dropout and its like bring their numbers over: a recording draws them
+    beforehand.
+    """
+    ops = trainer.game.device
+
+    def outside(function):
+        def call(*arguments, **options):
+            with xp.no_sync(""):
+                return function(*arguments, **options)
+
+        return call
+
+    # Each device has a law of its own from seeds to masks; here both shall see the host's.
+    mask = backend.get("cpu").dropout_mask
+    ops.dropout_mask = outside(lambda shape, p, dtype, rng: ops.asarray(mask(shape, p, dtype, rng)))
+    ops.draw = outside(type(ops).draw.__get__(ops))
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_round_of_every_recipe_can_be_recorded(name):
+    """An ordinary round, the recording, one or two replays, on kernels run on the CPU, against
+    ordinary rounds.
+    """
+    recorded, ordinary = (
+        _assembled(name, strict_cuda(fast=True)),
+        _assembled(name, strict_cuda(fast=True)),
+    )
+    recorded = _with_graph(recorded)
+    recorded._play._warm_up = 1
+    small = ordinary.game.discriminator.flat().value.size < 100_000
+    for _ in range(3 if small else 2):
+        report, expected = recorded.train_step(), ordinary.train_step()
+    assert recorded._play.recorded
+    assert {key: value.item() for key, value in report.items()} == {
+        k: v.item() for k, v in expected.items()
+    }
+    for player in ("generator", "discriminator"):
+        ours, theirs = (getattr(t.game, player).state_dict() for t in (recorded, ordinary))
+        for key, a in theirs.items():
+            numpy.testing.assert_array_equal(
+                backend.to_numpy(ours[key]), backend.to_numpy(a), err_msg=key
+            )
+
+
+def _with_graph(trainer):
+    return gan.Trainer(
+        trainer.game,
+        trainer.source,
+        latent=trainer.latent,
+        rng=trainer.rng,
+        noise=trainer.noise,
+        discriminator_steps=trainer.discriminator_steps,
+        conditional=trainer.conditional,
+        average=trainer.average,
+        cuda_graph=True,
+    )
+
+
+def test_a_graph_needs_players_on_a_cuda_device():
+    with pytest.raises(ValueError, match="needs players on device 'cuda', but they are on 'cpu'"):
+        _with_graph(_assembled("ring", "cpu"))
+
+
+def test_a_checkpoint_of_either_device_goes_on_on_the_other():
+    """A whole trainer's state: nets, optimizers, average, generators."""
+    ops = strict_cuda()
+    there = _assembled("ring", ops)
+    there.train_step()
+    here = _assembled("ring", "cpu")
+    here.load_state(*copy.deepcopy(there.state()))
+    report, expected = here.train_step(), there.train_step()
+    for key, value in expected.items():
+        numpy.testing.assert_allclose(float(report[key]), value.item(), rtol=1e-4)
+    back = _assembled("ring", strict_cuda())
+    back.load_state(*here.state())
+    numpy.testing.assert_allclose(
+        back.train_step()["loss_d"].item(), here.train_step()["loss_d"], rtol=1e-4
+    )
+
+
+def test_precision_and_graph_reach_the_device():
+    recipe, ops = recipes.get("ring"), strict_cuda()
+    samples = _samples(recipe)
+    assembly = assemble(
+        recipe, recipe.settings, samples, seed=0, device=ops, cuda_graph=True, precision="tf32"
+    )
+    assert ops.precision == "tf32"
+    assert isinstance(assembly.trainer._play, StepGraph)
+    assemble(recipe, recipe.settings, samples, seed=0, device=ops)
+    assert ops.precision == "float32"
+    with pytest.raises(ValueError, match="Precision 'tf32' needs device 'cuda', got 'cpu'"):
+        assemble(recipe, recipe.settings, samples, seed=0, precision="tf32")
+
+
+def test_the_command_line_says_what_is_missing_for_a_graph(tmp_path, capsys):
+    command = [
+        "train",
+        "ring",
+        "--steps",
+        "2",
+        "--device",
+        "cpu",
+        "--out",
+        str(tmp_path / "run"),
+        "--quiet",
+    ]
+    assert cli.main([*command, "--cuda-graph"]) == 2
+    assert "A CUDA graph needs players on device 'cuda'" in capsys.readouterr().err
+    assert cli.main([*command, "--precision", "tf32"]) == 2
+    assert "Precision 'tf32' needs device 'cuda'" in capsys.readouterr().err

@@ -1,0 +1,347 @@
+"""Whatever is wrong with what the command line is given: one sentence, exit status 2, no traceback,
+nothing written.
+"""
+
+import gzip
+import json
+
+import numpy
+import pytest
+from PIL import Image
+
+from minigan.cli import main
+from minigan.data import write_idx
+from minigan.runs import training
+
+QUICK = ["--steps", "2", "--quiet", "--frames", "0"]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "ring"
+    return training.train("ring", out=folder, steps=2, batch_size=8, frames=0, progress=False)
+
+
+def sentence(capsys, *arguments):
+    """Run a command that must fail; return what it says."""
+    try:
+        status = main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        status = stop.code
+    out, err = capsys.readouterr()
+    assert status == 2, err
+    assert out == ""
+    assert err.startswith("minigan: ")
+    assert err.endswith(".\n")
+    assert "Traceback" not in err
+    assert err.count("\n") == 1
+    return err.removeprefix("minigan: ").strip()
+
+
+def pictures(folder, count, *, sizes=((8, 8),)):
+    folder.mkdir()
+    rng = numpy.random.default_rng(0)
+    for i in range(count):
+        height, width = sizes[i % len(sizes)]
+        Image.fromarray(rng.integers(0, 256, (height, width), dtype="uint8")).save(
+            folder / f"{i:02d}.png"
+        )
+    return folder
+
+
+# ---------------------------------------------------------------- data
+
+
+def test_an_idx_file_with_a_wrong_magic_number(place, capsys):
+    (place / "x.idx").write_bytes(b"\x12\x34\x08\x03" + bytes(100))
+    said = sentence(capsys, "train", "digits", "--data", "x.idx", *QUICK)
+    assert said.startswith("x.idx is not an IDX file: it starts with 12 34 08 03, where")
+    assert not (place / "runs").exists()
+
+
+def test_an_idx_file_whose_header_lies(place, capsys):
+    (place / "x.idx").write_bytes(b"\0\0\x08\x03" + b"\xff" * 12 + bytes(100))
+    assert "and cannot hold them: it is truncated or damaged" in sentence(
+        capsys, "train", "digits", "--data", "x.idx", *QUICK
+    )
+
+
+def test_a_truncated_gzip(place, capsys):
+    rng = numpy.random.default_rng(0)
+    write_idx(place / "x.gz", rng.integers(0, 256, (20, 16, 16), dtype="uint8"))
+    (place / "x.gz").write_bytes((place / "x.gz").read_bytes()[:1000])
+    said = sentence(capsys, "train", "digits", "--data", "x.gz", *QUICK)
+    assert said.startswith("x.gz cannot be read (Compressed file ended before")
+    assert said.endswith("fetch it again.")
+
+
+def mnist_folder(place, images, labels, **changes):
+    folder = place / "mnist"
+    folder.mkdir()
+    for split in ("train", "t10k"):
+        write_idx(folder / f"{split}-images-idx3-ubyte.gz", numpy.zeros((images, 28, 28), "uint8"))
+        write_idx(folder / f"{split}-labels-idx1-ubyte.gz", numpy.zeros(labels, "uint8"))
+    return folder
+
+
+def test_labels_and_images_that_differ_in_number(place, capsys):
+    folder = mnist_folder(place, 70, 64)
+    said = sentence(capsys, "train", "mnist-mlp", "--data-dir", folder, *QUICK)
+    assert "70" in said
+    assert "64" in said
+
+
+def test_a_folder_without_the_files_of_mnist(place, capsys):
+    (place / "empty").mkdir()
+    said = sentence(capsys, "train", "mnist-mlp", "--data-dir", "empty", *QUICK)
+    assert "train-images-idx3-ubyte" in said
+
+
+def test_a_folder_with_one_broken_picture(place, capsys):
+    folder = pictures(place / "faces", 70)
+    (folder / "33.png").write_bytes((folder / "33.png").read_bytes()[:60])
+    said = sentence(capsys, "train", "digits", "--data", folder, *QUICK)
+    assert f"{folder / '33.png'} cannot be read as an image" in said
+    assert said.endswith("mend or remove it.")
+
+
+def test_a_folder_of_mixed_sizes_is_made_to_fit_and_says_so(place, capsys):
+    folder = pictures(place / "faces", 10, sizes=((8, 8), (40, 20), (16, 16)))
+    assert (
+        main(
+            [
+                "train",
+                "digits",
+                "--data",
+                str(folder),
+                "--batch-size",
+                "4",
+                "--steps",
+                "1",
+                "--frames",
+                "0",
+            ]
+        )
+        == 0
+    )
+    said = capsys.readouterr().err
+    assert "7 images resized from 8x8..40x20 to 16x16" in said
+    assert "3 images cropped around the centre" in said
+    notes = json.loads((place / "runs" / "digits" / "config.json").read_text())["notes"]
+    assert "7 images resized from 8x8..40x20 to 16x16" in notes
+
+
+def test_a_folder_of_two_pictures(place, capsys):
+    folder = pictures(place / "faces", 2)
+    said = sentence(capsys, "train", "digits", "--data", folder, *QUICK)
+    assert said == "batch_size is 64 but there are only 2 examples: take a smaller batch."
+    assert main(["train", "digits", "--data", str(folder), "--batch-size", "2", *QUICK]) == 0
+
+
+def test_a_batch_larger_than_the_data(place, capsys):
+    said = sentence(capsys, "train", "digits", "--batch-size", "5000", *QUICK)
+    assert said == "batch_size is 5000 but there are only 1797 examples: take a smaller batch."
+
+
+def test_an_empty_folder_no_folder_and_a_law_for_images(place, capsys):
+    (place / "empty").mkdir()
+    assert "holds no images" in sentence(
+        capsys, "train", "digits", "--data", place / "empty", *QUICK
+    )
+    assert "there is no data set, folder or file" in sentence(
+        capsys, "train", "digits", "--data", "nowhere", *QUICK
+    )
+    assert "is a law in the plane" in sentence(capsys, "train", "digits", "--data", "ring", *QUICK)
+    assert "there is no distribution 'mnist'" in sentence(
+        capsys, "train", "ring", "--data", "mnist", *QUICK
+    )
+
+
+def test_compressed_rubbish(place, capsys):
+    (place / "x.gz").write_bytes(gzip.compress(b"rubbish"))
+    assert "is not an IDX file" in sentence(capsys, "train", "digits", "--data", "x.gz", *QUICK)
+
+
+# ---------------------------------------------------------------- options
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--steps", "0", "steps must be a positive whole number, got 0"),
+        ("--steps", "-5", "steps must be a positive whole number, got -5"),
+        ("--batch-size", "0", "batch_size must be a positive whole number, got 0"),
+        ("--lr", "0", "lr_generator must be a positive number, got 0.0"),
+        ("--lr", "-0.001", "lr_generator must be a positive number, got -0.001"),
+        ("--lr", "nan", "lr_generator must be a positive number, got nan"),
+        ("--lr-discriminator", "inf", "lr_discriminator must be a positive number, got inf"),
+        ("--beta1", "1", "beta1 must satisfy 0 <= beta1 < 1, got 1.0"),
+        ("--beta2", "-0.1", "beta2 must satisfy 0 <= beta2 < 1, got -0.1"),
+        ("--average", "1.5", "average must satisfy 0 <= average < 1, got 1.5"),
+        ("--smoothing", "0.7", "Label smoothing must satisfy 0 <= smoothing < 0.5, got 0.7"),
+        (
+            "--discriminator-steps",
+            "0",
+            "discriminator_steps must be a positive whole number, got 0",
+        ),
+        ("--objective", "hing", "Unknown objective 'hing'; did you mean 'hinge'?"),
+        ("--penalty", "r3", "Unknown penalty 'r3'; did you mean"),
+        ("--optimizer", "adamw", "Unknown optimizer 'adamw'"),
+        ("--checkpoint-every", "0", "checkpoint_every must be a whole number from 1 up, got 0"),
+        ("--keep", "0", "keep must be a whole number from 1 up, got 0"),
+        ("--frames", "-1", "frames must be a whole number from 0 up, got -1"),
+        (
+            "--best",
+            "fid",
+            "There is no measure 'fid' for the recipe 'digits'; use sliced-wasserstein",
+        ),
+        ("--best", "high-quality", "There is no measure 'high-quality' for the recipe 'digits'"),
+        ("--seed", "-1", "A seed is a whole number from 0 up, got -1"),
+        ("--device", "tpu", "Unknown device 'tpu'; use 'auto', 'cpu' or 'cuda'"),
+        ("--epochs", "0", "The number of epochs must be positive, got 0"),
+        ("--lr", "fast", "argument --lr: invalid float value: 'fast'; see `minigan train --help`"),
+        ("--colour", "red", "unrecognized arguments: --colour red; see `minigan --help`"),
+    ],
+)
+def test_options_out_of_range(place, capsys, option, value, words):
+    assert words in sentence(capsys, "train", "digits", option, value)
+    assert not (place / "runs").exists()
+
+
+def test_epochs_of_a_law_that_has_none(place, capsys):
+    assert "has no epochs; give --steps instead" in sentence(
+        capsys, "train", "ring", "--epochs", "3"
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("digit", "digits"), ("mnist_dcgan", "mnist-dcgan"), ("rings", "ring"), ("DIGITS", "digits")],
+)
+def test_an_unknown_recipe_and_the_nearest(place, capsys, typed, meant):
+    said = sentence(capsys, "train", typed)
+    assert (
+        said
+        == f"Unknown recipe {typed!r}; did you mean {meant!r}? `minigan recipes` lists them all."
+    )
+
+
+def test_no_recipe_an_unknown_command_and_none(place, capsys):
+    assert "Which recipe?" in sentence(capsys, "train")
+    assert "invalid choice: 'trian'" in sentence(capsys, "trian")
+    assert "required: COMMAND" in sentence(capsys)
+
+
+# ---------------------------------------------------------------- folders and files
+
+
+def test_an_output_that_is_a_file(place, capsys):
+    (place / "out").touch()
+    assert sentence(capsys, "train", "ring", "--out", "out", *QUICK) == (
+        "out is a file; give the name of a folder for --out."
+    )
+
+
+def test_an_output_below_a_file(place, capsys):
+    (place / "out").touch()
+    assert "out" in sentence(capsys, "train", "ring", "--out", "out/run", *QUICK)
+
+
+def test_an_output_that_holds_something(place, capsys, finished):
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    said = sentence(capsys, "train", "ring", "--out", finished, *QUICK)
+    assert said.endswith(f"or continue a run with --resume {finished}.")
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+
+
+COMMANDS = ["sample", "doctor", "evaluate", "interpolate", "arithmetic", "latent"]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "train --resume"])
+def test_a_run_that_is_none(place, capsys, command):
+    (place / "empty").mkdir()
+    for name in ("empty", "nowhere"):
+        assert sentence(capsys, *command.split(), name) == (
+            f"{name} is no run: it has no config.json; give a folder that `minigan train` made."
+        )
+
+
+@pytest.mark.parametrize(
+    "config",
+    ["{", "[]", "{}", '{"recipe": 5}', "\xff", "[" * 100_000, '{"recipe": "ring", "settings": 3}'],
+)
+def test_a_run_whose_config_is_damaged(place, capsys, config):
+    (place / "run").mkdir()
+    (place / "run" / "config.json").write_text(config, encoding="latin-1")
+    assert "the run's folder is damaged, train anew" in sentence(capsys, "doctor", "run")
+
+
+@pytest.mark.parametrize(
+    "change", [{"recipe": "rong"}, {"settings": {"steps": -1}}, {"settings": {"steeps": 1}}]
+)
+def test_a_run_whose_config_makes_no_sense(place, capsys, finished, change):
+    config = json.loads((finished / "config.json").read_text()) | change
+    (place / "run").mkdir()
+    (place / "run" / "config.json").write_text(json.dumps(config))
+    assert "the run's folder is damaged, train anew" in sentence(capsys, "sample", "run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["sample", "-n", "0"], "The number of samples must be positive, got 0"),
+        (["sample", "-o", "nowhere/x.png"], "nowhere/x.png can't be written"),
+        (["sample", "-o", "x"], "x has no ending that says which kind of picture it is; use .png"),
+        (["sample", "--truncation", "0"], "must be at least 0.01"),
+        (["sample", "--checkpoint", "best"], "There is no checkpoint"),
+        (["sample", "--checkpoint", "77"], "There is no checkpoint"),
+        (
+            ["interpolate", "--kind", "curly"],
+            "Unknown kind of walk 'curly'; use spherical, linear or both",
+        ),
+        (["interpolate", "--steps", "1"], "two steps"),
+        (
+            ["arithmetic", "-a", "x"],
+            "argument -a/--a: 'x' is no list of whole numbers, such as 0,3,5",
+        ),
+        (["arithmetic", "-a=-2"], "must name at least one of"),
+        (["latent", "--sweep", "99"], "coordinates 0 to 15, got 99"),
+        (["doctor", "-o", "."], "can't be written"),
+    ],
+)
+def test_bad_requests_to_a_run(place, capsys, finished, arguments, words):
+    assert words in sentence(capsys, arguments[0], finished, *arguments[1:])
+    assert not list(place.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["ring"], "Give either a recipe or --resume RUN, not both"),
+        (["--seed", "3"], "--seed can't be changed beside --resume"),
+        (["--batch-size", "3"], "--batch-size can't be changed beside --resume"),
+        (["--objective", "hinge"], "--objective can't be changed beside --resume"),
+        (["--data", "grid"], "--data can't be changed beside --resume"),
+        (["--steps", "1"], "stands at step 2 already"),
+    ],
+)
+def test_what_resuming_cannot_change(place, capsys, finished, arguments, words):
+    assert words in sentence(capsys, "train", "--resume", finished, "--quiet", *arguments)
+
+
+def test_a_model_of_another_recipe(place, capsys, finished):
+    other = training.train(
+        "parabola", out=place / "other", steps=1, batch_size=8, frames=0, progress=False
+    )
+    (other / "model.safetensors").write_bytes((finished / "model.safetensors").read_bytes())
+    assert "is of the recipe 'ring', but the run is one of 'parabola'" in sentence(
+        capsys, "sample", other
+    )
+    (other / "model.safetensors").write_bytes(b"short")
+    assert "truncated or no safetensors file" in sentence(capsys, "sample", other)

@@ -1,0 +1,265 @@
+import numpy
+import pytest
+from PIL import Image
+
+from minigan import data
+from minigan.data import DataError, Dataset, write_idx
+
+
+def save(path, pixels, mode=None, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.fromarray(numpy.asarray(pixels))
+    (picture if mode is None else picture.convert(mode)).save(path, **options)
+
+
+def flat(height, width, colour):
+    return numpy.broadcast_to(
+        numpy.array(colour, numpy.uint8), (height, width, *numpy.shape(colour))
+    ).copy()
+
+
+def test_pictures_of_the_right_shape_come_through_unchanged_in_path_order(tmp_path):
+    pixels = numpy.random.default_rng(0).integers(0, 256, (3, 5, 7, 3), dtype=numpy.uint8)
+    for name, image in zip(["c.png", "a.PNG", "sub/b.bmp"], pixels, strict=True):
+        save(tmp_path / name, image)
+    dataset = data.image_folder(tmp_path, size=(5, 7), channels=3)
+    numpy.testing.assert_array_equal(dataset.images, pixels[[1, 0, 2]])
+    assert dataset.notes == ()
+    assert dataset.labels is None
+    assert dataset.name == tmp_path.name
+
+
+def test_resizing_is_told_with_the_range_of_sizes(tmp_path):
+    save(tmp_path / "a.png", flat(50, 60, 10))
+    save(tmp_path / "b.png", flat(100, 80, 10))
+    save(tmp_path / "c.png", flat(28, 28, 10))
+    dataset = data.image_folder(tmp_path, size=(28, 28), channels=1)
+    assert dataset.image_shape == (28, 28, 1)
+    assert numpy.all(dataset.images == 10)
+    assert dataset.notes[0] == "2 images resized from 50x60..100x80 to 28x28"
+    assert "2 images cropped around the centre" in dataset.notes
+
+
+def test_the_crop_is_central_and_nothing_is_squeezed(tmp_path):
+    pixels = flat(10, 30, 0)
+    pixels[:, 10:20] = 200
+    save(tmp_path / "wide.png", pixels)
+    dataset = data.image_folder(tmp_path, size=(10, 10), channels=1)
+    assert numpy.all(dataset.images == 200)
+
+
+def test_shrinking_smooths_instead_of_picking_pixels(tmp_path):
+    checks = (numpy.indices((64, 64)).sum(axis=0) % 2 * 255).astype(numpy.uint8)
+    save(tmp_path / "checks.png", checks)
+    images = data.image_folder(tmp_path, size=(8, 8), channels=1).images
+    assert numpy.all(numpy.abs(images.astype(int) - 127) < 10)
+
+
+def test_colour_is_made_grey_and_grey_colour(tmp_path):
+    save(tmp_path / "a" / "red.png", flat(4, 4, (255, 0, 0)))
+    save(tmp_path / "b" / "grey.png", flat(4, 4, 90))
+    grey = data.image_folder(tmp_path, size=(4, 4), channels=1)
+    assert numpy.all(grey.images[0] == 76)
+    assert grey.notes == ("1 image colour to grey",)
+    colour = data.image_folder(tmp_path, size=(4, 4), channels=3)
+    assert numpy.all(colour.images[1] == 90)
+    assert colour.notes == ("1 image grey to colour",)
+
+
+def test_transparency_is_laid_on_black(tmp_path):
+    save(tmp_path / "a.png", flat(4, 4, (200, 100, 50, 128)))
+    save(tmp_path / "b.png", flat(4, 4, (200, 100, 50, 0)))
+    dataset = data.image_folder(tmp_path, size=(4, 4), channels=3)
+    numpy.testing.assert_allclose(dataset.images[0, 0, 0], [100, 50, 25], atol=1)
+    assert numpy.all(dataset.images[1] == 0)
+    assert dataset.notes == ("2 images transparent, laid on black",)
+
+
+def test_palettes_and_animations(tmp_path):
+    frames = [Image.fromarray(flat(4, 4, value)) for value in (40, 200)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    dataset = data.image_folder(tmp_path, size=(4, 4), channels=1)
+    assert numpy.all(dataset.images == 40)
+    assert "1 image animated, of which the first frame was taken" in dataset.notes
+
+
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
+    save(tmp_path / "a.png", numpy.array([[0, 257 * 100], [257 * 200, 65535]], numpy.uint16))
+    dataset = data.image_folder(tmp_path, size=(2, 2), channels=1)
+    numpy.testing.assert_array_equal(dataset.images[0, ..., 0], [[0, 100], [200, 255]])
+    assert dataset.notes == ("1 image 16-bit to 8-bit",)
+
+
+def test_exif_rotation_is_applied(tmp_path):
+    pixels = flat(4, 8, 0)
+    pixels[:, :4] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save(tmp_path / "a.png", pixels, exif=exif)
+    image = data.image_folder(tmp_path, size=(8, 4), channels=1).images[0, ..., 0]
+    assert numpy.all(image[:4] == 255)
+    assert numpy.all(image[4:] == 0)
+    assert data.image_folder(tmp_path, size=(8, 4), channels=1).notes == (
+        "1 image turned as the EXIF data says",
+    )
+
+
+def test_one_level_of_subfolders_is_the_classes(tmp_path):
+    for name in ("dog/2.png", "cat/1.png", "cat/3.png"):
+        save(tmp_path / name, flat(4, 4, 1))
+    dataset = data.image_folder(tmp_path, size=(4, 4), channels=1)
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.labels.tolist() == [0, 0, 1]
+    assert dataset.labels.dtype == numpy.int64
+
+
+@pytest.mark.parametrize("extra", ["loose.png", "cat/deep/4.png"])
+def test_mixed_levels_are_no_classes(tmp_path, extra):
+    for name in ("dog/2.png", "cat/1.png", extra):
+        save(tmp_path / name, flat(4, 4, 1))
+    dataset = data.image_folder(tmp_path, size=(4, 4), channels=1)
+    assert dataset.labels is None
+    assert dataset.class_names is None
+
+
+def test_hidden_and_other_files_are_left_out(tmp_path):
+    save(tmp_path / "a.png", flat(4, 4, 1))
+    (tmp_path / "._a.png").write_bytes(b"not a picture")
+    (tmp_path / "notes.txt").write_text("not a picture")
+    save(tmp_path / ".thumbnails" / "b.png", flat(4, 4, 1))
+    assert len(data.image_folder(tmp_path, size=(4, 4), channels=1)) == 1
+
+
+@pytest.mark.parametrize("damage", ["garbage", "truncated", "empty", "dangling"])
+def test_a_broken_picture_is_named(tmp_path, damage):
+    save(tmp_path / "a.png", flat(40, 40, 1))
+    broken = tmp_path / "b.png"
+    save(broken, numpy.random.default_rng(0).integers(0, 256, (40, 40), dtype=numpy.uint8))
+    whole = broken.read_bytes()
+    if damage == "dangling":
+        broken.unlink()
+        broken.symlink_to(tmp_path / "gone.png")
+    else:
+        broken.write_bytes(
+            {"garbage": b"hello", "truncated": whole[: len(whole) // 2], "empty": b""}[damage]
+        )
+    with pytest.raises(DataError, match="cannot be read as an image") as caught:
+        data.image_folder(tmp_path, size=(8, 8), channels=1)
+    assert str(broken) in str(caught.value)
+
+
+def test_float_pixels_are_refused(tmp_path):
+    save(tmp_path / "a.tiff", numpy.zeros((4, 4), numpy.float32))
+    with pytest.raises(DataError, match=r"a\.tiff.*no agreed range"):
+        data.image_folder(tmp_path, size=(4, 4), channels=1)
+
+
+def test_no_pictures_says_which_extensions(tmp_path):
+    with pytest.raises(DataError, match=r"holds no images.*\.png, \.jpg.*\.webp"):
+        data.image_folder(tmp_path, size=(4, 4), channels=1)
+    with pytest.raises(DataError, match="is not a folder"):
+        data.image_folder(tmp_path / "nothing", size=(4, 4), channels=1)
+
+
+@pytest.mark.parametrize(("size", "channels"), [((4, 4), 2), ((0, 4), 1), ((4,), 1)])
+def test_impossible_shapes_are_refused(tmp_path, size, channels):
+    with pytest.raises(ValueError, match="cannot be brought to shape"):
+        data.image_folder(tmp_path, size=size, channels=channels)
+
+
+def test_fit_leaves_what_fits_alone():
+    digits = data.digits()
+    assert data.fit(digits, (16, 16, 1)) is digits
+
+
+def test_fit_resizes_and_adds_channels_and_says_so():
+    digits = data.digits()
+    fitted = data.fit(digits, (28, 28, 3))
+    assert fitted.images.shape == (1797, 28, 28, 3)
+    assert fitted.images.dtype == numpy.uint8
+    assert numpy.all(fitted.images[..., 0] == fitted.images[..., 2])
+    assert fitted.notes == (
+        "1797 images resized from 16x16 to 28x28",
+        "1797 images grey to colour",
+    )
+    numpy.testing.assert_array_equal(fitted.labels, digits.labels)
+    assert fitted.class_names == digits.class_names
+    # The margin of background grows with the picture.
+    assert fitted.images[:, :2].max() < 10
+
+
+def test_fit_rounds_floats_to_the_nearest_byte():
+    values = numpy.linspace(-1, 1, 256, dtype=numpy.float32).reshape(1, 16, 16, 1)
+    fitted = data.fit(Dataset(name="ramp", images=values), (16, 16, 3))
+    numpy.testing.assert_array_equal(fitted.images[0, ..., 1].ravel(), numpy.arange(256))
+
+
+def test_fit_refuses_channels_it_cannot_convert():
+    dataset = Dataset(name="two", images=numpy.zeros((3, 4, 4, 2), numpy.uint8))
+    with pytest.raises(DataError, match="'two' have 2 channels"):
+        data.fit(dataset, (8, 8, 1))
+    with pytest.raises(ValueError, match="cannot be brought to shape"):
+        data.fit(data.digits(), (8, 8, 4))
+
+
+def test_load_knows_the_digits_at_any_size():
+    assert data.load("digits").image_shape == (16, 16, 1)
+    assert data.load("digits", image_shape=(28, 28, 1)).notes == (
+        "1797 images resized from 16x16 to 28x28",
+    )
+    native = data.load("digits", image_shape=(8, 8, 1))
+    assert native.notes == ()
+    numpy.testing.assert_array_equal(native.images, data.digits(enlarge=False).images)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_load_passes_split_and_folder_to_the_mnist_family(tmp_path, name):
+    write_idx(tmp_path / "t10k-images-idx3-ubyte.gz", numpy.zeros((3, 28, 28), numpy.uint8))
+    write_idx(tmp_path / "t10k-labels-idx1-ubyte.gz", numpy.zeros(3, numpy.uint8))
+    dataset = data.load(name, split="test", data_dir=tmp_path, image_shape=(32, 32, 1))
+    assert dataset.name == name
+    assert dataset.image_shape == (32, 32, 1)
+    assert dataset.notes == ("3 images resized from 28x28 to 32x32",)
+
+
+def test_load_reads_folders_and_idx_files(tmp_path):
+    save(tmp_path / "pictures" / "a.png", flat(6, 6, 5))
+    dataset = data.load(tmp_path / "pictures", image_shape=(3, 3, 1))
+    assert numpy.all(dataset.images == 5)
+    with pytest.raises(ValueError, match="image_shape"):
+        data.load(tmp_path / "pictures")
+    grey, colour = (
+        numpy.arange(24, dtype=numpy.uint8).reshape(2, 3, 4),
+        numpy.ones((2, 3, 4, 3), numpy.uint8),
+    )
+    write_idx(tmp_path / "grey.gz", grey)
+    write_idx(tmp_path / "colour", colour)
+    numpy.testing.assert_array_equal(data.load(str(tmp_path / "grey.gz")).images, grey[..., None])
+    assert data.load(tmp_path / "grey.gz").name == "grey"
+    assert data.load(tmp_path / "colour").image_shape == (3, 4, 3)
+    assert data.load(tmp_path / "colour", image_shape=(3, 4, 1)).notes == (
+        "2 images colour to grey",
+    )
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        numpy.zeros(5, numpy.uint8),
+        numpy.zeros((2, 3, 4), numpy.float32),
+        numpy.zeros((0, 3, 4), numpy.uint8),
+    ],
+)
+def test_load_refuses_idx_files_that_are_no_images(tmp_path, array):
+    write_idx(tmp_path / "a", array)
+    with pytest.raises(DataError, match="images are uint8"):
+        data.load(tmp_path / "a")
+
+
+def test_load_refuses_what_it_does_not_know(tmp_path):
+    with pytest.raises(DataError, match=r"'minst'.*did you mean 'mnist'\?"):
+        data.load("minst")
+    with pytest.raises(DataError, match=r"law in the plane.*distribution\('ring'\)"):
+        data.load("ring")
+    with pytest.raises(DataError, match="digits has no 'test' split"):
+        data.load("digits", split="test")

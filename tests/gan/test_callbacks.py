@@ -1,0 +1,383 @@
+"""What watches a run: the table of metrics, progress, the guard, frames, checkpoints."""
+
+import io
+import sys
+import types
+
+import numpy
+import pytest
+
+from minigan import data, gan, nn, optim
+from minigan.gan import callbacks
+from minigan.plots import read_metrics
+
+
+def make_trainer(*, lr=1e-3, average=False):
+    rng = numpy.random.default_rng(0)
+    generator = nn.Sequential(nn.Linear(3, 8, rng=rng), nn.ReLU(), nn.Linear(8, 2, rng=rng))
+    discriminator = nn.Sequential(
+        nn.Linear(2, 8, rng=rng), nn.LeakyReLU(0.2), nn.Linear(8, 1, rng=rng)
+    )
+    game = gan.Game(
+        generator, discriminator, optim.Adam(generator, lr=lr), optim.Adam(discriminator, lr=lr)
+    )
+    return gan.Trainer(
+        game,
+        data.Stream(data.distribution("ring"), 16, numpy.random.default_rng(1)),
+        latent=gan.Latent(3),
+        rng=numpy.random.default_rng(2),
+        average=optim.ExponentialMovingAverage(generator, decay=0.9) if average else None,
+    )
+
+
+class StopAt(gan.Callback):
+    """Ends a run as a signal does, after a step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step(self, trainer, report):
+        if trainer.step == self.step:
+            import signal
+
+            signal.raise_signal(signal.SIGINT)
+
+
+# ---------------------------------------------------------------- the table
+
+
+def test_rows_come_at_the_first_step_every_so_often_and_at_the_last(tmp_path):
+    path = tmp_path / "metrics.csv"
+    make_trainer().run(11, [gan.MetricsFile(path, every=4)])
+    table = read_metrics(path)
+    assert table["step"].tolist() == [1, 4, 8, 11]
+    assert list(table) == ["step", "loss_d", "d_real", "d_fake", "loss_g"]
+
+
+def test_gauges_fill_their_columns_where_they_are_measured(tmp_path):
+    path = tmp_path / "metrics.csv"
+    measured = []
+
+    def gauges(trainer):
+        measured.append(trainer.step)
+        return {"twice": 2.0 * trainer.step}
+
+    make_trainer().run(9, [gan.MetricsFile(path, every=2, gauges=gauges, gauge_every=4)])
+    assert measured == [1, 4, 8, 9]
+    numpy.testing.assert_array_equal(
+        read_metrics(path)["twice"], [2, numpy.nan, 8, numpy.nan, 16, 18]
+    )
+
+
+def resumed(path, *, stops, total, every):
+    """Run to `total`, stopping at each of `stops` and going on with a fresh table object."""
+    trainer = make_trainer()
+    for stop in [*stops, total]:
+        trainer.run(
+            stop,
+            [gan.MetricsFile(path, every=every, gauges=lambda t: {"g": t.step}, gauge_every=every)],
+        )
+
+
+@pytest.mark.parametrize(("stops", "total"), [([1], 9), ([2, 3], 9), ([5, 8, 9], 10), ([4, 9], 9)])
+def test_a_resumed_table_is_that_of_an_unbroken_run(tmp_path, stops, total):
+    resumed(tmp_path / "whole.csv", stops=[], total=total, every=4)
+    resumed(tmp_path / "broken.csv", stops=stops, total=total, every=4)
+    assert (tmp_path / "broken.csv").read_text() == (tmp_path / "whole.csv").read_text()
+
+
+def test_rows_after_the_checkpoint_and_torn_rows_are_cut_off(tmp_path):
+    path = tmp_path / "metrics.csv"
+    trainer = make_trainer()
+    trainer.run(5, [gan.MetricsFile(path)])
+    whole = path.read_text()
+    with path.open("a") as file:
+        file.write("6,1,1,1,1\n7,1,1")
+    trainer.run(5, [gan.MetricsFile(path)])
+    assert path.read_text() == whole
+
+
+def test_an_empty_table_left_by_a_killed_process_is_begun_anew(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.touch()
+    trainer = make_trainer()
+    trainer.run(2)
+    trainer.run(3, [gan.MetricsFile(path)])
+    assert read_metrics(path)["step"].tolist() == [3]
+
+
+# ---------------------------------------------------------------- progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_in_a_file_a_line_now_and_then_with_the_time_left(monkeypatch):
+    clock = iter(range(0, 10_000, 3))
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: float(next(clock)))
+    stream = io.StringIO()
+    make_trainer().run(10, [gan.Progress(10, stream=stream, seconds=7)])
+    lines = stream.getvalue().splitlines()
+    assert [line.split()[1] for line in lines] == ["3/10", "6/10", "9/10", "10/10"]
+    # Three steps took nine seconds, so seven will take 21; a batch of 16 every three seconds.
+    assert "0:21 left" in lines[0]
+    assert "5 images/s" in lines[0]
+    assert "loss D 1." in lines[0]
+    assert "D(G(z)) 0." in lines[0]
+    assert "0:00 left" in lines[-1]
+
+
+def test_in_a_terminal_a_bar_that_words_do_not_tear_apart():
+    stream = Terminal()
+    bar = gan.Progress(3, stream=stream)
+
+    class Talker(gan.Callback):
+        def on_step(self, trainer, report):
+            bar.say(f"at {trainer.step}")
+
+    make_trainer().run(3, [bar, Talker()])
+    assert "3/3" in stream.getvalue()
+    assert "\rat 2\n" in stream.getvalue().replace(" ", "").replace("\rat2", "\rat 2")
+
+
+def test_in_a_notebook_a_notebook_bar(monkeypatch):
+    made = []
+
+    class Bar:
+        def __init__(self, **options):
+            made.append(options)
+            self.steps = 0
+            made.append(self)
+
+        def update(self):
+            self.steps += 1
+
+        def set_postfix_str(self, words, refresh):
+            self.words = words
+
+        def close(self):
+            self.closed = True
+
+    shell = type("ZMQInteractiveShell", (), {})()
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setitem(sys.modules, "tqdm.notebook", types.SimpleNamespace(tqdm=Bar))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    clock = iter(range(10_000))
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: float(next(clock)))
+    trainer = make_trainer()
+    trainer.run(2)
+    trainer.run(5, [gan.Progress(5)])
+    options, bar = made
+    assert (options["total"], options["initial"]) == (5, 2)
+    assert bar.steps == 3
+    assert bar.closed
+    assert "loss G" in bar.words
+
+
+def test_a_notebook_without_widgets_gets_lines(monkeypatch):
+    shell = type("ZMQInteractiveShell", (), {})()
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    stream = io.StringIO()
+    make_trainer().run(2, [gan.Progress(2, stream=stream)])
+    assert stream.getvalue().startswith("step 2/2")
+
+
+def test_hours_are_shown_as_such():
+    assert [callbacks._clock(s) for s in (5, 65, 3600, 36_061.4)] == [
+        "0:05",
+        "1:05",
+        "1:00:00",
+        "10:01:01",
+    ]
+
+
+def test_the_bar_is_closed_when_training_fails():
+    stream = Terminal()
+    bar = gan.Progress(5, stream=stream)
+    closed = []
+    bar_close = bar.on_end
+    bar.on_end = lambda trainer: (closed.append(trainer.step), bar_close(trainer))
+
+    class Fails(gan.Callback):
+        def on_step(self, trainer, report):
+            raise ValueError("enough")
+
+    with pytest.raises(ValueError, match="enough"):
+        make_trainer().run(5, [bar, Fails()])
+    assert closed == [1]
+
+
+# ---------------------------------------------------------------- the guard
+
+
+class Poison(gan.Callback):
+    """Spoils a number at a step, as a bug would."""
+
+    def __init__(self, step, spoil):
+        self.step, self.spoil = step, spoil
+
+    def on_step(self, trainer, report):
+        if trainer.step == self.step:
+            self.spoil(trainer, report)
+
+
+def set_nan(player, name, what="value", number=float("nan")):
+    def spoil(trainer, report):
+        array = getattr(getattr(trainer.game, player).parameters()[name], what)
+        array.reshape(-1)[1] = number
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (set_nan("generator", "2.weight"), "the weight 2.weight of the generator isn't finite"),
+        (
+            set_nan("discriminator", "0.bias", "grad"),
+            "the gradient 0.bias of the discriminator isn't finite",
+        ),
+        (
+            set_nan("generator", "0.weight", "grad", numpy.inf),
+            "the gradient 0.weight of the generator isn't",
+        ),
+        (
+            set_nan("generator", "0.weight", "value", 1e30),
+            "weights or gradients of the generator are too large",
+        ),
+        (
+            lambda trainer, report: report.update(loss_g=float("nan")),
+            "the loss of G (loss_g) is nan",
+        ),
+    ],
+)
+def test_trouble_stops_the_run_with_step_place_and_way_back(tmp_path, spoil, words):
+    saver = gan.Checkpoints(tmp_path / "checkpoints", every=2)
+    guard = gan.Guard(lambda: gan.list_checkpoints(saver.folder)[-1])
+    table = gan.MetricsFile(tmp_path / "metrics.csv")
+    with pytest.raises(gan.TrainingError) as caught, numpy.errstate(all="ignore"):
+        make_trainer().run(9, [Poison(5, spoil), guard, table, saver])
+    assert "stopped at step 5" in str(caught.value)
+    assert words in str(caught.value)
+    assert f"the last good checkpoint is {saver.folder / 'step-00000004.safetensors'}" in str(
+        caught.value
+    )
+    assert read_metrics(table.path)["step"].tolist() == [1, 2, 3, 4]
+    assert gan.list_checkpoints(saver.folder)[-1].name == "step-00000004.safetensors"
+
+
+def test_trouble_before_any_checkpoint():
+    with pytest.raises(gan.TrainingError, match="there is no checkpoint yet"):
+        make_trainer().run(3, [Poison(1, set_nan("generator", "0.bias")), gan.Guard()])
+
+
+def test_a_healthy_run_passes_the_guard():
+    trainer = make_trainer()
+    trainer.run(3, [gan.Guard()])
+    assert trainer.step == 3
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_checkpoints_after_the_first_step_every_so_often_and_at_the_end(tmp_path):
+    make_trainer().run(7, [gan.Checkpoints(tmp_path / "c", every=3, keep=9)])
+    assert names(tmp_path / "c") == [f"step-0000000{i}.safetensors" for i in (1, 3, 6, 7)]
+
+
+def test_only_the_newest_stay_and_leftovers_go(tmp_path):
+    folder = tmp_path / "c"
+    folder.mkdir()
+    (folder / ".step-00000001-0123456789ab.safetensors").touch()
+    make_trainer().run(7, [gan.Checkpoints(folder, every=1, keep=2)])
+    assert names(folder) == ["step-00000006.safetensors", "step-00000007.safetensors"]
+
+
+def test_files_that_only_look_like_checkpoints_are_left_alone(tmp_path):
+    folder = tmp_path / "c"
+    folder.mkdir()
+    (folder / "step-mine.safetensors").touch()
+    make_trainer().run(3, [gan.Checkpoints(folder, every=1, keep=1)])
+    assert names(folder) == ["step-00000003.safetensors", "step-mine.safetensors"]
+    assert [path.name for path in gan.list_checkpoints(folder)] == ["step-00000003.safetensors"]
+
+
+@pytest.mark.parametrize(("larger", "best"), [(True, 4), (False, 2)])
+def test_the_best_by_a_measure_stays(tmp_path, larger, best):
+    from minigan import checkpoint
+
+    values = {1: 0.5, 2: 0.2, 4: 0.9, 6: 0.9, 8: float("nan")}
+    measure = gan.Measure("made-up", lambda trainer: values[trainer.step], larger_is_better=larger)
+    folder = tmp_path / "c"
+    trainer = make_trainer()
+    for stop in (3, 9):  # what was best before an interruption is remembered after it
+        trainer.run(stop, [gan.Checkpoints(folder, every=2, keep=1, best=measure)])
+    assert names(folder) == ["best.safetensors", "step-00000009.safetensors"]
+    meta = checkpoint.load(folder / "best.safetensors")[1]
+    assert meta["trainer"]["step"] == best
+    assert meta["best"] == {"metric": "made-up", "value": values[best]}
+
+
+def test_another_measure_begins_anew(tmp_path):
+    from minigan import checkpoint
+
+    trainer = make_trainer()
+    for name, stop in (("a", 1), ("b", 2)):
+        measure = gan.Measure(name, lambda trainer: float(trainer.step), larger_is_better=False)
+        trainer.run(stop, [gan.Checkpoints(tmp_path / "c", every=1, best=measure)])
+    assert checkpoint.load(tmp_path / "c" / "best.safetensors")[1]["best"] == {
+        "metric": "b",
+        "value": 2.0,
+    }
+
+
+@pytest.mark.parametrize("wrong", [{"every": 0}, {"every": 1, "keep": 0}])
+def test_counts_must_be_positive(tmp_path, wrong):
+    with pytest.raises(ValueError, match="must be positive"):
+        gan.Checkpoints(tmp_path, **wrong)
+
+
+# ---------------------------------------------------------------- frames
+
+
+def draw(trainer):
+    return numpy.full((4, 5, 1), trainer.step, "uint8")
+
+
+def test_the_film_of_a_resumed_run_is_that_of_an_unbroken_one(tmp_path):
+    from PIL import Image
+
+    whole, broken = (gan.Frames(tmp_path / name, draw, every=2) for name in ("whole", "broken"))
+    make_trainer().run(7, [whole])
+    trainer = make_trainer()
+    for stop in (3, 7):
+        trainer.run(stop, [broken])
+    steps = [0, 2, 4, 6, 7]
+    assert [path.name for path in whole.paths()] == [f"step-{i:08d}.png" for i in steps]
+    assert names(tmp_path / "broken") == names(tmp_path / "whole")
+    assert [int(numpy.asarray(Image.open(path))[0, 0]) for path in broken.paths()] == steps
+
+
+# ---------------------------------------------------------------- signals
+
+
+def test_an_interrupt_ends_after_the_step_with_everything_written(tmp_path):
+    trainer = make_trainer()
+    table, saver = (
+        gan.MetricsFile(tmp_path / "m.csv", every=100),
+        gan.Checkpoints(tmp_path / "c", every=100),
+    )
+    trainer.run(50, [StopAt(7), table, saver])
+    assert trainer.interrupted
+    assert trainer.step == 7
+    assert read_metrics(table.path)["step"].tolist() == [1, 7]
+    assert gan.list_checkpoints(saver.folder)[-1].name == "step-00000007.safetensors"
+    trainer.run(9)
+    assert not trainer.interrupted

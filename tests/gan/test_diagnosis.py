@@ -1,0 +1,436 @@
+"""The doctor: what it measures, what it says of made-up tables, and of runs that are sick on
+purpose or healthy.
+"""
+
+import dataclasses
+import functools
+import itertools
+import math
+
+import numpy
+import pytest
+
+from minigan import data, gan, nn, optim, recipes
+from minigan.backend import devices
+from minigan.backend.cpu import CpuBackend
+from minigan.cli import main
+from minigan.gan import diagnosis
+from minigan.gan.tensorboard import TensorBoard
+from minigan.plots import read_metrics
+from minigan.runs import doctor, resuming, training
+from minigan.runs.assembly import assemble, load_data
+from minigan.runs.folder import open_run
+
+# ---------------------------------------------------------------- what is measured
+
+
+class Fixed(nn.Layer):
+    """A generator whose samples are given: z is the index."""
+
+    def __init__(self, samples):
+        self.samples = samples
+        self.weight = nn.Parameter(numpy.ones(4, "float32"))
+
+
+class Stage:
+    """As much of a trainer as the gauges look at."""
+
+    def __init__(self, generator, discriminator):
+        self.game = self
+        self.generator, self.discriminator = generator, discriminator
+
+
+def measured(samples, real):
+    g, d = Fixed(real), Fixed(real)
+    gauges = gan.Gauges(g, d, real, lambda net: net.samples)
+    g.samples = samples
+    g.weight.value += 1
+    d.weight.grad[...] = [3, 0, 4, 0]
+    return gauges(Stage(g, d))
+
+
+SQUARE = numpy.array([[0, 0], [4, 0], [0, 2], [4, 2]], "float32")
+
+
+def test_gauges_of_samples_that_are_the_data():
+    found = measured(SQUARE, SQUARE)
+    assert found["diversity"] == pytest.approx(1)
+    assert found["reach"] == 1
+    assert found["centre"] == pytest.approx(0, abs=1e-7)
+    assert found["moved_g"] == pytest.approx(1)
+    assert found["moved_d"] == 0
+    assert found["grad_norm_d"] == pytest.approx(5)
+    assert found["grad_norm_g"] == 0
+
+
+def test_gauges_of_samples_in_one_corner():
+    found = measured(numpy.tile(SQUARE[1], (5, 1)), SQUARE)
+    assert found["diversity"] == pytest.approx(0, abs=1e-6)
+    assert found["reach"] == 0.25
+    # The long side is the principal axis, its standard deviation 2; the corner lies 2 from the
+    # middle.
+    assert abs(found["centre"]) == pytest.approx(1)
+
+
+def test_gauges_of_images():
+    rng = numpy.random.default_rng(0)
+    real = rng.standard_normal((12, 4, 3, 1)).astype("float32")
+    twice = numpy.concatenate([real[:6], real[:6]])
+    assert "reach" not in measured(real, real)
+    assert measured(real, real)["distinct"] == pytest.approx(1)
+    assert measured(twice, real)["distinct"] == pytest.approx(0, abs=1e-6)
+    assert measured(2 * real, real)["diversity"] == pytest.approx(2)
+
+
+def test_gauges_leave_the_run_as_it_was():
+    def state(gauged):
+        recipe = recipes.get("digits")
+        settings = recipe.settings.changed(steps=3, batch_size=4)
+        trainer = (assembly := assemble(recipe, settings, data.digits(), seed=0)).trainer
+        for _ in range(3):
+            trainer.train_step()
+            if gauged:
+                assembly.gauges(trainer)
+        return trainer.state()
+
+    (arrays, meta), (expected, expected_meta) = state(True), state(False)
+    assert meta == expected_meta
+    assert all(arrays[name].tobytes() == expected[name].tobytes() for name in expected)
+
+
+def test_a_data_set_of_one_picture_is_no_obstacle():
+    one = numpy.zeros((1, 4, 4, 1), "float32")
+    with numpy.errstate(invalid="ignore"):
+        assert measured(one, one)["diversity"] == pytest.approx(1)
+
+
+# ---------------------------------------------------------------- made-up tables
+
+STEPS = numpy.arange(1, 501)
+
+
+def table(**columns):
+    """Return a healthy table of 500 steps, with some columns changed."""
+    normal = {
+        "loss_d": 1.0,
+        "loss_g": 1.0,
+        "d_real": 0.7,
+        "d_fake": 0.3,
+        "diversity": 1.0,
+        "reach": 0.95,
+        "centre": 0.1,
+        "grad_norm_d": 1.0,
+        "moved_d": 0.3,
+        "grad_norm_g": 1.0,
+        "moved_g": 0.3,
+    }
+    columns = {
+        name: numpy.broadcast_to(value, STEPS.shape) for name, value in (normal | columns).items()
+    }
+    return {"step": STEPS} | columns
+
+
+def names(rows, **options):
+    return [finding.name for finding in gan.diagnose(rows, **options)]
+
+
+def ramp(start, end):
+    return numpy.linspace(start, end, len(STEPS))
+
+
+NAN_MOSTLY = numpy.where(STEPS % 5 == 0, 1.0, numpy.nan)
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        (table(), []),
+        (table(diversity=NAN_MOSTLY, reach=NAN_MOSTLY), []),
+        (table(loss_d=0.01), ["d-won"]),
+        (table(loss_d=ramp(2.0, 0.01)), []),  # low only at the very end
+        (table(reach=0.3), ["collapse"]),
+        (table(reach=NAN_MOSTLY * 0.3), ["collapse"]),
+        (table(reach=0.3, loss_d=0.01), ["d-won", "collapse"]),
+        (table(reach=numpy.where(STEPS < 300, 0.1, 1.0)), []),  # it recovered
+        (table(reach=ramp(0.0, 0.6)), []),  # it is about to
+        (table(reach=ramp(0.5, 0.6)), ["collapse"]),
+        (table(centre=numpy.sin(STEPS / 15)), ["oscillation"]),
+        (table(centre=0.2 * numpy.sin(STEPS / 15)), []),
+        (table(centre=numpy.where(STEPS < 260, numpy.sin(STEPS / 15), 0)), []),
+        (table(loss_d=numpy.where(STEPS % 10, 1.0, 5.0)), ["oscillation"]),
+        (table(loss_d=numpy.where(STEPS % 100, 1.0, 5.0)), []),
+        (table(moved_g=1e-5, reach=0.1, loss_d=0.001), ["dead-g"]),
+        (table(grad_norm_g=1e-9), ["dead-g"]),
+        (table(moved_d=30.0, reach=0.1, loss_d=0.001), ["explosion"]),
+        (table(grad_norm_g=numpy.where(STEPS < 300, 2.0, 1e5)), ["explosion"]),
+        (table(grad_norm_g=5e3), []),  # large from the start: the scale of that net
+        ({"step": STEPS, "loss_d": table()["loss_d"]}, []),
+        ({name: values[:150] for name, values in table(loss_d=0.001).items()}, []),
+        ({"step": numpy.array([])}, []),
+    ],
+)
+def test_what_tables_mean(rows, found):
+    assert names(rows) == found
+
+
+def test_without_a_discriminator_there_is_no_advice_about_one():
+    rows = {name: values for name, values in table(reach=0.2).items() if not name.endswith("_d")}
+    (finding,) = gan.diagnose(rows)
+    assert finding.name == "collapse"
+    assert "No D drives this one" in finding.advice
+
+
+def test_images_are_judged_by_other_columns():
+    pictures = {name: values for name, values in table().items() if name != "reach"}
+    assert names(pictures | {"distinct": numpy.full(500, 1.0)}) == []
+    assert names(pictures | {"distinct": numpy.full(500, 0.2)}) == []
+    assert names(pictures | {"distinct": numpy.full(500, 0.05)}) == ["collapse"]
+    assert names(pictures | {"diversity": numpy.full(500, 0.2)}) == ["collapse"]
+
+
+@pytest.mark.parametrize(
+    ("objective", "loss", "found"),
+    [
+        ("least-squares", 0.1, []),
+        ("least-squares", 0.005, ["d-won"]),
+        ("hinge", 0.2, []),
+        ("hinge", 0.02, ["d-won"]),
+        ("relativistic", 0.1, []),
+        ("relativistic", 0.01, ["d-won"]),
+        ("wasserstein", 0.0, []),
+        ("wasserstein", -50.0, []),
+    ],
+)
+def test_every_objective_has_its_own_scale(objective, loss, found):
+    assert names(table(loss_d=loss), objective=objective) == found
+
+
+def test_a_perfect_discriminator_keeps_the_entropy_of_smoothed_labels():
+    entropy = -0.9 * math.log(0.9) - 0.1 * math.log(0.1)
+    assert names(table(loss_d=entropy + 0.01), smoothing=0.1) == ["d-won"]
+    assert names(table(loss_d=entropy + 0.01)) == []
+
+
+def test_words_hold_the_evidence_and_what_to_try():
+    words = str(
+        gan.diagnose(table(loss_d=0.01, d_real=0.998, d_fake=0.002), objective="saturating")[0]
+    )
+    assert words.startswith(
+        "D has won. From step 401 to 500 D's loss was 0.01, where a D that can't tell has 1.39"
+    )
+    assert "reals at 0.998, fakes at 0.002" in words
+    assert "Try --objective non-saturating first" in words
+    faded = str(gan.diagnose(table(loss_d=0.01, grad_norm_g=ramp(1.0, 0.0)))[0])
+    assert "G's gradient has shrunk to 9.9 % of what it was" in faded
+
+
+def test_turns_count_swings_and_not_jitter():
+    jitter = 0.1 * numpy.cos(numpy.arange(200))
+    wave = numpy.sin(numpy.linspace(0, 6 * numpy.pi, 200))
+    assert diagnosis._turns(jitter, 0.5) == 0
+    assert diagnosis._turns(wave, 0.5) == diagnosis._turns(wave + jitter, 0.5) == 6
+    assert diagnosis._turns(numpy.linspace(0, 9, 50), 0.5) == 0
+    assert diagnosis._turns([], 0.5) == 0
+
+
+# ---------------------------------------------------------------- real runs, healthy and made sick
+
+
+def played(tmp_path, name, steps, *, seed=0, **changes):
+    recipe = recipes.get(name)
+    settings = recipe.settings.changed(steps=steps, **changes)
+    assembly = assemble(recipe, settings, load_data(recipe, recipe.data, None), seed=seed)
+    metrics = gan.MetricsFile(tmp_path / "metrics.csv", gauges=assembly.gauges, gauge_every=5)
+    with numpy.errstate(all="ignore"):
+        assembly.trainer.run(steps, [metrics])
+    return names(
+        read_metrics(metrics.path), objective=settings.objective, smoothing=settings.smoothing
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "seed", "steps", "batch"),
+    [("ring", 0, 250, 64), ("ring", 1, 250, 64), ("parabola", 0, 250, 64), ("parabola", 1, 250, 64),
+     ("digits", 0, 200, 16)],
+)  # fmt: skip
+def test_healthy_runs_are_left_in_peace(tmp_path, name, seed, steps, batch):
+    assert played(tmp_path, name, steps, seed=seed, batch_size=batch) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "name", "changes"),
+    [
+        ("dead-g", "ring", {"lr_generator": 1e-9}),
+        ("explosion", "parabola", {"lr_generator": 1.0, "lr_discriminator": 1.0}),
+        ("collapse", "ring", {"lr_generator": 0.05, "lr_discriminator": 0.05}),
+        ("oscillation", "parabola", {"lr_generator": 0.2}),
+        ("d-won", "digits", {"objective": "saturating", "lr_discriminator": 5e-3, "batch_size": 8}),
+    ],
+)
+def test_sick_runs_are_told_what_ails_them(tmp_path, monkeypatch, found, name, changes):
+    """Most of them: a game is chaotic, and the last bit of a product decides how a single one goes
+    (not on images).
+
+    On NumPy alone, whatever is installed: it's the doctor who is tested.
+    """
+    monkeypatch.setattr(devices, "_cpu", functools.cache(CpuBackend))
+    wanted, of = (1, 1) if name == "digits" else (3, 5)
+    runs = (
+        played(tmp_path, name, 250, seed=seed, **({"batch_size": 64} | changes))
+        for seed in range(of)
+    )
+    told = (found in run for run in runs)
+    assert len(list(itertools.islice(filter(None, told), wanted))) == wanted
+
+
+def test_the_watcher_speaks_during_the_run_once_for_each_thing(tmp_path, capsys):
+    said = []
+    folder = training.train(
+        "parabola",
+        out=tmp_path / "run",
+        steps=400,
+        batch_size=16,
+        lr_generator=0.2,
+        frames=0,
+        progress=False,
+        say=said.append,
+    )
+    spoken = [words for words in said if words.startswith("Step ")]
+    assert any("The players chase each other" in words for words in spoken)
+    titles = [words.split(": ", 1)[1].split(".")[0] for words in spoken]
+    assert len(set(titles)) == len(titles)
+    assert main(["doctor", str(folder)]) == 0
+    out, err = capsys.readouterr()
+    assert "- The players chase each other" in out
+    assert "400 steps" in out
+    assert str(folder / "doctor.png") in err
+    assert (folder / "doctor.png").stat().st_size > 5000
+
+
+# ---------------------------------------------------------------- the visit
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = training.train(
+        "parabola", out=tmp_path / "run", steps=3, batch_size=8, frames=0, progress=False
+    )
+    return open_run(folder)
+
+
+def write(run, rows):
+    lines = [",".join(rows), *(",".join(map(str, row)) for row in zip(*rows.values(), strict=True))]
+    (run.folder / "metrics.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_a_healthy_run_is_told_its_numbers(run):
+    write(run, table())
+    assert doctor.report(run) == (
+        f"{run.folder}: points on a parabola, two small perceptrons, 500 steps.\n"
+        "Nothing unusual. D's loss is 1.00 (undecided: 1.39), the samples' diversity is 1.00 of "
+        "the data's, 95 % of "
+        f"the real points have a sample near them, G's gradient has norm 1."
+    )
+
+
+def test_a_young_run_is_told_to_wait(run):
+    assert "too early to say" in doctor.report(run)
+    write(run, table(reach=0.1))
+    assert "has collapsed" in doctor.report(run)
+    config = dataclasses.replace(run.config, settings=run.config.settings | {"steps": 10_000})
+    young = dataclasses.replace(run, config=config)
+    assert (
+        doctor.report(young)
+        == f"It is too early to say: {run.folder} has 500 steps, 2,000 are needed."
+    )
+
+
+def test_no_numbers_no_verdict(run):
+    (run.folder / "metrics.csv").unlink()
+    with pytest.raises(ValueError, match=r"metrics.csv"):
+        doctor.report(run)
+
+
+@pytest.mark.parametrize(
+    ("rows", "verdict"),
+    [
+        (table(), "nothing unusual"),
+        (table(loss_d=0.01, reach=0.1), "D has won; G has collapsed to a part of the data"),
+    ],
+)
+def test_the_verdict_stands_above_the_picture(run, monkeypatch, rows, verdict):
+    drawn = []
+    monkeypatch.setattr(
+        "minigan.plots.save_figure", lambda figure, path, dpi: drawn.append(figure.get_suptitle())
+    )
+    doctor.draw(run)
+    write(run, rows)
+    doctor.draw(run)
+    assert drawn == ["parabola: too early to say", f"parabola: {verdict}"]
+
+
+def test_the_picture_shows_what_there_is():
+    rows = {
+        name: values for name, values in table(loss_d=0.01).items() if not name.startswith("d_")
+    }
+    figure = doctor.figure(rows, objective="hinge", title="mine: D has won")
+    assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "samples", "gradient norm"]
+    assert figure.get_suptitle() == "mine: D has won"
+    assert figure.axes[0].lines[-1].get_ydata()[0] == 2.0
+    healthy = doctor.figure(table(), objective="wasserstein", title="mine")
+    assert len(healthy.axes) == 4
+    assert len(healthy.axes[0].lines) == 2  # a critic has no loss that stands for knowing nothing
+
+
+def test_one_spike_does_not_flatten_the_picture():
+    rows = table(loss_g=numpy.where(STEPS == 100, 4000.0, 1.0))
+    figure = doctor.figure(rows, objective="hinge", title="mine")
+    assert figure.axes[0].get_ylim()[1] < 5
+
+
+# ---------------------------------------------------------------- TensorBoard
+
+
+def test_event_files_hold_the_numbers_and_a_picture(tmp_path):
+    pytest.importorskip("tensorboardX")
+    folder = training.train(
+        "ring",
+        out=tmp_path / "run",
+        steps=4,
+        batch_size=8,
+        frames=0,
+        progress=False,
+        tensorboard=True,
+    )
+    resuming.resume(folder, steps=6, progress=False)
+    files = sorted((folder / "tensorboard").iterdir())
+    assert len(files) == 2
+    content = files[0].read_bytes()
+    for name in (b"loss_d", b"loss_g", b"d_real", b"samples", b"PNG"):
+        assert name in content
+
+
+def test_the_missing_package_is_named_in_time(tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(ValueError, match=r"pip install 'minigan\[tensorboard\]'"):
+        training.train("ring", out=tmp_path / "run", steps=4, progress=False, tensorboard=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_failed_run_closes_its_event_file(tmp_path):
+    pytest.importorskip("tensorboardX")
+    rng = numpy.random.default_rng(0)
+    g, d = nn.Sequential(nn.Linear(2, 2, rng=rng)), nn.Sequential(nn.Linear(2, 1, rng=rng))
+    game = gan.Game(g, d, optim.SGD(g, lr=0.1), optim.SGD(d, lr=0.1))
+    stream = data.Stream(data.distribution("ring"), 4, rng)
+    board = TensorBoard(tmp_path / "events")
+
+    class Fails(gan.Callback):
+        def on_step(self, trainer, report):
+            raise ValueError("enough")
+
+    with pytest.raises(ValueError, match="enough"):
+        gan.Trainer(game, stream, latent=gan.Latent(2), rng=rng).run(3, [board, Fails()])
+    assert b"loss_d" in next((tmp_path / "events").iterdir()).read_bytes()

@@ -1,0 +1,247 @@
+"""The step as a whole: its gradient, who moves, and who doesn't."""
+
+import copy
+
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigan import gan, gradcheck, nn, optim
+
+LATENT = 5
+
+
+def image_game(seed=0, objective="non-saturating", optimizer=None, **parts):
+    """A small convolutional game in float64, with everything that can go wrong in one: norms,
+    biases, strides.
+    """
+    rng = numpy.random.default_rng(seed)
+    generator = nn.Sequential(
+        nn.Linear(LATENT, 2 * 2 * 3, rng=rng),
+        nn.Reshape(2, 2, 3),
+        nn.BatchNorm(3),
+        nn.LeakyReLU(0.3),
+        nn.ConvTranspose2d(3, 2, kernel_size=4, stride=2, padding=1, rng=rng),
+        nn.Tanh(),
+    )
+    discriminator = nn.Sequential(
+        nn.Conv2d(2, 4, kernel_size=3, stride=2, padding=1, rng=rng),
+        nn.BatchNorm(4),
+        nn.LeakyReLU(0.2),
+        nn.Flatten(),
+        nn.Linear(16, 1, rng=rng),
+    )
+    for net in (generator, discriminator):
+        net.astype("float64")
+        for p in net.parameters().values():
+            p.value = p.value + rng.normal(0, 0.3, p.shape)  # gamma isn't 1, beta isn't 0
+    optimizer = optimizer or (lambda net: optim.Adam(net, lr=1e-3, betas=(0.5, 0.999)))
+    return gan.Game(
+        generator, discriminator, optimizer(generator), optimizer(discriminator),
+        objective=gan.objective(objective), **parts,
+    )  # fmt: skip
+
+
+def batch(seed=1, n=6):
+    rng = numpy.random.default_rng(seed)
+    return rng.normal(size=(n, 4, 4, 2)), rng.normal(size=(n, LATENT))
+
+
+def values(net):
+    return {name: array.copy() for name, array in net.state_dict().items()}
+
+
+def same(a, b):
+    return all(numpy.array_equal(a[name], b[name]) for name in a)
+
+
+class Still:
+    """An optimizer that doesn't move, so that a step leaves its gradients at the weights they
+    belong to.
+    """
+
+    def __init__(self, net):
+        self.net, self.lr = net, 0.0
+
+    def zero_grad(self):
+        self.net.zero_grad()
+
+    def step(self):
+        pass
+
+
+@pytest.mark.parametrize("objective", sorted(gan.OBJECTIVES))
+@given(seed=st.integers(0, 1000))
+def test_generator_step_has_the_gradient_of_its_loss_through_the_discriminator(objective, seed):
+    game = image_game(seed, objective, optimizer=Still)
+    real, z = batch(seed + 1)
+    game.generator_step(z, real)
+    parameters = game.generator.parameters()
+
+    def loss():
+        fake = game.generator.forward(z, train=True)[0]
+        with nn.frozen_statistics(game.discriminator):
+            logits = game.discriminator.forward(fake, train=True)[0]
+            real_logits = game.discriminator.forward(real, train=True)[0]
+        return game.objective.generator(logits, real_logits)[0]
+
+    report = gradcheck.check_scalar(
+        loss,
+        {name: p.value for name, p in parameters.items()},
+        {name: p.grad for name, p in parameters.items()},
+        rng=seed,
+    )
+    assert report.ok
+
+
+@pytest.mark.parametrize("objective", sorted(gan.OBJECTIVES))
+@given(seed=st.integers(0, 1000))
+def test_discriminator_step_has_the_gradient_of_its_loss(objective, seed):
+    game = image_game(seed, objective, optimizer=Still)
+    real, z = batch(seed + 1)
+    game.discriminator_step(real, z)
+    parameters = game.discriminator.parameters()
+    fake = game.generator.forward(z, train=True)[0]
+
+    def loss():
+        forward = game.discriminator.forward
+        return game.objective.discriminator(
+            forward(real, train=True)[0], forward(fake, train=True)[0]
+        )[0]
+
+    report = gradcheck.check_scalar(
+        loss,
+        {name: p.value for name, p in parameters.items()},
+        {name: p.grad for name, p in parameters.items()},
+        rng=seed,
+    )
+    assert report.ok
+
+
+def test_a_generator_step_that_forgets_the_discriminator_is_caught():
+    """The published mistake: the loss's gradient goes straight into G, past the discriminator."""
+    game = image_game(objective="wasserstein", optimizer=Still)
+    _, z = batch()
+    generator = game.generator
+    fake, cache = generator.forward(z, train=True)
+    generator.backward(numpy.full_like(fake, -1 / len(fake)), cache)
+
+    def loss():
+        with nn.frozen_statistics(game.discriminator):
+            logits = game.discriminator.forward(generator.forward(z, train=True)[0], train=True)[0]
+        return game.objective.generator(logits, None)[0]
+
+    parameters = generator.parameters()
+    with pytest.raises(gradcheck.GradientError):
+        gradcheck.check_scalar(
+            loss,
+            {n: p.value for n, p in parameters.items()},
+            {n: p.grad for n, p in parameters.items()},
+            rng=0,
+        )
+
+
+def test_discriminator_step_moves_the_discriminator_alone():
+    game = image_game()
+    real, z = batch()
+    generator, discriminator = values(game.generator), values(game.discriminator)
+    game.generator.flat().grad[...] = 7.0
+    game.discriminator_step(real, z)
+    assert same(generator, values(game.generator)), (
+        "neither weights nor running statistics of G may move"
+    )
+    assert (game.generator.flat().grad == 7.0).all(), "nor may anything be added to G's gradients"
+    moved = values(game.discriminator)
+    assert all(not numpy.array_equal(discriminator[name], moved[name]) for name in moved), (
+        "all of D moves"
+    )
+
+
+def test_generator_step_moves_the_generator_alone():
+    game = image_game()
+    _, z = batch()
+    generator, discriminator = values(game.generator), values(game.discriminator)
+    game.discriminator.flat().grad[...] = 7.0
+    game.generator_step(z)
+    assert same(discriminator, values(game.discriminator)), (
+        "neither weights nor running statistics of D may move"
+    )
+    assert (game.discriminator.flat().grad == 7.0).all(), (
+        "nor may anything be added to D's gradients"
+    )
+    moved = values(game.generator)
+    assert all(not numpy.array_equal(generator[name], moved[name]) for name in moved), (
+        "all of G moves"
+    )
+
+
+def test_steps_lower_the_loss_of_the_one_who_moves():
+    game = image_game(optimizer=lambda net: optim.SGD(net, lr=1e-3))
+    real, z = batch()
+    first = game.discriminator_step(real, z)["loss_d"]
+    assert game.discriminator_step(real, z)["loss_d"] < first
+    first = game.generator_step(z)["loss_g"]
+    assert game.generator_step(z)["loss_g"] < first
+
+
+def test_running_statistics_are_tracked_again_after_a_step():
+    game = image_game()
+    real, z = batch()
+    game.generator_step(z)
+    before = game.discriminator.buffers()["1.running_mean"].copy()
+    game.discriminator_step(real, z)
+    assert not numpy.array_equal(before, game.discriminator.buffers()["1.running_mean"])
+
+
+def test_hooks_and_penalties_are_called_with_the_player_that_moves():
+    calls = []
+
+    def penalty(discriminator, real, fake):
+        discriminator.flat().grad[...] += 1.0
+        return numpy.float64(3.0)
+
+    game = image_game(
+        penalties=(penalty,),
+        before_step=lambda net: calls.append(("before", net, net.flat().grad.copy())),
+        after_discriminator_step=lambda net: calls.append(("after", net, None)),
+    )
+    plain = image_game(before_step=lambda net: calls.append(("plain", net, net.flat().grad.copy())))
+    real, z = batch()
+    report = game.discriminator_step(real, z)
+    plain.discriminator_step(real, z)
+    game.generator_step(z)
+    assert report["penalty"] == 3.0
+    assert [what for what, _, _ in calls] == ["before", "after", "plain", "before"]
+    assert calls[0][1] is game.discriminator
+    assert calls[3][1] is game.generator
+    assert numpy.allclose(calls[0][2], calls[2][2] + 1.0), (
+        "the penalty's gradient is part of the step"
+    )
+
+
+def test_latents():
+    rng = numpy.random.default_rng(0)
+    normal, uniform = (
+        gan.Latent(3).sample(20_000, rng),
+        gan.Latent(3, "uniform").sample(20_000, rng),
+    )
+    assert normal.dtype == uniform.dtype == numpy.float32
+    assert normal.shape == uniform.shape == (20_000, 3)
+    assert abs(normal.std() - 1) < 0.02
+    assert uniform.min() >= -1
+    assert uniform.max() <= 1
+    assert abs(uniform.std() - 1 / numpy.sqrt(3)) < 0.01
+    with pytest.raises(ValueError, match="at least one"):
+        gan.Latent(0)
+    with pytest.raises(ValueError, match="Unknown latent law"):
+        gan.Latent(2, "cauchy")
+
+
+def test_start_from_given_weights_is_a_copy():
+    game = image_game()
+    twin = copy.deepcopy(game.generator)
+    _, z = batch()
+    before = values(twin)
+    game.generator_step(z)
+    assert same(before, values(twin)), "training the original leaves a copy alone"

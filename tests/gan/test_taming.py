@@ -1,0 +1,353 @@
+"""Ways to keep D tame: each alone and together, their place in the step, and what they refuse."""
+
+import itertools
+
+import numpy
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minigan import gan, gradcheck, losses, nn, optim
+from minigan.gan import penalties
+from minigan.gan.taming import WAYS, parse, tame
+
+LATENT, BATCH = 3, 8
+IMAGES_ONLY = {"augment"}
+SLOPES = ["gradient-penalty", "one-sided-penalty:0.5", "r1", "r2", "dragan"]
+CURVED = ["packing", "minibatch-stddev", "spectral-norm", "instance-noise", "clip-gradient"]
+
+
+def random(seed=0):
+    return numpy.random.default_rng(seed)
+
+
+def critic(kind, rng, activation=nn.LeakyReLU):
+    """A critic, and the shape of a sample."""
+    if kind == "points":
+        layers = [nn.Linear(2, 6, rng=rng), activation(), nn.Linear(6, 5, rng=rng), activation(),
+                  nn.Linear(5, 1, rng=rng)]  # fmt: skip
+        return nn.Sequential(*layers), (2,)
+    layers = [
+        nn.Conv2d(2, 3, kernel_size=4, stride=2, padding=1, rng=rng),
+        activation(),
+        nn.Flatten(),
+        nn.Linear(3 * 2 * 3, 1, rng=rng),
+    ]
+    return nn.Sequential(*layers), (4, 6, 2)
+
+
+def maker(shape, rng):
+    """A generator of samples of a shape."""
+    return nn.Sequential(
+        nn.Linear(LATENT, int(numpy.prod(shape)), rng=rng), nn.Tanh(), nn.Reshape(*shape)
+    )
+
+
+def tamed_game(ways, *, kind="points", seed=0, dtype="float32", lr=1e-3, activation=nn.LeakyReLU):
+    """A game with ways, the generator that they draw from, and a batch."""
+    rng, noise = random(seed), random(seed + 1)
+    discriminator, shape = critic(kind, rng, activation)
+    generator = maker(shape, rng).astype(dtype)
+    taming = tame(discriminator, ways, rng=noise)
+    taming.discriminator.astype(dtype)
+    game = gan.Game(
+        generator,
+        taming.discriminator,
+        optim.Adam(generator, lr=lr),
+        optim.Adam(taming.discriminator, lr=lr),
+        penalties=taming.penalties,
+        before_step=taming.before_step,
+        after_discriminator_step=taming.after_discriminator_step,
+    )
+    real = rng.normal(size=(BATCH, *shape)).astype(dtype)
+    return game, noise, real, rng.normal(size=(BATCH, LATENT)).astype(dtype)
+
+
+@pytest.mark.parametrize("kind", ["points", "images"])
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_alone_trains(way, kind):
+    if kind == "points" and way in IMAGES_ONLY:
+        pytest.skip("augmentation is for images")
+    game, _, real, z = tamed_game([way], kind=kind)
+    before = [
+        {k: a.copy() for k, a in net.state_dict().items()}
+        for net in (game.generator, game.discriminator)
+    ]
+    for _ in range(3):
+        report = game.discriminator_step(real, z) | game.generator_step(z, real)
+        assert all(numpy.isfinite(value) for value in report.values())
+    assert ("penalty" in report) == (way in {s.partition(":")[0] for s in [*SLOPES, "vat"]})
+    for net, old in zip((game.generator, game.discriminator), before, strict=True):
+        assert any(not numpy.array_equal(a, old[k]) for k, a in net.state_dict().items()), (
+            "nothing was learnt"
+        )
+
+
+@pytest.mark.parametrize("kind", ["points", "images"])
+@pytest.mark.parametrize("slope", SLOPES)
+@pytest.mark.parametrize("other", CURVED)
+def test_pairs_of_ways_train(slope, other, kind):
+    game, _, real, z = tamed_game([slope, other], kind=kind)
+    for _ in range(2):
+        report = game.discriminator_step(real, z) | game.generator_step(z, real)
+    assert all(numpy.isfinite(value) for value in report.values())
+
+
+@pytest.mark.parametrize(
+    "order",
+    list(itertools.permutations(["augment", "packing", "spectral-norm", "minibatch-stddev"])),
+)
+def test_the_order_in_which_ways_are_named_does_not_count(order):
+    """Packing widens the first layer and the statistics the last one: both must find a Linear or
+    Conv2d there.
+    """
+    game, _, real, z = tamed_game(order, kind="images")
+    names = [type(layer).__name__ for layer in game.discriminator]
+    assert names == [
+        "Augment",
+        "Pack",
+        "SpectralNorm",
+        "LeakyReLU",
+        "Flatten",
+        "MinibatchStdDev",
+        "SpectralNorm",
+    ]
+    game.discriminator_step(real, z)
+
+
+# ---------------------------------------------------------------- the gradient of the whole step
+
+
+class Still:
+    """An optimizer that doesn't move."""
+
+    def __init__(self, net):
+        self.net, self.lr = net, 0.0
+
+    def zero_grad(self):
+        self.net.zero_grad()
+
+    def step(self):
+        pass
+
+
+def check_discriminator_step(ways, kind, seed, penalty_of):
+    game, noise, real, z = tamed_game(
+        ways, kind=kind, seed=seed, dtype="float64", activation=nn.Tanh
+    )
+    game.discriminator_optimizer = Still(game.discriminator)
+    for _, layer in game.discriminator.layers():
+        if isinstance(layer, nn.SpectralNorm):
+            layer.iterate(
+                3000
+            )  # to the singular vectors themselves, where one more iteration changes nothing
+    fake = game.generator(z)
+    state = noise.bit_generator.state
+    report = game.discriminator_step(real, z)
+
+    def loss():
+        noise.bit_generator.state = state
+        with nn.frozen_statistics(game.discriminator):
+            forward = game.discriminator.forward
+            value = game.objective.discriminator(forward(real)[0], forward(fake)[0])[0]
+        return value + penalty_of(game, noise, real, fake)
+
+    parameters = game.discriminator.parameters()
+    given = {name: p.grad.copy() for name, p in parameters.items()}
+    assert gradcheck.check_scalar(
+        loss, {k: p.value for k, p in parameters.items()}, given, rng=seed, samples=30
+    ).ok
+    return report
+
+
+def sum_of_penalties(game, noise, real, fake):
+    kept = game.discriminator.flat().grad.copy()
+    value = sum(penalty(game.discriminator, real, fake) for penalty in game.penalties)
+    game.discriminator.flat().grad[...] = kept
+    return value
+
+
+@pytest.mark.parametrize("kind", ["points", "images"])
+@pytest.mark.parametrize(
+    "ways",
+    [[way] for way in SLOPES]
+    + [
+        ["r1", "r2"],
+        ["gradient-penalty", "spectral-norm"],
+        ["r1", "packing"],
+        ["dragan", "minibatch-stddev"],
+        ["r1:3", "packing:4", "spectral-norm", "instance-noise"],
+        ["packing", "spectral-norm"],
+        ["dropout"],
+    ],
+    ids="+".join,
+)
+@settings(max_examples=3)
+@given(seed=st.integers(0, 10_000))
+def test_discriminator_step_has_the_gradient_of_its_loss_and_penalties(ways, kind, seed):
+    check_discriminator_step(ways, kind, seed, sum_of_penalties)
+
+
+@settings(max_examples=3)
+@given(seed=st.integers(0, 10_000))
+def test_discriminator_step_has_the_gradient_of_augmentation(seed):
+    check_discriminator_step(["augment", "r1", "packing"], "images", seed, sum_of_penalties)
+
+
+@pytest.mark.parametrize("kind", ["points", "images"])
+def test_discriminator_step_has_the_gradient_of_vat(kind):
+    """Its neighbours and its belief at x are constants, so they are computed once here."""
+    constants = []
+
+    def penalty_of(game, noise, real, fake):
+        D, value = game.discriminator, 0.0
+        for index, x in enumerate((real, fake)):
+            if len(constants) <= index:
+                constants.append(
+                    (penalties.adversarial_perturbation(D, x, noise), losses.sigmoid(D(x)))
+                )
+            r, p = constants[index]
+            q = losses.sigmoid(D(x + r))
+            value += 0.7 * (p * numpy.log(p / q) + (1 - p) * numpy.log((1 - p) / (1 - q))).mean()
+        return value
+
+    report = check_discriminator_step(["vat:0.7"], kind, 5, penalty_of)
+    assert report["penalty"] > 0
+
+
+def test_a_penalty_of_the_wrong_sign_is_caught():
+    def wrong(game, noise, real, fake):
+        return -sum_of_penalties(game, noise, real, fake)
+
+    with pytest.raises(gradcheck.GradientError):
+        check_discriminator_step(["r1"], "points", 0, wrong)
+
+
+# ---------------------------------------------------------------- what each one does
+
+
+def test_weights_stay_in_their_box():
+    game, _, real, z = tamed_game(["clip-weights:0.05"])
+    assert abs(game.discriminator.flat().value).max() > 0.05
+    generator = game.generator.flat().value.copy()
+    game.discriminator_step(real, z)
+    assert abs(game.discriminator.flat().value).max() <= numpy.float32(0.05)
+    assert numpy.array_equal(generator, game.generator.flat().value)
+
+
+def test_gradients_stay_in_their_ball():
+    game, _, real, z = tamed_game(["clip-gradient:0.001"])
+    game.discriminator_step(real, z)
+    game.generator_step(z)
+    for net in (game.discriminator, game.generator):
+        norms = [
+            numpy.sqrt((p.grad**2).sum(axis=optim.all_but_last(p.shape))).max()
+            for p in net.parameters().values()
+        ]
+        assert max(norms) == pytest.approx(0.001, rel=1e-4)
+
+
+def test_structure_of_a_tamed_discriminator():
+    discriminator, _ = critic("points", random())
+    ways = ["instance-noise:0.2", "dropout:0.25", "packing:3", "minibatch-stddev:2"]
+    net = tame(discriminator, ways, rng=random()).discriminator
+    assert [repr(layer).partition("(")[0] for layer in net] == [
+        "InstanceNoise", "Pack", "Linear", "LeakyReLU", "Dropout", "Linear", "LeakyReLU", "Dropout",
+        "MinibatchStdDev", "Linear",
+    ]  # fmt: skip
+    assert net[0].std == 0.2
+    assert net[1].m == 3
+    assert net[2].in_features == 6
+    assert net[-1].in_features == 6
+    assert numpy.array_equal(net[-1].weight.value[:-1], discriminator[-1].weight.value)
+
+
+def test_spectral_norm_reaches_into_containers():
+    inner = nn.Residual(nn.Linear(2, 2, rng=random()))
+    net = tame(
+        nn.Sequential(inner, nn.Linear(2, 1, rng=random())), ["spectral-norm"], rng=random()
+    ).discriminator
+    assert sum(isinstance(layer, nn.SpectralNorm) for _, layer in net.layers()) == 2
+
+
+@pytest.mark.parametrize(
+    "way", [*SLOPES, "vat", "augment", "instance-noise", "spectral-norm", "clip-weights"]
+)
+def test_ways_with_a_conditional_discriminator(way):
+    rng = random(3)
+    body = [
+        nn.ConcatenateLabels(3),
+        nn.Conv2d(5, 4, kernel_size=4, stride=2, padding=1, rng=rng),
+        nn.LeakyReLU(),
+        nn.Flatten(),
+        nn.Linear(2 * 3 * 4, 1, rng=rng),
+    ]
+    taming = tame(nn.Sequential(*body), [way], rng=rng, conditional=True)
+    generator = nn.Sequential(
+        nn.ConcatenateLabels(3), nn.Linear(LATENT + 3, 48, rng=rng), nn.Reshape(4, 6, 2)
+    )
+    game = gan.Game(
+        generator,
+        taming.discriminator,
+        optim.SGD(generator, lr=0.1),
+        optim.SGD(taming.discriminator, lr=0.1),
+        penalties=taming.penalties,
+        before_step=taming.before_step,
+        after_discriminator_step=taming.after_discriminator_step,
+    )
+    real, z = (
+        rng.normal(size=(6, 4, 6, 2)).astype("float32"),
+        rng.normal(size=(6, LATENT)).astype("float32"),
+    )
+    labels = rng.integers(0, 3, 6)
+    before = taming.discriminator.flat().value.copy()
+    report = game.discriminator_step(real, z, labels) | game.generator_step(z, real, labels)
+    assert all(numpy.isfinite(value) for value in report.values())
+    assert not numpy.array_equal(before, taming.discriminator.flat().value)
+
+
+# ---------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("ways", "words"),
+    [
+        (["gradient-penality"], "did you mean 'gradient-penalty'"),
+        (["r1:-1"], "positive number, got '-1'"),
+        (["r1:much"], "positive number, got 'much'; write r1:10"),
+        (["r1:inf"], "positive number"),
+        (["packing:2.5"], "whole number, got 2.5"),
+        (["r1", "r1:2"], "names one twice"),
+    ],
+)
+def test_refused_ways(ways, words):
+    with pytest.raises(ValueError, match=words):
+        tame(critic("points", random())[0], ways, rng=random())
+
+
+@pytest.mark.parametrize("way", ["packing", "dropout", "minibatch-stddev"])
+def test_refused_discriminators(way):
+    with pytest.raises(ValueError, match="is a Sequential"):
+        tame(nn.Linear(2, 1), [way], rng=random())
+
+
+def test_refused_ends():
+    with pytest.raises(ValueError, match="begins with Linear or Conv2d"):
+        tame(nn.Sequential(nn.Flatten(), nn.Linear(4, 1)), ["packing"], rng=random())
+    with pytest.raises(ValueError, match="ends in a Linear"):
+        tame(nn.Sequential(nn.Linear(4, 1), nn.Tanh()), ["minibatch-stddev"], rng=random())
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm(5), nn.Dropout(0.5)], ids=repr)
+@pytest.mark.parametrize("way", SLOPES)
+def test_batch_norm_and_dropout_in_a_penalised_critic_say_why_not(way, layer):
+    game, _, real, z = tamed_game([way])
+    body = nn.Sequential(nn.Linear(2, 5, rng=random()), layer, nn.Linear(5, 1, rng=random()))
+    game.discriminator, game.discriminator_optimizer = body, optim.SGD(body, lr=0.1)
+    with pytest.raises(ValueError, match="in a critic with a gradient penalty"):
+        game.discriminator_step(real, z)
+
+
+def test_parse():
+    assert parse("r1") == ("r1", 10.0)
+    assert parse("packing:4") == ("packing", 4.0)

@@ -1,0 +1,131 @@
+"""Every layer in a few settings: what is shown of all layers at once is shown of these."""
+
+import numpy
+import pytest
+
+from minigan import nn
+
+FLAT, IMAGE = (4, 6), (4, 5, 6, 3)
+PAIRS = ("ConcatenateLabels", "Projection", "Beside")
+"""Layers of samples with labels: tested inside `Given`, which holds the labels."""
+HELD = numpy.array([1, 0, 2, 1])
+CASES = {
+    "Linear": [
+        (lambda rng: nn.Linear(6, 5, rng=rng), FLAT),
+        (lambda rng: nn.Linear(6, 5, bias=False, rng=rng), FLAT),
+    ],
+    "Conv2d": [
+        (lambda rng: nn.Conv2d(3, 4, kernel_size=3, padding=1, rng=rng), IMAGE),
+        (
+            lambda rng: nn.Conv2d(
+                3, 4, kernel_size=(4, 3), stride=(2, 1), padding=(1, 0), bias=False, rng=rng
+            ),
+            IMAGE,
+        ),
+        (lambda rng: nn.Conv2d(3, 4, kernel_size=4, stride=2, padding=1, rng=rng), (4, 8, 8, 3)),
+    ],
+    "ConvTranspose2d": [
+        (lambda rng: nn.ConvTranspose2d(3, 4, kernel_size=4, stride=2, padding=1, rng=rng), IMAGE),
+        (
+            lambda rng: nn.ConvTranspose2d(
+                3, 2, kernel_size=3, stride=2, output_padding=1, bias=False, rng=rng
+            ),
+            IMAGE,
+        ),
+    ],
+    "BatchNorm": [(lambda rng: nn.BatchNorm(6), FLAT), (lambda rng: nn.BatchNorm(3), IMAGE)],
+    "LayerNorm": [(lambda rng: nn.LayerNorm(6), FLAT), (lambda rng: nn.LayerNorm(5, 6, 3), IMAGE)],
+    "InstanceNorm": [
+        (lambda rng: nn.InstanceNorm(3), IMAGE),
+        (lambda rng: nn.InstanceNorm(3, affine=True), IMAGE),
+    ],
+    "LeakyReLU": [(lambda rng: nn.LeakyReLU(0.2), IMAGE)],
+    "ReLU": [(lambda rng: nn.ReLU(), FLAT)],
+    "Maxout": [(lambda rng: nn.Maxout(3), FLAT), (lambda rng: nn.Maxout(3), IMAGE)],
+    "Tanh": [(lambda rng: nn.Tanh(), FLAT)],
+    "Sigmoid": [(lambda rng: nn.Sigmoid(), FLAT)],
+    "Dropout": [
+        (lambda rng: nn.Dropout(0.5, rng=rng), IMAGE),
+        (lambda rng: nn.Dropout(0.0, rng=rng), FLAT),
+    ],
+    "Embedding": [(lambda rng: nn.Embedding(5, 3, rng=rng), None)],
+    "Flatten": [(lambda rng: nn.Flatten(), IMAGE)],
+    "Reshape": [(lambda rng: nn.Reshape(6, 15), IMAGE)],
+    "Upsample": [(lambda rng: nn.Upsample(2), IMAGE), (lambda rng: nn.Upsample((1, 3)), IMAGE)],
+    "SpectralNorm": [
+        (lambda rng: nn.spectral_norm(nn.Linear(6, 5, rng=rng), rng=rng), FLAT),
+        (lambda rng: nn.spectral_norm(nn.Conv2d(3, 4, kernel_size=3, rng=rng), rng=rng), IMAGE),
+    ],
+    "Residual": [
+        (lambda rng: nn.Residual(nn.Linear(6, 6, rng=rng), nn.Tanh()), FLAT),
+        (
+            lambda rng: nn.Residual(nn.Linear(6, 4, rng=rng), shortcut=nn.Linear(6, 4, rng=rng)),
+            FLAT,
+        ),
+    ],
+    "Given": [
+        (lambda rng: nn.Given(nn.ConcatenateLabels(3), HELD), FLAT),
+        (lambda rng: nn.Given(nn.ConcatenateLabels(3, features=2, rng=rng), HELD), IMAGE),
+        (
+            lambda rng: nn.Given(
+                nn.Projection(nn.Linear(6, 5, rng=rng), features=5, classes=3, rng=rng), HELD
+            ),
+            FLAT,
+        ),
+        (
+            lambda rng: nn.Given(
+                nn.Sequential(nn.Beside(nn.Tanh()), nn.ConcatenateLabels(3)), HELD
+            ),
+            FLAT,
+        ),
+    ],
+    "Pack": [(lambda rng: nn.Pack(2), FLAT), (lambda rng: nn.Pack(2), IMAGE)],
+    "InstanceNoise": [(lambda rng: nn.InstanceNoise(0.1, rng=rng), FLAT)],
+    "Augment": [
+        (lambda rng: nn.Augment("brightness", "saturation", "contrast", rng=rng), IMAGE),
+        (lambda rng: nn.Augment("translation", "cutout", rng=rng), (4, 8, 8, 3)),
+    ],
+    "Skip": [(lambda rng: nn.Skip(nn.Linear(6, 2, rng=rng)), FLAT)],
+    "MinibatchStdDev": [
+        (lambda rng: nn.MinibatchStdDev(2), FLAT),
+        (lambda rng: nn.MinibatchStdDev(4), IMAGE),
+    ],
+    "Sequential": [
+        (
+            # Without a bias, whose gradient would be rounding alone: that has a test of its own.
+            lambda rng: nn.Sequential(
+                nn.Conv2d(3, 4, kernel_size=3, bias=False, rng=rng),
+                nn.BatchNorm(4),
+                nn.LeakyReLU(),
+                nn.Flatten(),
+            ),
+            IMAGE,
+        ),
+        (lambda rng: nn.Sequential(nn.Linear(6, 5, rng=rng), nn.LayerNorm(5), nn.Tanh()), FLAT),
+        # Pairs that a GPU joins.
+        (
+            lambda rng: nn.Sequential(
+                nn.Linear(6, 5, rng=rng),
+                nn.Tanh(),
+                nn.Linear(5, 4, rng=rng),
+                nn.Sigmoid(),
+                nn.LeakyReLU(),
+            ),
+            FLAT,
+        ),
+        (
+            lambda rng: nn.Sequential(
+                nn.Conv2d(3, 4, kernel_size=3, rng=rng),
+                nn.LeakyReLU(0.1),
+                nn.ConvTranspose2d(4, 2, kernel_size=4, stride=2, padding=1, rng=rng),
+                nn.ReLU(),
+            ),
+            IMAGE,
+        ),
+    ],
+}
+EVERY_CASE = [
+    pytest.param(*case, id=f"{name}-{i}")
+    for name, cases in CASES.items()
+    for i, case in enumerate(cases)
+]

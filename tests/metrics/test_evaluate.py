@@ -1,0 +1,273 @@
+"""Whole evaluations: the floor beside each value, good samples near it, bad ones far from it; and
+on a device.
+"""
+
+import csv
+import io
+import json
+import math
+
+import numpy
+import pytest
+from strict_array import StrictNamespace
+
+from minigan import backend, data, metrics
+from minigan.metrics import classifier as module
+
+
+def rng(seed=0):
+    return numpy.random.default_rng(seed)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return metrics.split(data.digits())
+
+
+@pytest.fixture(scope="module")
+def classifier(digits):
+    return metrics.train_classifier(*digits, steps=60)
+
+
+def evaluated(samples, digits, classifier, **kwargs):
+    return metrics.evaluate_images(
+        samples, *digits, classifier, rng=rng(), patch_images=20, **kwargs
+    )
+
+
+BETTER = {"lower": lambda a, b: a < b, "higher": lambda a, b: a > b}
+
+
+def test_real_images_are_at_the_floor_and_noise_is_far_from_it(digits, classifier):
+    # Drawn at random: neighbours in the file are of one writer.
+    good = evaluated(digits[0].sample(400, rng(4)), digits, classifier)
+    bad = evaluated(rng(1).uniform(-1, 1, (400, 16, 16, 1)).astype("float32"), digits, classifier)
+    assert [r.metric for r in good.rows] == [r.metric for r in bad.rows]
+    assert len(good.rows) == 10
+    for mine, other in zip(good.rows, bad.rows, strict=True):
+        if mine.better in BETTER:
+            assert BETTER[mine.better](mine.value, other.value), mine.metric
+    fd = next(r for r in good.rows if r.metric.startswith("LeNet-FD"))
+    assert "not FID" in fd.metric
+    assert 0.5 * fd.floor < fd.value < 2 * fd.floor
+    assert bad[fd.metric].value > 10 * fd.floor
+
+
+def test_the_facts_say_how_many_images_were_looked_at(digits, classifier):
+    samples = digits[0].batch(numpy.arange(700))
+    table = evaluated(samples, digits, classifier, neighbour_images=50)
+    assert list(table.facts.values()) == [700, 700, 359, str(classifier), 20, 50]
+    table = evaluated(samples, digits, classifier, count=100)
+    assert list(table.facts.values())[:3] == [100, 100, 100]
+
+
+def test_copies_of_training_images_show_in_the_neighbours(digits):
+    table = evaluated(digits[0].batch(numpy.arange(100)), digits, None)
+    row = table["distance to nearest training image, median"]
+    assert row.value == 0
+    assert row.floor > 1
+    assert [r.metric for r in table.rows] == ["sliced Wasserstein x1000, 16 px", row.metric]
+    assert table.facts["classifier"] == "none (no labels)"
+
+
+def test_one_class_only_shows_in_the_class_shares(digits, classifier):
+    train = digits[0]
+    fives = train.batch(numpy.flatnonzero(train.labels == 5))
+    row = evaluated(fives, digits, classifier)["class shares, total variation"]
+    assert row.value > 0.75
+    assert row.floor < 0.25
+
+
+def test_levels_of_larger_images_and_images_too_small_for_patches():
+    images = rng().uniform(-1, 1, (40, 32, 32, 3)).astype("float32")
+    train = data.Dataset("noise", images)
+    table = metrics.evaluate_images(images[:20], train, train, None, rng=rng())
+    names = [r.metric for r in table.rows][:3]
+    assert names == [f"sliced Wasserstein x1000, {part}" for part in ("32 px", "16 px", "average")]
+    small = data.Dataset("small", images[:, :8, :8])
+    table = metrics.evaluate_images(small.images, small, small, None, rng=rng())
+    assert [r.metric for r in table.rows] == ["distance to nearest training image, median"]
+
+
+def test_images_are_told_what_doesnt_fit(digits):
+    with pytest.raises(
+        ValueError,
+        match=r"samples have shape \(8, 8, 1\), but the images of 'digits' \(16, 16, 1\)",
+    ):
+        evaluated(numpy.zeros((5, 8, 8, 1), "float32"), digits, None)
+    with pytest.raises(ValueError, match="The samples hold NaN"):
+        evaluated(numpy.full((5, 16, 16, 1), numpy.nan, "float32"), digits, None)
+    with pytest.raises(ValueError, match="counts of images to look at must be positive"):
+        evaluated(numpy.zeros((5, 16, 16, 1), "float32"), digits, None, count=0)
+    with pytest.raises(TypeError, match="rng is NoneType"):
+        metrics.evaluate_images(numpy.zeros((5, 16, 16, 1), "float32"), *digits, None, rng=None)
+
+
+# ---------------------------------------------------------------- points
+
+
+@pytest.mark.parametrize("name", ["ring", "grid", "spiral", "moons"])
+def test_points_of_the_law_are_at_the_floor_and_others_are_not(name):
+    law = data.distribution(name)
+    said = []
+    good = metrics.evaluate_points(law.sample(3000, rng(5)), law, rng=rng(), say=said.append)
+    bad = metrics.evaluate_points(law.sample(3000, rng(5)) * 0.5, law, rng=rng())
+    assert good.facts["samples"] == 2500
+    assert said[-1] == "precision, recall, density, coverage"
+    for mine, other in zip(good.rows, bad.rows, strict=True):
+        assert not BETTER[mine.better](other.value, mine.value), mine.metric
+        assert (
+            mine.value == pytest.approx(mine.floor, rel=0.15) or abs(mine.value - mine.floor) < 0.05
+        ), mine.metric
+    assert bad["sliced Wasserstein"].value > 5 * bad["sliced Wasserstein"].floor
+    assert len(good.rows) == (10 if law.centres is not None else 5)
+
+
+def test_a_mixture_gets_its_modes():
+    law = data.distribution("grid")
+    table = metrics.evaluate_points(law.sample(2500, rng(1))[:, ::-1].copy(), law, rng=rng())
+    assert table["modes covered, of 25 (one sample)"].value == 25
+    collapsed = numpy.repeat(law.centres[:3], 100, axis=0)
+    table = metrics.evaluate_points(collapsed, law, rng=rng())
+    assert table["modes covered, of 25 (1 % of samples)"].value == 3
+    assert table["reverse KL of modes, nats"].value == pytest.approx(math.log(25 / 3))
+    assert table["high-quality samples, %"].value == 100
+    assert table["high-quality samples, %"].floor == pytest.approx(98.9, abs=2.5)
+
+
+def test_few_points_lower_k_and_one_is_refused():
+    law = data.distribution("ring")
+    table = metrics.evaluate_points(law.sample(4, rng()), law, rng=rng())
+    assert "coverage (k=3)" in [r.metric for r in table.rows]
+    with pytest.raises(ValueError, match="N >= 2"):
+        metrics.evaluate_points(law.sample(1, rng()), law, rng=rng())
+    with pytest.raises(ValueError, match="got count=1"):
+        metrics.evaluate_points(law.sample(9, rng()), law, rng=rng(), count=1)
+
+
+# ---------------------------------------------------------------- the table
+
+TABLE = metrics.Table(
+    {"samples": 10_000, "classifier": "none, or so"},
+    (
+        metrics.Row("reverse KL", math.inf, 0.00478123, "lower"),
+        metrics.Row("modes, covered", 7, 25, "higher"),
+        metrics.Row("negative", -1e-6, 12345.6, "as the floor"),
+    ),
+)
+
+
+def test_the_table_as_text():
+    assert TABLE.text().splitlines() == [
+        "samples: 10,000",
+        "classifier: none, or so",
+        "",
+        "metric           samples     floor  better",
+        "------------------------------------------------",
+        "reverse KL      infinite  0.004781  lower",
+        "modes, covered         7        25  higher",
+        "negative          -1e-06    12,346  as the floor",
+    ]
+
+
+def test_the_table_as_csv_and_json():
+    rows = list(csv.DictReader(io.StringIO(TABLE.csv())))
+    assert [r["metric"] for r in rows] == ["reverse KL", "modes, covered", "negative"]
+    assert [float(r["floor"]) for r in rows] == [0.00478123, 25, 12345.6]
+    assert float(rows[0]["value"]) == math.inf
+    back = json.loads(json.dumps(TABLE.to_dict(), allow_nan=False))
+    assert back["facts"] == {"samples": 10_000, "classifier": "none, or so"}
+    assert back["rows"][0] == {
+        "metric": "reverse KL",
+        "value": None,
+        "floor": 0.00478123,
+        "better": "lower",
+    }
+
+
+def test_rows_by_name():
+    assert TABLE["negative"].floor == 12345.6
+    with pytest.raises(KeyError):
+        TABLE["positive"]
+    with pytest.raises(ValueError, match="better must be one of"):
+        metrics.Row("x", 1.0, 1.0, "bigger")
+
+
+# ---------------------------------------------------------------- on a device
+
+
+def test_images_are_scored_on_a_device_as_on_the_cpu(digits, classifier):
+    device = StrictNamespace().backend
+    samples = digits[0].batch(numpy.arange(150)) * numpy.float32(0.9)
+    here = evaluated(samples, digits, classifier)
+    moved = metrics.train_classifier(*digits, steps=1)
+    moved.net.load_state_dict(classifier.net.state_dict())
+    moved.net.to(device)
+    there = evaluated(device.asarray(samples), digits, moved)
+    for mine, its in zip(here.rows, there.rows, strict=True):
+        assert (mine.value, mine.floor) == pytest.approx(
+            (its.value, its.floor), rel=1e-3, abs=1e-6
+        ), mine.metric
+
+
+@pytest.mark.parametrize("name", ["ring", "spiral"])
+def test_points_are_scored_on_a_device_as_on_the_cpu(name):
+    device, law = StrictNamespace().backend, data.distribution(name)
+    samples = law.sample(300, rng(3))
+    here = metrics.evaluate_points(samples, law, rng=rng())
+    there = metrics.evaluate_points(device.asarray(samples), law, rng=rng())
+    for mine, its in zip(here.rows, there.rows, strict=True):
+        assert (mine.value, mine.floor) == pytest.approx((its.value, its.floor), rel=1e-5), (
+            mine.metric
+        )
+
+
+def test_two_devices_dont_mix_silently():
+    device = StrictNamespace().backend
+    x = numpy.zeros((10, 2), "float32")
+    for call in (
+        lambda: metrics.prdc(device.asarray(x), x),
+        lambda: metrics.nearest_neighbours(device.asarray(x), x),
+        lambda: metrics.patch_distance(
+            device.asarray(numpy.zeros((2, 16, 16, 1), "float32")),
+            numpy.zeros((2, 16, 16, 1), "float32"),
+            rng=rng(),
+        ),
+    ):
+        with pytest.raises(TypeError, match=r"backend.get\(device\).asarray"):
+            call()
+
+
+@pytest.mark.gpu
+def test_images_are_scored_on_the_gpu_as_on_the_cpu(digits, classifier):
+    try:
+        device = backend.get("cuda")
+    except ValueError as error:
+        pytest.skip(str(error))
+    samples = digits[0].batch(numpy.arange(150)) * numpy.float32(0.9)
+    here = evaluated(samples, digits, classifier)
+    moved = metrics.train_classifier(*digits, steps=1)
+    moved.net.load_state_dict(classifier.net.state_dict())
+    there = evaluated(device.asarray(samples), digits, moved.to("cuda"))
+    for mine, its in zip(here.rows, there.rows, strict=True):
+        assert (mine.value, mine.floor) == pytest.approx(
+            (its.value, its.floor), rel=1e-2, abs=1e-5
+        ), mine.metric
+
+
+def test_the_recipe_isnt_changed_without_a_new_version():
+    """Weights cached under one version must be of one recipe: raise VERSION with any of these."""
+    recipe = (
+        module.VERSION,
+        module.FEATURES,
+        module._SMALLEST,
+        module._CHANNELS,
+        module._SEED,
+        module._EPOCHS,
+        module._FEWEST_STEPS,
+        module._BATCH,
+        module._RATE,
+        module._SHIFT,
+        module._DROPOUT,
+    )
+    assert recipe == (1, 64, 7, 32, 0, 7, 600, 128, 2e-3, 2, 0.3)

@@ -1,0 +1,217 @@
+"""Conditional games from data to picture: told labels, named labels, and what is refused."""
+
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigan import cli, data, gan, gradcheck, losses, nn, optim, recipes
+from minigan.gan.objectives import with_classes
+from minigan.runs import drawing, resuming, training
+from minigan.runs.assembly import assemble
+from minigan.runs.folder import open_run
+
+CONDITIONAL = ["cgan-digits", "acgan-digits"]
+
+
+class Still:
+    """An optimizer that doesn't move."""
+
+    def __init__(self, net):
+        self.net, self.lr = net, 0.0
+
+    def zero_grad(self):
+        self.net.zero_grad()
+
+    def step(self):
+        pass
+
+
+def game(outputs, seed=0, *, told=False, objective="non-saturating", **parts):
+    rng = numpy.random.default_rng(seed)
+    generator = nn.Sequential(nn.ConcatenateLabels(4), nn.Linear(7, 5, rng=rng), nn.Tanh()).astype(
+        "float64"
+    )
+    layers = [nn.Linear(9 if told else 5, 6, rng=rng), nn.Tanh(), nn.Linear(6, outputs, rng=rng)]
+    discriminator = nn.Sequential(*([nn.ConcatenateLabels(4)] if told else []), *layers).astype(
+        "float64"
+    )
+    return gan.Game(generator, discriminator, Still(generator), Still(discriminator),
+                    objective=gan.objective(objective), **parts)  # fmt: skip
+
+
+def batch(seed, n=6):
+    rng = numpy.random.default_rng(seed)
+    return rng.normal(size=(n, 5)), rng.normal(size=(n, 3)), rng.integers(0, 4, n)
+
+
+def gradients(net):
+    parameters = net.parameters()
+    return {k: p.value for k, p in parameters.items()}, {k: p.grad for k, p in parameters.items()}
+
+
+@pytest.mark.parametrize("objective", sorted(gan.OBJECTIVES))
+@given(seed=st.integers(0, 1000))
+def test_gradients_of_a_discriminator_that_names_classes(objective, seed):
+    ours = game(5, seed, objective=objective, auxiliary=0.7)
+    real, z, labels = batch(seed + 1)
+    D, G = ours.discriminator, ours.generator
+
+    def both(kind):
+        fake, truth = D(G((z, labels))), D(real)
+        named = losses.cross_entropy(fake[:, 1:], labels)[0]
+        if kind == "d":
+            loss = ours.objective.discriminator(truth[:, :1], fake[:, :1])[0]
+            return loss + 0.7 * (named + losses.cross_entropy(truth[:, 1:], labels)[0])
+        return ours.objective.generator(fake[:, :1], truth[:, :1])[0] + 0.7 * named
+
+    ours.discriminator_step(real, z, labels)
+    assert gradcheck.check_scalar(lambda: both("d"), *gradients(D), rng=seed).ok
+    ours.generator_step(z, real, labels)
+    assert gradcheck.check_scalar(lambda: both("g"), *gradients(G), rng=seed).ok
+
+
+@given(seed=st.integers(0, 1000))
+def test_gradients_of_a_discriminator_that_is_told(seed):
+    ours = game(1, seed, told=True)
+    real, z, labels = batch(seed + 1)
+    D, G = ours.discriminator, ours.generator
+    ours.discriminator_step(real, z, labels)
+    fake = G((z, labels))
+    assert gradcheck.check_scalar(
+        lambda: ours.objective.discriminator(D((real, labels)), D((fake, labels)))[0],
+        *gradients(D),
+        rng=seed,
+    ).ok
+    ours.generator_step(z, real, labels)
+    assert gradcheck.check_scalar(
+        lambda: ours.objective.generator(D((G((z, labels)), labels)), None)[0],
+        *gradients(G),
+        rng=seed,
+    ).ok
+
+
+def test_belief_is_that_of_the_first_logit():
+    ours = game(5, auxiliary=1.0)
+    real, z, labels = batch(1)
+    report = ours.discriminator_step(real, z, labels)
+    assert report["d_real"] == pytest.approx(losses.sigmoid(ours.discriminator(real)[:, 0]).mean())
+
+
+def test_weight_of_the_classes():
+    labels, logits = numpy.array([1, 0]), numpy.random.default_rng(0).normal(size=(2, 4))
+    plain = gan.objective("hinge")
+    for weight in (0.0, 2.0):
+        loss, d = with_classes(plain, labels, weight).generator(logits, None)
+        named, d_named = losses.cross_entropy(logits[:, 1:], labels)
+        assert loss == pytest.approx(plain.generator(logits[:, :1], None)[0] + weight * named)
+        assert numpy.allclose(d[:, 1:], weight * d_named)
+
+
+def test_refusals_of_the_game():
+    real, z, _ = batch(0)
+    untold = game(5, auxiliary=1.0)
+    untold.generator = nn.Linear(3, 5).astype("float64")
+    with pytest.raises(ValueError, match="learns from labels"):
+        untold.discriminator_step(real, z)
+    with pytest.raises(ValueError, match="slope of one logit"):
+        game(5, auxiliary=1.0, penalties=[lambda critic, real, fake: 0.0])
+
+
+def test_balanced_labels_and_the_grid():
+    assert drawing.balanced(7, 0) is None
+    assert drawing.balanced(6, 3).tolist() == [0, 0, 1, 1, 2, 2]
+    assert numpy.bincount(drawing.balanced(1000, 10)).tolist() == [100] * 10
+    assert drawing.layout(0, 64) == (64, None)
+    assert drawing.layout(10, 64) == (60, 6)
+    assert drawing.layout(1000, 64) == (1000, 1)
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_conditional_recipes_train_sample_and_go_on(name, tmp_path, capsys):
+    folder = training.train(
+        name, out=tmp_path / "run", steps=3, batch_size=16, progress=False, frames=1
+    )
+    run = open_run(folder)
+    seven = run.sample(5, label=7)
+    assert seven.shape == (5, 16, 16, 1)
+    assert not numpy.array_equal(seven, run.sample(5, label=6)), "the label counts"
+    assert numpy.array_equal(run.sample(20)[14:16], run.sample(20, label=7)[14:16]), (
+        "two of each class, in order"
+    )
+    assert (
+        cli.main(["sample", str(folder), "--label", "7", "-n", "4", "-o", str(tmp_path / "a.png")])
+        == 0
+    )
+    assert cli.main(["sample", str(folder), "-o", str(tmp_path / "b.png")]) == 0
+    assert "60 samples" in capsys.readouterr().out
+    assert cli.main(["sample", str(folder), "--label", "10", "-o", str(tmp_path / "c.png")]) == 2
+    assert "has labels 0 to 9, got --label 10" in capsys.readouterr().err
+    resuming.resume(folder, steps=4, progress=False)
+    assert open_run(folder).step == 4
+
+
+def test_a_grid_has_a_row_for_each_class(tmp_path):
+    from PIL import Image
+
+    folder = training.train(
+        "cgan-digits", out=tmp_path / "run", steps=1, batch_size=16, progress=False, frames=0
+    )
+    with Image.open(folder / "samples.png") as picture:
+        width, height = picture.size
+    assert (width - 2 * 3) / 6 == pytest.approx((height - 2 * 3) / 10, rel=0.1), (
+        "six columns, ten rows"
+    )
+
+
+def test_a_label_for_a_recipe_without_is_refused(tmp_path):
+    folder = training.train("ring", out=tmp_path / "run", steps=1, progress=False, frames=0)
+    with pytest.raises(ValueError, match="has no labels, got --label 1"):
+        open_run(folder).sample(3, label=1)
+
+
+def test_data_without_the_labels_needed():
+    recipe = recipes.get("cgan-digits")
+    digits = data.digits()
+    without = data.Dataset(name="mine", images=digits.images)
+    with pytest.raises(ValueError, match="mine has no labels; give data with labels"):
+        assemble(recipe, recipe.settings, without, seed=0)
+    more = data.Dataset(name="mine", images=digits.images, labels=digits.labels + 5)
+    with pytest.raises(ValueError, match="has a label 14"):
+        assemble(recipe, recipe.settings, more, seed=0)
+    players = game(1, told=True)
+    trainer = gan.Trainer(
+        players,
+        data.Batches(numpy.zeros((8, 5), "float32"), 4, numpy.random.default_rng(0)),
+        latent=gan.Latent(3),
+        rng=numpy.random.default_rng(0),
+        conditional=True,
+    )
+    with pytest.raises(ValueError, match="the data have none"):
+        trainer.train_step()
+
+
+def test_a_conditional_generator_learns_what_it_is_told():
+    """Label 0 at -1, label 1 at +1: G must put its samples where it's told."""
+    rng = numpy.random.default_rng(0)
+    generator = nn.Sequential(
+        nn.ConcatenateLabels(2),
+        nn.Linear(4, 16, rng=rng),
+        nn.LeakyReLU(),
+        nn.Linear(16, 1, rng=rng),
+    )
+    body = nn.Sequential(nn.Linear(1, 16, rng=rng), nn.LeakyReLU())
+    discriminator = nn.Projection(body, features=16, classes=2, rng=rng)
+    players = gan.Game(
+        generator, discriminator, optim.Adam(generator, lr=3e-3), optim.Adam(discriminator, lr=3e-3)
+    )
+    for _ in range(300):
+        labels = rng.integers(0, 2, 32)
+        real = (2.0 * labels[:, None] - 1 + 0.1 * rng.normal(size=(32, 1))).astype("float32")
+        z = rng.normal(size=(32, 2)).astype("float32")
+        players.discriminator_step(real, z, labels)
+        players.generator_step(z, real, labels)
+    z = rng.normal(size=(200, 2)).astype("float32")
+    means = [float(generator((z, numpy.full(200, k))).mean()) for k in (0, 1)]
+    assert means[0] < -0.4
+    assert means[1] > 0.4
