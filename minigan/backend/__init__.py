@@ -5,6 +5,7 @@ the array library (NumPy or CuPy), and the few primitives that are worth a fast 
 The readable version of each primitive is :class:`minigan.backend.reference.Reference`.
 """
 
+from minigan.backend import tree
 from minigan.backend.devices import device_of, get, of, resolve, same_device, to_numpy
 from minigan.backend.reference import Array, Reference
 from minigan.backend.window import Window
@@ -19,4 +20,5 @@ __all__ = [
     "resolve",
     "same_device",
     "to_numpy",
+    "tree",
 ]

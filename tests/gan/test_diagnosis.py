@@ -15,10 +15,10 @@ from minigan.backend import devices
 from minigan.backend.cpu import CpuBackend
 from minigan.cli import main
 from minigan.gan import diagnosis
-from minigan.gan.tensorboard import TensorBoard
+from minigan.gan.callbacks.tensorboard import TensorBoard
 from minigan.plots import read_metrics
 from minigan.runs import doctor, resuming, training
-from minigan.runs.assembly import assemble, load_data
+from minigan.runs.assembly import assemble
 from minigan.runs.folder import open_run
 
 # ---------------------------------------------------------------- what is measured
@@ -239,7 +239,7 @@ def test_turns_count_swings_and_not_jitter():
 def played(tmp_path, name, steps, *, seed=0, **changes):
     recipe = recipes.get(name)
     settings = recipe.settings.changed(steps=steps, **changes)
-    assembly = assemble(recipe, settings, load_data(recipe, recipe.data, None), seed=seed)
+    assembly = assemble(recipe, settings, recipe.load(recipe.data, None), seed=seed)
     metrics = gan.MetricsFile(tmp_path / "metrics.csv", gauges=assembly.gauges, gauge_every=5)
     with numpy.errstate(all="ignore"):
         assembly.trainer.run(steps, [metrics])
