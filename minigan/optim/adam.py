@@ -35,7 +35,7 @@ class Adam(Optimizer):
     net
         A layer or net, or several of them.
     lr
-        η > 0.
+        η >= 0.
     betas
         β₁ and β₂, 0 <= β < 1.
     eps
@@ -78,7 +78,7 @@ class Adam(Optimizer):
             checks.fraction("the second of betas", betas[1]),
         )
         return {
-            "lr": checks.positive("lr", numbers["lr"]),
+            "lr": checks.not_negative("lr", numbers["lr"]),
             "betas": pair,
             "eps": checks.positive("eps", numbers["eps"]),
         }

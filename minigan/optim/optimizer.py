@@ -78,16 +78,21 @@ class Optimizer:
 
     def checked(self, numbers: Mapping[str, Any]) -> dict[str, Any]:
         """Return the hyper-parameters as Python numbers, or raise a ValueError."""
-        return {name: checks.positive(name, value) for name, value in numbers.items()}
+        return {
+            name: checks.not_negative(name, value) if name == "lr" else checks.positive(name, value)
+            for name, value in numbers.items()
+        }
 
     @property
     def lr(self) -> float:
-        """The learning rate η > 0."""
+        """The learning rate η >= 0. At 0, where schedules end, a step leaves the parameters as they
+        are.
+        """
         return self._lr
 
     @lr.setter
     def lr(self, value: float) -> None:
-        self._lr = checks.positive("lr", value)
+        self._lr = checks.not_negative("lr", value)
 
     def step(self) -> None:
         """Move every parameter once, given the gradient that lies in its `grad`.

@@ -31,7 +31,7 @@ class RMSprop(Optimizer):
     net
         A layer or net, or several of them.
     lr
-        η > 0.
+        η >= 0.
     decay
         α, 0 <= α < 1.
     eps
@@ -63,7 +63,10 @@ class RMSprop(Optimizer):
     def checked(self, numbers: Mapping[str, Any]) -> dict[str, Any]:
         """Return the hyper-parameters as Python numbers, or raise a ValueError."""
         fractions = {name: checks.fraction(name, numbers[name]) for name in ("decay", "momentum")}
-        return fractions | {name: checks.positive(name, numbers[name]) for name in ("lr", "eps")}
+        return fractions | {
+            "lr": checks.not_negative("lr", numbers["lr"]),
+            "eps": checks.positive("eps", numbers["eps"]),
+        }
 
     def update(self, theta: Array, g: Array) -> None:
         """Move `theta` in place."""

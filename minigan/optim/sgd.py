@@ -31,7 +31,7 @@ class SGD(Optimizer):
     net
         A layer or net, or several of them.
     lr
-        η > 0.
+        η >= 0.
     momentum
         μ, 0 <= μ < 1.
     nesterov
@@ -68,7 +68,7 @@ class SGD(Optimizer):
                 "got 0."
             )
         return {
-            "lr": checks.positive("lr", numbers["lr"]),
+            "lr": checks.not_negative("lr", numbers["lr"]),
             "momentum": momentum,
             "nesterov": nesterov,
         }

@@ -158,9 +158,27 @@ def test_the_learning_rate_may_change():
     sgd.step()
     assert net.weight.value == 0.75
     assert type(sgd.lr) is float
-    with pytest.raises(ValueError, match="lr must be a positive number, got 0"):
-        sgd.lr = 0
+    for wrong in (-0.25, math.nan, math.inf, None):
+        with pytest.raises(ValueError, match="lr must be a number >= 0, got"):
+            sgd.lr = wrong
     assert sgd.lr == 0.25
+
+
+@every_optimizer
+def test_a_learning_rate_of_zero_moves_nothing_but_the_memory(make):
+    """Schedules end there: in the constructor, by assignment and from a state."""
+    net = small_net(dtype="float32")
+    made, loaded, assigned = make(net, lr=0), make(net), make(net)
+    loaded.load_state_dict(made.state_dict())
+    assigned.lr = 0.0
+    draw_gradients(net)
+    before = values(net)
+    for optimizer in (made, loaded, assigned):
+        assert optimizer.lr == 0
+        optimizer.step()
+        numpy.testing.assert_array_equal(values(net), before)
+        assert optimizer.t == 1
+        assert getattr(optimizer, optimizer.vector_names[0]).any()
 
 
 def test_an_optimizer_of_ones_own():
@@ -239,8 +257,9 @@ def test_a_state_that_doesnt_fit_changes_nothing(make):
         ),
         (good | {"x": good["t"]}, r"missing nothing, unknown \['x'\]"),
         (good | {vector: good[vector][1:]}, rf"'{vector}' has shape \(\d+,\) in the state, but"),
-        (good | {"lr": numpy.array(-1.0)}, "lr must be a positive number, got -1.0"),
-        (good | {"lr": numpy.array([1.0])}, "lr must be a positive number"),
+        (good | {"lr": numpy.array(-1.0)}, "lr must be a number >= 0, got -1.0"),
+        (good | {"lr": numpy.array(numpy.nan)}, "lr must be a number >= 0, got nan"),
+        (good | {"lr": numpy.array([1.0])}, "lr must be a number >= 0"),
         (good | {"t": numpy.array(1.5)}, "t must be a whole number >= 0, got 1.5"),
         (good | {"t": numpy.array(-1)}, "t must be a whole number >= 0, got -1"),
     ):
@@ -320,7 +339,6 @@ def test_clipping_and_averaging_a_part_leave_the_vector_of_the_whole():
         (make, name, wrong)
         for make in MAKERS.values()
         for name, wrong in (
-            ("lr", 0),
             ("lr", -1.0),
             ("lr", math.inf),
             ("lr", math.nan),
