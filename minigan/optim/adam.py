@@ -24,8 +24,7 @@ class Adam(Optimizer):
     weights given so far; dividing by it is the bias correction (section 3). ε is added to the root
     of the corrected v̂, which is also what PyTorch computes; the "efficient" form below the paper's
     Algorithm 1, and TensorFlow, add it to the root of the uncorrected v, which for small t is an ε
-    larger by ``1 / √(1 - β₂ᵗ)``. The update itself is a primitive of the backend: its readable
-    version is `minigan.backend.Reference.adam`.
+    larger by ``1 / √(1 - β₂ᵗ)``. `adam_update` is the algorithm line by line.
 
     GANs are trained with β₁ = 0.5 (Radford et al. 2016) or 0: the loss changes from step to step
     with the opponent, so a long memory points to where the minimum was.
@@ -84,6 +83,43 @@ class Adam(Optimizer):
         }
 
     def update(self, theta: Array, g: Array) -> None:
-        """Move `theta` in place."""
+        """Move `theta` in place: `adam_update`, or the backend's faster form of it."""
         ops = backend.of(theta)
-        ops.adam(theta, g, self.m, self.v, lr=self.lr, betas=self.betas, eps=self.eps, t=self.t)
+        has_faster_form = type(ops).adam is not backend.Reference.adam
+        step = ops.adam if has_faster_form else adam_update
+        step(theta, g, self.m, self.v, lr=self.lr, betas=self.betas, eps=self.eps, t=self.t)
+
+
+def adam_update(
+    theta: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    t: int,
+) -> None:
+    """Take one step of Adam in place: the loop body of Kingma & Ba 2015, Algorithm 1.
+
+    Most backends have a faster form, with fewer passes over memory or both bias corrections moved
+    into the step size and ε; this is what each of them computes, up to rounding.
+
+    Parameters
+    ----------
+    theta, g
+        The parameters and the gradient there, shape (P,).
+    m, v
+        The running averages of g and of g², shape (P,).
+    lr, betas, eps
+        η, (β₁, β₂) and ε.
+    t
+        The number of this step, counted from 1.
+    """
+    beta1, beta2 = betas
+    m[...] = beta1 * m + (1 - beta1) * g
+    v[...] = beta2 * v + (1 - beta2) * g * g
+    m_hat = m / (1 - beta1**t)
+    v_hat = v / (1 - beta2**t)
+    theta -= lr * m_hat / (backend.of(v).xp.sqrt(v_hat) + eps)
