@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from minigan import backend
 from minigan.backend import Array
@@ -55,7 +55,7 @@ def clip_by_norm(
     net: Nets | Optimizer | Parameter,
     max_norm: float,
     *,
-    axes: Axes | Callable[[tuple[int, ...]], Axes] = None,
+    axes: Axes | Literal["unit"] | Callable[[tuple[int, ...]], Axes] = None,
 ) -> None:
     """Shorten each parameter's gradient on its own, along `axes`, to a norm of at most `max_norm`.
 
@@ -70,21 +70,21 @@ def clip_by_norm(
     max_norm
         The longest norm that is left, > 0.
     axes
-        None for each whole tensor, an axis, a tuple of axes, or a function from a parameter's shape
-        to one of these: tensors of a net differ in rank, and with ``axes=all_but_last`` every one
-        of them is clipped per output unit.
+        ``None`` for each whole tensor; ``"unit"`` for each output unit on its own, wherever the
+        layer keeps its output axis (each entry of a bias is a unit); an axis or a tuple of axes; or
+        a function from a parameter's shape to one of these.
 
     Raises
     ------
     ValueError
-        If `max_norm` isn't positive, a parameter lacks one of the axes (nothing has changed then),
-        or there are no parameters.
+        If `max_norm` isn't positive, `axes` is a word other than ``"unit"``, a parameter lacks one
+        of the axes (nothing has changed then), or there are no parameters.
     TypeError
         If `net` is none of these.
     """
     c = checks.positive("max_norm", max_norm)
     parameters = [net] if isinstance(net, Parameter) else _meant(net)
-    chosen = [_axes_of(p.shape, axes(p.shape) if callable(axes) else axes) for p in parameters]
+    chosen = [_axes_of(p, axes) for p in parameters]
     for p, own in zip(parameters, chosen, strict=True):
         xp = backend.of(p.grad).xp
         norm = xp.sqrt((p.grad * p.grad).sum(axis=own, keepdims=True))
@@ -92,8 +92,10 @@ def clip_by_norm(
 
 
 def all_but_last(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return every axis but the last, which is that of the output units (not so in a
-    ConvTranspose2d's weight).
+    """Return every axis but the last, for `clip_by_norm`.
+
+    The last axis is that of the output units, except in the weight of a ConvTranspose2d, which is
+    (kh, kw, out, in); ``axes="unit"`` knows that.
     """
     return tuple(range(len(shape) - 1))
 
@@ -124,18 +126,33 @@ def clip_weights(net: Nets | Optimizer, bound: float) -> None:
         backend.of(value).xp.clip(value, -c, c, out=value)
 
 
-def _axes_of(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
-    """Turn `axes` into a tuple of axes that this shape has."""
-    rank = len(shape)
-    if axes is None:
+def _axes_of(p: Parameter, axes: Axes | str | Callable[[tuple[int, ...]], Axes]) -> tuple[int, ...]:
+    """Turn `axes` into a tuple of axes that this parameter has."""
+    if isinstance(axes, str):
+        return _axes_within_a_unit(p, axes)
+    wanted, rank = axes(p.shape) if callable(axes) else axes, len(p.shape)
+    if wanted is None:
         return tuple(range(rank))
-    chosen = tuple(axes) if isinstance(axes, (tuple, list)) else (axes,)
+    chosen = tuple(wanted) if isinstance(wanted, (tuple, list)) else (wanted,)
     if not all(-rank <= axis < rank for axis in chosen):
         raise ValueError(
-            f"A parameter of shape {shape} hasn't the axes {chosen}; clip one parameter at a "
+            f"A parameter of shape {p.shape} hasn't the axes {chosen}; clip one parameter at a "
             "time, or give a function from shape to axes."
         )
     return chosen
+
+
+def _axes_within_a_unit(p: Parameter, word: str) -> tuple[int, ...]:
+    """Return every axis but that of the output units, which is the last unless `p` says more."""
+    if word != "unit":
+        raise ValueError(
+            f"axes must be None, 'unit', an axis, a tuple of axes or a function, got {word!r}; "
+            "give 'unit' to clip each output unit on its own."
+        )
+    output_axis = getattr(p, "output_axis", None)
+    if output_axis is None:
+        return all_but_last(p.shape)
+    return tuple(axis for axis in range(len(p.shape)) if axis != output_axis % len(p.shape))
 
 
 def _meant(net: Nets | Optimizer) -> list[Parameter]:

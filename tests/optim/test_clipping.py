@@ -99,6 +99,31 @@ def test_per_output_unit_in_a_net_of_mixed_ranks():
         numpy.testing.assert_allclose(norms, 0.5)
 
 
+def test_by_unit_each_output_unit_is_clipped_and_each_entry_of_a_bias():
+    net = small_net()
+    draw_gradients(net, size=10.0)
+    optim.clip_by_norm(net, 0.5, axes="unit")
+    for p in net.parameters().values():
+        norms = numpy.sqrt((p.grad**2).reshape(-1, p.shape[-1]).sum(axis=0))
+        numpy.testing.assert_allclose(norms, 0.5)
+
+
+@pytest.mark.parametrize("output_axis", [2, -2])
+def test_by_unit_follows_the_output_axis_of_the_parameter(output_axis):
+    """The weight of a transposed convolution is (kh, kw, out, in)."""
+    weight = nn.ConvTranspose2d(5, 3, kernel_size=2).astype("float64").weight
+    weight.output_axis = output_axis
+    weight.grad = numpy.random.default_rng(0).normal(0, 10, weight.shape)
+    optim.clip_by_norm(weight, 0.5, axes="unit")
+    numpy.testing.assert_allclose((weight.grad**2).sum(axis=(0, 1, 3)), [0.25] * 3)
+
+
+def test_axes_of_an_unknown_name():
+    net = small_net()
+    with pytest.raises(ValueError, match=r"axes must be None, 'unit', .* got 'units'; give 'unit'"):
+        optim.clip_by_norm(net, 0.5, axes="units")
+
+
 def test_one_parameter_alone():
     net = nn.Linear(3, 2)
     draw_gradients(net, size=10.0)
