@@ -6,11 +6,13 @@ all of them t counts the steps and η is the learning rate `lr`. Nothing here br
 GPU to the host, except `state_dict` and `load_state_dict` where asked to.
 """
 
+from minigan.optim import schedules
 from minigan.optim.adam import Adam
 from minigan.optim.averaging import ExponentialMovingAverage
 from minigan.optim.clipping import all_but_last, clip_by_global_norm, clip_by_norm, clip_weights
 from minigan.optim.optimizer import Optimizer
 from minigan.optim.rmsprop import RMSprop
+from minigan.optim.scheduler import Scheduler
 from minigan.optim.sgd import SGD
 
 __all__ = [
@@ -19,8 +21,10 @@ __all__ = [
     "ExponentialMovingAverage",
     "Optimizer",
     "RMSprop",
+    "Scheduler",
     "all_but_last",
     "clip_by_global_norm",
     "clip_by_norm",
     "clip_weights",
+    "schedules",
 ]
