@@ -25,6 +25,7 @@ from minigan import backend
 from minigan.backend import Array
 from minigan.gan.base import BaseGame
 from minigan.gan.trainer import Trainer
+from minigan.optim.parameters import parameters_of, vectors
 
 _TINY = 1e-12
 
@@ -62,7 +63,10 @@ class Gauges:
 
     def __init__(self, game: BaseGame, real: Array, sample: Callable[[BaseGame], Array]) -> None:
         self.sample = sample
-        self._begin = {name: net.flat().value.copy() for name, net in game.players().items()}
+        self._begin = {
+            name: [x.copy() for x in vectors("value", parameters_of(net))]
+            for name, net in game.players().items()
+        }
         self._real = _rows(real)
         self._middle = self._real.mean(axis=0)
         _, widths, axes = numpy.linalg.svd(self._real - self._middle, full_matrices=False)
@@ -82,8 +86,10 @@ class Gauges:
         numbers["centre"] = float((fake.mean(axis=0) - self._middle) @ self._axis)
         for name, net in sorted(trainer.game.players().items()):
             begin, player = self._begin[name], short_name(name)
-            numbers[f"grad_norm_{player}"] = _norm(net.flat().grad)
-            numbers[f"moved_{player}"] = _norm(net.flat().value - begin) / max(_norm(begin), _TINY)
+            found = parameters_of(net)
+            moved = [x - y for x, y in zip(vectors("value", found), begin, strict=True)]
+            numbers[f"grad_norm_{player}"] = _norm(vectors("grad", found))
+            numbers[f"moved_{player}"] = _norm(moved) / max(_norm(begin), _TINY)
         return numbers
 
 
@@ -98,8 +104,9 @@ def _rows(samples: Array) -> Any:
     return backend.to_numpy(samples).reshape(len(samples), -1).astype("float64")
 
 
-def _norm(vector: Array) -> float:
-    return float(backend.of(vector).xp.linalg.norm(vector))
+def _norm(vectors: list[Array]) -> float:
+    """The Euclidean norm of all entries together."""
+    return math.hypot(*(float(backend.of(x).xp.linalg.norm(x)) for x in vectors))
 
 
 def _distances(a: Any, b: Any) -> Any:

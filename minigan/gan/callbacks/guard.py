@@ -8,6 +8,7 @@ from pathlib import Path
 
 from minigan import backend, nn
 from minigan.gan.trainer import Callback, Report, Trainer
+from minigan.optim.parameters import parameters_of, vectors
 
 
 class TrainingError(ArithmeticError):
@@ -69,15 +70,13 @@ def find_trouble(net: nn.Layer, name: str) -> str | None:
     """Say in which layer the first NaN or infinity is, or None if all gradients and weights are
     finite.
     """
-    flat = net.flat()
+    found = parameters_of(net)
     # One sum of squares a vector is enough to know; only trouble is worth a closer look.
-    if math.isfinite(float(flat.grad @ flat.grad)) and math.isfinite(
-        float(flat.value @ flat.value)
-    ):
+    rows = (x.ravel() for what in ("grad", "value") for x in vectors(what, found))
+    if all(math.isfinite(float(x @ x)) for x in rows):
         return None
-    xp = backend.of(flat.value).xp
     for parameter_name, p in net.parameters().items():
         for what, array in (("gradient", p.grad), ("weight", p.value)):
-            if not bool(xp.isfinite(array).all()):
+            if not bool(backend.of(array).xp.isfinite(array).all()):
                 return f"the {what} {parameter_name} of the {name} isn't finite"
     return f"the weights or gradients of the {name} are too large to square"
