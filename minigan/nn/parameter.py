@@ -125,6 +125,10 @@ class Flat:
             for mine, theirs in zip(self.parameters, parameters, strict=True)
         )
 
+    def __reduce__(self) -> tuple[type[Flat], tuple[list[Parameter]]]:
+        # A copied parameter stands on its own, so the copy lays the copied ones out anew.
+        return Flat, (self.parameters,)
+
 
 def flatten(parameters: Iterable[Parameter]) -> Flat:
     """Lay parameters out in one flat vector; where they already lie in one, return that.
