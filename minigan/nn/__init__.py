@@ -6,13 +6,14 @@ from minigan.nn import initial
 from minigan.nn.activations import LeakyReLU, ReLU, Sigmoid, Tanh
 from minigan.nn.augmentation import Augment
 from minigan.nn.batchnorm import BatchNorm
+from minigan.nn.cache import Cache, Signals
 from minigan.nn.conditional import Beside, ConcatenateLabels, Given, Projection
 from minigan.nn.containers import Residual, Skip
 from minigan.nn.convolution import Conv2d, ConvTranspose2d
 from minigan.nn.dropout import Dropout
 from minigan.nn.embedding import Embedding
 from minigan.nn.instancenorm import InstanceNorm
-from minigan.nn.layer import Cache, Layer, Signals
+from minigan.nn.layer import Layer
 from minigan.nn.layernorm import LayerNorm
 from minigan.nn.linear import Linear
 from minigan.nn.maxout import Maxout

@@ -23,7 +23,8 @@ import numpy
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn import initial
-from minigan.nn.layer import Cache, Layer, Shape
+from minigan.nn.cache import Cache, Shape
+from minigan.nn.layer import Layer
 
 CHANGES = ("brightness", "saturation", "contrast", "translation", "cutout")
 

@@ -8,7 +8,8 @@ import numpy
 
 from minigan import backend
 from minigan.backend import Array
-from minigan.nn.layer import Cache, Layer, Shape
+from minigan.nn.cache import Cache, Shape
+from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
 
 
@@ -54,8 +55,8 @@ class BatchNorm(Layer):
 
     def __init__(self, features: int, *, eps: float = 1e-5, momentum: float = 0.1) -> None:
         self.features, self.eps, self.momentum = features, eps, momentum
-        self.gamma = Parameter(numpy.ones(features, "float32"))
-        self.beta = Parameter(numpy.zeros(features, "float32"))
+        self.gamma = Parameter(numpy.ones(features, "float32"), role="scale")
+        self.beta = Parameter(numpy.zeros(features, "float32"), role="shift")
         self.running_mean: Array = numpy.zeros(features, "float32")
         self.running_var: Array = numpy.ones(features, "float32")
         self.track_statistics = True

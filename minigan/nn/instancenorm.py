@@ -10,7 +10,8 @@ import numpy
 
 from minigan import backend
 from minigan.backend import Array
-from minigan.nn.layer import Cache, Layer, Shape
+from minigan.nn.cache import Cache, Shape
+from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
 from minigan.nn.standardise import (
     means,
@@ -23,7 +24,7 @@ PIXELS = (1, 2)
 """The axes of an image that its pixels lie along."""
 
 
-class InstanceNorm(Layer):
+class InstanceNorm(Layer, samplewise=True):
     """Instance normalisation (Ulyanov et al. 2016): ``x̂ = (x - μ) / s``, ``y = γ x̂ + β``, with μ
     and s = √(σ² + ε) of each channel of each image. Training and evaluation are the same.
 
@@ -42,12 +43,11 @@ class InstanceNorm(Layer):
         Whether γ and β are there.
     """
 
-    alone = True
-
     def __init__(self, features: int, *, eps: float = 1e-5, affine: bool = False) -> None:
         self.features, self.eps = features, eps
-        self.gamma = Parameter(numpy.ones(features, "float32")) if affine else None
-        self.beta = Parameter(numpy.zeros(features, "float32")) if affine else None
+        ones, zeros = numpy.ones(features, "float32"), numpy.zeros(features, "float32")
+        self.gamma = Parameter(ones, role="scale") if affine else None
+        self.beta = Parameter(zeros, role="shift") if affine else None
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x to y of the same shape."""

@@ -10,7 +10,8 @@ import numpy
 
 from minigan import backend
 from minigan.backend import Array
-from minigan.nn.layer import Cache, Layer, Shape
+from minigan.nn.cache import Cache, Shape
+from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
 from minigan.nn.standardise import (
     means,
@@ -20,7 +21,7 @@ from minigan.nn.standardise import (
 )
 
 
-class LayerNorm(Layer):
+class LayerNorm(Layer, samplewise=True):
     """Layer normalisation (Ba et al. 2016): ``x̂ = (x - μ) / s``, ``y = γ x̂ + β``, with μ and
     s = √(σ² + ε) of each sample (or of each pixel of it). Training and evaluation are the same.
 
@@ -43,16 +44,14 @@ class LayerNorm(Layer):
         If no size is given.
     """
 
-    alone = True
-
     def __init__(self, *shape: int, eps: float = 1e-5) -> None:
         if not shape:
             raise ValueError(
                 "LayerNorm needs the sizes of the axes that it normalises over, as LayerNorm(64)."
             )
         self.shape, self.eps = shape, eps
-        self.gamma = Parameter(numpy.ones(shape, "float32"))
-        self.beta = Parameter(numpy.zeros(shape, "float32"))
+        self.gamma = Parameter(numpy.ones(shape, "float32"), role="scale")
+        self.beta = Parameter(numpy.zeros(shape, "float32"), role="shift")
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x to y of the same shape."""

@@ -33,8 +33,8 @@ import numpy
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn import initial
-from minigan.nn.convolution import ConvTranspose2d
-from minigan.nn.layer import Cache, Layer, Shape
+from minigan.nn.cache import Cache, Shape
+from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
 
 WARM_UP = 15
@@ -155,10 +155,9 @@ class SpectralNorm(Layer):
 
     @property
     def _axis(self) -> int:
-        """The axis of W that counts the outputs: a transposed convolution (kh, kw, out, in) has it
-        elsewhere.
-        """
-        return 2 if isinstance(self.layer, ConvTranspose2d) else -1
+        """The axis of W that counts outputs; the last one, if the layer doesn't say."""
+        axis = self._weight.output_axis
+        return -1 if axis is None else axis
 
     def _matrix(self, w: Array) -> Array:
         """W as (out, everything else)."""

@@ -28,8 +28,8 @@ class frozen_statistics:
 
     def __enter__(self) -> None:
         for layer in self._layers:
-            layer.track_statistics = False  # type: ignore[attr-defined]
+            layer.track_statistics = False
 
     def __exit__(self, *exception: Any) -> None:
         for layer in self._layers:
-            layer.track_statistics = True  # type: ignore[attr-defined]
+            layer.track_statistics = True
