@@ -133,7 +133,7 @@ class Projection(Layer):
         rng = initial.generator(rng)
         drawn = initial.fan_in_uniform((features, 1), features, rng)
         self.weight = Parameter(drawn, role="weight", fan_in=features, output_axis=1)
-        self.bias = Parameter(numpy.zeros(1, "float32"), role="bias")
+        self.bias = Parameter(numpy.zeros(1, "float32"), role="bias", output_axis=0)
         self.embedding = Embedding(classes, features, rng=rng)
         self.embedding.weight.value[...] = 0
 

@@ -210,3 +210,16 @@ def test_shapes_costs_and_names_are_those_of_the_layer_inside():
     assert repr(layer) == f"SpectralNorm({layer.layer!r})"
     with pytest.raises(ValueError, match="channels come last"):
         layer.forward(numpy.zeros((2, 4, 4, 5), "float32"))
+
+
+def test_the_axis_of_the_outputs_is_the_one_that_the_parameter_names():
+    class Rows(nn.Linear):
+        """A Linear whose weight is stored as (out, in)."""
+
+        def __init__(self, rng):
+            super().__init__(6, 4, rng=rng)
+            self.weight = nn.Parameter(self.weight.value.T.copy(), role="weight", output_axis=0)
+
+    rows, columns = nn.spectral_norm(Rows(_rng())), nn.spectral_norm(nn.Linear(6, 4, rng=_rng()))
+    assert rows.u.shape == columns.u.shape == (4,)
+    assert rows.v.shape == columns.v.shape == (6,)
