@@ -92,9 +92,8 @@ class Residual(Layer, samplewise=True):
         if inner != way:
             raise ValueError(
                 f"Residual got an input of shape {shape}: its body makes {inner} of it, but the "
-                "way around "
-                f"gives {way}; bring both to one shape, as Residual(..., shortcut=Conv2d(...)) "
-                "does."
+                f"way around gives {way}; bring both to one shape, as "
+                "Residual(..., shortcut=Conv2d(...)) does."
             )
         return inner
 
@@ -173,9 +172,8 @@ class Skip(Layer, samplewise=True):
         if inner[:-1] != shape[:-1]:
             raise ValueError(
                 f"Skip got an input of shape {shape}: its body makes {inner} of it, but the two "
-                "can only lie side "
-                "by side if all axes but the last agree; bring the body's output back to the "
-                "input's size."
+                "can only lie side by side if all axes but the last agree; bring the body's output "
+                "back to the input's size."
             )
         return (*shape[:-1], shape[-1] + inner[-1])
 

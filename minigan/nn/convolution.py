@@ -123,10 +123,8 @@ class Conv2d(Layer, samplewise=True):
             (kh, kw), _, (ph, pw) = self.window
             raise ValueError(
                 f"{self!r} got an input of shape {shape}: its kernel of {kh}x{kw} is larger than "
-                "the padded "
-                f"image of {shape[1] + 2 * ph}x{shape[2] + 2 * pw}; use a smaller kernel, more "
-                "padding or "
-                f"fewer strides before it."
+                f"the padded image of {shape[1] + 2 * ph}x{shape[2] + 2 * pw}; use a smaller "
+                "kernel, more padding or fewer strides before it."
             )
         return (shape[0], *size, self.out_channels)
 
@@ -183,9 +181,8 @@ class ConvTranspose2d(Layer, samplewise=True):
         self.output_padding = pair("output_padding", output_padding, minimum=0)
         if any(o >= s for o, s in zip(self.output_padding, self.window.stride, strict=True)):
             raise ValueError(
-                f"output_padding must be smaller than the stride, got {self.output_padding} with "
-                "a stride of "
-                f"{self.window.stride}."
+                f"output_padding must be smaller than the stride, got {self.output_padding} with a "
+                f"stride of {self.window.stride}."
             )
         shape = (*self.window.kernel, out_channels, in_channels)
         # Of the patches that overlap at a pixel of y there is one per stride² pixels.
@@ -245,8 +242,7 @@ class ConvTranspose2d(Layer, samplewise=True):
         if min(shape[1:3]) < 1 or min(size) < 1:
             raise ValueError(
                 f"{self!r} got an input of shape {shape}: its output would be {size[0]}x{size[1]} "
-                "pixels; use "
-                f"less padding or a larger input."
+                "pixels; use less padding or a larger input."
             )
         return (shape[0], *size, self.out_channels)
 
@@ -280,5 +276,5 @@ def _check_image(layer: Layer, shape: Shape, channels: int) -> None:
     if len(shape) != 4 or shape[3] != channels:
         raise ValueError(
             f"{layer!r} got an input of shape {shape}, but needs (N, height, width, {channels}); "
-            f"channels come last, transpose or reshape it."
+            "channels come last, transpose or reshape it."
         )

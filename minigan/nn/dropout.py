@@ -72,10 +72,9 @@ class Dropout(Layer, samplewise=True):
         (mask,) = cache.recall(self, dy, v)
         if mask is not None:
             raise ValueError(
-                f"{self!r} can't stand in a critic with a gradient penalty: the penalty would "
-                "hold the slope of "
-                "one randomly thinned net, not of the critic that G plays against; take the "
-                "dropout out."
+                f"{self!r} can't stand in a critic with a gradient penalty: the penalty would hold "
+                "the slope of one randomly thinned net, not of the critic that G plays against; "
+                "take the dropout out."
             )
         return None, v.copy()
 

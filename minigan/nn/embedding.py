@@ -62,8 +62,7 @@ class Embedding(Layer):
         if kind not in ("i", "u"):
             raise TypeError(
                 f"{self!r} got {getattr(x, 'dtype', type(x).__name__)}, but needs an array of "
-                "integer labels; "
-                f"convert with x.astype('int64')."
+                "integer labels; convert with x.astype('int64')."
             )
         if not backend.same_device(x, self.weight.value):
             raise TypeError(

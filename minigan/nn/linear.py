@@ -100,7 +100,7 @@ class Linear(Layer, samplewise=True):
         if len(shape) != 2 or shape[1] != self.in_features:
             raise ValueError(
                 f"{self!r} got an input of shape {shape}, but needs (N, {self.in_features}); "
-                f"put Flatten() before it if the input is an image."
+                "put Flatten() before it if the input is an image."
             )
         return shape[0], self.out_features
 

@@ -68,9 +68,8 @@ class Maxout(Layer, samplewise=True):
         """(N, ..., k F) -> (N, ..., F)."""
         if len(shape) < 2 or shape[-1] % self.pieces:
             raise ValueError(
-                f"{self!r} got an input of shape {shape}, but needs (N, ..., features), a "
-                "multiple of "
-                f"{self.pieces} of them."
+                f"{self!r} got an input of shape {shape}, but needs (N, ..., features), a multiple "
+                f"of {self.pieces} of them."
             )
         return (*shape[:-1], shape[-1] // self.pieces)
 

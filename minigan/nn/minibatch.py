@@ -116,8 +116,7 @@ class MinibatchStdDev(Layer):
         if shape[0] % min(self.group_size, max(shape[0], 1)):
             raise ValueError(
                 f"{self!r} got a batch of {shape[0]}, which doesn't divide into groups of "
-                f"{self.group_size}; "
-                f"choose a batch size that is a multiple of the group size."
+                f"{self.group_size}; choose a batch size that is a multiple of the group size."
             )
         return (*shape[:-1], shape[-1] + 1)
 

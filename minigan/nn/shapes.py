@@ -62,8 +62,7 @@ class Reshape(Layer, samplewise=True):
         if math.prod(shape[1:]) != math.prod(self.shape):
             raise ValueError(
                 f"{self!r} got an input of shape {shape}: its samples hold {math.prod(shape[1:])} "
-                "numbers, but "
-                f"{self.shape} needs {math.prod(self.shape)}."
+                f"numbers, but {self.shape} needs {math.prod(self.shape)}."
             )
         return (shape[0], *self.shape)
 
