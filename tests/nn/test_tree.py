@@ -11,7 +11,7 @@ import numpy
 import pytest
 
 import minigan.nn
-from minigan import losses, nn, optim
+from minigan import gradcheck, losses, nn, optim
 from minigan.gan import taming
 
 
@@ -85,6 +85,29 @@ def test_what_lies_in_a_list_is_trained_saved_and_moved():
     numpy.testing.assert_array_equal(other(x), whole(x))
     assert {a.dtype.name for a in whole.astype("float64").state_dict().values()} == {"float64"}
     assert whole[0].parts[1]["a"].weight.value.dtype == "float64"
+
+
+@pytest.mark.parametrize("kind", [list, tuple, lambda ps: [ps], lambda ps: {0: tuple(ps)}])
+def test_parameters_in_lists_are_checked_in_double_precision(kind):
+    class Scaled(nn.Layer):
+        def __init__(self):
+            self.parts = kind([nn.Parameter(numpy.float32(a)) for a in ([1, 2, 3], [4, 5, 6])])
+
+        def forward(self, x, *, train=True):
+            a, b = self.parameters().values()
+            y = a.value * b.value * x
+            return y, nn.Cache(self, y, x)
+
+        def backward(self, dy, cache, *, param_grads=True, input_grad=True):
+            (x,) = cache.recall(self, dy)
+            a, b = self.parameters().values()
+            if param_grads:
+                a.grad += (dy * b.value * x).sum(axis=0)
+                b.grad += (dy * a.value * x).sum(axis=0)
+            return a.value * b.value * dy if input_grad else None
+
+    report = gradcheck.check(Scaled(), numpy.random.default_rng(0).standard_normal((4, 3)))
+    assert len(report.arrays) == 3
 
 
 def test_copies_of_lists_stand_on_their_own():
