@@ -209,6 +209,15 @@ def test_an_exception_of_ones_own_keeps_its_type_and_gets_the_note():
     ]
 
 
+def test_the_command_that_checks_gradients_tells_the_note(tmp_path, capsys):
+    path = tmp_path / "own.py"
+    path.write_text(
+        "from minigan import nn\nnet = nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 1))\n"
+    )
+    assert gradcheck.main([f"{path}:net", "--input", "2,3"]) == 2
+    assert "[layer 1 of 2; the shapes on the way there: (2, 3)" in capsys.readouterr().err
+
+
 def test_the_way_of_a_pair_is_that_of_its_samples():
     net = nn.Sequential(nn.ConcatenateLabels(2), nn.Linear(4, 1))
     with pytest.raises(ValueError, match=r"\(4, 3\) -> ConcatenateLabels\(2\) \(4, 5\)\]"):
