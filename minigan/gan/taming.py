@@ -269,13 +269,12 @@ def _chain(net: nn.Layer, name: str) -> list[nn.Layer]:
 
 
 def _mapped(net: nn.Layer, change: Callable[[nn.Layer], nn.Layer]) -> nn.Layer:
-    """Rebuild a net of Sequentials with each layer changed; other containers are changed in
-    place.
+    """Rebuild a net of Sequentials with each layer changed; other containers, which may hold layers
+    in lists and dicts, are changed in place.
     """
-    if isinstance(net, nn.Sequential):
+    if type(net) is nn.Sequential:
         return nn.Sequential(*(_mapped(layer, change) for layer in net))
-    for name, child in net.children():
-        setattr(net, name, _mapped(child, change))
+    net.replace_children(lambda child: _mapped(child, change))
     return change(net)
 
 

@@ -254,6 +254,7 @@ def _located(error: Exception, path: Path) -> str:
         if isinstance(error, (ValueError, TypeError))
         else f"{type(error).__name__}: {error}"
     )
+    what = " ".join([what, *getattr(error, "__notes__", [])])  # a chain's: at which layer
     if not own:
         return what
     return f"{path}, line {own[-1].lineno}, in {own[-1].name}: {what}\n    {own[-1].line}"
