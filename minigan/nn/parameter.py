@@ -149,10 +149,6 @@ class Flat:
             self.slices.append(place)
             start = place.stop
 
-    def __reduce__(self) -> tuple[type[Flat], tuple[list[Parameter]]]:
-        # Copied along with a net, an optimizer's vectors must be those that the copied layers see.
-        return type(self), (self.parameters,)
-
     def holds(self, parameters: Sequence[Parameter]) -> bool:
         """Tell whether exactly these parameters live here, and still do."""
         return len(parameters) == len(self.parameters) and all(
