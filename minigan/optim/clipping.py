@@ -149,10 +149,9 @@ def _axes_within_a_unit(p: Parameter, word: str) -> tuple[int, ...]:
             f"axes must be None, 'unit', an axis, a tuple of axes or a function, got {word!r}; "
             "give 'unit' to clip each output unit on its own."
         )
-    output_axis = getattr(p, "output_axis", None)
-    if output_axis is None:
+    if p.output_axis is None:
         return all_but_last(p.shape)
-    return tuple(axis for axis in range(len(p.shape)) if axis != output_axis % len(p.shape))
+    return tuple(axis for axis in range(len(p.shape)) if axis != p.output_axis % len(p.shape))
 
 
 def _meant(net: Nets | Optimizer) -> list[Parameter]:
