@@ -857,7 +857,7 @@ def test_mistakes_get_one_sentence(file, capsys, arguments, said):
     out, err = capsys.readouterr()
     assert out == ""
     assert said in err
-    assert err.startswith("minigan gradcheck: ")
+    assert err.startswith("minigan: ")
     assert "Traceback" not in err
 
 
