@@ -136,7 +136,7 @@ def prefixed(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
     return {f"{prefix}/{name}": a for name, a in arrays.items()}
 
 
-def under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+def under(prefix: str, arrays: Mapping[str, Array], *, separator: str = "/") -> dict[str, Array]:
     """Return the arrays whose name begins with ``prefix/``, without it."""
-    start = f"{prefix}/"
+    start = f"{prefix}{separator}"
     return {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}

@@ -51,6 +51,9 @@ _STATELESS = ("LeakyReLU", "ReLU", "Tanh", "Sigmoid", "Dropout", "Flatten", "Res
 _KEEPS_ORDER = ("LeakyReLU", "ReLU", "Tanh", "Sigmoid", "Dropout", "BatchNorm", "LayerNorm")
 _COUNTER = "num_batches_tracked"
 
+# PyTorch's names of parameters, by their role.
+_LEARNT = {"weight": "weight", "bias": "bias", "scale": "weight", "shift": "bias"}
+
 # PyTorch's axes, in our order.
 _AXES = {"Linear": (1, 0), "Conv2d": (2, 3, 1, 0), "ConvTranspose2d": (2, 3, 1, 0)}
 
@@ -366,10 +369,11 @@ def _entries(layer: nn.Layer, rank: int | None, before: Any, after: Any) -> list
 
 
 def _affine(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry]:
-    """Linear and the convolutions."""
+    """Linear and the convolutions. Only a Linear stands where features have another order."""
     axes = _AXES[_kind(layer)]
     shape = tuple(layer.weight.shape[axes.index(i)] for i in range(len(axes)))
-    orders = {axis: order for axis, order in ((0, before), (1, after)) if order is not None}
+    places = ((0, before), (layer.weight.output_axis, after))
+    orders = {axis: order for axis, order in places if order is not None}
     entries = [_Entry("weight", ("weight",), shape, axes=axes, orders=orders)]
     if layer.bias is not None:
         entries.append(_vector("bias", "bias", layer.bias.shape, after))
@@ -383,9 +387,7 @@ def _vector(name: str, alias: str, shape: tuple[int, ...], order: Any) -> _Entry
 def _normalisation(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry]:
     """BatchNorm and InstanceNorm: a number per feature."""
     learnt = [
-        _vector(name, alias, (layer.features,), before)
-        for name, alias in (("gamma", "weight"), ("beta", "bias"))
-        if getattr(layer, name) is not None
+        _vector(name, _LEARNT[p.role], p.shape, before) for name, p in layer.parameters().items()
     ]
     running = [_vector(name, name, (layer.features,), before) for name in layer.buffer_names]
     return learnt + running
@@ -393,7 +395,7 @@ def _normalisation(layer: Any, rank: int | None, before: Any, after: Any) -> lis
 
 def _layer_norm(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry]:
     shape = tuple(layer.gamma.shape)
-    names = (("gamma", "weight"), ("beta", "bias"))
+    names = [(name, _LEARNT[p.role]) for name, p in layer.parameters().items()]
     if len(shape) == 3:
         height, width, channels = shape
         torch = (channels, height, width)
@@ -411,7 +413,7 @@ def _embedding(layer: Any, rank: int | None, before: Any, after: Any) -> list[_E
     return [_Entry("weight", ("weight",), tuple(layer.weight.shape))]
 
 
-def _with_spectral_norm(entries: list[_Entry], inner: nn.Layer) -> list[_Entry]:
+def _with_spectral_norm(entries: list[_Entry], inner: Any) -> list[_Entry]:
     """W is called otherwise, and u and v, its singular vectors, come along."""
     weight, *others = entries
     axes = weight.axes
@@ -422,7 +424,7 @@ def _with_spectral_norm(entries: list[_Entry], inner: nn.Layer) -> list[_Entry]:
         )
     # Here v runs over ours without the outputs' axis, there over PyTorch's: the same reordering
     # without that axis.
-    out = axes.index(1 if _kind(inner) == "ConvTranspose2d" else 0)
+    out: int = inner.weight.output_axis
     ours = [axis for axis in range(len(axes)) if axis != out]
     theirs = sorted(axes[axis] for axis in ours)
     sizes = tuple(weight.shape[axis] for axis in theirs)

@@ -28,6 +28,7 @@ MOVED = {
     "minigan.recipes.small": "minigan.recipes.nets",
     "minigan.bench": "minigan.runs.bench",
     "minigan.gan.latent": "minigan.latent",
+    "minigan.gan.tensorboard": "minigan.gan.callbacks.tensorboard",
     "minigan.nn.joining": "minigan.nn.fusion",
     "minigan.nn.together": "minigan.nn.two_batches",
     "minigan.backend.winograd": "minigan.backend.cpu.winograd",

@@ -20,22 +20,28 @@ def _cpu() -> Reference:
 def cpu_backend(wish: str) -> Reference:
     """Return a backend for the CPU.
 
+    A process has one, made before the first computation as the environment variable
+    ``MINIGAN_FAST`` wishes.
+
     Parameters
     ----------
     wish
         ``"0"`` for NumPy alone, ``"1"`` for compiled loops; ``""`` for these if Numba is installed.
+        ``"reference"`` for the readable version of every primitive, slow, but made for stepping
+        through it with a debugger: ``MINIGAN_FAST=reference python -m pdb lesson.py``.
 
     Raises
     ------
     ValueError
         If it is something else, or asks for loops that can't be had.
     """
-    if wish not in ("", "0", "1"):
+    if wish not in ("", "0", "1", "reference"):
         raise ValueError(
-            f"MINIGAN_FAST must be 0 (NumPy alone) or 1 (compiled loops), got {wish!r}; leave it "
-            "out for the faster "
-            f"one that is installed."
+            "MINIGAN_FAST must be 0 (NumPy alone), reference (the version to read) or 1 (compiled "
+            f"loops), got {wish!r}; leave it out for the faster one that is installed."
         )
+    if wish == "reference":
+        return Reference(numpy, "cpu")
     if wish != "0":
         try:
             from minigan.backend.compiled import CompiledBackend

@@ -56,6 +56,34 @@ class Reference:
         """Look at scalars of this device, given by name for each of several steps."""
         return [{name: float(value) for name, value in report.items()} for report in reports]
 
+    def set_precision(self, name: str) -> None:
+        """Choose how float32 matrix products are rounded; there is a choice on a CUDA device only.
+
+        Raises
+        ------
+        ValueError
+            If the device has no such precision.
+        """
+        if name != "float32":
+            raise ValueError(
+                f"Precision {name!r} needs device 'cuda', got {self.device!r}; leave it at "
+                "'float32'."
+            )
+
+    def record(
+        self, step: Callable[..., Any], *, optimizers: Sequence[Any], capacity: int = 128
+    ) -> Any:
+        """Return a training step that is recorded once and then replayed, on a CUDA device.
+
+        Raises
+        ------
+        ValueError
+            If this isn't one.
+        """
+        raise ValueError(
+            f"A CUDA graph needs players on device 'cuda', but they are on {self.device!r}."
+        )
+
     def set_threads(self, count: int | None) -> None:
         """See `minigan.set_threads`; plain array code has no threads of its own to set."""
 

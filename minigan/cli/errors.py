@@ -13,7 +13,7 @@ def sentence(error: Exception) -> str:
     A second line, if the message has one, is code of the user's and stays as it is.
     """
     first, newline, code = _message(error).partition("\n")
-    notes = "".join(f" [{_one_line(note)}]" for note in getattr(error, "__notes__", ()))
+    notes = "".join(f" {_bracketed(note)}" for note in getattr(error, "__notes__", ()))
     if code:
         return f"{first}{notes}{newline}{code}"
     return f"{first.rstrip('.')}{notes}."
@@ -32,5 +32,6 @@ def _message(error: Exception) -> str:
     return f"{what} can't be used: {why}."
 
 
-def _one_line(note: str) -> str:
-    return " ".join(note.split())
+def _bracketed(note: str) -> str:
+    line = " ".join(note.split())
+    return line if line.startswith("[") else f"[{line}]"

@@ -81,6 +81,7 @@ def _name_strongest(run: Run, options: argparse.Namespace) -> None:
     sampler = exploring.sampler(run, which=options.checkpoint, label=options.label)
     order = exploring.strongest(run, sampler, STRONGEST)
     law = run.recipe.latent
+    assert law is not None  # or it would have been refused above
     print(
         f"Latents have {law.size} coordinates ({law.kind}); those that change samples most: "
         f"{', '.join(map(str, order))}; --sweep draws them"

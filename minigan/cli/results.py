@@ -42,18 +42,16 @@ def sample(options: argparse.Namespace) -> None:
 
         save_grid(options.output, samples, columns=columns)
     else:
-        _draw_points(options, run.config.data, samples)
+        _draw_points(options, run.load_data(), samples)
     print(f"{number} samples in {options.output}")
 
 
-def _draw_points(options: argparse.Namespace, data_name: str, samples: Any) -> None:
+def _draw_points(options: argparse.Namespace, law: Any, samples: Any) -> None:
     """Draw points of the plane over as many of the law that they should follow."""
     import numpy
 
-    from minigan import data
     from minigan.plots import points_figure, save_figure
 
-    law = data.distribution(data_name)
     (x0, x1), (y0, y1) = law.limits
     real = law.sample(len(samples), numpy.random.default_rng(options.seed))
     save_figure(points_figure(real, samples, limits=(x0, x1, y0, y1)), options.output)

@@ -1,6 +1,7 @@
 """The game: objectives, the alternating step, the trainer and what watches it."""
 
 from minigan.gan.autoencoder import VariationalAutoencoder
+from minigan.gan.base import BaseGame
 from minigan.gan.callbacks import (
     Checkpoints,
     Frames,
@@ -8,10 +9,12 @@ from minigan.gan.callbacks import (
     Measure,
     MetricsFile,
     Progress,
+    TensorBoard,
     TrainingError,
+    Watcher,
     list_checkpoints,
 )
-from minigan.gan.diagnosis import EARLIEST, UNDECIDED, Finding, Gauges, Watcher, diagnose
+from minigan.gan.diagnosis import EARLIEST, UNDECIDED, Finding, Gauges, diagnose
 from minigan.gan.game import Game
 from minigan.gan.objectives import OBJECTIVES, Objective, objective
 from minigan.gan.taming import WAYS, Taming, tame
@@ -23,6 +26,7 @@ __all__ = [
     "OBJECTIVES",
     "UNDECIDED",
     "WAYS",
+    "BaseGame",
     "Callback",
     "Checkpoints",
     "Finding",
@@ -37,6 +41,7 @@ __all__ = [
     "Progress",
     "Report",
     "Taming",
+    "TensorBoard",
     "Trainer",
     "TrainingError",
     "VariationalAutoencoder",

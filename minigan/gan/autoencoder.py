@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from minigan import backend
 from minigan.backend import Array
@@ -48,7 +49,7 @@ class VariationalAutoencoder(Game):
 
     noise: float = 0.3
 
-    def play(self, batches: Sequence[Batch], z: Array) -> dict[str, Array]:
+    def play(self, batches: Sequence[Batch | tuple[Any, ...]], z: Array) -> dict[str, Array]:
         """Let both move once for each batch, down the gradient of the one loss.
 
         Parameters

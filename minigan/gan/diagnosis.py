@@ -21,9 +21,11 @@ from typing import Any
 
 import numpy
 
-from minigan import backend, nn
+from minigan import backend
 from minigan.backend import Array
-from minigan.gan.trainer import Callback, Report, Trainer
+from minigan.gan.base import BaseGame
+from minigan.gan.trainer import Trainer
+from minigan.optim.parameters import parameters_of, vectors
 
 _TINY = 1e-12
 
@@ -43,32 +45,28 @@ class Gauges:
                    samples
     centre         mean of the samples along the data's principal axis, in its standard deviations:
                    0 is the middle
-    grad_norm_d    norm of D's gradient in the step; ``grad_norm_g``: of G's
-    moved_d        distance of D's weights from where they began, over their norm there;
-                   ``moved_g``: of G's
+    grad_norm_d    norm of D's gradient in the step; likewise of each player, see `short_name`
+    moved_d        distance of D's weights from where they began, over their norm there; likewise
     =============  =================================================================================
 
     Parameters
     ----------
-    generator, discriminator
-        Before their first step.
+    game
+        Before its first round.
     real
         Real samples on the host, shape (M, ...).
     sample
-        ``generator -> samples`` (N, ...) on the host, of always the same latents.
+        ``game -> samples`` (N, ...) on the host, of always the same latents.
     """
 
     NEAR = 0.15
 
-    def __init__(
-        self,
-        generator: nn.Layer,
-        discriminator: nn.Layer,
-        real: Array,
-        sample: Callable[[nn.Layer], Array],
-    ) -> None:
+    def __init__(self, game: BaseGame, real: Array, sample: Callable[[BaseGame], Array]) -> None:
         self.sample = sample
-        self._begin = {"d": discriminator.flat().value.copy(), "g": generator.flat().value.copy()}
+        self._begin = {
+            name: [x.copy() for x in vectors("value", parameters_of(net))]
+            for name, net in game.players().items()
+        }
         self._real = _rows(real)
         self._middle = self._real.mean(axis=0)
         _, widths, axes = numpy.linalg.svd(self._real - self._middle, full_matrices=False)
@@ -78,7 +76,7 @@ class Gauges:
 
     def __call__(self, trainer: Trainer) -> dict[str, float]:
         """Measure now."""
-        fake = _rows(self.sample(trainer.game.generator))
+        fake = _rows(self.sample(trainer.game))
         numbers = {"diversity": _mean_distance(fake) / self._spread}
         if fake.shape[1] == 2:
             nearest = _distances(self._real, fake).min(axis=1)
@@ -86,19 +84,29 @@ class Gauges:
         else:
             numbers["distinct"] = float(numpy.median(_nearest_others(fake))) / self._nearest
         numbers["centre"] = float((fake.mean(axis=0) - self._middle) @ self._axis)
-        for player, net in (("d", trainer.game.discriminator), ("g", trainer.game.generator)):
-            begin = self._begin[player]
-            numbers[f"grad_norm_{player}"] = _norm(net.flat().grad)
-            numbers[f"moved_{player}"] = _norm(net.flat().value - begin) / max(_norm(begin), _TINY)
+        for name, net in sorted(trainer.game.players().items()):
+            begin, player = self._begin[name], short_name(name)
+            found = parameters_of(net)
+            moved = [x - y for x, y in zip(vectors("value", found), begin, strict=True)]
+            numbers[f"grad_norm_{player}"] = _norm(vectors("grad", found))
+            numbers[f"moved_{player}"] = _norm(moved) / max(_norm(begin), _TINY)
         return numbers
+
+
+def short_name(player: str) -> str:
+    """Return what a player's columns end in: ``"d"`` for the discriminator, ``"g_ab"`` for
+    ``generator_ab``.
+    """
+    return player.replace("discriminator", "d").replace("generator", "g")
 
 
 def _rows(samples: Array) -> Any:
     return backend.to_numpy(samples).reshape(len(samples), -1).astype("float64")
 
 
-def _norm(vector: Array) -> float:
-    return float(backend.of(vector).xp.linalg.norm(vector))
+def _norm(vectors: list[Array]) -> float:
+    """The Euclidean norm of all entries together."""
+    return math.hypot(*(float(backend.of(x).xp.linalg.norm(x)) for x in vectors))
 
 
 def _distances(a: Any, b: Any) -> Any:
@@ -266,6 +274,11 @@ class _Chart:
         return len(before) > 0 and self.median(name) > RISING * float(numpy.median(before))
 
     @property
+    def players(self) -> list[str]:
+        """The short names of those who have columns of their own."""
+        return [name.removeprefix("moved_") for name in self.table if name.startswith("moved_")]
+
+    @property
     def since(self) -> str:
         """Which steps the last part is."""
         rows = max(int(len(self.step) * LATE), 1)
@@ -273,7 +286,8 @@ class _Chart:
 
 
 def _explosion(chart: _Chart) -> Finding | None:
-    for player, who in (("d", "D"), ("g", "G")):
+    for player in chart.players:
+        who = player[0].upper() + player[1:]
         moved, now = chart.median(f"moved_{player}"), chart.median(f"grad_norm_{player}")
         before = chart.early(f"grad_norm_{player}")
         if moved > RUNAWAY:
@@ -293,27 +307,32 @@ def _explosion(chart: _Chart) -> Finding | None:
             f"{who}'s numbers explode",
             evidence,
             "Try a ten times smaller --lr, or hold the gradient with --penalty clip-gradient; a "
-            "Wasserstein critic "
-            "needs --penalty gradient-penalty or clip-weights.",
+            "Wasserstein critic needs --penalty gradient-penalty or clip-weights.",
         )
     return None
 
 
 def _dead_generator(chart: _Chart) -> Finding | None:
-    moved, gradient = chart.median("moved_g"), chart.median("grad_norm_g")
+    found = (_dead(chart, player) for player in chart.players if player.startswith("g"))
+    return next(filter(None, found), None)
+
+
+def _dead(chart: _Chart, player: str) -> Finding | None:
+    moved, gradient = chart.median(f"moved_{player}"), chart.median(f"grad_norm_{player}")
+    who = player[0].upper() + player[1:]
     if gradient < FADED:
         return Finding(
             "dead-g",
-            "No gradient reaches G",
+            f"No gradient reaches {who}",
             f"{chart.since} the norm of its gradient was {gradient:.1g}.",
             "Look for units that are all zero (ReLU) or saturated (tanh) in G and D, try "
-            "LeakyReLU, smaller initial "
-            "weights, or normalisation; with --objective saturating, try non-saturating.",
+            "LeakyReLU, smaller initial weights, or normalisation; with --objective saturating, "
+            "try non-saturating.",
         )
     if moved < STUCK:
         return Finding(
             "dead-g",
-            "G hasn't begun to learn",
+            f"{who} hasn't begun to learn",
             f"After {chart.step[-1]:,.0f} steps its weights have moved by {moved:.1g} of their "
             "norm.",
             "Try a larger --lr-generator: 2e-4 is usual for images, 1e-3 for small nets.",
@@ -429,51 +448,3 @@ def _turns(values: Any, amplitude: float) -> int:
         elif direction and abs(value - extreme) >= amplitude:
             turns, direction, extreme = turns + 1, -direction, value
     return turns
-
-
-# ---------------------------------------------------------------- during a run
-
-
-class Watcher(Callback):
-    """Looks at ``metrics.csv`` now and then during a run, and says what it finds, each thing once.
-
-    Parameters
-    ----------
-    read
-        Returns the table so far, see `minigan.plots.read_metrics`.
-    every
-        Steps between looks.
-    say
-        Is told what was found.
-    objective, smoothing
-        As for `diagnose`.
-    start
-        The first step to look at: earlier, much looks sick that is only young.
-    """
-
-    def __init__(
-        self,
-        read: Callable[[], Table],
-        *,
-        every: int,
-        say: Callable[[str], None],
-        objective: str,
-        smoothing: float = 0.0,
-        start: int = EARLIEST,
-    ) -> None:
-        self.read, self.every, self.say, self.start = read, every, say, start
-        self.objective, self.smoothing = objective, smoothing
-        self._said: set[str] = set()
-
-    def due(self, step: int) -> bool:
-        """Where it is time to look."""
-        return step % self.every == 0 and step >= self.start
-
-    def on_step(self, trainer: Trainer, report: Report) -> None:
-        """Look if it is time to."""
-        if not self.due(trainer.step):
-            return
-        for finding in diagnose(self.read(), objective=self.objective, smoothing=self.smoothing):
-            if finding.name not in self._said:
-                self._said.add(finding.name)
-                self.say(f"Step {trainer.step:,}: {finding}")

@@ -7,13 +7,18 @@ stop.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from minigan import backend, nn
+import numpy
+
+from minigan import backend, losses, nn, optim
 from minigan.backend import Array
+from minigan.gan.base import BaseGame, in_batches, require_owner
 from minigan.gan.objectives import Objective, non_saturating, with_classes
+from minigan.latent import Latent
 
 
 class Optimizer(Protocol):
@@ -34,16 +39,21 @@ class Optimizer(Protocol):
         """Take arrays by name."""
 
 
-Batch = tuple[Array, Array, "Array | None"]
-"""Real samples, latent vectors and labels of a step."""
+class Batch(NamedTuple):
+    """What one step of D sees: real samples (N, ...), latents (N, latent), labels (N,) or None."""
+
+    real: Array
+    latents: Array
+    labels: Array | None = None
+
 
 Penalty = Callable[[nn.Layer, Array, Array], Array]
 """``(discriminator, real, fake) -> value``: adds its gradient to the discriminator's."""
 
 
 @dataclass
-class Game:
-    """Two players, what they want, and how they move.
+class Game(BaseGame):
+    """Algorithm 1: two players, what they want, and how they move.
 
     Attributes
     ----------
@@ -63,11 +73,24 @@ class Game:
     auxiliary
         Weight of the classes in both losses, see `minigan.gan.objectives.with_classes`: then D
         isn't told the labels but names them, with logits (N, 1 + classes). 0 for a D that doesn't.
+    latent
+        The distribution of z; needed to be trained by a `Trainer`, not for steps by hand.
+    discriminator_steps
+        k: D's steps in a round.
+    conditional
+        Whether the players see the labels of the data.
+    average
+        An average of G's weights that samples are made with, if any.
+    scheduler
+        What changes the learning rates, if anything does.
 
     Raises
     ------
     ValueError
-        If there are penalties on the slope of a D with several logits.
+        If an optimizer belongs to the other player, there are no steps of D, or there are penalties
+        on the slope of a D with several logits.
+    TypeError
+        If the objective is none.
     """
 
     generator: nn.Layer
@@ -79,16 +102,17 @@ class Game:
     before_step: Callable[[nn.Layer], Any] | None = None
     after_discriminator_step: Callable[[nn.Layer], Any] | None = None
     auxiliary: float = 0.0
+    latent: Latent | None = None
+    discriminator_steps: int = 1
+    conditional: bool = False
+    average: optim.ExponentialMovingAverage | None = None
+    scheduler: optim.Scheduler | None = None
 
     def __post_init__(self) -> None:
-        if self.auxiliary and self.penalties:
-            raise ValueError(
-                "A penalty holds the slope of one logit, but this discriminator names classes "
-                "too; leave the "
-                "penalty out (spectral-norm, packing and the like are none)."
-            )
+        self.check()
+        _warn_of_a_second_sigmoid(self.discriminator, self.objective)
 
-    def play(self, batches: Sequence[Batch], z: Array) -> dict[str, Array]:
+    def play(self, batches: Sequence[Batch | tuple[Any, ...]], z: Array) -> dict[str, Array]:
         """Let D move once for each batch, then G once: the body of Algorithm 1's loop.
 
         Parameters
@@ -121,8 +145,8 @@ class Game:
         z
             Latent vectors, shape (N, latent).
         labels
-            Conditions, shape (N,): then both players see pairs, ``(real, labels)`` and
-            ``(z, labels)``.
+            Conditions, shape (N,): then both players see pairs, ``(real, labels)`` and ``(z,
+            labels)``.
 
         Returns
         -------
@@ -183,9 +207,8 @@ class Game:
             real_logits = D.forward(_given(told, real), train=True)[0] if objective.pairs else None
 
         loss, d_logits = objective.generator(logits, real_logits)
-        d_fake = D.backward(
-            d_logits, logits_cache, param_grads=False
-        )  # through D, which keeps its gradients
+        # Through D, which keeps its gradients.
+        d_fake = D.backward(d_logits, logits_cache, param_grads=False)
         G.backward(d_fake, fake_cache, input_grad=False)
 
         if self.before_step is not None:
@@ -194,9 +217,7 @@ class Game:
         return {"loss_g": loss}
 
     def _judged(self, labels: Array | None) -> tuple[Objective, Array | None]:
-        """Return the objective, and what D is told: a D that names the classes mustn't know
-        them.
-        """
+        """Return the objective, and what D is told: who names the classes mustn't know them."""
         if not self.auxiliary:
             return self.objective, labels
         if labels is None:
@@ -207,18 +228,119 @@ class Game:
 
     def _belief(self, logits: Array) -> Array:
         logits = logits[:, :1]
-        return (
-            backend.of(logits).mean_probability(logits)
-            if self.objective.probabilistic
-            else logits.mean()
-        )
+        if self.objective.probabilistic:
+            return backend.of(logits).mean_probability(logits)
+        return logits.mean()
+
+    # ------------------------------------------------------------ as any game
+
+    def parts(self) -> dict[str, Any]:
+        """Return the players, their optimizers and, if there are any, average and scheduler."""
+        parts = {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "generator_optimizer": self.generator_optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
+            "average": self.average,
+            "scheduler": self.scheduler,
+        }
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def players(self) -> dict[str, nn.Layer]:
+        """Return D and G, in the order in which they move."""
+        return {"discriminator": self.discriminator, "generator": self.generator}
+
+    def draw(self, source: Any, rng: numpy.random.Generator) -> tuple[tuple[Batch, ...], Array]:
+        """Draw reals, latents and labels for each step of D, then the latents of G's."""
+        if self.latent is None:
+            raise ValueError("The game draws z from its latent distribution; give it a Latent.")
+        batches = []
+        for _ in range(self.discriminator_steps):
+            real, labels = next(source)
+            if self.conditional and labels is None:
+                raise ValueError(
+                    "The players are to see labels, but the data have none; use data with labels."
+                )
+            z = self.latent.sample(len(real), rng)
+            batches.append(Batch(real, z, labels if self.conditional else None))
+        return tuple(batches), self.latent.sample(len(real), rng)
 
     @property
-    def device(self) -> backend.Reference:
-        """The backend that the generator lives on."""
-        return backend.of(next(iter(self.generator.parameters().values())).value)
+    def sampler(self) -> nn.Layer:
+        """The generator that samples are made with: the averaged one where there is one."""
+        return self.generator if self.average is None else self.average.net
+
+    def inputs(
+        self, n: int, rng: numpy.random.Generator, data: Callable[[], Any] | None = None
+    ) -> Array:
+        """Draw n latents, shape (n, latent)."""
+        if self.latent is None:
+            raise ValueError("Samples are made from latents; give the game a Latent.")
+        return self.latent.sample(n, rng)
+
+    def sample(self, inputs: Array, labels: Array | None = None, *, averaged: bool = True) -> Array:
+        """Map latents (N, latent) to samples (N, ...)."""
+        net = self.sampler if averaged else self.generator
+        return in_batches(net, _given(labels, inputs))
+
+    def landscape(self, points: Array) -> Array:
+        """Return what D believes of each place: (M, 2) -> (M,).
+
+        Where the objective has no probabilities, D's values are scaled to run from 0 to 1 over the
+        given places.
+        """
+        logits = backend.to_numpy(self.discriminator(self.device.asarray(points)))[:, 0]
+        if self.objective.probabilistic:
+            return losses.sigmoid(logits)
+        low, high = logits.min(), logits.max()
+        return (logits - low) / max(high - low, 1e-12)
+
+    def push(self, points: Array) -> Array:
+        """Return minus the derivative of G's loss at each fake point: (M, 2) -> (M, 2).
+
+        It's the cotangent that G's own backward pass begins with.
+        """
+        fake = self.device.asarray(points)
+        logits, cache = self.discriminator.forward(fake, train=False)
+        _, d_logits = self.objective.generator(logits, logits if self.objective.pairs else None)
+        slope = self.discriminator.backward(d_logits, cache, param_grads=False)
+        return -backend.to_numpy(slope) * len(points)
+
+    def check(self) -> None:
+        """Refuse parts that don't belong together."""
+        if not isinstance(self.objective, Objective):
+            raise TypeError(
+                f"The game needs an objective, got {self.objective!r}; write for example "
+                f"gan.objective('hinge')."
+            )
+        if self.discriminator_steps < 1:
+            raise ValueError(
+                "The discriminator needs at least one step per round, got "
+                f"{self.discriminator_steps}."
+            )
+        if self.auxiliary and self.penalties:
+            raise ValueError(
+                "A penalty holds the slope of one logit, but this discriminator names classes too; "
+                "leave the penalty out (spectral-norm, packing and the like are none)."
+            )
+        both = {"generator": self.generator, "discriminator": self.discriminator}
+        for player, opponent in (both, tuple(reversed(both))):
+            optimizer = getattr(self, f"{player}_optimizer")
+            require_owner(optimizer, both[player], (both[opponent],), player)
 
 
 def _given(labels: Array | None, x: Array) -> Any:
     """What a player sees: x alone, or x together with its condition."""
     return x if labels is None else (x, labels)
+
+
+def _warn_of_a_second_sigmoid(discriminator: nn.Layer, objective: Objective) -> None:
+    last = discriminator
+    while isinstance(last, nn.Sequential) and len(last):
+        last = last[-1]
+    if isinstance(last, nn.Sigmoid) and objective.probabilistic:
+        warnings.warn(
+            f"The discriminator ends in a Sigmoid, but the objective {objective.name!r} takes "
+            f"logits and applies the sigmoid itself; leave the last layer out.",
+            stacklevel=4,
+        )

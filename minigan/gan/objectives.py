@@ -8,6 +8,7 @@ it's backpropagation: through D for its own weights, through D and then G for G'
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -43,16 +44,6 @@ class Objective:
     probabilistic: bool = True
 
 
-def _bce_discriminator(smoothing: float) -> DiscriminatorLoss:
-    def loss(real: Array, fake: Array) -> tuple[Array, Array, Array]:
-        # Smoothing reals only: smoothed fakes would reward D for praising what G already does.
-        loss_real, d_real = losses.bce_with_logits(real, 1.0 - smoothing)
-        loss_fake, d_fake = losses.bce_with_logits(fake, 0.0)
-        return loss_real + loss_fake, d_real, d_fake
-
-    return loss
-
-
 def non_saturating(*, smoothing: float = 0.0) -> Objective:
     r"""Goodfellow et al. 2014, the loss that the paper advises for G.
 
@@ -65,11 +56,19 @@ def non_saturating(*, smoothing: float = 0.0) -> Objective:
     smoothing
         D's target on reals is 1 - smoothing (one-sided label smoothing, Salimans et al. 2016).
     """
-    return Objective(
-        "non-saturating",
-        _bce_discriminator(smoothing),
-        lambda fake, real: losses.bce_with_logits(fake, 1.0),
-    )
+    discriminator = functools.partial(_bce_discriminator, smoothing=smoothing)
+    return Objective("non-saturating", discriminator, _non_saturating_generator)
+
+
+def _bce_discriminator(real: Array, fake: Array, *, smoothing: float) -> tuple[Array, Array, Array]:
+    # Smoothing reals only: smoothed fakes would reward D for praising what G already does.
+    loss_real, d_real = losses.bce_with_logits(real, 1.0 - smoothing)
+    loss_fake, d_fake = losses.bce_with_logits(fake, 0.0)
+    return loss_real + loss_fake, d_real, d_fake
+
+
+def _non_saturating_generator(fake: Array, real: Array | None) -> tuple[Array, Array]:
+    return losses.bce_with_logits(fake, 1.0)
 
 
 def saturating(*, smoothing: float = 0.0) -> Objective:
@@ -79,27 +78,32 @@ def saturating(*, smoothing: float = 0.0) -> Objective:
     Its derivative is :math:`-\sigma(f)`, which vanishes where D is sure: a G that is far behind
     learns nothing. Here to be compared with.
     """
+    discriminator = functools.partial(_bce_discriminator, smoothing=smoothing)
+    return Objective("saturating", discriminator, _saturating_generator)
 
-    def generator(fake: Array, real: Array | None) -> tuple[Array, Array]:
-        loss, d_fake = losses.bce_with_logits(fake, 0.0)
-        return -loss, -d_fake
 
-    return Objective("saturating", _bce_discriminator(smoothing), generator)
+def _saturating_generator(fake: Array, real: Array | None) -> tuple[Array, Array]:
+    loss, d_fake = losses.bce_with_logits(fake, 0.0)
+    return -loss, -d_fake
 
 
 def least_squares(*, smoothing: float = 0.0) -> Objective:
     """LSGAN (Mao et al. 2017, equation 9): D minimises ½(r - 1)² + ½f², G minimises ½(f - 1)²."""
+    discriminator = functools.partial(_least_squares_discriminator, smoothing=smoothing)
+    return Objective("least-squares", discriminator, _least_squares_generator, probabilistic=False)
 
-    def discriminator(real: Array, fake: Array) -> tuple[Array, Array, Array]:
-        loss_real, d_real = losses.mse(real, 1.0 - smoothing)
-        loss_fake, d_fake = losses.mse(fake, 0.0)
-        return (loss_real + loss_fake) / 2, d_real / 2, d_fake / 2
 
-    def generator(fake: Array, real: Array | None) -> tuple[Array, Array]:
-        loss, d_fake = losses.mse(fake, 1.0)
-        return loss / 2, d_fake / 2
+def _least_squares_discriminator(
+    real: Array, fake: Array, *, smoothing: float
+) -> tuple[Array, Array, Array]:
+    loss_real, d_real = losses.mse(real, 1.0 - smoothing)
+    loss_fake, d_fake = losses.mse(fake, 0.0)
+    return (loss_real + loss_fake) / 2, d_real / 2, d_fake / 2
 
-    return Objective("least-squares", discriminator, generator, probabilistic=False)
+
+def _least_squares_generator(fake: Array, real: Array | None) -> tuple[Array, Array]:
+    loss, d_fake = losses.mse(fake, 1.0)
+    return loss / 2, d_fake / 2
 
 
 def wasserstein(*, smoothing: float = 0.0) -> Objective:
@@ -111,11 +115,12 @@ def wasserstein(*, smoothing: float = 0.0) -> Objective:
     """
     _refuse_smoothing("wasserstein", smoothing)
     return Objective(
-        "wasserstein",
-        losses.wasserstein_critic,
-        lambda fake, real: losses.wasserstein_generator(fake),
-        probabilistic=False,
+        "wasserstein", losses.wasserstein_critic, _wasserstein_generator, probabilistic=False
     )
+
+
+def _wasserstein_generator(fake: Array, real: Array | None) -> tuple[Array, Array]:
+    return losses.wasserstein_generator(fake)
 
 
 def hinge(*, smoothing: float = 0.0) -> Objective:
@@ -123,12 +128,11 @@ def hinge(*, smoothing: float = 0.0) -> Objective:
     f), G -f.
     """
     _refuse_smoothing("hinge", smoothing)
-    return Objective(
-        "hinge",
-        losses.hinge_discriminator,
-        lambda fake, real: losses.hinge_generator(fake),
-        probabilistic=False,
-    )
+    return Objective("hinge", losses.hinge_discriminator, _hinge_generator, probabilistic=False)
+
+
+def _hinge_generator(fake: Array, real: Array | None) -> tuple[Array, Array]:
+    return losses.hinge_generator(fake)
 
 
 def relativistic(*, smoothing: float = 0.0) -> Objective:
@@ -139,20 +143,26 @@ def relativistic(*, smoothing: float = 0.0) -> Objective:
     from D.
     """
     _refuse_smoothing("relativistic", smoothing)
+    return Objective(
+        "relativistic",
+        _relativistic_discriminator,
+        _relativistic_generator,
+        pairs=True,
+        probabilistic=False,
+    )
 
-    def discriminator(real: Array, fake: Array) -> tuple[Array, Array, Array]:
-        loss, d = losses.bce_with_logits(real - fake, 1.0)
-        return loss, d, -d
 
-    def generator(fake: Array, real: Array | None) -> tuple[Array, Array]:
-        if real is None:
-            raise ValueError(
-                "The relativistic generator loss needs the logits of a real batch beside the "
-                "fakes'."
-            )
-        return losses.bce_with_logits(fake - real, 1.0)
+def _relativistic_discriminator(real: Array, fake: Array) -> tuple[Array, Array, Array]:
+    loss, d = losses.bce_with_logits(real - fake, 1.0)
+    return loss, d, -d
 
-    return Objective("relativistic", discriminator, generator, pairs=True, probabilistic=False)
+
+def _relativistic_generator(fake: Array, real: Array | None) -> tuple[Array, Array]:
+    if real is None:
+        raise ValueError(
+            "The relativistic generator loss needs the logits of a real batch beside the fakes'."
+        )
+    return losses.bce_with_logits(fake - real, 1.0)
 
 
 def with_classes(objective: Objective, labels: Array, weight: float = 1.0) -> Objective:

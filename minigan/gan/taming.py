@@ -14,6 +14,7 @@ import difflib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy
@@ -117,63 +118,71 @@ def parse(way: str) -> tuple[str, float]:
 
 
 def _split(critic: nn.Layer, x: Any) -> tuple[nn.Layer, Array]:
-    """Hold the labels of a conditional critic fixed, so that it's a function of the samples
-    alone.
-    """
+    """Hold the labels of a conditional critic fixed: a function of the samples alone."""
     return (nn.Given(critic, x[1]), x[0]) if isinstance(x, tuple) else (critic, x)
 
 
-def _gradient_penalty(one_sided: bool) -> Callable[[Taming, float, Generator], None]:
-    def apply(taming: Taming, strength: float, rng: Generator) -> None:
-        def penalty(critic: nn.Layer, real: Any, fake: Any) -> Array:
-            seen, values = _split(critic, real)
-            x_hat = penalties.interpolate(values, _split(critic, fake)[1], rng)
-            return penalties.gradient_penalty(seen, x_hat, weight=strength, one_sided=one_sided)
+def _gradient_penalty(
+    taming: Taming, strength: float, rng: Generator, *, one_sided: bool = False
+) -> None:
+    taming.penalties.append(partial(_slope_between, rng=rng, weight=strength, one_sided=one_sided))
 
-        taming.penalties.append(penalty)
 
-    return apply
+def _slope_between(
+    critic: nn.Layer, real: Any, fake: Any, *, rng: Generator, weight: float, one_sided: bool
+) -> Array:
+    seen, values = _split(critic, real)
+    x_hat = penalties.interpolate(values, _split(critic, fake)[1], rng)
+    return penalties.gradient_penalty(seen, x_hat, weight=weight, one_sided=one_sided)
 
 
 def _r1(taming: Taming, strength: float, rng: Generator) -> None:
-    taming.penalties.append(
-        lambda critic, real, fake: penalties.r1(*_split(critic, real), gamma=strength)
-    )
+    taming.penalties.append(partial(_slope_at_reals, gamma=strength))
+
+
+def _slope_at_reals(critic: nn.Layer, real: Any, fake: Any, *, gamma: float) -> Array:
+    return penalties.r1(*_split(critic, real), gamma=gamma)
 
 
 def _r2(taming: Taming, strength: float, rng: Generator) -> None:
-    taming.penalties.append(
-        lambda critic, real, fake: penalties.r2(*_split(critic, fake), gamma=strength)
-    )
+    taming.penalties.append(partial(_slope_at_fakes, gamma=strength))
+
+
+def _slope_at_fakes(critic: nn.Layer, real: Any, fake: Any, *, gamma: float) -> Array:
+    return penalties.r2(*_split(critic, fake), gamma=gamma)
 
 
 def _dragan(taming: Taming, strength: float, rng: Generator) -> None:
-    def penalty(critic: nn.Layer, real: Any, fake: Any) -> Array:
-        seen, values = _split(critic, real)
-        return penalties.gradient_penalty(
-            seen, penalties.dragan_points(values, rng), weight=strength
-        )
+    taming.penalties.append(partial(_slope_around_reals, rng=rng, weight=strength))
 
-    taming.penalties.append(penalty)
+
+def _slope_around_reals(
+    critic: nn.Layer, real: Any, fake: Any, *, rng: Generator, weight: float
+) -> Array:
+    seen, values = _split(critic, real)
+    return penalties.gradient_penalty(seen, penalties.dragan_points(values, rng), weight=weight)
 
 
 def _vat(taming: Taming, strength: float, rng: Generator) -> None:
-    def penalty(critic: nn.Layer, real: Any, fake: Any) -> Array:
-        value = penalties.virtual_adversarial(*_split(critic, real), rng, weight=strength)
-        return value + penalties.virtual_adversarial(*_split(critic, fake), rng, weight=strength)
+    taming.penalties.append(partial(_change_of_belief, rng=rng, weight=strength))
 
-    taming.penalties.append(penalty)
+
+def _change_of_belief(
+    critic: nn.Layer, real: Any, fake: Any, *, rng: Generator, weight: float
+) -> Array:
+    at_reals = penalties.virtual_adversarial(*_split(critic, real), rng, weight=weight)
+    return at_reals + penalties.virtual_adversarial(*_split(critic, fake), rng, weight=weight)
 
 
 # ---------------------------------------------------------------- clipping
 
 
 def _clip_weights(taming: Taming, strength: float, rng: Generator) -> None:
-    taming.after_discriminator_step = lambda critic: optim.clip_weights(critic, strength)
+    taming.after_discriminator_step = partial(optim.clip_weights, bound=strength)
 
 
 def _clip_gradient(taming: Taming, strength: float, rng: Generator) -> None:
-    taming.before_step = lambda net: optim.clip_by_norm(net, strength, axes=optim.all_but_last)
+    taming.before_step = partial(optim.clip_by_norm, max_norm=strength, axes="unit")
 
 
 # ---------------------------------------------------------------- changes of D
@@ -260,13 +269,12 @@ def _chain(net: nn.Layer, name: str) -> list[nn.Layer]:
 
 
 def _mapped(net: nn.Layer, change: Callable[[nn.Layer], nn.Layer]) -> nn.Layer:
-    """Rebuild a net of Sequentials with each layer changed; other containers are changed in
-    place.
+    """Rebuild a net of Sequentials with each layer changed; other containers, which may hold layers
+    in lists and dicts, are changed in place.
     """
-    if isinstance(net, nn.Sequential):
+    if type(net) is nn.Sequential:
         return nn.Sequential(*(_mapped(layer, change) for layer in net))
-    for name, child in net.children():
-        setattr(net, name, _mapped(child, change))
+    net.replace_children(lambda child: _mapped(child, change))
     return change(net)
 
 
@@ -301,11 +309,9 @@ WAYS: dict[str, Way] = {
         ),
         "D sees reals and fakes through random changes only (DiffAugment)",
     ),
-    "gradient-penalty": Way(
-        10.0, _gradient_penalty(False), "slope 1 between reals and fakes (WGAN-GP)"
-    ),
+    "gradient-penalty": Way(10.0, _gradient_penalty, "slope 1 between reals and fakes (WGAN-GP)"),
     "one-sided-penalty": Way(
-        10.0, _gradient_penalty(True), "slope at most 1 between reals and fakes"
+        10.0, partial(_gradient_penalty, one_sided=True), "slope at most 1 between reals and fakes"
     ),
     "r1": Way(10.0, _r1, "slope 0 at the reals"),
     "r2": Way(10.0, _r2, "slope 0 at the fakes"),

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import numpy
 
-from minigan import checkpoint, nn
+from minigan import backend, checkpoint
 from minigan.backend import Array
-from minigan.gan.game import Game
+from minigan.gan.base import BaseGame
 from minigan.latent import Latent
 from minigan.optim import ExponentialMovingAverage
 
@@ -74,21 +74,15 @@ class Trainer:
     Parameters
     ----------
     game
-        The two players and their optimizers.
+        Any game, see `minigan.gan.BaseGame`.
     source
-        Real samples.
-    latent
-        The law of the latent vectors.
+        The stream of minibatches.
     rng
-        Draws them.
+        Draws what else a round needs, such as latents.
     noise
         The generator that penalties and noisy layers draw from, so that a resumed run continues it.
-    discriminator_steps
-        k in Algorithm 1: D steps for each G step.
-    conditional
-        Whether the players see the labels of the data.
-    average
-        An average of the generator's weights to keep, if any.
+    latent, discriminator_steps, conditional, average
+        Set the attributes of a `minigan.gan.Game` of the same names; None leaves them as they are.
     cuda_graph
         Whether to record a round into a CUDA graph and replay it; needs players on a CUDA device.
     read_every
@@ -104,92 +98,59 @@ class Trainer:
     Raises
     ------
     ValueError
-        If there are no discriminator steps, `read_every` isn't positive, or a CUDA graph is asked
-        for without a CUDA device.
+        If the game's parts don't belong together, `read_every` isn't positive, or a CUDA graph is
+        asked for without a CUDA device.
     """
 
     def __init__(
         self,
-        game: Game,
+        game: BaseGame,
         source: Source,
         *,
-        latent: Latent,
         rng: numpy.random.Generator,
         noise: numpy.random.Generator | None = None,
-        discriminator_steps: int = 1,
-        conditional: bool = False,
+        latent: Latent | None = None,
+        discriminator_steps: int | None = None,
+        conditional: bool | None = None,
         average: ExponentialMovingAverage | None = None,
         cuda_graph: bool = False,
         read_every: int = 50,
     ) -> None:
-        if discriminator_steps < 1:
-            raise ValueError(
-                f"The discriminator needs at least one step per round, got {discriminator_steps}."
-            )
         if read_every < 1:
             raise ValueError(
                 f"The losses are read every so many steps, at least 1, got {read_every}."
             )
-        self.game, self.source, self.latent, self.rng, self.noise = game, source, latent, rng, noise
-        self.discriminator_steps, self.conditional, self.average = (
-            discriminator_steps,
-            conditional,
-            average,
+        _set(
+            game,
+            latent=latent,
+            discriminator_steps=discriminator_steps,
+            conditional=conditional,
+            average=average,
         )
+        game.check()
+        self.game, self.source, self.rng, self.noise = game, source, rng, noise
         self.step = 0
         self.interrupted = False
         self.read_every = read_every if game.device.queues else 1
         self.reports: list[tuple[int, Report]] = []
         self._unread: list[dict[str, Array]] = []
         self._graph: Any = self._record() if cuda_graph else None
-        self._play: Callable[..., dict[str, Array]] = (
-            self._round if self._graph is None else self._graph
-        )
+        self._play: Callable[..., dict[str, Array]] = self._graph or self._play_on_device
 
     def train_step(self) -> dict[str, Array]:
-        """Let D move k times, then G once; return what both reported."""
-        report = self._play(**self._draw())
-        if self.average is not None:
-            self.average.update()
+        """Play one round; return what the game reported."""
+        report = self._play(*self.game.draw(self.source, self.rng))
+        self.game.end_round()
         self.step += 1
         return report
 
-    def _draw(self) -> dict[str, Array]:
-        """Draw what chance decides in one round, on the host: for D's steps reals, latents and
-        labels, then for G's.
-        """
-        drawn: dict[str, Array] = {}
-        for k in range(self.discriminator_steps):
-            real, labels = next(self.source)
-            if self.conditional and labels is None:
-                raise ValueError(
-                    "The players are to see labels, but the data have none; use data with labels."
-                )
-            drawn |= {f"real{k}": real, f"z{k}": self.latent.sample(len(real), self.rng)}
-            drawn |= {f"labels{k}": labels} if self.conditional else {}
-        return drawn | {"z": self.latent.sample(len(real), self.rng)}
-
-    def _round(self, **drawn: Array) -> dict[str, Array]:
-        """Play one round of Algorithm 1 with what was drawn."""
-        on_device = {name: self.game.device.asarray(x) for name, x in drawn.items()}
-        batches = [
-            (on_device[f"real{k}"], on_device[f"z{k}"], on_device.get(f"labels{k}"))
-            for k in range(self.discriminator_steps)
-        ]
-        return self.game.play(batches, on_device["z"])
+    def _play_on_device(self, *drawn: Any) -> dict[str, Array]:
+        return self.game.play(*backend.tree.mapped(self.game.device.asarray, drawn))
 
     def _record(self) -> Any:
-        from minigan.backend.cuda import CudaBackend, StepGraph
-
-        ops = self.game.device
-        if not isinstance(ops, CudaBackend):
-            raise ValueError(
-                f"A CUDA graph needs players on device 'cuda', but they are on {ops.device!r}."
-            )
-        return StepGraph(
-            ops,
-            self._round,
-            optimizers=(self.game.discriminator_optimizer, self.game.generator_optimizer),  # type: ignore[arg-type]
+        return self.game.device.record(
+            self.game.play,
+            optimizers=list(self.game.optimizers().values()),
             capacity=max(128, self.read_every),
         )
 
@@ -239,44 +200,19 @@ class Trainer:
         for callback in callbacks:
             callback.on_step(self, read[-1])
 
-    @property
-    def sampler(self) -> nn.Layer:
-        """The generator to sample from: the averaged one where there is one."""
-        return self.game.generator if self.average is None else self.average.net
-
-    # ---------------------------------------------------------------- state
-
-    def _stateful(self) -> dict[str, Any]:
-        """Everything with a state dict of arrays, by the name it has in a checkpoint."""
-        game = self.game
-        parts = {
-            "generator": game.generator,
-            "discriminator": game.discriminator,
-            "generator_optimizer": game.generator_optimizer,
-            "discriminator_optimizer": game.discriminator_optimizer,
-        }
-        return parts | ({} if self.average is None else {"average": self.average})
+    # ------------------------------------------------------------ state
 
     def _generators(self) -> dict[str, numpy.random.Generator]:
         """Every random generator but the source's, by name."""
-        inside = {
-            f"{player}/{name}": g
-            for player, net in (
-                ("generator", self.game.generator),
-                ("discriminator", self.game.discriminator),
-            )
-            for name, g in net.generators().items()
-        }
-        return (
-            {"latents": self.rng} | ({} if self.noise is None else {"noise": self.noise}) | inside
-        )
+        own = {"latents": self.rng} | ({} if self.noise is None else {"noise": self.noise})
+        return own | self.game.generators()
 
     def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return arrays by name, and a JSON-able description: together, the whole state of the
         run.
         """
         arrays: dict[str, Array] = {}
-        for name, part in self._stateful().items():
+        for name, part in self.game.parts().items():
             arrays |= checkpoint.prefixed(name, part.state_dict())
         source = self.source.state_dict()
         arrays |= checkpoint.prefixed(
@@ -302,12 +238,24 @@ class Trainer:
                 "This checkpoint has other random generators; resume with the recipe that it is "
                 "from."
             )
-        for name, part in self._stateful().items():
+        for name, part in self.game.parts().items():
             part.load_state_dict(checkpoint.under(name, arrays))
         self.source.load_state_dict(meta["source"] | checkpoint.under("source", arrays))
         for name, g in generators.items():
             g.bit_generator.state = meta["rng"][name]
         self.step = int(meta["step"])
+
+
+def _set(game: BaseGame, **attributes: Any) -> None:
+    """Set those that aren't None, if the game has them."""
+    for name, value in attributes.items():
+        if value is None:
+            continue
+        if not hasattr(game, name):
+            raise TypeError(
+                f"{type(game).__name__} has no {name}; give it to the game, not to the trainer."
+            )
+        setattr(game, name, value)
 
 
 def _plain(state: Any) -> Any:

@@ -7,7 +7,6 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,6 @@ class UsageError(ValueError):
     """Something is wrong with what was asked for, or with the user's file; one sentence says what
     to do.
     """
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``minigan gradcheck``; return 0 (right), 1 (wrong) or 2 (can't be checked).
-
-    Parameters
-    ----------
-    arguments
-        Those after ``minigan gradcheck``; from the command line if None.
-    """
-    from minigan import cli
-
-    return cli.main(["gradcheck", *(sys.argv[1:] if arguments is None else arguments)])
 
 
 def check_file(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy
 
 from minigan.backend import Array
+from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
 
 GRADIENT_NAMES = ("d{}", "d_{}", "grad_{}", "{}_grad")
@@ -199,6 +200,10 @@ def _to_float64(layer: Any) -> None:
             return a
         return memo.setdefault(id(a), a.astype("float64"))
 
+    # A net's own account of its parameters comes first: they may lie in tuples and nested lists.
+    own = layer.parameters() if isinstance(layer, Layer) else {}
+    for p in own.values():
+        p.replace(wide(p.value), wide(p.grad), None)
     for owner in _parts(layer):
         for name, value in list(vars(owner).items()):
             if isinstance(value, Parameter):

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from minigan import backend
 from minigan.backend import Array
-from minigan.nn.layer import Cache, Layer
+from minigan.nn.cache import Cache
+from minigan.nn.layer import Layer
 
 
-class LeakyReLU(Layer):
+class LeakyReLU(Layer, samplewise=True):
     """``y = x`` where x > 0, else ``slope x`` (Maas et al. 2013).
 
     Backward: ``dx = dy`` where x > 0, else ``slope dy``. As slope >= 0, y > 0 exactly where x > 0.
@@ -26,8 +27,6 @@ class LeakyReLU(Layer):
     slope
         The derivative on the left, 0 <= slope; 0.2 is DCGAN's.
     """
-
-    alone = True
 
     def __init__(self, slope: float = 0.2) -> None:
         if slope < 0:
@@ -64,10 +63,8 @@ class LeakyReLU(Layer):
         return f"LeakyReLU({self.slope})"
 
 
-class ReLU(LeakyReLU):
+class ReLU(LeakyReLU, samplewise=True):
     """``y = max(x, 0)``: a LeakyReLU of slope 0."""
-
-    alone = True
 
     def __init__(self) -> None:
         super().__init__(0.0)
@@ -76,10 +73,8 @@ class ReLU(LeakyReLU):
         return "ReLU()"
 
 
-class Tanh(Layer):
+class Tanh(Layer, samplewise=True):
     """``y = tanh x``, backward ``dx = (1 - y²) dy``; φ'' = -2 y (1 - y²)."""
-
-    alone = True
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x to y of the same shape."""
@@ -112,13 +107,11 @@ class Tanh(Layer):
         return "Tanh()"
 
 
-class Sigmoid(Layer):
+class Sigmoid(Layer, samplewise=True):
     """``y = 1 / (1 + exp(-x))``, backward ``dx = y (1 - y) dy``.
 
     Computed as ``(1 + tanh(x/2)) / 2``, the same function, which can't overflow.
     """
-
-    alone = True
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x to y of the same shape."""

@@ -23,17 +23,131 @@ import numpy
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn import initial
-from minigan.nn.layer import Cache, Layer, Shape
+from minigan.nn.cache import Cache, Shape
+from minigan.nn.layer import Layer
 
-CHANGES = ("brightness", "saturation", "contrast", "translation", "cutout")
+Generator = numpy.random.Generator
+
+
+class Change:
+    """One change of images, ``y = A x + b``; A, or A and b, are drawn for each image anew."""
+
+    def draw(self, x: Array, rng: Generator) -> Any:
+        """Draw the random numbers for images x (N, H, W, C), on the host; bring them to x."""
+        raise NotImplementedError
+
+    def linear(self, x: Array, drawn: Any) -> Array:
+        """Return A x."""
+        raise NotImplementedError
+
+    def apply(self, x: Array, drawn: Any) -> Array:
+        """Return y, which is A x unless there is a b."""
+        return self.linear(x, drawn)
+
+    def adjoint(self, dy: Array, drawn: Any) -> Array:
+        """Return Aᵀ dy, which is A dy where A is symmetric."""
+        return self.linear(dy, drawn)
+
+
+class Brightness(Change):
+    """``y = x + b``, b ~ U(-½, ½)."""
+
+    def draw(self, x: Array, rng: Generator) -> Array:
+        """Draw b, (N, 1, 1, 1)."""
+        return _uniform(x, rng, -0.5, 0.5)
+
+    def linear(self, x: Array, drawn: Array) -> Array:
+        """A is the identity."""
+        return x
+
+    def apply(self, x: Array, drawn: Array) -> Array:
+        """Add b."""
+        return x + drawn
+
+
+class Saturation(Change):
+    """``y = m + s (x - m)``, m the mean over the channels of a pixel, s ~ U(0, 2)."""
+
+    def draw(self, x: Array, rng: Generator) -> Array:
+        """Draw s, (N, 1, 1, 1)."""
+        return _uniform(x, rng, 0.0, 2.0)
+
+    def linear(self, x: Array, drawn: Array) -> Array:
+        """A = s I + (1 - s) M, symmetric."""
+        mean = x.mean(axis=3, keepdims=True)
+        return mean + drawn * (x - mean)
+
+
+class Contrast(Change):
+    """``y = m + c (x - m)``, m the mean over the image, c ~ U(½, 3/2)."""
+
+    def draw(self, x: Array, rng: Generator) -> Array:
+        """Draw c, (N, 1, 1, 1)."""
+        return _uniform(x, rng, 0.5, 1.5)
+
+    def linear(self, x: Array, drawn: Array) -> Array:
+        """A = c I + (1 - c) M, symmetric."""
+        mean = x.mean(axis=(1, 2, 3), keepdims=True)
+        return mean + drawn * (x - mean)
+
+
+class Translation(Change):
+    """``y[i, j] = x[i - a, j - b]``, zero outside; a and b up to an eighth of height and width."""
+
+    def draw(self, x: Array, rng: Generator) -> tuple[Array, Array]:
+        """Draw a and b, (N,) each."""
+        n, height, width, _ = x.shape
+        most = round(height / 8), round(width / 8)
+        ab = backend.of(x).draw(
+            rng, lambda rng: [rng.integers(-m, m, n, endpoint=True) for m in most], "int64"
+        )
+        return ab[0], ab[1]
+
+    def linear(self, x: Array, drawn: tuple[Array, Array]) -> Array:
+        """Shift each image by its (a, b)."""
+        xp = backend.of(x).xp
+        a, b = drawn
+        n, height, width, _ = x.shape
+        i = xp.arange(height)[None, :] - a[:, None]
+        j = xp.arange(width)[None, :] - b[:, None]
+        inside = ((i >= 0) & (i < height))[:, :, None] & ((j >= 0) & (j < width))[:, None, :]
+        rows, columns = xp.clip(i, 0, height - 1), xp.clip(j, 0, width - 1)
+        taken = x[xp.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+        return taken * inside[:, :, :, None].astype(x.dtype)
+
+    def adjoint(self, dy: Array, drawn: tuple[Array, Array]) -> Array:
+        """Shift back."""
+        a, b = drawn
+        return self.linear(dy, (-a, -b))
+
+
+class Cutout(Change):
+    """``y = x m``, m zero in a rectangle of half the height and width at a random place, else 1."""
+
+    def draw(self, x: Array, rng: Generator) -> Array:
+        """Draw m, (N, H, W, 1)."""
+        n, height, width, _ = x.shape
+        return backend.of(x).draw(rng, lambda rng: _holes(n, height, width, rng), x.dtype)
+
+    def linear(self, x: Array, drawn: Array) -> Array:
+        """A is diagonal."""
+        return x * drawn
+
+
+CHANGES: dict[str, Change] = {
+    "brightness": Brightness(),
+    "saturation": Saturation(),
+    "contrast": Contrast(),
+    "translation": Translation(),
+    "cutout": Cutout(),
+}
 
 
 class Augment(Layer):
     """In training, change each image at random; see the head of this file. Evaluation changes
     nothing.
 
-    Shapes: x and y (N, H, W, C). Ranges are DiffAugment's: b ~ U(-½, ½), s ~ U(0, 2), c ~ U(½,
-    3/2), translation by up to an eighth of the size, a cutout of half the height and width.
+    Shapes: x and y (N, H, W, C). The ranges are DiffAugment's; each stands with its change.
 
     Parameters
     ----------
@@ -42,9 +156,14 @@ class Augment(Layer):
         ``translation``, ``cutout``.
     rng
         Draws the numbers, on the host; without one, the operating system seeds.
+
+    Raises
+    ------
+    ValueError
+        If there is no change, or an unknown one.
     """
 
-    def __init__(self, *changes: str, rng: numpy.random.Generator | None = None) -> None:
+    def __init__(self, *changes: str, rng: Generator | None = None) -> None:
         unknown = [name for name in changes if name not in CHANGES]
         if unknown or not changes:
             raise ValueError(
@@ -57,23 +176,22 @@ class Augment(Layer):
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x (N, H, W, C) to y of the same shape."""
         x = self.check(x)
-        drawn = [(name, self._draw(name, x)) for name in self.changes] if train else []
+        changes = [CHANGES[name] for name in self.changes] if train else []
+        made = [(change, change.draw(x, self.rng)) for change in changes]
         y = x
-        for name, numbers in drawn:
-            y = y + numbers if name == "brightness" else _linear_part(name, numbers, y)
-        return y, Cache(self, y, drawn)
+        for change, drawn in made:
+            y = change.apply(y, drawn)
+        return y, Cache(self, y, made)
 
     def backward(
         self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
     ) -> Array | None:
         """Map dy to dx by the adjoints, in reverse order."""
-        (drawn,) = cache.recall(self, dy)
+        (made,) = cache.recall(self, dy)
         if not input_grad:
             return None
-        for name, numbers in reversed(drawn):
-            # Symmetric maps are their own adjoints; a translation's is the translation back.
-            back = (-numbers[0], -numbers[1]) if name == "translation" else numbers
-            dy = _linear_part(name, back, dy)
+        for change, drawn in reversed(made):
+            dy = change.adjoint(dy, drawn)
         return dy
 
     def double_backward(
@@ -86,27 +204,10 @@ class Augment(Layer):
         input_grad: bool = True,
     ) -> tuple[None, Array]:
         """Map v to None and its image under the linear parts."""
-        (drawn,) = cache.recall(self, dy, v)
-        for name, numbers in drawn:
-            v = _linear_part(name, numbers, v)
+        (made,) = cache.recall(self, dy, v)
+        for change, drawn in made:
+            v = change.linear(v, drawn)
         return None, v
-
-    def _draw(self, name: str, x: Array) -> Any:
-        n, height, width, _ = x.shape
-        ops, each = backend.of(x), (n, 1, 1, 1)
-        if name == "brightness":
-            return ops.draw(self.rng, lambda rng: rng.uniform(-0.5, 0.5, each), x.dtype)
-        if name == "saturation":
-            return ops.draw(self.rng, lambda rng: rng.uniform(0.0, 2.0, each), x.dtype)
-        if name == "contrast":
-            return ops.draw(self.rng, lambda rng: rng.uniform(0.5, 1.5, each), x.dtype)
-        if name == "translation":
-            most = round(height / 8), round(width / 8)
-            ij = ops.draw(
-                self.rng, lambda rng: [rng.integers(-m, m, n, endpoint=True) for m in most], "int64"
-            )
-            return ij[0], ij[1]
-        return ops.draw(self.rng, lambda rng: _holes(n, height, width, rng), x.dtype)
 
     def output_shape(self, shape: Shape) -> Shape:
         """(N, H, W, C) stays as it is."""
@@ -120,34 +221,13 @@ class Augment(Layer):
         return f"Augment({', '.join(map(repr, self.changes))})"
 
 
-def _linear_part(name: str, numbers: Any, x: Array) -> Array:
-    """The A of one change, applied to x."""
-    if name == "brightness":
-        return x
-    if name == "saturation":
-        mean = x.mean(axis=3, keepdims=True)
-        return mean + numbers * (x - mean)
-    if name == "contrast":
-        mean = x.mean(axis=(1, 2, 3), keepdims=True)
-        return mean + numbers * (x - mean)
-    if name == "translation":
-        return _shifted(x, *numbers)
-    return x * numbers
+def _uniform(x: Array, rng: Generator, low: float, high: float) -> Array:
+    """Draw a number from U(low, high) for each image."""
+    each = (x.shape[0], 1, 1, 1)
+    return backend.of(x).draw(rng, lambda rng: rng.uniform(low, high, each), x.dtype)
 
 
-def _shifted(x: Array, a: Array, b: Array) -> Array:
-    """``y[n, i, j] = x[n, i - a_n, j - b_n]``, zero where that lies outside."""
-    xp = backend.of(x).xp
-    n, height, width, _ = x.shape
-    i = xp.arange(height)[None, :] - a[:, None]
-    j = xp.arange(width)[None, :] - b[:, None]
-    inside = ((i >= 0) & (i < height))[:, :, None] & ((j >= 0) & (j < width))[:, None, :]
-    rows, columns = xp.clip(i, 0, height - 1), xp.clip(j, 0, width - 1)
-    taken = x[xp.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
-    return taken * inside[:, :, :, None].astype(x.dtype)
-
-
-def _holes(n: int, height: int, width: int, rng: numpy.random.Generator) -> Array:
+def _holes(n: int, height: int, width: int, rng: Generator) -> Array:
     """Ones with a rectangle of zeros of half the height and width at a random place, (n, height,
     width, 1).
     """

@@ -13,8 +13,9 @@ import numpy
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn import initial
+from minigan.nn.cache import Cache, Shape, Signals
 from minigan.nn.embedding import Embedding
-from minigan.nn.layer import Cache, Layer, Shape, Signals
+from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
 
 Pair = tuple[Array, Array]
@@ -130,8 +131,9 @@ class Projection(Layer):
     ) -> None:
         self.body, self.features, self.classes = body, features, classes
         rng = initial.generator(rng)
-        self.weight = Parameter(initial.fan_in_uniform((features, 1), features, rng))
-        self.bias = Parameter(numpy.zeros(1, "float32"))
+        drawn = initial.fan_in_uniform((features, 1), features, rng)
+        self.weight = Parameter(drawn, role="weight", fan_in=features, output_axis=1)
+        self.bias = Parameter(numpy.zeros(1, "float32"), role="bias", output_axis=0)
         self.embedding = Embedding(classes, features, rng=rng)
         self.embedding.weight.value[...] = 0
 

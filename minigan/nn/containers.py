@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from minigan import backend
 from minigan.backend import Array
-from minigan.nn.layer import Cache, Layer, Shape, Signals
+from minigan.nn.cache import Cache, Shape, Signals
+from minigan.nn.layer import Layer
 from minigan.nn.sequential import Sequential, plus
 
 
-class Residual(Layer):
+class Residual(Layer, samplewise=True):
     """A way around that joins by addition, ``y = S(x) + F(x)`` (He et al. 2016).
 
     Backward: x reaches L on two ways, so the chain rule adds what comes back on them,
@@ -28,8 +29,6 @@ class Residual(Layer):
         S, for example a convolution of one pixel where F changes the number of channels; None is
         the identity.
     """
-
-    alone = True
 
     def __init__(self, *body: Layer, shortcut: Layer | None = None) -> None:
         self.body = _one(self, body)
@@ -93,9 +92,8 @@ class Residual(Layer):
         if inner != way:
             raise ValueError(
                 f"Residual got an input of shape {shape}: its body makes {inner} of it, but the "
-                "way around "
-                f"gives {way}; bring both to one shape, as Residual(..., shortcut=Conv2d(...)) "
-                "does."
+                f"way around gives {way}; bring both to one shape, as "
+                "Residual(..., shortcut=Conv2d(...)) does."
             )
         return inner
 
@@ -109,7 +107,7 @@ class Residual(Layer):
         return f"Residual({self.body!r}{extra})"
 
 
-class Skip(Layer):
+class Skip(Layer, samplewise=True):
     """A way around that joins side by side, ``y = [x, F(x)]`` along the last axis (Ronneberger et
     al. 2015).
 
@@ -124,8 +122,6 @@ class Skip(Layer):
     body
         F, one layer or several in a row.
     """
-
-    alone = True
 
     def __init__(self, *body: Layer) -> None:
         self.body = _one(self, body)
@@ -176,9 +172,8 @@ class Skip(Layer):
         if inner[:-1] != shape[:-1]:
             raise ValueError(
                 f"Skip got an input of shape {shape}: its body makes {inner} of it, but the two "
-                "can only lie side "
-                "by side if all axes but the last agree; bring the body's output back to the "
-                "input's size."
+                "can only lie side by side if all axes but the last agree; bring the body's output "
+                "back to the input's size."
             )
         return (*shape[:-1], shape[-1] + inner[-1])
 

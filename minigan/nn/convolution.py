@@ -31,11 +31,12 @@ from minigan import backend
 from minigan.backend import Array, Window
 from minigan.backend.window import Pair, pair
 from minigan.nn import initial
-from minigan.nn.layer import Cache, Layer, Shape
+from minigan.nn.cache import Cache, Shape
+from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
 
 
-class Conv2d(Layer):
+class Conv2d(Layer, samplewise=True):
     """A convolution, ``y = U(x) W + b``.
 
     Shapes: x (N, H, W, in), W (kh, kw, in, out), b (out,), y (N, Ho, Wo, out) with
@@ -56,8 +57,6 @@ class Conv2d(Layer):
         Draws the initial W and b from U(-1/√(kh kw in), 1/√(kh kw in)).
     """
 
-    alone = True
-
     def __init__(
         self,
         in_channels: int,
@@ -74,17 +73,15 @@ class Conv2d(Layer):
         self.window = _window(kernel_size, stride, padding)
         shape = (*self.window.kernel, in_channels, out_channels)
         fan_in = math.prod(shape[:3])
-        self.weight = Parameter(initial.fan_in_uniform(shape, fan_in, rng))
-        self.bias = (
-            Parameter(initial.fan_in_uniform((out_channels,), fan_in, rng)) if bias else None
-        )
+        drawn = initial.fan_in_uniform(shape, fan_in, rng)
+        self.weight = Parameter(drawn, role="weight", fan_in=fan_in, output_axis=3)
+        self.bias = initial.bias(out_channels, fan_in, rng) if bias else None
 
-    def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
-        """Map x (N, H, W, in) to y (N, Ho, Wo, out)."""
+    def forward(self, x: Array, *, train: bool = True, bias: bool = True) -> tuple[Array, Cache]:
+        """Map x (N, H, W, in) to y (N, Ho, Wo, out); with ``bias=False`` to U(x) W alone."""
         x = self.check(x)
-        y, patches = backend.of(x).conv(
-            x, self.weight.value, self.window, self.bias and self.bias.value
-        )
+        b = self.bias.value if bias and self.bias is not None else None
+        y, patches = backend.of(x).conv(x, self.weight.value, self.window, b)
         return y, Cache(self, y, patches, x.shape)
 
     def backward(
@@ -126,10 +123,8 @@ class Conv2d(Layer):
             (kh, kw), _, (ph, pw) = self.window
             raise ValueError(
                 f"{self!r} got an input of shape {shape}: its kernel of {kh}x{kw} is larger than "
-                "the padded "
-                f"image of {shape[1] + 2 * ph}x{shape[2] + 2 * pw}; use a smaller kernel, more "
-                "padding or "
-                f"fewer strides before it."
+                f"the padded image of {shape[1] + 2 * ph}x{shape[2] + 2 * pw}; use a smaller "
+                "kernel, more padding or fewer strides before it."
             )
         return (shape[0], *size, self.out_channels)
 
@@ -141,7 +136,7 @@ class Conv2d(Layer):
         return f"Conv2d({self.in_channels}, {self.out_channels}, {_describe(self.window)})"
 
 
-class ConvTranspose2d(Layer):
+class ConvTranspose2d(Layer, samplewise=True):
     """The adjoint of a convolution, ``y = Uᵀ(x Wᵀ) + b``: it makes images larger where that makes
     them smaller.
 
@@ -168,8 +163,6 @@ class ConvTranspose2d(Layer):
         products that reach one output pixel.
     """
 
-    alone = True
-
     def __init__(
         self,
         in_channels: int,
@@ -188,22 +181,22 @@ class ConvTranspose2d(Layer):
         self.output_padding = pair("output_padding", output_padding, minimum=0)
         if any(o >= s for o, s in zip(self.output_padding, self.window.stride, strict=True)):
             raise ValueError(
-                f"output_padding must be smaller than the stride, got {self.output_padding} with "
-                "a stride of "
-                f"{self.window.stride}."
+                f"output_padding must be smaller than the stride, got {self.output_padding} with a "
+                f"stride of {self.window.stride}."
             )
         shape = (*self.window.kernel, out_channels, in_channels)
+        # Of the patches that overlap at a pixel of y there is one per stride² pixels.
         fan_in = math.prod(self.window.kernel) * in_channels / math.prod(self.window.stride)
-        self.weight = Parameter(initial.fan_in_uniform(shape, fan_in, rng))
-        self.bias = (
-            Parameter(initial.fan_in_uniform((out_channels,), fan_in, rng)) if bias else None
-        )
+        drawn = initial.fan_in_uniform(shape, fan_in, rng)
+        self.weight = Parameter(drawn, role="weight", fan_in=fan_in, output_axis=2)
+        self.bias = initial.bias(out_channels, fan_in, rng) if bias else None
 
-    def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
-        """Map x (N, H, W, in) to y (N, Ho, Wo, out)."""
+    def forward(self, x: Array, *, train: bool = True, bias: bool = True) -> tuple[Array, Cache]:
+        """Map x (N, H, W, in) to y (N, Ho, Wo, out); with ``bias=False`` to Uᵀ(x Wᵀ) alone."""
         x = self.check(x)
-        shape, bias = self.output_shape(x.shape), self.bias and self.bias.value
-        y = backend.of(x).conv_input_grad(x, self.weight.value, shape, self.window, bias)
+        shape = self.output_shape(x.shape)
+        b = self.bias.value if bias and self.bias is not None else None
+        y = backend.of(x).conv_input_grad(x, self.weight.value, shape, self.window, b)
         return y, Cache(self, y, x)
 
     def backward(
@@ -249,8 +242,7 @@ class ConvTranspose2d(Layer):
         if min(shape[1:3]) < 1 or min(size) < 1:
             raise ValueError(
                 f"{self!r} got an input of shape {shape}: its output would be {size[0]}x{size[1]} "
-                "pixels; use "
-                f"less padding or a larger input."
+                "pixels; use less padding or a larger input."
             )
         return (shape[0], *size, self.out_channels)
 
@@ -284,5 +276,5 @@ def _check_image(layer: Layer, shape: Shape, channels: int) -> None:
     if len(shape) != 4 or shape[3] != channels:
         raise ValueError(
             f"{layer!r} got an input of shape {shape}, but needs (N, height, width, {channels}); "
-            f"channels come last, transpose or reshape it."
+            "channels come last, transpose or reshape it."
         )

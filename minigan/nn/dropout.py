@@ -7,10 +7,11 @@ import numpy
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn import initial
-from minigan.nn.layer import Cache, Layer
+from minigan.nn.cache import Cache
+from minigan.nn.layer import Layer
 
 
-class Dropout(Layer):
+class Dropout(Layer, samplewise=True):
     """In training, zero each entry with probability p and scale the others: ``y = x m / (1 - p)``,
     m ~ {0, 1}.
 
@@ -25,8 +26,6 @@ class Dropout(Layer):
     rng
         Draws the masks, on the host; without one, the operating system seeds.
     """
-
-    alone = True
 
     def __init__(self, p: float = 0.5, *, rng: numpy.random.Generator | None = None) -> None:
         if not 0 <= p < 1:
@@ -73,10 +72,9 @@ class Dropout(Layer):
         (mask,) = cache.recall(self, dy, v)
         if mask is not None:
             raise ValueError(
-                f"{self!r} can't stand in a critic with a gradient penalty: the penalty would "
-                "hold the slope of "
-                "one randomly thinned net, not of the critic that G plays against; take the "
-                "dropout out."
+                f"{self!r} can't stand in a critic with a gradient penalty: the penalty would hold "
+                "the slope of one randomly thinned net, not of the critic that G plays against; "
+                "take the dropout out."
             )
         return None, v.copy()
 

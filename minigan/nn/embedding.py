@@ -7,7 +7,8 @@ import numpy
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn import initial
-from minigan.nn.layer import Cache, Layer, Shape
+from minigan.nn.cache import Cache, Shape
+from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
 
 
@@ -35,7 +36,8 @@ class Embedding(Layer):
     ) -> None:
         self.classes, self.features = classes, features
         drawn = initial.generator(rng).standard_normal((classes, features))
-        self.weight = Parameter(drawn.astype("float32"))
+        # Of a one-hot vector's entries, one reaches an output.
+        self.weight = Parameter(drawn.astype("float32"), role="weight", fan_in=1, output_axis=1)
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map labels (N,) to y (N, features)."""
@@ -60,8 +62,7 @@ class Embedding(Layer):
         if kind not in ("i", "u"):
             raise TypeError(
                 f"{self!r} got {getattr(x, 'dtype', type(x).__name__)}, but needs an array of "
-                "integer labels; "
-                f"convert with x.astype('int64')."
+                "integer labels; convert with x.astype('int64')."
             )
         if not backend.same_device(x, self.weight.value):
             raise TypeError(

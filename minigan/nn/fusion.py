@@ -13,8 +13,9 @@ from typing import Any
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn.activations import LeakyReLU, ReLU, Sigmoid, Tanh
+from minigan.nn.cache import Cache
 from minigan.nn.convolution import Conv2d, ConvTranspose2d
-from minigan.nn.layer import Cache, Layer
+from minigan.nn.layer import Layer
 from minigan.nn.linear import Linear
 
 PRODUCTS = (Linear, Conv2d, ConvTranspose2d)
@@ -35,35 +36,35 @@ class Joined:
     def __init__(self, layer: Any, activation: Layer) -> None:
         self.layer, self.activation = layer, activation
 
-    def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache, Cache]:
+    def forward(self, x: Array, *, train: bool = True) -> tuple[Array, tuple[Cache, Cache]]:
         """Map x to y; return the caches of both layers, for their own backward maps."""
-        product, cache = _without_bias(self.layer).forward(x, train=train)
-        cache.owner = self.layer
+        product, cache = self.layer.forward(x, train=train, bias=False)
         y = self._activate(product, self.layer.bias.value)
-        return y, cache, Cache(self.activation, y, y)
+        return y, (cache, Cache(self.activation, y, y))
+
+    def __repr__(self) -> str:
+        return f"{self.layer!r}, {self.activation!r}"
 
     def _activate(self, product: Array, bias: Array) -> Array:
         ops = backend.of(product)
         if isinstance(self.activation, LeakyReLU):
             return ops.bias_leaky_relu(product, bias, self.activation.slope)
-        return (ops.bias_tanh if isinstance(self.activation, Tanh) else ops.bias_sigmoid)(
-            product, bias
-        )
+        if isinstance(self.activation, Tanh):
+            return ops.bias_tanh(product, bias)
+        return ops.bias_sigmoid(product, bias)
 
 
-def _without_bias(layer: Any) -> Any:
-    """A layer that shares everything else with this one; `copy.copy`, but for its search for the
-    way to copy.
-    """
-    twin = object.__new__(type(layer))
-    vars(twin).update(vars(layer), bias=None)
-    return twin
-
-
-def stages(layers: tuple[Layer, ...], x: Any) -> tuple[Any, ...]:
+def stages(layers: tuple[Layer, ...], x: Any) -> tuple[Layer | Joined, ...]:
     """Return the layers, with `Joined` in the place of pairs that the device of `x` joins.
 
     Subclasses are left alone: their forward maps are their own.
+
+    Parameters
+    ----------
+    layers
+        Of a chain, in order.
+    x
+        Its input, which tells the device.
     """
     x = x[0] if isinstance(x, tuple) else x
     if not hasattr(x, "dtype") or not backend.of(x).joins_bias:

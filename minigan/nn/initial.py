@@ -6,15 +6,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy
 
 from minigan import backend
 from minigan.backend import Array
-
-if TYPE_CHECKING:
-    from minigan.nn.layer import Layer
+from minigan.nn.parameter import Parameter, Role
+from minigan.nn.tree import Tree
 
 Generator = numpy.random.Generator
 
@@ -30,11 +28,17 @@ def fan_in_uniform(shape: Sequence[int], fan_in: float, rng: Generator) -> Array
     return rng.uniform(-bound, bound, tuple(shape)).astype("float32")
 
 
-def normal(net: Layer, *, rng: Generator, std: float = 0.02, norm_mean: float = 1.0) -> None:
+def bias(size: int, fan_in: float, rng: Generator) -> Parameter:
+    """Draw a bias for `size` outputs as `fan_in_uniform` draws the weights of the layer."""
+    return Parameter(fan_in_uniform((size,), fan_in, rng), role="bias", output_axis=0)
+
+
+def normal(net: Tree, *, rng: Generator, std: float = 0.02, norm_mean: float = 1.0) -> None:
     """Re-draw all weights of a net as DCGAN does (Radford et al. 2016, section 3), in place.
 
-    Weights (arrays of two or more axes) come from N(0, std²), a normalisation's scale from
-    N(norm_mean, std²); shifts and biases become 0.
+    Weights come from N(0, std²), the scales γ of normalisations from N(norm_mean, std²); shifts β
+    and biases become 0. A parameter whose layer doesn't say what it is counts as a weight if it has
+    two or more axes, and stays as it is if it has fewer.
 
     Parameters
     ----------
@@ -45,28 +49,57 @@ def normal(net: Layer, *, rng: Generator, std: float = 0.02, norm_mean: float = 
     std
         Standard deviation.
     norm_mean
-        Mean of the scales ``gamma``.
+        Mean of the scales.
     """
-    for name, p in net.parameters().items():
-        if name.rpartition(".")[2] == "gamma":
-            drawn = rng.normal(norm_mean, std, p.shape)
-        elif len(p.shape) >= 2:
-            drawn = rng.normal(0.0, std, p.shape)
-        else:
-            drawn = numpy.zeros(p.shape)
-        p.value = backend.of(p.value).asarray(drawn, dtype=p.value.dtype)
+    for p in net.parameters().values():
+        role = _role(p)
+        if role == "weight":
+            _assign(p, rng.normal(0.0, std, p.shape))
+        elif role == "scale":
+            _assign(p, rng.normal(norm_mean, std, p.shape))
+        elif role is not None:
+            _assign(p, numpy.zeros(p.shape))
 
 
-def kaiming_normal(net: Layer, *, rng: Generator, slope: float = 0.2) -> None:
+def kaiming_normal(net: Tree, *, rng: Generator, slope: float = 0.2) -> None:
     """Re-draw all weights from N(0, 2 / ((1 + slope²) fan_in)) (He et al. 2015, eq. 15), in place.
 
-    Biases, shifts become 0 and scales 1. fan_in counts the inputs that reach one output of a Linear
-    or Conv2d.
+    An output is y = Σ w x over fan_in inputs. With weights of variance σ² its mean square is
+    fan_in σ² times that of x, and a leaky ReLU behind it leaves (1 + slope²) / 2 of that. With this
+    σ² signals keep their size through any number of layers.
+
+    Biases and shifts β become 0, scales γ become 1. A parameter whose layer doesn't say what it is
+    counts as a weight if it has two or more axes, and stays as it is if it has fewer.
+
+    Parameters
+    ----------
+    net
+        Any layer or net.
+    rng
+        Where the numbers come from.
+    slope
+        Of the leaky ReLUs behind the weights; 0 for ReLU, 1 where there is no activation.
     """
-    for name, p in net.parameters().items():
-        if len(p.shape) >= 2:
-            fan_in = math.prod(p.shape[:-1])
-            drawn = rng.normal(0.0, math.sqrt(2 / ((1 + slope**2) * fan_in)), p.shape)
-        else:
-            drawn = numpy.full(p.shape, 1.0 if name.rpartition(".")[2] == "gamma" else 0.0)
-        p.value = backend.of(p.value).asarray(drawn, dtype=p.value.dtype)
+    for p in net.parameters().values():
+        role = _role(p)
+        if role == "weight":
+            _assign(p, rng.normal(0.0, math.sqrt(2 / ((1 + slope**2) * _fan_in(p))), p.shape))
+        elif role is not None:
+            _assign(p, numpy.full(p.shape, 1.0 if role == "scale" else 0.0))
+
+
+def _role(p: Parameter) -> Role | None:
+    return "weight" if p.role is None and len(p.shape) >= 2 else p.role
+
+
+def _fan_in(p: Parameter) -> float:
+    """What the layer says, or else the product of all axes but the outputs'."""
+    if p.fan_in is not None:
+        return p.fan_in
+    sizes = list(p.shape)
+    del sizes[-1 if p.output_axis is None else p.output_axis]
+    return math.prod(sizes)
+
+
+def _assign(p: Parameter, drawn: Array) -> None:
+    p.value = backend.of(p.value).asarray(drawn, dtype=p.value.dtype)

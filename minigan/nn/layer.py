@@ -1,106 +1,45 @@
-"""What every layer is: a forward map, its backward map, and the cache that joins the two."""
+"""What every layer is: a forward map, its backward map, and the shapes that they take and give."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy
 
 from minigan import backend
 from minigan.backend import Array
-from minigan.nn.parameter import Flat, Parameter, flatten
-
-Shape = tuple[int, ...]
-
-
-class Cache:
-    """What one forward call leaves for the backward call that belongs to it.
-
-    A cache belongs to a call, not to a layer: D(real) and D(fake) can't overwrite each other's.
-
-    Parameters
-    ----------
-    owner
-        The layer that made it.
-    y
-        The output of the forward call (only its shape is kept).
-    saved
-        What the backward map needs.
-    """
-
-    __slots__ = ("owner", "saved", "y_shape")
-
-    def __init__(self, owner: Layer, y: Array, *saved: Any) -> None:
-        self.owner = owner
-        self.y_shape: Shape = tuple(y.shape)
-        self.saved = saved
-
-    def recall(self, owner: Layer, dy: Array | Signals, v: Array | None = None) -> tuple[Any, ...]:
-        """Hand out what was saved, to the layer that saved it and a cotangent (and a tangent) that
-        fits.
-
-        Raises
-        ------
-        ValueError
-            If the cache was made by another layer, `dy` hasn't the shape of the output, or `v` not
-            that of the input.
-        TypeError
-            If `dy` is no array of floating-point numbers.
-        """
-        if self.owner is not owner:
-            raise ValueError(
-                f"{owner!r}.backward got the cache of {self.owner!r}; pass the cache that its own "
-                "forward "
-                f"returned together with this output."
-            )
-        if isinstance(dy, Signals):
-            return self.saved
-        _require_floating(owner, dy, "cotangent dy")
-        if tuple(dy.shape) != self.y_shape:
-            raise ValueError(
-                f"{owner!r}.backward got a cotangent of shape {tuple(dy.shape)}, but its output "
-                "had shape "
-                f"{self.y_shape}; dy must have the shape of y."
-            )
-        if v is not None:
-            self.check_tangent(owner, v)
-        return self.saved
-
-    def check_tangent(self, owner: Layer, v: Array) -> None:
-        """Refuse a tangent `v` that hasn't the shape of the input."""
-        _require_floating(owner, v, "tangent v")
-        if tuple(owner.output_shape(tuple(v.shape))) != self.y_shape:
-            raise ValueError(
-                f"{owner!r}.double_backward got a tangent of shape {tuple(v.shape)}, which "
-                "doesn't belong to an "
-                f"output of shape {self.y_shape}; v must have the shape of x."
-            )
+from minigan.nn.cache import Cache, Shape, Signals, require_floating
+from minigan.nn.parameter import Parameter
+from minigan.nn.state import State
+from minigan.nn.summary import Row, table
 
 
-class Signals(tuple[Any, ...]):
-    """The cotangents that one backward walk met: for each layer inside an array, or again
-    `Signals`.
-    """
-
-
-class Layer:
+class Layer(State):
     """Base of all layers and nets.
 
     A layer of your own defines ``forward(x, *, train=True) -> (y, cache)`` and
-    ``backward(dy, cache, *, param_grads=True, input_grad=True) -> dx``, keeps what it learns in
-    attributes that are `Parameter`, and may define `output_shape` for shape checks and `summary`,
-    and `double_backward` for gradient penalties. With ``alone = True`` it promises that each sample
-    is mapped by itself, so that two batches may go through it in one pass. Arrays that belong to
+    ``backward(dy, cache, *, param_grads=True, input_grad=True) -> dx``, and may define
+    `output_shape` for shape checks and `summary`, and `double_backward` for gradient penalties.
+
+    What it learns are attributes that are `Parameter`, or lists, tuples and dicts of these; layers
+    that it is made of are found in the same places (see `minigan.nn.tree`). Arrays that belong to
     the state but aren't learnt (running statistics) are named in `buffer_names`.
+
+    ``class Mine(nn.Layer, samplewise=True)`` promises that each sample of a batch is mapped by
+    itself, so that two batches may go through it in one pass (see `minigan.nn.two_batches`). The
+    promise holds for this class alone: a subclass may do otherwise, so it must say so again.
     """
 
-    buffer_names: ClassVar[tuple[str, ...]] = ()
+    _samplewise: ClassVar[bool] = False
 
-    alone: ClassVar[bool] = False
-    """Whether each sample is mapped by itself. Said by each class for itself alone: a subclass may
-    do otherwise.
-    """
+    def __init_subclass__(cls, *, samplewise: bool = False, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._samplewise = samplewise
+
+    @property
+    def samplewise(self) -> bool:
+        """Whether this layer and all inside it map each sample of a batch by itself."""
+        return all(type(layer)._samplewise for _, layer in self.layers())
 
     # ---------------------------------------------------------------- the two maps
 
@@ -206,8 +145,7 @@ class Layer:
         """
         raise ValueError(
             f"{self!r} has no second derivative here: {type(self).__name__} doesn't define the "
-            "method "
-            "double_backward; write it, or keep this layer out of a critic with a gradient "
+            "method double_backward; write it, or keep this layer out of a critic with a gradient "
             "penalty."
         )
 
@@ -245,7 +183,7 @@ class Layer:
         ValueError
             If its shape doesn't fit.
         """
-        _require_floating(self, x, "input")
+        require_floating(self, x, "input")
         self.output_shape(tuple(x.shape))
         own = None
         for value in vars(self).values():
@@ -258,137 +196,11 @@ class Layer:
             raise TypeError(
                 f"{self!r} lives on {backend.device_of(own)!r}, but its input lives on "
                 f"{backend.device_of(x)!r}; move the input there with "
-                "backend.get(device).asarray(x), "
-                f"or the net with net.to(device)."
+                "backend.get(device).asarray(x), or the net with net.to(device)."
             )
         return x if x.dtype == own.dtype else x.astype(own.dtype)
 
-    # ---------------------------------------------------------------- parts
-
-    @property
-    def samplewise(self) -> bool:
-        """Whether this layer and all inside it map each sample of a batch by itself; see
-        `alone`.
-        """
-        own = bool(vars(type(self)).get("alone", False))
-        return own and all(child.samplewise for _, child in self.children())
-
-    def children(self) -> Iterator[tuple[str, Layer]]:
-        """Yield the names and layers directly inside this one."""
-        for name, value in vars(self).items():
-            if isinstance(value, Layer):
-                yield name, value
-
-    def layers(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-        """Yield dotted names and layers, this one first (its name is `prefix`), then all inside
-        it.
-        """
-        yield prefix, self
-        for name, child in self.children():
-            yield from child.layers(_dotted(prefix, name))
-
-    def parameters(self) -> dict[str, Parameter]:
-        """Return all parameters by dotted name, in order."""
-        return {
-            _dotted(prefix, name): value
-            for prefix, layer in self.layers()
-            for name, value in vars(layer).items()
-            if isinstance(value, Parameter)
-        }
-
-    def buffers(self) -> dict[str, Array]:
-        """Return all arrays that are state but aren't learnt, by dotted name, in order."""
-        return {
-            _dotted(prefix, name): getattr(layer, name)
-            for prefix, layer in self.layers()
-            for name in layer.buffer_names
-        }
-
-    def generators(self) -> dict[str, numpy.random.Generator]:
-        """Return the random generators inside (dropout's), by dotted name."""
-        return {
-            _dotted(prefix, name): value
-            for prefix, layer in self.layers()
-            for name, value in vars(layer).items()
-            if isinstance(value, numpy.random.Generator)
-        }
-
-    def flat(self) -> Flat:
-        """Return all parameters as one flat vector, laying them out on the first call."""
-        return flatten(self.parameters().values())
-
-    def zero_grad(self) -> None:
-        """Set every gradient to zero."""
-        for p in self.parameters().values():
-            p.grad[...] = 0
-
-    # ---------------------------------------------------------------- state, precision, device
-
-    def state_dict(self) -> dict[str, Array]:
-        """Return copies of all parameters and buffers by dotted name, in order."""
-        values = {name: p.value for name, p in self.parameters().items()}
-        return {name: a.copy() for name, a in (values | self.buffers()).items()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Copy arrays (of any device and floating-point precision) into this net; all or nothing.
-
-        Raises
-        ------
-        ValueError
-            If a name is missing or unknown, or a shape differs; nothing has changed then.
-        """
-        own = {name: p.value for name, p in self.parameters().items()} | self.buffers()
-        missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
-        if missing or unknown:
-            raise ValueError(
-                f"The state doesn't fit this net: missing {sorted(missing) or 'nothing'}, unknown "
-                f"{sorted(unknown) or 'nothing'}; load it into the net that it was saved from."
-            )
-        for name, array in own.items():
-            if tuple(state[name].shape) != tuple(array.shape):
-                raise ValueError(
-                    f"{name!r} has shape {tuple(array.shape)} in this net, but "
-                    f"{tuple(state[name].shape)} "
-                    f"in the state; build the net with the sizes that it was saved with."
-                )
-        for name, array in own.items():
-            array[...] = backend.of(array).asarray(backend.to_numpy(state[name]), dtype=array.dtype)
-
-    def astype(self, dtype: Any) -> Self:
-        """Change the precision (``"float32"`` or ``"float64"``) in place; return the net.
-
-        Optimizers made before must be made anew.
-        """
-        if numpy.dtype(dtype).kind != "f":
-            raise TypeError(
-                f"A net computes with floating-point numbers, got dtype {dtype!r}; use 'float32'."
-            )
-        self._convert(lambda a: a if a.dtype == dtype else a.astype(dtype))
-        return self
-
-    def to(self, device: str | backend.Reference) -> Self:
-        """Move to ``"cpu"``, ``"cuda"``, ``"auto"`` or a backend of your own in place; return the
-        net.
-
-        Optimizers made before must be made anew.
-
-        Raises
-        ------
-        ValueError
-            If the device is unknown or doesn't answer.
-        """
-        ops = backend.get(device)
-        self._convert(lambda a: a if backend.of(a) is ops else ops.asarray(backend.to_numpy(a)))
-        return self
-
-    def _convert(self, change: Any) -> None:
-        for p in self.parameters().values():
-            value = change(p.value)
-            if value is not p.value:
-                p.replace(value, change(p.grad), None)
-        for _, layer in self.layers():
-            for name in layer.buffer_names:
-                setattr(layer, name, change(getattr(layer, name)))
+    # ---------------------------------------------------------------- a table
 
     def summary(self, input_shape: Shape) -> str:
         """Return a table: layers, output shapes, parameters, multiply-adds for one sample.
@@ -399,25 +211,25 @@ class Layer:
             Shape of the input, with or without the batch axis: ``(28, 28, 1)`` or
             ``(64, 28, 28, 1)``.
         """
-        from minigan.nn.summary import summary
+        shape = self._with_batch(tuple(input_shape))
+        unique = {id(p): p for p in self.parameters().values()}
+        count = sum(p.size for p in unique.values())
+        rows = self._summary_rows(shape, "")
+        return table(shape, rows, count, self.multiply_adds((1, *shape[1:])))
 
-        return summary(self, input_shape)
+    def _summary_rows(self, shape: Shape, name: str) -> list[Row]:
+        """Return the rows of `summary` for an x of `shape`; a chain has one for each layer."""
+        count = sum(p.size for p in self.parameters().values())
+        return [Row(name, repr(self), self.output_shape(shape), count, self.multiply_adds(shape))]
 
-
-def _dotted(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}" if prefix else name
-
-
-def _require_floating(owner: Layer, x: Any, what: str) -> None:
-    kind = getattr(getattr(x, "dtype", None), "kind", None)
-    if kind is None:
-        raise TypeError(
-            f"{owner!r} got {type(x).__name__} as {what}, but needs an array; convert it with "
-            f"numpy.asarray(x, dtype='float32')."
-        )
-    if kind != "f":
-        raise TypeError(
-            f"{owner!r} got {what} of dtype {x.dtype}, but needs floating-point numbers; convert "
-            "with "
-            f"x.astype('float32')."
-        )
+    def _with_batch(self, shape: Shape) -> Shape:
+        """Accept a shape with or without the batch axis, whichever fits."""
+        try:
+            self.output_shape((1, *shape))
+        except ValueError as error:
+            try:
+                self.output_shape(shape)
+            except (ValueError, IndexError):
+                raise error from None
+            return (1, *shape[1:])
+        return (1, *shape)

@@ -9,11 +9,12 @@ import numpy
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn import initial
-from minigan.nn.layer import Cache, Layer, Shape
+from minigan.nn.cache import Cache, Shape
+from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
 
 
-class Linear(Layer):
+class Linear(Layer, samplewise=True):
     r"""A linear map of each sample: ``y = x W + b``.
 
     Shapes: x (N, in), W (in, out), b (out,), y (N, out).
@@ -44,8 +45,6 @@ class Linear(Layer):
         Draws the initial W and b from U(-1/√in, 1/√in); without one, the operating system seeds.
     """
 
-    alone = True
-
     def __init__(
         self,
         in_features: int,
@@ -56,18 +55,15 @@ class Linear(Layer):
     ) -> None:
         rng = initial.generator(rng)
         self.in_features, self.out_features = in_features, out_features
-        self.weight = Parameter(
-            initial.fan_in_uniform((in_features, out_features), in_features, rng)
-        )
-        self.bias = (
-            Parameter(initial.fan_in_uniform((out_features,), in_features, rng)) if bias else None
-        )
+        drawn = initial.fan_in_uniform((in_features, out_features), in_features, rng)
+        self.weight = Parameter(drawn, role="weight", fan_in=in_features, output_axis=1)
+        self.bias = initial.bias(out_features, in_features, rng) if bias else None
 
-    def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
-        """Map x (N, in) to y (N, out)."""
+    def forward(self, x: Array, *, train: bool = True, bias: bool = True) -> tuple[Array, Cache]:
+        """Map x (N, in) to y (N, out); with ``bias=False`` to x W alone."""
         x = self.check(x)
         y = backend.of(x).matmul(x, self.weight.value)
-        if self.bias is not None:
+        if bias and self.bias is not None:
             y += self.bias.value
         return y, Cache(self, y, x)
 
@@ -104,7 +100,7 @@ class Linear(Layer):
         if len(shape) != 2 or shape[1] != self.in_features:
             raise ValueError(
                 f"{self!r} got an input of shape {shape}, but needs (N, {self.in_features}); "
-                f"put Flatten() before it if the input is an image."
+                "put Flatten() before it if the input is an image."
             )
         return shape[0], self.out_features
 

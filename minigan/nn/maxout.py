@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from minigan import backend
 from minigan.backend import Array
-from minigan.nn.layer import Cache, Layer, Shape
+from minigan.nn.cache import Cache, Shape
+from minigan.nn.layer import Layer
 
 
-class Maxout(Layer):
+class Maxout(Layer, samplewise=True):
     """The largest of each group of k neighbouring features (Goodfellow et al. 2013): (N, ..., k F)
     -> (N, ..., F).
 
@@ -25,8 +26,6 @@ class Maxout(Layer):
     pieces
         k.
     """
-
-    alone = True
 
     def __init__(self, pieces: int) -> None:
         if pieces < 1:
@@ -69,9 +68,8 @@ class Maxout(Layer):
         """(N, ..., k F) -> (N, ..., F)."""
         if len(shape) < 2 or shape[-1] % self.pieces:
             raise ValueError(
-                f"{self!r} got an input of shape {shape}, but needs (N, ..., features), a "
-                "multiple of "
-                f"{self.pieces} of them."
+                f"{self!r} got an input of shape {shape}, but needs (N, ..., features), a multiple "
+                f"of {self.pieces} of them."
             )
         return (*shape[:-1], shape[-1] // self.pieces)
 

@@ -7,7 +7,7 @@ x_i of a sample, over the n samples of its group, with mean μ and (biased) vari
 .. math:: r = \sqrt{\sigma^2 + \varepsilon}, \qquad
           s = \text{mean of } r \text{ over the } F \text{ numbers of a sample}, \qquad y = [x, s].
 
-Backward. From `minigan.nn.normalisation`, :math:`\partial r/\partial x_i = \hat x_i / n` with
+Backward. From `minigan.nn.standardise`, :math:`\partial r/\partial x_i = \hat x_i / n` with
 :math:`\hat x = (x - \mu) / r`. With ds the sum of the cotangents of all copies of s,
 :math:`dx_i = dy_i + \frac{ds}{nF} \hat x_i`.
 
@@ -22,7 +22,8 @@ from __future__ import annotations
 
 from minigan import backend
 from minigan.backend import Array
-from minigan.nn.layer import Cache, Layer, Shape
+from minigan.nn.cache import Cache, Shape
+from minigan.nn.layer import Layer
 
 
 class MinibatchStdDev(Layer):
@@ -115,8 +116,7 @@ class MinibatchStdDev(Layer):
         if shape[0] % min(self.group_size, max(shape[0], 1)):
             raise ValueError(
                 f"{self!r} got a batch of {shape[0]}, which doesn't divide into groups of "
-                f"{self.group_size}; "
-                f"choose a batch size that is a multiple of the group size."
+                f"{self.group_size}; choose a batch size that is a multiple of the group size."
             )
         return (*shape[:-1], shape[-1] + 1)
 

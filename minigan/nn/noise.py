@@ -9,7 +9,8 @@ import numpy
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn import initial
-from minigan.nn.layer import Cache, Layer
+from minigan.nn.cache import Cache
+from minigan.nn.layer import Layer
 
 
 class InstanceNoise(Layer):

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from minigan import backend
 from minigan.backend import Array
-from minigan.nn.layer import Cache, Layer, Shape
+from minigan.nn.cache import Cache, Shape
+from minigan.nn.layer import Layer
 
 
 class Pack(Layer):
@@ -38,8 +39,7 @@ class Pack(Layer):
         if x.shape[0] % self.m:
             raise ValueError(
                 f"{self!r} got a training batch of {x.shape[0]}, which packs of {self.m} don't "
-                "divide; use a batch "
-                f"size that is a multiple of {self.m}."
+                f"divide; use a batch size that is a multiple of {self.m}."
             )
         y = self._joined(x)
         return y, Cache(self, y, True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy
 
 from minigan import backend
 from minigan.backend import Array
+
+Role = Literal["weight", "bias", "scale", "shift"]
 
 
 class Parameter:
@@ -17,16 +19,48 @@ class Parameter:
     Both have one shape and dtype. They may be views into a net's flat vectors (see `Flat`), so
     assigning to them copies the numbers in: ``p.value = w`` and ``p.value[...] = w`` do the same.
 
+    What the layer knows about it may be said here, so that whoever draws initial weights or
+    normalises them needn't guess it from names and shapes.
+
     Parameters
     ----------
     value
         The initial value, any shape.
+    role
+        ``"weight"`` multiplies inputs and ``"bias"`` is added to their sum; ``"scale"`` and
+        ``"shift"`` are γ and β of a normalisation. None if the layer doesn't say.
+    fan_in
+        For a weight, the number of inputs that reach one output.
+    output_axis
+        The axis of `value` that counts outputs.
+
+    Raises
+    ------
+    ValueError
+        If the role is none of these, or there is no such axis.
     """
 
-    def __init__(self, value: Array) -> None:
+    def __init__(
+        self,
+        value: Array,
+        *,
+        role: Role | None = None,
+        fan_in: float | None = None,
+        output_axis: int | None = None,
+    ) -> None:
+        if role not in (None, *get_args(Role)):
+            raise ValueError(
+                f"The role of a parameter must be one of {', '.join(get_args(Role))}, or None, "
+                f"got {role!r}."
+            )
+        if output_axis is not None and not -value.ndim <= output_axis < value.ndim:
+            raise ValueError(
+                f"A parameter of shape {tuple(value.shape)} has no output_axis {output_axis}."
+            )
         self._value = value
         self._grad = backend.of(value).xp.zeros_like(value)
         self.home: Flat | None = None
+        self.role, self.fan_in, self.output_axis = role, fan_in, output_axis
 
     @property
     def value(self) -> Array:
@@ -77,13 +111,10 @@ class Parameter:
             )
         return new
 
-    def __getstate__(self) -> tuple[Array, Array]:
+    def __getstate__(self) -> dict[str, Any]:
         # A copy must stand on its own: it doesn't live in the original's flat vector.
-        return self._value.copy(), self._grad.copy()
-
-    def __setstate__(self, state: tuple[Array, Array]) -> None:
-        self._value, self._grad = state
-        self.home = None
+        own = {"_value": self._value.copy(), "_grad": self._grad.copy(), "home": None}
+        return vars(self) | own
 
     def __repr__(self) -> str:
         return f"Parameter(shape={self.shape}, dtype={self._value.dtype})"
@@ -124,6 +155,10 @@ class Flat:
             mine is theirs and theirs.home is self
             for mine, theirs in zip(self.parameters, parameters, strict=True)
         )
+
+    def __reduce__(self) -> tuple[type[Flat], tuple[list[Parameter]]]:
+        # A copied parameter stands on its own, so the copy lays the copied ones out anew.
+        return Flat, (self.parameters,)
 
 
 def flatten(parameters: Iterable[Parameter]) -> Flat:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from minigan.backend import Array
-from minigan.nn.fusion import stages
-from minigan.nn.layer import Cache, Layer, Shape, Signals
+from minigan.nn.cache import Cache, Shape, Signals
+from minigan.nn.fusion import Joined, stages
+from minigan.nn.layer import Layer
+from minigan.nn.summary import Row
+from minigan.nn.tree import held
 
 
-class Sequential(Layer):
+class Sequential(Layer, samplewise=True):
     """A chain of layers, ``y = f_L(... f_2(f_1(x)))``.
 
     Backward is the chain rule: the cotangent walks the same way back, and each layer turns the one
@@ -26,30 +30,38 @@ class Sequential(Layer):
     ----------
     layers
         In the order in which the input meets them.
-    """
 
-    alone = True
+    Raises
+    ------
+    TypeError
+        If one of them is no `Layer`.
+
+    Notes
+    -----
+    An exception that a layer raises gets a note that says which layer it was and what shapes the
+    arrays had on the way there.
+    """
 
     def __init__(self, *layers: Layer) -> None:
         for layer in layers:
             if not isinstance(layer, Layer):
                 raise TypeError(
                     f"Sequential needs layers, got {type(layer).__name__}; write Sequential(a, b, "
-                    "c), and derive "
-                    f"layers of your own from minigan.nn.Layer."
+                    "c), and derive layers of your own from minigan.nn.Layer."
                 )
         self.sequence = layers
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x through every layer."""
-        caches: list[Cache] = []
+        caches: list[Any] = []
         start = x
         for stage in stages(self.sequence, x):  # the layers; on some devices, some two at a time
             try:
-                x, *made = stage.forward(x, train=train)
-            except (ValueError, TypeError) as error:
-                raise self._located(error, len(caches), getattr(start, "shape", ())) from error
-            caches += made
+                x, cache = _pair(stage, stage.forward(x, train=train))
+            except Exception as error:
+                self._locate(error, [_shape(start), *(_shape(cache) for cache in caches)])
+                raise
+            caches += cache if isinstance(stage, Joined) else (cache,)
         return x, Cache(self, x, caches)
 
     def backward(
@@ -113,32 +125,31 @@ class Sequential(Layer):
         learning = (i for i, layer in enumerate(self.sequence) if layer.parameters())
         return next(learning, len(self.sequence))
 
-    def _located(self, error: Exception, index: int, shape: Shape) -> Exception:
-        """Say which layer refused, and the shapes on the way there."""
-        way = [str(tuple(shape))]
-        for layer in self.sequence[:index]:
-            shape = layer.output_shape(tuple(shape))
-            way.append(f"{layer!r} {shape}")
-        where = (
-            f"layer {index} of {len(self.sequence)}; the shapes on the way there: "
-            f"{' -> '.join(way)}"
+    def _locate(self, error: Exception, shapes: list[Any]) -> None:
+        """Note at an error which layer raised it, and the shapes of x and of the outputs before."""
+        outputs = zip(self.sequence, shapes[1:], strict=False)
+        way = [str(shapes[0]), *(f"{layer!r} {shape}" for layer, shape in outputs)]
+        error.add_note(
+            f"[layer {len(shapes) - 1} of {len(self.sequence)}; the shapes on the way there: "
+            f"{' -> '.join(way)}]"
         )
-        return type(error)(f"{error} [{where}]")
 
     def children(self) -> Iterator[tuple[str, Layer]]:
-        """Yield "0", "1", ... and the layers."""
+        """Yield "0", "1", ... and the layers; behind them what a subclass may hold beside them."""
         for index, layer in enumerate(self.sequence):
             yield str(index), layer
+        yield from held({name: a for name, a in vars(self).items() if name != "sequence"}, Layer)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Pass a shape through every layer."""
-        start = shape
-        for index, layer in enumerate(self.sequence):
+        shapes = [shape]
+        for layer in self.sequence:
             try:
-                shape = layer.output_shape(shape)
-            except ValueError as error:
-                raise self._located(error, index, start) from error
-        return shape
+                shapes.append(layer.output_shape(shapes[-1]))
+            except Exception as error:
+                self._locate(error, shapes)
+                raise
+        return shapes[-1]
 
     def multiply_adds(self, shape: Shape) -> int:
         """Sum over the layers."""
@@ -147,6 +158,14 @@ class Sequential(Layer):
             total += layer.multiply_adds(shape)
             shape = layer.output_shape(shape)
         return total
+
+    def _summary_rows(self, shape: Shape, name: str) -> list[Row]:
+        """Return the rows of every layer."""
+        rows: list[Row] = []
+        for index, layer in enumerate(self.sequence):
+            rows += layer._summary_rows(shape, f"{name}.{index}" if name else str(index))
+            shape = layer.output_shape(shape)
+        return rows
 
     def __getitem__(self, index: int) -> Layer:
         return self.sequence[index]
@@ -159,6 +178,23 @@ class Sequential(Layer):
 
     def __repr__(self) -> str:
         return f"Sequential({', '.join(map(repr, self.sequence))})"
+
+
+def _pair(stage: Layer | Joined, result: Any) -> tuple[Array, Any]:
+    """Insist on the pair that every forward map returns."""
+    if isinstance(result, tuple) and len(result) == 2:
+        return result
+    what = f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__
+    raise TypeError(
+        f"{stage!r}.forward returned {what}, but must return a pair (y, cache); end it with "
+        "return y, Cache(self, y, ...)."
+    )
+
+
+def _shape(x: Any) -> Any:
+    """Of an array, of the first of several, or of the output that a cache belongs to."""
+    x = x[0] if isinstance(x, tuple) and x else x
+    return tuple(x.shape) if hasattr(x, "shape") else getattr(x, "y_shape", "?")
 
 
 def plus(a: Array | None, b: Array | None) -> Array | None:

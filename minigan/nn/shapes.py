@@ -11,10 +11,11 @@ import math
 from minigan import backend
 from minigan.backend import Array
 from minigan.backend.window import Pair, pair
-from minigan.nn.layer import Cache, Layer, Shape
+from minigan.nn.cache import Cache, Shape
+from minigan.nn.layer import Layer
 
 
-class Reshape(Layer):
+class Reshape(Layer, samplewise=True):
     """Give each sample another shape: (N, ...) -> (N, *shape). Backward gives it back.
 
     Parameters
@@ -22,8 +23,6 @@ class Reshape(Layer):
     shape
         The new shape of a sample, without the batch axis.
     """
-
-    alone = True
 
     def __init__(self, *shape: int) -> None:
         if not shape or min(shape) < 1:
@@ -63,8 +62,7 @@ class Reshape(Layer):
         if math.prod(shape[1:]) != math.prod(self.shape):
             raise ValueError(
                 f"{self!r} got an input of shape {shape}: its samples hold {math.prod(shape[1:])} "
-                "numbers, but "
-                f"{self.shape} needs {math.prod(self.shape)}."
+                f"numbers, but {self.shape} needs {math.prod(self.shape)}."
             )
         return (shape[0], *self.shape)
 
@@ -72,12 +70,10 @@ class Reshape(Layer):
         return f"Reshape({', '.join(map(str, self.shape))})"
 
 
-class Flatten(Layer):
+class Flatten(Layer, samplewise=True):
     """Make each sample a vector: (N, H, W, C) -> (N, H W C), channels fastest. Backward gives the
     shape back.
     """
-
-    alone = True
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x (N, ...) to y (N, features)."""
@@ -115,7 +111,7 @@ class Flatten(Layer):
         return "Flatten()"
 
 
-class Upsample(Layer):
+class Upsample(Layer, samplewise=True):
     """Enlarge an image by repeating its pixels: ``y[n, i, j] = x[n, i // f, j // f]`` (nearest
     neighbour).
 
@@ -128,8 +124,6 @@ class Upsample(Layer):
     factor
         f, an integer or a pair (height, width).
     """
-
-    alone = True
 
     def __init__(self, factor: int | Pair = 2) -> None:
         self.factor = pair("factor", factor, minimum=1)

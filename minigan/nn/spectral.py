@@ -33,8 +33,8 @@ import numpy
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn import initial
-from minigan.nn.convolution import ConvTranspose2d
-from minigan.nn.layer import Cache, Layer, Shape
+from minigan.nn.cache import Cache, Shape
+from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
 
 WARM_UP = 15
@@ -84,12 +84,9 @@ class SpectralNorm(Layer):
         rng = initial.generator(rng)
         rows, columns = (self._matrix(self._weight.value)).shape
         asarray = backend.of(self._weight.value).asarray
-        self.u: Array = self._unit(
-            asarray(rng.standard_normal(rows), dtype=self._weight.value.dtype)
-        )
-        self.v: Array = self._unit(
-            asarray(rng.standard_normal(columns), dtype=self._weight.value.dtype)
-        )
+        dtype = self._weight.value.dtype
+        self.u: Array = self._unit(asarray(rng.standard_normal(rows), dtype=dtype))
+        self.v: Array = self._unit(asarray(rng.standard_normal(columns), dtype=dtype))
         self.iterate(WARM_UP)
 
     def iterate(self, count: int = 1) -> None:
@@ -97,8 +94,8 @@ class SpectralNorm(Layer):
         w = self._matrix(self._weight.value)
         ops = backend.of(w)
         for _ in range(count):
-            self.u[...] = self._unit(ops.matmul(w, self.v))
-            self.v[...] = self._unit(ops.matmul(w.T, self.u))
+            self.u[...] = self._turned(self.u, ops.matmul(w, self.v))
+            self.v[...] = self._turned(self.v, ops.matmul(w.T, self.u))
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x as the layer inside would with W / σ."""
@@ -107,6 +104,7 @@ class SpectralNorm(Layer):
         w = self._weight.value
         matmul = backend.of(w).matmul
         sigma = matmul(self.u, matmul(self._matrix(w), self.v))
+        sigma = sigma + (sigma == 0)  # W = 0 stretches nothing: there is nothing to divide out
         normalised = copy.copy(self.layer)  # shares everything, but for the weight of this call
         normalised.weight = Parameter(w / sigma)  # type: ignore[attr-defined]
         y, inner = normalised.forward(x, train=train)
@@ -155,10 +153,9 @@ class SpectralNorm(Layer):
 
     @property
     def _axis(self) -> int:
-        """The axis of W that counts the outputs: a transposed convolution (kh, kw, out, in) has it
-        elsewhere.
-        """
-        return 2 if isinstance(self.layer, ConvTranspose2d) else -1
+        """The axis of W that counts outputs; the last one, if the layer doesn't say."""
+        axis = self._weight.output_axis
+        return -1 if axis is None else axis
 
     def _matrix(self, w: Array) -> Array:
         """W as (out, everything else)."""
@@ -174,6 +171,11 @@ class SpectralNorm(Layer):
     def _unit(self, a: Array) -> Array:
         xp = backend.of(a).xp
         return a / xp.maximum(xp.sqrt((a * a).sum()), self.eps)
+
+    def _turned(self, old: Array, a: Array) -> Array:
+        """Return a at length 1, or the old vector where W = 0 and a has no direction."""
+        unit = self._unit(a)
+        return backend.of(a).xp.where((unit == 0).all(), old, unit)
 
     # ---------------------------------------------------------------- shapes
 

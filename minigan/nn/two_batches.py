@@ -11,7 +11,8 @@ from typing import Any
 
 from minigan import backend
 from minigan.backend import Array
-from minigan.nn.layer import Cache, Layer
+from minigan.nn.cache import Cache
+from minigan.nn.layer import Layer
 
 
 def forward_both(net: Layer, a: Any, b: Any) -> tuple[Array, Array, tuple[Cache, ...]]:

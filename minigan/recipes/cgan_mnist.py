@@ -8,6 +8,7 @@ import numpy
 
 from minigan import nn
 from minigan.gan import Latent
+from minigan.recipes import nets
 from minigan.recipes.recipe import Recipe, Settings
 
 CLASSES = 10
@@ -16,32 +17,18 @@ CLASSES = 10
 def networks(
     rng: numpy.random.Generator, noise: numpy.random.Generator
 ) -> tuple[nn.Layer, nn.Layer]:
-    """G: 128-64-1 channels. D: 64-128 channels, with ten planes beside the image, one of them
+    """G: 128-64-1 channels. D: 64-128 channels, with ten planes beside the image, one of them of
     ones.
     """
     generator = nn.Sequential(
         nn.ConcatenateLabels(CLASSES),
-        nn.Linear(100 + CLASSES, 7 * 7 * 128, bias=False, rng=rng),
-        nn.Reshape(7, 7, 128),
-        nn.BatchNorm(128),
-        nn.ReLU(),
-        nn.ConvTranspose2d(128, 64, kernel_size=4, stride=2, padding=1, bias=False, rng=rng),
-        nn.BatchNorm(64),
-        nn.ReLU(),
-        nn.ConvTranspose2d(64, 1, kernel_size=4, stride=2, padding=1, rng=rng),
-        nn.Tanh(),
+        *nets.dcgan_generator(rng, inputs=100 + CLASSES, side=7, width=128),
     )
     discriminator = nn.Sequential(
         nn.ConcatenateLabels(CLASSES),
-        nn.Conv2d(1 + CLASSES, 64, kernel_size=4, stride=2, padding=1, rng=rng), nn.LeakyReLU(0.2),
-        nn.Dropout(0.3, rng=noise),
-        nn.Conv2d(64, 128, kernel_size=4, stride=2, padding=1, rng=rng), nn.LeakyReLU(0.2),
-        nn.Dropout(0.3, rng=noise),
-        nn.Flatten(), nn.Linear(7 * 7 * 128, 1, rng=rng),
-    )  # fmt: skip
-    nn.initial.normal(generator, rng=rng)
-    nn.initial.normal(discriminator, rng=rng)
-    return generator, discriminator
+        *nets.dropout_discriminator(rng, noise, side=7, width=64, channels=1 + CLASSES),
+    )
+    return nets.drawn(generator, discriminator, rng)
 
 
 RECIPE = Recipe(

@@ -1,43 +1,87 @@
-"""The nets that the recipes on small digits share, so that they differ only in what their papers
-differ in.
+"""The nets that several recipes share, so that they differ only in what their papers differ in.
+
+DCGANs (Radford et al. 2016) that double a map of `side` x `side` pixels twice, and halve an image
+twice. Their weights are as the layers draw them, until `drawn` redraws them as DCGAN does.
 """
+
+from typing import Any
 
 import numpy
 
 from minigan import nn
 
+Generator = numpy.random.Generator
+HALVE: dict[str, Any] = {"kernel_size": 4, "stride": 2, "padding": 1}
+"""A convolution that halves an image; transposed, it doubles one."""
 
-def networks(
-    rng: numpy.random.Generator, noise: numpy.random.Generator
+
+def dcgan_generator(
+    rng: Generator, *, inputs: int, side: int, width: int, channels: int = 1
+) -> nn.Sequential:
+    """Latents (N, inputs) to images (N, 4 side, 4 side, channels)."""
+    return nn.Sequential(
+        nn.Linear(inputs, side * side * width, bias=False, rng=rng), nn.Reshape(side, side, width),
+        nn.BatchNorm(width), nn.ReLU(),
+        nn.ConvTranspose2d(width, width // 2, **HALVE, bias=False, rng=rng),
+        nn.BatchNorm(width // 2), nn.ReLU(),
+        nn.ConvTranspose2d(width // 2, channels, **HALVE, rng=rng), nn.Tanh(),
+    )  # fmt: skip
+
+
+def dcgan_discriminator(
+    rng: Generator, *, side: int, width: int, channels: int = 1
+) -> nn.Sequential:
+    """Images (N, 4 side, 4 side, channels) to logits (N, 1), with batch norm."""
+    return nn.Sequential(
+        nn.Conv2d(channels, width, **HALVE, rng=rng), nn.LeakyReLU(0.2),
+        nn.Conv2d(width, 2 * width, **HALVE, bias=False, rng=rng),
+        nn.BatchNorm(2 * width), nn.LeakyReLU(0.2),
+        nn.Flatten(), nn.Linear(side * side * 2 * width, 1, rng=rng),
+    )  # fmt: skip
+
+
+def dropout_discriminator(
+    rng: Generator, noise: Generator, *, side: int, width: int, channels: int = 1
+) -> nn.Sequential:
+    """The same with dropout instead of batch norm, as in the DCGAN tutorial of TensorFlow."""
+    return nn.Sequential(
+        nn.Conv2d(channels, width, **HALVE, rng=rng), nn.LeakyReLU(0.2),
+        nn.Dropout(0.3, rng=noise),
+        nn.Conv2d(width, 2 * width, **HALVE, rng=rng), nn.LeakyReLU(0.2),
+        nn.Dropout(0.3, rng=noise),
+        nn.Flatten(), nn.Linear(side * side * 2 * width, 1, rng=rng),
+    )  # fmt: skip
+
+
+def drawn(
+    generator: nn.Layer, discriminator: nn.Layer, rng: Generator
 ) -> tuple[nn.Layer, nn.Layer]:
-    """G as in the recipe digits: 4 -> 8 -> 16 pixels. D has no normalisation: penalties need each
-    sample alone.
-    """
+    """Redraw the weights of both as DCGAN does."""
+    nn.initial.normal(generator, rng=rng)
+    nn.initial.normal(discriminator, rng=rng)
+    return generator, discriminator
+
+
+# ---------------------------------------------------------------- for digits of 16x16 pixels
+
+
+def networks(rng: Generator, noise: Generator) -> tuple[nn.Layer, nn.Layer]:
+    """G as in the recipe digits; D has no normalisation: penalties need each sample alone."""
     return generator(rng), critic(rng)
 
 
-def generator(rng: numpy.random.Generator, inputs: int = 64) -> nn.Sequential:
+def generator(rng: Generator, inputs: int = 64) -> nn.Sequential:
     """A small DCGAN's: latents (N, inputs) to images (N, 16, 16, 1)."""
-    net = nn.Sequential(
-        nn.Linear(inputs, 4 * 4 * 64, bias=False, rng=rng),
-        nn.Reshape(4, 4, 64),
-        nn.BatchNorm(64),
-        nn.ReLU(),
-        nn.ConvTranspose2d(64, 32, kernel_size=4, stride=2, padding=1, bias=False, rng=rng),
-        nn.BatchNorm(32),
-        nn.ReLU(),
-        nn.ConvTranspose2d(32, 1, kernel_size=4, stride=2, padding=1, rng=rng),
-        nn.Tanh(),
-    )
+    net = dcgan_generator(rng, inputs=inputs, side=4, width=64)
     nn.initial.normal(net, rng=rng)
     return net
 
 
-def critic(rng: numpy.random.Generator, *, channels: int = 1, outputs: int = 1) -> nn.Sequential:
+def critic(rng: Generator, *, channels: int = 1, outputs: int = 1) -> nn.Sequential:
     """Images (N, 16, 16, channels) to logits (N, outputs)."""
     net = nn.Sequential(
-        nn.Conv2d(channels, 32, kernel_size=4, stride=2, padding=1, rng=rng), nn.LeakyReLU(0.2),
-        nn.Conv2d(32, 64, kernel_size=4, stride=2, padding=1, rng=rng), nn.LeakyReLU(0.2),
+        nn.Conv2d(channels, 32, **HALVE, rng=rng), nn.LeakyReLU(0.2),
+        nn.Conv2d(32, 64, **HALVE, rng=rng), nn.LeakyReLU(0.2),
         nn.Flatten(), nn.Linear(4 * 4 * 64, outputs, rng=rng),
     )  # fmt: skip
     nn.initial.kaiming_normal(net, rng=rng)

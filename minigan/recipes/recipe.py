@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy
 
-from minigan import nn, optim
-from minigan.gan import Latent, objective
-from minigan.gan.game import Optimizer
-from minigan.gan.taming import Taming, parse, tame
+from minigan import backend, data, nn, optim
+from minigan.gan import BaseGame, Game, objective
+from minigan.gan.taming import parse, tame
+from minigan.gan.trainer import Source
+from minigan.latent import Latent
 
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
 ELBO = "elbo"
@@ -49,6 +50,8 @@ class Settings:
         ``"adam"``, ``"rmsprop"`` or ``"sgd"``, for both players.
     penalties
         Ways to keep D tame, ``name`` or ``name:strength`` each, see `minigan.gan.WAYS`.
+    schedule
+        How the learning rates change over the steps, see `minigan.optim.schedules.parse`.
     """
 
     steps: int
@@ -63,6 +66,7 @@ class Settings:
     average: float = 0.0
     optimizer: str = "adam"
     penalties: tuple[str, ...] = ()
+    schedule: str = "constant"
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "discriminator_steps"):
@@ -81,16 +85,34 @@ class Settings:
             raise ValueError(
                 f"Unknown optimizer {self.optimizer!r}; use one of {', '.join(OPTIMIZERS)}."
             )
-        if self.objective != ELBO:
-            objective(self.objective, smoothing=self.smoothing)
+        optim.schedules.parse(self.schedule)
         for way in self.penalties:
             parse(way)
 
-    def optimizer_for(self, net: nn.Layer, lr: float) -> Optimizer:
+    def optimizer_for(self, net: nn.Layer, lr: float) -> optim.Optimizer:
         """Return the optimizer of one player."""
         if self.optimizer == "adam":
             return optim.Adam(net, lr=lr, betas=(self.beta1, self.beta2))
         return optim.RMSprop(net, lr=lr) if self.optimizer == "rmsprop" else optim.SGD(net, lr=lr)
+
+    def scheduler_for(self, optimizers: Sequence[optim.Optimizer]) -> optim.Scheduler | None:
+        """Return what changes the learning rates; None if they stay as they are."""
+        if self.schedule == "constant":
+            return None
+        schedule = optim.schedules.parse(self.schedule)
+        return optim.Scheduler(optimizers, schedule, steps=self.steps)
+
+    def movers(self, generator: nn.Layer, discriminator: nn.Layer) -> dict[str, Any]:
+        """Return the optimizers, average and scheduler that a `Game` between the two takes."""
+        moves = {
+            "generator_optimizer": self.optimizer_for(generator, self.lr_generator),
+            "discriminator_optimizer": self.optimizer_for(discriminator, self.lr_discriminator),
+        }
+        average = None
+        if self.average:
+            average = optim.ExponentialMovingAverage(generator, decay=self.average)
+        scheduler = self.scheduler_for(list(moves.values()))
+        return moves | {"average": average, "scheduler": scheduler}
 
     def changed(self, **changes: Any) -> Settings:
         """Return a copy with some values changed; None means "leave it"."""
@@ -106,9 +128,12 @@ class Settings:
         return replace(self, **given)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A trainable GAN.
+
+    One of an unusual kind derives from it and overrides `game`, `load`, `stream` or `check`;
+    nothing else knows the difference.
 
     Attributes
     ----------
@@ -119,11 +144,11 @@ class Recipe:
     source
         The paper or the code that it is from.
     data
-        Name of the data set or of the law in the plane.
+        Name of the data set or of the 2-D distribution.
     sample_shape
         Shape of a sample: (2,) or (height, width, channels).
     latent
-        The law of its latent vectors.
+        The distribution of its latent vectors, if it has any.
     networks
         Builds the two players.
     settings
@@ -135,9 +160,6 @@ class Recipe:
     auxiliary
         Weight of the classes in both losses, for a D that names them instead of being told; 0 for
         none.
-    autoencoder
-        For a decoder and an encoder in the place of G and D: the noise of
-        `minigan.gan.VariationalAutoencoder`.
     """
 
     name: str
@@ -145,13 +167,12 @@ class Recipe:
     source: str
     data: str
     sample_shape: tuple[int, ...]
-    latent: Latent
-    networks: Networks
+    latent: Latent | None = None
+    networks: Networks | None = None
     settings: Settings
     duration: str
     classes: int = 0
     auxiliary: float = 0.0
-    autoencoder: float | None = None
 
     def check(self, settings: Settings) -> None:
         """Refuse settings that mean nothing here.
@@ -159,30 +180,63 @@ class Recipe:
         Raises
         ------
         ValueError
-            If a game is to be trained as an autoencoder, or the reverse.
+            If the objective is unknown, or is for autoencoders.
         """
-        if self.autoencoder is None:
-            if settings.objective == ELBO:
-                raise ValueError(
-                    f"{ELBO!r} is for autoencoders, but {self.name!r} is a game; choose another."
-                )
-            return
-        adversary = settings.penalties or settings.smoothing or settings.discriminator_steps > 1
-        if adversary or settings.objective != ELBO:
+        if settings.objective == ELBO:
             raise ValueError(
-                f"{self.name!r} has no discriminator; leave out objective, penalties, smoothing "
-                "and "
-                f"discriminator_steps."
+                f"{ELBO!r} is for autoencoders, but {self.name!r} is a game; choose another."
             )
+        objective(settings.objective, smoothing=settings.smoothing)
 
-    def players(
-        self, settings: Settings, weights: numpy.random.Generator, noise: numpy.random.Generator
-    ) -> tuple[nn.Layer, Taming]:
-        """Build G, and D with what keeps it tame."""
+    def game(
+        self,
+        settings: Settings,
+        *,
+        weights: numpy.random.Generator,
+        noise: numpy.random.Generator,
+        device: str | backend.Reference = "cpu",
+    ) -> BaseGame:
+        """Build the game: players on their device, what keeps D tame, optimizers.
+
+        Parameters
+        ----------
+        settings
+            The hyper-parameters.
+        weights, noise
+            Draw initial weights, and what noisy layers and penalties need.
+        device
+            Where the players live.
+        """
+        if self.networks is None:
+            raise ValueError(f"The recipe {self.name!r} has no networks; give it some, or a game.")
         generator, discriminator = self.networks(weights, noise)
-        return generator, tame(
-            discriminator, settings.penalties, rng=noise, conditional=self.classes > 0
+        taming = tame(discriminator, settings.penalties, rng=noise, conditional=self.classes > 0)
+        generator.to(device)
+        taming.discriminator.to(device)
+        return Game(
+            generator,
+            taming.discriminator,
+            **settings.movers(generator, taming.discriminator),
+            objective=objective(settings.objective, smoothing=settings.smoothing),
+            penalties=taming.penalties,
+            before_step=taming.before_step,
+            after_discriminator_step=taming.after_discriminator_step,
+            auxiliary=self.auxiliary,
+            latent=self.latent,
+            discriminator_steps=settings.discriminator_steps,
+            conditional=self.classes > 0,
         )
+
+    def load(self, name: str, data_dir: str | None) -> Any:
+        """Load what is learnt from: a 2-D distribution, or images fitted to `sample_shape`."""
+        if not self.makes_images:
+            return data.distribution(name)
+        return data.load(name, image_shape=self.sample_shape, data_dir=data_dir)  # type: ignore[arg-type]
+
+    def stream(self, samples: Any, batch_size: int, rng: numpy.random.Generator) -> Source:
+        """Return the stream of minibatches of what `load` loaded."""
+        stream = data.Batches if self.makes_images else data.Stream
+        return stream(samples, batch_size, rng)
 
     @property
     def makes_images(self) -> bool:

@@ -4,11 +4,13 @@ samples.
 
 import numpy
 
-from minigan import nn
-from minigan.gan import Latent
-from minigan.recipes.recipe import Recipe, Settings
+from minigan import backend, nn
+from minigan.gan import BaseGame, Latent, VariationalAutoencoder
+from minigan.recipes.recipe import ELBO, Recipe, Settings
 
 LATENT = 16
+NOISE = 0.3
+"""Standard deviation that a pixel is taken to have."""
 
 
 def networks(
@@ -30,7 +32,38 @@ def networks(
     return decoder, encoder
 
 
-RECIPE = Recipe(
+class Autoencoder(Recipe):
+    """A recipe whose players are a decoder and an encoder with one loss."""
+
+    def check(self, settings: Settings) -> None:
+        """Refuse what only a game with a discriminator has."""
+        adversary = settings.penalties or settings.smoothing or settings.discriminator_steps > 1
+        if adversary or settings.objective != ELBO:
+            raise ValueError(
+                f"{self.name!r} has no discriminator; leave out objective, penalties, smoothing "
+                f"and discriminator_steps."
+            )
+
+    def game(
+        self,
+        settings: Settings,
+        *,
+        weights: numpy.random.Generator,
+        noise: numpy.random.Generator,
+        device: str | backend.Reference = "cpu",
+    ) -> BaseGame:
+        """Build decoder and encoder, on their device, and their optimizers."""
+        decoder, encoder = (net.to(device) for net in networks(weights, noise))
+        return VariationalAutoencoder(
+            decoder,
+            encoder,
+            **settings.movers(decoder, encoder),
+            latent=self.latent,
+            noise=NOISE,
+        )
+
+
+RECIPE = Autoencoder(
     name="vae",
     title="small digits, a variational autoencoder",
     source="Kingma & Welling 2014, with Gaussian pixels of a fixed width",
@@ -47,5 +80,4 @@ RECIPE = Recipe(
         objective="elbo",
     ),
     duration="about 33 s of processor time",
-    autoencoder=0.3,
 )

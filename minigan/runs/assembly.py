@@ -8,14 +8,11 @@ from typing import Any
 
 import numpy
 
-from minigan import backend, data, gan, nn, optim
+from minigan import backend, gan
 from minigan.backend import Array
-from minigan.backend.cuda import CudaBackend
 from minigan.recipes import Recipe, Settings
 from minigan.runs import drawing
 
-Samples = data.Dataset | data.Distribution
-"""What is learnt from: images, or a law in the plane."""
 GAUGED = 256
 """Fixed latents whose samples the doctor looks at."""
 
@@ -56,23 +53,16 @@ class Assembly:
     recipe: Recipe
     settings: Settings
     trainer: gan.Trainer
-    samples: Samples
-    fixed: Array
+    samples: Any
+    fixed: Any
     draw_frame: Callable[[gan.Trainer], Array]
     gauges: Callable[[gan.Trainer], dict[str, float]]
-
-
-def load_data(recipe: Recipe, name: str, data_dir: str | None) -> Samples:
-    """Load what a recipe learns from: a law in the plane, or images fitted to its shape."""
-    if not recipe.makes_images:
-        return data.distribution(name)
-    return data.load(name, image_shape=recipe.sample_shape, data_dir=data_dir)  # type: ignore[arg-type]
 
 
 def assemble(
     recipe: Recipe,
     settings: Settings,
-    samples: Samples,
+    samples: Any,
     *,
     seed: int,
     device: str | backend.Reference = "cpu",
@@ -100,44 +90,25 @@ def assemble(
         If the device doesn't answer or has no such precision, or recipe, settings and data don't go
         together.
     """
-    _set_precision(backend.get(device), precision)
+    backend.get(device).set_precision(precision)
     recipe.check(settings)
     _check_labels(recipe, samples)
     streams = Streams.seeded(seed)
-    generator, taming = recipe.players(settings, streams.weights, streams.noise)
-    generator.to(device)
-    taming.discriminator.to(device)
-    game = _game(recipe, settings, generator, taming)
+    game = recipe.game(settings, weights=streams.weights, noise=streams.noise, device=device)
     trainer = gan.Trainer(
         game,
-        _source(samples, settings.batch_size, streams.data),
-        latent=recipe.latent,
+        recipe.stream(samples, settings.batch_size, streams.data),
         rng=streams.latents,
         noise=streams.noise,
-        discriminator_steps=settings.discriminator_steps,
-        conditional=recipe.classes > 0,
-        average=optim.ExponentialMovingAverage(generator, decay=settings.average)
-        if settings.average
-        else None,
         cuda_graph=cuda_graph,
     )
-    fixed = recipe.latent.sample(max(drawing.GRID, drawing.POINTS), streams.fixed)
+    fixed = game.inputs(max(drawing.GRID, drawing.POINTS), streams.fixed, lambda: samples)
     draw_frame = _frames(recipe, samples, fixed, streams.fixed)
     gauges = _gauges(recipe, samples, game, streams.gauges)
     return Assembly(recipe, settings, trainer, samples, fixed, draw_frame, gauges)
 
 
-def _set_precision(ops: backend.Reference, precision: str) -> None:
-    if isinstance(ops, CudaBackend):
-        ops.precision = precision
-    elif precision != "float32":
-        raise ValueError(
-            f"Precision {precision!r} needs device 'cuda', got {ops.device!r}; leave it at "
-            "'float32'."
-        )
-
-
-def _check_labels(recipe: Recipe, samples: Samples) -> None:
+def _check_labels(recipe: Recipe, samples: Any) -> None:
     if not recipe.classes:
         return
     labels = getattr(samples, "labels", None)
@@ -155,54 +126,26 @@ def _check_labels(recipe: Recipe, samples: Samples) -> None:
         )
 
 
-def _source(samples: Samples, batch_size: int, rng: numpy.random.Generator) -> Any:
-    if isinstance(samples, data.Distribution):
-        return data.Stream(samples, batch_size, rng)
-    return data.Batches(samples, batch_size, rng)
-
-
 def _frames(
-    recipe: Recipe, samples: Samples, fixed: Array, rng: numpy.random.Generator
+    recipe: Recipe, samples: Any, fixed: Any, rng: numpy.random.Generator
 ) -> Callable[[gan.Trainer], Array]:
     """Choose how a frame of the film is drawn."""
-    if isinstance(samples, data.Distribution):
+    if not recipe.makes_images:
         real = samples.sample(drawing.POINTS, rng)
-        return drawing.point_frame(real, fixed[: drawing.POINTS], samples)
+        return drawing.point_frame(real, drawing.first(fixed, drawing.POINTS), samples)
     n, columns = drawing.layout(recipe.classes, drawing.FRAME)
-    return drawing.image_frame(fixed[:n], drawing.balanced(n, recipe.classes), columns=columns)
-
-
-def _game(recipe: Recipe, settings: Settings, generator: nn.Layer, taming: gan.Taming) -> gan.Game:
-    discriminator = taming.discriminator
-    optimizers = (
-        settings.optimizer_for(generator, settings.lr_generator),
-        settings.optimizer_for(discriminator, settings.lr_discriminator),
-    )
-    if recipe.autoencoder is not None:
-        return gan.VariationalAutoencoder(
-            generator, discriminator, *optimizers, noise=recipe.autoencoder
-        )
-    return gan.Game(
-        generator,
-        discriminator,
-        *optimizers,
-        objective=gan.objective(settings.objective, smoothing=settings.smoothing),
-        penalties=taming.penalties,
-        before_step=taming.before_step,
-        after_discriminator_step=taming.after_discriminator_step,
-        auxiliary=recipe.auxiliary,
-    )
+    labels = drawing.balanced(n, recipe.classes)
+    return drawing.image_frame(drawing.first(fixed, n), labels, columns=columns)
 
 
 def _gauges(
-    recipe: Recipe, samples: Samples, game: gan.Game, rng: numpy.random.Generator
+    recipe: Recipe, samples: Any, game: gan.BaseGame, rng: numpy.random.Generator
 ) -> gan.Gauges:
-    n = GAUGED if isinstance(samples, data.Distribution) else min(GAUGED // 2, len(samples))
-    z = recipe.latent.sample(n, rng)
+    n = min(GAUGED // 2, len(samples)) if recipe.makes_images else GAUGED
+    inputs = game.inputs(n, rng, lambda: samples)
     labels = drawing.balanced(n, recipe.classes)
     return gan.Gauges(
-        game.generator,
-        game.discriminator,
+        game,
         samples.sample(n, rng),
-        lambda net: drawing.sample(net, z, labels),
+        lambda game: game.sample(inputs, labels, averaged=False),
     )

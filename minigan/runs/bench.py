@@ -46,19 +46,6 @@ class Speed(NamedTuple):
     images: float
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``minigan bench``; return 0, or 2 if what was asked for can't be timed.
-
-    Parameters
-    ----------
-    arguments
-        Those after ``minigan bench``; from the command line if None.
-    """
-    from minigan import cli
-
-    return cli.main(["bench", *(sys.argv[1:] if arguments is None else arguments)])
-
-
 def run(
     names: Sequence[str] | None = None,
     *,

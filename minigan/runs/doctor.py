@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from minigan import gan
+from minigan.plots import COLOURS
+from minigan.runs.drawing import GAUGES
 from minigan.runs.folder import Run
 
 if TYPE_CHECKING:
@@ -83,13 +86,16 @@ def _vitals(table: Table, objective: str) -> str:
         words.append(
             f"{100 * _typical(table, 'reach'):.0f} % of the real points have a sample near them"
         )
-    words.append(f"G's gradient has norm {_typical(table, 'grad_norm_g'):.3g}")
-    return (
-        (", ".join(words) + ".")
-        .capitalize()
-        .replace("d's loss", "D's loss")
-        .replace("g's grad", "G's grad")
-    )
+    for name in table:
+        if name.startswith("grad_norm_g"):
+            player = name.removeprefix("grad_norm_")
+            words.append(f"{_upper(player)}'s gradient has norm {_typical(table, name):.3g}")
+    return _upper(", ".join(words)) + "."
+
+
+def _upper(words: str) -> str:
+    """Begin with a capital letter, and leave the others as they are."""
+    return words[:1].upper() + words[1:]
 
 
 def _typical(table: Table, name: str) -> float:
@@ -118,9 +124,25 @@ PANELS: Mapping[str, Sequence[tuple[str, str, str]]] = {
         ("distinct", "distance to the nearest sample, of the data's", "fake"),
         ("centre", "centre, in standard deviations", "generator"),
     ),
-    "gradient norm": (("grad_norm_d", "D", "discriminator"), ("grad_norm_g", "G", "generator")),
 }
 """Panel -> its curves: column, label, name of the colour."""
+
+
+def _panels(table: Table) -> dict[str, list[tuple[str, str, str]]]:
+    """The panels that there is something to draw in: those of `PANELS`, whatever else the game
+    reported, and the gradients of all players.
+    """
+    panels = {name: [c for c in curves if c[0] in table] for name, curves in PANELS.items()}
+    known = {"step", "loss", *(column for curves in PANELS.values() for column, _, _ in curves)}
+    colours = itertools.cycle(COLOURS)
+    others = [name for name in table if name not in known and not name.startswith(GAUGES)]
+    panels["reported"] = [(name, name, next(colours)) for name in others]
+    panels["gradient norm"] = [
+        (name, _upper(player), "discriminator" if player.startswith("d") else "generator")
+        for name in table
+        if (player := name.removeprefix("grad_norm_")) != name
+    ]
+    return {name: curves for name, curves in panels.items() if curves}
 
 
 def draw(run: Run, path: Path | None = None) -> Path:
@@ -172,10 +194,7 @@ def figure(table: Table, *, objective: str, title: str) -> Figure:
     """
     from minigan.plots.style import new_figure, styled
 
-    panels = {
-        name: [curve for curve in curves if curve[0] in table] for name, curves in PANELS.items()
-    }
-    shown = {name: curves for name, curves in panels.items() if curves}
+    shown = _panels(table)
     with styled():
         drawn = new_figure(width=9.0, height=2.3 * len(shown) + 0.6, layout="constrained")
         axes = drawn.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
@@ -189,8 +208,6 @@ def figure(table: Table, *, objective: str, title: str) -> Figure:
 
 
 def _panel(axes: Axes, name: str, curves: Sequence[tuple[str, str, str]], table: Table) -> None:
-    from minigan.plots import COLOURS
-
     for column, label, colour in curves:
         known = numpy.isfinite(table[column])
         axes.plot(

@@ -40,7 +40,7 @@ def evaluate(
     seed
         Of the samples and of what the metrics draw.
     which
-        The checkpoint, as for `Run.networks`.
+        The checkpoint, as for `Run.game`.
     device
         Where the samples are made.
     data_dir
@@ -64,7 +64,7 @@ def evaluate(
     )
     rng = numpy.random.default_rng(seed)
     if not run.recipe.makes_images:
-        law = data.distribution(run.config.data)
+        law = run.load_data()
         table = metrics.evaluate_points(samples, law, rng=rng, count=min(count, 2_500), say=say)
     else:
         train, test = _splits(run, data_dir)

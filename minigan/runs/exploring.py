@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy
 
-from minigan import data, latent
+from minigan import latent
 from minigan.backend import Array
 from minigan.runs import drawing
 from minigan.runs.folder import Run
@@ -56,7 +56,7 @@ def interpolate(
     label
         The condition, for a recipe that has them.
     which
-        The checkpoint, as for `Run.networks`.
+        The checkpoint, as for `Run.game`.
 
     Returns
     -------
@@ -68,14 +68,14 @@ def interpolate(
     ValueError
         If the kind is unknown or a number out of range.
     """
-    usual = "spherical" if run.recipe.latent.kind == "normal" else "linear"
+    usual = "spherical" if _latent(run).kind == "normal" else "linear"
     kinds = list(PATHS) if kind == "both" else [kind or usual]
     if kinds[0] not in PATHS:
         raise ValueError(f"Unknown kind of walk {kind!r}; use {', '.join(PATHS)} or both.")
     if rows < 1:
         raise ValueError(f"At least one walk is needed, got {rows}.")
     sample = sampler(run, which=which, label=label)
-    stops = run.recipe.latent.sample(rows + 1, numpy.random.default_rng(seed))
+    stops = _latent(run).sample(rows + 1, numpy.random.default_rng(seed))
     walks = [PATHS[name](a, b, steps) for a, b in pairwise(stops) for name in kinds]
     _save(run, path, [sample(walk) for walk in walks])
     film = path.with_suffix(".gif")
@@ -124,7 +124,7 @@ def arithmetic(
     """
     groups = (a, b, c)
     rng = numpy.random.default_rng(seed)
-    z = run.recipe.latent.sample(1 + max((i for group in groups for i in group), default=0), rng)
+    z = _latent(run).sample(1 + max((i for group in groups for i in group), default=0), rng)
     result = latent.arithmetic(z, a, b, c)
     longest = max(len(group) for group in groups)
     near = result + rng.uniform(-NEIGHBOURS, NEIGHBOURS, (longest, len(result))).astype(z.dtype)
@@ -182,7 +182,7 @@ def sweep(
             f"A sweep needs a positive reach and at least two steps, got {reach} and {steps}."
         )
     sample = sampler(run, which=which, label=label)
-    z = run.recipe.latent.sample(1, numpy.random.default_rng(seed))[0]
+    z = _latent(run).sample(1, numpy.random.default_rng(seed))[0]
     chosen = list(coordinates) if coordinates is not None else strongest(run, sample, 8)
     values = numpy.linspace(-reach, reach, steps, dtype=z.dtype)
     _save(run, path, [sample(latent.sweep(z, coordinate, values)) for coordinate in chosen])
@@ -191,7 +191,7 @@ def sweep(
 
 def strongest(run: Run, sample: Callable[[Array], Array], count: int) -> list[int]:
     """Return the coordinates that change samples most, the strongest first."""
-    z = run.recipe.latent.sample(16, numpy.random.default_rng(0))
+    z = _latent(run).sample(16, numpy.random.default_rng(0))
     found = latent.influence(sample, z)
     return [int(i) for i in numpy.argsort(-found, kind="stable")[:count]]
 
@@ -210,10 +210,16 @@ def sampler(
     if label is not None and not 0 <= label < classes:
         has = f"labels 0 to {classes - 1}" if classes else "no labels"
         raise ValueError(f"The recipe {run.recipe.name!r} has {has}, got --label {label}.")
-    generator, _ = run.networks(which)
-    return lambda z: drawing.sample(
-        generator, z, numpy.full(len(z), label or 0) if classes else None
-    )
+    game = run.game(which)
+    return lambda z: game.sample(z, numpy.full(len(z), label or 0) if classes else None)
+
+
+def _latent(run: Run) -> latent.Latent:
+    if run.recipe.latent is None:
+        raise ValueError(
+            f"The recipe {run.recipe.name!r} has no latent space to explore; choose another run."
+        )
+    return run.recipe.latent
 
 
 def _save(run: Run, path: Path, rows: Sequence[Array]) -> None:
@@ -244,7 +250,7 @@ def _save_film(run: Run, path: Path, samples: Array) -> None:
 def _plane(run: Run, points: Array) -> Any:
     from minigan import plots
 
-    law = data.distribution(run.config.data)
+    law = run.load_data()
     (x0, x1), (y0, y1) = law.limits
     real = law.sample(drawing.POINTS, numpy.random.default_rng(0))
     return plots.points_figure(real, points, limits=(x0, x1, y0, y1))

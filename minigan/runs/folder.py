@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy
 
 import minigan
-from minigan import checkpoint, gan, latent, nn
+from minigan import checkpoint, gan, latent, nn, optim
 from minigan.backend import Array
 from minigan.files import is_leftover, written_whole
 from minigan.recipes import Recipe, Settings, get
@@ -109,12 +110,20 @@ def save_config(folder: Path, config: Config) -> None:
 
 
 def save_model(folder: Path, recipe: str, trainer: gan.Trainer) -> None:
-    """Write ``model.safetensors``: both players, and the averaged generator if there is one."""
-    arrays = checkpoint.prefixed("generator", trainer.game.generator.state_dict())
-    arrays |= checkpoint.prefixed("discriminator", trainer.game.discriminator.state_dict())
-    if trainer.average is not None:
-        arrays |= checkpoint.prefixed("average", trainer.average.net.state_dict())
+    """Write ``model.safetensors``: the players, and their averages if there are any."""
+    arrays: dict[str, Array] = {}
+    for name, net in _nets(trainer.game):
+        arrays |= checkpoint.prefixed(name, net.state_dict())
     checkpoint.save(folder / MODEL, arrays, {"recipe": recipe, "step": trainer.step})
+
+
+def _nets(game: gan.BaseGame) -> Iterator[tuple[str, nn.Layer]]:
+    """The nets that samples are made with, averaged or not, by the names of their parts."""
+    for name, part in game.parts().items():
+        if isinstance(part, nn.Layer):
+            yield name, part
+        elif isinstance(part, optim.ExponentialMovingAverage):
+            yield name, part.net
 
 
 # ---------------------------------------------------------------- opening it again
@@ -155,14 +164,15 @@ class Run:
         path = self.folder / MODEL
         return int(checkpoint.load(path)[1].get("step", 0)) if path.is_file() else 0
 
-    def networks(self, which: str | None = None) -> tuple[nn.Layer, nn.Layer]:
-        """Return the trained generator (the averaged one where there is one) and discriminator, on
-        the CPU.
+    def game(self, which: str | None = None, *, device: str = "cpu") -> gan.BaseGame:
+        """Return the game with its trained players, ready to be sampled.
 
         Parameters
         ----------
         which
             None for the end of the run; ``"best"``, a step or a path for one of its checkpoints.
+        device
+            Where the players are to live.
 
         Raises
         ------
@@ -174,20 +184,27 @@ class Run:
         if meta.get("recipe") != self.recipe.name:
             raise checkpoint.CheckpointError(
                 f"{path} is of the recipe {meta.get('recipe')!r}, but the run is one of "
-                f"{self.recipe.name!r}; "
-                f"put the run's own back."
+                f"{self.recipe.name!r}; put the run's own back."
             )
         rng = numpy.random.default_rng(0)
-        generator, taming = self.recipe.players(self.settings, rng, rng)
-        discriminator = taming.discriminator
-        average = checkpoint.under("average", arrays)
-        # In a checkpoint the average stands with its own numbers beside it.
-        averaged = {
-            k.removeprefix("net."): v for k, v in average.items() if k.startswith("net.")
-        } or average
-        generator.load_state_dict(averaged or checkpoint.under("generator", arrays))
-        discriminator.load_state_dict(checkpoint.under("discriminator", arrays))
-        return generator, discriminator
+        game = self.recipe.game(self.settings, weights=rng, noise=rng, device=device)
+        for name, net in _nets(game):
+            state = checkpoint.under(name, arrays)
+            # In a checkpoint an average has its own numbers beside its net.
+            averaged = checkpoint.under(f"{name}/net.", arrays, separator="")
+            net.load_state_dict(averaged or state)
+        return game
+
+    def networks(self, which: str | None = None) -> tuple[nn.Layer, nn.Layer]:
+        """Return the trained generator (the averaged one where there is one) and discriminator of
+        an ordinary `minigan.gan.Game`, on the CPU; `which` is as in `game`.
+        """
+        game = self.game(which)
+        if not isinstance(game, gan.Game):
+            raise ValueError(
+                f"The recipe {self.recipe.name!r} is a game of another kind; use game()."
+            )
+        return game.sampler, game.discriminator
 
     def _file(self, which: str | None) -> Path:
         folder = self.folder / CHECKPOINTS
@@ -216,7 +233,7 @@ class Run:
     ) -> Array:
         """Draw n new samples on the host: float32, shape (n, ...).
 
-        `which` is as in `networks`; `truncation` bounds the latents, see
+        `which` is as in `game`; `truncation` bounds the latents, see
         `minigan.latent.truncated`. `label` is the condition, for a recipe with classes; None gives
         each class its share, one class after the other.
         """
@@ -227,23 +244,36 @@ class Run:
         labels = drawing.balanced(n, classes) if label is None else numpy.full(n, label)
         if n < 1:
             raise ValueError(f"The number of samples must be positive, got {n}.")
-        generator, _ = self.networks(which)
-        rng = numpy.random.default_rng(seed)
-        z = (
-            self.recipe.latent.sample(n, rng)
-            if truncation is None
-            else latent.truncated(self.recipe.latent, n, rng, bound=truncation)
-        )
-        return drawing.sample(generator.to(device), z, labels)
+        game, rng = self.game(which, device=device), numpy.random.default_rng(seed)
+        if truncation is None:
+            return game.sample(game.inputs(n, rng, self.load_data), labels)
+        if self.recipe.latent is None:
+            raise ValueError(
+                f"The recipe {self.recipe.name!r} has no latents to be truncated; leave out "
+                f"--truncation."
+            )
+        z = latent.truncated(self.recipe.latent, n, rng, bound=truncation)
+        return game.sample(z, labels)
+
+    def load_data(self) -> Any:
+        """Load what the run learns from."""
+        return self.recipe.load(self.config.data, self.config.data_dir)
 
 
-def open_run(folder: str | os.PathLike[str]) -> Run:
+def open_run(folder: str | os.PathLike[str], *, recipe: Recipe | None = None) -> Run:
     """Open the folder of a run.
+
+    Parameters
+    ----------
+    folder
+        Where it is.
+    recipe
+        What it trained, if that is a recipe of one's own.
 
     Raises
     ------
     ValueError
-        If it isn't one.
+        If it isn't one, or one of another recipe.
     """
     folder = Path(folder)
     path = folder / CONFIG
@@ -253,10 +283,15 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
         )
     try:
         config = Config(**json.loads(path.read_text()))
-        recipe = get(str(config.recipe))
+        recipe = recipe or get(str(config.recipe))
         recipe.settings.changed(**config.settings)
     except (ValueError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise ValueError(
             f"{path} can't be read ({error}); the run's folder is damaged, train anew."
         ) from None
+    if recipe.name != config.recipe:
+        raise ValueError(
+            f"{folder} is a run of the recipe {config.recipe!r}, not of {recipe.name!r}; give the "
+            f"recipe that it trained."
+        )
     return Run(folder, config, recipe)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from minigan import backend, checkpoint, gan
-from minigan.runs.assembly import Assembly, assemble, load_data
+from minigan.recipes import Recipe
+from minigan.runs.assembly import Assembly, assemble
 from minigan.runs.folder import CHECKPOINTS, Config, Run, open_run, save_config, versions
 from minigan.runs.training import play
 from minigan.runs.watching import choose_watching
@@ -20,6 +21,7 @@ from minigan.runs.watching import choose_watching
 def resume(
     folder: str | os.PathLike[str],
     *,
+    recipe: Recipe | None = None,
     steps: int | None = None,
     lr_generator: float | None = None,
     lr_discriminator: float | None = None,
@@ -43,6 +45,8 @@ def resume(
     ----------
     folder
         The run.
+    recipe
+        What the run trains, if it is a recipe of one's own.
     steps
         Go on to this step, if not to the one that the run was started for.
     lr_generator, lr_discriminator
@@ -61,7 +65,7 @@ def resume(
     ValueError
         If the folder is no run, none of its checkpoints can be used, or the device doesn't answer.
     """
-    run = open_run(folder)
+    run = open_run(folder, recipe=recipe)
     settings = run.settings.changed(
         steps=steps, lr_generator=lr_generator, lr_discriminator=lr_discriminator
     )
@@ -78,13 +82,11 @@ def resume(
     config = replace(
         run.config, settings=asdict(settings), device=goes_on, watching=watched, computing=computing
     )
-    samples = load_data(run.recipe, config.data, config.data_dir)
+    samples = run.recipe.load(config.data, config.data_dir)
     assembly = assemble(
         run.recipe, settings, samples, seed=config.seed, device=config.device, **computing
     )
     path = _restore(run, assembly, say)
-    assembly.trainer.game.generator_optimizer.lr = settings.lr_generator
-    assembly.trainer.game.discriminator_optimizer.lr = settings.lr_discriminator
     at, goal = assembly.trainer.step, settings.steps
     if at > goal:
         raise ValueError(
@@ -137,34 +139,42 @@ def _computing(config: Config, device: str, **given: Any) -> dict[str, Any]:
 
 
 def _restore(run: Run, assembly: Assembly, say: Callable[[str], None]) -> Path | None:
-    """Load the newest checkpoint that can be used; None if there is none at all."""
-    reasons = []
+    """Load the newest checkpoint that can be used; None if there is none at all.
+
+    The learning rates stay those of the settings, which may have changed since.
+    """
+    game, reasons = assembly.trainer.game, []
+    rates = game.rates()
     for path in reversed(gan.list_checkpoints(run.folder / CHECKPOINTS)):
         try:
             arrays, meta = checkpoint.load(path)
-            _require_same_run(path, meta, run.config)
+            _require_same_run(path, meta, run)
             assembly.trainer.load_state(arrays, meta["trainer"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reasons.append(str(error))
             say(f"Skipping {path.name}: {error}")
             continue
+        game.set_rates(rates)
         return path
     if reasons:
         raise checkpoint.CheckpointError(f"No checkpoint of {run.folder} can be used: {reasons[0]}")
     return None
 
 
-def _require_same_run(path: Path, meta: Mapping[str, Any], config: Config) -> None:
-    ours = {"recipe": config.recipe, "seed": config.seed, "data": config.data} | config.settings
-    theirs = {name: meta.get(name) for name in ("recipe", "seed", "data")} | dict(
-        meta.get("settings", {})
-    )
+def _require_same_run(path: Path, meta: Mapping[str, Any], run: Run) -> None:
+    config = run.config
+    # Settings that came into being later have their usual values in an older checkpoint.
+    settings = asdict(run.recipe.settings.changed(**dict(meta.get("settings", {}))))
+    theirs = {name: meta.get(name) for name in ("recipe", "seed", "data")} | settings
+    ours = {"recipe": config.recipe, "seed": config.seed, "data": config.data}
+    ours |= asdict(run.settings)
     for name in ours:
-        if name not in ("steps", "lr_generator", "lr_discriminator") and ours[name] != theirs.get(
-            name
-        ):
+        if name not in CHANGEABLE and ours[name] != theirs.get(name):
             raise checkpoint.CheckpointError(
                 f"{path} is of another run ({name} {theirs.get(name)!r}, here {ours[name]!r}); "
-                "take it out of the "
-                f"folder."
+                "take it out of the folder."
             )
+
+
+CHANGEABLE = ("steps", "lr_generator", "lr_discriminator")
+"""The settings that may change in the middle of a run."""

@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy
 
-from minigan import backend, data, gan
+from minigan import backend, gan
 from minigan.files import remove_leftovers
-from minigan.gan.tensorboard import TensorBoard
-from minigan.recipes import Settings, get
+from minigan.gan.callbacks import TensorBoard
+from minigan.recipes import Recipe, Settings, get
 from minigan.runs import drawing
-from minigan.runs.assembly import Assembly, Samples, assemble, load_data
+from minigan.runs.assembly import Assembly, assemble
 from minigan.runs.folder import Config, new_folder, save_config, save_model, versions
 from minigan.runs.watching import choose_watching, measure, watchers
 
 
 def train(
-    name: str,
+    name: str | Recipe,
     *,
     out: str | os.PathLike[str] | None = None,
     seed: int = 0,
@@ -46,7 +46,7 @@ def train(
     Parameters
     ----------
     name
-        Name of the recipe, see `minigan.recipes.names`.
+        Name of the recipe, see `minigan.recipes.names`, or a recipe of one's own.
     out
         The folder; by default ``runs/NAME``, with a number behind it if that is taken.
     seed
@@ -92,12 +92,12 @@ def train(
     ValueError
         If the recipe, a setting, the device, the data or the folder can't be used.
     """
-    recipe = get(name)
+    recipe = name if isinstance(name, Recipe) else get(name)
     settings = recipe.settings.changed(**changes)
     device = backend.resolve(device)
     data_name = data_name or recipe.data
     data_dir = None if data_dir is None else str(data_dir)
-    samples = load_data(recipe, data_name, data_dir)
+    samples = recipe.load(data_name, data_dir)
     if epochs is not None:
         settings = settings.changed(steps=_steps(epochs, samples, settings))
     notes = getattr(samples, "notes", ())
@@ -121,9 +121,9 @@ def train(
     if watched["tensorboard"]:
         TensorBoard("")  # complains in time, not when the run begins
     measure(assembly, best)
-    folder = new_folder(Path(out) if out else None, name)
+    folder = new_folder(Path(out) if out else None, recipe.name)
     config = Config(
-        name,
+        recipe.name,
         asdict(settings),
         seed,
         device,
@@ -137,17 +137,17 @@ def train(
     save_config(folder, config)
     for note in notes:
         say(note)
-    say(f"Training {name} for {settings.steps:,} steps on {device}; results in {folder}")
+    say(f"Training {recipe.name} for {settings.steps:,} steps on {device}; results in {folder}")
     play(folder, assembly, config, progress=progress, say=say, callbacks=callbacks)
     return folder
 
 
-def _steps(epochs: int, samples: Samples, settings: Settings) -> int:
+def _steps(epochs: int, samples: Any, settings: Settings) -> int:
     if epochs < 1:
         raise ValueError(f"The number of epochs must be positive, got {epochs}.")
-    if isinstance(samples, data.Distribution):
+    if not hasattr(samples, "__len__"):
         raise ValueError(
-            "A law in the plane is drawn anew for ever and has no epochs; give --steps instead."
+            "A distribution is drawn from endlessly and has no epochs; give --steps instead."
         )
     return epochs * max(len(samples) // settings.batch_size, 1)
 
@@ -187,16 +187,15 @@ def draw_samples(path: Path, assembly: Assembly) -> None:
     from minigan.plots import save_figure, save_grid
 
     trainer = assembly.trainer
-    if isinstance(assembly.samples, data.Distribution):
+    if not assembly.recipe.makes_images:
         real = assembly.samples.sample(drawing.POINTS, numpy.random.default_rng(0))
-        z = assembly.fixed[: drawing.POINTS]
+        inputs = drawing.first(assembly.fixed, drawing.POINTS)
         figure = drawing.point_figure(
-            trainer, real, z, assembly.samples, title=f"step {trainer.step:,}"
+            trainer, real, inputs, assembly.samples, title=f"step {trainer.step:,}"
         )
         save_figure(figure, path, dpi=110)
     else:
         n, columns = drawing.layout(assembly.recipe.classes, drawing.GRID)
         labels = drawing.balanced(n, assembly.recipe.classes)
-        save_grid(
-            path, drawing.sample(trainer.sampler, assembly.fixed[:n], labels), columns=columns
-        )
+        samples = trainer.game.sample(drawing.first(assembly.fixed, n), labels)
+        save_grid(path, samples, columns=columns)

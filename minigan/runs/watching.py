@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy
 
-from minigan import data, gan
+from minigan import gan
 from minigan.backend import Array
-from minigan.gan.tensorboard import TensorBoard
+from minigan.gan.callbacks import TensorBoard
 from minigan.runs import drawing
 from minigan.runs.assembly import Assembly
 from minigan.runs.folder import CHECKPOINTS, Config
@@ -133,44 +133,42 @@ def measure(assembly: Assembly, name: str | None) -> gan.Measure | None:
 
 def _measures(assembly: Assembly) -> list[gan.Measure]:
     law, z = assembly.samples, assembly.fixed
-    if isinstance(law, data.Distribution):
+    if not assembly.recipe.makes_images:
         return _measures_of_points(law, z)
     if min(assembly.recipe.sample_shape[:2]) >= 16:
         return [_measure_of_patches(law, z, drawing.balanced(len(z), assembly.recipe.classes))]
     return []
 
 
-def _measures_of_points(law: data.Distribution, z: Array) -> list[gan.Measure]:
+def _measures_of_points(law: Any, z: Any) -> list[gan.Measure]:
     from minigan import metrics
 
     real = law.sample(2000, numpy.random.default_rng(0))
 
     def distance(trainer: gan.Trainer) -> float:
-        fake = drawing.sample(trainer.sampler, z)
+        fake = trainer.game.sample(z)
         return metrics.sliced_wasserstein(
             fake, real, rng=numpy.random.default_rng(0), directions=128
         )
 
     found = [gan.Measure("sliced-wasserstein", distance, larger_is_better=False)]
-    if law.centres is not None and law.std:
-        centres, std = law.centres, law.std
+    centres, std = getattr(law, "centres", None), getattr(law, "std", None)
+    if centres is not None and std:
 
         def share(trainer: gan.Trainer) -> float:
-            return metrics.mode_report(
-                drawing.sample(trainer.sampler, z), centres, std
-            ).high_quality
+            return metrics.mode_report(trainer.game.sample(z), centres, std).high_quality
 
         found.append(gan.Measure("high-quality", share, larger_is_better=True))
     return found
 
 
-def _measure_of_patches(images: data.Dataset, z: Array, labels: Array | None) -> gan.Measure:
+def _measure_of_patches(images: Any, z: Any, labels: Array | None) -> gan.Measure:
     from minigan import metrics
 
     real = images.sample(min(512, len(images)), numpy.random.default_rng(0))
 
     def distance(trainer: gan.Trainer) -> float:
-        fake = drawing.sample(trainer.sampler, z, labels)
+        fake = trainer.game.sample(z, labels)
         return metrics.patch_distance(
             fake, real, rng=numpy.random.default_rng(0), directions=128
         ).average

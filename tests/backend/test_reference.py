@@ -1,6 +1,9 @@
 """The readable primitives against loops over single numbers, and the choice of a device."""
 
 import math
+import os
+import subprocess
+import sys
 import types
 
 import numpy
@@ -9,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import generators, image_sizes, sizes, windows
 
-from minigan import backend
+from minigan import backend, nn
 from minigan.backend import Window, devices
 from minigan.backend.window import pair
 
@@ -224,3 +227,55 @@ def test_with_a_device_that_answers_auto_is_cuda(monkeypatch):
     monkeypatch.setattr(devices, "_import_cupy", cupy_with(1))
     assert backend.resolve("auto") == backend.resolve("cuda") == "cuda"
     assert backend.resolve("cpu") == "cpu"
+
+
+# ---------------------------------------------------------------- computing with the readable one
+
+STEP = """
+import sys, numpy
+from minigan import backend, losses, nn, optim
+from minigan.backend import reference
+
+lines = []
+
+def note(frame, event, argument):
+    if frame.f_code.co_filename != reference.__file__:
+        return None
+    if event == "line":
+        lines.append(frame.f_code.co_name)
+    return note
+
+rng = numpy.random.default_rng(0)
+net = nn.Sequential(
+    nn.Conv2d(1, 4, kernel_size=3, rng=rng), nn.BatchNorm(4), nn.LeakyReLU(), nn.Flatten(),
+    nn.Linear(16, 1, rng=rng),
+)
+optimizer = optim.Adam(net)
+before = net.flat().value.copy()
+sys.settrace(note)
+y, cache = net.forward(rng.standard_normal((5, 4, 4, 1), "float32"))
+net.backward(losses.bce_with_logits(y, 1.0)[1], cache)
+optimizer.step()
+sys.settrace(None)
+assert type(backend.get("cpu")) is backend.Reference is type(backend.of(y))
+assert net.to(backend.get("cpu")) is net
+assert (net.flat().value != before).mean() > 0.8
+print(*sorted(set(lines)))
+"""
+
+
+def test_a_debugger_stops_in_the_readable_version_where_that_computes():
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", STEP],
+        capture_output=True, text=True, check=False, env=os.environ | {"MINIGAN_FAST": "reference"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    read = {"conv", "unfold", "conv_weight_grad", "moments", "standardise", "leaky_relu", "adam"}
+    assert read <= set(done.stdout.split())
+
+
+def test_a_net_obeys_a_backend_or_refuses_it():
+    net = nn.Linear(3, 2)
+    with pytest.raises(ValueError, match="set MINIGAN_FAST=reference in the environment"):
+        net.to(backend.Reference(numpy, "cpu"))
+    assert net.to(backend.get("cpu")) is net

@@ -135,7 +135,7 @@ def test_a_joined_pair_says_which_layer_refused():
     ops = strict_cuda()
     net.to(ops)
     with pytest.raises(
-        ValueError, match=r"Linear\(4, 4\) got an input of shape \(4, 5\).*layer 2 of 4"
+        ValueError, match=r"Linear\(4, 4\) got an input of shape \(4, 5\).*\n\[layer 2 of 4"
     ):
         net.forward(ops.asarray(rng.standard_normal(FLAT, "float32")))
 

@@ -331,7 +331,7 @@ def test_lines_of_progress_are_due_by_the_clock(monkeypatch):
 
 def test_event_files_hold_every_step(tmp_path):
     pytest.importorskip("tensorboardX")
-    from minigan.gan.tensorboard import TensorBoard
+    from minigan.gan.callbacks.tensorboard import TensorBoard
 
     drawn = []
 

@@ -147,12 +147,12 @@ def test_a_round_of_every_recipe_makes_nobody_wait_and_is_that_of_the_cpu(name):
     xp = StrictNamespace()
     here, there = _assembled(name, "cpu"), _assembled(name, xp.backend)
     expected = here.train_step()
-    drawn = {key: xp.backend.asarray(x) for key, x in there._draw().items()}
+    game = there.game
+    drawn = backend.tree.mapped(xp.backend.asarray, game.draw(there.source, there.rng))
     _without_host_draws(there, xp)
     with xp.no_sync():
-        report = there._round(**drawn)
-        if there.average is not None:
-            there.average.update()
+        report = game.play(*drawn)
+        game.end_round()
     for key, value in expected.items():
         numpy.testing.assert_allclose(
             float(report[key]), float(value), rtol=1e-4, atol=1e-5, err_msg=key
@@ -216,12 +216,8 @@ def _with_graph(trainer):
     return gan.Trainer(
         trainer.game,
         trainer.source,
-        latent=trainer.latent,
         rng=trainer.rng,
         noise=trainer.noise,
-        discriminator_steps=trainer.discriminator_steps,
-        conditional=trainer.conditional,
-        average=trainer.average,
         cuda_graph=True,
     )
 

@@ -139,17 +139,17 @@ def test_settings_that_mean_nothing_here_are_refused(name, changes, words, tmp_p
 def test_every_recipe_builds_nets_that_fit_each_other(name):
     recipe = recipes.get(name)
     rng = numpy.random.default_rng(0)
-    generator, taming = recipe.players(recipe.settings, rng, rng)
+    game = recipe.game(recipe.settings, weights=rng, noise=rng)
     n = 8
     labels = (numpy.arange(n) % recipe.classes,) if recipe.classes else ()
     z = recipe.latent.sample(n, rng)
-    samples = generator((z, *labels) if labels else z)
+    samples = game.generator((z, *labels) if labels else z)
     assert samples.shape == (n, *recipe.sample_shape)
     told = labels and not recipe.auxiliary
-    logits = taming.discriminator((samples, *labels) if told else samples)
+    logits = game.discriminator((samples, *labels) if told else samples)
     wide = (
         2 * recipe.latent.size
-        if recipe.autoencoder
+        if isinstance(game, gan.VariationalAutoencoder)
         else 1 + (recipe.classes if recipe.auxiliary else 0)
     )
     assert logits.shape == (n, wide)

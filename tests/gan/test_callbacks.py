@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 from minigan import data, gan, nn, optim
-from minigan.gan import callbacks
+from minigan.gan.callbacks import progress
 from minigan.plots import read_metrics
 
 
@@ -116,7 +116,7 @@ class Terminal(io.StringIO):
 
 def test_in_a_file_a_line_now_and_then_with_the_time_left(monkeypatch):
     clock = iter(range(0, 10_000, 3))
-    monkeypatch.setattr(callbacks.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
     stream = io.StringIO()
     make_trainer().run(10, [gan.Progress(10, stream=stream, seconds=7)])
     lines = stream.getvalue().splitlines()
@@ -165,7 +165,7 @@ def test_in_a_notebook_a_notebook_bar(monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm.notebook", types.SimpleNamespace(tqdm=Bar))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     clock = iter(range(10_000))
-    monkeypatch.setattr(callbacks.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
     trainer = make_trainer()
     trainer.run(2)
     trainer.run(5, [gan.Progress(5)])
@@ -186,7 +186,7 @@ def test_a_notebook_without_widgets_gets_lines(monkeypatch):
 
 
 def test_hours_are_shown_as_such():
-    assert [callbacks._clock(s) for s in (5, 65, 3600, 36_061.4)] == [
+    assert [progress._clock(s) for s in (5, 65, 3600, 36_061.4)] == [
         "0:05",
         "1:05",
         "1:00:00",

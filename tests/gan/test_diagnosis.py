@@ -1,9 +1,6 @@
-"""The doctor: what it measures, what it says of made-up tables, and of runs that are sick on
-purpose or healthy.
-"""
+"""The doctor: what it measures, what it says of made-up tables, and of runs that are sick on purpose or healthy."""
 
 import dataclasses
-import functools
 import itertools
 import math
 
@@ -11,14 +8,12 @@ import numpy
 import pytest
 
 from minigan import data, gan, nn, optim, recipes
-from minigan.backend import devices
-from minigan.backend.cpu import CpuBackend
 from minigan.cli import main
 from minigan.gan import diagnosis
-from minigan.gan.tensorboard import TensorBoard
+from minigan.gan.callbacks.tensorboard import TensorBoard
 from minigan.plots import read_metrics
 from minigan.runs import doctor, resuming, training
-from minigan.runs.assembly import assemble, load_data
+from minigan.runs.assembly import assemble
 from minigan.runs.folder import open_run
 
 # ---------------------------------------------------------------- what is measured
@@ -32,21 +27,24 @@ class Fixed(nn.Layer):
         self.weight = nn.Parameter(numpy.ones(4, "float32"))
 
 
-class Stage:
-    """As much of a trainer as the gauges look at."""
+class Stage(gan.BaseGame):
+    """As much of a trainer as the gauges look at, and of a game."""
 
     def __init__(self, generator, discriminator):
         self.game = self
         self.generator, self.discriminator = generator, discriminator
 
+    def parts(self):
+        return {"generator": self.generator, "discriminator": self.discriminator}
+
 
 def measured(samples, real):
-    g, d = Fixed(real), Fixed(real)
-    gauges = gan.Gauges(g, d, real, lambda net: net.samples)
-    g.samples = samples
-    g.weight.value += 1
-    d.weight.grad[...] = [3, 0, 4, 0]
-    return gauges(Stage(g, d))
+    stage = Stage(Fixed(real), Fixed(real))
+    gauges = gan.Gauges(stage, real, lambda game: game.generator.samples)
+    stage.generator.samples = samples
+    stage.generator.weight.value += 1
+    stage.discriminator.weight.grad[...] = [3, 0, 4, 0]
+    return gauges(stage)
 
 
 SQUARE = numpy.array([[0, 0], [4, 0], [0, 2], [4, 2]], "float32")
@@ -67,8 +65,7 @@ def test_gauges_of_samples_in_one_corner():
     found = measured(numpy.tile(SQUARE[1], (5, 1)), SQUARE)
     assert found["diversity"] == pytest.approx(0, abs=1e-6)
     assert found["reach"] == 0.25
-    # The long side is the principal axis, its standard deviation 2; the corner lies 2 from the
-    # middle.
+    # The long side is the principal axis, its standard deviation 2; the corner lies 2 from the middle.
     assert abs(found["centre"]) == pytest.approx(1)
 
 
@@ -112,18 +109,9 @@ STEPS = numpy.arange(1, 501)
 def table(**columns):
     """Return a healthy table of 500 steps, with some columns changed."""
     normal = {
-        "loss_d": 1.0,
-        "loss_g": 1.0,
-        "d_real": 0.7,
-        "d_fake": 0.3,
-        "diversity": 1.0,
-        "reach": 0.95,
-        "centre": 0.1,
-        "grad_norm_d": 1.0,
-        "moved_d": 0.3,
-        "grad_norm_g": 1.0,
-        "moved_g": 0.3,
-    }
+        "loss_d": 1.0, "loss_g": 1.0, "d_real": 0.7, "d_fake": 0.3, "diversity": 1.0, "reach": 0.95, "centre": 0.1,
+        "grad_norm_d": 1.0, "moved_d": 0.3, "grad_norm_g": 1.0, "moved_g": 0.3,
+    }  # fmt: skip
     columns = {
         name: numpy.broadcast_to(value, STEPS.shape) for name, value in (normal | columns).items()
     }
@@ -236,10 +224,10 @@ def test_turns_count_swings_and_not_jitter():
 # ---------------------------------------------------------------- real runs, healthy and made sick
 
 
-def played(tmp_path, name, steps, *, seed=0, **changes):
+def played(tmp_path, name, *, seed=0, steps=250, **changes):
     recipe = recipes.get(name)
     settings = recipe.settings.changed(steps=steps, **changes)
-    assembly = assemble(recipe, settings, load_data(recipe, recipe.data, None), seed=seed)
+    assembly = assemble(recipe, settings, recipe.load(recipe.data, None), seed=seed)
     metrics = gan.MetricsFile(tmp_path / "metrics.csv", gauges=assembly.gauges, gauge_every=5)
     with numpy.errstate(all="ignore"):
         assembly.trainer.run(steps, [metrics])
@@ -254,30 +242,28 @@ def played(tmp_path, name, steps, *, seed=0, **changes):
      ("digits", 0, 200, 16)],
 )  # fmt: skip
 def test_healthy_runs_are_left_in_peace(tmp_path, name, seed, steps, batch):
-    assert played(tmp_path, name, steps, seed=seed, batch_size=batch) == []
+    assert played(tmp_path, name, seed=seed, steps=steps, batch_size=batch) == []
 
 
 @pytest.mark.parametrize(
     ("found", "name", "changes"),
     [
         ("dead-g", "ring", {"lr_generator": 1e-9}),
-        ("explosion", "parabola", {"lr_generator": 1.0, "lr_discriminator": 1.0}),
-        ("collapse", "ring", {"lr_generator": 0.05, "lr_discriminator": 0.05}),
-        ("oscillation", "parabola", {"lr_generator": 0.2}),
+        ("explosion", "parabola", {"lr_generator": 3.0, "lr_discriminator": 3.0}),
+        ("collapse", "ring",
+         {"lr_generator": 0.07, "lr_discriminator": 0.07, "objective": "hinge", "penalties": (), "steps": 400}),
+        ("oscillation", "parabola", {"lr_generator": 0.1, "lr_discriminator": 0.01, "steps": 300}),
         ("d-won", "digits", {"objective": "saturating", "lr_discriminator": 5e-3, "batch_size": 8}),
     ],
-)
-def test_sick_runs_are_told_what_ails_them(tmp_path, monkeypatch, found, name, changes):
-    """Most of them: a game is chaotic, and the last bit of a product decides how a single one goes
-    (not on images).
+)  # fmt: skip
+def test_sick_runs_are_told_what_ails_them(tmp_path, found, name, changes):
+    """Most of them: a game is chaotic, and the last bit of a product decides how a single one goes (not on images).
 
-    On NumPy alone, whatever is installed: it's the doctor who is tested.
+    The settings are so extreme that about nine of ten seeds or more go the same way, whatever computes.
     """
-    monkeypatch.setattr(devices, "_cpu", functools.cache(CpuBackend))
     wanted, of = (1, 1) if name == "digits" else (3, 5)
     runs = (
-        played(tmp_path, name, 250, seed=seed, **({"batch_size": 64} | changes))
-        for seed in range(of)
+        played(tmp_path, name, seed=seed, **({"batch_size": 64} | changes)) for seed in range(of)
     )
     told = (found in run for run in runs)
     assert len(list(itertools.islice(filter(None, told), wanted))) == wanted
@@ -285,16 +271,8 @@ def test_sick_runs_are_told_what_ails_them(tmp_path, monkeypatch, found, name, c
 
 def test_the_watcher_speaks_during_the_run_once_for_each_thing(tmp_path, capsys):
     said = []
-    folder = training.train(
-        "parabola",
-        out=tmp_path / "run",
-        steps=400,
-        batch_size=16,
-        lr_generator=0.2,
-        frames=0,
-        progress=False,
-        say=said.append,
-    )
+    folder = training.train("parabola", out=tmp_path / "run", steps=400, batch_size=64, lr_generator=0.1,
+                        lr_discriminator=0.01, frames=0, progress=False, say=said.append)  # fmt: skip
     spoken = [words for words in said if words.startswith("Step ")]
     assert any("The players chase each other" in words for words in spoken)
     titles = [words.split(": ", 1)[1].split(".")[0] for words in spoken]
@@ -327,8 +305,7 @@ def test_a_healthy_run_is_told_its_numbers(run):
     write(run, table())
     assert doctor.report(run) == (
         f"{run.folder}: points on a parabola, two small perceptrons, 500 steps.\n"
-        "Nothing unusual. D's loss is 1.00 (undecided: 1.39), the samples' diversity is 1.00 of "
-        "the data's, 95 % of "
+        f"Nothing unusual. D's loss is 1.00 (undecided: 1.39), the samples' diversity is 1.00 of the data's, 95 % of "
         f"the real points have a sample near them, G's gradient has norm 1."
     )
 

@@ -1,6 +1,7 @@
 """The step as a whole: its gradient, who moves, and who doesn't."""
 
 import copy
+import pickle
 
 import numpy
 import pytest
@@ -245,3 +246,108 @@ def test_start_from_given_weights_is_a_copy():
     before = values(twin)
     game.generator_step(z)
     assert same(before, values(twin)), "training the original leaves a copy alone"
+
+
+# ---------------------------------------------------------------- copies, and parts that don't belong together
+
+
+def _with_noise_and_penalty(rng):
+    body = [
+        nn.Linear(2, 8, rng=rng),
+        nn.LeakyReLU(0.2),
+        nn.InstanceNoise(0.1, rng=rng),
+        nn.Linear(8, 1, rng=rng),
+    ]
+    taming = gan.tame(nn.Sequential(*body), ["gradient-penalty:1", "clip-weights:5"], rng=rng)
+    G, D = (
+        nn.Sequential(nn.Linear(2, 8, rng=rng), nn.ReLU(), nn.Linear(8, 2, rng=rng)),
+        taming.discriminator,
+    )
+    return gan.Game(
+        G, D, optim.Adam(G, lr=0.01), optim.Adam(D, lr=0.01), objective=gan.objective("hinge"),
+        penalties=taming.penalties, after_discriminator_step=taming.after_discriminator_step,
+        average=optim.ExponentialMovingAverage(G, decay=0.9),
+    )  # fmt: skip
+
+
+def _a_round(game, rng):
+    x, z = rng.standard_normal((2, 16, 2)).astype("float32")
+    report = game.discriminator_step(x, z) | game.generator_step(z)
+    game.end_round()
+    return {name: float(value) for name, value in report.items()}
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda game: pickle.loads(pickle.dumps(game))])
+def test_a_copy_of_a_game_trains_by_itself_and_as_the_original_would(copied):
+    original = _with_noise_and_penalty(numpy.random.default_rng(0))
+    _a_round(original, numpy.random.default_rng(1))
+    twin = copied(original)
+    before = {name: part.state_dict() for name, part in original.parts().items()}
+    reports = [_a_round(twin, numpy.random.default_rng(seed)) for seed in (2, 3)]
+    for name, state in before.items():
+        for key, value in original.parts()[name].state_dict().items():
+            numpy.testing.assert_array_equal(value, state[key], err_msg=f"{name} {key}")
+    assert [_a_round(original, numpy.random.default_rng(seed)) for seed in (2, 3)] == reports
+    for name, part in original.parts().items():
+        for key, value in part.state_dict().items():
+            numpy.testing.assert_array_equal(twin.parts()[name].state_dict()[key], value)
+
+
+@pytest.mark.parametrize("name", gan.OBJECTIVES)
+def test_objectives_can_be_pickled(name):
+    objective = pickle.loads(pickle.dumps(gan.objective(name)))
+    logits = numpy.random.default_rng(0).standard_normal((2, 5, 1))
+    expected = gan.objective(name).discriminator(*logits)
+    for mine, other in zip(objective.discriminator(*logits), expected, strict=True):
+        numpy.testing.assert_array_equal(mine, other)
+
+
+def _players():
+    rng = numpy.random.default_rng(0)
+    return nn.Linear(2, 2, rng=rng), nn.Linear(2, 1, rng=rng)
+
+
+def test_an_optimizer_of_the_other_player_is_refused():
+    G, D = _players()
+    with pytest.raises(
+        ValueError, match="The optimizer of the generator moves the parameters of another net"
+    ):
+        gan.Game(G, D, optim.Adam(D), optim.Adam(G))
+    with pytest.raises(ValueError, match="moves the parameters of another net"):
+        gan.Game(G, D, optim.Adam([G, D]), optim.Adam(D))
+
+
+def test_an_optimizer_of_a_part_of_its_player_is_welcome():
+    G, D = _players()
+    deep = nn.Sequential(D, nn.LeakyReLU(), nn.Linear(1, 1))
+    gan.Game(G, deep, optim.Adam(G), optim.Adam(deep[2]))
+
+
+def test_a_string_is_no_objective():
+    G, D = _players()
+    with pytest.raises(
+        TypeError,
+        match=r"needs an objective, got 'hinge'; write for example gan.objective\('hinge'\)",
+    ):
+        gan.Game(G, D, optim.Adam(G), optim.Adam(D), objective="hinge")
+
+
+def test_a_sigmoid_before_a_loss_on_logits_is_warned_of():
+    G, D = _players()
+    inner = nn.Sequential(D, nn.Sequential(nn.Sigmoid()))
+    with pytest.warns(
+        UserWarning, match="ends in a Sigmoid, but the objective 'non-saturating' takes logits"
+    ):
+        gan.Game(G, inner, optim.Adam(G), optim.Adam(inner))
+    gan.Game(G, inner, optim.Adam(G), optim.Adam(inner), objective=gan.objective("least-squares"))
+
+
+def test_a_game_without_its_parts_says_what_to_write():
+    game = gan.BaseGame()
+    for missing in ("parts", "draw", "play"):
+        with pytest.raises(TypeError, match=f"write its method {missing}"):
+            getattr(game, missing)(*((None, None) if missing == "draw" else ()))
+    with pytest.raises(ValueError, match="can't be sampled"):
+        game.inputs(3, numpy.random.default_rng(0))
+    with pytest.raises(ValueError, match="can't be sampled"):
+        game.sample(None)

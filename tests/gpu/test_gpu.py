@@ -183,12 +183,8 @@ def _trainer(name, device, *, cuda_graph=False, batch=16):
     return gan.Trainer(
         trainer.game,
         trainer.source,
-        latent=trainer.latent,
         rng=trainer.rng,
         noise=trainer.noise,
-        discriminator_steps=trainer.discriminator_steps,
-        conditional=trainer.conditional,
-        average=trainer.average,
         cuda_graph=cuda_graph,
     )
 

@@ -13,7 +13,7 @@ from strict_array import StrictNamespace
 
 from minigan import backend, nn
 from minigan.gan import penalties
-from minigan.nn import normalisation
+from minigan.nn import layernorm
 
 FLAT, IMAGE = (4, 6), (4, 4, 6, 2)
 
@@ -389,7 +389,7 @@ def _wrong_sign(cls):
 
 def _wrong_term(change):
     def plant(monkeypatch):
-        monkeypatch.setattr(normalisation, "_standardise_grad_twice", change)
+        monkeypatch.setattr(layernorm, "standardise_grad_twice", change)
 
     return plant
 
@@ -409,7 +409,7 @@ def _normalisation_terms(v, q, x_hat, inverse_s, axes):
 
 
 def _flipped(which):
-    def wrong(v, q, x_hat, inverse_s, components, axes):
+    def wrong(v, q, x_hat, inverse_s, means_of_v, axes):
         terms = _normalisation_terms(v, q, x_hat, inverse_s, axes)
         return sum(-t if i == which else t for i, t in enumerate(terms))
 

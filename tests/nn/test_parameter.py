@@ -5,8 +5,9 @@ import pickle
 
 import numpy
 import pytest
+from strict_array import StrictNamespace
 
-from minigan import nn
+from minigan import nn, optim
 
 
 def chain():
@@ -71,6 +72,60 @@ def test_copies_of_a_parameter_stand_on_their_own(clone):
     assert twin.home is None
     numpy.testing.assert_allclose(twin.value, p.value + 1)
     assert (p.grad == 0).all()
+
+
+def test_a_parameter_knows_what_it_is():
+    p = nn.Parameter(numpy.ones((2, 3)), role="weight", fan_in=2, output_axis=-1)
+    assert (p.role, p.fan_in, p.output_axis) == ("weight", 2, -1)
+    plain = nn.Parameter(numpy.ones(3))
+    assert (plain.role, plain.fan_in, plain.output_axis) == (None, None, None)
+    with pytest.raises(ValueError, match="one of weight, bias, scale, shift, or None, got 'gain'"):
+        nn.Parameter(numpy.ones(3), role="gain")
+    with pytest.raises(ValueError, match=r"shape \(2, 3\) has no output_axis 2"):
+        nn.Parameter(numpy.ones((2, 3)), output_axis=2)
+
+
+def about(net):
+    return {name: (p.role, p.fan_in, p.output_axis) for name, p in net.parameters().items()}
+
+
+def test_every_layer_says_what_its_parameters_are():
+    conv = {"kernel_size": (4, 3), "stride": (2, 1)}
+    net = nn.Sequential(
+        nn.Linear(3, 4), nn.Conv2d(2, 5, **conv), nn.ConvTranspose2d(2, 5, **conv),
+        nn.BatchNorm(3), nn.LayerNorm(2, 3), nn.InstanceNorm(3, affine=True), nn.Embedding(6, 4),
+        nn.Projection(nn.Flatten(), features=4, classes=3),
+    )  # fmt: skip
+    assert about(net) == {
+        "0.weight": ("weight", 3, 1), "0.bias": ("bias", None, 0),
+        "1.weight": ("weight", 24, 3), "1.bias": ("bias", None, 0),
+        "2.weight": ("weight", 12, 2), "2.bias": ("bias", None, 0),
+        "3.gamma": ("scale", None, None), "3.beta": ("shift", None, None),
+        "4.gamma": ("scale", None, None), "4.beta": ("shift", None, None),
+        "5.gamma": ("scale", None, None), "5.beta": ("shift", None, None),
+        "6.weight": ("weight", 1, 1),
+        "7.weight": ("weight", 4, 1), "7.bias": ("bias", None, 0),
+        "7.embedding.weight": ("weight", 1, 1),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        copy.copy,
+        copy.deepcopy,
+        lambda net: pickle.loads(pickle.dumps(net)),
+        lambda net: net.astype("float64"),
+        lambda net: net.to("cpu"),
+        lambda net: net.to(StrictNamespace().backend),
+        lambda net: net.flat() and net,
+    ],
+)
+def test_nothing_makes_a_parameter_forget_what_it_is(change):
+    net = nn.Sequential(nn.ConvTranspose2d(2, 5, kernel_size=4, stride=2), nn.BatchNorm(5))
+    said = about(net)
+    assert said["0.weight"] == ("weight", 8, 2)
+    assert about(change(net)) == said
 
 
 # ---------------------------------------------------------------- Flat
@@ -163,6 +218,25 @@ def test_shared_parameters_lie_in_the_vector_once():
     assert net[0].weight.value.dtype == "float64"
 
 
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])
+@pytest.mark.parametrize("order", [1, -1], ids=["net first", "optimizer first"])
+def test_a_copy_of_net_and_optimizer_trains_alone(clone, order):
+    net = chain()
+    pair = (net, optim.Adam(net, lr=0.1))
+    twin, optimizer = clone(pair[::order])[::order]
+    before, values = net.state_dict(), net.flat().value.copy()
+    for _ in range(2):
+        y, cache = twin.forward(numpy.random.default_rng(0).standard_normal((5, 3), "float32"))
+        optimizer.zero_grad()
+        twin.backward(y, cache)
+        optimizer.step()
+    assert (twin[0].weight.value != before["0.weight"]).all()
+    assert optimizer.flat is twin.flat()
+    assert net.flat() is pair[1].flat
+    numpy.testing.assert_array_equal(net.flat().value, values)
+    pair[1].step()
+
+
 def test_nothing_can_not_be_laid_out():
     with pytest.raises(ValueError, match="no parameters"):
         nn.Sequential(nn.Tanh()).flat()
@@ -203,3 +277,78 @@ def test_kaiming_weights_keep_the_size_of_signals():
     x = rng.standard_normal((100, 400)).astype("float32")
     hidden = net[1](net[0](x))
     assert (hidden**2).mean() == pytest.approx((x**2).mean(), rel=0.1)
+
+
+GEOMETRIES = {
+    "Linear": (lambda rng: nn.Linear(64, 200, rng=rng), (500, 64)),
+    "Conv2d": (lambda rng: nn.Conv2d(16, 64, kernel_size=3, rng=rng), (8, 18, 18, 16)),
+    "Conv2d, stride 2": (
+        lambda rng: nn.Conv2d(16, 64, kernel_size=4, stride=2, rng=rng),
+        (8, 34, 34, 16),
+    ),
+    # A padding of the kernel size less 1 cuts off the border, where fewer patches overlap.
+    "ConvTranspose2d": (
+        lambda rng: nn.ConvTranspose2d(16, 64, kernel_size=3, padding=2, rng=rng),
+        (8, 18, 18, 16),
+    ),
+    "ConvTranspose2d, stride 2": (
+        lambda rng: nn.ConvTranspose2d(16, 64, kernel_size=4, stride=2, padding=3, rng=rng),
+        (8, 18, 18, 16),
+    ),
+    "ConvTranspose2d, stride 2, odd kernel": (
+        lambda rng: nn.ConvTranspose2d(16, 64, kernel_size=5, stride=2, padding=4, rng=rng),
+        (8, 18, 18, 16),
+    ),
+}
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_kaiming_weights_give_every_layer_the_size_that_the_slope_asks_for(name, slope):
+    make, shape = GEOMETRIES[name]
+    rng = numpy.random.default_rng(0)
+    layer = make(rng)
+    nn.initial.kaiming_normal(layer, rng=rng, slope=slope)
+    y = layer(rng.standard_normal(shape, "float32"))
+    assert (y * y).mean() == pytest.approx(2 / (1 + slope**2), rel=0.05)
+
+
+def test_kaiming_weights_keep_signals_up_through_many_layers():
+    rng = numpy.random.default_rng(0)
+    make = {"kernel_size": 4, "stride": 2, "padding": 1, "rng": rng}
+    net = nn.Sequential(*[
+        layer
+        for _ in range(3)
+        for layer in (
+            nn.ConvTranspose2d(64, 64, **make), nn.LeakyReLU(0.2),
+            nn.Conv2d(64, 64, **make), nn.LeakyReLU(0.2),
+        )
+    ])  # fmt: skip
+    nn.initial.kaiming_normal(net, rng=rng, slope=0.2)
+    y = net(rng.standard_normal((4, 16, 16, 64), "float32"))
+    assert 0.4 < (y * y).mean() < 1.5  # borders lose a little
+
+
+@pytest.mark.parametrize("draw", [nn.initial.kaiming_normal, nn.initial.normal])
+def test_initial_values_follow_roles_not_names_or_axes(draw):
+    class Own(nn.Layer):
+        def __init__(self):
+            ones = numpy.ones
+            self.gamma = nn.Parameter(ones((20, 30)), role="weight")
+            self.table = nn.Parameter(ones((20, 30)))
+            self.w = nn.Parameter(ones((30, 20)), role="weight", output_axis=0)
+            self.level = nn.Parameter(ones(7))
+            self.slopes = nn.Parameter(ones((4, 5)), role="scale")
+            self.offsets = nn.Parameter(ones((4, 5)), role="shift")
+
+    rng = numpy.random.default_rng(0)
+    own, norm = Own(), nn.LayerNorm(4, 4, 3)
+    draw(nn.Sequential(own, norm), rng=rng)
+    assert (own.level.value == 1).all(), "nobody knows what it is"
+    size = (2 / (1.04 * 20)) ** 0.5 if draw is nn.initial.kaiming_normal else 0.02
+    for weight in (own.gamma, own.table, own.w):
+        assert weight.value.std() == pytest.approx(size, rel=0.1)
+    assert (own.offsets.value == 0).all()
+    assert (norm.beta.value == 0).all()
+    for scale in (own.slopes, norm.gamma):
+        assert abs(scale.value - 1).max() <= (0 if draw is nn.initial.kaiming_normal else 0.1)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from strategies import generators, randomised
 
 from minigan import gradcheck, nn
+from minigan.cli import main
 
 
 class Spy(nn.Tanh):
@@ -166,7 +167,8 @@ def test_an_error_says_which_layer_and_the_shapes_on_the_way():
             ValueError, match="kernel of 4x4 is larger than the padded image of 3x3"
         ) as caught:
             attempt()
-        message = str(caught.value)
+        assert "layer" not in str(caught.value)
+        (message,) = caught.value.__notes__
         assert "layer 3 of 4" in message
         assert "28, 28, 1) -> Conv2d(1, 2, kernel_size=4, stride=2, padding=1)" in message
         assert "14, 14, 2) -> " in message
@@ -177,10 +179,73 @@ def test_an_error_says_which_layer_and_the_shapes_on_the_way():
 def test_errors_in_nested_chains_are_located_twice():
     net = nn.Sequential(nn.Flatten(), nn.Sequential(nn.Linear(12, 5), nn.Linear(4, 2)))
     with pytest.raises(
-        ValueError, match=r"Linear\(4, 2\) got .* \[layer 1 of 2.*\[layer 1 of 2"
+        ValueError, match=r"Linear\(4, 2\) got .*\n\[layer 1 of 2.*\n\[layer 1 of 2"
     ) as caught:
         net.forward(numpy.ones((2, 3, 4), "float32"))
-    assert "Flatten() (2, 12)" in str(caught.value)
+    inner, outer = caught.value.__notes__
+    assert "(2, 12) -> Linear(12, 5) (2, 5)]" in inner
+    assert "(2, 3, 4) -> Flatten() (2, 12)]" in outer
+
+
+class Refusal(Exception):
+    """An exception of one's own, which can't be made from a sentence."""
+
+    def __init__(self, expected, got):
+        super().__init__(expected, got)
+        self.expected, self.got = expected, got
+
+
+class Refusing(nn.Tanh):
+    def forward(self, x, *, train=True):
+        raise Refusal(3, x.shape[1])
+
+
+def test_an_exception_of_ones_own_keeps_its_type_and_gets_the_note():
+    net = nn.Sequential(nn.Linear(3, 5), Refusing())
+    with pytest.raises(Refusal) as caught:
+        net.forward(numpy.ones((2, 3), "float32"))
+    assert (caught.value.expected, caught.value.got) == (3, 5)
+    assert caught.value.__notes__ == [
+        "[layer 1 of 2; the shapes on the way there: (2, 3) -> Linear(3, 5) (2, 5)]"
+    ]
+
+
+def test_the_command_that_checks_gradients_tells_the_note(tmp_path, capsys):
+    path = tmp_path / "own.py"
+    path.write_text(
+        "from minigan import nn\nnet = nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 1))\n"
+    )
+    assert main(["gradcheck", f"{path}:net", "--input", "2,3"]) == 2
+    assert "[layer 1 of 2; the shapes on the way there: (2, 3)" in capsys.readouterr().err
+
+
+def test_the_way_of_a_pair_is_that_of_its_samples():
+    net = nn.Sequential(nn.ConcatenateLabels(2), nn.Linear(4, 1))
+    with pytest.raises(ValueError, match=r"\(4, 3\) -> ConcatenateLabels\(2\) \(4, 5\)\]"):
+        net.forward((numpy.ones((4, 3), "float32"), numpy.array([0, 1, 1, 0])))
+
+
+@pytest.mark.parametrize(
+    ("returned", "what"),
+    [
+        (lambda y, cache: y, "ndarray"),
+        (lambda y, cache: (y, cache, None), "3 values"),
+        (lambda y, cache: [y, cache], "list"),
+        (lambda y, cache: None, "NoneType"),
+    ],
+)
+def test_what_is_no_pair_of_output_and_cache_is_refused(returned, what):
+    class Own(nn.Tanh):
+        def forward(self, x, *, train=True):
+            return returned(*super().forward(x, train=train))
+
+    # Two samples: an array of two rows could be taken apart as if it were a pair.
+    net = nn.Sequential(nn.Linear(3, 3), Own())
+    with pytest.raises(
+        TypeError, match=rf"^Tanh\(\)\.forward returned {what}, but must return a pair \(y, cache\)"
+    ) as caught:
+        net.forward(numpy.ones((2, 3), "float32"))
+    assert "layer 1 of 2" in caught.value.__notes__[0]
 
 
 def test_type_errors_stay_type_errors():
@@ -193,7 +258,7 @@ def test_type_errors_stay_type_errors():
 def test_a_batch_of_one_in_training_is_located():
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm(4))
     with pytest.raises(
-        ValueError, match=r"batch of at least 2, or evaluation mode. \[layer 1 of 2"
+        ValueError, match=r"batch of at least 2, or evaluation mode.\n\[layer 1 of 2"
     ):
         net.forward(numpy.ones((1, 3), "float32"))
     assert net(numpy.ones((1, 3), "float32")).shape == (1, 4)

@@ -210,3 +210,34 @@ def test_shapes_costs_and_names_are_those_of_the_layer_inside():
     assert repr(layer) == f"SpectralNorm({layer.layer!r})"
     with pytest.raises(ValueError, match="channels come last"):
         layer.forward(numpy.zeros((2, 4, 4, 5), "float32"))
+
+
+def test_the_axis_of_the_outputs_is_the_one_that_the_parameter_names():
+    class Rows(nn.Linear):
+        """A Linear whose weight is stored as (out, in)."""
+
+        def __init__(self, rng):
+            super().__init__(6, 4, rng=rng)
+            self.weight = nn.Parameter(self.weight.value.T.copy(), role="weight", output_axis=0)
+
+    rows, columns = nn.spectral_norm(Rows(_rng())), nn.spectral_norm(nn.Linear(6, 4, rng=_rng()))
+    assert rows.u.shape == columns.u.shape == (4,)
+    assert rows.v.shape == columns.v.shape == (6,)
+
+
+def test_a_weight_of_zeros_stays_finite_and_learns():
+    """As of a last layer that begins at 0: W / σ is 0, and power iteration starts with the first
+    step.
+    """
+    inner = nn.Linear(3, 2, rng=_rng())
+    inner.weight.value, inner.bias.value = 0, 1
+    layer = nn.spectral_norm(inner, rng=_rng()).astype("float64")
+    x = _rng().standard_normal((4, 3))
+    y, cache = layer.forward(x)
+    assert (y == 1).all()
+    assert (layer.backward(numpy.ones_like(y), cache) == 0).all()
+    numpy.testing.assert_allclose(inner.weight.grad, x.T @ numpy.ones_like(y))
+    inner.weight.value -= 0.1 * inner.weight.grad
+    layer.iterate(100)
+    sigma = numpy.linalg.norm(inner.weight.value, 2)
+    numpy.testing.assert_allclose(layer(x), x @ inner.weight.value / sigma + 1, rtol=1e-9)

@@ -1,4 +1,4 @@
-"""Losses and optimizers, number for number against PyTorch in float64."""
+"""Losses, optimizers and schedules, number for number against PyTorch in float64."""
 
 import numpy
 import pytest
@@ -159,6 +159,55 @@ def test_twenty_steps_of_a_regression(name):
         other.step()
         assert abs(net.flat().value - before).max() > 1e-5
         equal(net, theirs, **TIGHT)
+
+
+W, T = 5, 30
+"""Steps of the warm-up, and of the whole run."""
+
+SCHEDULES = {
+    "constant": lambda o: torch.optim.lr_scheduler.ConstantLR(o, factor=1.0),
+    "linear": lambda o: torch.optim.lr_scheduler.LinearLR(
+        o, start_factor=1.0, end_factor=0.0, total_iters=T
+    ),
+    "linear:0.5": lambda o: torch.optim.lr_scheduler.SequentialLR(
+        o,
+        [
+            torch.optim.lr_scheduler.ConstantLR(o, factor=1.0),
+            torch.optim.lr_scheduler.LinearLR(
+                o, start_factor=1.0, end_factor=0.0, total_iters=T // 2
+            ),
+        ],
+        milestones=[T // 2],
+    ),
+    "cosine": lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, T_max=T),
+    f"warmup:{W}": lambda o: torch.optim.lr_scheduler.LinearLR(
+        o, start_factor=1 / W, total_iters=W - 1
+    ),
+    f"warmup:{W}+cosine": lambda o: torch.optim.lr_scheduler.SequentialLR(
+        o,
+        [
+            torch.optim.lr_scheduler.LinearLR(o, start_factor=1 / W, total_iters=W - 1),
+            torch.optim.lr_scheduler.CosineAnnealingLR(o, T_max=T - W),
+        ],
+        milestones=[W],
+    ),
+}
+
+
+# SequentialLR passes the epoch to `step` itself, which PyTorch says not to do.
+@pytest.mark.filterwarnings("ignore:The epoch parameter in `scheduler.step")
+@pytest.mark.parametrize("text", SCHEDULES)
+def test_learning_rates_of_a_schedule(text):
+    net, theirs = twins()
+    ours, other = optim.Adam(net, lr=2e-4), torch.optim.Adam(theirs, lr=2e-4)
+    scheduler = optim.Scheduler(ours, optim.schedules.parse(text), steps=T)
+    their_scheduler = SCHEDULES[text](other)
+    for _ in range(T + 1):
+        assert ours.lr == pytest.approx(other.param_groups[0]["lr"], rel=1e-9, abs=1e-16)
+        ours.step()
+        other.step()
+        scheduler.step()
+        their_scheduler.step()
 
 
 @pytest.mark.parametrize("max_norm", [0.01, 1e6])

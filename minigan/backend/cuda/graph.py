@@ -21,7 +21,8 @@ from typing import Any, Protocol
 
 import numpy
 
-from minigan.backend.cuda.primitives import CudaBackend, draw_seed
+from minigan.backend import tree
+from minigan.backend.cuda.philox import draw_seed
 from minigan.backend.reference import Array
 
 MASKS = 256
@@ -49,7 +50,7 @@ class Recording:
         Those that move in the step.
     """
 
-    def __init__(self, ops: CudaBackend, optimizers: Sequence[Optimizer]) -> None:
+    def __init__(self, ops: Any, optimizers: Sequence[Optimizer]) -> None:
         self._schedules = {o.flat.value.data.ptr: ops.xp.zeros(2, "float64") for o in optimizers}
         self.seeds = ops.xp.zeros(MASKS, "uint64")
         self.scheduled: set[int] = set()
@@ -129,8 +130,9 @@ class StepGraph:
     ops
         The backend of the nets.
     step
-        ``step(**arrays) -> report``: moves the nets and returns scalars by name. It has to meet the
-        demands at the head of this file.
+        ``step(*arrays, **arrays) -> report``: moves the nets and returns scalars by name. Its
+        arguments may be (named) tuples and dictionaries of arrays, too. It has to meet the demands
+        at the head of this file.
     optimizers
         Those that move in the step.
     capacity
@@ -141,7 +143,7 @@ class StepGraph:
 
     def __init__(
         self,
-        ops: CudaBackend,
+        ops: Any,
         step: Callable[..., dict[str, Array]],
         *,
         optimizers: Sequence[Optimizer],
@@ -160,7 +162,7 @@ class StepGraph:
         # Of its own: what the graph uses between two replays must belong to nobody else.
         self._pool = cuda.MemoryPool()
         self._cursor = ops.xp.zeros(1, "int32")
-        self._buffers: dict[str, Array] = {}
+        self._buffers: list[Array] = []
         self._ring: Any = None
         self._names: list[str] = []
         self._calls = self._read = 0
@@ -171,13 +173,13 @@ class StepGraph:
         """Whether the next call of the usual shape replays."""
         return self._graph is not None
 
-    def __call__(self, **inputs: Any) -> dict[str, Array]:
+    def __call__(self, *inputs: Any, **named: Any) -> dict[str, Array]:
         """Make one training step.
 
         Parameters
         ----------
-        **inputs
-            Arrays of the host or of the device.
+        *inputs, **named
+            The step's arguments: arrays of the host or of the device, or trees of them.
 
         Returns
         -------
@@ -190,7 +192,7 @@ class StepGraph:
             If the parameters of an optimizer have been moved or laid out anew since the recording.
         """
         with self._on_own_stream():
-            report = self._make_step(inputs)
+            report = self._make_step((inputs, named))
         self._calls += 1
         return report
 
@@ -218,31 +220,32 @@ class StepGraph:
 
     # ---------------------------------------------------------------- one step
 
-    def _make_step(self, inputs: dict[str, Any]) -> dict[str, Array]:
+    def _make_step(self, inputs: Any) -> dict[str, Array]:
+        arrays = tree.leaves(inputs)
         if self._calls == 0:
-            self._buffers = {name: self._ops.asarray(x).copy() for name, x in inputs.items()}
-        if {name: x.shape for name, x in inputs.items()} != {
-            name: b.shape for name, b in self._buffers.items()
-        }:
-            return self._body({name: self._ops.asarray(x) for name, x in inputs.items()})
-        self._fill(inputs)
+            self._buffers = [self._ops.asarray(x).copy() for x in arrays]
+        if [x.shape for x in arrays] != [buffer.shape for buffer in self._buffers]:
+            return self._body(tree.mapped(self._ops.asarray, inputs))
+        self._fill(arrays)
+        own = tree.replaced(inputs, self._buffers)
         if self._calls < self._warm_up:
             with self._ops.xp.cuda.using_allocator(self._pool.malloc):
-                return self._body(self._buffers)
+                return self._body(own)
         if self._graph is not None and self._is_outdated():
             self._graph = None
         if self._graph is None:
-            self._record()
+            self._record(own)
         return self._replay()
 
-    def _fill(self, inputs: dict[str, Any]) -> None:
-        for name, x in inputs.items():
-            if x is not self._buffers[name]:
-                self._buffers[name][...] = self._ops.asarray(x, dtype=self._buffers[name].dtype)
+    def _fill(self, arrays: list[Any]) -> None:
+        for x, buffer in zip(arrays, self._buffers, strict=True):
+            if x is not buffer:
+                buffer[...] = self._ops.asarray(x, dtype=buffer.dtype)
 
-    def _body(self, arrays: dict[str, Array]) -> dict[str, Array]:
+    def _body(self, inputs: Any) -> dict[str, Array]:
         """Run the step, then write its report into the ring."""
-        report = self._step(**arrays)
+        positional, named = inputs
+        report = self._step(*positional, **named)
         if self._ring is None:
             self._names = list(report)
             self._ring = self._ops.xp.zeros((self._capacity, len(report)), "float32")
@@ -263,13 +266,13 @@ class StepGraph:
 
     # ---------------------------------------------------------------- recording and replaying
 
-    def _record(self) -> None:
+    def _record(self, inputs: Any) -> None:
         recording = Recording(self._ops, self._optimizers)
         steps_before = [o.t for o in self._optimizers]
         self._ops.recording = recording
         try:
             with self._ops.xp.cuda.using_allocator(self._pool.malloc):
-                self._report = self._captured(lambda: self._body(self._buffers))
+                self._report = self._captured(lambda: self._body(inputs))
             self._steps = [
                 o.t - before for o, before in zip(self._optimizers, steps_before, strict=True)
             ]

@@ -54,3 +54,8 @@ def dropout_mask(count: int, p: float, seed: int) -> Array:
     uniform = (philox(counters, seed) >> 8).astype("float32") * numpy.float32(2**-24)
     kept = uniform.ravel()[:count] >= numpy.float32(p)
     return numpy.where(kept, numpy.float32(1 / (1 - p)), numpy.float32(0))
+
+
+def draw_seed(rng: numpy.random.Generator) -> int:
+    """Draw the seed of a dropout mask."""
+    return int(rng.integers(2**63))

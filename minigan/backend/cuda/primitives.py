@@ -15,7 +15,9 @@ from typing import Any
 import numpy
 
 from minigan.backend.cuda.gemm import Gemm, check_precision
+from minigan.backend.cuda.graph import StepGraph
 from minigan.backend.cuda.launch import THREADS, Kernels, blocks_for
+from minigan.backend.cuda.philox import draw_seed
 from minigan.backend.reference import Array, Reference
 from minigan.backend.window import Pair, Window
 
@@ -71,6 +73,16 @@ class CudaBackend(Reference):
         self._precision = name
         if self._gemm is not None:
             self._gemm.precision = name
+
+    def set_precision(self, name: str) -> None:
+        """Choose ``"float32"``, which is strict, or ``"tf32"``."""
+        self.precision = name
+
+    def record(
+        self, step: Callable[..., Any], *, optimizers: Sequence[Any], capacity: int = 128
+    ) -> StepGraph:
+        """Return the step as a `StepGraph`."""
+        return StepGraph(self, step, optimizers=optimizers, capacity=capacity)
 
     def launch(
         self, name: str, blocks: tuple[int, ...], *arguments: Any, threads: int = THREADS
@@ -406,11 +418,6 @@ class CudaBackend(Reference):
 
     def _like(self, x: Array) -> Array:
         return self.xp.empty(x.shape, "float32")
-
-
-def draw_seed(rng: numpy.random.Generator) -> int:
-    """Draw the seed of a dropout mask."""
-    return int(rng.integers(2**63))
 
 
 def _plain(*arrays: Array) -> bool:

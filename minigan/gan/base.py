@@ -1,0 +1,212 @@
+"""What a game is: all that the trainer, a run's folder, the pictures and the doctor know of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy
+
+from minigan import backend, nn, optim
+from minigan.backend import Array
+
+
+class BaseGame:
+    """Base of all games.
+
+    A game of your own defines `parts`, `draw`, `play` and, to be sampled, `inputs` and `sample`.
+    Everything else follows from these: checkpoints hold the parts, a round is
+    ``play(*draw(source, rng))``, and the doctor looks at the players among the parts.
+    """
+
+    def parts(self) -> dict[str, Any]:
+        """Return all that a checkpoint holds, by name: nets, optimizers, averages, schedulers.
+
+        Whatever else has a ``state_dict()`` of arrays by name, and a ``load_state_dict(state)``,
+        can be a part too: an image pool, for instance.
+        """
+        raise TypeError(f"{type(self).__name__} has no parts; write its method parts.")
+
+    def draw(self, source: Any, rng: numpy.random.Generator) -> tuple[Any, ...]:
+        """Draw all that chance decides in one round, on the host.
+
+        Parameters
+        ----------
+        source
+            The stream of minibatches: ``next(source)`` gives one.
+        rng
+            Draws everything else, such as latents.
+
+        Returns
+        -------
+        tuple
+            The arguments of `play`: arrays, or (named) tuples and dictionaries of arrays.
+        """
+        raise TypeError(f"{type(self).__name__} draws nothing; write its method draw.")
+
+    def play(self, *drawn: Any) -> dict[str, Array]:
+        """Play one round with what was drawn, now on the players' device.
+
+        Returns
+        -------
+        dict
+            Losses and the like by name, scalars of the array library.
+        """
+        raise TypeError(f"{type(self).__name__} has no round; write its method play.")
+
+    def inputs(
+        self, n: int, rng: numpy.random.Generator, data: Callable[[], Any] | None = None
+    ) -> Any:
+        """Draw what n samples are made from, on the host.
+
+        Parameters
+        ----------
+        n
+            How many.
+        rng
+            Draws latents, for instance.
+        data
+            Returns the training data, for games whose samples are made from samples.
+
+        Returns
+        -------
+        array, or a tree of arrays
+            Batch first throughout.
+        """
+        raise ValueError(
+            f"{type(self).__name__} can't be sampled; write its methods inputs and sample."
+        )
+
+    def sample(self, inputs: Any, labels: Array | None = None, *, averaged: bool = True) -> Array:
+        """Make samples from `inputs`, in evaluation mode: arrays of the host to one of the host.
+
+        Parameters
+        ----------
+        inputs
+            As `inputs` draws them, shapes (N, ...).
+        labels
+            Conditions, shape (N,), for games that have them.
+        averaged
+            Whether averages of the players, where there are any, make them.
+        """
+        raise ValueError(
+            f"{type(self).__name__} can't be sampled; write its methods inputs and sample."
+        )
+
+    def check(self) -> None:
+        """Refuse parts that don't belong together; called before training begins."""
+
+    def landscape(self, points: Array) -> Array | None:
+        """Return what a picture shows behind 2-D samples, in [0, 1]: (M, 2) -> (M,) or None."""
+        return None
+
+    def push(self, points: Array) -> Array | None:
+        """Return where 2-D samples are pushed, drawn as arrows: (M, 2) -> (M, 2) or None."""
+        return None
+
+    # ------------------------------------------------------------ what follows from the parts
+
+    def players(self) -> dict[str, nn.Layer]:
+        """Return the nets among the parts."""
+        return {name: part for name, part in self.parts().items() if isinstance(part, nn.Layer)}
+
+    def optimizers(self) -> dict[str, optim.Optimizer]:
+        """Return the optimizers among the parts."""
+        parts = self.parts().items()
+        return {name: part for name, part in parts if isinstance(part, optim.Optimizer)}
+
+    def rates(self) -> dict[str, float]:
+        """Return the learning rate of each optimizer, as it is before a scheduler changes it."""
+        scheduled: dict[int, float] = {}
+        for part in self.parts().values():
+            if isinstance(part, optim.Scheduler):
+                scheduled |= zip(map(id, part.optimizers), part.base_lrs, strict=True)
+        optimizers = self.optimizers().items()
+        return {name: scheduled.get(id(one), one.lr) for name, one in optimizers}
+
+    def set_rates(self, rates: Mapping[str, float]) -> None:
+        """Set the learning rates that `rates` returned; schedulers go on from them."""
+        optimizers = self.optimizers()
+        for name, rate in rates.items():
+            optimizers[name].lr = rate
+        for part in self.parts().values():
+            if isinstance(part, optim.Scheduler):
+                names = {id(one): name for name, one in optimizers.items()}
+                part.base_lrs = [rates[names[id(one)]] for one in part.optimizers]
+
+    def generators(self) -> dict[str, numpy.random.Generator]:
+        """Return the random generators inside the players (dropout's), by name."""
+        return {
+            f"{player}/{name}": rng
+            for player, net in self.players().items()
+            for name, rng in net.generators().items()
+        }
+
+    def end_round(self) -> None:
+        """Let averages follow the players, and schedulers move on; called after each round."""
+        for part in self.parts().values():
+            if isinstance(part, optim.ExponentialMovingAverage):
+                part.update()
+            elif isinstance(part, optim.Scheduler):
+                part.step()
+
+    @property
+    def device(self) -> backend.Reference:
+        """The backend that the players live on."""
+        player = next(iter(self.players().values()))
+        return backend.of(next(iter(player.parameters().values())).value)
+
+
+def require_owner(optimizer: Any, player: nn.Layer, others: Sequence[nn.Layer], name: str) -> None:
+    """Refuse an optimizer that moves somebody else.
+
+    Parameters
+    ----------
+    optimizer
+        Of `player`. Only the optimizers of `minigan.optim` say whom they move.
+    player, others
+        Who is to be moved by it, and who isn't.
+    name
+        What the player is called in the error.
+
+    Raises
+    ------
+    ValueError
+        If it moves none of the player's parameters, or one of the others'.
+    """
+    if not isinstance(optimizer, optim.Optimizer):
+        return
+    moved = {id(p) for p in optimizer.flat.parameters}
+    own = {id(p) for p in player.parameters().values()}
+    foreign = {id(p) for net in others for p in net.parameters().values()} - own
+    if not moved & own or moved & foreign:
+        raise ValueError(
+            f"The optimizer of the {name} moves the parameters of another net; make it from the "
+            f"{name} itself, and give the optimizers in the order of the players."
+        )
+
+
+def in_batches(net: nn.Layer, inputs: Any, *, batch_size: int = 256) -> Array:
+    """Map arrays of the host through a net in evaluation mode, batch by batch.
+
+    Parameters
+    ----------
+    net
+        On whatever device.
+    inputs
+        An array (N, ...), or a tuple of them.
+    batch_size
+        Rows at a time.
+
+    Returns
+    -------
+    ndarray, shape (N, ...)
+    """
+    ops = backend.of(next(iter(net.parameters().values())).value)
+    n = len(backend.tree.leaves(inputs)[0])
+    parts = []
+    for start in range(0, n, batch_size):
+        some = slice(start, start + batch_size)
+        arrays = [ops.asarray(x[some]) for x in backend.tree.leaves(inputs)]
+        parts.append(backend.to_numpy(net(backend.tree.replaced(inputs, arrays))))
+    return numpy.concatenate(parts)

@@ -1,0 +1,148 @@
+"""The states that a run can continue from, and the best one so far."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minigan import checkpoint
+from minigan.backend import Array
+from minigan.files import remove_leftovers
+from minigan.gan.trainer import Callback, Report, Trainer
+
+
+class Checkpoints(Callback):
+    """Saves the whole state: after the first step, every `every` steps, and at the end.
+
+    Parameters
+    ----------
+    folder
+        Where to; made if it isn't there.
+    every
+        Steps between checkpoints.
+    keep
+        How many of the newest stay.
+    about
+        What else to write into each (recipe, settings, versions), JSON-able.
+    best
+        The measure by which the best so far is kept too, as ``best.safetensors``; None keeps none.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        every: int,
+        keep: int = 3,
+        about: dict[str, Any] | None = None,
+        best: Measure | None = None,
+    ) -> None:
+        for name, value in (("steps between checkpoints", every), ("checkpoints to keep", keep)):
+            if value < 1:
+                raise ValueError(f"The number of {name} must be positive, got {value}.")
+        self.folder, self.every, self.keep, self.about = Path(folder), every, keep, about or {}
+        self.best = best
+        self._saved = -1
+
+    def on_start(self, trainer: Trainer) -> None:
+        """Sweep up what a killed process left half written, and checkpoints beyond those to
+        keep.
+        """
+        self.folder.mkdir(exist_ok=True)
+        remove_leftovers(self.folder)
+        self._drop_old(trainer)
+
+    def due(self, step: int) -> bool:
+        """Where it is time to save: whoever looks at the losses has looked by then."""
+        return step == 1 or step % self.every == 0
+
+    def on_step(self, trainer: Trainer, report: Report) -> None:
+        """Save if it is time to."""
+        if self.due(trainer.step):
+            self.save(trainer)
+
+    def on_end(self, trainer: Trainer) -> None:
+        """Save the last state."""
+        if self._saved != trainer.step:
+            self.save(trainer)
+
+    def save(self, trainer: Trainer) -> Path:
+        """Save now; then drop all but the newest `keep`."""
+        self.folder.mkdir(exist_ok=True)
+        path = self.folder / f"step-{trainer.step:08d}.safetensors"
+        arrays, meta = trainer.state()
+        whole = self.about | {"trainer": meta}
+        if self.best is not None and self.due(trainer.step):
+            # Before the ordinary one: a process killed between the two must not take this step for
+            # compared.
+            self._save_best(trainer, self.best, arrays, whole)
+        checkpoint.save(path, arrays, whole)
+        self._saved = trainer.step
+        self._drop_old(trainer)
+        return path
+
+    def _drop_old(self, trainer: Trainer) -> None:
+        # Later ones than this step are there only if they couldn't be read: they don't count among
+        # those to keep.
+        past = [path for path in list_checkpoints(self.folder) if _step_of(path) <= trainer.step]
+        for old in past[: -self.keep]:
+            old.unlink(missing_ok=True)
+
+    def _save_best(
+        self, trainer: Trainer, measure: Measure, arrays: dict[str, Array], whole: dict[str, Any]
+    ) -> None:
+        value = float(measure.of(trainer))
+        path = self.folder / "best.safetensors"
+        so_far = _best_so_far(path, measure.name)
+        better = so_far is None or (value > so_far if measure.larger_is_better else value < so_far)
+        if better and math.isfinite(value):
+            checkpoint.save(
+                path, arrays, whole | {"best": {"metric": measure.name, "value": value}}
+            )
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How good a run is at a moment, by one number.
+
+    Attributes
+    ----------
+    name
+        How the command line calls it.
+    of
+        ``trainer -> number``. It may draw nothing from the run's random generators.
+    larger_is_better
+        Whether it is to grow.
+    """
+
+    name: str
+    of: Callable[[Trainer], float]
+    larger_is_better: bool
+
+
+def _best_so_far(path: Path, metric: str) -> float | None:
+    """Return the value that the best checkpoint so far had; None if there is none by this
+    metric.
+    """
+    try:
+        best = checkpoint.load(path)[1].get("best", {})
+    except checkpoint.CheckpointError:
+        return None
+    return float(best["value"]) if best.get("metric") == metric else None
+
+
+def list_checkpoints(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the checkpoints of a folder, oldest first."""
+    return sorted(
+        (path for path in Path(folder).glob("step-*.safetensors") if _step_of(path) >= 0),
+        key=_step_of,
+    )
+
+
+def _step_of(path: Path) -> int:
+    number = path.stem.removeprefix("step-")
+    return int(number) if number.isdecimal() else -1

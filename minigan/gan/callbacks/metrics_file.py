@@ -1,0 +1,141 @@
+"""The table of a run's numbers: ``metrics.csv``."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+import itertools
+import math
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from minigan.files import written_whole
+from minigan.gan.trainer import Callback, Report, Trainer
+
+
+class MetricsFile(Callback):
+    """Writes ``metrics.csv`` as the run goes: a row every `every` steps.
+
+    It holds no clock times, so that two runs from one seed leave the same file. When a run is
+    resumed, rows after the checkpoint are cut off first: they will come again.
+
+    Parameters
+    ----------
+    path
+        The file.
+    every
+        Steps between rows; the first and the last step have one in any case.
+    gauges
+        ``trainer -> {column: number}``: more columns, measured where a row is written. It may draw
+        nothing from the run's random generators.
+    gauge_every
+        Steps between measurements, a multiple of `every`; the cells of the rows between them are
+        empty.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        every: int = 1,
+        gauges: Callable[[Trainer], dict[str, float]] | None = None,
+        gauge_every: int = 1,
+    ) -> None:
+        self.path, self.every, self.gauges, self.gauge_every = (
+            Path(path),
+            every,
+            gauges,
+            gauge_every,
+        )
+        self._last: Callable[[], list[str]] | None = None
+        self._last_step = self._written = 0
+        self._columns: list[str] = []
+
+    def on_start(self, trainer: Trainer) -> None:
+        """Cut off the rows of steps that will come again."""
+        rows = self._rows() if trainer.step else []
+        if not rows:
+            self.path.unlink(missing_ok=True)
+            return
+        self._columns, *rows = rows
+        past = [
+            row for row in rows if len(row) == len(self._columns) and int(row[0]) <= trainer.step
+        ]
+        # The row that an interruption added isn't there in an unbroken run, unless the run ends
+        # here after all.
+        kept = [row for row in past if self._due(int(row[0]))]
+        if past and past[-1] is not (kept[-1] if kept else None):
+            self._last, self._last_step = past[-1].copy, int(past[-1][0])
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self._columns, *kept])
+        with written_whole(self.path) as temporary:
+            temporary.write_text(text.getvalue())
+        self._written = int(kept[-1][0]) if kept else 0
+
+    def due(self, step: int) -> bool:
+        """Where something is measured: the rows between can wait."""
+        return self.gauges is not None and self._due(step) and self._is_gauged(step)
+
+    def on_step(self, trainer: Trainer, report: Report) -> None:
+        """Write the rows that it is time for."""
+        self._write_earlier(trainer.reports[:-1])
+        self._last_step = trainer.step
+        self._last = lambda: self._row(trainer.step, report, self._measured(trainer))
+        if self._due(trainer.step):
+            self._write()
+
+    def on_end(self, trainer: Trainer) -> None:
+        """Write the last step's row."""
+        self._write()
+
+    def on_failure(self, trainer: Trainer) -> None:
+        """Write the rows of the steps that were read together with the last one, up to the first
+        that is no good.
+        """
+        good = itertools.takewhile(
+            lambda r: all(map(math.isfinite, r[1].values())), trainer.reports[:-1]
+        )
+        self._write_earlier(good)
+
+    def _due(self, step: int) -> bool:
+        return step == 1 or step % self.every == 0
+
+    def _rows(self) -> list[list[str]]:
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="") as file:
+            return [row for row in csv.reader(file) if row]
+
+    def _is_gauged(self, step: int) -> bool:
+        return step == 1 or step % self.gauge_every == 0
+
+    def _measured(self, trainer: Trainer) -> dict[str, float]:
+        wanted = self._is_gauged(trainer.step) or not self._due(trainer.step)
+        return self.gauges(trainer) if self.gauges is not None and wanted else {}
+
+    def _row(self, step: int, report: Report, measured: dict[str, float]) -> list[str]:
+        # Written before the first row is: the first step has every column.
+        self._columns = self._columns or ["step", *report, *measured]
+        numbers = {name: f"{value:.9g}" for name, value in (report | measured).items()}
+        return [str(step), *(numbers.get(name, "") for name in self._columns[1:])]
+
+    def _write_earlier(self, reports: Iterable[tuple[int, Report]]) -> None:
+        """Write the rows of steps that lie back. None of them is to be measured: that would have
+        been `due`.
+        """
+        for step, report in reports:
+            if self._due(step):
+                self._last_step = step
+                self._last = functools.partial(self._row, step, report, {})
+                self._write()
+
+    def _write(self) -> None:
+        if self._last is None or self._last_step <= self._written:
+            return
+        row = self._last()
+        new = not self.path.exists()
+        with self.path.open("a", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([self._columns, row] if new else [row])
+        self._written = self._last_step

@@ -1,0 +1,122 @@
+"""How far the run is: a bar, or a line now and then."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from typing import Any, TextIO
+
+from minigan.gan.trainer import Callback, Report, Trainer
+
+
+class Progress(Callback):
+    """Shows how far the run is, its losses and beliefs, images per second and the time left.
+
+    A bar in a terminal and in a notebook; a line now and then where the output goes to a file.
+
+    Parameters
+    ----------
+    steps
+        The step that the run ends at.
+    stream
+        Where to, standard error by default.
+    seconds
+        Between lines in a file.
+    """
+
+    def __init__(self, steps: int, *, stream: TextIO | None = None, seconds: float = 10.0) -> None:
+        self.steps, self.seconds = steps, seconds
+        self.stream = stream
+        self._bar: Any = None
+
+    def on_start(self, trainer: Trainer) -> None:
+        """Start the clock, and the bar where there can be one."""
+        stream = self.stream or sys.stderr
+        self._start = self._last_line = time.monotonic()
+        self._first_step = trainer.step
+        if _in_notebook():
+            from tqdm.notebook import tqdm
+        elif stream.isatty():
+            from tqdm import tqdm
+        else:
+            return
+        self._bar = tqdm(
+            total=self.steps,
+            initial=trainer.step,
+            unit="step",
+            dynamic_ncols=True,
+            mininterval=0.2,
+            file=stream,
+        )
+
+    def due(self, step: int) -> bool:
+        """Where the last words are long ago."""
+        return time.monotonic() - self._last_line > (self.seconds if self._bar is None else 0.2)
+
+    def on_step(self, trainer: Trainer, report: Report) -> None:
+        """Move the bar, or print a line if the last one is long ago."""
+        now = time.monotonic()
+        if self._bar is not None:
+            for _ in trainer.reports:
+                self._bar.update()
+            if now - self._last_line > 0.2:
+                self._bar.set_postfix_str(self._words(trainer, report, now), refresh=False)
+                self._last_line = now
+        elif now - self._last_line > self.seconds or trainer.step == self.steps:
+            left = (
+                (self.steps - trainer.step)
+                * (now - self._start)
+                / (trainer.step - self._first_step)
+            )
+            line = (
+                f"step {trainer.step}/{self.steps}  {self._words(trainer, report, now)}  "
+                f"{_clock(left)} left"
+            )
+            print(line, file=self.stream or sys.stderr, flush=True)
+            self._last_line = now
+
+    def on_end(self, trainer: Trainer) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def on_failure(self, trainer: Trainer) -> None:
+        """Close the bar, so that what went wrong stands on a line of its own."""
+        self.on_end(trainer)
+
+    def say(self, words: str) -> None:
+        """Print a line without tearing the bar apart."""
+        if self._bar is not None:
+            self._bar.write(words, file=self.stream or sys.stderr)
+        else:
+            print(words, file=self.stream or sys.stderr, flush=True)
+
+    def _words(self, trainer: Trainer, report: Report, now: float) -> str:
+        done = (trainer.step - self._first_step) * trainer.source.batch_size
+        names = {
+            "loss_d": "loss D",
+            "loss_g": "loss G",
+            "d_real": "D(x)",
+            "d_fake": "D(G(z))",
+            "penalty": "penalty",
+        }
+        words = [f"{names.get(name, name)} {value:.3f}" for name, value in report.items()]
+        return "  ".join([*words, f"{done / max(now - self._start, 1e-9):,.0f} images/s"])
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return (
+        f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+        if minutes >= 60
+        else f"{minutes}:{seconds:02d}"
+    )
+
+
+def _in_notebook() -> bool:
+    """Tell whether a notebook (with the widgets that its bar needs) runs this."""
+    shell = sys.modules.get("IPython")
+    if shell is None or importlib.util.find_spec("ipywidgets") is None:
+        return False
+    return type(shell.get_ipython()).__name__ == "ZMQInteractiveShell"

@@ -1,0 +1,53 @@
+"""The doctor's rounds during a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from minigan.gan.diagnosis import EARLIEST, Table, diagnose
+from minigan.gan.trainer import Callback, Report, Trainer
+
+
+class Watcher(Callback):
+    """Looks at ``metrics.csv`` now and then during a run, and says what it finds, each thing once.
+
+    Parameters
+    ----------
+    read
+        Returns the table so far, see `minigan.plots.read_metrics`.
+    every
+        Steps between looks.
+    say
+        Is told what was found.
+    objective, smoothing
+        As for `diagnose`.
+    start
+        The first step to look at: earlier, much looks sick that is only young.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Table],
+        *,
+        every: int,
+        say: Callable[[str], None],
+        objective: str,
+        smoothing: float = 0.0,
+        start: int = EARLIEST,
+    ) -> None:
+        self.read, self.every, self.say, self.start = read, every, say, start
+        self.objective, self.smoothing = objective, smoothing
+        self._said: set[str] = set()
+
+    def due(self, step: int) -> bool:
+        """Where it is time to look."""
+        return step % self.every == 0 and step >= self.start
+
+    def on_step(self, trainer: Trainer, report: Report) -> None:
+        """Look if it is time to."""
+        if not self.due(trainer.step):
+            return
+        for finding in diagnose(self.read(), objective=self.objective, smoothing=self.smoothing):
+            if finding.name not in self._said:
+                self._said.add(finding.name)
+                self.say(f"Step {trainer.step:,}: {finding}")

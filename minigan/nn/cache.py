@@ -1,0 +1,91 @@
+"""What a forward call leaves for the backward calls that belong to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigan.backend import Array
+
+Shape = tuple[int, ...]
+
+
+class Cache:
+    """What one forward call leaves for the backward call that belongs to it.
+
+    A cache belongs to a call, not to a layer: D(real) and D(fake) can't overwrite each other's.
+
+    Parameters
+    ----------
+    owner
+        The layer that made it.
+    y
+        The output of the forward call (only its shape is kept).
+    saved
+        What the backward map needs.
+    """
+
+    __slots__ = ("owner", "saved", "y_shape")
+
+    def __init__(self, owner: Any, y: Array, *saved: Any) -> None:
+        self.owner = owner
+        self.y_shape: Shape = tuple(y.shape)
+        self.saved = saved
+
+    def recall(self, owner: Any, dy: Array | Signals, v: Array | None = None) -> tuple[Any, ...]:
+        """Return what was saved, to the layer that saved it, for a cotangent (and a tangent) that
+        fits.
+
+        Raises
+        ------
+        ValueError
+            If the cache was made by another layer, `dy` hasn't the shape of the output, or `v` not
+            that of the input.
+        TypeError
+            If `dy` is no array of floating-point numbers.
+        """
+        if self.owner is not owner:
+            raise ValueError(
+                f"{owner!r}.backward got the cache of {self.owner!r}; pass the cache that its own "
+                "forward returned together with this output."
+            )
+        if isinstance(dy, Signals):
+            return self.saved
+        require_floating(owner, dy, "cotangent dy")
+        if tuple(dy.shape) != self.y_shape:
+            raise ValueError(
+                f"{owner!r}.backward got a cotangent of shape {tuple(dy.shape)}, but its output "
+                f"had shape {self.y_shape}; dy must have the shape of y."
+            )
+        if v is not None:
+            self.check_tangent(owner, v)
+        return self.saved
+
+    def check_tangent(self, owner: Any, v: Array) -> None:
+        """Refuse a tangent `v` that hasn't the shape of the input."""
+        require_floating(owner, v, "tangent v")
+        if tuple(owner.output_shape(tuple(v.shape))) != self.y_shape:
+            raise ValueError(
+                f"{owner!r}.double_backward got a tangent of shape {tuple(v.shape)}, which "
+                f"doesn't belong to an output of shape {self.y_shape}; v must have the shape of x."
+            )
+
+
+class Signals(tuple[Any, ...]):
+    """The cotangents that one backward walk met: for each layer inside an array, or again
+    `Signals`.
+    """
+
+
+def require_floating(owner: Any, x: Any, what: str) -> None:
+    """Refuse what is no array of floating-point numbers; the sentence names `owner` and `what`."""
+    kind = getattr(getattr(x, "dtype", None), "kind", None)
+    if kind is None:
+        raise TypeError(
+            f"{owner!r} got {type(x).__name__} as {what}, but needs an array; convert it with "
+            "numpy.asarray(x, dtype='float32')."
+        )
+    if kind != "f":
+        raise TypeError(
+            f"{owner!r} got {what} of dtype {x.dtype}, but needs floating-point numbers; convert "
+            "with x.astype('float32')."
+        )

@@ -1,0 +1,97 @@
+"""The state of a net, its precision and its device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import numpy
+
+from minigan import backend
+from minigan.backend import Array
+from minigan.nn.tree import Tree
+
+
+class State(Tree):
+    """What `minigan.nn.Layer` can do with the numbers that it holds: save, load, convert, move."""
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return copies of all parameters and buffers by dotted name, in order."""
+        return {name: a.copy() for name, a in self._arrays().items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Copy arrays (of any device and floating-point precision) into this net; all or nothing.
+
+        Raises
+        ------
+        ValueError
+            If a name is missing or unknown, or a shape differs; nothing has changed then.
+        """
+        own = self._arrays()
+        missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
+        if missing or unknown:
+            raise ValueError(
+                f"The state doesn't fit this net: missing {sorted(missing) or 'nothing'}, unknown "
+                f"{sorted(unknown) or 'nothing'}; load it into the net that it was saved from."
+            )
+        for name, array in own.items():
+            if tuple(state[name].shape) != tuple(array.shape):
+                raise ValueError(
+                    f"{name!r} has shape {tuple(array.shape)} in this net, but "
+                    f"{tuple(state[name].shape)} in the state; build the net with the sizes that "
+                    "it was saved with."
+                )
+        for name, array in own.items():
+            array[...] = backend.of(array).asarray(backend.to_numpy(state[name]), dtype=array.dtype)
+
+    def astype(self, dtype: Any) -> Self:
+        """Change the precision (``"float32"`` or ``"float64"``) in place; return the net.
+
+        Optimizers made before must be made anew.
+
+        Raises
+        ------
+        TypeError
+            If `dtype` is none of floating-point numbers.
+        """
+        if numpy.dtype(dtype).kind != "f":
+            raise TypeError(
+                f"A net computes with floating-point numbers, got dtype {dtype!r}; use 'float32'."
+            )
+        self._convert(lambda a: a if a.dtype == dtype else a.astype(dtype))
+        return self
+
+    def to(self, device: str | backend.Reference) -> Self:
+        """Move to ``"cpu"``, ``"cuda"``, ``"auto"`` or a backend of your own in place; return the
+        net.
+
+        Optimizers made before must be made anew.
+
+        Raises
+        ------
+        ValueError
+            If the device is unknown or doesn't answer, or is a second backend for NumPy arrays:
+            a process has one, which ``MINIGAN_FAST`` chooses (``reference`` is the one to read).
+        """
+        ops = backend.get(device)
+        if backend.of(ops.asarray(numpy.zeros(1, "float32"))) is not ops:
+            raise ValueError(
+                f"A net can't be moved to this {type(ops).__name__}: its arrays are NumPy's, and "
+                f"those belong to the {type(backend.get('cpu')).__name__} of this process; set "
+                "MINIGAN_FAST=reference in the environment before the first computation to run "
+                "the readable version."
+            )
+        self._convert(lambda a: a if backend.of(a) is ops else ops.asarray(backend.to_numpy(a)))
+        return self
+
+    def _arrays(self) -> dict[str, Array]:
+        return {name: p.value for name, p in self.parameters().items()} | self.buffers()
+
+    def _convert(self, change: Callable[[Array], Array]) -> None:
+        for p in self.parameters().values():
+            value = change(p.value)
+            if value is not p.value:
+                p.replace(value, change(p.grad), None)
+        for _, layer in self.layers():
+            for name in layer.buffer_names:
+                setattr(layer, name, change(getattr(layer, name)))

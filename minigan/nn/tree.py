@@ -1,0 +1,204 @@
+"""A net is a tree: layers hold parameters, buffers, random generators and other layers.
+
+What a layer holds is found in its attributes, and in lists, tuples and dicts there. Each thing has
+a dotted name, the way to it: ``body.0.weight`` is the parameter `weight` of the first layer of
+`body`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import numpy
+
+from minigan.backend import Array
+from minigan.nn.parameter import Flat, Parameter, flatten
+
+
+class Tree:
+    """What `minigan.nn.Layer` knows about what it holds."""
+
+    buffer_names: ClassVar[tuple[str, ...]] = ()
+    """Attributes that are state but aren't learnt, as running statistics."""
+
+    def children(self) -> Iterator[tuple[str, Any]]:
+        """Yield the names and layers directly inside this one.
+
+        A layer has the name of its attribute; in a list, tuple or dict, however nested, its place
+        there is added: ``parts.0``, ``parts.key``.
+
+        Raises
+        ------
+        ValueError
+            If two of them would get the same name.
+        """
+        yield from held(vars(self), Tree)
+
+    def layers(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        """Yield dotted names and layers, this one first (its name is `prefix`), then all inside
+        it.
+
+        Raises
+        ------
+        ValueError
+            If a layer holds itself, directly or through others.
+        """
+        yield from _walk(self, prefix, ())
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return all parameters by dotted name, in order.
+
+        Raises
+        ------
+        ValueError
+            If two of them would get the same name.
+        """
+        return self._held(Parameter)
+
+    def buffers(self) -> dict[str, Array]:
+        """Return all arrays that are state but aren't learnt, by dotted name, in order."""
+        return {
+            _dotted(prefix, name): getattr(layer, name)
+            for prefix, layer in self.layers()
+            for name in layer.buffer_names
+        }
+
+    def generators(self) -> dict[str, numpy.random.Generator]:
+        """Return the random generators inside (dropout's), by dotted name."""
+        return self._held(numpy.random.Generator)
+
+    def flat(self) -> Flat:
+        """Return all parameters as one flat vector, laying them out on the first call."""
+        return flatten(self.parameters().values())
+
+    def zero_grad(self) -> None:
+        """Set every gradient to zero."""
+        for p in self.parameters().values():
+            p.grad[...] = 0
+
+    def replace_children(self, change: Callable[[Any], Any]) -> None:
+        """Put ``change(child)`` in the place of each layer directly inside this one.
+
+        Lists, tuples and dicts with layers in them are made anew, so that a copy of this layer
+        keeps its own. A layer that is held twice is changed once.
+
+        Parameters
+        ----------
+        change
+            Returns the new layer, or the old one to leave it.
+        """
+        changed: dict[int, Any] = {}
+        for name, value in list(vars(self).items()):
+            new = _replaced(value, change, changed)
+            if new is not value:
+                setattr(self, name, new)
+
+    def _held(self, kind: type) -> dict[str, Any]:
+        """Collect the objects of a kind in this layer and all inside it."""
+        return _unique(
+            [
+                (_dotted(prefix, name), value)
+                for prefix, layer in self.layers()
+                for name, value in held(vars(layer), kind)
+            ]
+        )
+
+
+def held(places: dict[Any, Any], kind: type) -> list[tuple[str, Any]]:
+    """Return the names and objects of a kind in `places`, and in lists, tuples and dicts there.
+
+    Parameters
+    ----------
+    places
+        Objects by name, as ``vars(layer)`` gives them.
+    kind
+        A class.
+
+    Raises
+    ------
+    ValueError
+        If two of them would get the same name, as in ``{1: a, "1": b}``.
+    """
+    found: list[tuple[str, Any]] = []
+    nested = False
+    for key, value in places.items():
+        if isinstance(value, kind):
+            found.append((str(key), value))
+        elif isinstance(value, _CONTAINERS) and not _only_numbers(value):
+            _search(value, kind, f"{key}.", found, ())
+            nested = True
+    return list(_unique(found).items()) if nested else found
+
+
+_CONTAINERS = (list, tuple, dict)
+_NUMBERS = frozenset((int, float, bool, type(None)))
+
+
+def _only_numbers(container: Any) -> bool:
+    """Tell sizes, strides or a history, in which nothing is to be found, at a glance."""
+    items = container.values() if isinstance(container, dict) else container
+    return _NUMBERS.issuperset(map(type, items))
+
+
+def _search(
+    container: Any, kind: type, prefix: str, found: list[tuple[str, Any]], around: tuple[int, ...]
+) -> None:
+    """Add the objects of a kind in a container to `found`; `around` are those that it lies in."""
+    if id(container) in around:  # a list that holds itself; what is in it has a name already
+        return
+    for key, value in container.items() if isinstance(container, dict) else enumerate(container):
+        if isinstance(value, kind):
+            found.append((f"{prefix}{key}", value))
+        elif isinstance(value, _CONTAINERS) and not _only_numbers(value):
+            _search(value, kind, f"{prefix}{key}.", found, (*around, id(container)))
+
+
+def _unique(found: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return what was found by name, and refuse a name that occurs twice."""
+    by_name = dict(found)
+    if len(by_name) < len(found):
+        names = [name for name, _ in found]
+        double = next(name for name in names if names.count(name) > 1)
+        raise ValueError(
+            f"Two members of a layer would both be called {double!r}; give one of them another key."
+        )
+    return by_name
+
+
+def _walk(layer: Any, name: str, around: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
+    """Yield a layer and all inside it; `around` are those that it lies in."""
+    if id(layer) in around:
+        raise ValueError(
+            f"{type(layer).__name__} holds itself, as {name!r}, so its parameters would have no "
+            "end; hold a copy, or keep the layer out of its own attributes."
+        )
+    yield name, layer
+    for child_name, child in layer.children():
+        yield from _walk(child, _dotted(name, child_name), (*around, id(layer)))
+
+
+def _dotted(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name
+
+
+def _replaced(value: Any, change: Callable[[Any], Any], changed: dict[int, Any]) -> Any:
+    """Return `value` with its layers changed: itself, if nothing in it has changed."""
+    if isinstance(value, Tree):
+        if id(value) not in changed:
+            changed[id(value)] = change(value)
+        return changed[id(value)]
+    if not isinstance(value, _CONTAINERS):
+        return value
+    keys = list(value) if isinstance(value, dict) else range(len(value))
+    new = {key: _replaced(value[key], change, changed) for key in keys}
+    if all(new[key] is value[key] for key in keys):
+        return value
+    if isinstance(value, dict):
+        twin = copy.copy(value)
+        twin.update(new)
+        return twin
+    if hasattr(value, "_fields"):  # a named tuple
+        return type(value)(*new.values())
+    return type(value)(new.values())

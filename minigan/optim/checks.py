@@ -1,0 +1,37 @@
+"""The values that a hyper-parameter may have.
+
+Each check returns a plain Python number, or raises a ValueError that says what was needed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from numbers import Real
+from typing import Any
+
+
+def _real(name: str, value: Any, needed: str, fits: Callable[[float], bool]) -> float:
+    if not (isinstance(value, Real) and math.isfinite(value) and fits(float(value))):
+        raise ValueError(f"{name} must be {needed}, got {value!r}.")
+    return float(value)
+
+
+def positive(name: str, value: Any) -> float:
+    """Return `value` if it is a finite number > 0."""
+    return _real(name, value, "a positive number", lambda x: x > 0)
+
+
+def not_negative(name: str, value: Any) -> float:
+    """Return `value` if it is a finite number >= 0."""
+    return _real(name, value, "a number >= 0", lambda x: x >= 0)
+
+
+def fraction(name: str, value: Any) -> float:
+    """Return `value` if it is a number in [0, 1)."""
+    return _real(name, value, "a number in [0, 1)", lambda x: 0 <= x < 1)
+
+
+def count(name: str, value: Any) -> int:
+    """Return `value` if it is a whole number >= 0."""
+    return int(_real(name, value, "a whole number >= 0", lambda x: x >= 0 and x == int(x)))

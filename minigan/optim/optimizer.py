@@ -1,0 +1,167 @@
+"""What every optimizer shares: flat vectors, a step count, hyper-parameters and a state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy
+
+from minigan import backend
+from minigan.backend import Array
+from minigan.nn.parameter import flatten
+from minigan.optim import checks, states
+from minigan.optim.parameters import Nets, parameters_of, require_alike
+
+
+class Optimizer:
+    """The base class of all optimizers.
+
+    A subclass defines `update`. It names its hyper-parameters beyond `lr` in ``number_names`` and
+    its vectors in ``vector_names``; both then belong to its state.
+
+    Parameters
+    ----------
+    net
+        A layer or net, or several of them; its parameters are laid out in one flat vector.
+    **numbers
+        The hyper-parameters, including `lr`.
+
+    Attributes
+    ----------
+    flat
+        The vectors θ and g: ``flat.value`` and ``flat.grad``, shape (P,).
+    t
+        How many steps have been taken.
+    lr
+        The learning rate η; may be assigned to at any time.
+
+    Raises
+    ------
+    ValueError
+        If a hyper-parameter is out of range, there is nothing to learn, or the parameters differ in
+        precision.
+    TypeError
+        If `net` is neither a layer nor a sequence of layers, or the parameters live on different
+        devices.
+    """
+
+    number_names: ClassVar[tuple[str, ...]] = ("lr",)
+    vector_names: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, net: Nets, **numbers: Any) -> None:
+        for name, value in self.checked(numbers).items():
+            setattr(self, name, value)
+        self.t = 0
+        parameters = parameters_of(net)
+        require_alike(parameters)
+        self.flat = flatten(parameters)
+        for name in self.vector_names:
+            setattr(self, name, backend.of(self.flat.value).xp.zeros_like(self.flat.value))
+
+    def update(self, theta: Array, g: Array) -> None:
+        """Move `theta` in place, given its gradient `g`.
+
+        Parameters
+        ----------
+        theta, g
+            Vectors of shape (P,).
+
+        Raises
+        ------
+        TypeError
+            If the subclass doesn't define this method.
+        """
+        raise TypeError(
+            f"{type(self).__name__} defines no update; write its method update(theta, g)."
+        )
+
+    def checked(self, numbers: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the hyper-parameters as Python numbers, or raise a ValueError."""
+        return {
+            name: checks.not_negative(name, value) if name == "lr" else checks.positive(name, value)
+            for name, value in numbers.items()
+        }
+
+    @property
+    def lr(self) -> float:
+        """The learning rate η >= 0. At 0, where schedules end, a step leaves the parameters as they
+        are.
+        """
+        return self._lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self._lr = checks.not_negative("lr", value)
+
+    def step(self) -> None:
+        """Move every parameter once, given the gradient that lies in its `grad`.
+
+        Raises
+        ------
+        ValueError
+            If the net has been moved, cast or laid out anew since this optimizer was made.
+        """
+        self._require_current()
+        self.t += 1
+        self.update(self.flat.value, self.flat.grad)
+
+    def zero_grad(self) -> None:
+        """Set every gradient to zero.
+
+        Raises
+        ------
+        ValueError
+            If the net has been moved, cast or laid out anew since this optimizer was made.
+        """
+        self._require_current()
+        backend.of(self.flat.grad).zero(self.flat.grad)
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return copies of what a resumed run needs: the vectors, t and the hyper-parameters, as
+        arrays by name.
+        """
+        numbers = {name: numpy.asarray(getattr(self, name)) for name in ("t", *self.number_names)}
+        return numbers | {name: getattr(self, name).copy() for name in self.vector_names}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Load a state, including the hyper-parameters, from any device: all of it or nothing.
+
+        Raises
+        ------
+        ValueError
+            If a name is missing or unknown, a vector has another length, or a number is out of
+            range; nothing has changed then.
+        """
+        names = ("t", *self.number_names, *self.vector_names)
+        states.require_names(type(self).__name__, state, names)
+        numbers = self.checked({name: states.number(state[name]) for name in self.number_names})
+        t = checks.count("t", states.number(state["t"]))
+        vectors = {name: self._own(name, state[name]) for name in self.vector_names}
+        for name, value in {**numbers, "t": t}.items():
+            setattr(self, name, value)
+        for name, vector in vectors.items():
+            # In place, because a recorded GPU step knows these very arrays.
+            getattr(self, name)[...] = vector
+
+    def _own(self, name: str, vector: Any) -> Array:
+        """Bring a vector of a state to the device and into the precision of the parameters."""
+        theta, vector = self.flat.value, backend.to_numpy(vector)
+        if vector.shape != theta.shape:
+            raise ValueError(
+                f"{name!r} has shape {vector.shape} in the state, but {tuple(theta.shape)} in this "
+                f"{type(self).__name__}; load it into an optimizer of the same net."
+            )
+        return backend.of(theta).asarray(vector, dtype=theta.dtype)
+
+    def _require_current(self) -> None:
+        if not self.flat.holds(self.flat.parameters):
+            raise ValueError(
+                f"The parameters of this {type(self).__name__} have been moved, cast or laid out "
+                "anew since it was made; make the optimizer after net.to, net.astype and every "
+                "optimizer over a larger net."
+            )
+
+    def __repr__(self) -> str:
+        numbers = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.number_names)
+        return f"{type(self).__name__}({numbers})"
