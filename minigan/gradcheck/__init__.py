@@ -14,7 +14,7 @@ True
 whatever returns a number: a whole training step.
 """
 
-from minigan.gradcheck.command import load_layer, main
+from minigan.gradcheck.command import load_layer
 from minigan.gradcheck.functions import check_function, check_scalar
 from minigan.gradcheck.layers import check
 from minigan.gradcheck.library import check_library, library_cases, library_table
@@ -31,5 +31,4 @@ __all__ = [
     "library_cases",
     "library_table",
     "load_layer",
-    "main",
 ]

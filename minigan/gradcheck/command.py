@@ -1,129 +1,71 @@
-"""The command ``minigan gradcheck``: the library's layers, or one of your own."""
+"""A layer of the user's own, as ``minigan gradcheck FILE.py:NAME`` names it: loaded and checked."""
 
 from __future__ import annotations
 
-import argparse
 import ast
 import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from minigan.gradcheck.layers import check, generator
-from minigan.gradcheck.library import check_library, library_table
-from minigan.gradcheck.report import GradientError
+from minigan.gradcheck.report import GradientError, Report
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Check the library or a user's layer, print a table; return 0 (right), 1 (wrong) or 2 (can't
-    be checked).
-
-    Parameters
-    ----------
-    arguments
-        Those after ``minigan gradcheck``; from the command line if None.
-    """
-    options = _parser().parse_args(arguments)
-    try:
-        if options.layer is None:
-            return _run_library(options)
-        return _run_layer(options)
-    except (UsageError, ValueError, TypeError) as error:
-        print(f"minigan gradcheck: {error}", file=sys.stderr)
-        return 2
-
-
-class UsageError(Exception):
+class UsageError(ValueError):
     """Something is wrong with what was asked for, or with the user's file; one sentence says what
     to do.
     """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"minigan gradcheck: {message.rstrip('.')}; see `{self.prog} --help`.\n")
+def check_file(
+    place: str,
+    shape: str | None,
+    *,
+    arguments: str = "",
+    labels: int | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> Report:
+    """Check the gradients of a layer in a file, on random inputs.
 
+    Parameters
+    ----------
+    place, arguments
+        The layer, as for `load_layer`.
+    shape
+        Of the input, as for `parse_shape`.
+    labels
+        If given, the input holds integers from 0 up to this number, which is not among them.
+    seed
+        Of the input and of all else that is random.
+    **options
+        As for `check`.
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="minigan gradcheck",
-        description="Compare every gradient with finite differences: of the library's layers "
-        "and losses, or of a layer in a file of yours.",
-    )
-    parser.add_argument(
-        "layer", nargs="?", metavar="FILE.py:NAME", help="a class, an instance, or a function"
-    )
-    parser.add_argument(
-        "--input", metavar="4,8,8,3", help="shape of the input, batch first, channels last"
-    )
-    parser.add_argument(
-        "--args", default="", metavar="'3, 5, stride=2'", help="arguments of the constructor"
-    )
-    parser.add_argument(
-        "--labels", type=int, metavar="K", help="the input holds integers from 0 to K - 1"
-    )
-    parser.add_argument(
-        "--eval", action="store_true", help="check the evaluation mode, not the training mode"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the random numbers (default: 0)")
-    parser.add_argument(
-        "--tolerance", type=float, default=1e-6, help="largest relative error (default: 1e-6)"
-    )
-    parser.add_argument(
-        "--samples", type=int, default=100, help="entries checked per array (default: 100)"
-    )
-    parser.add_argument(
-        "--directions", type=int, help="check along so many random directions instead: for big nets"
-    )
-    return parser
-
-
-def _run_library(options: argparse.Namespace) -> int:
-    reports = check_library(
-        options.seed,
-        tolerance=options.tolerance,
-        samples=options.samples,
-        directions=options.directions,
-    )
-    print(library_table(reports))
-    return 0 if all(report.ok for report in reports.values()) else 1
-
-
-def _run_layer(options: argparse.Namespace) -> int:
-    if options.input is None:
+    Raises
+    ------
+    GradientError
+        If a gradient is wrong.
+    UsageError
+        If the layer can't be checked: one sentence says what is missing, or what the user's code
+        raised and where.
+    """
+    if shape is None:
         raise UsageError(
             "a layer of yours needs an input to be checked on; give its shape, as --input 4,8,8,3."
         )
-    shape = parse_shape(options.input)
-    rng = generator(options.seed)
-    layer = load_layer(options.layer, options.args)
-    x = (
-        rng.standard_normal(shape)
-        if options.labels is None
-        else rng.integers(0, max(options.labels, 1), shape)
-    )
+    size = parse_shape(shape)
+    rng = generator(seed)
+    layer = load_layer(place, arguments)
+    x = rng.standard_normal(size) if labels is None else rng.integers(0, max(labels, 1), size)
     try:
-        report = check(
-            layer,
-            x,
-            rng=rng,
-            train=not options.eval,
-            tolerance=options.tolerance,
-            samples=options.samples,
-            directions=options.directions,
-        )
-    except GradientError as error:
-        print(error)
-        return 1
-    except (
-        Exception
-    ) as error:  # whatever the user's code raises is shown as the user's, with its line
-        raise UsageError(_located(error, _split(options.layer)[0])) from error
-    print(report)
-    return 0
+        return check(layer, x, rng=rng, **options)
+    except GradientError:
+        raise
+    except Exception as error:  # the user's code may raise anything
+        raise _located(error, _split(place)[0]) from error
 
 
 def parse_shape(text: str) -> tuple[int, ...]:
@@ -203,7 +145,7 @@ def _import(path: Path) -> Any:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise UsageError(_located(error, path)) from error
+        raise _located(error, path) from error
     finally:
         sys.path.remove(str(path.resolve().parent))
     return module
@@ -237,24 +179,24 @@ def _make(maker: Any, path: Path, name: str, positional: list[Any], named: dict[
     try:
         return maker(*positional, **named)
     except Exception as error:
-        raise UsageError(_located(error, path)) from error
+        raise _located(error, path) from error
 
 
-def _located(error: Exception, path: Path) -> str:
-    """Tell what was raised and at which line of the user's file."""
+def _located(error: Exception, path: Path) -> UsageError:
+    """Tell whatever the user's code raised as the user's own mistake, with the line of the file."""
+    located = UsageError(_message(error, path))
+    for note in getattr(error, "__notes__", ()):
+        located.add_note(note)
+    return located
+
+
+def _message(error: Exception, path: Path) -> str:
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}: {error.msg}."
-    own = [
-        f
-        for f in traceback.extract_tb(error.__traceback__)
-        if Path(f.filename).resolve() == path.resolve()
-    ]
-    what = (
-        str(error)
-        if isinstance(error, (ValueError, TypeError))
-        else f"{type(error).__name__}: {error}"
-    )
-    what = " ".join([what, *getattr(error, "__notes__", [])])  # a chain's: at which layer
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).resolve() == path.resolve()]
+    understood = isinstance(error, (ValueError, TypeError))
+    what = str(error) if understood else f"{type(error).__name__}: {error}"
     if not own:
         return what
     return f"{path}, line {own[-1].lineno}, in {own[-1].name}: {what}\n    {own[-1].line}"

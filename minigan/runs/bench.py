@@ -1,4 +1,4 @@
-"""The command ``minigan bench``: how many images a second each recipe trains on, on this machine.
+"""What ``minigan bench`` measures: how many images a second each recipe trains on, on this machine.
 
 What is timed is a whole round of the game as `minigan train` plays it: drawing a batch, D's steps,
 G's step, the optimizers and the average. Images are random numbers of the recipe's shape, since
@@ -8,14 +8,13 @@ computes on the CPU: NumPy alone, or compiled loops.
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import importlib.util
 import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy
 
@@ -47,41 +46,38 @@ class Speed(NamedTuple):
     images: float
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Time recipes, print a table; return 0, or 2 if what was asked for can't be timed.
+def run(
+    names: Sequence[str] | None = None,
+    *,
+    seconds: float = 2.0,
+    device: str = "auto",
+    cuda_graph: bool = False,
+) -> None:
+    """Time recipes; print a table, each line as soon as it is known.
 
     Parameters
     ----------
-    arguments
-        Those after ``minigan bench``; from the command line if None.
+    names
+        Of the recipes; all of them if None.
+    seconds, cuda_graph
+        As for `measure`; there is a graph only on a GPU.
+    device
+        As for `devices`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such recipe or device, or `seconds` is no positive number.
     """
-    options = _parser().parse_args(arguments)
-    try:
-        _run(options)
-    except (ValueError, TypeError) as error:
-        print(f"minigan bench: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("minigan bench: interrupted.", file=sys.stderr)
-        return 130
-    return 0
-
-
-def _run(options: argparse.Namespace) -> None:
-    chosen = [recipes.get(name) for name in options.recipe or recipes.names()]
-    places = devices(options.device)
+    chosen = [recipes.get(name) for name in names or recipes.names()]
+    places = devices(device)
     if "cpu" in places:
         print(f"CPU: {engine(backend.get('cpu'))}", flush=True)
     print(heading(places), flush=True)
     for recipe in chosen:
         speeds = [
-            measure(
-                recipe,
-                device,
-                seconds=options.seconds,
-                cuda_graph=options.cuda_graph and device == "cuda",
-            )
-            for device in places
+            measure(recipe, place, seconds=seconds, cuda_graph=cuda_graph and place == "cuda")
+            for place in places
         ]
         print(line(speeds), flush=True)
     print("images/s: real samples that D is shown per second, over whole rounds of the game")
@@ -201,36 +197,3 @@ def line(speeds: Sequence[Speed]) -> str:
     columns = "".join(f"{speed.ms:>14.2f}{speed.images:>12,.0f}" for speed in speeds)
     ratio = f"{speeds[1].images / speeds[0].images:>11.1f}x" if len(speeds) > 1 else ""
     return f"{speeds[0].recipe:<16}{columns}{ratio}"
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"minigan bench: {message.rstrip('.')}; see `{self.prog} --help`.\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="minigan bench",
-        description="Time whole training rounds of each recipe on this machine, on the CPU and, "
-        "if one answers, on a GPU. Takes about a minute.",
-    )
-    parser.add_argument(
-        "--recipe", nargs="+", metavar="NAME", help="see `minigan recipes` (default: all)"
-    )
-    parser.add_argument(
-        "--seconds", type=_seconds, default=2.0, help="for each recipe and device (default: 2)"
-    )
-    parser.add_argument(
-        "--device", default="auto", help="auto, cpu or cuda (default: auto: all there are)"
-    )
-    parser.add_argument(
-        "--cuda-graph", action="store_true", help="on a GPU, record a round and replay it"
-    )
-    return parser
-
-
-def _seconds(text: str) -> Any:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, such as 2") from None

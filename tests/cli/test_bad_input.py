@@ -4,6 +4,7 @@ nothing written.
 
 import gzip
 import json
+from pathlib import Path
 
 import numpy
 import pytest
@@ -296,7 +297,7 @@ def test_a_run_whose_config_makes_no_sense(place, capsys, finished, change):
     ("arguments", "words"),
     [
         (["sample", "-n", "0"], "The number of samples must be positive, got 0"),
-        (["sample", "-o", "nowhere/x.png"], "nowhere/x.png can't be written"),
+        (["sample", "-o", "nowhere/x.png"], f"{Path('nowhere/x.png')} can't be written"),
         (["sample", "-o", "x"], "x has no ending that says which kind of picture it is; use .png"),
         (["sample", "--truncation", "0"], "must be at least 0.01"),
         (["sample", "--checkpoint", "best"], "There is no checkpoint"),

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy
 import pytest
@@ -26,13 +27,12 @@ def test_a_run_from_the_command_line(tmp_path, monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     lines = err.splitlines()
-    assert lines[0] == "Training ring for 3 steps on cpu; results in runs/ring"
+    run, second = Path("runs", "ring"), Path("runs", "ring-2")
+    assert lines[0] == f"Training ring for 3 steps on cpu; results in {run}"
     assert lines[1].startswith("step 3/3  loss D ")
-    assert (
-        lines[2]
-        == "Done. Look at runs/ring/samples.png, runs/ring/losses.png and runs/ring/training.gif"
-    )
-    assert lines[-1] == "Done. Look at runs/ring-2/samples.png, runs/ring-2/losses.png"
+    done = f"Done. Look at {run / 'samples.png'}, {run / 'losses.png'}"
+    assert lines[2] == f"{done} and {run / 'training.gif'}"
+    assert lines[-1] == f"Done. Look at {second / 'samples.png'}, {second / 'losses.png'}"
     names = {path.name for path in (tmp_path / "runs" / "ring").iterdir()}
     assert names == {
         "checkpoints",

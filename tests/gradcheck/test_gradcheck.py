@@ -9,6 +9,7 @@ import pytest
 from strict_array import StrictNamespace
 
 from minigan import gradcheck, nn
+from minigan.cli import main
 from minigan.gradcheck.slopes import Line, entry_mover, unit_direction
 
 
@@ -823,7 +824,7 @@ def file(tmp_path):
     ],
 )
 def test_checking_a_layer_of_ones_own(file, capsys, arguments, code, said):
-    assert gradcheck.main([a.format(file) for a in arguments]) == code
+    assert main(["gradcheck", *(a.format(file) for a in arguments)]) == code
     out, err = capsys.readouterr()
     assert said in out
     assert err == ""
@@ -853,11 +854,11 @@ def test_checking_a_layer_of_ones_own(file, capsys, arguments, code, said):
     ],
 )
 def test_mistakes_get_one_sentence(file, capsys, arguments, said):
-    assert gradcheck.main([a.format(file) for a in arguments]) == 2
+    assert main(["gradcheck", *(a.format(file) for a in arguments)]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert said in err
-    assert err.startswith("minigan gradcheck: ")
+    assert err.startswith("minigan: ")
     assert "Traceback" not in err
 
 
@@ -870,23 +871,23 @@ def test_files_that_can_not_be_imported(tmp_path, capsys):
         ("x = 1\n", "it defines no class or function"),
     ]:
         path.write_text(code)
-        assert gradcheck.main([f"{path}:Mine", "--input", "3"]) == 2
+        assert main(["gradcheck", f"{path}:Mine", "--input", "3"]) == 2
         assert said in capsys.readouterr().err
     with pytest.raises(SystemExit) as caught:
-        gradcheck.main(["--frobnicate"])
+        main(["gradcheck", "--frobnicate"])
     assert caught.value.code == 2
     assert "unrecognized arguments: --frobnicate; see" in capsys.readouterr().err
 
 
 def test_checking_the_library(capsys, monkeypatch):
-    assert gradcheck.main(["--samples", "2"]) == 0
+    assert main(["gradcheck", "--samples", "2"]) == 0
     out = capsys.readouterr().out
     assert "ConvTranspose2d, kernel 3, stride 2, padding 1, output_padding 1" in out
     assert "all right; worst relative error" in out
     monkeypatch.setattr(
         nn.Tanh, "backward", lambda self, dy, cache, **switches: cache.saved[0] * dy
     )
-    assert gradcheck.main(["--samples", "2"]) == 1
+    assert main(["gradcheck", "--samples", "2"]) == 1
     out = capsys.readouterr().out
     assert "WRONG" in next(line for line in out.splitlines() if line.startswith("Tanh"))
     assert "WRONG; worst relative error" in out

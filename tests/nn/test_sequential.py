@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from strategies import generators, randomised
 
 from minigan import gradcheck, nn
+from minigan.cli import main
 
 
 class Spy(nn.Tanh):
@@ -214,7 +215,7 @@ def test_the_command_that_checks_gradients_tells_the_note(tmp_path, capsys):
     path.write_text(
         "from minigan import nn\nnet = nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 1))\n"
     )
-    assert gradcheck.main([f"{path}:net", "--input", "2,3"]) == 2
+    assert main(["gradcheck", f"{path}:net", "--input", "2,3"]) == 2
     assert "[layer 1 of 2; the shapes on the way there: (2, 3)" in capsys.readouterr().err
 
 

@@ -56,7 +56,7 @@ def test_auto_measures_both_where_a_gpu_answers(monkeypatch, capsys):
         return Speed(recipe.name, device, 2.0, 100.0 if device == "cpu" else 850.0)
 
     monkeypatch.setattr(bench, "measure", measure)
-    assert bench.main(["--recipe", "ring", "--cuda-graph"]) == 0
+    assert cli.main(["bench", "--recipe", "ring", "--cuda-graph"]) == 0
     assert asked == [("cpu", False), ("cuda", True)]
     _, head, line, _ = capsys.readouterr().out.splitlines()
     assert head.endswith("cuda : cpu")
@@ -69,7 +69,7 @@ def test_a_gpu_alone_needs_no_words_about_the_cpu(monkeypatch, capsys):
     monkeypatch.setattr(
         bench, "measure", lambda recipe, device, **_: Speed(recipe.name, device, 2.0, 100.0)
     )
-    assert bench.main(["--recipe", "ring", "--device", "cuda"]) == 0
+    assert cli.main(["bench", "--recipe", "ring", "--device", "cuda"]) == 0
     assert "CPU" not in capsys.readouterr().out
 
 
@@ -116,18 +116,24 @@ def test_one_device_has_no_ratio():
     ],
 )
 def test_mistakes_are_told_in_a_sentence(arguments, words, capsys):
-    assert bench.main(arguments) == 2
+    assert cli.main(["bench", *arguments]) == 2
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["--seconds", "soon"], ["--nothing"]])
-def test_arguments_are_checked(arguments, capsys):
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--seconds", "soon"], "'soon' is no number of seconds, such as 2; see `minigan bench -"),
+        (["--nothing"], "unrecognized arguments: --nothing; see `minigan --help`"),
+    ],
+)
+def test_arguments_are_checked(arguments, words, capsys):
     with pytest.raises(SystemExit) as stop:
-        bench.main(arguments)
+        cli.main(["bench", *arguments])
     assert stop.value.code == 2
-    assert "minigan bench --help" in capsys.readouterr().err
+    assert words in capsys.readouterr().err
 
 
 def test_an_interruption_is_no_traceback(monkeypatch, capsys):
@@ -135,5 +141,5 @@ def test_an_interruption_is_no_traceback(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(bench, "measure", interrupt)
-    assert bench.main(["--recipe", "ring"]) == 130
+    assert cli.main(["bench", "--recipe", "ring"]) == 130
     assert "interrupted" in capsys.readouterr().err

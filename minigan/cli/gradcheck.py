@@ -1,0 +1,87 @@
+"""``minigan gradcheck``: the library's gradients, or those of a layer in a file of the user's."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from minigan.cli.arguments import Commands, add_command
+
+
+def gradcheck(options: argparse.Namespace) -> int:
+    """Check, and print a table; the status is 0 if all gradients are right, 1 if not."""
+    return _check_library(options) if options.layer is None else _check_layer(options)
+
+
+def _check_library(options: argparse.Namespace) -> int:
+    from minigan.gradcheck import check_library, library_table
+
+    reports = check_library(options.seed, **_thoroughness(options))
+    print(library_table(reports))
+    return 0 if all(report.ok for report in reports.values()) else 1
+
+
+def _check_layer(options: argparse.Namespace) -> int:
+    from minigan.gradcheck import GradientError
+    from minigan.gradcheck.command import check_file
+
+    try:
+        report = check_file(
+            options.layer,
+            options.input,
+            arguments=options.args,
+            labels=options.labels,
+            seed=options.seed,
+            train=not options.eval,
+            **_thoroughness(options),
+        )
+    except GradientError as error:
+        print(error)
+        return 1
+    print(report)
+    return 0
+
+
+def _thoroughness(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "tolerance": options.tolerance,
+        "samples": options.samples,
+        "directions": options.directions,
+    }
+
+
+def add_commands(commands: Commands) -> None:
+    """Add ``minigan gradcheck``."""
+    parser = add_command(
+        commands,
+        "gradcheck",
+        gradcheck,
+        "check every layer's gradient, or your own layer's",
+        "Compare every gradient with finite differences: of the library's layers and losses, or "
+        "of a layer in a file of yours.",
+    )
+    parser.add_argument(
+        "layer", nargs="?", metavar="FILE.py:NAME", help="a class, an instance, or a function"
+    )
+    parser.add_argument(
+        "--input", metavar="4,8,8,3", help="shape of the input, batch first, channels last"
+    )
+    parser.add_argument(
+        "--args", default="", metavar="'3, 5, stride=2'", help="arguments of the constructor"
+    )
+    parser.add_argument(
+        "--labels", type=int, metavar="K", help="the input holds integers from 0 to K - 1"
+    )
+    parser.add_argument(
+        "--eval", action="store_true", help="check the evaluation mode, not the training mode"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the random numbers (default: 0)")
+    parser.add_argument(
+        "--tolerance", type=float, default=1e-6, help="largest relative error (default: 1e-6)"
+    )
+    parser.add_argument(
+        "--samples", type=int, default=100, help="entries checked per array (default: 100)"
+    )
+    parser.add_argument(
+        "--directions", type=int, help="check along so many random directions instead: for big nets"
+    )

@@ -1,0 +1,165 @@
+"""Commands that explore a run's latent space: ``interpolate``, ``arithmetic`` and ``latent``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from minigan.cli.arguments import (
+    Commands,
+    Parser,
+    add_command,
+    add_picture,
+    add_quiet,
+    add_run,
+    check_picture,
+    whole_numbers,
+)
+
+if TYPE_CHECKING:
+    from minigan.runs.folder import Run
+
+STRONGEST = 8
+"""Coordinates that ``minigan latent`` names."""
+
+
+def interpolate(options: argparse.Namespace) -> None:
+    """Draw walks between pairs of latents."""
+    from minigan.runs import exploring
+
+    picture, film = exploring.interpolate(
+        _open(options),
+        options.output,
+        kind=options.kind,
+        rows=options.rows,
+        steps=options.steps,
+        **_latents(options),
+    )
+    print(f"Walks in {picture}, a round trip in {film}")
+
+
+def arithmetic(options: argparse.Namespace) -> None:
+    """Draw samples of a - b + c."""
+    from minigan.runs import exploring
+
+    exploring.arithmetic(
+        _open(options),
+        options.output,
+        a=options.a,
+        b=options.b,
+        c=options.c,
+        **_latents(options),
+    )
+    print(
+        "Rows: a, b, c (last in each: their mean) and a - b + c with its neighbours, in "
+        f"{options.output}"
+    )
+
+
+def latent(options: argparse.Namespace) -> None:
+    """Draw samples while one coordinate moves, or name the coordinates that are worth it."""
+    from minigan.runs import exploring
+
+    run = _open(options)
+    if options.sweep is None:
+        _name_strongest(run, options)
+        return
+    rows = exploring.sweep(
+        run,
+        options.output,
+        coordinates=options.sweep or None,
+        reach=options.reach,
+        steps=options.steps,
+        **_latents(options),
+    )
+    print(f"Coordinates {', '.join(map(str, rows))}, one a row, in {options.output}")
+
+
+def _name_strongest(run: Run, options: argparse.Namespace) -> None:
+    from minigan.runs import exploring
+
+    sampler = exploring.sampler(run, which=options.checkpoint, label=options.label)
+    order = exploring.strongest(run, sampler, STRONGEST)
+    law = run.recipe.latent
+    assert law is not None  # or it would have been refused above
+    print(
+        f"Latents have {law.size} coordinates ({law.kind}); those that change samples most: "
+        f"{', '.join(map(str, order))}; --sweep draws them"
+    )
+
+
+def _open(options: argparse.Namespace) -> Run:
+    from minigan.runs.folder import open_run
+
+    check_picture(options.output)
+    return open_run(options.run)
+
+
+def _latents(options: argparse.Namespace) -> dict[str, Any]:
+    return {"seed": options.seed, "label": options.label, "which": options.checkpoint}
+
+
+# ---------------------------------------------------------------- arguments
+
+
+def add_commands(commands: Commands) -> None:
+    """Add ``minigan interpolate``, ``minigan arithmetic`` and ``minigan latent``."""
+    _add_interpolate(commands)
+    _add_arithmetic(commands)
+    _add_latent(commands)
+
+
+def _add_interpolate(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "interpolate",
+        interpolate,
+        "walk between latents: a strip for each pair, and a GIF",
+    )
+    _add_run_and_picture(parser, "interpolate.png")
+    parser.add_argument(
+        "--kind", help="spherical, linear or both (default: what suits the latents)"
+    )
+    parser.add_argument("--rows", type=int, default=4, help="walks (default: 4)")
+    parser.add_argument("--steps", type=int, default=10, help="samples on each (default: 10)")
+
+
+def _add_arithmetic(commands: Commands) -> None:
+    parser = add_command(
+        commands, "arithmetic", arithmetic, "add and subtract averaged latents: a - b + c"
+    )
+    _add_run_and_picture(parser, "arithmetic.png")
+    for name, default in (("a", "0,1,2"), ("b", "3,4,5"), ("c", "6,7,8")):
+        parser.add_argument(
+            f"-{name}",
+            f"--{name}",
+            type=whole_numbers,
+            default=whole_numbers(default),
+            metavar="I,J,...",
+            help=f"samples, as `minigan sample` numbers them from 0 (default: {default})",
+        )
+
+
+def _add_latent(commands: Commands) -> None:
+    parser = add_command(
+        commands, "latent", latent, "what do single coordinates of the latents do?"
+    )
+    _add_run_and_picture(parser, "sweep.png")
+    parser.add_argument(
+        "--sweep",
+        type=whole_numbers,
+        nargs="?",
+        const=(),
+        metavar="I,J,...",
+        help="draw these coordinates from low to high (without numbers: the strongest)",
+    )
+    parser.add_argument(
+        "--reach", type=float, default=2.5, help="how far, both ways (default: 2.5)"
+    )
+    parser.add_argument("--steps", type=int, default=9, help="values (default: 9)")
+
+
+def _add_run_and_picture(parser: Parser, name: str) -> None:
+    add_quiet(parser)
+    add_run(parser)
+    add_picture(parser, name)

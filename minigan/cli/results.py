@@ -1,0 +1,138 @@
+"""Commands that look at the results of a run: ``sample``, ``evaluate`` and ``doctor``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from minigan.cli.arguments import (
+    Commands,
+    Parser,
+    add_command,
+    add_picture,
+    add_quiet,
+    add_run,
+    check_picture,
+    say,
+)
+
+
+def sample(options: argparse.Namespace) -> None:
+    """Draw new samples in a picture."""
+    from minigan.runs import drawing
+    from minigan.runs.folder import open_run
+
+    run = open_run(options.run)
+    check_picture(options.output)
+    classes = run.recipe.classes if options.label is None else 0
+    number, columns = drawing.layout(classes, options.number or drawing.GRID)
+    if options.number is not None:
+        number, columns = options.number, columns if number == options.number else None
+    samples = run.sample(
+        number,
+        seed=options.seed,
+        device=options.device,
+        which=options.checkpoint,
+        truncation=options.truncation,
+        label=options.label,
+    )
+    if run.recipe.makes_images:
+        from minigan.plots import save_grid
+
+        save_grid(options.output, samples, columns=columns)
+    else:
+        _draw_points(options, run.load_data(), samples)
+    print(f"{number} samples in {options.output}")
+
+
+def _draw_points(options: argparse.Namespace, law: Any, samples: Any) -> None:
+    """Draw points of the plane over as many of the law that they should follow."""
+    import numpy
+
+    from minigan.plots import points_figure, save_figure
+
+    (x0, x1), (y0, y1) = law.limits
+    real = law.sample(len(samples), numpy.random.default_rng(options.seed))
+    save_figure(points_figure(real, samples, limits=(x0, x1, y0, y1)), options.output)
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Print a table of metrics."""
+    from minigan.runs.evaluation import evaluate
+    from minigan.runs.folder import open_run
+
+    table = evaluate(
+        open_run(options.run),
+        count=options.number,
+        seed=options.seed,
+        which=options.checkpoint,
+        device=options.device,
+        data_dir=options.data_dir,
+        say=say(options),
+    )
+    print(table.text())
+
+
+def doctor(options: argparse.Namespace) -> None:
+    """Print a diagnosis, and draw the numbers that it rests on."""
+    from minigan.runs import doctor
+    from minigan.runs.folder import open_run
+
+    run = open_run(options.run)
+    if options.output is not None:
+        check_picture(options.output)
+    print(doctor.report(run))
+    say(options)(f"The numbers are drawn in {doctor.draw(run, options.output)}")
+
+
+# ---------------------------------------------------------------- arguments
+
+
+def add_commands(commands: Commands) -> None:
+    """Add ``minigan sample``, ``minigan evaluate`` and ``minigan doctor``."""
+    _add_sample(commands)
+    _add_evaluate(commands)
+    _add_doctor(commands)
+
+
+def _add_sample(commands: Commands) -> None:
+    parser = add_command(commands, "sample", sample, "draw new samples from a trained run")
+    add_quiet(parser)
+    add_run(parser)
+    add_picture(parser, "grid.png")
+    parser.add_argument("-n", "--number", type=int, help="how many (default: about 64)")
+    _add_device(parser)
+    parser.add_argument(
+        "--truncation", type=float, metavar="BOUND", help="keep latents within: surer, less varied"
+    )
+
+
+def _add_evaluate(commands: Commands) -> None:
+    parser = add_command(
+        commands, "evaluate", evaluate, "score a run's samples, each number beside its floor"
+    )
+    add_quiet(parser)
+    add_run(parser)
+    parser.add_argument(
+        "-n", "--number", type=int, default=10_000, help="samples to score (default: 10000)"
+    )
+    _add_device(parser)
+    parser.add_argument(
+        "--data-dir", metavar="DIR", help="folder with the files of MNIST or Fashion-MNIST"
+    )
+
+
+def _add_doctor(commands: Commands) -> None:
+    parser = add_command(
+        commands, "doctor", doctor, "is this run normal? say so in words, and draw its numbers"
+    )
+    add_quiet(parser)
+    parser.add_argument(
+        "run", type=Path, metavar="RUN", help="folder of a run, finished or under way"
+    )
+    parser.add_argument("-o", "--output", type=Path, help="picture (default: RUN/doctor.png)")
+
+
+def _add_device(parser: Parser) -> None:
+    parser.add_argument("--device", default="cpu", help="auto, cpu or cuda (default: cpu)")

@@ -1,0 +1,174 @@
+"""``minigan train``: train a recipe, or continue a run that stopped."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from minigan.cli.arguments import Commands, Parser, add_command, add_quiet, say
+
+START = ("seed", "out", "epochs", "data", "data_dir")
+"""Options, beside the settings, that say what a run is."""
+DEVICE = ("device", "cuda_graph", "precision")
+KEPT = ("checkpoint_every", "keep", "best", "frames", "tensorboard")
+CHANGEABLE = ("steps", "lr_generator", "lr_discriminator")
+"""The settings that may change in the middle of a run."""
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train anew or resume; say where the results are."""
+    from minigan.runs import resuming, training
+
+    common = _given(options, DEVICE) | _given(options, KEPT)
+    common |= {"progress": not options.quiet, "say": say(options)}
+    settings = _settings(options)
+    if options.resume is not None:
+        _refuse_beside_resume(options, settings)
+        return _conclude(options, resuming.resume(options.resume, **settings, **common))
+    if options.recipe is None:
+        raise ValueError(
+            "Which recipe? `minigan recipes` lists them; `minigan train digits` is a good first."
+        )
+    start = _given(options, START)
+    if "data" in start:
+        start["data_name"] = start.pop("data")
+    return _conclude(options, training.train(options.recipe, **start, **settings, **common))
+
+
+def _given(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """Return the options that were given, so that the defaults stand in one place: the library."""
+    values = {name: getattr(options, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    settings = _given(options, options.settings)
+    if settings.get("penalties") == ["none"]:
+        settings["penalties"] = ()
+    if options.lr is not None:
+        settings = {"lr_generator": options.lr, "lr_discriminator": options.lr} | settings
+    return settings
+
+
+def _refuse_beside_resume(options: argparse.Namespace, settings: dict[str, Any]) -> None:
+    if options.recipe is not None:
+        raise ValueError("Give either a recipe or --resume RUN, not both: a run knows its recipe.")
+    fixed = [*_given(options, START), *(name for name in settings if name not in CHANGEABLE)]
+    if fixed:
+        flag = options.settings.get(fixed[0], f"--{fixed[0].replace('_', '-')}")
+        raise ValueError(
+            f"{flag} can't be changed beside --resume: the run would no longer be the one that it "
+            "continues; leave it out, or train anew."
+        )
+
+
+def _conclude(options: argparse.Namespace, folder: Path) -> int:
+    from minigan.runs.folder import open_run
+
+    run = open_run(folder)
+    if run.step < run.settings.steps:
+        say(options)(
+            f"Stopped at step {run.step:,} of {run.settings.steps:,}, with everything written; go "
+            f"on with `minigan train --resume {folder}`."
+        )
+        return 130
+    film = "" if run.config.watching["frames"] == 0 else f" and {folder / 'training.gif'}"
+    say(options)(f"Done. Look at {folder / 'samples.png'}, {folder / 'losses.png'}{film}")
+    return 0
+
+
+# ---------------------------------------------------------------- arguments
+
+
+def add_commands(commands: Commands) -> None:
+    """Add ``minigan train``."""
+    parser = add_command(commands, "train", train, "train a recipe")
+    add_quiet(parser)
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="see `minigan recipes`")
+    _add_run(parser)
+    _add_settings(parser)
+    _add_device(parser)
+    _add_kept(parser)
+
+
+def _add_run(parser: Parser) -> None:
+    group = parser.add_argument_group("the run")
+    group.add_argument("--resume", type=Path, metavar="RUN", help="continue a run that stopped")
+    group.add_argument("--seed", type=int, help="everything random follows from it (default: 0)")
+    group.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for the results (default: runs/RECIPE)"
+    )
+    group.add_argument(
+        "--data", metavar="NAME|PATH", help="another data set, IDX file or folder of images"
+    )
+    group.add_argument(
+        "--data-dir", metavar="DIR", help="folder with the files of MNIST or Fashion-MNIST"
+    )
+
+
+def _add_settings(parser: Parser) -> None:
+    """Add the options that replace settings of the recipe, each under the name of the setting."""
+    group = parser.add_argument_group("settings, instead of the recipe's own")
+    length = group.add_mutually_exclusive_group()
+    flags: dict[str, str] = {}
+
+    def setting(flag: str, help: str, *, to: Any = group, **how: Any) -> None:
+        flags[to.add_argument(flag, help=help, **how).dest] = flag
+
+    setting("--steps", "rounds of the game", to=length, type=int)
+    length.add_argument("--epochs", type=int, help="passes over the data")
+    setting("--batch-size", "samples in a batch", type=int)
+    group.add_argument("--lr", type=float, help="learning rate of both players")
+    setting("--lr-generator", "learning rate of the generator", type=float)
+    setting("--lr-discriminator", "learning rate of the discriminator", type=float)
+    setting("--beta1", "Adam's first decay rate", type=float)
+    setting("--beta2", "Adam's second decay rate", type=float)
+    setting("--objective", "the pair of losses: non-saturating, saturating, least-squares, ...")
+    setting("--smoothing", "one-sided label smoothing", type=float)
+    setting("--discriminator-steps", "discriminator steps per round", type=int, metavar="K")
+    setting("--average", "average of the generator's weights; 0: none", type=float, metavar="DECAY")
+    setting("--optimizer", "adam, rmsprop or sgd")
+    setting(
+        "--penalty",
+        "keep the discriminator tame, may be repeated: gradient-penalty, r1, spectral-norm, "
+        "packing, ...; none",
+        dest="penalties",
+        action="append",
+        metavar="NAME[:STRENGTH]",
+    )
+    parser.set_defaults(settings=flags)
+
+
+def _add_device(parser: Parser) -> None:
+    group = parser.add_argument_group("where it is computed")
+    group.add_argument(
+        "--device", help="auto, cpu or cuda (default: auto; with --resume: as before)"
+    )
+    group.add_argument(
+        "--cuda-graph",
+        action="store_true",
+        default=None,
+        help="record a round into a CUDA graph and replay it",
+    )
+    group.add_argument("--precision", help="of products on a GPU: float32 (the default) or tf32")
+
+
+def _add_kept(parser: Parser) -> None:
+    group = parser.add_argument_group("what is kept")
+    group.add_argument(
+        "--checkpoint-every", type=int, metavar="N", help="steps between checkpoints"
+    )
+    group.add_argument("--keep", type=int, metavar="K", help="checkpoints that stay (default: 3)")
+    group.add_argument(
+        "--best",
+        metavar="MEASURE",
+        help="keep the best checkpoint too: by sliced-wasserstein or high-quality",
+    )
+    group.add_argument(
+        "--tensorboard", action="store_true", default=None, help="write event files for TensorBoard"
+    )
+    group.add_argument(
+        "--frames", type=int, metavar="N", help="pictures in the film (default: about 50; 0: none)"
+    )
