@@ -8,7 +8,7 @@ import platform
 from pathlib import Path
 
 from minigan.backend.cpu import cores as threads
-from minigan.runs.bench import numpy_with_blas
+from minigan.backend.cpu.blas import numpy_with_blas
 
 
 def facts(versions: dict[str, str] | None = None) -> dict[str, str]:

@@ -37,7 +37,9 @@ def tree(package: Path) -> str:
 
 def _below(folder: Path, depth: int) -> list[str]:
     lines = []
-    files = [path for path in folder.glob("*.py") if path.name not in ("__init__.py", "__main__.py")]
+    files = [
+        path for path in folder.glob("*.py") if path.name not in ("__init__.py", "__main__.py")
+    ]
     rooms = [path for path in folder.iterdir() if (path / "__init__.py").exists()]
     for path in sorted([*files, *rooms], key=lambda path: (path.is_file(), path.name)):
         about = purpose(path / "__init__.py" if path.is_dir() else path)

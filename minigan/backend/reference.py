@@ -56,6 +56,10 @@ class Reference:
         """Look at scalars of this device, given by name for each of several steps."""
         return [{name: float(value) for name, value in report.items()} for report in reports]
 
+    def describe(self) -> str:
+        """Say what computes, in words."""
+        return f"the readable version, on {self.xp.__name__} {self.xp.__version__}"
+
     def set_precision(self, name: str) -> None:
         """Choose how float32 matrix products are rounded; there is a choice on a CUDA device only.
 

@@ -131,6 +131,11 @@ def _add_settings(parser: Parser) -> None:
     setting("--average", "average of the generator's weights; 0: none", type=float, metavar="DECAY")
     setting("--optimizer", "adam, rmsprop or sgd")
     setting(
+        "--schedule",
+        "how the learning rates change: constant, linear, linear:0.5 (from half of the run on), "
+        "cosine, warmup:STEPS, warmup:STEPS+cosine, ...",
+    )
+    setting(
         "--penalty",
         "keep the discriminator tame, may be repeated: gradient-penalty, r1, spectral-norm, "
         "packing, ...; none",

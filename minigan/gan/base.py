@@ -115,24 +115,32 @@ class BaseGame:
         parts = self.parts().items()
         return {name: part for name, part in parts if isinstance(part, optim.Optimizer)}
 
-    def rates(self) -> dict[str, float]:
-        """Return the learning rate of each optimizer, as it is before a scheduler changes it."""
-        scheduled: dict[int, float] = {}
-        for part in self.parts().values():
-            if isinstance(part, optim.Scheduler):
-                scheduled |= zip(map(id, part.optimizers), part.base_lrs, strict=True)
-        optimizers = self.optimizers().items()
-        return {name: scheduled.get(id(one), one.lr) for name, one in optimizers}
+    def schedulers(self) -> dict[str, optim.Scheduler]:
+        """Return the schedulers among the parts."""
+        parts = self.parts().items()
+        return {name: part for name, part in parts if isinstance(part, optim.Scheduler)}
 
-    def set_rates(self, rates: Mapping[str, float]) -> None:
-        """Set the learning rates that `rates` returned; schedulers go on from them."""
+    def pace(self) -> dict[str, Any]:
+        """Return what settings decide of the learning rates: those that each optimizer has or, if
+        it has a scheduler, begins with, and how many steps each scheduler is for.
+        """
+        pace: dict[str, Any] = {name: one.lr for name, one in self.optimizers().items()}
+        names = {id(one): name for name, one in self.optimizers().items()}
+        for name, scheduler in self.schedulers().items():
+            pace |= {name: scheduler.steps}
+            for one, rate in zip(scheduler.optimizers, scheduler.base_lrs, strict=True):
+                pace[names[id(one)]] = rate
+        return pace
+
+    def set_pace(self, pace: Mapping[str, Any]) -> None:
+        """Set what `pace` returned; schedulers go on from where they stand."""
         optimizers = self.optimizers()
-        for name, rate in rates.items():
-            optimizers[name].lr = rate
-        for part in self.parts().values():
-            if isinstance(part, optim.Scheduler):
-                names = {id(one): name for name, one in optimizers.items()}
-                part.base_lrs = [rates[names[id(one)]] for one in part.optimizers]
+        for name, one in optimizers.items():
+            one.lr = pace[name]
+        names = {id(one): name for name, one in optimizers.items()}
+        for name, scheduler in self.schedulers().items():
+            scheduler.steps = pace[name]
+            scheduler.base_lrs = [pace[names[id(one)]] for one in scheduler.optimizers]
 
     def generators(self) -> dict[str, numpy.random.Generator]:
         """Return the random generators inside the players (dropout's), by name."""

@@ -8,13 +8,11 @@ computes on the CPU: NumPy alone, or compiled loops.
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy
 
@@ -167,20 +165,8 @@ def stand_in(recipe: recipes.Recipe) -> data.Dataset | data.Distribution:
 
 def engine(ops: backend.Reference) -> str:
     """Return what computes on the CPU, in words, and what could be installed."""
-    compiled = sys.modules.get("minigan.backend.compiled.primitives")
-    if compiled is None or not isinstance(ops, compiled.CompiledBackend):
-        missing = importlib.util.find_spec("numba") is None
-        return numpy_with_blas() + "; for compiled loops install minigan[fast]" * missing
-    loops = f"loops compiled by Numba {importlib.metadata.version('numba')}"
-    return f"{loops}, products by {numpy_with_blas()}"
-
-
-def numpy_with_blas() -> str:
-    """Return NumPy's version and the linear-algebra library that it was built with."""
-    about: Any = numpy.show_config(mode="dicts")
-    blas = about.get("Build Dependencies", {}).get("blas", {})
-    name = f"{blas.get('name', 'unknown BLAS')} {blas.get('version', '')}".rstrip()
-    return f"NumPy {numpy.__version__} with {name}"
+    missing = importlib.util.find_spec("numba") is None
+    return ops.describe() + "; for compiled loops install minigan[fast]" * missing
 
 
 # ---------------------------------------------------------------- what is printed

@@ -141,10 +141,11 @@ def _computing(config: Config, device: str, **given: Any) -> dict[str, Any]:
 def _restore(run: Run, assembly: Assembly, say: Callable[[str], None]) -> Path | None:
     """Load the newest checkpoint that can be used; None if there is none at all.
 
-    The learning rates stay those of the settings, which may have changed since.
+    Learning rates and the length of their schedule are those of the settings, which may have
+    changed since.
     """
     game, reasons = assembly.trainer.game, []
-    rates = game.rates()
+    pace = game.pace()
     for path in reversed(gan.list_checkpoints(run.folder / CHECKPOINTS)):
         try:
             arrays, meta = checkpoint.load(path)
@@ -154,7 +155,7 @@ def _restore(run: Run, assembly: Assembly, say: Callable[[str], None]) -> Path |
             reasons.append(str(error))
             say(f"Skipping {path.name}: {error}")
             continue
-        game.set_rates(rates)
+        game.set_pace(pace)
         return path
     if reasons:
         raise checkpoint.CheckpointError(f"No checkpoint of {run.folder} can be used: {reasons[0]}")

@@ -508,3 +508,80 @@ def test_a_checkpoint_of_another_device_holds_plain_arrays(name, tmp_path):
         numpy.testing.assert_array_equal(array, arrays[key], err_msg=key)
     home.trainer.run(3)
     assert home.trainer.step == 3
+
+
+# ---------------------------------------------------------------- schedules
+
+
+def _rates(folder, **options):
+    """Train for a while, and return the learning rate of each step."""
+    seen = []
+
+    class Look(gan.Callback):
+        def on_step(self, trainer, report):
+            optimizers = trainer.game.optimizers()
+            seen.append(
+                (optimizers["generator_optimizer"].lr, optimizers["discriminator_optimizer"].lr)
+            )
+
+    how = {"progress": False, "frames": 0, "callbacks": [Look()], **options}
+    if folder.exists():
+        resuming.resume(folder, **how)
+    else:
+        training.train("ring", out=folder, batch_size=8, checkpoint_every=5, **how)
+    return seen
+
+
+def test_a_schedule_goes_on_where_it_stood(tmp_path):
+    options = {
+        "steps": 20,
+        "schedule": "warmup:4+linear",
+        "lr_generator": 0.01,
+        "lr_discriminator": 0.002,
+    }
+    whole = _rates(tmp_path / "whole", **options)
+    assert [g for g, _ in whole[:5]] == pytest.approx([0.005, 0.0075, 0.01, 0.01, 0.01 * 15 / 16])
+    assert whole[-1] == (0.0, 0.0)
+
+    class Stop(gan.Callback):
+        def on_step(self, trainer, report):
+            if trainer.step == 13:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        training.train("ring", out=tmp_path / "broken", batch_size=8, checkpoint_every=5, progress=False, frames=0,
+                       callbacks=[Stop()], **options)  # fmt: skip
+    assert _rates(tmp_path / "broken") == whole[10:]
+    ours, theirs = (
+        checkpoint.load(tmp_path / run / "model.safetensors")[0] for run in ("broken", "whole")
+    )
+    for name, array in theirs.items():
+        numpy.testing.assert_array_equal(ours[name], array, err_msg=name)
+
+
+def test_a_longer_run_with_other_rates_stretches_its_schedule(tmp_path):
+    _rates(tmp_path / "run", steps=10, schedule="linear", lr_generator=0.01, lr_discriminator=0.01)
+    rates = _rates(tmp_path / "run", steps=20, lr_generator=0.02)
+    assert rates[0] == pytest.approx((0.02 * 9 / 20, 0.01 * 9 / 20))
+    assert rates[-1] == (0.0, 0.0)
+
+
+def test_an_unknown_schedule_is_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(ValueError, match="Unknown schedule 'cosinus'; did you mean 'cosine'"):
+        training.train("ring", out=tmp_path / "run", schedule="cosinus", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_from_before_there_were_schedules_are_those_of_a_constant_one(tmp_path):
+    folder = training.train(
+        "ring", out=tmp_path / "run", steps=4, batch_size=8, progress=False, frames=0
+    )
+    for path in [*gan.list_checkpoints(folder / "checkpoints")]:
+        arrays, meta = checkpoint.load(path)
+        del meta["settings"]["schedule"]
+        checkpoint.save(path, arrays, meta)
+    config = json.loads((folder / "config.json").read_text())
+    del config["settings"]["schedule"]
+    (folder / "config.json").write_text(json.dumps(config))
+    resuming.resume(folder, steps=6, progress=False)
+    assert open_run(folder).step == 6

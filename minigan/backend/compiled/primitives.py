@@ -12,10 +12,12 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import numba
 import numpy
 
 from minigan.backend.compiled import loops
 from minigan.backend.cpu import winograd
+from minigan.backend.cpu.blas import numpy_with_blas
 from minigan.backend.cpu.primitives import SHARE, CpuBackend
 from minigan.backend.reference import Array
 from minigan.backend.window import Pair, Window
@@ -146,6 +148,10 @@ class CompiledBackend(CpuBackend):
     """NumPy's arrays and products, Numba's loops."""
 
     joins_bias: ClassVar[bool] = True
+
+    def describe(self) -> str:
+        """Say what computes, in words."""
+        return f"loops compiled by Numba {numba.__version__}, products by {numpy_with_blas()}"
 
     def _share_rows(self, rows: Array, passes: int, work: Callable[[slice], None]) -> None:
         """As `CpuBackend._share_rows`, but in one piece: a loop fetches each number once, however

@@ -14,7 +14,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy
 
@@ -124,3 +124,11 @@ def _control(path: Path) -> tuple[Callable[[], int], Callable[[int], None]] | No
             kind, ask, give = (getattr(library, name) for name in names)
             return (ask, give) if kind() == 1 else None
     return None
+
+
+def numpy_with_blas() -> str:
+    """Return NumPy's version and the linear-algebra library that it was built with."""
+    about: Any = numpy.show_config(mode="dicts")
+    blas = about.get("Build Dependencies", {}).get("blas", {})
+    name = f"{blas.get('name', 'unknown BLAS')} {blas.get('version', '')}".rstrip()
+    return f"NumPy {numpy.__version__} with {name}"

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy
 
 from minigan.backend.cpu import winograd
-from minigan.backend.cpu.blas import Blas
+from minigan.backend.cpu.blas import Blas, numpy_with_blas
 from minigan.backend.cpu.cores import checked, cores, wanted
 from minigan.backend.cpu.malloc import Malloc
 from minigan.backend.cpu.team import Team
@@ -65,6 +65,10 @@ class CpuBackend(Reference):
         self._team: Team | None = None
         self._kernels = winograd.KernelMaps()
         self._scratch = winograd.Scratch()
+
+    def describe(self) -> str:
+        """Say what computes, in words."""
+        return numpy_with_blas()
 
     # ---------------------------------------------------------------- threads
 
