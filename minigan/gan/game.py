@@ -48,8 +48,10 @@ class Batch(NamedTuple):
     labels: Array | None = None
 
 
-Penalty = Callable[[nn.Layer, Array, Array], Array]
-"""``(discriminator, real, fake) -> value``: adds its gradient to the discriminator's."""
+Penalty = Callable[..., Array]
+"""``(discriminator, real, fake) -> value``: adds its gradient to the discriminator's. One with the
+attribute ``takes_reals`` is also given what D returned for the reals, logits and cache.
+"""
 
 
 @dataclass
@@ -161,12 +163,16 @@ class Game(BaseGame):
 
         self.discriminator_optimizer.zero_grad()
         objective, told = self._judged(labels)
-        real_logits, fake_logits, caches = nn.forward_both(
-            D, _given(told, real), _given(told, fake)
-        )
+        real, fake = _given(told, real), _given(told, fake)
+        apart = any(map(_takes_reals, self.penalties))
+        real_logits, fake_logits, caches = nn.forward_both(D, real, fake, apart=apart)
         loss, d_real, d_fake = objective.discriminator(real_logits, fake_logits)
         nn.backward_both(D, d_real, d_fake, caches)  # and here it stops: G's cache was thrown away
-        penalty: Any = sum(add(D, _given(told, real), _given(told, fake)) for add in self.penalties)
+        passed = real_logits, caches[0]
+        penalty: Any = sum(
+            add(D, real, fake, passed) if _takes_reals(add) else add(D, real, fake)
+            for add in self.penalties
+        )
 
         if self.before_step is not None:
             self.before_step(D)
@@ -330,6 +336,10 @@ class Game(BaseGame):
         for player, opponent in (both, tuple(reversed(both))):
             optimizer = getattr(self, f"{player}_optimizer")
             require_owner(optimizer, both[player], (both[opponent],), player)
+
+
+def _takes_reals(penalty: Penalty) -> bool:
+    return bool(getattr(penalty, "takes_reals", False))
 
 
 def _given(labels: Array | None, x: Array | None) -> Any:

@@ -24,7 +24,10 @@ import numpy
 
 from minigan import backend, losses
 from minigan.backend import Array
-from minigan.nn import Layer, frozen_statistics
+from minigan.nn import Cache, Layer, frozen_statistics
+
+Passed = tuple[Array, Cache]
+"""What a forward call returned: the logits, and the cache."""
 
 TINY = 1e-12
 """Added below the square root of |g|², which has no derivative at 0."""
@@ -84,7 +87,7 @@ def gradient_penalty(
     return penalise_slope(critic, x_hat, penalty)
 
 
-def r1(critic: Layer, real: Array, *, gamma: float = 10.0) -> Array:
+def r1(critic: Layer, real: Array, *, gamma: float = 10.0, passed: Passed | None = None) -> Array:
     r"""Pull the slope at the reals to 0 (Mescheder et al. 2018, equation 9).
 
     .. math:: P = \frac\gamma2\, \frac1N \sum_n |g_n|^2, \qquad v_n = \frac\gamma N g_n
@@ -100,6 +103,8 @@ def r1(critic: Layer, real: Array, *, gamma: float = 10.0) -> Array:
         Real samples, shape (N, ...).
     gamma
         γ.
+    passed
+        As for `penalise_slope`.
 
     Returns
     -------
@@ -110,7 +115,7 @@ def r1(critic: Layer, real: Array, *, gamma: float = 10.0) -> Array:
         factor = gamma / g.shape[0]
         return factor / 2 * (g * g).sum(), factor * g
 
-    return penalise_slope(critic, real, penalty)
+    return penalise_slope(critic, real, penalty, passed=passed)
 
 
 def r2(critic: Layer, fake: Array, *, gamma: float = 10.0) -> Array:
@@ -119,7 +124,11 @@ def r2(critic: Layer, fake: Array, *, gamma: float = 10.0) -> Array:
 
 
 def penalise_slope(
-    critic: Layer, x: Array, penalty: Callable[[Array], tuple[Array, Array]]
+    critic: Layer,
+    x: Array,
+    penalty: Callable[[Array], tuple[Array, Array]],
+    *,
+    passed: Passed | None = None,
 ) -> Array:
     """Add the gradient of any function of the slopes to the critic's gradients.
 
@@ -131,13 +140,17 @@ def penalise_slope(
         Where the slope is looked at, shape (N, ...).
     penalty
         ``g -> (P, v)`` with v = ∂P/∂g of g's shape.
+    passed
+        What ``critic.forward(x)`` returned, where that has been computed already.
 
     Returns
     -------
     P
     """
-    with frozen_statistics(critic):
-        logits, cache = critic.forward(x, train=True)
+    if passed is None:
+        with frozen_statistics(critic):
+            passed = critic.forward(x, train=True)
+    logits, cache = passed
     ones = backend.of(logits).xp.ones_like(logits)
     g, signals = critic.backward_signals(ones, cache)
     value, v = penalty(g)

@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy
 
@@ -137,11 +137,23 @@ def _slope_between(
 
 
 def _r1(taming: Taming, strength: float, rng: Generator) -> None:
-    taming.penalties.append(partial(_slope_at_reals, gamma=strength))
+    taming.penalties.append(SlopeAtReals(strength))
 
 
-def _slope_at_reals(critic: nn.Layer, real: Any, fake: Any, *, gamma: float) -> Array:
-    return penalties.r1(*_split(critic, real), gamma=gamma)
+@dataclass(frozen=True)
+class SlopeAtReals:
+    """R1 as a penalty of a game, which hands over what D's step has computed of the reals."""
+
+    gamma: float
+    takes_reals: ClassVar[bool] = True
+
+    def __call__(
+        self, critic: nn.Layer, real: Any, fake: Any, passed: penalties.Passed | None = None
+    ) -> Array:
+        """Return the penalty's value; its gradient is added to the critic's."""
+        if passed is None:
+            critic, real = _split(critic, real)
+        return penalties.r1(critic, real, gamma=self.gamma, passed=passed)
 
 
 def _r2(taming: Taming, strength: float, rng: Generator) -> None:

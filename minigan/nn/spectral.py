@@ -52,7 +52,7 @@ def spectral_norm(
     return SpectralNorm(layer, rng=rng, eps=eps)
 
 
-class SpectralNorm(Layer):
+class SpectralNorm(Layer, samplewise=True):
     """The layer inside with W / σ in the place of its weight W; see the head of this file.
 
     W, unnormalised, stays the parameter (``layer.weight``); u and v are buffers. Every training

@@ -15,7 +15,9 @@ from minigan.nn.cache import Cache
 from minigan.nn.layer import Layer
 
 
-def forward_both(net: Layer, a: Any, b: Any) -> tuple[Array, Array, tuple[Cache, ...]]:
+def forward_both(
+    net: Layer, a: Any, b: Any, *, apart: bool = False
+) -> tuple[Array, Array, tuple[Cache, ...]]:
     """Map two batches in training, which a net of layers with `Layer.samplewise` does in one pass.
 
     Parameters
@@ -24,6 +26,8 @@ def forward_both(net: Layer, a: Any, b: Any) -> tuple[Array, Array, tuple[Cache,
         The net.
     a, b
         Inputs of shapes (N, ...) and (M, ...), or pairs of input and condition.
+    apart
+        Whether to keep them apart in any case, since a cache of each alone is wanted.
 
     Returns
     -------
@@ -32,7 +36,7 @@ def forward_both(net: Layer, a: Any, b: Any) -> tuple[Array, Array, tuple[Cache,
     caches
         For `backward_both`.
     """
-    if not (net.samplewise and _alike(a, b)):
+    if apart or not (net.samplewise and _alike(a, b)):
         (y_a, cache_a), (y_b, cache_b) = net.forward(a, train=True), net.forward(b, train=True)
         return y_a, y_b, (cache_a, cache_b)
     y, cache = net.forward(_one_behind_the_other(a, b), train=True)

@@ -351,3 +351,52 @@ def test_batch_norm_and_dropout_in_a_penalised_critic_say_why_not(way, layer):
 def test_parse():
     assert parse("r1") == ("r1", 10.0)
     assert parse("packing:4") == ("packing", 4.0)
+
+
+def _r1_game(seed, reuse):
+    rng = numpy.random.default_rng(seed)
+    D = nn.Sequential(nn.Linear(2, 8, rng=rng), nn.LeakyReLU(0.2), nn.Linear(8, 1, rng=rng)).astype(
+        "float64"
+    )
+    G = nn.Linear(2, 2, rng=rng).astype("float64")
+    taming = tame(D, ["r1:2"], rng=rng)
+    penalties = (
+        taming.penalties
+        if reuse
+        else [lambda critic, real, fake: gan.penalties.r1(critic, real, gamma=2.0)]
+    )
+    return gan.Game(G, D, optim.SGD(G, lr=0.1), optim.SGD(D, lr=0.1), penalties=penalties), rng
+
+
+def test_r1_takes_over_what_the_step_has_computed_of_the_reals(monkeypatch):
+    """The same gradient, and no second forward pass of the reals."""
+    weights, passes = [], []
+    real_forward = nn.Sequential.forward
+    monkeypatch.setattr(
+        nn.Sequential,
+        "forward",
+        lambda self, x, *, train=True: passes.append(len(x)) or real_forward(self, x, train=train),
+    )
+    for reuse in (True, False):
+        game, rng = _r1_game(0, reuse)
+        passes.clear()
+        game.discriminator_step(rng.standard_normal((6, 2)), rng.standard_normal((6, 2)))
+        assert passes == ([6, 6] if reuse else [12, 6])
+        weights.append(game.discriminator.flat().value.copy())
+    numpy.testing.assert_allclose(weights[0], weights[1], rtol=1e-12)
+
+
+def test_spectral_norm_sends_both_batches_through_d_at_once():
+    rng = numpy.random.default_rng(0)
+    D = nn.Sequential(
+        nn.spectral_norm(nn.Linear(2, 8, rng=rng), rng=rng),
+        nn.LeakyReLU(0.2),
+        nn.Linear(8, 1, rng=rng),
+    )
+    assert D.samplewise
+    u = D[0].u.copy()
+    nn.forward_both(D, *rng.standard_normal((2, 5, 2)).astype("float32"))
+    once = D[0].u.copy()
+    D[0].u[...] = u
+    D[0].v[...] = D[0].layer.weight.value @ u / numpy.linalg.norm(D[0].layer.weight.value @ u)
+    assert not numpy.array_equal(once, u)
