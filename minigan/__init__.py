@@ -11,12 +11,12 @@ _moved.install()
 
 
 def set_threads(count: int | None) -> None:
-    """Compute with `count` threads on the CPU, from now on; None asks for as many as is good.
+    """Set how many threads the CPU backend uses from now on; None restores the default.
 
-    Without this call the number is that of the environment variable ``MINIGAN_THREADS``, or else
-    one for each core that the process may use. It is never more than that. Small nets use one
-    thread whatever the number, apart from those of the linear-algebra library. The same number
-    gives the same results, to the bit.
+    The default is the environment variable ``MINIGAN_THREADS``, or else one thread for each core
+    that the process may use; there are never more than that. Small nets use a single thread, apart
+    from those of the linear-algebra library. The same number of threads gives the same results, to
+    the bit.
 
     Parameters
     ----------

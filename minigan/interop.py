@@ -1,14 +1,13 @@
-"""Weights to and from PyTorch: the state dict of an equivalent ``torch.nn.Sequential``, as plain
-arrays.
+"""Weights to and from PyTorch, as the state dict of an equivalent ``torch.nn.Sequential``.
 
-PyTorch isn't imported. What comes in are arrays or tensors by name, what goes out are NumPy arrays
-by name::
+PyTorch isn't imported. The functions take arrays or tensors by name and return NumPy arrays by
+name::
 
     net.load_state_dict(interop.from_torch(net, torch_net.state_dict(), input_shape=(28, 28, 1)))
     arrays = interop.to_torch(net, input_shape=(28, 28, 1))
     torch_net.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})
 
-"Equivalent" is a net of the same layers in the same order: Linear, Conv2d, ConvTranspose2d,
+"Equivalent" means a net of the same layers in the same order: Linear, Conv2d, ConvTranspose2d,
 BatchNorm1d or 2d, LayerNorm, InstanceNorm2d, Embedding, spectral_norm, Flatten, and Unflatten for
 Reshape. Layers are matched in order, so names may differ (``main.0.weight``, ``module.0.weight``).
 Three things differ between the two:
@@ -24,10 +23,10 @@ Three things differ between the two:
   LayerNorm          (H, W, C)              (C, H, W)
   =================  =====================  =====================
 
-* Order. PyTorch flattens a picture channel by channel, minigan pixel by pixel. What stands next to
-  a Flatten or a Reshape, up to the nearest Linear and with it, therefore has its features in
-  another order, and its weights are reordered. A picture that a net takes or gives in flat form
-  would itself be reordered: that is refused.
+* Order. PyTorch flattens an image channel by channel, minigan pixel by pixel. Between a Flatten or
+  Reshape and the nearest Linear, features are therefore in a different order, and the weights
+  there, the Linear's included, are reordered. If a net takes or returns a flattened image, that
+  image itself would have to be reordered: such a net is refused.
 * Names. γ and β are ``weight`` and ``bias``; spectral norm's W, u and v are
   ``parametrizations.weight.original``, ``.0._u`` and ``.0._v`` (older: ``weight_orig``,
   ``weight_u``, ``weight_v``).
@@ -61,7 +60,7 @@ _AXES = {"Linear": (1, 0), "Conv2d": (2, 3, 1, 0), "ConvTranspose2d": (2, 3, 1, 
 def from_torch(
     net: nn.Layer, state: Mapping[str, Any], *, input_shape: tuple[int, ...] | None = None
 ) -> dict[str, Array]:
-    """Turn the state dict of an equivalent ``torch.nn.Sequential`` into one for `net`.
+    """Convert the state dict of an equivalent ``torch.nn.Sequential`` to one for `net`.
 
     Parameters
     ----------
@@ -69,8 +68,7 @@ def from_torch(
         A Sequential; it isn't changed.
     state
         Arrays or tensors by name, in the net's order, as ``state_dict()`` or
-        ``safetensors.numpy.load_file`` give them. Counters (``num_batches_tracked``) are passed
-        over.
+        ``safetensors.numpy.load_file`` return them. Counters (``num_batches_tracked``) are ignored.
     input_shape
         Shape of an input, without the batch axis: ``(28, 28, 1)``, ``(100,)``. Needed only if there
         is a Flatten or Reshape.
@@ -78,24 +76,23 @@ def from_torch(
     Returns
     -------
     dict
-        For ``net.load_state_dict``: NumPy arrays, of the dtypes that came in.
+        For ``net.load_state_dict``: NumPy arrays, of the same dtypes as those of `state`.
 
     Raises
     ------
     ValueError
-        If the net holds a layer without a counterpart, or the state doesn't fit it.
+        If the net holds a layer without a counterpart, or the state doesn't fit the net.
     TypeError
-        If a value of the state is neither array nor tensor.
+        If a value of the state is neither an array nor a tensor.
     """
     layers = list(_layers_with_state(net, input_shape))
     modules = _modules(state)
     if len(modules) != len(layers):
         raise ValueError(
             f"The state has {len(modules)} modules with weights ({', '.join(modules) or 'none'}), "
-            "but the net "
-            f"{len(layers)} layers ({', '.join(name for name, _ in layers) or 'none'}); give the "
-            "state of an "
-            f"equivalent net."
+            f"but the net has {len(layers)} layers with weights "
+            f"({', '.join(name for name, _ in layers) or 'none'}); give the state of an equivalent "
+            "net."
         )
     converted = {}
     for (name, entries), (module, arrays) in zip(layers, modules.items(), strict=True):
@@ -105,35 +102,33 @@ def from_torch(
             if alias is None:
                 raise ValueError(
                     f"The module {module!r} has no {entry.aliases[0]!r}, which layer {name!r} of "
-                    "the net needs; give "
-                    f"the state of an equivalent net."
+                    "the net needs; give the state of an equivalent net."
                 )
             converted[_joined(name, entry.name)] = entry.to_ours(
                 _joined(module, alias), left.pop(alias)
             )
         if left:
             raise ValueError(
-                f"The module {module!r} has a {min(left)!r} that layer {name!r} of the net "
-                "hasn't; give the state of "
-                f"an equivalent net."
+                f"The module {module!r} has a {min(left)!r}, which layer {name!r} of the net "
+                "doesn't have; give the state of an equivalent net."
             )
     return converted
 
 
 def to_torch(net: nn.Layer, *, input_shape: tuple[int, ...] | None = None) -> dict[str, Array]:
-    """Return the state dict of the ``torch.nn.Sequential`` with the same layers in the same places.
+    """Return the state dict of the equivalent ``torch.nn.Sequential``.
 
     Parameters
     ----------
     net
-        A Sequential, on whatever device.
+        A Sequential, on any device.
     input_shape
         As in `from_torch`.
 
     Returns
     -------
     dict
-        NumPy arrays by PyTorch's names; ``torch.from_numpy`` makes tensors of them.
+        NumPy arrays by PyTorch's names; ``torch.from_numpy`` turns them into tensors.
 
     Raises
     ------
@@ -161,19 +156,19 @@ class _Entry:
     Attributes
     ----------
     name
-        Ours, within the layer.
+        Our name for it, within the layer.
     aliases
-        PyTorch's, within the module; the first is written, all are read.
+        PyTorch's names, within the module; the first is written, all are read.
     shape
-        PyTorch's.
+        Its shape in PyTorch.
     view
-        What PyTorch's is seen as first, if it is stored flat.
+        What PyTorch's array is reshaped to first, if it is stored flat.
     axes
-        PyTorch's axes in our order.
+        PyTorch's axes, in our order.
     orders
-        Axis of ours -> PyTorch's index of each of our features, where the order differs.
+        For each axis of ours on which the order differs: PyTorch's index of each of our features.
     flat
-        Whether ours is stored flat.
+        Whether our array is stored flat.
     """
 
     name: str
@@ -197,8 +192,7 @@ class _Entry:
         if array.shape != self.shape:
             raise ValueError(
                 f"{key!r} has shape {array.shape}, but the net needs {self.shape}; give the state "
-                "of an equivalent "
-                f"net."
+                "of an equivalent net."
             )
         array = array.reshape(self._seen).transpose(self._order)
         for axis, order in self.orders.items():
@@ -263,9 +257,8 @@ def _layers_with_state(
     for name, layer in leaves:
         if _kind(layer) not in _ENTRIES and (layer.state_dict() or _kind(layer) not in _STATELESS):
             raise ValueError(
-                f"Layer {name!r} of the net, {layer!r}, has no counterpart in a "
-                "torch.nn.Sequential that is known "
-                f"here; there are {', '.join(_ENTRIES)}."
+                f"Layer {name!r} of the net, {layer!r}, has no known counterpart in PyTorch; of "
+                f"layers with weights, use only {', '.join(_ENTRIES)}."
             )
     shapes, orders = _shapes(leaves, input_shape), _Orders(leaves, input_shape)
     for i, (name, layer) in enumerate(leaves):
@@ -279,12 +272,12 @@ def _layers_with_state(
 def _shapes(
     leaves: list[tuple[str, nn.Layer]], input_shape: tuple[int, ...] | None
 ) -> list[tuple[int, ...]]:
-    """Shapes before, between and after the layers, of a batch of one; none if they aren't known."""
+    """Return the shapes before, between and after the layers, of a batch of one; [] if unknown."""
     if input_shape is None:
         if any(_kind(layer) in ("Flatten", "Reshape") for _, layer in leaves):
             raise ValueError(
-                "A net with Flatten or Reshape orders its features by the shape of its input; "
-                "give input_shape."
+                "In a net with Flatten or Reshape, the order of features depends on the shape of "
+                "the input; give input_shape."
             )
         return []
     shapes = [(1, *input_shape)]
@@ -294,9 +287,7 @@ def _shapes(
 
 
 class _Orders:
-    """For each place between two layers: PyTorch's index of each of our features, None where it is
-    the same.
-    """
+    """At each place between layers, PyTorch's index of each of our features; None if equal."""
 
     def __init__(
         self, leaves: list[tuple[str, nn.Layer]], input_shape: tuple[int, ...] | None
@@ -310,7 +301,7 @@ class _Orders:
             if _kind(layer) == "Reshape" and len(shapes[i + 1]) == 4:
                 if len(shapes[i]) != 2:
                     raise ValueError(
-                        f"{layer!r} turns a picture into another one; put a Flatten before it."
+                        f"{layer!r} turns one image into another; put a Flatten before it."
                     )
                 self._spread(i, _channels_last(shapes[i + 1][1:]))
 
@@ -330,16 +321,15 @@ class _Orders:
         )
         if before is None or after is None:
             raise ValueError(
-                "This net takes or gives a picture in flat form, which PyTorch orders channel by "
-                "channel and minigan "
-                "pixel by pixel; leave the Flatten or Reshape at its end out of the net."
+                "This net takes or returns a flattened image, which PyTorch orders channel by "
+                "channel and minigan pixel by pixel; leave the Flatten or Reshape at its end out "
+                "of the net."
             )
         for i in range(start, end + 1):
             if self._of[i] is not None and not numpy.array_equal(self._of[i], order):
                 raise ValueError(
-                    "This net flattens a picture of one shape and makes one of another of it, "
-                    "without a Linear "
-                    "between; PyTorch's would mean something else."
+                    "This net flattens an image and reshapes it to an image of another shape, "
+                    "which means something else in PyTorch; put a Linear between the two."
                 )
             self._of[i] = order
 
@@ -348,7 +338,7 @@ class _Orders:
 
 
 def _channels_last(shape: tuple[int, ...]) -> Any:
-    """PyTorch's index of each number of a flattened picture (H, W, C)."""
+    """Return PyTorch's index of each entry of a flattened image (H, W, C)."""
     height, width, channels = shape
     return (
         numpy.arange(height * width * channels)
@@ -362,14 +352,14 @@ def _channels_last(shape: tuple[int, ...]) -> Any:
 
 
 def _entries(layer: nn.Layer, rank: int | None, before: Any, after: Any) -> list[_Entry]:
-    """Return the arrays of a layer's state; `rank` is that of a sample that it takes."""
+    """Return the arrays of a layer's state; `rank` is that of one sample of its input."""
     inner = layer.layer if isinstance(layer, nn.SpectralNorm) else layer
     entries: list[_Entry] = _ENTRIES[_kind(layer)](inner, rank, before, after)
     return _with_spectral_norm(entries, inner) if isinstance(layer, nn.SpectralNorm) else entries
 
 
 def _affine(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry]:
-    """Linear and the convolutions. Only a Linear stands where features have another order."""
+    """Linear and the convolutions; only a Linear can be where the order of features differs."""
     axes = _AXES[_kind(layer)]
     shape = tuple(layer.weight.shape[axes.index(i)] for i in range(len(axes)))
     places = ((0, before), (layer.weight.output_axis, after))
@@ -385,7 +375,7 @@ def _vector(name: str, alias: str, shape: tuple[int, ...], order: Any) -> _Entry
 
 
 def _normalisation(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry]:
-    """BatchNorm and InstanceNorm: a number per feature."""
+    """BatchNorm and InstanceNorm: one number per feature."""
     learnt = [
         _vector(name, _LEARNT[p.role], p.shape, before) for name, p in layer.parameters().items()
     ]
@@ -402,9 +392,8 @@ def _layer_norm(layer: Any, rank: int | None, before: Any, after: Any) -> list[_
         return [_Entry(name, (alias,), torch, axes=(1, 2, 0)) for name, alias in names]
     if len(shape) != 1 or rank == 3:
         raise ValueError(
-            f"{layer!r} normalises over a part of a picture's axes, which PyTorch's LayerNorm "
-            "can't with channels "
-            f"first; give it the whole shape (H, W, C)."
+            f"{layer!r} normalises over only some of an image's axes, which PyTorch's LayerNorm "
+            "can't do with channels first; give it the whole shape (H, W, C)."
         )
     return [_vector(name, alias, shape, before) for name, alias in names]
 
@@ -414,16 +403,16 @@ def _embedding(layer: Any, rank: int | None, before: Any, after: Any) -> list[_E
 
 
 def _with_spectral_norm(entries: list[_Entry], inner: Any) -> list[_Entry]:
-    """W is called otherwise, and u and v, its singular vectors, come along."""
+    """Rename W, and add its singular vectors u and v."""
     weight, *others = entries
     axes = weight.axes
     if axes is None:
         raise ValueError(
-            f"The spectral norm of {inner!r} lies along another axis in PyTorch; leave it out of "
-            "the net."
+            f"The spectral norm of {inner!r} is taken along another axis in PyTorch; leave it out "
+            "of the net."
         )
-    # Here v runs over ours without the outputs' axis, there over PyTorch's: the same reordering
-    # without that axis.
+    # Our v runs over our axes without that of the outputs, PyTorch's over PyTorch's: v is reordered
+    # as W is, without that axis.
     out: int = inner.weight.output_axis
     ours = [axis for axis in range(len(axes)) if axis != out]
     theirs = sorted(axes[axis] for axis in ours)

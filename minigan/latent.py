@@ -1,16 +1,16 @@
-r"""What a generator has learnt, seen by moving through its latent space.
+r"""Exploring what a generator has learnt by moving through its latent space.
 
-A walk between two latents shows whether samples change smoothly (then G hasn't learnt its data by
-heart); arithmetic on averaged latents, whether directions have a meaning (Radford et al. 2016,
-sections 6.1 and 6.3.2); a sweep, what a single coordinate does.
+A walk between two latents shows whether samples change smoothly (if they do, G hasn't merely
+memorised its data); arithmetic on averaged latents shows whether directions have a meaning (Radford
+et al. 2016, sections 6.1 and 6.3.2); a sweep shows what a single coordinate does.
 
 In many dimensions nearly all of N(0, I) lies close to a sphere of radius :math:`\sqrt d`. The
-straight way between two of its points leads through the inside, :math:`\sqrt{d/2}` from the origin
-at half way, where G has hardly ever been trained; the spherical way stays outside (White 2016,
-"Sampling generative networks", section 2.1). For the uniform law on a cube the straight way never
-leaves the cube, and is the natural one.
+straight line between two of its points passes through the inside, :math:`\sqrt{d/2}` from the
+origin half way along, where G has hardly ever been trained; the arc stays near the sphere (White
+2016, "Sampling generative networks", section 2.1). For the uniform distribution on a cube, the
+straight line never leaves the cube and is the natural path.
 
-All functions take and give NumPy arrays on the host.
+All functions take and return NumPy arrays on the host.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Latents = NDArray[Any]
 
 @dataclass(frozen=True)
 class Latent:
-    """A law for latent vectors z.
+    """The distribution of latent vectors z.
 
     Parameters
     ----------
@@ -56,7 +56,9 @@ class Latent:
         if self.size < 1:
             raise ValueError(f"A latent vector needs at least one number, got size {self.size}.")
         if self.kind not in KINDS:
-            raise ValueError(f"Unknown latent law {self.kind!r}; use one of {', '.join(KINDS)}.")
+            raise ValueError(
+                f"Unknown latent distribution {self.kind!r}; use one of {', '.join(KINDS)}."
+            )
 
     def sample(self, n: int, rng: numpy.random.Generator) -> Latents:
         """Draw n latent vectors on the host: float32, shape (n, size)."""
@@ -66,14 +68,14 @@ class Latent:
 
 
 def linear(z0: Latents, z1: Latents, steps: int) -> Latents:
-    """Go straight from `z0` to `z1`: ``(1 - t) z0 + t z1``.
+    """Interpolate from `z0` to `z1` along a straight line: ``(1 - t) z0 + t z1``.
 
     Parameters
     ----------
     z0, z1
         Latents, shape (d,).
     steps
-        Points on the way, both ends included, at least 2.
+        Number of points, both ends included, at least 2.
 
     Returns
     -------
@@ -89,13 +91,13 @@ def linear(z0: Latents, z1: Latents, steps: int) -> Latents:
 
 
 def spherical(z0: Latents, z1: Latents, steps: int) -> Latents:
-    r"""Go from `z0` to `z1` along an arc around the origin.
+    r"""Interpolate from `z0` to `z1` along an arc around the origin.
 
     .. math::
         \frac{\sin((1 - t)\,\Omega)}{\sin\Omega}\, z_0 + \frac{\sin(t\,\Omega)}{\sin\Omega}\, z_1,
 
-    Ω the angle between them (Shoemake 1985; White 2016). Where they point the same way, or opposite
-    ways (then no arc is the shortest), it is the straight way.
+    with Ω the angle between them (Shoemake 1985; White 2016). If they point in the same direction,
+    or in opposite ones (so that no arc is the shortest), it is the straight line.
 
     Parameters
     ----------
@@ -124,14 +126,14 @@ def spherical(z0: Latents, z1: Latents, steps: int) -> Latents:
 def walk(
     stops: Latents, steps: int, *, path: Callable[[Latents, Latents, int], Latents] = spherical
 ) -> Latents:
-    """Go round through all `stops` and back to the first, for a film without an end.
+    """Walk through all `stops` and back to the first, for an animation that loops.
 
     Parameters
     ----------
     stops
         Latents, shape (K, d), K >= 2.
     steps
-        Latents from each stop up to the next, which isn't counted.
+        Number of latents from each stop up to the next, which isn't counted.
     path
         `linear` or `spherical`.
 
@@ -147,7 +149,8 @@ def walk(
     stops = numpy.asarray(stops)
     if len(stops) < 2 or steps < 1:
         raise ValueError(
-            f"A walk needs two stops and a step between, got {len(stops)} stops and {steps} steps."
+            "A walk needs at least two stops and one step between them, got "
+            f"{len(stops)} stops and {steps} steps."
         )
     ends = numpy.roll(stops, -1, axis=0)
     return numpy.concatenate([path(a, b, steps + 1)[:-1] for a, b in zip(stops, ends, strict=True)])
@@ -156,8 +159,8 @@ def walk(
 def arithmetic(z: Latents, a: Sequence[int], b: Sequence[int], c: Sequence[int]) -> Latents:
     """Return mean(z[a]) - mean(z[b]) + mean(z[c]): "smiling woman - neutral woman + neutral man".
 
-    A single latent carries much that isn't meant; the mean of a few samples that have one thing in
-    common is steadier (Radford et al. 2016, section 6.3.2, take three).
+    A single latent carries much besides the attribute in question; the mean of a few samples that
+    share it is more stable (Radford et al. 2016, section 6.3.2, average three).
 
     Parameters
     ----------
@@ -187,16 +190,16 @@ def arithmetic(z: Latents, a: Sequence[int], b: Sequence[int], c: Sequence[int])
 
 
 def sweep(z: Latents, coordinate: int, values: Sequence[float] | NDArray[Any]) -> Latents:
-    """Let one coordinate of a latent take `values`, one after the other.
+    """Set one coordinate of a latent to each of `values` in turn.
 
     Parameters
     ----------
     z
         A latent, shape (d,).
     coordinate
-        Which.
+        Its index.
     values
-        Numbers, shape (K,).
+        What it is set to, shape (K,).
 
     Returns
     -------
@@ -210,8 +213,8 @@ def sweep(z: Latents, coordinate: int, values: Sequence[float] | NDArray[Any]) -
     z, values = numpy.asarray(z), numpy.asarray(values)
     if not 0 <= coordinate < len(z) or not len(values):
         raise ValueError(
-            f"A latent of length {len(z)} has coordinates 0 to {len(z) - 1}, got {coordinate} and "
-            f"{len(values)} values."
+            f"A sweep of a latent of length {len(z)} needs one of its coordinates 0 to "
+            f"{len(z) - 1}, got {coordinate}, and at least one value, got {len(values)}."
         )
     swept = numpy.repeat(z[None], len(values), axis=0)
     swept[:, coordinate] = values
@@ -247,22 +250,21 @@ def influence(
 
 
 def truncated(latent: Latent, n: int, rng: numpy.random.Generator, *, bound: float) -> Latents:
-    """Draw latents whose every coordinate lies in [-bound, bound]: surer samples, but less varied
-    ones.
+    """Draw latents with all coordinates in [-bound, bound]: better samples, but less variety.
 
-    Coordinates beyond the bound are drawn again until none is (Brock et al. 2019, "BigGAN", section
-    3.1, the truncation trick).
+    Coordinates beyond the bound are drawn again until there are none (the truncation trick: Brock
+    et al. 2019, "BigGAN", section 3.1).
 
     Parameters
     ----------
     latent
-        The law.
+        The distribution.
     n
-        How many.
+        How many latents to draw.
     rng
         Draws them.
     bound
-        Largest size of a coordinate, at least 0.01.
+        Largest absolute value of a coordinate, at least 0.01.
 
     Returns
     -------
@@ -285,7 +287,7 @@ def _way(z0: Latents, z1: Latents, steps: int) -> tuple[Any, Any, Any]:
     z0, z1 = numpy.asarray(z0), numpy.asarray(z1)
     if z0.ndim != 1 or z0.shape != z1.shape or steps < 2:
         raise ValueError(
-            f"A way needs two latents of one shape (d,) and two steps, got {z0.shape}, {z1.shape} "
-            f"and {steps} steps."
+            "A path needs two latents of the same shape (d,) and at least two steps, got "
+            f"{z0.shape}, {z1.shape} and {steps} steps."
         )
     return z0, z1, numpy.linspace(0, 1, steps, dtype=z0.dtype)[:, None]

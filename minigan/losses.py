@@ -1,10 +1,10 @@
-r"""Losses: each returns its value and, beside it, its gradient with respect to the first argument.
+r"""Loss functions, which return the loss and its gradients with respect to the predictions.
 
-The mean is taken over all n entries, as PyTorch's ``reduction="mean"``, so every gradient ends in
-``/ n``. Notation: l is a logit, p = σ(l) the probability it stands for, t the target, x any
-prediction. Nothing here looks at a number that lives on a GPU, so none of these calls makes the
-host wait for it; the loss comes back as a scalar of the array library. What the numbers must
-satisfy is checked where they lie on the host.
+The losses are means over all n entries, like PyTorch's ``reduction="mean"``, so every gradient ends
+in ``/ n``. Notation: l is a logit, p = σ(l) the probability it stands for, t the target, x any
+prediction. No function reads a number back from a GPU, so none makes the host wait for one: the
+loss is returned as a scalar of the array library, and the range of the arguments is only checked
+for arrays on the host.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ __all__ = [
     "wasserstein_generator",
 ]
 
-# ------------------------------------------------------------ two functions that the logits need
+# ---------------------------------------------------------------- functions of a logit
 
 
 def sigmoid(x: Array) -> Array:
-    r"""``σ(x) = 1 / (1 + exp(-x))``, for x of any size and shape.
+    r"""``σ(x) = 1 / (1 + exp(-x))``, for x of any magnitude and shape.
 
-    Multiplied above and below by exp(x) where x < 0, it is ``exp(min(x, 0)) / (1 + exp(-|x|))``: no
-    exponent is positive, so nothing can overflow, and both tails keep their full relative
-    precision.
+    Multiplying numerator and denominator by exp(x) where x < 0 gives
+    ``exp(min(x, 0)) / (1 + exp(-|x|))``: no exponent is positive, so nothing can overflow, and both
+    tails keep their full relative precision.
     """
     xp = backend.of(x).xp
     return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-abs(x)))
 
 
 def softplus(x: Array) -> Array:
-    r"""``log(1 + exp(x))``, for x of any size and shape; its derivative is `sigmoid`.
+    r"""``log(1 + exp(x))``, for x of any magnitude and shape; its derivative is `sigmoid`.
 
     Taking exp(x) out of the logarithm where x > 0 leaves ``max(x, 0) + log(1 + exp(-|x|))``, which
     can't overflow.
@@ -68,10 +68,10 @@ def bce_with_logits(logits: Array, target: Any) -> tuple[Array, Array]:
 
     .. math:: dl = (σ(l) - t) / n.
 
-    However sure and wrong the discriminator is, ``|σ(l) - t|`` tends to 1 there: this gradient
-    never dies. With t = 1 on fakes it is the generator's non-saturating loss (Goodfellow et al.
-    2014, section 3). How to compute it without overflow stands in
-    `minigan.backend.Reference.bce_with_logits`.
+    Where the discriminator is confident and wrong, ``|σ(l) - t|`` tends to 1: this gradient never
+    vanishes there. With t = 1 on fakes this is the generator's non-saturating loss (Goodfellow et
+    al. 2014, section 3). `minigan.backend.Reference.bce_with_logits` shows how to compute it
+    without overflow.
 
     Parameters
     ----------
@@ -90,10 +90,10 @@ def bce_with_logits(logits: Array, target: Any) -> tuple[Array, Array]:
     Raises
     ------
     ValueError
-        If there are no logits, the shapes differ, or a target (told on the host only) lies outside
-        [0, 1].
+        If there are no logits, the shapes differ, or a target lies outside [0, 1] (checked on the
+        host only).
     TypeError
-        If an array holds no floating-point numbers, or the two live on different devices.
+        If an array isn't floating-point, or the two live on different devices.
     """
     t = _target("bce_with_logits", logits, target, probability=True)
     return backend.of(logits).bce_with_logits(logits, t)
@@ -105,10 +105,11 @@ def bce(probabilities: Array, target: Any) -> tuple[Array, Array]:
     Derivation.
     :math:`dp = \big(-\frac{t}{p} + \frac{1-t}{1-p}\big) / n = \frac{p - t}{p (1 - p)} / n`.
 
-    A sigmoid that has rounded to exactly 0 or 1 makes the logarithm infinite, so it is held above
-    -100, and the denominator above 1e-12, each for itself, as in PyTorch. To clip p instead is a
-    well-known mistake: it makes the gradient exactly 0 where the discriminator is most wrong.
-    Better still, leave out the last sigmoid and use `bce_with_logits`: there nothing need be held.
+    Where a sigmoid has rounded to exactly 0 or 1, the logarithm is infinite. It is therefore
+    clamped to at least -100, and the denominator, separately, to at least 1e-12, as in PyTorch.
+    Clipping p instead is a well-known mistake: it makes the gradient exactly 0 where the
+    discriminator is most wrong. Better still, leave out the last sigmoid and use
+    `bce_with_logits`, which needs no clamping.
 
     Parameters
     ----------
@@ -127,23 +128,20 @@ def bce(probabilities: Array, target: Any) -> tuple[Array, Array]:
     Raises
     ------
     ValueError
-        If there are no probabilities, the shapes differ, or a number (told on the host only) lies
-        outside [0, 1].
+        If there are no probabilities, the shapes differ, or a number lies outside [0, 1] (checked
+        on the host only).
     TypeError
-        If an array holds no floating-point numbers, or the two live on different devices.
+        If an array isn't floating-point, or the two live on different devices.
     """
     t = _target("bce", probabilities, target, probability=True)
     p, n = probabilities, probabilities.size
     if not _in_unit_interval(p):
         raise ValueError(
-            f"bce got probabilities from {p.min()} to {p.max()}, but needs them in [0, 1]; put a "
-            "Sigmoid last, or "
-            f"give logits to bce_with_logits."
+            f"bce got probabilities from {p.min()} to {p.max()}, but needs them in [0, 1]; end the "
+            "net with a Sigmoid, or give its logits to bce_with_logits."
         )
     xp = backend.of(p).xp
-    with numpy.errstate(
-        divide="ignore"
-    ):  # log 0 is meant to be -inf: the clamp takes it from there
+    with numpy.errstate(divide="ignore"):  # log 0 = -inf is clamped below
         log_p, log_not_p = xp.maximum(xp.log(p), -100), xp.maximum(xp.log1p(-p), -100)
     loss = -(t * log_p + (1 - t) * log_not_p)
     return loss.mean(), (p - t) / xp.maximum(p * (1 - p), 1e-12) / n
@@ -152,9 +150,10 @@ def bce(probabilities: Array, target: Any) -> tuple[Array, Array]:
 def hinge_discriminator(real_logits: Array, fake_logits: Array) -> tuple[Array, Array, Array]:
     r"""Hinge loss of the discriminator: ``mean(max(0, 1 - real)) + mean(max(0, 1 + fake))``.
 
-    Each logit is pushed until it is on its side by a margin of 1, and then left alone: dreal is
-    -1/n where real < 1, else 0; dfake is 1/m where fake > -1, else 0 (Lim & Ye 2017; Miyato et al.
-    2018, eq. 16). At the kink, where there is no derivative, it is 0, as in PyTorch.
+    Each logit is pushed until it is on the right side of 0 by a margin of 1, and then left alone:
+    dreal is -1/n where real < 1, else 0; dfake is 1/m where fake > -1, else 0 (Lim & Ye 2017;
+    Miyato et al. 2018, eq. 16). At the kink, where there is no derivative, the gradient is 0, as in
+    PyTorch.
 
     Parameters
     ----------
@@ -173,7 +172,7 @@ def hinge_discriminator(real_logits: Array, fake_logits: Array) -> tuple[Array, 
     ValueError
         If one of them is empty.
     TypeError
-        If one of them holds no floating-point numbers, or they live on different devices.
+        If one of them isn't floating-point, or they live on different devices.
     """
     _pair("hinge_discriminator", real_logits, fake_logits)
     xp = backend.of(real_logits).xp
@@ -186,7 +185,7 @@ def hinge_discriminator(real_logits: Array, fake_logits: Array) -> tuple[Array, 
 def hinge_generator(fake_logits: Array) -> tuple[Array, Array]:
     """Loss of the generator against a hinge discriminator: ``-mean(fake)``, so ``dfake = -1 / n``.
 
-    It has no hinge: the generator is never content (Miyato et al. 2018, eq. 17).
+    There is no hinge here: the generator never stops being pushed (Miyato et al. 2018, eq. 17).
 
     Parameters
     ----------
@@ -205,19 +204,20 @@ def hinge_generator(fake_logits: Array) -> tuple[Array, Array]:
     ValueError
         If it is empty.
     TypeError
-        If it holds no floating-point numbers.
+        If it isn't floating-point.
     """
     return _minus_mean("hinge_generator", fake_logits)
 
 
 def wasserstein_critic(real: Array, fake: Array) -> tuple[Array, Array, Array]:
-    r"""Loss of a Wasserstein critic: ``mean(fake) - mean(real)``, so ``dreal = -1 / n``,
-    ``dfake = 1 / m``.
+    r"""Loss of a Wasserstein critic: ``mean(fake) - mean(real)``.
+
+    So ``dreal = -1 / n`` and ``dfake = 1 / m``.
 
     The critic maximises :math:`E\,D(x) - E\,D(G(z))`, which for a 1-Lipschitz D is at most the
-    earth mover's distance (Arjovsky et al. 2017, eq. 2 and Algorithm 1); what is minimised is its
-    negative. D must be kept Lipschitz by other means: clipped weights, a gradient penalty or
-    spectral normalisation.
+    earth mover's distance (Arjovsky et al. 2017, eq. 2 and Algorithm 1); the loss is its negative.
+    D must be kept Lipschitz by other means: clipped weights, a gradient penalty or spectral
+    normalisation.
 
     Parameters
     ----------
@@ -236,7 +236,7 @@ def wasserstein_critic(real: Array, fake: Array) -> tuple[Array, Array, Array]:
     ValueError
         If one of them is empty.
     TypeError
-        If one of them holds no floating-point numbers, or they live on different devices.
+        If one of them isn't floating-point, or they live on different devices.
     """
     _pair("wasserstein_critic", real, fake)
     xp = backend.of(real).xp
@@ -269,7 +269,7 @@ def wasserstein_generator(fake: Array) -> tuple[Array, Array]:
     ValueError
         If it is empty.
     TypeError
-        If it holds no floating-point numbers.
+        If it isn't floating-point.
     """
     return _minus_mean("wasserstein_generator", fake)
 
@@ -301,7 +301,7 @@ def mse(prediction: Array, target: Any) -> tuple[Array, Array]:
     ValueError
         If there are no predictions, or the shapes differ.
     TypeError
-        If an array holds no floating-point numbers, or the two live on different devices.
+        If an array isn't floating-point, or the two live on different devices.
     """
     difference = prediction - _target("mse", prediction, target)
     return (difference * difference).mean(), difference * (2 / prediction.size)
@@ -310,7 +310,7 @@ def mse(prediction: Array, target: Any) -> tuple[Array, Array]:
 def l1(prediction: Array, target: Any) -> tuple[Array, Array]:
     """Mean absolute error: ``mean(|x - t|)``, so ``dx = sign(x - t) / n``.
 
-    At the kink x = t, where there is no derivative, it is 0, as in PyTorch.
+    At the kink x = t, where there is no derivative, dx is 0, as in PyTorch.
 
     Parameters
     ----------
@@ -331,7 +331,7 @@ def l1(prediction: Array, target: Any) -> tuple[Array, Array]:
     ValueError
         If there are no predictions, or the shapes differ.
     TypeError
-        If an array holds no floating-point numbers, or the two live on different devices.
+        If an array isn't floating-point, or the two live on different devices.
     """
     difference = prediction - _target("l1", prediction, target)
     return abs(difference).mean(), backend.of(prediction).xp.sign(difference) / prediction.size
@@ -341,16 +341,15 @@ def l1(prediction: Array, target: Any) -> tuple[Array, Array]:
 
 
 def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
-    r"""Cross entropy of K classes: ``mean(-log p[label])`` with ``p = softmax(l)``, over the N
-    samples.
+    r"""Cross entropy of K classes: ``-log softmax(l)[label]``, averaged over the N samples.
 
     Derivation. With :math:`p_k = e^{l_k} / \sum_j e^{l_j}`, a sample's loss is
     :math:`-\log p_y = \log \sum_j e^{l_j} - l_y` for its label y, hence
 
     .. math:: dl_k = (p_k - [k = y]) / N.
 
-    Adding a constant to all logits of a sample changes no p, so their maximum is taken off first,
-    and nothing overflows.
+    Adding a constant to all logits of a sample changes no p, so their maximum is subtracted first,
+    and nothing can overflow.
 
     Parameters
     ----------
@@ -369,25 +368,25 @@ def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
     Raises
     ------
     ValueError
-        If a shape is another, there are no logits, or a label (told on the host only) is out of
-        range.
+        If a shape is wrong, there are no logits, or a label is out of range (checked on the host
+        only).
     TypeError
-        If the logits hold no floating-point numbers, the labels no integers, or they live on
-        different devices.
+        If the logits aren't floating-point, the labels aren't integers, or they live on different
+        devices.
     """
     _require_labels(logits, labels)
     xp, n = backend.of(logits).xp, logits.shape[0]
     shifted = logits - logits.max(axis=1, keepdims=True)
     e = xp.exp(shifted)
     total = e.sum(axis=1, keepdims=True)
-    # A comparison with every class, not an index: it can't read out of bounds, and needs no look at
-    # the labels.
+    # Comparing with every class, instead of indexing, can't read out of bounds even on a GPU, where
+    # the labels haven't been checked.
     one_hot = labels[:, None] == xp.arange(logits.shape[1])
     loss = xp.where(one_hot, xp.log(total) - shifted, logits.dtype.type(0)).sum() / n
     return loss, (e / total - one_hot) / n
 
 
-# ---------------------------------------------------------------- parts
+# ---------------------------------------------------------------- shared parts and checks
 
 
 def _minus_mean(name: str, x: Array) -> tuple[Array, Array]:
@@ -416,9 +415,8 @@ def _target(name: str, x: Array, target: Any, *, probability: bool = False) -> A
         if target.shape != x.shape:
             raise ValueError(
                 f"{name} got an input of shape {tuple(x.shape)} and a target of shape "
-                f"{tuple(target.shape)}, but "
-                "needs one shape (broadcasting would compare every sample with every other); "
-                "reshape one of them."
+                f"{tuple(target.shape)}, but needs equal shapes (broadcasting would compare every "
+                "sample with every other); reshape one of them."
             )
         t = target.astype(x.dtype, copy=False)
     if probability and not _in_unit_interval(t):
@@ -430,9 +428,7 @@ def _target(name: str, x: Array, target: Any, *, probability: bool = False) -> A
 
 
 def _in_unit_interval(x: Any) -> bool:
-    """Tell whether 0 <= x <= 1 throughout; True without a look where that would stop a GPU's
-    queue.
-    """
+    """Tell whether 0 <= x <= 1 throughout; not checked on a GPU, where that would be a wait."""
     if isinstance(x, float):
         return 0 <= x <= 1
     return backend.device_of(x) != "cpu" or bool(x.min() >= 0 and x.max() <= 1)
@@ -443,16 +439,16 @@ def _require_numbers(name: str, x: Any, what: str) -> None:
     if getattr(dtype, "kind", None) is None:
         raise TypeError(
             f"{name} got {type(x).__name__} as {what}, but needs an array; convert it with "
-            f"numpy.asarray(x, dtype='float32')."
+            "numpy.asarray(x, dtype='float32')."
         )
     if dtype.kind != "f":  # type: ignore[union-attr]
         raise TypeError(
             f"{name} got {what} of dtype {dtype}, but needs floating-point numbers; convert with "
-            f"x.astype('float32')."
+            "x.astype('float32')."
         )
     if x.size == 0:
         raise ValueError(
-            f"{name} got {what} of shape {tuple(x.shape)}, which is empty; a mean needs an entry."
+            f"{name} got {what} of shape {tuple(x.shape)}, which is empty; give at least one entry."
         )
 
 
@@ -460,8 +456,7 @@ def _require_same_device(name: str, x: Array, other: Array) -> None:
     if not backend.same_device(x, other):
         raise TypeError(
             f"{name} got arrays on {backend.device_of(x)!r} and on {backend.device_of(other)!r}; "
-            "move one of them "
-            f"with backend.get(device).asarray(x)."
+            "move one of them with backend.get(device).asarray(x)."
         )
 
 
@@ -470,20 +465,17 @@ def _require_labels(logits: Array, labels: Array) -> None:
     if getattr(getattr(labels, "dtype", None), "kind", None) not in ("i", "u"):
         raise TypeError(
             f"cross_entropy got labels of type {getattr(labels, 'dtype', type(labels).__name__)}, "
-            "but needs an "
-            f"array of integers; convert with labels.astype('int64')."
+            "but needs an array of integers; convert with labels.astype('int64')."
         )
     _require_same_device("cross_entropy", logits, labels)
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ValueError(
             f"cross_entropy got logits of shape {tuple(logits.shape)} and labels of shape "
-            f"{tuple(labels.shape)}, "
-            f"but needs (N, classes) and (N,)."
+            f"{tuple(labels.shape)}, but needs (N, classes) and (N,)."
         )
     classes = logits.shape[1]
     if backend.device_of(labels) == "cpu" and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(
-            f"cross_entropy got labels from {labels.min()} to {labels.max()}, but {classes} "
-            "logits per sample "
-            f"stand for the labels 0 to {classes - 1}."
+            f"cross_entropy got labels from {labels.min()} to {labels.max()}, but {classes} logits "
+            f"per sample stand for the labels 0 to {classes - 1}."
         )

@@ -1,6 +1,6 @@
-"""The library's source, shown in a notebook: the tutorials' window on the code.
+"""Show the library's own source in a notebook.
 
-A tutorial never holds a copy of the code that it explains: it shows the object that runs.
+The tutorials never copy the code that they explain: they show the source of the objects that run.
 
 >>> from minigan import nn
 >>> from minigan.tutorial import show
@@ -25,7 +25,7 @@ __all__ = ["Source", "show"]
 
 
 class Source:
-    """Text of Python code that notebooks show with its colours; ``str(source)`` is the text.
+    """Python code, which notebooks show with syntax highlighting; ``str(source)`` is the text.
 
     Parameters
     ----------
@@ -53,12 +53,12 @@ def show(*objects: Any, docstrings: bool = True) -> Source:
     objects
         What to show, in this order.
     docstrings
-        Whether their docstrings (where the derivations stand) are shown too.
+        Whether to show their docstrings too, which hold the derivations.
 
     Returns
     -------
     Source
-        Each object under a line that says where in the library it stands.
+        The source of each object, under a line that says where in the library it is defined.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def _place(thing: Any) -> str:
     module = inspect.getmodule(thing)
     package = "" if module is None else module.__name__.partition(".")[0]
     parts = PurePath(inspect.getfile(thing)).parts
-    # From the package on: where the package itself lies is this machine's affair.
+    # Start at the package: the folders above it differ from machine to machine.
     file = (
         "/".join(parts[len(parts) - 1 - parts[::-1].index(package) :])
         if package in parts
@@ -105,7 +105,7 @@ def _without_docstrings(source: str) -> str:
             and ast.get_docstring(node) is not None
         ):
             text = node.body[0]
-            # A body that is nothing but its docstring would no longer be Python.
+            # A body that is nothing but a docstring can't be left empty.
             if len(node.body) > 1 and text.end_lineno is not None:
                 lines[text.lineno - 1 : text.end_lineno] = [None] * (
                     text.end_lineno - text.lineno + 1

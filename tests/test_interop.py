@@ -243,11 +243,11 @@ def state(**changes):
     [
         (
             state(**{"1_weight": numpy.zeros((1, 2))}),
-            r"2 modules with weights \(0, 1\), but the net 1 layers \(0\)",
+            r"2 modules with weights \(0, 1\), but the net has 1 layers with weights \(0\)",
         ),
         ({}, r"0 modules with weights \(none\)"),
         (state(**{"0_bias": None}), "module '0' has no 'bias', which layer '0'"),
-        (state(**{"0_more": numpy.zeros(2)}), "has a 'more' that layer '0'"),
+        (state(**{"0_more": numpy.zeros(2)}), "has a 'more', which layer '0'"),
         (
             state(**{"0_weight": numpy.zeros((3, 2))}),
             r"'0.weight' has shape \(3, 2\), but the net needs \(2, 3\)",
@@ -271,12 +271,12 @@ def test_a_state_of_no_arrays():
         (
             nn.Sequential(nn.Conv2d(1, 2, kernel_size=2), nn.Flatten()),
             (3, 3, 1),
-            "picture in flat form",
+            "flattened image",
         ),
         (
             nn.Sequential(nn.ReLU(), nn.Reshape(2, 2, 2), nn.Flatten(), nn.Linear(8, 1)),
             (8,),
-            "picture in flat form",
+            "flattened image",
         ),
         (
             nn.Sequential(nn.Conv2d(2, 2, kernel_size=1), nn.Reshape(1, 4, 2)),
@@ -286,20 +286,20 @@ def test_a_state_of_no_arrays():
         (
             nn.Sequential(nn.Conv2d(2, 2, kernel_size=1), nn.Flatten(), nn.Reshape(2, 1, 4)),
             (2, 2, 2),
-            "without a Li",
+            "put a Linear between",
         ),
-        (nn.Sequential(nn.MinibatchStdDev()), (2, 2, 2), "no counterpart in a torch.nn.Sequential"),
+        (nn.Sequential(nn.MinibatchStdDev()), (2, 2, 2), "no known counterpart in PyTorch"),
         (
             nn.Sequential(nn.Residual(nn.Linear(2, 2))),
             (2,),
-            "no counterpart in a torch.nn.Sequential",
+            "no known counterpart in PyTorch",
         ),
         (
             nn.Sequential(nn.Conv2d(2, 2, kernel_size=1), nn.LayerNorm(2)),
             (3, 3, 2),
             "give it the whole shape",
         ),
-        (nn.Sequential(nn.spectral_norm(nn.Embedding(3, 2))), None, "lies along another axis"),
+        (nn.Sequential(nn.spectral_norm(nn.Embedding(3, 2))), None, "taken along another axis"),
     ],
 )
 def test_nets_without_an_equivalent(net, shape, words):

@@ -67,8 +67,8 @@ def test_a_round_trip_passes_every_stop_once_and_comes_back():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: latent.linear(Z[0], Z[1][:3], 4), "one shape"),
-        (lambda: latent.linear(Z, Z, 4), "one shape"),
+        (lambda: latent.linear(Z[0], Z[1][:3], 4), "the same shape"),
+        (lambda: latent.linear(Z, Z, 4), "the same shape"),
         (lambda: latent.spherical(Z[0], Z[1], 1), "two steps"),
         (lambda: latent.walk(Z[:1], 4), "two stops"),
         (lambda: latent.walk(Z[:2], 0), "0 steps"),
@@ -76,7 +76,7 @@ def test_a_round_trip_passes_every_stop_once_and_comes_back():
         (lambda: latent.arithmetic(Z, [0], [9], [1]), r"got \[9\]"),
         (lambda: latent.arithmetic(Z, [-1], [2], [1]), r"got \[-1\]"),
         (lambda: latent.sweep(Z[0], 16, [1.0]), "coordinates 0 to 15, got 16"),
-        (lambda: latent.sweep(Z[0], 0, []), "0 values"),
+        (lambda: latent.sweep(Z[0], 0, []), "at least one value, got 0"),
         (lambda: latent.truncated(gan.Latent(3), 2, RNG(0), bound=0.0), "at least 0.01, got 0.0"),
         (lambda: latent.truncated(gan.Latent(3), 2, RNG(0), bound=float("nan")), "got nan"),
     ],

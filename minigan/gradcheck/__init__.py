@@ -1,7 +1,7 @@
-"""Gradient checks: is the derivative that you wrote down by hand the derivative?
+"""Gradient checks: is the derivative that you wrote by hand correct?
 
-Move each entry a little, see how much the loss changes, and compare: no mistake in a backward map
-survives that.
+Move each entry a little, see how much the loss changes, and compare: hardly any mistake in a
+backward map survives that.
 
 >>> import numpy
 >>> from minigan import gradcheck, nn
@@ -11,7 +11,7 @@ survives that.
 True
 
 `check` takes a layer or a net, the library's or your own; `check_function` a loss; `check_scalar`
-whatever returns a number: a whole training step.
+any function that returns a number, such as a whole training step.
 """
 
 from minigan.gradcheck.command import load_layer

@@ -1,4 +1,4 @@
-"""A layer of the user's own, as ``minigan gradcheck FILE.py:NAME`` names it: loaded and checked."""
+"""Load and check a layer of the user's own, named as in ``minigan gradcheck FILE.py:NAME``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from minigan.gradcheck.report import GradientError, Report
 
 
 class UsageError(ValueError):
-    """Something is wrong with what was asked for, or with the user's file; one sentence says what
-    to do.
-    """
+    """A mistake in the arguments or in the user's file; the message says what to do."""
 
 
 def check_file(
@@ -36,11 +34,11 @@ def check_file(
     place, arguments
         The layer, as for `load_layer`.
     shape
-        Of the input, as for `parse_shape`.
+        Shape of the input, as for `parse_shape`.
     labels
-        If given, the input holds integers from 0 up to this number, which is not among them.
+        If given, the input holds integers from 0 up to, but not including, this number.
     seed
-        Of the input and of all else that is random.
+        Seed of the input and of everything else that is random.
     **options
         As for `check`.
 
@@ -49,12 +47,13 @@ def check_file(
     GradientError
         If a gradient is wrong.
     UsageError
-        If the layer can't be checked: one sentence says what is missing, or what the user's code
+        If the layer can't be checked; the message says what is missing, or what the user's code
         raised and where.
     """
     if shape is None:
         raise UsageError(
-            "a layer of yours needs an input to be checked on; give its shape, as --input 4,8,8,3."
+            "your layer needs an input to be checked on; give its shape, for example --input "
+            "4,8,8,3."
         )
     size = parse_shape(shape)
     rng = generator(seed)
@@ -69,7 +68,7 @@ def check_file(
 
 
 def parse_shape(text: str) -> tuple[int, ...]:
-    """Turn ``"4,8,8,3"`` (or with x between) into a shape.
+    """Turn ``"4,8,8,3"`` or ``"4x8x8x3"`` into a shape.
 
     Raises
     ------
@@ -80,27 +79,27 @@ def parse_shape(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in parts if part.strip()]
     if not parts or not all(part.isdigit() and int(part) > 0 for part in parts):
         raise UsageError(
-            f"--input needs positive sizes with commas between, as 4,8,8,3, got {text!r}."
+            f"--input needs positive sizes separated by commas, such as 4,8,8,3, got {text!r}."
         )
     return tuple(int(part) for part in parts)
 
 
 def load_layer(place: str, arguments: str = "") -> Any:
-    """Import ``"path/to/file.py:NAME"`` and make a layer of what is found there.
+    """Import ``"path/to/file.py:NAME"`` and return the layer that NAME stands for.
 
     Parameters
     ----------
     place
         NAME may be a class, a function that returns a layer, or a layer.
     arguments
-        Of the class or function, as in Python: ``"3, 5, stride=2"``; numbers, strings, tuples,
-        True, None.
+        Arguments of the class or function, as in Python: ``"3, 5, stride=2"``; numbers, strings,
+        tuples, True, None.
 
     Raises
     ------
     UsageError
-        One sentence: no such file, no such name, arguments are missing, or what the file itself
-        raised and where.
+        If there is no such file or name, arguments are missing, or the file itself raises; the
+        message says what and where.
     """
     path, name = _split(place)
     module = _import(path)
@@ -116,7 +115,7 @@ def load_layer(place: str, arguments: str = "") -> Any:
         return _make(found, path, name, positional, named)
     if arguments:
         raise UsageError(
-            f"{name} in {path} is a layer already; leave out --args, or name its class."
+            f"{name} in {path} is already a layer; leave out --args, or name its class."
         )
     return found
 
@@ -124,7 +123,9 @@ def load_layer(place: str, arguments: str = "") -> Any:
 def _split(place: str) -> tuple[Path, str]:
     path, colon, name = place.rpartition(":")
     if not colon or not name.isidentifier() or not path.endswith(".py"):
-        raise UsageError(f"a layer is given as FILE.py:NAME, as layers.py:MyLayer, got {place!r}.")
+        raise UsageError(
+            f"a layer is given as FILE.py:NAME, for example layers.py:MyLayer, got {place!r}."
+        )
     return Path(path), name
 
 
@@ -138,7 +139,7 @@ def _import(path: Path) -> Any:
     if spec is None or spec.loader is None:
         raise UsageError(f"{path} can't be imported; give a file of Python code.")
     module = importlib.util.module_from_spec(spec)
-    # As for a script: what lies beside the file can be imported from it, now and later.
+    # As for a script: the file can import what lies beside it.
     sys.path.insert(0, str(path.resolve().parent))
     sys.modules[name] = module
     try:
@@ -162,7 +163,8 @@ def _parse_arguments(text: str) -> tuple[list[Any], dict[str, Any]]:
         )
     except (SyntaxError, ValueError):
         raise UsageError(
-            f"--args needs plain values with commas between, as '3, 5, stride=2', got {text!r}."
+            "--args needs plain values separated by commas, such as '3, 5, stride=2', got "
+            f"{text!r}."
         ) from None
 
 
@@ -172,9 +174,8 @@ def _make(maker: Any, path: Path, name: str, positional: list[Any], named: dict[
     except TypeError as error:
         takes = str(inspect.signature(maker)).partition(" ->")[0]
         raise UsageError(
-            f"{name}{takes} in {path} can't be called: {error}; give its arguments, as --args '3, "
-            "5', or name a "
-            f"function without arguments that returns the layer."
+            f"{name}{takes} in {path} can't be called: {error}; give its arguments, for example "
+            "--args '3, 5', or name a function without arguments that returns the layer."
         ) from None
     try:
         return maker(*positional, **named)
@@ -183,7 +184,7 @@ def _make(maker: Any, path: Path, name: str, positional: list[Any], named: dict[
 
 
 def _located(error: Exception, path: Path) -> UsageError:
-    """Tell whatever the user's code raised as the user's own mistake, with the line of the file."""
+    """Turn whatever the user's code raised into a UsageError that names the line of the file."""
     located = UsageError(_message(error, path))
     for note in getattr(error, "__notes__", ()):
         located.add_note(note)

@@ -1,4 +1,4 @@
-"""Compare a gradient with slopes, entry by entry or along random directions."""
+"""Compare a gradient with measured slopes, entry by entry or along random directions."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ class Comparison:
     Parameters
     ----------
     name
-        Of the array.
+        Name of the array.
     array
         Moved in place, and put back.
     gradient
-        What `backward` gives, same shape.
+        What `backward` gives, of the same shape.
     line
         Measures slopes.
     global_scale
         The largest entry of all gradients that are checked together.
     settings
-        How.
+        How to compare.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Comparison:
             self.floor = max(self.floor, 0.01 * abs(self.numeric.get(index, 0.0)))
 
     def compare_directions(self, count: int) -> None:
-        """Move the whole array along random unit directions, drawn anew where they cross a kink."""
+        """Move the whole array along random unit directions, redrawn where they cross a kink."""
         n = max(self.gradient.size, 1)
         typical = math.sqrt(float((self.gradient**2).sum()) / n)
         for _ in range(count):
@@ -110,7 +110,7 @@ class Comparison:
                 self.report.skipped += 1
 
     def locate(self) -> None:
-        """After a direction failed: find an entry that is wrong, to be named."""
+        """After a direction has failed, find an entry that is wrong and can be named."""
         before = self.report
         self.report = ArrayReport(before.name, before.shape)
         largest = numpy.argsort(-abs(self.gradient), axis=None)[:20]
@@ -127,7 +127,7 @@ class Comparison:
     def measure_all(self, line: Line | None = None) -> numpy.ndarray[Any, Any]:
         """Return the numeric gradient, every entry; NaN where there is a kink.
 
-        With another `line`, only as long as it agrees with the gradient that is checked.
+        With another `line`, stop as soon as it disagrees with the gradient that is checked.
         """
         only_while_alike, line = line is not None, line or self.line
         result = numpy.full(self.gradient.shape, math.nan)
@@ -179,13 +179,11 @@ class Comparison:
 
 
 def too_many_skipped(row: ArrayReport) -> str | None:
-    """Say so if most of an array couldn't be checked: it must not pass by being skipped."""
+    """Complain if most of an array couldn't be checked: it must not pass by being skipped."""
     if row.skipped <= row.checked:
         return None
     return (
         f"{row.skipped} of {row.skipped + row.checked} slopes along {row.name} could not be "
-        "measured, because the "
-        "function jumps or has a kink there at every step size: take an input that lies on no "
-        "kink, and look for "
-        f"a rounding to float32 inside forward."
+        "measured, because the function jumps or has a kink there at every step size: use an input "
+        "that isn't at a kink, and look for a rounding to float32 inside forward"
     )

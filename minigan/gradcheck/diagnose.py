@@ -1,7 +1,7 @@
 """The likely cause of a wrong gradient: patterns that common mistakes leave behind.
 
 Each test gets the gradient `a` that backward gives and the numeric one `n` (NaN where a kink
-prevented it), and returns a sentence or None. They are tried from the most particular to the most
+prevented it), and returns a sentence or None. They are tried from the most specific to the most
 general.
 """
 
@@ -19,23 +19,23 @@ CLOSE = 1e-5
 
 
 class Case(NamedTuple):
-    """All that a test may look at.
+    """Everything that a test may look at.
 
     Attributes
     ----------
     name
-        Of the array: ``"x"`` for the input.
+        Name of the array: ``"x"`` for the input.
     a, n
-        The gradient given and the numeric one, same shape.
+        The given gradient and the numeric one, of the same shape.
     x
         The input.
     batch
         Number of samples N, or None if there is no batch.
     sizes
-        What the sizes are called, for naming a factor: ``{4: "the batch size", ...}``.
+        What the sizes are called, to name a factor: ``{4: "the batch size", ...}``.
     masked
-        Yields (description, a function that measures the numeric gradient with dy kept at one place
-        only).
+        Yields pairs of a description and a function that measures the numeric gradient with dy kept
+        at one place only.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Case(NamedTuple):
 
 
 def likely_cause(case: Case) -> str:
-    """Name the likely cause, or say how to look for it."""
+    """Return the likely cause, or advice on how to find it."""
     if not numpy.isfinite(case.a).all():
         return (
             "the gradient holds NaN or infinity: look for a division by zero, log(0) or sqrt(0) "
@@ -71,13 +71,13 @@ def likely_cause(case: Case) -> str:
         if sentence:
             return sentence
     return (
-        "none of the usual ones fits; write the derivative with respect to this one entry down by "
+        "none of the usual ones fits; work out the derivative with respect to this one entry by "
         "hand"
     )
 
 
 def _alike(a: Numbers, n: Numbers) -> bool:
-    """Whether two arrays agree wherever both are known, and there is something to agree on."""
+    """Tell whether two arrays agree wherever n is known, and n isn't all zero there."""
     known = numpy.isfinite(n)
     if not known.any() or a.shape != n.shape:
         return False
@@ -114,14 +114,12 @@ def _name_factor(case: Case, factor: float) -> str:
         if size > 1 and math.isclose(factor, size, rel_tol=CLOSE):
             return (
                 f"it is too large by the factor {size}, {what}: a mean is taken as a sum, or a "
-                "term is added "
-                f"repeatedly"
+                "term is added repeatedly"
             )
         if size > 1 and math.isclose(factor, 1 / size, rel_tol=CLOSE):
             return (
-                f"it is too small by the factor {size}, {what}: a sum is taken as a mean (in a "
-                "layer's "
-                f"backward the sum over samples stays a sum; the mean is the loss's business)"
+                f"it is too small by the factor {size}, {what}: a sum is taken as a mean (a "
+                "layer's backward sums over samples; taking the mean is up to the loss)"
             )
     return (
         f"every entry is off by the same factor, {factor:.6g}: a constant is missing or is there "
@@ -138,9 +136,8 @@ def _transposed(case: Case) -> str | None:
             return f"it is the right one transposed (its axes are in the order {axes})"
         if _alike(case.a, turned.reshape(case.n.shape)):
             return (
-                f"it is the right one with its axes in the order {axes}, reshaped: a reshape "
-                "where a transpose is "
-                f"meant"
+                f"it is the right one with its axes in the order {axes}, reshaped: a reshape where "
+                "a transpose is meant"
             )
     return None
 
@@ -151,7 +148,7 @@ def _flipped(case: Case) -> str | None:
             if _alike(case.a, numpy.flip(case.n, axes)):
                 return (
                     f"it is the right one flipped along the axes {axes}: reversed order, or a "
-                    "turned kernel"
+                    "flipped kernel"
                 )
     return None
 
@@ -187,8 +184,7 @@ def _partly_written(case: Case) -> str | None:
         return None
     return (
         f"{int(unwritten.sum())} of {case.n.size} entries are zero and the others are right: a "
-        "part is never "
-        f"written (or is assigned, once, where it must be added)"
+        "part is never written (or is assigned where it must be added)"
     )
 
 
@@ -217,7 +213,7 @@ def _one_place(case: Case) -> str | None:
 
 
 def _offset(case: Case) -> str | None:
-    """``a - n`` doesn't vary along some axes."""
+    """``a - n`` is constant along some axes."""
     difference = case.a - case.n
     if not numpy.isfinite(difference).all():
         return None
@@ -225,8 +221,8 @@ def _offset(case: Case) -> str | None:
         spread = difference - difference.mean(axis=axes, keepdims=True)
         if abs(spread).max() <= CLOSE * abs(difference).max():
             return (
-                f"a term is missing or too many that is the same for all {where}: "
-                f"usually what reaches the loss through a mean or a sum over them"
+                f"a term that is the same for all {where} is missing or superfluous: usually what "
+                "reaches the loss through a mean or a sum over them"
             )
     return None
 
@@ -246,7 +242,7 @@ def _axes_by_name(case: Case) -> Iterator[tuple[tuple[int, ...], str]]:
 
 
 def _affine(case: Case) -> str | None:
-    """``a - n`` is a straight line in x along some axes: what a variance or a norm contributes."""
+    """``a - n`` is linear in x along some axes: what a variance or a norm contributes."""
     difference = case.a - case.n
     if case.x is None or case.x.shape != case.n.shape or not numpy.isfinite(difference).all():
         return None
@@ -258,9 +254,8 @@ def _affine(case: Case) -> str | None:
         slope = (x * d).sum(axis=axes, keepdims=True) / (x * x).sum(axis=axes, keepdims=True)
         if abs(d - slope * x).max() <= CLOSE * abs(difference).max():
             return (
-                "a term is missing or too many that is proportional to x, measured from its mean "
-                "over the "
-                f"{where}: usually what reaches the loss through a variance, standard deviation "
-                "or norm"
+                "a term that is proportional to x, measured from its mean over the "
+                f"{where}, is missing or superfluous: usually what reaches the loss through a "
+                "variance, standard deviation or norm"
             )
     return None

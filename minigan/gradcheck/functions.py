@@ -1,4 +1,4 @@
-"""Check losses, and anything else that is a number and claims a gradient: a whole training step."""
+"""Check losses, and any other number that comes with gradients, such as a whole training step."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def check_function(
     x
         What the gradient is with respect to; a copy in float64 is used.
     arguments
-        Passed on as they are (floating-point arrays in float64): the target.
+        Further arguments, such as the target, passed on as they are (floating-point arrays in
+        float64).
     rng, tolerance, h, samples, directions
         As in `check`.
 
@@ -47,7 +48,7 @@ def check_function(
     Raises
     ------
     GradientError
-        If the gradient is wrong, has another shape than x, or x is written to.
+        If the gradient is wrong, doesn't have the shape of x, or x is written to.
     TypeError
         If the function doesn't return a pair.
     """
@@ -70,8 +71,7 @@ def check_function(
     if not hasattr(gradient, "dtype") or tuple(gradient.shape) != tuple(x.shape):
         report.problems.append(
             f"the gradient has shape {tuple(getattr(gradient, 'shape', ()))}, but must have that "
-            "of x, "
-            f"{tuple(x.shape)}"
+            f"of x, {tuple(x.shape)}"
         )
         raise GradientError(report)
     settings = Settings(tolerance, h, samples, directions, generator(rng))
@@ -92,22 +92,22 @@ def check_scalar(
     directions: int | None = 3,
     subject: str = "the function",
 ) -> Report:
-    """Check the gradients of any number with respect to any arrays: a whole GAN step, for example.
+    """Check the gradients of a number with respect to any arrays: a whole GAN step, for example.
 
     Parameters
     ----------
     function
-        Takes nothing, returns the loss, computed from `arrays` as they are at the time of the call;
-        the same numbers must give the same loss (draw latents once, outside).
+        Takes no arguments and returns the loss, computed from `arrays` as they are at the time of
+        the call; the same numbers must give the same loss (draw latents once, outside).
     arrays
         By name, float64; moved in place and put back exactly.
     gradients
         By the same names.
     rng, tolerance, h, samples, directions
-        As in `check`; along three random directions per array unless told otherwise, entry by entry
-        with ``directions=None``.
+        As in `check`, but along three random directions per array by default; entry by entry with
+        ``directions=None``.
     subject
-        How the error and the table call it.
+        What the error and the table call it.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def check_scalar(
         if tuple(array.shape) != tuple(gradients[name].shape):
             raise ValueError(
                 f"{name!r} has shape {tuple(array.shape)}, its gradient "
-                f"{tuple(gradients[name].shape)}."
+                f"{tuple(gradients[name].shape)}; they must agree."
             )
     report = Report(subject, tolerance)
     settings = Settings(tolerance, h, samples, directions, generator(rng))
@@ -156,7 +156,7 @@ def _compare(
     settings: Settings,
 ) -> Report:
     def evaluate() -> Array:
-        # A copy: the function may return its own array, which a later call overwrites.
+        # A copy: the function may return an array of its own that a later call overwrites.
         return numpy.array(
             backend.to_numpy(
                 numpy.float64(value) if isinstance(value := function(), (int, float)) else value

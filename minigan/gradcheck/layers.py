@@ -1,6 +1,4 @@
-"""Check a layer or a net: its gradients against finite differences, and its conduct against the
-contract.
-"""
+"""Check the gradients of a layer or a net, and that it keeps the contract of layers."""
 
 from __future__ import annotations
 
@@ -36,9 +34,9 @@ def check(
 ) -> Report:
     """Check every gradient of a layer or a net against finite differences, in float64.
 
-    The layer is copied and stays as it is. With a random cotangent dy, the loss ``L = Σ dy · y``
-    has the gradient that ``backward(dy, cache)`` must give; each entry is moved by ±h and ±2h and
-    the slope of L compared. Beside the numbers, the contract is checked: x and dy are never written
+    The layer is copied and isn't changed. With a random cotangent dy, the loss ``L = Σ dy · y`` has
+    the gradient that ``backward(dy, cache)`` must give; each entry is moved by ±h and ±2h, and the
+    slope of L is compared. Besides the numbers, the contract is checked: x and dy are never written
     to, gradients are added (a second backward doubles them), dx has x's shape, nothing is NaN,
     ``param_grads=False`` leaves the gradients alone, ``input_grad=False`` returns None, a cache
     survives other forward calls, and strided views of x and dy give the same as contiguous arrays.
@@ -49,16 +47,16 @@ def check(
         An object with ``forward(x) -> (y, cache)`` and ``backward(dy, cache) -> dx``; the keywords
         ``train``, ``param_grads`` and ``input_grad`` are used where they are declared. What it
         learns is found in ``parameters()``, a dict from names to objects with ``value`` and
-        ``grad``; or in attributes that are `minigan.nn.Parameter`; or, without either, in pairs of
+        ``grad``; or in attributes of type `minigan.nn.Parameter`; or, failing both, in pairs of
         plain arrays: ``W`` with its gradient in ``dW``, ``d_W``, ``grad_W`` or ``W_grad`` (these
         may be assigned rather than added). Random generators and running statistics inside are put
         back before every evaluation.
     x
-        The input, floating-point (turned into float64), or integers, for which no dx is asked.
+        The input: floating-point (converted to float64), or integers, for which no dx is needed.
     rng
         Draws dy, the entries and the directions: a generator or a seed; seed 0 if None.
     train
-        Which mode to check.
+        Whether to check training mode, rather than evaluation.
     dy
         The cotangent, drawn from N(0, 1) if None. Ones are a poor choice: batch norm's gradient is
         then 0.
@@ -67,8 +65,8 @@ def check(
     h
         The largest step; smaller ones are tried where a kink is in reach.
     samples
-        Entries that are checked per array, drawn at random, with one random direction on top for
-        the rest; all entries where there are no more than that, or if None.
+        Number of entries to check per array, drawn at random, plus one random direction for the
+        rest; all entries if there are no more than that, or if None.
     directions
         For big nets: check each array along this many random directions, instead of entry by entry.
 
@@ -81,18 +79,18 @@ def check(
     ------
     GradientError
         If a gradient is wrong or the contract is broken; it names the array, the index, both
-        numbers and, where it can be told, the likely cause, and has the report attached.
+        numbers and, if it can be found, the likely cause, and has the report attached.
     TypeError, ValueError
-        If this is no layer, or `x` is no array, or an option makes no sense.
+        If `layer` isn't a layer, `x` isn't an array, or an option is out of range.
 
     Notes
     -----
-    The relative error of an entry is ``|a - n| / max(|a|, |n|, floor)``, where a is the gradient
-    given and n the numeric one. The floor keeps entries next to zero from raising false alarms: it
-    is 1 % of the largest entry of the array, at least 1e-5 of the largest gradient of all (a bias
-    before batch norm has a gradient of exactly 0, and what rounding makes of it), and at least what
-    rounding can have done to n, over the tolerance. Along a direction, the floor is the size to be
-    expected of a slope along a random one, ``|a|₂ / √n``.
+    The relative error of an entry is ``|a - n| / max(|a|, |n|, floor)``, where a is the given
+    gradient and n the numeric one. The floor keeps entries close to zero from raising false alarms:
+    it is 1 % of the largest entry of the array, at least 1e-5 of the largest gradient of all (a
+    bias before batch norm has a gradient of exactly 0, up to rounding), and at least the possible
+    rounding error of n divided by the tolerance. Along a direction, the floor is the expected size
+    of a slope along a random one, ``|a|₂ / √n``.
     """
     settings = Settings(tolerance, h, samples, directions, generator(rng))
     subject = Subject(layer, train=train)
@@ -169,8 +167,7 @@ class _LayerCheck:
         if y.dtype != "float64":
             raise self._stop(
                 f"y is {y.dtype} though x and all weights are float64: something in forward "
-                "computes in "
-                f"{y.dtype}; take the dtype from x"
+                f"computes in {y.dtype}; take the dtype from x"
             )
         if not self.ops.xp.isfinite(y).all():
             raise self._stop("y holds NaN or infinity")
@@ -209,22 +206,20 @@ class _LayerCheck:
             raise self._stop(f"{what} is None: backward must give it")
         if not hasattr(grad, "dtype") or tuple(grad.shape) != shape:
             raise self._stop(
-                f"{what} has shape {tuple(getattr(grad, 'shape', ()))}, but must have {shape}, "
-                "the shape of the "
-                f"array"
+                f"{what} has shape {tuple(getattr(grad, 'shape', ()))}, but must have {shape}, the "
+                "shape of the array"
             )
         if grad.dtype != "float64":
             self._complain(
                 f"{what} is {grad.dtype} though x and all weights are float64: something in "
-                "backward computes in "
-                f"{grad.dtype}"
+                f"backward computes in {grad.dtype}"
             )
         if not self.ops.xp.isfinite(grad).all():
             self._complain(
                 f"{what} holds NaN or infinity: look for a division by zero, log(0) or sqrt(0)"
             )
 
-    # ---------------------------------------------------------------- conduct
+    # ---------------------------------------------------------------- the contract
 
     def _check_conduct(self) -> None:
         self._check_repeatable()
@@ -238,8 +233,7 @@ class _LayerCheck:
         if not _close(y, self.y):
             raise self._stop(
                 "forward gives another y for the same x: randomness must come from a "
-                "numpy.random.Generator kept "
-                "in an attribute, so that the check can wind it back"
+                "numpy.random.Generator kept in an attribute, so that the check can reset it"
             )
 
     def _again(self, **switches: bool) -> tuple[Any, dict[str, Any]]:
@@ -283,8 +277,8 @@ class _LayerCheck:
                     )
             if self.floating and not (dx is not None and _close(dx, self.dx)):
                 self._complain(
-                    "param_grads=False changes dx: the switch is about the parameters' gradients "
-                    "only"
+                    "param_grads=False changes dx: the switch must only affect the gradients of "
+                    "parameters"
                 )
         if self.subject.has_input_grad:
             dx, gradients = self._again(input_grad=False)
@@ -295,7 +289,7 @@ class _LayerCheck:
     def _check_cache_survives(self) -> None:
         x = self.x.copy()
         y, cache = self.subject.forward(x)
-        # Nothing is put back before this one: what the layer itself holds must not matter.
+        # No state is put back before this call: what the layer itself holds must not matter.
         self.subject.call(self.ops.xp.flip(self.x).copy())
         if not _close(y, self.y):
             self._complain(
@@ -314,12 +308,12 @@ class _LayerCheck:
         dx = self.subject.backward(self._strided(self.dy), cache)
         if not _close(y, self.y):
             self._complain(
-                "a strided view of x gives another y than the same numbers in one block of memory"
+                "a strided view of x gives another y than a contiguous array of the same numbers"
             )
         if self.floating and not _close(dx, self.dx):
             self._complain(
-                "strided views of x and dy give another dx than the same numbers in one block of "
-                "memory"
+                "strided views of x and dy give another dx than contiguous arrays of the same "
+                "numbers"
             )
         self._compare_gradients(self.subject.gradients(), "strided views of x and dy change")
 
@@ -366,7 +360,7 @@ class _LayerCheck:
         )
 
     def _sizes(self) -> dict[int, str]:
-        """What each size is called; where two share one, both."""
+        """Return what each size is called; where several things share one, all of them."""
         y_shape, x_shape = self.y.shape, self.x.shape
         named = [(x_shape[0], "the batch size")]
         if len(y_shape) == 4:
@@ -384,7 +378,7 @@ class _LayerCheck:
         return sizes
 
     def _masked(self, comparison: Comparison) -> Iterator[tuple[str, Callable[[], Any]]]:
-        """With dy kept for the first or last sample (or row, or column of pixels) only."""
+        """Yield measurements with dy kept only for the first or last sample, row or column."""
         axes = ["sample", "row of y", "column of y"] if self.dy.ndim == 4 else ["sample"]
         for axis, what in enumerate(axes):
             for index, which in ((0, "first"), (-1, "last")):
@@ -410,7 +404,7 @@ def _equal(a: Array, b: Array) -> bool:
 
 
 def _close(a: Any, b: Array, scale: float = 0.0) -> bool:
-    """Equal up to the order of summation."""
+    """Tell whether a and b are equal up to the order of summation."""
     if a is None or tuple(a.shape) != tuple(b.shape):
         return False
     scale = max(scale, float(abs(b).max()) if b.size else 0.0)
@@ -418,9 +412,7 @@ def _close(a: Any, b: Array, scale: float = 0.0) -> bool:
 
 
 def _culprit(report: Report) -> str | None:
-    """In a Sequential: a wrong dx spoils every layer below, so the mistake is next to the lowest
-    right one.
-    """
+    """Name the wrong layer of a Sequential: its dx spoils the gradients of all layers below."""
     numbered = [(a.name.partition(".")[0], a.error > report.tolerance) for a in report.arrays]
     wrong = [int(name) for name, bad in numbered if bad and name.isdigit()]
     right = [int(name) for name, bad in numbered if not bad and name.isdigit()]
@@ -430,6 +422,6 @@ def _culprit(report: Report) -> str | None:
     first, last = (max(wrong) + 1 if wrong else 0), min(above)
     which = f"layer {last}" if first == last else f"one of the layers {first} to {last}"
     return (
-        f"The gradients of layer {last} and above are right, those below wrong: look at dx in "
+        f"The gradients of layer {last} and above are right, those below are wrong: look at dx in "
         f"backward of {which}."
     )

@@ -1,5 +1,6 @@
-"""Every layer and loss of the library where mistakes show: sizes that differ, strides that don't
-divide.
+"""Every layer and loss of the library, in cases where mistakes show.
+
+All sizes differ, for example, and strides don't divide them.
 """
 
 from __future__ import annotations
@@ -40,13 +41,13 @@ class Case:
     Attributes
     ----------
     name
-        How the table calls it.
+        What the table calls it.
     build
         Makes the layer, or the function that returns (loss, gradient), from a random generator.
     shape
-        Of the input.
+        Shape of the input.
     train
-        Which mode of the layer.
+        Whether the layer is in training mode.
     draw
         Draws the input.
     """
@@ -58,8 +59,9 @@ class Case:
     draw: Callable[[Generator, Shape], Array] = _normal
 
     def check(self, rng: Generator, **options: Any) -> Report:
-        """Check it with random weights (a scale of 1 and a shift of 0 would hide mistakes); see
-        `check`.
+        """Check it with random weights; the options are those of `check`.
+
+        A scale of 1 or a shift of 0, as a normalisation has at first, would hide mistakes.
         """
         subject = self.build(rng)
         x = self.draw(rng, self.shape)
@@ -157,9 +159,9 @@ def _normalisations() -> Iterator[Case]:
     yield Case("LayerNorm of images", lambda rng: nn.LayerNorm(2, 3, 4), (5, 2, 3, 4))
     yield Case("InstanceNorm", lambda rng: nn.InstanceNorm(4), (5, 2, 3, 4))
     yield Case("InstanceNorm, affine", lambda rng: nn.InstanceNorm(4, affine=True), (5, 2, 3, 4))
-    # In evaluation: there σ is the function of W that the formula differentiates. A training
-    # forward turns its singular vectors too, which the formula, exact at the fixed point, leaves
-    # aside.
+    # In evaluation, where σ is the function of W that the formula differentiates. In training,
+    # forward also changes its singular vectors, which the formula, exact at the fixed point,
+    # ignores.
     yield Case(
         "SpectralNorm of Linear",
         lambda rng: nn.spectral_norm(nn.Linear(3, 5, rng=rng), rng=rng),
@@ -255,7 +257,7 @@ def _losses() -> Iterator[Case]:
         return build
 
     def halves(function: Any) -> Callable[[Generator], Any]:
-        """A loss of reals and fakes, as a function of both in one array."""
+        """Turn a loss of reals and fakes into a function of both in one array."""
 
         def value_and_gradient(x: Array) -> tuple[Array, Array]:
             loss, d_real, d_fake = function(x[:3], x[3:])
@@ -283,7 +285,7 @@ def _losses() -> Iterator[Case]:
 
 
 def check_library(rng: Generator | int | None = None, **options: Any) -> dict[str, Report]:
-    """Check every layer and loss of the library; return the reports by name, of the wrong ones too.
+    """Check every layer and loss of the library; return all reports by name, right or wrong.
 
     Parameters
     ----------

@@ -1,6 +1,4 @@
-"""What a gradient check found: a row per array, sentences about the rest, and the error that
-carries both.
-"""
+"""The outcome of a gradient check, and the error that carries it."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ class ArrayReport:
         How many slopes (entries, or random directions) were compared, and how many had to be left
         out because the function has a kink there.
     error
-        The worst relative error (see `minigan.gradcheck`); NaN if nothing could be compared.
+        The worst relative error (see `minigan.gradcheck.check`); NaN if nothing could be compared.
     index
         Where the worst error is; None for a random direction.
     analytic, numeric
@@ -47,8 +45,8 @@ class ArrayReport:
         where = "along a random direction" if self.index is None else f"at {list(self.index)}"
         return (
             f"the gradient of {self.name} {self.shape} is wrong {where}: backward gives "
-            f"{self.analytic:.9g}, "
-            f"finite differences give {self.numeric:.9g} (relative error {self.error:.1e})"
+            f"{self.analytic:.9g}, finite differences give {self.numeric:.9g} "
+            f"(relative error {self.error:.1e})"
         )
 
 
@@ -65,7 +63,8 @@ class Report:
     arrays
         A row per array.
     problems
-        Sentences about whatever else is wrong: `x` written to, gradients overwritten, shapes, NaN.
+        Sentences about everything else that is wrong: `x` written to, gradients overwritten,
+        shapes, NaN.
     """
 
     subject: str
@@ -143,9 +142,7 @@ class GradientError(AssertionError):
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Lines of a table: a heading, a rule, and rows; columns that hold numbers are aligned to the
-    right.
-    """
+    """Return the lines of a table: a heading, a rule, and rows, with numbers aligned right."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     right = [all(_is_number(row[i]) for row in rows) for i in range(len(head))]
     lines = [

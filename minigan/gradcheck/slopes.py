@@ -1,20 +1,20 @@
-r"""The slope of a function along a line, from its values alone, and whether it has one.
+r"""The slope of a function along a line, from its values alone, where there is one.
 
 Let :math:`f(t)` be the loss when an array is moved by t along a direction. Central differences
-:math:`D(h) = (f(h) - f(-h)) / 2h` miss the slope by :math:`h^2 f'''/6`; the combination
-:math:`(4 D(h) - D(2h)) / 3` (Richardson) misses it by a term in :math:`h^4` only, so h can be large
-enough for rounding not to matter.
+:math:`D(h) = (f(h) - f(-h)) / 2h` differ from the slope by :math:`h^2 f'''/6`; the combination
+:math:`(4 D(h) - D(2h)) / 3` (Richardson) differs from it only by a term in :math:`h^4`, so h can be
+large enough for rounding not to matter.
 
 A kink (ReLU at 0) between the points makes any such number meaningless. Two quantities vanish with
-h where f is smooth, and at least one of them doesn't where a kink of slope change J lies at c, |c|
-< 2h:
+h where f is smooth, and at least one of them doesn't where the slope jumps by J at a c with
+|c| < 2h:
 
 .. math::
     D(2h) - D(h), \qquad 2\,\frac{S(h)}{h} - \frac{S(2h)}{2h}, \qquad S(h) = f(h) - 2 f(0) + f(-h).
 
 (For 0 <= c < h they are J c/4h and J (1 - 3c/2h).) Where they don't vanish, a smaller h is tried,
-which no longer reaches the kink; only a kink that is very close leaves no slope at all. The verdict
-rests on f alone: a wrong gradient can't be excused by it.
+which no longer reaches the kink; only a kink that is very close leaves no slope at all. This is
+decided from f alone, so it can't excuse a wrong gradient.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SMOOTH = 1e-5
 
 
 class Slope(NamedTuple):
-    """A slope, and how far rounding alone may have put it off."""
+    """A slope, and how large its rounding error may be."""
 
     value: float
     noise: float
@@ -65,7 +65,7 @@ class Line:
         move
             Moves the array by t; called with 0 at the end.
         scale
-            Size of a slope that matters: smaller ones needn't be resolved to be called smooth.
+            Size of a slope that matters: kinks are judged against it where the slope is smaller.
         """
         for h in self.steps:
             try:
@@ -115,11 +115,10 @@ def direction_mover(array: Array, direction: Array) -> Callable[[float], None]:
 
 
 def unit_direction(shape: tuple[int, ...], rng: numpy.random.Generator) -> numpy.ndarray[Any, Any]:
-    """Draw a direction of length 1 in which no entry is nearly still: each is at least about 0.1 /
-    √n.
+    """Draw a direction of length 1 in which every entry is at least about 0.1 / √n in size.
 
-    Without that floor an unlucky direction all but ignores an entry, and a check now and then
-    misses an error (or sees nothing but rounding).
+    Without that floor an unlucky direction would all but ignore an entry, and a check would
+    occasionally miss an error (or see nothing but rounding).
     """
     v = rng.standard_normal(shape)
     n = max(v.size, 1)

@@ -1,4 +1,4 @@
-"""Anyone's layer, seen through the few things that a check needs: run it, and reach its arrays."""
+"""What a check needs of any layer, the library's or not: to run it and to reach its arrays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPAQUE = (type, ModuleType, FunctionType, MethodType, BuiltinFunctionType, numpy
 
 
 class Learnt:
-    """An array that is learnt, and where its gradient is to be found."""
+    """A learnt array, and where to find its gradient."""
 
     def __init__(
         self, value: Callable[[], Array], grad: Callable[[], Any], *, accumulates: bool
@@ -33,28 +33,27 @@ class Learnt:
 
     @property
     def grad(self) -> Any:
-        """The gradient as it stands, or None."""
+        """The current gradient, or None."""
         return self._grad()
 
 
 class Subject:
-    """A copy of a layer in float64, which forgets between calls whatever forward changed.
+    """A copy of a layer in float64, whose state is put back before each forward call.
 
     Parameters
     ----------
     layer
         See `minigan.gradcheck.check`.
     train
-        Handed to forward, if it takes it.
+        Passed to forward, if it takes it.
     """
 
     def __init__(self, layer: Any, *, train: bool) -> None:
         for method in ("forward", "backward"):
             if not callable(getattr(layer, method, None)):
                 raise TypeError(
-                    f"{type(layer).__name__} has no method {method}; a layer defines forward(x) "
-                    "-> (y, cache) and "
-                    f"backward(dy, cache) -> dx."
+                    f"{type(layer).__name__} has no method {method}; a layer defines forward(x) -> "
+                    "(y, cache) and backward(dy, cache) -> dx."
                 )
         described = vars(type(layer)).get("__repr__") or not repr(layer).startswith("<")
         self.name = _short(repr(layer)) if described else type(layer).__name__
@@ -68,14 +67,12 @@ class Subject:
         self._remember()
 
     def forward(self, x: Array) -> tuple[Array, Any]:
-        """Call forward with all state (random generators, running statistics) as it was at the
-        start.
-        """
+        """Put all state (random generators, running statistics) back, and call forward."""
         self.restore()
         return self.call(x)
 
     def call(self, x: Array) -> tuple[Array, Any]:
-        """Call forward as it is."""
+        """Call forward with the state as it is now."""
         result = self.layer.forward(x, **self._train)
         if not (isinstance(result, tuple) and len(result) == 2):
             raise TypeError(
@@ -101,8 +98,9 @@ class Subject:
         return self.layer.backward(dy, cache, **switches)
 
     def find_plain_arrays(self) -> None:
-        """After a first backward: without parameters, take attributes that come with a gradient, as
-        W with dW.
+        """If there are no parameters, use attributes that come with a gradient, such as W with dW.
+
+        Call this after a first backward, which may be what creates the gradients.
         """
         if self.learnt:
             return
@@ -132,7 +130,7 @@ class Subject:
                 array.grad[...] = 0
 
     def gradients(self) -> dict[str, Any]:
-        """Copy all gradients as they stand."""
+        """Return copies of all current gradients."""
         return {name: None if a.grad is None else a.grad.copy() for name, a in self.learnt.items()}
 
     def restore(self) -> None:
@@ -164,8 +162,7 @@ def _parameters(layer: Any) -> Iterator[tuple[str, Learnt]]:
         if not (hasattr(p, "value") and hasattr(p, "grad")):
             raise TypeError(
                 f"{type(layer).__name__}.parameters()[{name!r}] is {type(p).__name__}, but needs "
-                "attributes "
-                f"value and grad; use minigan.nn.Parameter."
+                "attributes value and grad; use minigan.nn.Parameter."
             )
         yield name, Learnt(lambda p=p: p.value, lambda p=p: p.grad, accumulates=True)  # type: ignore[misc]
 
@@ -200,7 +197,8 @@ def _to_float64(layer: Any) -> None:
             return a
         return memo.setdefault(id(a), a.astype("float64"))
 
-    # A net's own account of its parameters comes first: they may lie in tuples and nested lists.
+    # What a net itself returns as its parameters comes first: they may be in tuples and nested
+    # lists, where the walk below doesn't convert them.
     own = layer.parameters() if isinstance(layer, Layer) else {}
     for p in own.values():
         p.replace(wide(p.value), wide(p.grad), None)

@@ -1,6 +1,4 @@
-"""Layers: each with its forward and its backward map side by side, and the derivation above
-them.
-"""
+"""Layers, each with its forward map, its backward map and their derivation."""
 
 from minigan.nn import initial
 from minigan.nn.activations import LeakyReLU, ReLU, Sigmoid, Tanh

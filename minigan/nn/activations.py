@@ -1,11 +1,11 @@
-r"""Functions of one number, applied to each entry: ``y = φ(x)``, so ``dx = φ'(x) dy``.
+r"""Activations, functions applied to each entry: ``y = φ(x)``, so ``dx = φ'(x) dy``.
 
-Each entry of x reaches one entry of y, so the sum of the chain rule has a single term. Each φ' here
-can be written in terms of y, and y is what the next layer keeps anyway: no second array is held for
-the backward map.
+Each entry of x affects one entry of y, so the sum in the chain rule has a single term. Each φ' here
+can be written in terms of y, which the next layer keeps anyway, so no second array is kept for the
+backward map.
 
-Twice backward, ⟨v, dx⟩ = Σ v φ'(x) dy. So the tangent φ'(x) v goes up, and ∂/∂x is ``φ''(x) v dy``:
-zero where φ consists of straight pieces.
+Double backward: ⟨v, dx⟩ = Σ v φ'(x) dy. So the tangent is φ'(x) v, and ∂/∂x is ``φ''(x) v dy``:
+zero where φ is piecewise linear.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ class LeakyReLU(Layer, samplewise=True):
     """``y = x`` where x > 0, else ``slope x`` (Maas et al. 2013).
 
     Backward: ``dx = dy`` where x > 0, else ``slope dy``. As slope >= 0, y > 0 exactly where x > 0.
-    At the kink x = 0, where there is no derivative, the left one is taken, as PyTorch does.
+    At the kink x = 0 the derivative from the left is taken, as in PyTorch.
 
     Parameters
     ----------
     slope
-        The derivative on the left, 0 <= slope; 0.2 is DCGAN's.
+        The derivative where x < 0, at least 0; 0.2 is DCGAN's.
     """
 
     def __init__(self, slope: float = 0.2) -> None:
@@ -55,7 +55,7 @@ class LeakyReLU(Layer, samplewise=True):
         param_grads: bool = True,
         input_grad: bool = True,
     ) -> tuple[None, Array]:
-        """Map v to None (φ'' = 0 beside the kink) and the tangent, both of the same shape."""
+        """Map v to None (φ'' = 0 away from the kink) and the tangent, of the same shape."""
         (y,) = cache.recall(self, dy, v)
         return None, backend.of(v).leaky_relu_grad(v, y, self.slope)
 
@@ -110,7 +110,7 @@ class Tanh(Layer, samplewise=True):
 class Sigmoid(Layer, samplewise=True):
     """``y = 1 / (1 + exp(-x))``, backward ``dx = y (1 - y) dy``.
 
-    Computed as ``(1 + tanh(x/2)) / 2``, the same function, which can't overflow.
+    It is computed as ``(1 + tanh(x/2)) / 2``, the same function, which can't overflow.
     """
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:

@@ -1,9 +1,9 @@
-r"""Differentiable augmentation: D sees reals and fakes only through random changes, and can't learn
-few reals by heart.
+r"""Differentiable augmentation, which keeps D from memorising a small data set.
 
-(Zhao et al. 2020, "DiffAugment".) Applied to reals alone, G would learn the changes; applied to
-both, and differentiated through, it learns the data. With the random numbers held constant each
-change is an affine map ``y = A x + b`` of an image, and backward is its adjoint ``dx = Aᵀ dy``:
+D sees reals and fakes only after random changes (Zhao et al. 2020, "DiffAugment"). If only reals
+were changed, G would learn the changes; if both are, and gradients pass through the changes, G
+learns the data. With the random numbers held constant each change is an affine map ``y = A x + b``
+of an image, and backward is its adjoint ``dx = Aᵀ dy``:
 
 ============  ============================================  ======================================
 brightness    y = x + b                                     dx = dy
@@ -30,10 +30,10 @@ Generator = numpy.random.Generator
 
 
 class Change:
-    """One change of images, ``y = A x + b``; A, or A and b, are drawn for each image anew."""
+    """One change of images, ``y = A x + b``, drawn at random for each image."""
 
     def draw(self, x: Array, rng: Generator) -> Any:
-        """Draw the random numbers for images x (N, H, W, C), on the host; bring them to x."""
+        """Draw the random numbers for images x (N, H, W, C), on the host, and move them to x."""
         raise NotImplementedError
 
     def linear(self, x: Array, drawn: Any) -> Array:
@@ -144,18 +144,17 @@ CHANGES: dict[str, Change] = {
 
 
 class Augment(Layer):
-    """In training, change each image at random; see the head of this file. Evaluation changes
-    nothing.
+    """Change each image at random in training, and not at all in evaluation.
 
-    Shapes: x and y (N, H, W, C). The ranges are DiffAugment's; each stands with its change.
+    Shapes: x and y (N, H, W, C). The ranges are DiffAugment's; see each change above.
 
     Parameters
     ----------
     changes
-        Which, in their order: some of ``brightness``, ``saturation``, ``contrast``,
-        ``translation``, ``cutout``.
+        Which changes to make, in this order: one or more of ``brightness``, ``saturation``,
+        ``contrast``, ``translation``, ``cutout``.
     rng
-        Draws the numbers, on the host; without one, the operating system seeds.
+        Draws the numbers, on the host; if None, a generator seeded by the operating system.
 
     Raises
     ------
@@ -167,7 +166,7 @@ class Augment(Layer):
         unknown = [name for name in changes if name not in CHANGES]
         if unknown or not changes:
             raise ValueError(
-                f"Augment needs some of {', '.join(CHANGES)}, got "
+                f"Augment needs one or more of {', '.join(CHANGES)}, got "
                 f"{', '.join(unknown) or 'nothing'}; choose from these."
             )
         self.changes = changes
@@ -228,8 +227,9 @@ def _uniform(x: Array, rng: Generator, low: float, high: float) -> Array:
 
 
 def _holes(n: int, height: int, width: int, rng: Generator) -> Array:
-    """Ones with a rectangle of zeros of half the height and width at a random place, (n, height,
-    width, 1).
+    """Return ones (n, height, width, 1) with a rectangle of zeros at a random place.
+
+    The rectangle has half the height and width.
     """
     centre_i = rng.integers(0, height + 1 - (height // 2) % 2, n)[:, None]
     centre_j = rng.integers(0, width + 1 - (width // 2) % 2, n)[:, None]

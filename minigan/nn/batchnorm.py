@@ -1,5 +1,6 @@
-"""Batch normalisation: each feature by its mean and variance in the batch. See
-`minigan.nn.standardise` for the derivation.
+"""Batch normalisation: each feature by its mean and variance in the batch.
+
+For the derivation see `minigan.nn.standardise`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from minigan.nn.parameter import Parameter
 
 
 class BatchNorm(Layer):
-    r"""Batch normalisation (Ioffe & Szegedy 2015), of each feature over the m values that it has in
-    a batch: one per sample, or per sample and pixel.
+    r"""Batch normalisation of each feature by its mean and variance in the batch.
+
+    (Ioffe & Szegedy 2015.) A feature has m values in a batch: one per sample, or one per pixel of
+    every sample.
 
     Shapes: x and y (N, features) or (N, H, W, features); γ, β (features,). The same code serves
     both, because channels come last.
@@ -30,8 +33,8 @@ class BatchNorm(Layer):
               dx = \frac\gamma s \Big(dy - \frac{d\beta}m - \hat x\,\frac{d\gamma}m\Big).
 
     Training keeps running averages of μ and σ²: ``running = (1 - momentum) running + momentum
-    batch``, the variance with Bessel's correction. Evaluation uses these in the place of the
-    batch's own. They are constants, so then ``dx = γ dy / s``.
+    batch``, the variance with Bessel's correction. Evaluation uses these in place of the batch's
+    own. They are constants, so ``dx = γ dy / s`` there.
 
     Parameters
     ----------
@@ -40,8 +43,8 @@ class BatchNorm(Layer):
     eps
         ε, keeps s away from 0.
     momentum
-        Weight of the newest batch in the running averages. (It's no second positional argument:
-        ``BatchNorm(n, 0.8)``, meant as a momentum, has set ε in many a published GAN.)
+        Weight of the newest batch in the running averages. (It is keyword-only because
+        ``BatchNorm2d(n, 0.8)`` in PyTorch, meant as a momentum, has set ε in many published GANs.)
 
     Attributes
     ----------
@@ -106,7 +109,7 @@ class BatchNorm(Layer):
         param_grads: bool = True,
         input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
-        """Refuse.
+        """Refuse: a gradient penalty isn't defined with batch normalisation.
 
         Raises
         ------
@@ -115,13 +118,13 @@ class BatchNorm(Layer):
             penalised.
         """
         raise ValueError(
-            f"{self!r} can't stand in a critic with a gradient penalty: it couples the samples of "
-            "a batch, so the slope at one sample, which is what is penalised, isn't defined; use "
-            "LayerNorm or no normalisation."
+            f"{self!r} can't be used in a critic with a gradient penalty: it couples the samples "
+            "of a batch, so the slope at a single sample, which the penalty is about, isn't "
+            "defined; use LayerNorm or no normalisation."
         )
 
     def _count(self, x: Array) -> int:
-        """Return m, the values per feature."""
+        """Return m, the number of values per feature."""
         m: int = x.size // self.features
         if m < 2:
             raise ValueError(
@@ -131,7 +134,7 @@ class BatchNorm(Layer):
         return m
 
     def _follow(self, mean: Array, variance: Array) -> None:
-        """Move the running averages towards those of a batch."""
+        """Move the running averages towards the mean and variance of a batch."""
         self.running_mean += self.momentum * (mean - self.running_mean)
         self.running_var += self.momentum * (variance - self.running_var)
 

@@ -1,4 +1,4 @@
-"""What a forward call leaves for the backward calls that belong to it."""
+"""What a forward call keeps for its backward calls."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Shape = tuple[int, ...]
 
 
 class Cache:
-    """What one forward call leaves for the backward call that belongs to it.
+    """What one forward call keeps for its backward calls.
 
-    A cache belongs to a call, not to a layer: D(real) and D(fake) can't overwrite each other's.
+    A cache belongs to a call, not to a layer, so D(real) and D(fake) can't overwrite each other's.
 
     Parameters
     ----------
@@ -32,16 +32,15 @@ class Cache:
         self.saved = saved
 
     def recall(self, owner: Any, dy: Array | Signals, v: Array | None = None) -> tuple[Any, ...]:
-        """Return what was saved, to the layer that saved it, for a cotangent (and a tangent) that
-        fits.
+        """Return what was saved, after checking that the owner, `dy` and `v` fit.
 
         Raises
         ------
         ValueError
-            If the cache was made by another layer, `dy` hasn't the shape of the output, or `v` not
-            that of the input.
+            If the cache was made by another layer, `dy` doesn't have the shape of the output, or
+            `v` doesn't have that of the input.
         TypeError
-            If `dy` is no array of floating-point numbers.
+            If `dy` or `v` isn't an array of floating-point numbers.
         """
         if self.owner is not owner:
             raise ValueError(
@@ -61,23 +60,21 @@ class Cache:
         return self.saved
 
     def check_tangent(self, owner: Any, v: Array) -> None:
-        """Refuse a tangent `v` that hasn't the shape of the input."""
+        """Refuse a tangent `v` that doesn't have the shape of the input."""
         require_floating(owner, v, "tangent v")
         if tuple(owner.output_shape(tuple(v.shape))) != self.y_shape:
             raise ValueError(
-                f"{owner!r}.double_backward got a tangent of shape {tuple(v.shape)}, which "
-                f"doesn't belong to an output of shape {self.y_shape}; v must have the shape of x."
+                f"{owner!r}.double_backward got a tangent of shape {tuple(v.shape)}, which doesn't "
+                f"fit an output of shape {self.y_shape}; v must have the shape of x."
             )
 
 
 class Signals(tuple[Any, ...]):
-    """The cotangents that one backward walk met: for each layer inside an array, or again
-    `Signals`.
-    """
+    """The cotangents met in one backward pass: for each layer inside, an array or `Signals`."""
 
 
 def require_floating(owner: Any, x: Any, what: str) -> None:
-    """Refuse what is no array of floating-point numbers; the sentence names `owner` and `what`."""
+    """Refuse anything but a floating-point array; the message names `owner` and `what`."""
     kind = getattr(getattr(x, "dtype", None), "kind", None)
     if kind is None:
         raise TypeError(

@@ -1,7 +1,7 @@
-"""Nets that are told what to make or to judge: their input is a pair ``(x, labels)``.
+"""Layers of conditional nets, whose input is a pair ``(x, labels)``.
 
-Labels are integers (N,); they can't be varied a little, so backward returns the cotangent of x
-alone.
+Labels are integers (N,), so there is no derivative with respect to them, and backward returns the
+cotangent of x alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Pair = tuple[Array, Array]
 
 
 class ConcatenateLabels(Layer):
-    """Put the label beside the features (Mirza & Osindero 2014): ``(x, labels) -> [x, e(label)]``.
+    """Append the label to the features (Mirza & Osindero 2014): ``(x, labels) -> [x, e(label)]``.
 
     Shapes: x (N, F) gives y (N, F + K); x (N, H, W, C) gives y (N, H, W, C + K), the same K numbers
     at every pixel. e is one-hot with K = classes, or a learnt vector of K = features numbers.
@@ -85,8 +85,9 @@ class ConcatenateLabels(Layer):
         param_grads: bool = True,
         input_grad: bool = True,
     ) -> tuple[None, Array]:
-        """Map v to None and [v, 0]: the label's part doesn't depend on x, nor does dx on the
-        vectors.
+        """Map v to None and [v, 0]: the label's part doesn't depend on x.
+
+        Nor does dx depend on the learnt vectors, so their gradient isn't added to.
         """
         cache.recall(self, dy, v)
         xp = backend.of(v).xp
@@ -106,24 +107,24 @@ class ConcatenateLabels(Layer):
 
 
 class Projection(Layer):
-    r"""A discriminator that projects on the label (Miyato & Koyama 2018, equation 6).
+    r"""A projection discriminator (Miyato & Koyama 2018, eq. 6).
 
     .. math:: y_n = \langle u_n, \varphi(x_n)\rangle + b, \qquad u_n = w + V_{label_n},
 
     with φ the body, (N, features). Backward with dy (N, 1): ``dφ = dy u``, ``dw = φᵀ dy``,
-    ``dV[k] = Σ dy φ`` over the samples of label k, ``db = Σ dy``. Twice backward: in φ the map is
-    linear, and ⟨v, dφ⟩ = dy ⟨u, v⟩ gives u the derivative dy v.
+    ``dV[k] = Σ dy φ`` over the samples of label k, ``db = Σ dy``. Double backward: the map is
+    linear in φ, and the derivative of ⟨v, dφ⟩ = dy ⟨u, v⟩ with respect to u is dy v.
 
     Parameters
     ----------
     body
-        φ, gives (N, features).
+        φ, whose output is (N, features).
     features
         Length of φ(x).
     classes
         Number of labels.
     rng
-        Draws w; V begins at 0, so that at first the label doesn't count.
+        Draws w; V starts at 0, so that the label has no effect at first.
     """
 
     def __init__(
@@ -171,7 +172,7 @@ class Projection(Layer):
         param_grads: bool = True,
         input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
-        """Push v up through the body; u's derivative is dy times what arrives."""
+        """Push v up through the body; the derivative of u is dy times the tangent there."""
         signals = dy if isinstance(dy, Signals) else self.backward_signals(dy, cache)[1]
         own, inside = signals
         _, u, below, inner = cache.recall(self, own)
@@ -191,13 +192,13 @@ class Projection(Layer):
         inside = self.body.output_shape(shape)
         if len(inside) != 2 or inside[1] != self.features:
             raise ValueError(
-                f"{self!r} has a body that gives {inside}, but needs (N, {self.features}); end it "
-                "with Flatten()."
+                f"{self!r} has a body that gives shape {inside}, but needs (N, {self.features}); "
+                "end it with Flatten()."
             )
         return inside[0], 1
 
     def multiply_adds(self, shape: Shape) -> int:
-        """The body's, and N features."""
+        """Those of the body, and N times features."""
         return self.body.multiply_adds(shape) + self.output_shape(shape)[0] * self.features
 
     def __repr__(self) -> str:
@@ -205,8 +206,9 @@ class Projection(Layer):
 
 
 class Beside(Layer):
-    """A layer for the samples of pairs: ``(x, labels) -> (layer(x), labels)``. Backward is the
-    layer's own.
+    """Apply a layer to the samples of a pair: ``(x, labels) -> (layer(x), labels)``.
+
+    Backward is the layer's own.
 
     Parameters
     ----------
@@ -244,7 +246,7 @@ class Beside(Layer):
         param_grads: bool = True,
         input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
-        """As the layer does it."""
+        """Map v as the layer does."""
         return self.layer.double_backward(
             v, dy, cache.saved[0], param_grads=param_grads, input_grad=input_grad
         )
@@ -260,7 +262,7 @@ class Beside(Layer):
 class Given(Layer):
     """A conditional net with its labels held fixed: an ordinary layer of x alone.
 
-    What penalties and gradient checks look at.
+    Gradient penalties and gradient checks use it.
 
     Parameters
     ----------
@@ -299,7 +301,7 @@ class Given(Layer):
         param_grads: bool = True,
         input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
-        """As the net does it."""
+        """Map v as the net does."""
         return self.net.double_backward(
             v, dy, cache.saved[0], param_grads=param_grads, input_grad=input_grad
         )
@@ -315,8 +317,8 @@ class Given(Layer):
 def _pair(layer: Layer, x: Pair) -> Pair:
     if not (isinstance(x, tuple) and len(x) == 2):
         raise TypeError(
-            f"{layer!r} got {type(x).__name__}, but needs a pair (x, labels); a conditional net "
-            "is told what to make."
+            f"{layer!r} got {type(x).__name__}, but needs a pair (x, labels); give a conditional "
+            "net its labels too."
         )
     values, labels = x
     if getattr(getattr(labels, "dtype", None), "kind", None) not in ("i", "u"):
@@ -326,6 +328,6 @@ def _pair(layer: Layer, x: Pair) -> Pair:
     if tuple(labels.shape) != tuple(values.shape[:1]):
         raise ValueError(
             f"{layer!r} got {values.shape[0]} samples and labels of shape {tuple(labels.shape)}; "
-            "give one each."
+            "give one label for each."
         )
     return values, labels

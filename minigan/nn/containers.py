@@ -1,6 +1,4 @@
-"""Skip connections: ways around a part of the net, which join it again by addition or side by
-side.
-"""
+"""Skip connections: paths around a part of the net, rejoined by addition or concatenation."""
 
 from __future__ import annotations
 
@@ -12,22 +10,22 @@ from minigan.nn.sequential import Sequential, plus
 
 
 class Residual(Layer, samplewise=True):
-    """A way around that joins by addition, ``y = S(x) + F(x)`` (He et al. 2016).
+    """A residual connection, ``y = S(x) + F(x)`` (He et al. 2016).
 
-    Backward: x reaches L on two ways, so the chain rule adds what comes back on them,
+    Backward: x affects L along two paths, so the chain rule adds what comes back along them,
     ``dx = S'ᵀdy + F'ᵀdy``. Without a shortcut layer S is the identity, and dy itself arrives below:
-    a short way for the gradient.
+    a short path for the gradient.
 
-    Twice backward: ⟨v, dx⟩ is a sum too, so each way is differentiated for itself, and both results
-    are added.
+    Double backward: ⟨v, dx⟩ is a sum too, so each path is differentiated separately, and the
+    results are added.
 
     Parameters
     ----------
     body
         F, one layer or several in a row; its output must have the shape of S(x).
     shortcut
-        S, for example a convolution of one pixel where F changes the number of channels; None is
-        the identity.
+        S, for example a 1x1 convolution where F changes the number of channels; None for the
+        identity.
     """
 
     def __init__(self, *body: Layer, shortcut: Layer | None = None) -> None:
@@ -46,7 +44,7 @@ class Residual(Layer, samplewise=True):
     def backward(
         self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
     ) -> Array | None:
-        """Map dy to the sum of what comes back on both ways."""
+        """Map dy to the sum of what comes back along both paths."""
         inner, around = cache.recall(self, dy)
         dx: Array | None = dy
         if self.shortcut is not None:
@@ -55,7 +53,7 @@ class Residual(Layer, samplewise=True):
         return plus(d_body, dx) if input_grad else None
 
     def backward_signals(self, dy: Array, cache: Cache) -> tuple[Array, Signals]:
-        """Map dy to dx, and keep the cotangents met on both ways."""
+        """Map dy to dx, and keep the cotangents met along both paths."""
         inner, around = cache.recall(self, dy)
         dx = dy
         signal: Array | Signals = dy
@@ -73,7 +71,7 @@ class Residual(Layer, samplewise=True):
         param_grads: bool = True,
         input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
-        """Map v to the sum of what both ways make of it."""
+        """Map v along both paths, and add the results."""
         signals = dy if isinstance(dy, Signals) else self.backward_signals(dy, cache)[1]
         inner, around = cache.recall(self, signals)
         dx, way = None, v
@@ -92,14 +90,14 @@ class Residual(Layer, samplewise=True):
         way = shape if self.shortcut is None else self.shortcut.output_shape(shape)
         if inner != way:
             raise ValueError(
-                f"Residual got an input of shape {shape}: its body makes {inner} of it, but the "
-                f"way around gives {way}; bring both to one shape, as "
-                "Residual(..., shortcut=Conv2d(...)) does."
+                f"Residual got an input of shape {shape}: its body maps it to {inner}, but the "
+                f"path around it gives {way}; make the shapes equal, for example with "
+                "Residual(..., shortcut=Conv2d(...))."
             )
         return inner
 
     def multiply_adds(self, shape: Shape) -> int:
-        """Sum over both ways."""
+        """Sum over both paths."""
         extra = 0 if self.shortcut is None else self.shortcut.multiply_adds(shape)
         return self.body.multiply_adds(shape) + extra
 
@@ -109,14 +107,14 @@ class Residual(Layer, samplewise=True):
 
 
 class Skip(Layer, samplewise=True):
-    """A way around that joins side by side, ``y = [x, F(x)]`` along the last axis (Ronneberger et
-    al. 2015).
+    """A skip connection by concatenation, ``y = [x, F(x)]`` (Ronneberger et al. 2015).
 
-    Shapes: x (N, ..., C) and F(x) (N, ..., D) give y (N, ..., C + D); F keeps the axes between.
+    Shapes: x (N, ..., C) and F(x) (N, ..., D) give y (N, ..., C + D), joined along the last axis; F
+    keeps the axes between.
 
-    Backward: dy comes apart where y was put together, ``dx = dy[:C] + F'ᵀ dy[C:]``.
+    Backward: dy is split where y was joined, ``dx = dy[:C] + F'ᵀ dy[C:]``.
 
-    Twice backward: the first term is the identity's, the second F's own.
+    Double backward: the first term is the identity's, the second F's own.
 
     Parameters
     ----------
@@ -172,9 +170,9 @@ class Skip(Layer, samplewise=True):
         inner = self.body.output_shape(shape)
         if inner[:-1] != shape[:-1]:
             raise ValueError(
-                f"Skip got an input of shape {shape}: its body makes {inner} of it, but the two "
-                "can only lie side by side if all axes but the last agree; bring the body's output "
-                "back to the input's size."
+                f"Skip got an input of shape {shape}: its body maps it to {inner}, but the two can "
+                "only be concatenated if all axes but the last agree; bring the body's output back "
+                "to the size of the input."
             )
         return (*shape[:-1], shape[-1] + inner[-1])
 
@@ -189,7 +187,7 @@ class Skip(Layer, samplewise=True):
 def _one(owner: Layer, body: tuple[Layer, ...]) -> Layer:
     if not body:
         raise ValueError(
-            f"{type(owner).__name__} needs at least one layer inside, as "
+            f"{type(owner).__name__} needs at least one layer inside; write for example "
             f"{type(owner).__name__}(a, b)."
         )
     return body[0] if len(body) == 1 else Sequential(*body)

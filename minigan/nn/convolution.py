@@ -3,7 +3,7 @@
 Gather the patch under each position of the window into a row: ``U(x)``, a linear map from images
 (N, H, W, in) to a matrix (N Ho Wo, kh kw in). A convolution is then one matrix product,
 ``y = U(x) W``. The adjoint ``Uᵀ`` adds each patch back where it came from: ⟨U(x), P⟩ = ⟨x, Uᵀ(P)⟩
-for all x and P. All that is left is the linear layer's derivation with U(x) in the place of x:
+for all x and P. The rest is the linear layer's derivation with U(x) in place of x:
 
 ======================  =======================  =============================
                         Conv2d                   ConvTranspose2d
@@ -11,13 +11,13 @@ for all x and P. All that is left is the linear layer's derivation with U(x) in 
 forward                 ``y = U(x) W + b``       ``y = Uᵀ(x Wᵀ) + b``
 gradient of W           ``dW = U(x)ᵀ dy``        ``dW = U(dy)ᵀ x``
 gradient of x           ``dx = Uᵀ(dy Wᵀ)``       ``dx = U(dy) W``
-twice backward          ``dW = U(v)ᵀ dy``        ``dW = U(dy)ᵀ v``
+double backward         ``dW = U(v)ᵀ dy``        ``dW = U(dy)ᵀ v``
 ======================  =======================  =============================
 
-The right column is the left one with forward and backward exchanged. "Convolution" is, as
-everywhere in deep learning, the cross-correlation: the kernel isn't flipped (Dumoulin & Visin 2016,
+The right column is the left one with forward and backward exchanged. "Convolution" means, as
+everywhere in deep learning, cross-correlation: the kernel isn't flipped (Dumoulin & Visin 2016,
 chapters 2 and 4). The last row is the gradient of ⟨v, dx⟩ = ⟨tangent, dy⟩, where the tangent is the
-forward map of v without b. How ``U`` and the products are computed is the backend's business:
+forward map of v without b. How ``U`` and the products are computed is up to the backend:
 `minigan.backend.reference` is the version to read.
 """
 
@@ -43,7 +43,7 @@ class Conv2d(Layer, samplewise=True):
     ``Ho = (H + 2 padding - kh) // stride + 1``.
 
     Backward: ``dW = U(x)ᵀ dy``, ``db = Σ dy`` over samples and pixels, ``dx = Uᵀ(dy Wᵀ)``; see the
-    head of this file.
+    top of this file.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Conv2d(Layer, samplewise=True):
     kernel_size, stride, padding
         Each an integer or a pair (height, width); the image is padded with zeros on both sides.
     bias
-        Whether b is there.
+        Whether to add a bias b.
     rng
         Draws the initial W and b from U(-1/√(kh kw in), 1/√(kh kw in)).
     """
@@ -129,7 +129,7 @@ class Conv2d(Layer, samplewise=True):
         return (shape[0], *size, self.out_channels)
 
     def multiply_adds(self, shape: Shape) -> int:
-        """Every output number costs kh kw in."""
+        """Every entry of y costs kh kw in."""
         return math.prod(self.output_shape(shape)) * math.prod(self.weight.shape[:3])
 
     def __repr__(self) -> str:
@@ -137,16 +137,17 @@ class Conv2d(Layer, samplewise=True):
 
 
 class ConvTranspose2d(Layer, samplewise=True):
-    """The adjoint of a convolution, ``y = Uᵀ(x Wᵀ) + b``: it makes images larger where that makes
-    them smaller.
+    """A transposed convolution, the adjoint of a convolution: ``y = Uᵀ(x Wᵀ) + b``.
+
+    It enlarges images where a convolution shrinks them.
 
     Shapes: x (N, H, W, in), W (kh, kw, out, in), b (out,), y (N, Ho, Wo, out) with
-    ``Ho = (H - 1) stride - 2 padding + kh + output_padding``. W is the weight of the convolution
-    from y's shape to x's that this layer is the adjoint of: ⟨conv(a), x⟩ = ⟨a, conv_transpose(x)⟩.
-    With a stride, several sizes of `a` give the same size of `x`; `output_padding` says which one
-    is meant.
+    ``Ho = (H - 1) stride - 2 padding + kh + output_padding``. W is the weight of the convolution,
+    from y's shape to x's, whose adjoint this layer is: ⟨conv(a), x⟩ = ⟨a, conv_transpose(x)⟩. With
+    a stride, several sizes of `a` give the same size of `x`; `output_padding` says which one is
+    meant.
 
-    Backward: ``dW = U(dy)ᵀ x``, ``db = Σ dy``, ``dx = U(dy) W``; see the head of this file.
+    Backward: ``dW = U(dy)ᵀ x``, ``db = Σ dy``, ``dx = U(dy) W``; see the top of this file.
 
     Parameters
     ----------
@@ -157,7 +158,7 @@ class ConvTranspose2d(Layer, samplewise=True):
     output_padding
         Rows and columns added at the end of y; less than the stride.
     bias
-        Whether b is there.
+        Whether to add a bias b.
     rng
         Draws the initial W and b from U(-1/√f, 1/√f), f = kh kw in / stride², the number of
         products that reach one output pixel.
@@ -185,7 +186,7 @@ class ConvTranspose2d(Layer, samplewise=True):
                 f"stride of {self.window.stride}."
             )
         shape = (*self.window.kernel, out_channels, in_channels)
-        # Of the patches that overlap at a pixel of y there is one per stride² pixels.
+        # One patch starts every stride² pixels of y, so a pixel is in kh kw / stride² of them.
         fan_in = math.prod(self.window.kernel) * in_channels / math.prod(self.window.stride)
         drawn = initial.fan_in_uniform(shape, fan_in, rng)
         self.weight = Parameter(drawn, role="weight", fan_in=fan_in, output_axis=2)
@@ -247,7 +248,7 @@ class ConvTranspose2d(Layer, samplewise=True):
         return (shape[0], *size, self.out_channels)
 
     def multiply_adds(self, shape: Shape) -> int:
-        """Every input number costs kh kw out."""
+        """Every entry of x costs kh kw out."""
         self.output_shape(shape)
         return math.prod(shape) * math.prod(self.weight.shape[:3])
 
@@ -275,6 +276,6 @@ def _describe(window: Window) -> str:
 def _check_image(layer: Layer, shape: Shape, channels: int) -> None:
     if len(shape) != 4 or shape[3] != channels:
         raise ValueError(
-            f"{layer!r} got an input of shape {shape}, but needs (N, height, width, {channels}); "
-            "channels come last, transpose or reshape it."
+            f"{layer!r} got an input of shape {shape}, but needs (N, height, width, {channels}): "
+            "channels come last; transpose or reshape it."
         )

@@ -12,10 +12,10 @@ from minigan.nn.layer import Layer
 
 
 class Dropout(Layer, samplewise=True):
-    """In training, zero each entry with probability p and scale the others: ``y = x m / (1 - p)``,
-    m ~ {0, 1}.
+    """Zero each entry with probability p in training, and scale the others up.
 
-    E[y] = x, so evaluation passes x through as it is (Srivastava et al. 2014, "inverted" form).
+    ``y = x m / (1 - p)``, with a mask m of zeros and ones. As E[y] = x, evaluation passes x through
+    unchanged (Srivastava et al. 2014, "inverted" form).
 
     Backward: the mask is a constant, so ``dx = dy m / (1 - p)``.
 
@@ -24,7 +24,7 @@ class Dropout(Layer, samplewise=True):
     p
         Probability that an entry is zeroed, 0 <= p < 1.
     rng
-        Draws the masks, on the host; without one, the operating system seeds.
+        Draws the masks, on the host; if None, a generator seeded by the operating system.
     """
 
     def __init__(self, p: float = 0.5, *, rng: numpy.random.Generator | None = None) -> None:
@@ -72,9 +72,9 @@ class Dropout(Layer, samplewise=True):
         (mask,) = cache.recall(self, dy, v)
         if mask is not None:
             raise ValueError(
-                f"{self!r} can't stand in a critic with a gradient penalty: the penalty would hold "
-                "the slope of one randomly thinned net, not of the critic that G plays against; "
-                "take the dropout out."
+                f"{self!r} can't be used in a critic with a gradient penalty: the penalty would "
+                "constrain the slope of one randomly thinned net, not that of the critic that G "
+                "plays against; remove the dropout."
             )
         return None, v.copy()
 

@@ -13,13 +13,14 @@ from minigan.nn.parameter import Parameter
 
 
 class Embedding(Layer):
-    """Look up a row for each label: ``y_n = W[label_n]``, a Linear layer on one-hot vectors without
-    the zeros.
+    """Look up a learnt row for each label: ``y_n = W[label_n]``.
+
+    This is a Linear layer on one-hot vectors without the products with zero.
 
     Shapes: labels (N,) of integers, W (classes, features), y (N, features).
 
-    Backward: ``dW[k] = Σ dy_n`` over the n with label k. Labels can't be varied a little: there is
-    no dx, and `backward` returns None.
+    Backward: ``dW[k] = Σ dy_n`` over the n with label k. Labels are integers, so there is no dx,
+    and `backward` returns None.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ class Embedding(Layer):
     ) -> None:
         self.classes, self.features = classes, features
         drawn = initial.generator(rng).standard_normal((classes, features))
-        # Of a one-hot vector's entries, one reaches an output.
+        # Of the entries of a one-hot vector, only one contributes to an output.
         self.weight = Parameter(drawn.astype("float32"), role="weight", fan_in=1, output_axis=1)
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
@@ -57,7 +58,7 @@ class Embedding(Layer):
         return None
 
     def check(self, x: Array) -> Array:
-        """Refuse what can't be labels."""
+        """Refuse anything that can't be labels."""
         kind = getattr(getattr(x, "dtype", None), "kind", None)
         if kind not in ("i", "u"):
             raise TypeError(
@@ -69,7 +70,7 @@ class Embedding(Layer):
                 f"{self!r} and its labels live on different devices; move the labels to the net's."
             )
         self.output_shape(tuple(x.shape))
-        # Only on the host, where looking at the numbers doesn't stop a GPU's queue.
+        # Only on the host: reading the numbers of a GPU would stall its queue.
         if (
             backend.device_of(x) == "cpu"
             and x.size

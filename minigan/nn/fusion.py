@@ -1,9 +1,9 @@
-"""A bias and the activation behind it in one pass over memory, on devices that gain from it.
+"""Fusion of a bias and the activation after it into one pass over memory, where that is faster.
 
-``y = φ(x W + b)`` is three steps: a product, a sum, a function of each entry. The last two do next
-to nothing with each number that they fetch and write back, so GPUs and compiled loops do them
-together. What each layer leaves for its backward map stays as it was: the linear one keeps x and
-the activation y, and nobody ever asks for ``x W + b``.
+``y = φ(x W + b)`` is three steps: a product, a sum, a function of each entry. The last two do very
+little work for each number that they read and write, so GPUs and compiled loops do them together.
+What each layer keeps for its backward map stays the same: the linear one keeps x and the activation
+y; nothing ever needs ``x W + b``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ACTIVATIONS = (LeakyReLU, ReLU, Tanh, Sigmoid)
 
 
 class Joined:
-    """A layer with a bias and the activation behind it.
+    """A layer with a bias, joined with the activation after it.
 
     Parameters
     ----------
@@ -55,16 +55,16 @@ class Joined:
 
 
 def stages(layers: tuple[Layer, ...], x: Any) -> tuple[Layer | Joined, ...]:
-    """Return the layers, with `Joined` in the place of pairs that the device of `x` joins.
+    """Return the layers, with `Joined` in place of pairs that the device of `x` joins.
 
     Subclasses are left alone: their forward maps are their own.
 
     Parameters
     ----------
     layers
-        Of a chain, in order.
+        The layers of a chain, in order.
     x
-        Its input, which tells the device.
+        Its input, which determines the device.
     """
     x = x[0] if isinstance(x, tuple) else x
     if not hasattr(x, "dtype") or not backend.of(x).joins_bias:

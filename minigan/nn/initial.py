@@ -1,6 +1,4 @@
-"""Initial weights, always drawn by a NumPy generator on the host, so that every device starts
-alike.
-"""
+"""Initial weights, always drawn by NumPy on the host, so that every device starts alike."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ Generator = numpy.random.Generator
 
 
 def generator(rng: Generator | None) -> Generator:
-    """Return `rng`, or without one a generator seeded by the operating system."""
+    """Return `rng`, or a generator seeded by the operating system if it is None."""
     return numpy.random.default_rng() if rng is None else rng
 
 
@@ -37,17 +35,17 @@ def normal(net: Tree, *, rng: Generator, std: float = 0.02, norm_mean: float = 1
     """Re-draw all weights of a net as DCGAN does (Radford et al. 2016, section 3), in place.
 
     Weights come from N(0, std²), the scales γ of normalisations from N(norm_mean, std²); shifts β
-    and biases become 0. A parameter whose layer doesn't say what it is counts as a weight if it has
-    two or more axes, and stays as it is if it has fewer.
+    and biases become 0. A parameter without a role counts as a weight if it has two or more axes,
+    and is left as it is if it has fewer.
 
     Parameters
     ----------
     net
         Any layer or net.
     rng
-        Where the numbers come from.
+        Draws the numbers.
     std
-        Standard deviation.
+        Standard deviation of weights and scales.
     norm_mean
         Mean of the scales.
     """
@@ -65,20 +63,20 @@ def kaiming_normal(net: Tree, *, rng: Generator, slope: float = 0.2) -> None:
     """Re-draw all weights from N(0, 2 / ((1 + slope²) fan_in)) (He et al. 2015, eq. 15), in place.
 
     An output is y = Σ w x over fan_in inputs. With weights of variance σ² its mean square is
-    fan_in σ² times that of x, and a leaky ReLU behind it leaves (1 + slope²) / 2 of that. With this
-    σ² signals keep their size through any number of layers.
+    fan_in σ² times that of x, and a leaky ReLU after it leaves (1 + slope²) / 2 of that. With this
+    σ², signals keep their size through any number of layers.
 
-    Biases and shifts β become 0, scales γ become 1. A parameter whose layer doesn't say what it is
-    counts as a weight if it has two or more axes, and stays as it is if it has fewer.
+    Biases and shifts β become 0, scales γ become 1. A parameter without a role counts as a weight
+    if it has two or more axes, and is left as it is if it has fewer.
 
     Parameters
     ----------
     net
         Any layer or net.
     rng
-        Where the numbers come from.
+        Draws the numbers.
     slope
-        Of the leaky ReLUs behind the weights; 0 for ReLU, 1 where there is no activation.
+        Slope of the leaky ReLUs after the weights; 0 for ReLU, 1 where there is no activation.
     """
     for p in net.parameters().values():
         role = _role(p)
@@ -93,7 +91,7 @@ def _role(p: Parameter) -> Role | None:
 
 
 def _fan_in(p: Parameter) -> float:
-    """What the layer says, or else the product of all axes but the outputs'."""
+    """Return what the layer says, or else the product of all sizes but that of the outputs."""
     if p.fan_in is not None:
         return p.fan_in
     sizes = list(p.shape)

@@ -1,5 +1,6 @@
-"""Instance normalisation: each channel of each image by its own mean and variance. See
-`minigan.nn.standardise` for the derivation.
+"""Instance normalisation: each channel of each image by its own mean and variance.
+
+For the derivation see `minigan.nn.standardise`.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from minigan.nn.standardise import (
 )
 
 PIXELS = (1, 2)
-"""The axes of an image that its pixels lie along."""
+"""The axes along which the pixels of an image lie."""
 
 
 class InstanceNorm(Layer, samplewise=True):
-    """Instance normalisation (Ulyanov et al. 2016): ``x̂ = (x - μ) / s``, ``y = γ x̂ + β``, with μ
-    and s = √(σ² + ε) of each channel of each image. Training and evaluation are the same.
+    """Normalise each channel of each image by its own mean and variance (Ulyanov et al. 2016).
+
+    ``x̂ = (x - μ) / s`` and ``y = γ x̂ + β``, with μ and s = √(σ² + ε) of a channel of an image.
+    Training and evaluation are the same.
 
     Shapes: x and y (N, H, W, features); γ and β (features,), if `affine`; else ``y = x̂``.
 
@@ -40,7 +43,7 @@ class InstanceNorm(Layer, samplewise=True):
     eps
         ε, keeps s away from 0.
     affine
-        Whether γ and β are there.
+        Whether to learn γ and β.
     """
 
     def __init__(self, features: int, *, eps: float = 1e-5, affine: bool = False) -> None:
@@ -107,7 +110,7 @@ class InstanceNorm(Layer, samplewise=True):
         if math.prod(shape[1:3]) < 2:
             raise ValueError(
                 f"{self!r} got an input of shape {shape}: one pixel per channel has no variance; "
-                "use larger ones."
+                "use larger images."
             )
         return shape
 

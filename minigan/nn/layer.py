@@ -1,4 +1,4 @@
-"""What every layer is: a forward map, its backward map, and the shapes that they take and give."""
+"""The base class of layers: a forward map, its backward map, and their shapes."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from minigan.nn.summary import Row, table
 
 
 class Layer(State):
-    """Base of all layers and nets.
+    """The base class of all layers and nets.
 
     A layer of your own defines ``forward(x, *, train=True) -> (y, cache)`` and
     ``backward(dy, cache, *, param_grads=True, input_grad=True) -> dx``, and may define
     `output_shape` for shape checks and `summary`, and `double_backward` for gradient penalties.
 
-    What it learns are attributes that are `Parameter`, or lists, tuples and dicts of these; layers
-    that it is made of are found in the same places (see `minigan.nn.tree`). Arrays that belong to
-    the state but aren't learnt (running statistics) are named in `buffer_names`.
+    What it learns is kept in attributes of type `Parameter`, or in lists, tuples and dicts of them;
+    layers that it is made of are found in the same places (see `minigan.nn.tree`). Arrays that are
+    part of the state but aren't learnt (running statistics) are named in `buffer_names`.
 
-    ``class Mine(nn.Layer, samplewise=True)`` promises that each sample of a batch is mapped by
-    itself, so that two batches may go through it in one pass (see `minigan.nn.two_batches`). The
-    promise holds for this class alone: a subclass may do otherwise, so it must say so again.
+    ``class Mine(nn.Layer, samplewise=True)`` promises that each sample of a batch is mapped
+    independently, so that two batches may go through in one pass (see `minigan.nn.two_batches`).
+    The promise isn't inherited: a subclass may do otherwise, so it must make the promise again.
     """
 
     _samplewise: ClassVar[bool] = False
@@ -38,7 +38,7 @@ class Layer(State):
 
     @property
     def samplewise(self) -> bool:
-        """Whether this layer and all inside it map each sample of a batch by itself."""
+        """Whether this layer and all inside it map each sample of a batch independently."""
         return all(type(layer)._samplewise for _, layer in self.layers())
 
     # ---------------------------------------------------------------- the two maps
@@ -52,14 +52,15 @@ class Layer(State):
             The input, batch first, channels last; never written to. An array, or with its labels a
             pair (see `minigan.nn.conditional`): each layer's own forward says which.
         train
-            Whether layers that differ between training and use (batch norm, dropout) train.
+            Whether layers that differ between training and evaluation (batch norm, dropout) are in
+            training mode.
 
         Returns
         -------
         y
             The output.
         cache
-            To be handed to `backward`, any number of times, in any order.
+            To be passed to `backward`, any number of times, in any order.
         """
         raise TypeError(f"{type(self).__name__} defines no forward map; write its method forward.")
 
@@ -75,9 +76,9 @@ class Layer(State):
         cache
             From the forward call that made y.
         param_grads
-            False leaves every `grad` alone: the generator's step through the discriminator.
+            False leaves every `grad` alone, for the generator's step through the discriminator.
         input_grad
-            False skips dx and returns None: nobody needs the first layer's.
+            False skips dx and returns None, for a net whose input has no use for a gradient.
 
         Returns
         -------
@@ -96,7 +97,7 @@ class Layer(State):
         dx
             As `backward` returns it.
         signals
-            For `double_backward` in the place of dy: dy itself, or `Signals` if there are layers
+            For `double_backward`, in place of dy: dy itself, or `Signals` if there are layers
             inside.
         """
         dx: Any = self.backward(dy, cache, param_grads=False)  # not None: input_grad is True
@@ -111,13 +112,12 @@ class Layer(State):
         param_grads: bool = True,
         input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
-        r"""Differentiate the backward map: with :math:`dx = J^T dy`, differentiate the number ⟨v,
-        dx⟩.
+        r"""Differentiate the backward map :math:`dx = J^T dy`, as the number ⟨v, dx⟩.
 
         It depends on the parameters θ and on x through J, and on dy. As ⟨v, Jᵀdy⟩ = ⟨J v, dy⟩, its
         derivative with respect to dy is the tangent J v: v pushed up through the layer. Where J
-        doesn't depend on x (linear maps, ReLU) the derivative with respect to x is exactly zero,
-        and None says so: what nobody computes costs nothing.
+        doesn't depend on x (linear maps, ReLU) the derivative with respect to x is exactly zero;
+        None stands for it, and costs nothing.
 
         Parameters
         ----------
@@ -144,12 +144,11 @@ class Layer(State):
         Raises
         ------
         ValueError
-            If this layer has no second derivative; the sentence says why.
+            If this layer has no second derivative; the message says why.
         """
         raise ValueError(
-            f"{self!r} has no second derivative here: {type(self).__name__} doesn't define the "
-            "method double_backward; write it, or keep this layer out of a critic with a gradient "
-            "penalty."
+            f"{self!r} has no second derivative: {type(self).__name__} doesn't define the method "
+            "double_backward; write it, or keep this layer out of a critic with a gradient penalty."
         )
 
     def __call__(self, x: Any) -> Array:
@@ -164,25 +163,21 @@ class Layer(State):
         Raises
         ------
         ValueError
-            If no x of this shape fits; the sentence names the layer, the shape and the one needed.
+            If no x of this shape fits; the message names the layer, the shape and the one needed.
         """
         return shape
 
     def multiply_adds(self, shape: Shape) -> int:
-        """Return the multiply-adds of one forward call on an x of `shape` (0: elementwise or
-        none).
-        """
+        """Return the multiply-adds of one forward call on `shape`; elementwise work counts as 0."""
         return 0
 
     def check(self, x: Array) -> Array:
-        """Refuse what can't be an input; bring a floating-point input to the precision of the
-        weights.
+        """Refuse an `x` that can't be an input, and cast it to the precision of the weights.
 
         Raises
         ------
         TypeError
-            If `x` is no array, holds no floating-point numbers, or lives on another device than the
-            net.
+            If `x` isn't an array of floating-point numbers, or isn't on the device of the net.
         ValueError
             If its shape doesn't fit.
         """

@@ -1,5 +1,6 @@
-"""Layer normalisation: each sample by its own mean and variance. See `minigan.nn.standardise` for
-the derivation.
+"""Layer normalisation: each sample by its own mean and variance.
+
+For the derivation see `minigan.nn.standardise`.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from minigan.nn.standardise import (
 
 
 class LayerNorm(Layer, samplewise=True):
-    """Layer normalisation (Ba et al. 2016): ``x̂ = (x - μ) / s``, ``y = γ x̂ + β``, with μ and
-    s = √(σ² + ε) of each sample (or of each pixel of it). Training and evaluation are the same.
+    """Normalise each sample by its own mean and variance (Ba et al. 2016).
+
+    ``x̂ = (x - μ) / s`` and ``y = γ x̂ + β``, with μ and s = √(σ² + ε) of a sample (or of one of its
+    pixels). Training and evaluation are the same.
 
     Shapes: x and y (N, ..., *shape); γ and β have `shape`. ``LayerNorm(C)`` normalises over the
     last axis, ``LayerNorm(H, W, C)`` over a whole image.
@@ -47,7 +50,8 @@ class LayerNorm(Layer, samplewise=True):
     def __init__(self, *shape: int, eps: float = 1e-5) -> None:
         if not shape:
             raise ValueError(
-                "LayerNorm needs the sizes of the axes that it normalises over, as LayerNorm(64)."
+                "LayerNorm needs the sizes of the axes that it normalises over; write for example "
+                "LayerNorm(64)."
             )
         self.shape, self.eps = shape, eps
         self.gamma = Parameter(numpy.ones(shape, "float32"), role="scale")
@@ -101,7 +105,7 @@ class LayerNorm(Layer, samplewise=True):
         return tuple(range(x.ndim - len(self.shape), x.ndim))
 
     def _rows(self, x: Array) -> Array:
-        """A row for each set S."""
+        """Reshape x to one row for each set S of numbers that are normalised together."""
         return x.reshape(-1, math.prod(self.shape))
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -109,7 +113,7 @@ class LayerNorm(Layer, samplewise=True):
         if len(shape) <= len(self.shape) or shape[-len(self.shape) :] != self.shape:
             raise ValueError(
                 f"{self!r} got an input of shape {shape}, but needs one that ends in {self.shape} "
-                "after the batch."
+                "after the batch axis."
             )
         return shape
 

@@ -1,4 +1,4 @@
-"""The linear layer, with which every derivation begins."""
+"""The linear layer, the model for the derivations of all others."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ class Linear(Layer, samplewise=True):
 
     Forward, entry by entry: :math:`y_{no} = \sum_i x_{ni} W_{io} + b_o`.
 
-    Backward. A change of any entry changes L through y alone, so with the cotangent
-    :math:`dy_{no} = \partial L / \partial y_{no}` the chain rule sums over the y that the entry
-    reaches:
+    Backward. Changing any entry changes L through y alone, so with the cotangent
+    :math:`dy_{no} = \partial L / \partial y_{no}` the chain rule sums over the entries of y that it
+    affects:
 
     .. math::
         dW_{io} = \sum_n x_{ni}\, dy_{no}, \qquad
         db_o = \sum_n dy_{no}, \qquad
         dx_{ni} = \sum_o dy_{no} W_{io},
 
-    as matrices ``dW = xᵀ dy``, ``db = 1ᵀ dy``, ``dx = dy Wᵀ``.
+    or, in matrix form, ``dW = xᵀ dy``, ``db = 1ᵀ dy``, ``dx = dy Wᵀ``.
 
-    Twice backward: ⟨v, dx⟩ = ⟨v W, dy⟩, a forward map of v without the bias. So ``dW = vᵀ dy``, and
-    v W goes up.
+    Double backward: ⟨v, dx⟩ = ⟨v W, dy⟩, a forward map of v without the bias. So ``dW = vᵀ dy``,
+    and the tangent is v W.
 
     Parameters
     ----------
     in_features, out_features
         Sizes of a sample of x and of y.
     bias
-        Whether b is there.
+        Whether to add a bias b.
     rng
-        Draws the initial W and b from U(-1/√in, 1/√in); without one, the operating system seeds.
+        Draws the initial W and b from U(-1/√in, 1/√in); if None, a generator seeded by the
+        operating system.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class Linear(Layer, samplewise=True):
         return shape[0], self.out_features
 
     def multiply_adds(self, shape: Shape) -> int:
-        """N in out."""
+        """N times in times out."""
         return math.prod(shape) * self.out_features
 
     def __repr__(self) -> str:

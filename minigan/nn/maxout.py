@@ -1,6 +1,4 @@
-"""Maxout: an activation that is learnt, because which of several linear maps counts depends on the
-input.
-"""
+"""Maxout, a learnt activation: the largest of several linear maps."""
 
 from __future__ import annotations
 
@@ -11,15 +9,14 @@ from minigan.nn.layer import Layer
 
 
 class Maxout(Layer, samplewise=True):
-    """The largest of each group of k neighbouring features (Goodfellow et al. 2013): (N, ..., k F)
-    -> (N, ..., F).
+    """The largest of each group of k neighbouring features: (N, ..., k F) -> (N, ..., F).
 
-    Behind a Linear layer each output is the maximum of k linear maps, a convex function; with k = 2
-    and one map zero, that is ReLU.
+    After a Linear layer each output is the maximum of k linear maps, a convex function (Goodfellow
+    et al. 2013); with k = 2 and one map zero, that is ReLU.
 
     Backward: dy goes to the feature that was the largest (the first of equals), zero to the others.
-    Twice backward: which one counts is constant, so the map is linear, and its tangent picks the
-    same features from v.
+    Double backward: which one was the largest is held constant, so the map is linear, and its
+    tangent picks the same features from v.
 
     Parameters
     ----------

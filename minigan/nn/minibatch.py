@@ -1,8 +1,8 @@
 r"""Minibatch standard deviation: a discriminator that sees how much its samples differ.
 
-A generator that has collapsed makes samples which are each plausible; only side by side do they
-give it away. So one more feature tells D how far the samples of a group are spread. For each number
-x_i of a sample, over the n samples of its group, with mean μ and (biased) variance σ²,
+The samples of a collapsed generator may each be plausible; only together do they give it away. So
+an extra feature tells D how widely the samples of a group are spread. For each number x_i of a
+sample, over the n samples of its group, with mean μ and (biased) variance σ²,
 
 .. math:: r = \sqrt{\sigma^2 + \varepsilon}, \qquad
           s = \text{mean of } r \text{ over the } F \text{ numbers of a sample}, \qquad y = [x, s].
@@ -11,7 +11,7 @@ Backward. From `minigan.nn.standardise`, :math:`\partial r/\partial x_i = \hat x
 :math:`\hat x = (x - \mu) / r`. With ds the sum of the cotangents of all copies of s,
 :math:`dx_i = dy_i + \frac{ds}{nF} \hat x_i`.
 
-Twice backward.
+Double backward.
 :math:`\langle v, dx\rangle = \langle v, dy\rangle + \frac{ds}{nF} \langle v, \hat x\rangle`. So the
 tangent of s is :math:`\frac1{nF}\langle v, \hat x\rangle`, and the derivative with respect to x is
 that of x̂: :math:`\frac{ds}{nF}\,\mathcal P v / r` with
@@ -27,21 +27,20 @@ from minigan.nn.layer import Layer
 
 
 class MinibatchStdDev(Layer):
-    """One more feature: the mean standard deviation of a group of samples (Karras et al. 2018,
-    section 3).
+    """Append a feature: the mean standard deviation of a group of samples.
 
-    Shapes: x (N, F) gives y (N, F + 1); x (N, H, W, C) gives y (N, H, W, C + 1), the same number at
-    every pixel. As in the authors' code, N samples form N / n groups, and a group takes every (N /
-    n)-th sample.
+    (Karras et al. 2018, section 3.) Shapes: x (N, F) gives y (N, F + 1); x (N, H, W, C) gives y
+    (N, H, W, C + 1), the same number at every pixel. As in the authors' code, N samples form N / n
+    groups, and a group takes every (N / n)-th sample.
 
-    The layer couples the samples of a group, as it's meant to. A gradient penalty behind it holds
-    the slope of the *sum* of the group's logits at each sample, as the authors' own WGAN-GP and R1
-    do.
+    The layer couples the samples of a group, as intended. A gradient penalty on a critic with this
+    layer therefore constrains, at each sample, the slope of the *sum* of the group's logits, as in
+    the authors' own WGAN-GP and R1.
 
     Parameters
     ----------
     group_size
-        n, or the whole batch where that is smaller; it must divide N.
+        n, or the whole batch if that is smaller; it must divide N.
     eps
         ε, keeps r away from 0, where the square root has no derivative.
     """
@@ -101,7 +100,7 @@ class MinibatchStdDev(Layer):
         return xp.concatenate([x, xp.broadcast_to(samples, (*x.shape[:-1], 1))], axis=-1)
 
     def _spread(self, dy: Array, x_hat: Array) -> Array:
-        """``ds / (n F)`` of each group, (N / n, 1): all copies of s together."""
+        """Return ``ds / (n F)`` of each group, (N / n, 1), summed over all copies of s."""
         n, groups, features = x_hat.shape
         ds = dy[..., -1].reshape(n, groups, -1).sum(axis=(0, 2))
         return ds[:, None] / (n * features)

@@ -1,6 +1,4 @@
-"""Noise on what the discriminator sees: two laws that don't overlap can't be told apart by a hair
-any more.
-"""
+"""Noise on the inputs of the discriminator, so that reals and fakes overlap."""
 
 from __future__ import annotations
 
@@ -14,16 +12,17 @@ from minigan.nn.layer import Layer
 
 
 class InstanceNoise(Layer):
-    """In training, add noise: ``y = x + std n``, n ~ N(0, 1) (Sønderby et al. 2017, section 3).
+    """Add noise in training: ``y = x + std n``, n ~ N(0, 1) (Sønderby et al. 2017, section 3).
 
-    Backward: the noise is a constant, so ``dx = dy``.
+    With noise even distributions with disjoint supports overlap, and D can't separate them
+    perfectly. Backward: the noise is a constant, so ``dx = dy``.
 
     Parameters
     ----------
     std
-        Standard deviation of the noise; change it during training to let it fade.
+        Standard deviation of the noise; lower it during training to let the noise fade.
     rng
-        Draws n, on the host; without one, the operating system seeds.
+        Draws n, on the host; if None, a generator seeded by the operating system.
     """
 
     def __init__(self, std: float = 0.1, *, rng: numpy.random.Generator | None = None) -> None:

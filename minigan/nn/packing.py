@@ -1,6 +1,4 @@
-"""Packing: a discriminator that sees several samples at once sees what one sample can't show, that
-they are alike.
-"""
+"""Packing: a discriminator that judges several samples at once can see that they are alike."""
 
 from __future__ import annotations
 
@@ -11,13 +9,13 @@ from minigan.nn.layer import Layer
 
 
 class Pack(Layer):
-    """Join m samples along the channels (Lin et al. 2018, PacGAN): (N, ..., C) -> (N / m, ..., m
-    C).
+    """Join m samples along the channels: (N, ..., C) -> (N / m, ..., m C).
 
-    Every number of y is one of x, so backward puts each cotangent back where its number came from.
+    (Lin et al. 2018, "PacGAN".) Every entry of y is one of x, so backward puts each cotangent back
+    where its entry came from.
 
     In evaluation each sample is packed with copies of itself, so that D gives a logit per sample;
-    backward then adds up what comes back to the copies.
+    backward then sums over the copies.
 
     Parameters
     ----------
@@ -38,8 +36,8 @@ class Pack(Layer):
             return y, Cache(self, y, False)
         if x.shape[0] % self.m:
             raise ValueError(
-                f"{self!r} got a training batch of {x.shape[0]}, which packs of {self.m} don't "
-                f"divide; use a batch size that is a multiple of {self.m}."
+                f"{self!r} got a training batch of {x.shape[0]}, which doesn't divide into packs "
+                f"of {self.m}; use a batch size that is a multiple of {self.m}."
             )
         y = self._joined(x)
         return y, Cache(self, y, True)

@@ -1,4 +1,4 @@
-"""Parameters, and the one flat vector that holds all of a net's."""
+"""Parameters, and the flat vector that holds all those of a net."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Role = Literal["weight", "bias", "scale", "shift"]
 
 
 class Parameter:
-    """Something to be learnt: a `value` and the gradient `grad` of the loss with respect to it.
+    """A learnt array: its `value` and the gradient `grad` of the loss with respect to it.
 
     Both have one shape and dtype. They may be views into a net's flat vectors (see `Flat`), so
     assigning to them copies the numbers in: ``p.value = w`` and ``p.value[...] = w`` do the same.
 
-    What the layer knows about it may be said here, so that whoever draws initial weights or
-    normalises them needn't guess it from names and shapes.
+    The other arguments say what the layer knows about the parameter, so that initialisation and
+    spectral normalisation needn't guess it from names and shapes.
 
     Parameters
     ----------
@@ -89,13 +89,11 @@ class Parameter:
 
     @property
     def size(self) -> int:
-        """How many numbers there are to learn."""
+        """The number of entries."""
         return int(self._value.size)
 
     def replace(self, value: Array, grad: Array, home: Flat | None) -> None:
-        """Let the parameter live in other arrays: on another device, in another dtype, in a flat
-        vector.
-        """
+        """Move to other arrays: on another device, of another dtype, or in a flat vector."""
         self._value, self._grad, self.home = value, grad, home
 
     def _fitting(self, new: Any, what: str) -> Any:
@@ -157,7 +155,7 @@ class Flat:
         )
 
     def __reduce__(self) -> tuple[type[Flat], tuple[list[Parameter]]]:
-        # A copied parameter stands on its own, so the copy lays the copied ones out anew.
+        # A copied parameter stands on its own, so the copy lays the copied ones out again.
         return Flat, (self.parameters,)
 
 

@@ -1,4 +1,4 @@
-"""Layers one after the other: the chain rule as a loop."""
+"""Chains of layers: the chain rule as a loop."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from minigan.nn.tree import held
 class Sequential(Layer, samplewise=True):
     """A chain of layers, ``y = f_L(... f_2(f_1(x)))``.
 
-    Backward is the chain rule: the cotangent walks the same way back, and each layer turns the one
-    of its output into the one of its input.
+    Backward is the chain rule: the cotangent walks back along the chain, and each layer turns the
+    cotangent of its output into that of its input.
 
-    Twice backward. ⟨v, dx⟩ depends on a layer's weights and input in two ways: through its own
+    Double backward. ⟨v, dx⟩ depends on a layer's weights and input along two paths: through its own
     backward map, and through the inputs of all layers above it. So v walks up as a tangent and
-    meets, at each layer, the cotangent that the backward walk left there: that is the first way.
-    Where a layer is curved it drops a cotangent for its input, and ordinary backward carries what
-    has been dropped down through the layers below: the second way. Up, down, up, down: four walks,
+    meets, at each layer, the cotangent that the backward pass left there: that is the first path. A
+    layer with curvature also produces a cotangent for its input, and an ordinary backward pass
+    carries these down through the layers below: the second path. Up, down, up, down: four passes,
     and the last is empty for a net of linear and (leaky) ReLU layers.
 
     Parameters
     ----------
     layers
-        In the order in which the input meets them.
+        In the order in which they are applied.
 
     Raises
     ------
     TypeError
-        If one of them is no `Layer`.
+        If one of them isn't a `Layer`.
 
     Notes
     -----
-    An exception that a layer raises gets a note that says which layer it was and what shapes the
-    arrays had on the way there.
+    An exception raised by a layer gets a note that says which layer it was and which shapes the
+    arrays had up to there.
     """
 
     def __init__(self, *layers: Layer) -> None:
@@ -55,7 +55,7 @@ class Sequential(Layer, samplewise=True):
         """Map x through every layer."""
         caches: list[Any] = []
         start = x
-        for stage in stages(self.sequence, x):  # the layers; on some devices, some two at a time
+        for stage in stages(self.sequence, x):  # the layers; on some devices, some are joined
             try:
                 x, cache = _pair(stage, stage.forward(x, train=train))
             except Exception as error:
@@ -67,7 +67,7 @@ class Sequential(Layer, samplewise=True):
     def backward(
         self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
     ) -> Array | None:
-        """Walk the cotangent back through every layer, only as far as somebody needs it."""
+        """Walk the cotangent back through the layers, only as far as it is needed."""
         (caches,) = cache.recall(self, dy)
         last = 0 if input_grad else self._first_that_learns()
         if not (input_grad or param_grads):
@@ -81,7 +81,7 @@ class Sequential(Layer, samplewise=True):
         return d if input_grad else None
 
     def backward_signals(self, dy: Array, cache: Cache) -> tuple[Array, Signals]:
-        """Walk the cotangent back and keep it as each layer got it."""
+        """Walk the cotangent back, and keep it as each layer received it."""
         (caches,) = cache.recall(self, dy)
         signals = []
         for layer, inner in zip(reversed(self.sequence), reversed(caches), strict=True):
@@ -98,9 +98,7 @@ class Sequential(Layer, samplewise=True):
         param_grads: bool = True,
         input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
-        """Walk v up beside the signals, and down again what curved layers have dropped on the
-        way.
-        """
+        """Walk v up along the signals, then the cotangents that arise from curvature back down."""
         signals = dy if isinstance(dy, Signals) else self.backward_signals(dy, cache)[1]
         (caches,) = cache.recall(self, signals)
         last = 0 if input_grad else self._first_that_learns() if param_grads else len(caches)
@@ -126,7 +124,7 @@ class Sequential(Layer, samplewise=True):
         return next(learning, len(self.sequence))
 
     def _locate(self, error: Exception, shapes: list[Any]) -> None:
-        """Note at an error which layer raised it, and the shapes of x and of the outputs before."""
+        """Add a note to an error: which layer raised it, and the shapes of x and of the outputs."""
         outputs = zip(self.sequence, shapes[1:], strict=False)
         way = [str(shapes[0]), *(f"{layer!r} {shape}" for layer, shape in outputs)]
         error.add_note(
@@ -135,7 +133,7 @@ class Sequential(Layer, samplewise=True):
         )
 
     def children(self) -> Iterator[tuple[str, Layer]]:
-        """Yield "0", "1", ... and the layers; behind them what a subclass may hold beside them."""
+        """Yield "0", "1", ... and the layers, then any others that a subclass may hold."""
         for index, layer in enumerate(self.sequence):
             yield str(index), layer
         yield from held({name: a for name, a in vars(self).items() if name != "sequence"}, Layer)
@@ -181,7 +179,7 @@ class Sequential(Layer, samplewise=True):
 
 
 def _pair(stage: Layer | Joined, result: Any) -> tuple[Array, Any]:
-    """Insist on the pair that every forward map returns."""
+    """Require the pair that every forward map must return."""
     if isinstance(result, tuple) and len(result) == 2:
         return result
     what = f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__
@@ -192,7 +190,7 @@ def _pair(stage: Layer | Joined, result: Any) -> tuple[Array, Any]:
 
 
 def _shape(x: Any) -> Any:
-    """Of an array, of the first of several, or of the output that a cache belongs to."""
+    """Return the shape of an array, of the first of several, or of the output of a cache."""
     x = x[0] if isinstance(x, tuple) and x else x
     return tuple(x.shape) if hasattr(x, "shape") else getattr(x, "y_shape", "?")
 

@@ -1,7 +1,6 @@
-"""Layers that move numbers about without learning anything.
+"""Layers that rearrange numbers and have nothing to learn.
 
-All are linear maps without weights, so twice backward only pushes the tangent up: the forward map
-of v.
+All are linear maps without weights, so double backward only gives a tangent, the forward map of v.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from minigan.nn.layer import Layer
 
 
 class Reshape(Layer, samplewise=True):
-    """Give each sample another shape: (N, ...) -> (N, *shape). Backward gives it back.
+    """Give each sample another shape: (N, ...) -> (N, *shape). Backward restores the old one.
 
     Parameters
     ----------
@@ -27,7 +26,8 @@ class Reshape(Layer, samplewise=True):
     def __init__(self, *shape: int) -> None:
         if not shape or min(shape) < 1:
             raise ValueError(
-                f"Reshape needs the positive sizes of a sample, as Reshape(7, 7, 64), got {shape}."
+                "Reshape needs the positive sizes of a sample, such as Reshape(7, 7, 64), got "
+                f"{shape}."
             )
         self.shape = shape
 
@@ -71,8 +71,9 @@ class Reshape(Layer, samplewise=True):
 
 
 class Flatten(Layer, samplewise=True):
-    """Make each sample a vector: (N, H, W, C) -> (N, H W C), channels fastest. Backward gives the
-    shape back.
+    """Flatten each sample to a vector: (N, H, W, C) -> (N, H W C), channels varying fastest.
+
+    Backward restores the old shape.
     """
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
@@ -112,12 +113,12 @@ class Flatten(Layer, samplewise=True):
 
 
 class Upsample(Layer, samplewise=True):
-    """Enlarge an image by repeating its pixels: ``y[n, i, j] = x[n, i // f, j // f]`` (nearest
-    neighbour).
+    """Enlarge images by repeating pixels (nearest neighbour): ``y[n, i, j] = x[n, i//f, j//f]``.
 
     Shapes: x (N, H, W, C), y (N, f H, f W, C).
 
-    Backward: each pixel of x reaches f x f of y, so dx is the sum of dy over those blocks.
+    Backward: each pixel of x affects a block of f x f pixels of y, so dx is the sum of dy over that
+    block.
 
     Parameters
     ----------

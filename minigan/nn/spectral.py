@@ -1,6 +1,6 @@
-r"""Spectral normalisation: a layer whose weight can't stretch any input by more than about 1.
+r"""Spectral normalisation: a layer whose weight stretches no input by a factor above about 1.
 
-The largest stretch of a matrix is its largest singular value,
+The largest factor by which a matrix stretches a vector is its largest singular value,
 :math:`\sigma(W) = \max |Wx| / |x| = u^T W v`, with the singular vectors u and v. The layer computes
 with :math:`\bar W = W / \sigma`; a net of such layers and (leaky) ReLUs is Lipschitz with a
 constant of about 1 (Miyato et al. 2018).
@@ -9,17 +9,18 @@ constant of about 1 (Miyato et al. 2018).
 the singular vectors. A step of the optimizer changes W little, so one iteration per training step
 keeps up.
 
-Backward. Any layer computes :math:`G = \partial L / \partial \bar W` as if :math:`\bar W` were its
-weight. With u and v held constant, σ is linear in W: :math:`\partial\sigma/\partial W = u v^T`. So
+Backward. The layer inside computes :math:`G = \partial L / \partial \bar W`, as if :math:`\bar W`
+were its weight. With u and v held constant, σ is linear in W:
+:math:`\partial\sigma/\partial W = u v^T`. So
 
 .. math:: d\bar W = \frac{dW}{\sigma} - \bar W \frac{u^T dW v}{\sigma}, \qquad
           \frac{\partial L}{\partial W} = \frac1\sigma \big(G - \langle G, \bar W\rangle\, u
           v^T\big)
 
-("Gradient analysis of the spectrally normalized weights" there): a change of W along u vᵀ that σ
-would undo anyway is taken out of G.
+("Gradient analysis of the spectrally normalized weights" in that paper): a change of W along u vᵀ
+that σ would undo anyway is taken out of G.
 
-Twice backward is the same chain: ⟨v, dx⟩ depends on W through :math:`\bar W` only.
+Double backward is the same chain: ⟨v, dx⟩ depends on W through :math:`\bar W` only.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
 
 WARM_UP = 15
-"""Power iterations at the beginning, from random vectors; PyTorch's number."""
+"""Power iterations at the start, from random vectors; as many as in PyTorch."""
 
 
 def spectral_norm(
@@ -53,21 +54,21 @@ def spectral_norm(
 
 
 class SpectralNorm(Layer, samplewise=True):
-    """The layer inside with W / σ in the place of its weight W; see the head of this file.
+    """The layer inside with W / σ in place of its weight W; see the top of this file.
 
-    W, unnormalised, stays the parameter (``layer.weight``); u and v are buffers. Every training
-    forward makes one power iteration, except while the statistics are frozen (see
-    `frozen_statistics`); evaluation makes none. Draw initial weights before wrapping, or call
-    ``iterate(15)`` afterwards: the vectors belong to one W.
+    W itself, not W / σ, remains the parameter (``layer.weight``); u and v are buffers. Every
+    forward call in training makes one power iteration, except while the statistics are frozen (see
+    `frozen_statistics`); evaluation makes none. Draw initial weights before wrapping a layer, or
+    call ``iterate(15)`` afterwards: u and v fit only one W.
 
     Parameters
     ----------
     layer
         A layer with a `weight`: Linear, Conv2d, ConvTranspose2d, Embedding.
     rng
-        Draws the first u and v; without one, the operating system seeds.
+        Draws the first u and v; if None, a generator seeded by the operating system.
     eps
-        Smallest norm that a vector is divided by.
+        The smallest norm by which a vector is divided.
     """
 
     buffer_names = ("u", "v")
@@ -78,7 +79,7 @@ class SpectralNorm(Layer, samplewise=True):
         if not isinstance(getattr(layer, "weight", None), Parameter):
             raise TypeError(
                 f"spectral_norm needs a layer with a weight, got {layer!r}; wrap each Linear or "
-                "Conv2d by itself."
+                "Conv2d separately."
             )
         self.layer, self.eps, self.track_statistics = layer, eps, True
         rng = initial.generator(rng)
@@ -105,7 +106,7 @@ class SpectralNorm(Layer, samplewise=True):
         matmul = backend.of(w).matmul
         sigma = matmul(self.u, matmul(self._matrix(w), self.v))
         sigma = sigma + (sigma == 0)  # W = 0 stretches nothing: there is nothing to divide out
-        normalised = copy.copy(self.layer)  # shares everything, but for the weight of this call
+        normalised = copy.copy(self.layer)  # shares everything except the weight of this call
         normalised.weight = Parameter(w / sigma)  # type: ignore[attr-defined]
         y, inner = normalised.forward(x, train=train)
         return y, Cache(self, y, normalised, inner, sigma, self.u.copy(), self.v.copy())
@@ -127,7 +128,7 @@ class SpectralNorm(Layer, samplewise=True):
         param_grads: bool = True,
         input_grad: bool = True,
     ) -> tuple[Array | None, Array]:
-        """Map v to what the layer inside makes of it; the gradient of W goes through σ."""
+        """Map v as the layer inside does; the gradient of W goes through σ."""
         normalised, inner, *_ = cache.recall(self, dy, v)
         with self._through_sigma(cache, param_grads):
             dx, tangent = normalised.double_backward(
@@ -137,7 +138,7 @@ class SpectralNorm(Layer, samplewise=True):
 
     @contextmanager
     def _through_sigma(self, cache: Cache, param_grads: bool) -> Iterator[None]:
-        """Take the gradient G of W / σ that is collected meanwhile on to that of W."""
+        """Turn the gradient G of W / σ, accumulated in this context, into that of W."""
         normalised, _, sigma, u, v = cache.saved
         g, w_bar = normalised.weight.grad, normalised.weight.value
         g[...] = 0
@@ -153,7 +154,7 @@ class SpectralNorm(Layer, samplewise=True):
 
     @property
     def _axis(self) -> int:
-        """The axis of W that counts outputs; the last one, if the layer doesn't say."""
+        """The axis of W that counts outputs; the last one if the layer doesn't say."""
         axis = self._weight.output_axis
         return -1 if axis is None else axis
 
@@ -163,7 +164,7 @@ class SpectralNorm(Layer, samplewise=True):
         return rows.reshape(rows.shape[0], -1)
 
     def _outer(self, u: Array, v: Array) -> Array:
-        """``u vᵀ`` in the shape of W: `_matrix` backwards."""
+        """``u vᵀ`` in the shape of W: the inverse of `_matrix`."""
         shape = list(self._weight.shape)
         out = shape.pop(self._axis)
         return backend.of(u).xp.moveaxis((u[:, None] * v).reshape(out, *shape), 0, self._axis)
@@ -173,14 +174,14 @@ class SpectralNorm(Layer, samplewise=True):
         return a / xp.maximum(xp.sqrt((a * a).sum()), self.eps)
 
     def _turned(self, old: Array, a: Array) -> Array:
-        """Return a at length 1, or the old vector where W = 0 and a has no direction."""
+        """Return a scaled to length 1, or the old vector where W = 0 and a has no direction."""
         unit = self._unit(a)
         return backend.of(a).xp.where((unit == 0).all(), old, unit)
 
     # ---------------------------------------------------------------- shapes
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Those of the layer inside."""
+        """Return the shape that the layer inside gives."""
         return self.layer.output_shape(shape)
 
     def multiply_adds(self, shape: Shape) -> int:

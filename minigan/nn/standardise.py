@@ -1,24 +1,24 @@
-r"""Standardising, the arithmetic of batch, layer and instance normalisation: one formula over
-different axes.
+r"""The arithmetic shared by batch, layer and instance normalisation.
 
-Over a set S of m numbers x that share a mean μ and a variance σ² (without Bessel's correction):
+They standardise over different axes by the same formula. Over a set S of m numbers x that share a
+mean μ and a variance σ² (without Bessel's correction):
 
 .. math:: \hat x = (x - \mu) / s, \qquad s = \sqrt{\sigma^2 + \varepsilon}, \qquad
           y = \gamma \hat x + \beta.
 
-Backward. With the cotangent :math:`q = \gamma\, dy` of x̂, an entry of x reaches L on three ways:
-through its own x̂ (factor 1/s), through μ, and through s. Since
+Backward. With the cotangent :math:`q = \gamma\, dy` of x̂, an entry of x affects L along three
+paths: through its own x̂ (factor 1/s), through μ, and through s. Since
 :math:`\partial\mu/\partial x_j = 1/m` and
 :math:`\partial s/\partial x_j = \hat x_j / m`,
 
 .. math::
     dx_j = \frac1s \Big(q_j - \frac1m\sum_i q_i - \hat x_j\, \frac1m\sum_i q_i \hat x_i\Big).
 
-The bracket takes out of q its mean and its component along x̂: a change of x in these directions is
+The bracket removes from q its mean and its component along x̂: a change of x in these directions is
 undone by standardising. The scale and the shift get :math:`d\gamma = \sum dy\,\hat x` and
 :math:`d\beta = \sum dy` (Ioffe & Szegedy 2015, section 3; Ba et al. 2016; Ulyanov et al. 2016).
 
-Twice backward. Write a bar for means over S and :math:`\mathcal P q` for the bracket, so that
+Double backward. Write a bar for means over S and :math:`\mathcal P q` for the bracket, so that
 :math:`dx = \mathcal P q / s`. As :math:`\mathcal P` is symmetric, ⟨v, dx⟩ = Σ q 𝒫v / s: the tangent
 of y is :math:`\gamma\,\mathcal P v / s`, and, as q = γ dy, γ gets
 :math:`d\gamma = \sum dy\,\mathcal P v / s`. The derivative with respect to x goes through x̂ and
@@ -34,7 +34,7 @@ A cotangent c of x̂ becomes 𝒫c / s, and :math:`\partial s/\partial x_j = \ha
           = -\frac{1}{s^2} \Big( \big(A - 2\,\overline{v\hat x}\;\overline{q\hat x}\big)\, \hat x
           + \overline{v\hat x}\,(q - \bar q) + \overline{q\hat x}\,(v - \bar v) \Big).
 
-The second form is the first with :math:`\mathcal P` written out: five means are all that it needs.
+The second form is the first with :math:`\mathcal P` written out; it needs only five means.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def standardise_grad_twice(
     """
     (mean_v, mean_vx), (mean_q, mean_qx) = means_of_v, means(q, x_hat, axes)
     a = (q * v).mean(axis=axes, keepdims=True) - mean_q * mean_v - mean_qx * mean_vx
-    # The factor and the constant go with the means, which are small, so that few passes go over
-    # what is large.
+    # The factors and constants are combined with the means, which are small, so that there are few
+    # passes over the large arrays.
     factor = -inverse_s * inverse_s
     of_x, of_q, of_v = factor * (a - 2 * mean_vx * mean_qx), factor * mean_vx, factor * mean_qx
     return of_x * x_hat + of_q * q + of_v * v - factor * (mean_vx * mean_q + mean_qx * mean_v)

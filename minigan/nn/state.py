@@ -13,19 +13,19 @@ from minigan.nn.tree import Tree
 
 
 class State(Tree):
-    """What `minigan.nn.Layer` can do with the numbers that it holds: save, load, convert, move."""
+    """The part of `minigan.nn.Layer` that saves, loads, casts and moves its arrays."""
 
     def state_dict(self) -> dict[str, Array]:
         """Return copies of all parameters and buffers by dotted name, in order."""
         return {name: a.copy() for name, a in self._arrays().items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Copy arrays (of any device and floating-point precision) into this net; all or nothing.
+        """Copy arrays (of any device and floating-point precision) into this net.
 
         Raises
         ------
         ValueError
-            If a name is missing or unknown, or a shape differs; nothing has changed then.
+            If a name is missing or unknown, or a shape differs; nothing has been changed then.
         """
         own = self._arrays()
         missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
@@ -38,8 +38,8 @@ class State(Tree):
             if tuple(state[name].shape) != tuple(array.shape):
                 raise ValueError(
                     f"{name!r} has shape {tuple(array.shape)} in this net, but "
-                    f"{tuple(state[name].shape)} in the state; build the net with the sizes that "
-                    "it was saved with."
+                    f"{tuple(state[name].shape)} in the state; build the net with the sizes with "
+                    "which it was saved."
                 )
         for name, array in own.items():
             array[...] = backend.of(array).asarray(backend.to_numpy(state[name]), dtype=array.dtype)
@@ -47,12 +47,12 @@ class State(Tree):
     def astype(self, dtype: Any) -> Self:
         """Change the precision (``"float32"`` or ``"float64"``) in place; return the net.
 
-        Optimizers made before must be made anew.
+        Optimizers made before must be made again.
 
         Raises
         ------
         TypeError
-            If `dtype` is none of floating-point numbers.
+            If `dtype` isn't a floating-point type.
         """
         if numpy.dtype(dtype).kind != "f":
             raise TypeError(
@@ -62,24 +62,28 @@ class State(Tree):
         return self
 
     def to(self, device: str | backend.Reference) -> Self:
-        """Move to ``"cpu"``, ``"cuda"``, ``"auto"`` or a backend of your own in place; return the
-        net.
+        """Move the net to a device, in place; return the net.
 
-        Optimizers made before must be made anew.
+        Optimizers made before must be made again.
+
+        Parameters
+        ----------
+        device
+            ``"cpu"``, ``"cuda"``, ``"auto"`` or a backend of your own.
 
         Raises
         ------
         ValueError
-            If the device is unknown or doesn't answer, or is a second backend for NumPy arrays:
-            a process has one, which ``MINIGAN_FAST`` chooses (``reference`` is the one to read).
+            If the device is unknown or not available, or is a second backend for NumPy arrays: a
+            process has one, which ``MINIGAN_FAST`` chooses (``reference`` is the one to read).
         """
         ops = backend.get(device)
         if backend.of(ops.asarray(numpy.zeros(1, "float32"))) is not ops:
             raise ValueError(
-                f"A net can't be moved to this {type(ops).__name__}: its arrays are NumPy's, and "
-                f"those belong to the {type(backend.get('cpu')).__name__} of this process; set "
-                "MINIGAN_FAST=reference in the environment before the first computation to run "
-                "the readable version."
+                f"A net can't be moved to this {type(ops).__name__}: its arrays are NumPy's, which "
+                f"this process computes with {type(backend.get('cpu')).__name__}; set "
+                "MINIGAN_FAST=reference in the environment before the first computation to run the "
+                "readable version."
             )
         self._convert(lambda a: a if backend.of(a) is ops else ops.asarray(backend.to_numpy(a)))
         return self

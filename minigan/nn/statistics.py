@@ -1,4 +1,4 @@
-"""Statistics that layers follow while they train, and how to leave them alone for a while."""
+"""How to freeze the running statistics of a net for a while."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from minigan.nn.layer import Layer
 
 
 class frozen_statistics:
-    """Leave the running statistics of a net alone while this context lasts: the means and variances
-    of `BatchNorm`, the singular vectors of `SpectralNorm`.
+    """A context in which the running statistics of a net don't change.
 
-    The generator's step sends fakes through D in training mode, yet D is not the one that learns
+    These are the means and variances of `BatchNorm` and the singular vectors of `SpectralNorm`. The
+    generator's step sends fakes through D in training mode, although D isn't the one that learns
     there.
 
     Parameters
     ----------
     net
-        Any layer or net. What its layers follow is frozen where they have an attribute
-        `track_statistics`, which this context sets to False and back.
+        Any layer or net. Its layers with an attribute `track_statistics` are frozen: this context
+        sets it to False and back.
     """
 
     def __init__(self, net: Layer) -> None:

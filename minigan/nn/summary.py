@@ -8,7 +8,7 @@ from minigan.nn.cache import Shape
 
 
 class Row(NamedTuple):
-    """What `minigan.nn.Layer.summary` shows of one layer."""
+    """What `minigan.nn.Layer.summary` shows for one layer."""
 
     name: str
     layer: str
@@ -25,7 +25,7 @@ def table(input_shape: Shape, layers: list[Row], parameters: int, multiply_adds:
     input_shape
         Shape of x, batch included.
     layers
-        In the order in which x meets them.
+        In the order in which they are applied.
     parameters, multiply_adds
         The totals.
     """
@@ -43,7 +43,7 @@ def table(input_shape: Shape, layers: list[Row], parameters: int, multiply_adds:
 
 
 def _line(row: tuple[str, ...], widths: list[int]) -> str:
-    """Set words to the left and numbers to the right."""
+    """Align words to the left and numbers to the right."""
     words = [cell.ljust(width) for cell, width in zip(row[:3], widths[:3], strict=True)]
     numbers = [cell.rjust(width) for cell, width in zip(row[3:], widths[3:], strict=True)]
     return "  ".join(words + numbers)

@@ -1,7 +1,7 @@
 """A net is a tree: layers hold parameters, buffers, random generators and other layers.
 
-What a layer holds is found in its attributes, and in lists, tuples and dicts there. Each thing has
-a dotted name, the way to it: ``body.0.weight`` is the parameter `weight` of the first layer of
+What a layer holds is found in its attributes, and in lists, tuples and dicts there. Everything has
+a dotted name, the path to it: ``body.0.weight`` is the parameter `weight` of the first layer of
 `body`.
 """
 
@@ -18,16 +18,16 @@ from minigan.nn.parameter import Flat, Parameter, flatten
 
 
 class Tree:
-    """What `minigan.nn.Layer` knows about what it holds."""
+    """The part of `minigan.nn.Layer` that finds what a layer holds."""
 
     buffer_names: ClassVar[tuple[str, ...]] = ()
-    """Attributes that are state but aren't learnt, as running statistics."""
+    """Attributes that are state but aren't learnt, such as running statistics."""
 
     def children(self) -> Iterator[tuple[str, Any]]:
         """Yield the names and layers directly inside this one.
 
-        A layer has the name of its attribute; in a list, tuple or dict, however nested, its place
-        there is added: ``parts.0``, ``parts.key``.
+        A layer has the name of its attribute; in a list, tuple or dict, however nested, its index
+        or key there is appended: ``parts.0``, ``parts.key``.
 
         Raises
         ------
@@ -37,8 +37,7 @@ class Tree:
         yield from held(vars(self), Tree)
 
     def layers(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
-        """Yield dotted names and layers, this one first (its name is `prefix`), then all inside
-        it.
+        """Yield dotted names and layers: this one, named `prefix`, then all inside it.
 
         Raises
         ------
@@ -79,15 +78,15 @@ class Tree:
             p.grad[...] = 0
 
     def replace_children(self, change: Callable[[Any], Any]) -> None:
-        """Put ``change(child)`` in the place of each layer directly inside this one.
+        """Replace each layer directly inside this one by ``change(child)``.
 
-        Lists, tuples and dicts with layers in them are made anew, so that a copy of this layer
-        keeps its own. A layer that is held twice is changed once.
+        Lists, tuples and dicts with layers in them are replaced by new ones, so that a copy of this
+        layer keeps its own. A layer that is held twice is changed once.
 
         Parameters
         ----------
         change
-            Returns the new layer, or the old one to leave it.
+            Returns the new layer, or the old one to keep it.
         """
         changed: dict[int, Any] = {}
         for name, value in list(vars(self).items()):
@@ -137,7 +136,7 @@ _NUMBERS = frozenset((int, float, bool, type(None)))
 
 
 def _only_numbers(container: Any) -> bool:
-    """Tell sizes, strides or a history, in which nothing is to be found, at a glance."""
+    """Tell quickly that there is nothing to find in sizes, strides or a history."""
     items = container.values() if isinstance(container, dict) else container
     return _NUMBERS.issuperset(map(type, items))
 
@@ -145,8 +144,8 @@ def _only_numbers(container: Any) -> bool:
 def _search(
     container: Any, kind: type, prefix: str, found: list[tuple[str, Any]], around: tuple[int, ...]
 ) -> None:
-    """Add the objects of a kind in a container to `found`; `around` are those that it lies in."""
-    if id(container) in around:  # a list that holds itself; what is in it has a name already
+    """Add the objects of a kind in a container to `found`; `around` are the ones it is in."""
+    if id(container) in around:  # a list that holds itself; what is in it already has a name
         return
     for key, value in container.items() if isinstance(container, dict) else enumerate(container):
         if isinstance(value, kind):
@@ -156,7 +155,7 @@ def _search(
 
 
 def _unique(found: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return what was found by name, and refuse a name that occurs twice."""
+    """Return the found objects by name, and refuse a name that occurs twice."""
     by_name = dict(found)
     if len(by_name) < len(found):
         names = [name for name, _ in found]
@@ -168,7 +167,7 @@ def _unique(found: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _walk(layer: Any, name: str, around: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
-    """Yield a layer and all inside it; `around` are those that it lies in."""
+    """Yield a layer and all inside it; `around` are the layers it is in."""
     if id(layer) in around:
         raise ValueError(
             f"{type(layer).__name__} holds itself, as {name!r}, so its parameters would have no "

@@ -1,8 +1,8 @@
-"""Two batches through one net: at once where that is the same, one after the other where it isn't.
+"""Two batches through one net: in one pass if that gives the same result, or else in two.
 
-A net that looks at each sample by itself may take both as one: the same rows in the same products.
-Every gradient is a sum over samples, so one backward pass then adds what two would add. Batch norm
-and its like let the samples of a batch see each other, and there the batches stay apart.
+A net that maps each sample independently may take both batches as one: the same rows enter the same
+products. Every gradient is a sum over samples, so one backward pass then adds what two would add.
+With layers that couple the samples of a batch, such as batch norm, the batches stay separate.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from minigan.nn.layer import Layer
 def forward_both(
     net: Layer, a: Any, b: Any, *, apart: bool = False
 ) -> tuple[Array, Array, tuple[Cache, ...]]:
-    """Map two batches in training, which a net of layers with `Layer.samplewise` does in one pass.
+    """Map two batches in training mode, in one pass if the net is `Layer.samplewise`.
 
     Parameters
     ----------
@@ -44,9 +44,7 @@ def forward_both(
 
 
 def backward_both(net: Layer, dy_a: Array, dy_b: Array, caches: tuple[Cache, ...]) -> None:
-    """Add to the gradients of `net` what both cotangents, of the shapes of y_a and y_b, bring; no
-    dx.
-    """
+    """Add to the gradients of `net` those from both cotangents, dy_a and dy_b; compute no dx."""
     cotangents = (dy_a, dy_b) if len(caches) == 2 else (_one_behind_the_other(dy_a, dy_b),)
     for dy, cache in zip(cotangents, caches, strict=True):
         net.backward(dy, cache, input_grad=False)

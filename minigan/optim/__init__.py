@@ -2,8 +2,8 @@
 
 A net's parameters lie in one vector θ and their gradients in a second, g (see `minigan.nn.Flat`),
 so an optimizer reads like its paper: a few lines on whole vectors, whatever the net looks like. In
-all of them t counts the steps and η is the learning rate `lr`. Nothing here brings a number from a
-GPU to the host, except `state_dict` and `load_state_dict` where asked to.
+all of them t counts the steps and η is the learning rate `lr`. Nothing here copies a number from a
+GPU to the host, except `load_state_dict`.
 """
 
 from minigan.optim import schedules

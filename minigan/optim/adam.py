@@ -22,9 +22,9 @@ class Adam(Optimizer):
 
     Both averages start at 0 and are therefore too small by the factor 1 - βᵗ, the sum of the
     weights given so far; dividing by it is the bias correction (section 3). ε is added to the root
-    of the corrected v̂, which is also what PyTorch computes; the "efficient" form below the paper's
-    Algorithm 1, and TensorFlow, add it to the root of the uncorrected v, which for small t is an ε
-    larger by ``1 / √(1 - β₂ᵗ)``. `adam_update` is the algorithm line by line.
+    of the corrected v̂, as in PyTorch; the "efficient" form below the paper's Algorithm 1, and
+    TensorFlow, add it to the root of the uncorrected v, which for small t amounts to an ε larger by
+    ``1 / √(1 - β₂ᵗ)``. `adam_update` is the algorithm line by line.
 
     GANs are trained with β₁ = 0.5 (Radford et al. 2016) or 0: the loss changes from step to step
     with the opponent, so a long memory points to where the minimum was.
@@ -43,9 +43,9 @@ class Adam(Optimizer):
     Raises
     ------
     ValueError
-        If a hyper-parameter is out of range, or there is nothing to learn.
+        If a hyper-parameter is out of range, or there are no parameters.
     TypeError
-        If `net` is no net.
+        If `net` is neither a layer nor a sequence of layers.
     """
 
     number_names = ("lr", "betas", "eps")
@@ -83,7 +83,7 @@ class Adam(Optimizer):
         }
 
     def update(self, theta: Array, g: Array) -> None:
-        """Move `theta` in place: `adam_update`, or the backend's faster form of it."""
+        """Update `theta` in place: `adam_update`, or the backend's faster form of it."""
         ops = backend.of(theta)
         has_faster_form = type(ops).adam is not backend.Reference.adam
         step = ops.adam if has_faster_form else adam_update

@@ -1,4 +1,4 @@
-"""A net that follows another slowly: the exponential moving average of its parameters."""
+"""The exponential moving average of a net's parameters, as a net that follows it slowly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ExponentialMovingAverage:
     The generator of a GAN circles round its equilibrium rather than settling; the average of the
     circle lies nearer to its centre than any point on it, and its samples are better (Polyak &
     Juditsky 1992; Yazıcı et al. 2019). Buffers (running statistics) are averages already and are
-    copied: the averaged weights with the initial running statistics would make noise.
+    copied: averaged weights with the initial running statistics would generate noise.
 
     With ``warmup = w > 0`` the decay starts low, so that the random initial weights are soon
     forgotten: ``d_t = min(d, t / (w + t))`` after t earlier updates. The first update then copies
@@ -32,25 +32,25 @@ class ExponentialMovingAverage:
     Parameters
     ----------
     net
-        The net to follow; its copy is made now.
+        The net to follow; it is copied at once.
     decay
         d, 0 <= d < 1; 0.999 remembers about the last 1000 updates.
     warmup
-        w >= 0; 0 is none.
+        w >= 0; 0 for no warm-up.
 
     Attributes
     ----------
     net
-        The averaged net, a net like any other.
+        The averaged net, which can be used like any other.
     t
-        How many updates there have been.
+        The number of updates so far.
 
     Raises
     ------
     ValueError
         If a hyper-parameter is out of range.
     TypeError
-        If `net` is no net.
+        If `net` isn't a layer or net.
     """
 
     def __init__(self, net: Layer, *, decay: float, warmup: float = 0.0) -> None:
@@ -86,20 +86,21 @@ class ExponentialMovingAverage:
         self.t += 1
 
     def state_dict(self) -> dict[str, Array]:
-        """Return copies of the averaged net's state (names begin with ``net.``), t and the
-        hyper-parameters.
+        """Return copies of the averaged net's state, t and the hyper-parameters, by name.
+
+        The names in the state of the net begin with ``net.``.
         """
         numbers = {name: numpy.asarray(getattr(self, name)) for name in ("t", "decay", "warmup")}
         return numbers | {f"net.{name}": array for name, array in self.net.state_dict().items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Load a state, including the hyper-parameters, from any device: all of it or nothing.
+        """Load a state, including the hyper-parameters, from any device.
 
         Raises
         ------
         ValueError
             If a name is missing or unknown, a shape differs, or a number is out of range; nothing
-            has changed then.
+            has been changed then.
         """
         names = [f"net.{name}" for name in (self.net.parameters() | self.net.buffers())]
         states.require_names(type(self).__name__, state, ("t", "decay", "warmup", *names))
@@ -121,7 +122,8 @@ def _vector_pairs(ours: list[Parameter], theirs: list[Parameter]) -> Iterable[tu
 def _require_twins(ours: list[Parameter], theirs: list[Parameter]) -> None:
     if [p.shape for p in ours] != [p.shape for p in theirs]:
         raise ValueError(
-            "The net has other parameters than when its average was begun; begin a new average."
+            "The net no longer has the parameters that it had when its average was made; make a "
+            "new average."
         )
     if not backend.same_device(ours[0].value, theirs[0].value):
         raise ValueError(

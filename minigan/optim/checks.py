@@ -1,6 +1,6 @@
-"""The values that a hyper-parameter may have.
+"""Checks of the values of hyper-parameters.
 
-Each check returns a plain Python number, or raises a ValueError that says what was needed.
+Each returns a plain Python number, or raises a ValueError that says what was needed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Clipping: gradients shortened to a norm, weights cut to a box."""
+"""Clipping gradients to a norm, and weights to a box."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Axes: TypeAlias = int | tuple[int, ...] | None
 
 
 def clip_by_global_norm(net: Nets | Optimizer, max_norm: float) -> Array:
-    r"""Shorten the gradient of the whole net to at most `max_norm`, keeping its direction.
+    r"""Scale the gradient of the whole net down to a norm of at most `max_norm`.
 
     ``g ← g · c / max(‖g‖, c)``: where ‖g‖ <= c the factor is exactly 1 (Pascanu et al. 2013,
-    Algorithm 1). PyTorch divides by ‖g‖ + 1e-6 instead. The factor is computed where g lives: a GPU
-    need not wait. A gradient that holds NaN stays one, and its norm says so.
+    Algorithm 1). PyTorch divides by ‖g‖ + 1e-6 instead. The factor is computed on the device of g,
+    so a GPU needn't wait. A NaN in the gradient isn't hidden: the norm is then NaN too.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def clip_by_global_norm(net: Nets | Optimizer, max_norm: float) -> Array:
     ValueError
         If `max_norm` isn't positive, or there are no parameters.
     TypeError
-        If `net` is neither net nor optimizer.
+        If `net` is neither a net nor an optimizer.
     """
     c = checks.positive("max_norm", max_norm)
     gradients = vectors("grad", _meant(net))
@@ -57,7 +57,7 @@ def clip_by_norm(
     *,
     axes: Axes | Literal["unit"] | Callable[[tuple[int, ...]], Axes] = None,
 ) -> None:
-    """Shorten each parameter's gradient on its own, along `axes`, to a norm of at most `max_norm`.
+    """Scale each parameter's gradient down on its own, to a norm over `axes` of at most `max_norm`.
 
     The norm is taken over `axes`, so there is one for each index of the other axes, and each is
     clipped as in `clip_by_global_norm`. For a Linear weight (in, out), ``axes=0`` clips what flows
@@ -68,7 +68,7 @@ def clip_by_norm(
     net
         A layer or net, several of them, an optimizer, or one parameter.
     max_norm
-        The longest norm that is left, > 0.
+        The largest norm that is allowed, > 0.
     axes
         ``None`` for each whole tensor; ``"unit"`` for each output unit on its own, wherever the
         layer keeps its output axis (each entry of a bias is a unit); an axis or a tuple of axes; or
@@ -78,7 +78,7 @@ def clip_by_norm(
     ------
     ValueError
         If `max_norm` isn't positive, `axes` is a word other than ``"unit"``, a parameter lacks one
-        of the axes (nothing has changed then), or there are no parameters.
+        of the axes (nothing has been changed then), or there are no parameters.
     TypeError
         If `net` is none of these.
     """
@@ -94,18 +94,18 @@ def clip_by_norm(
 def all_but_last(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return every axis but the last, for `clip_by_norm`.
 
-    The last axis is that of the output units, except in the weight of a ConvTranspose2d, which is
-    (kh, kw, out, in); ``axes="unit"`` knows that.
+    The last axis counts the output units, except in the weight of a ConvTranspose2d, which is (kh,
+    kw, out, in); ``axes="unit"`` takes account of that.
     """
     return tuple(range(len(shape) - 1))
 
 
 def clip_weights(net: Nets | Optimizer, bound: float) -> None:
-    """Clip every parameter to [-bound, bound], after each critic step of the first Wasserstein GAN.
+    """Clip every parameter to [-bound, bound], as the first Wasserstein GAN does after each step.
 
-    ``w ← clip(w, -c, c)`` keeps D's slope bounded, if crudely (Arjovsky et al. 2017, Algorithm 1,
-    line 7; c = 0.01). All parameters are clipped, as in the paper: the γ of a normalisation, which
-    starts at 1, too.
+    ``w ← clip(w, -c, c)`` after a step of the critic keeps its slope bounded, if crudely (Arjovsky
+    et al. 2017, Algorithm 1, line 7; c = 0.01). All parameters are clipped, as in the paper, even
+    the γ of a normalisation, which starts at 1.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def clip_weights(net: Nets | Optimizer, bound: float) -> None:
     ValueError
         If `bound` isn't positive, or there are no parameters.
     TypeError
-        If `net` is neither net nor optimizer.
+        If `net` is neither a net nor an optimizer.
     """
     c = checks.positive("bound", bound)
     for value in vectors("value", _meant(net)):
@@ -136,14 +136,14 @@ def _axes_of(p: Parameter, axes: Axes | str | Callable[[tuple[int, ...]], Axes])
     chosen = tuple(wanted) if isinstance(wanted, (tuple, list)) else (wanted,)
     if not all(-rank <= axis < rank for axis in chosen):
         raise ValueError(
-            f"A parameter of shape {p.shape} hasn't the axes {chosen}; clip one parameter at a "
-            "time, or give a function from shape to axes."
+            f"A parameter of shape {p.shape} doesn't have the axes {chosen}; clip one parameter at "
+            "a time, or give a function from shape to axes."
         )
     return chosen
 
 
 def _axes_within_a_unit(p: Parameter, word: str) -> tuple[int, ...]:
-    """Return every axis but that of the output units, which is the last unless `p` says more."""
+    """Return every axis but that of the output units: the last, unless `p` says otherwise."""
     if word != "unit":
         raise ValueError(
             f"axes must be None, 'unit', an axis, a tuple of axes or a function, got {word!r}; "

@@ -18,7 +18,7 @@ class Optimizer:
     """The base class of all optimizers.
 
     A subclass defines `update`. It names its hyper-parameters beyond `lr` in ``number_names`` and
-    its vectors in ``vector_names``; both then belong to its state.
+    its vectors in ``vector_names``; both are then part of its state.
 
     Parameters
     ----------
@@ -32,15 +32,14 @@ class Optimizer:
     flat
         The vectors θ and g: ``flat.value`` and ``flat.grad``, shape (P,).
     t
-        How many steps have been taken.
+        The number of steps taken so far.
     lr
         The learning rate η; may be assigned to at any time.
 
     Raises
     ------
     ValueError
-        If a hyper-parameter is out of range, there is nothing to learn, or the parameters differ in
-        precision.
+        If a hyper-parameter is out of range, there are no parameters, or they differ in precision.
     TypeError
         If `net` is neither a layer nor a sequence of layers, or the parameters live on different
         devices.
@@ -60,7 +59,7 @@ class Optimizer:
             setattr(self, name, backend.of(self.flat.value).xp.zeros_like(self.flat.value))
 
     def update(self, theta: Array, g: Array) -> None:
-        """Move `theta` in place, given its gradient `g`.
+        """Update `theta` in place, given its gradient `g`.
 
         Parameters
         ----------
@@ -85,9 +84,7 @@ class Optimizer:
 
     @property
     def lr(self) -> float:
-        """The learning rate η >= 0. At 0, where schedules end, a step leaves the parameters as they
-        are.
-        """
+        """The learning rate η >= 0; at 0, where schedules end, a step changes no parameter."""
         return self._lr
 
     @lr.setter
@@ -95,12 +92,12 @@ class Optimizer:
         self._lr = checks.not_negative("lr", value)
 
     def step(self) -> None:
-        """Move every parameter once, given the gradient that lies in its `grad`.
+        """Update every parameter once, given the gradient in its `grad`.
 
         Raises
         ------
         ValueError
-            If the net has been moved, cast or laid out anew since this optimizer was made.
+            If the net has been moved, cast or laid out again since this optimizer was made.
         """
         self._require_current()
         self.t += 1
@@ -112,26 +109,24 @@ class Optimizer:
         Raises
         ------
         ValueError
-            If the net has been moved, cast or laid out anew since this optimizer was made.
+            If the net has been moved, cast or laid out again since this optimizer was made.
         """
         self._require_current()
         backend.of(self.flat.grad).zero(self.flat.grad)
 
     def state_dict(self) -> dict[str, Array]:
-        """Return copies of what a resumed run needs: the vectors, t and the hyper-parameters, as
-        arrays by name.
-        """
+        """Return copies of the vectors, t and the hyper-parameters, as arrays by name."""
         numbers = {name: numpy.asarray(getattr(self, name)) for name in ("t", *self.number_names)}
         return numbers | {name: getattr(self, name).copy() for name in self.vector_names}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Load a state, including the hyper-parameters, from any device: all of it or nothing.
+        """Load a state, including the hyper-parameters, from any device.
 
         Raises
         ------
         ValueError
-            If a name is missing or unknown, a vector has another length, or a number is out of
-            range; nothing has changed then.
+            If a name is missing or unknown, a vector has the wrong length, or a number is out of
+            range; nothing has been changed then.
         """
         names = ("t", *self.number_names, *self.vector_names)
         states.require_names(type(self).__name__, state, names)
@@ -141,11 +136,11 @@ class Optimizer:
         for name, value in {**numbers, "t": t}.items():
             setattr(self, name, value)
         for name, vector in vectors.items():
-            # In place, because a recorded GPU step knows these very arrays.
+            # In place, because a recorded GPU step refers to these very arrays.
             getattr(self, name)[...] = vector
 
     def _own(self, name: str, vector: Any) -> Array:
-        """Bring a vector of a state to the device and into the precision of the parameters."""
+        """Bring a vector of a state to the device and precision of the parameters."""
         theta, vector = self.flat.value, backend.to_numpy(vector)
         if vector.shape != theta.shape:
             raise ValueError(
@@ -158,7 +153,7 @@ class Optimizer:
         if not self.flat.holds(self.flat.parameters):
             raise ValueError(
                 f"The parameters of this {type(self).__name__} have been moved, cast or laid out "
-                "anew since it was made; make the optimizer after net.to, net.astype and every "
+                "again since it was made; make the optimizer after net.to, net.astype and any "
                 "optimizer over a larger net."
             )
 

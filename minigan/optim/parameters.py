@@ -1,4 +1,4 @@
-"""Which parameters are meant, and whether they lie in one flat vector."""
+"""The parameters of one net or of several, and whether they lie in one flat vector."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def parameters_of(net: Nets) -> list[Parameter]:
     nets = [net] if isinstance(net, Layer) else list(net) if isinstance(net, Iterable) else []
     if not nets or not all(isinstance(one, Layer) for one in nets):
         raise TypeError(
-            f"Needed a layer, a net or a sequence of them, got {net!r}; give for example a "
-            "Sequential."
+            f"Expected a layer, a net or a sequence of them, got {net!r}; give a Sequential, for "
+            "example."
         )
     found = {id(p): p for one in nets for p in one.parameters().values()}
     if not found:
@@ -59,7 +59,7 @@ def is_flat(parameters: list[Parameter]) -> bool:
 
 
 def vectors(what: str, parameters: list[Parameter]) -> list[Array]:
-    """Return their ``value`` or ``grad``: one vector where they fill a flat one, else one by one.
+    """Return every ``value`` or ``grad``: as one vector if they fill a flat one, else one by one.
 
     They aren't laid out here: that would take them away from an optimizer over a larger net.
     """

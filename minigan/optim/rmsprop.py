@@ -13,18 +13,18 @@ from minigan.optim.parameters import Nets
 
 
 class RMSprop(Optimizer):
-    r"""RMSprop: each coordinate's gradient, divided by the root of its mean square of late.
+    r"""RMSprop: each coordinate's gradient, divided by the root of its recent mean square.
 
     .. math::
         v \leftarrow \alpha v + (1 - \alpha)\, g^2, \qquad
         b \leftarrow \mu b + \frac{g}{\sqrt v + \varepsilon}, \qquad
         \theta \leftarrow \theta - \eta\, b.
 
-    Source: Tieleman & Hinton 2012, lecture 6e, slide 29; momentum as in PyTorch. ε stands outside
-    of the root, as in PyTorch (TensorFlow has it inside). There is no bias correction: v starts at
-    0, so the first steps are up to ``1 / √(1 - α)`` (10 for α = 0.99) times as long as later ones.
+    Source: Tieleman & Hinton 2012, lecture 6e, slide 29; momentum as in PyTorch. ε is outside the
+    root, as in PyTorch (TensorFlow has it inside). There is no bias correction: v starts at 0, so
+    the first steps are up to ``1 / √(1 - α)`` (10 for α = 0.99) times as long as later ones.
     Wasserstein GANs with clipped weights are trained with it (Arjovsky et al. 2017, Algorithm 1):
-    the critic's loss shifts under it, and momentum made training unstable.
+    the critic's loss isn't stationary, and momentum made training unstable.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ class RMSprop(Optimizer):
     Raises
     ------
     ValueError
-        If a hyper-parameter is out of range, or there is nothing to learn.
+        If a hyper-parameter is out of range, or there are no parameters.
     TypeError
-        If `net` is no net.
+        If `net` is neither a layer nor a sequence of layers.
     """
 
     number_names = ("lr", "decay", "eps", "momentum")
@@ -69,7 +69,7 @@ class RMSprop(Optimizer):
         }
 
     def update(self, theta: Array, g: Array) -> None:
-        """Move `theta` in place."""
+        """Update `theta` in place."""
         self.v *= self.decay
         self.v += (1 - self.decay) * g * g
         self.b *= self.momentum

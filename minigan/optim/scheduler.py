@@ -1,4 +1,4 @@
-"""What moves the learning rates of optimizers along a schedule."""
+"""The scheduler, which sets the learning rates of optimizers according to a schedule."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ class Scheduler:
     optimizers
         The optimizers, a list.
     schedule
-        The schedule. It is no part of the state.
+        The schedule; it isn't part of the state.
     t
-        How many steps have been completed.
+        The number of steps completed so far.
 
     Raises
     ------
     ValueError
-        If there is no optimizer, `steps` is no whole number >= 0, or the schedule's factor is
+        If there is no optimizer, `steps` isn't a whole number >= 0, or the schedule's factor is
         negative or not finite.
     TypeError
         If one of `optimizers` has no learning rate, or the schedule can't be called.
@@ -101,9 +101,7 @@ class Scheduler:
 
     @property
     def base_lrs(self) -> tuple[float, ...]:
-        """The learning rates that the factor multiplies, one for each optimizer; new ones apply at
-        once.
-        """
+        """The base learning rates, one for each optimizer; new ones apply at once."""
         return self._base_lrs
 
     @base_lrs.setter
@@ -123,21 +121,21 @@ class Scheduler:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Load a state and set the learning rates that belong to it: all of it or nothing.
+        """Load a state and set the learning rates accordingly.
 
-        The schedule is no part of the state: load into a scheduler that was made with the same one.
+        The schedule isn't part of the state: load into a scheduler that was made with the same one.
 
         Raises
         ------
         ValueError
-            If a name is missing or unknown, a number is out of range, or there is another number of
-            optimizers; nothing has changed then.
+            If a name is missing or unknown, a number is out of range, or the number of optimizers
+            differs; nothing has been changed then.
         """
         states.require_names(type(self).__name__, state, ("t", "steps", "base_lrs"))
         self._move_to(*(states.number(state[name]) for name in ("t", "steps", "base_lrs")))
 
     def _move_to(self, t: int, steps: int, base_lrs: Sequence[float]) -> None:
-        """Take over checked numbers and set the learning rates, or raise and change nothing."""
+        """Check and store the numbers and set the learning rates, or raise and change nothing."""
         t, steps = checks.count("t", t), checks.count("steps", steps)
         base_lrs, factor = self._checked(base_lrs), self._factor_at(t, steps)
         lrs = [checks.not_negative("lr", base_lr * factor) for base_lr in base_lrs]

@@ -1,4 +1,4 @@
-r"""Learning-rate schedules: by which factor the learning rate is multiplied in which step.
+r"""Learning-rate schedules: the factor by which each step's learning rate is multiplied.
 
 A schedule is a pure function of t, the number of steps completed so far, and of T, the steps of the
 whole run. The learning rate of the next step is then ``η · schedule(t, T)``:
@@ -40,18 +40,18 @@ class Constant:
 
 @dataclass(frozen=True, kw_only=True)
 class LinearDecay:
-    r"""Constant for a part s of the run, then linearly to 0.
+    r"""Constant for a fraction s of the run, then linearly down to 0.
 
     .. math:: f(t) = \min\left(1, \frac{1 - t / T}{1 - s}\right)
 
     With s = 0 the decay begins at once, as in the code of WGAN-GP (Gulrajani et al. 2017); with
-    s = 1/2 in the middle, as for CycleGAN (Zhu et al. 2017, appendix 7.1). SNGAN's code (Miyato et
-    al. 2018) takes the step where it begins as a setting.
+    s = 1/2 it begins half way, as for CycleGAN (Zhu et al. 2017, appendix 7.1). In SNGAN's code
+    (Miyato et al. 2018) the step at which it begins is a setting.
 
     Parameters
     ----------
     start
-        s, the part of the run after which the decay begins, 0 <= s < 1.
+        s, the fraction of the run after which the decay begins, 0 <= s < 1.
 
     Raises
     ------
@@ -90,21 +90,21 @@ class Warmup:
     .. math:: f(t) = \frac{t + 1}{w} \quad (t < w), \qquad f(t) = f_{\text{then}}(t - w, T - w)
         \quad (t \ge w)
 
-    So the w-th step is the first with the full rate, and no step is wasted on a rate of 0. What
-    follows sees the remaining T - w steps as its whole run: it begins at 1 and ends where it would.
-    Source: the gradual warm-up of Goyal et al. 2017, section 2.2.
+    So the w-th step is the first with the full rate, and no step is wasted on a rate of 0. To the
+    schedule that follows, the remaining T - w steps are the whole run, so it begins and ends as it
+    would on its own. Source: the gradual warm-up of Goyal et al. 2017, section 2.2.
 
     Parameters
     ----------
     steps
-        w; 0 is no warm-up.
+        w; 0 for no warm-up.
     then
         The schedule that follows.
 
     Raises
     ------
     ValueError
-        If `steps` is no whole number >= 0.
+        If `steps` isn't a whole number >= 0.
     TypeError
         If `then` can't be called.
     """
@@ -127,7 +127,7 @@ class Warmup:
 
 
 def _progress(t: int, steps: int) -> float:
-    """Return the part of the run that is completed, 1 after its end."""
+    """Return the fraction of the run that is completed, 1 after its end."""
     return t / steps if t < steps else 1.0
 
 
@@ -148,15 +148,15 @@ def parse(text: str) -> Schedule:
     Parameters
     ----------
     text
-        ``"constant"``; ``"linear"``, or ``"linear:0.5"`` to begin after half of the run;
-        ``"cosine"``; ``"warmup:500"`` for 500 steps; a warm-up followed by another, as in
+        ``"constant"``; ``"linear"``, or ``"linear:0.5"`` to begin half way through the run;
+        ``"cosine"``; ``"warmup:500"`` for 500 steps; a warm-up followed by another schedule, as in
         ``"warmup:500+cosine"``.
 
     Raises
     ------
     ValueError
         If a name is unknown (the nearest is suggested), a number is missing, out of place or out of
-        range, or two schedules are joined of which the first is no warm-up.
+        range, or something other than a warm-up is followed by another schedule.
     """
     first, plus, rest = text.partition("+")
     schedule = _one(first.strip())
@@ -182,8 +182,8 @@ def _one(text: str) -> Schedule:
         return _made(name, number if colon else None)
     except ValueError:
         raise ValueError(
-            f"The schedule {text!r} can't be read: START is a part of the run in [0, 1), STEPS a "
-            f"whole number >= 0; write {FORMS[name]}."
+            f"The schedule {text!r} can't be read: START is a fraction of the run in [0, 1), STEPS "
+            f"a whole number >= 0; write {FORMS[name]}."
         ) from None
 
 

@@ -12,19 +12,18 @@ from minigan.optim.parameters import Nets
 
 
 class SGD(Optimizer):
-    r"""Stochastic gradient descent, with momentum (Polyak 1964) or Nesterov's (Sutskever et al.
-    2013, section 2).
+    r"""Stochastic gradient descent, plain, with momentum or with Nesterov's momentum.
 
-    A velocity b gathers the gradients, each of them forgotten by a factor μ per step:
+    A velocity b accumulates the gradients, each decaying by a factor μ per step (Polyak 1964):
 
     .. math:: b \leftarrow \mu b + g, \qquad \theta \leftarrow \theta - \eta\, b.
 
-    Nesterov's looks one step of the velocity ahead: ``θ ← θ - η (g + μ b)``. With μ = 0 it is
-    ``θ ← θ - η g``.
+    Nesterov's momentum looks one step of the velocity ahead: ``θ ← θ - η (g + μ b)`` (Sutskever et
+    al. 2013, section 2). With μ = 0 both are ``θ ← θ - η g``.
 
-    Against the paper's eqs. 1 to 4, and as in PyTorch: η stands outside of the velocity (v = -η b),
-    which differs only while η changes; and Nesterov's θ is the point that the paper calls θ + μ v,
-    where it takes the gradient.
+    As in PyTorch, and unlike eqs. 1 to 4 of Sutskever et al., η is outside the velocity
+    (v = -η b), which matters only while η changes; and with Nesterov's momentum θ is the point that
+    the paper calls θ + μ v, at which it takes the gradient.
 
     Parameters
     ----------
@@ -40,9 +39,9 @@ class SGD(Optimizer):
     Raises
     ------
     ValueError
-        If a hyper-parameter is out of range, or there is nothing to learn.
+        If a hyper-parameter is out of range, or there are no parameters.
     TypeError
-        If `net` is no net.
+        If `net` is neither a layer nor a sequence of layers.
     """
 
     number_names = ("lr", "momentum", "nesterov")
@@ -64,8 +63,8 @@ class SGD(Optimizer):
         )
         if nesterov and momentum == 0:
             raise ValueError(
-                "Nesterov's momentum looks ahead along the velocity, so it needs momentum > 0; "
-                "got 0."
+                "Nesterov's momentum looks ahead along the velocity, so it needs momentum > 0, got "
+                "0; set momentum, for example to 0.9."
             )
         return {
             "lr": checks.not_negative("lr", numbers["lr"]),
@@ -74,7 +73,7 @@ class SGD(Optimizer):
         }
 
     def update(self, theta: Array, g: Array) -> None:
-        """Move `theta` in place."""
+        """Update `theta` in place."""
         self.b *= self.momentum
         self.b += g
         direction = g + self.momentum * self.b if self.nesterov else self.b

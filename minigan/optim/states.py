@@ -20,6 +20,6 @@ def require_names(owner: str, state: Mapping[str, Any], names: Iterable[str]) ->
     if missing or unknown:
         raise ValueError(
             f"The state doesn't fit this {owner}: missing {sorted(missing) or 'nothing'}, unknown "
-            f"{sorted(unknown) or 'nothing'}; load it into an object of the kind that it was "
-            "saved from."
+            f"{sorted(unknown) or 'nothing'}; load it into an object of the kind that it was saved "
+            "from."
         )

@@ -235,7 +235,7 @@ def test_latents():
     assert abs(uniform.std() - 1 / numpy.sqrt(3)) < 0.01
     with pytest.raises(ValueError, match="at least one"):
         gan.Latent(0)
-    with pytest.raises(ValueError, match="Unknown latent law"):
+    with pytest.raises(ValueError, match="Unknown latent distribution"):
         gan.Latent(2, "cauchy")
 
 

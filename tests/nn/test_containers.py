@@ -119,10 +119,10 @@ def test_costs_are_those_inside():
 
 def test_ways_that_do_not_fit_are_refused():
     with pytest.raises(
-        ValueError, match=r"its body makes \(2, 4\) of it.*around gives \(2, 3\).*shortcut"
+        ValueError, match=r"its body maps it to \(2, 4\).*around it gives \(2, 3\).*shortcut"
     ):
         nn.Residual(nn.Linear(3, 4))(numpy.zeros((2, 3), "float32"))
-    with pytest.raises(ValueError, match="side by side"):
+    with pytest.raises(ValueError, match="only be concatenated if"):
         nn.Skip(nn.Conv2d(2, 3, kernel_size=3))(numpy.zeros((1, 4, 4, 2), "float32"))
     for container in (nn.Residual, nn.Skip):
         with pytest.raises(ValueError, match="at least one layer inside"):

@@ -170,7 +170,7 @@ def test_conditional_layers_refuse_what_is_no_pair():
     for wrong, error, words in (
         (x, TypeError, "pair"),
         ((x, labels.astype(float)), TypeError, "integer labels"),
-        ((x, labels[:1]), ValueError, "one each"),
+        ((x, labels[:1]), ValueError, "one label for each"),
     ):
         with pytest.raises(error, match=words):
             layer.forward(wrong)

@@ -138,7 +138,7 @@ def test_an_axis_that_a_parameter_lacks():
     draw_gradients(net)
     before = gradients(net)
     with pytest.raises(
-        ValueError, match=r"shape \(3,\) hasn't the axes \(0, 1, 2\).*one parameter at a time"
+        ValueError, match=r"shape \(3,\) doesn't have the axes \(0, 1, 2\).*one parameter at a time"
     ):
         optim.clip_by_norm(net, 0.01, axes=(0, 1, 2))
     numpy.testing.assert_array_equal(gradients(net), before)
@@ -162,7 +162,7 @@ def test_what_cant_be_clipped(clip):
     for wrong in (0, -1.0, math.nan):
         with pytest.raises(ValueError, match="must be a positive number, got"):
             clip(small_net(), wrong)
-    with pytest.raises(TypeError, match="Needed a layer, a net or a sequence of them, got 3"):
+    with pytest.raises(TypeError, match="Expected a layer, a net or a sequence of them, got 3"):
         clip(3, 1.0)
     with pytest.raises(ValueError, match=r"ReLU\(\) has no parameters"):
         clip(nn.ReLU(), 1.0)

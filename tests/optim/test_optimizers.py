@@ -295,10 +295,10 @@ def test_a_net_that_was_cast_moved_or_laid_out_anew_needs_a_new_optimizer(make):
         change(net)
         before = values(net)
         with pytest.raises(
-            ValueError, match=r"moved, cast or laid out anew since .*make the optimizer after"
+            ValueError, match=r"moved, cast or laid out again since .*make the optimizer after"
         ):
             optimizer.step()
-        with pytest.raises(ValueError, match=r"moved, cast or laid out anew"):
+        with pytest.raises(ValueError, match=r"moved, cast or laid out again"):
             optimizer.zero_grad()
         numpy.testing.assert_array_equal(values(net), before)
         assert optimizer.t == 0
@@ -363,7 +363,7 @@ def test_hyper_parameters_that_make_no_sense(make, name, wrong):
 
 
 def test_nesterov_needs_a_velocity():
-    with pytest.raises(ValueError, match=r"needs momentum > 0; got 0\."):
+    with pytest.raises(ValueError, match=r"needs momentum > 0, got 0; set momentum"):
         SGD(small_net(), lr=0.1, nesterov=True)
 
 
@@ -374,7 +374,7 @@ def test_what_has_nothing_to_learn_or_too_much(make):
     ):
         make(nn.ReLU())
     for wrong in (3, [], [small_net(), 3], small_net().parameters()):
-        with pytest.raises(TypeError, match="Needed a layer, a net or a sequence of them"):
+        with pytest.raises(TypeError, match="Expected a layer, a net or a sequence of them"):
             make(wrong)
     with pytest.raises(
         ValueError, match="Some parameters are float64, others float32; bring all to one"

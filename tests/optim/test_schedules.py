@@ -136,7 +136,7 @@ def test_parse(text, expected):
         ("warmup:", "'warmup:' can't be read"),
         ("warmup:0.1", "STEPS a whole number"),
         ("warmup:-5", "STEPS a whole number"),
-        ("linear:1", r"START is a part of the run in \[0, 1\)"),
+        ("linear:1", r"START is a fraction of the run in \[0, 1\)"),
         ("linear:-0.1", "'linear:-0.1' can't be read"),
         ("linear:nan", "'linear:nan' can't be read"),
         ("linear:half", "write linear or linear:START"),
