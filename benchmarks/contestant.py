@@ -2,8 +2,9 @@
 
 It reads a command per line from standard input and answers each with a line of JSON::
 
-    run K       do K steps; {"seconds": [of each step]}
+    run K       do K steps; {"seconds": [of each step], "cpus", "wait", "shared": see `benchmarks.placement`}
     memory      {"peak": MiB of the process at its largest, "imports": MiB when all was imported and nothing built}
+    kernel      {"kernel": the processor that NumPy's OpenBLAS has chosen its code for}
 
 The first answer comes by itself when the step is built and warm. What a library prints goes to
 standard error.
@@ -11,8 +12,10 @@ standard error.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
+import itertools
 import json
 import os
 import platform
@@ -22,6 +25,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
+
+from benchmarks import placement
 
 Step = Callable[[], object]
 
@@ -42,21 +47,24 @@ def peak_mib() -> float:
     return peak / 2**20 if platform.system() == "Darwin" else peak / 1024
 
 
-def timed(step: Step, count: int) -> list[float]:
-    """Return the seconds of each of `count` steps; the collector of garbage waits until all are
-    done.
+def timed(step: Step, count: int) -> tuple[list[float], placement.Placement]:
+    """Return the seconds of each of `count` steps, and where the threads were; the collector of
+    garbage waits until all are done.
     """
-    seconds = []
+    seconds: list[float] = []
     gc.collect()
+    looks = [placement.threads()]
     gc.disable()
     try:
-        for _ in range(count):
+        for done in range(1, count + 1):
             begin = time.perf_counter()
             step()
             seconds.append(time.perf_counter() - begin)
+            if done in (count // 2, count):
+                looks.append(placement.threads())
     finally:
         gc.enable()
-    return seconds
+    return seconds, placement.between(looks, sum(seconds))
 
 
 def serve(spec: dict[str, Any], commands: TextIO, answers: TextIO) -> None:
@@ -86,15 +94,47 @@ def serve(spec: dict[str, Any], commands: TextIO, answers: TextIO) -> None:
     for line in commands:
         command, *numbers = line.split()
         if command == "run":
-            answer(seconds=timed(step, int(numbers[0])))
+            seconds, where = timed(step, int(numbers[0]))
+            answer(seconds=seconds, **where._asdict())
         elif command == "memory":
             answer(peak=peak_mib(), imports=imports)
+        elif command == "kernel":
+            answer(kernel=openblas_kernel())
 
 
 def _versions() -> dict[str, str]:
     names = ("numpy", "torch", "dezero", "mygrad", "numpy_ml", "tinygrad")
     loaded = {name: sys.modules[name] for name in names if name in sys.modules}
     return {name: str(getattr(module, "__version__", "?")) for name, module in loaded.items()}
+
+
+def openblas_kernel() -> str:
+    """Return which processor's code NumPy's OpenBLAS runs, such as SkylakeX; "unknown" without
+    one.
+    """
+    try:
+        import threadpoolctl
+    except ImportError:
+        return next(filter(None, map(_corename, _openblas_files())), "unknown")
+    found = [about.get("architecture") for about in threadpoolctl.threadpool_info()]
+    return next(filter(None, found), "unknown")
+
+
+def _openblas_files() -> list[Path]:
+    import numpy
+
+    package = Path(numpy.__file__).parent
+    return [*package.parent.glob("numpy.libs/*openblas*"), *package.glob(".dylibs/*openblas*")]
+
+
+def _corename(path: Path) -> str:
+    library = ctypes.CDLL(str(path))
+    for prefix, suffix in itertools.product(("scipy_", ""), ("64_", "", "_64")):
+        ask = getattr(library, f"{prefix}openblas_get_corename{suffix}", None)
+        if ask is not None:
+            ask.restype = ctypes.c_char_p
+            return (ask() or b"").decode()
+    return ""
 
 
 if __name__ == "__main__":

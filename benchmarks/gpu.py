@@ -61,9 +61,6 @@ TELLING = (("toy", 256), ("dc64", 128))
 arithmetic.
 """
 PRECISIONS = ("float32", "tf32")
-AIMS = {"dc64": (1.5, 0.9)}
-SMALL_NETS = (3.0, 1.0)
-"""What minigan's graph should reach on an H200, in times PyTorch eager and PyTorch compiled."""
 
 
 class Part(NamedTuple):
@@ -533,7 +530,7 @@ def summary(rows: list[dict[str, str]]) -> str:
 
 
 def report(rows: list[dict[str, str]]) -> str:
-    """The same as a page, with the command, the machine, the peaks and the aims."""
+    """The same as a page, with the command, the machine, and the peaks."""
     notes = [f"- {r['kind']} {r['precision']}: {r['note']}" for r in rows if r["kind"] != "step"]
     lines = [
         "# Training steps on a GPU",
@@ -546,18 +543,15 @@ def report(rows: list[dict[str, str]]) -> str:
         "eager* and *to "
         "compiled*: how many times as fast as PyTorch at the same precision. *To floor*: time "
         "over the least that the "
-        "measured peaks allow. *Aims*: what minigan's graph should reach on an H200, to eager and "
-        "to compiled.",
+        "measured peaks allow.",
         "",
         "| workload | batch | precision | contestant | images/s | to eager | to compiled | to "
-        "floor | aims |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "floor |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in sorted_steps(rows):
         named = [row[k] for k in ("workload", "batch", "precision", "contestant")]
-        aims = AIMS.get(row["workload"], SMALL_NETS)
-        last = f"{aims[0]:g}, {aims[1]:g}" if row["contestant"] == "minigan graph" else ""
-        lines.append(f"| {' | '.join([*named, *cells(rows, row), last])} |")
+        lines.append(f"| {' | '.join([*named, *cells(rows, row)])} |")
     return "\n".join(lines) + "\n"
 
 

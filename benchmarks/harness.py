@@ -2,13 +2,16 @@
 
 What a comparison of two programs on a busy machine has to guard against, and how:
 
-* Libraries disturb each other within a process (their threads wait by spinning), so each contestant
-  has its own. It is kept alive, and idle contestants sleep; a pause before each block lets the last
-  one's threads fall asleep.
+* Libraries disturb each other within a process, so each contestant has its own. It is kept alive,
+  and idle contestants sleep; a pause before each block lets the last one's threads fall asleep.
 * A machine drifts by more than the differences of interest. So blocks are short and interleaved, in
   an order shuffled anew in each round, and ratios are taken between medians over the same rounds.
 * The first step after a pause is slow: a block begins with a step that isn't counted, and building
   with several.
+* Two threads may be left on one core for a whole block. So each block tells where its threads ran
+  and how long they waited for a core, and a round in which they did is marked and repeated.
+* What is said of libraries in the caller's environment (threads, allocator, kernels of OpenBLAS)
+  is nobody's default: it is taken out of the contestants' environment.
 * How much of a ratio is noise? The same program takes part twice; its ratio to itself should be 1.
 """
 
@@ -23,16 +26,40 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 
+from benchmarks.placement import Placement
+
 ROOT = Path(__file__).parents[1]
 PAUSE = 0.06
-"""Seconds of rest before a block: threads of OpenBLAS and OpenMP spin for some milliseconds before
-they sleep.
+"""Seconds of rest before a block: threads of OpenBLAS and OpenMP may wait awake for some
+milliseconds before they sleep.
 """
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MINIGAN_THREADS")
+NOT_INHERITED = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "MINIGAN_THREADS",
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+    "MINIGAN_FAST",
+    "MINIGAN_MALLOC",
+    "MALLOC_MMAP_MAX_",
+    "MALLOC_MMAP_THRESHOLD_",
+    "MALLOC_TRIM_THRESHOLD_",
+    "MALLOC_TOP_PAD_",
+    "GLIBC_TUNABLES",
+)
+"""Environment variables that change how fast a library computes."""
+
+
+def environment(changes: Mapping[str, str]) -> dict[str, str]:
+    """Return the caller's environment without what isn't inherited, and with `changes`."""
+    kept = {k: v for k, v in os.environ.items() if k not in NOT_INHERITED} | dict(changes)
+    kept["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), kept.get("PYTHONPATH"))))
+    return kept
 
 
 @dataclass(frozen=True)
@@ -48,7 +75,7 @@ class Entry:
     options
         What `make` gets.
     env
-        Environment variables on top of the caller's; the number of threads is never inherited.
+        Environment variables on top of the caller's, of which some are not inherited.
     python
         The interpreter that runs it.
     imports
@@ -62,6 +89,30 @@ class Entry:
     env: Mapping[str, str] = field(default_factory=dict)
     python: str = sys.executable
     imports: Sequence[str] = ()
+    length: float = 1.0
+
+
+class Block(NamedTuple):
+    """Some steps of a contestant, one after the other.
+
+    Attributes
+    ----------
+    name, round
+        Whose, and in which round.
+    ms
+        The mean step.
+    cpus, wait
+        Where its threads ran and how long they waited, see `benchmarks.placement`.
+    note
+        Why it isn't counted; empty if it is.
+    """
+
+    name: str
+    round: int
+    ms: float
+    cpus: str = ""
+    wait: float = 0.0
+    note: str = ""
 
 
 class Failed(Exception):
@@ -73,12 +124,6 @@ class Contestant:
 
     def __init__(self, entry: Entry, workload: str, *, warm: int = 3) -> None:
         self.entry = entry
-        environment = {k: v for k, v in os.environ.items() if k not in THREAD_VARIABLES} | dict(
-            entry.env
-        )
-        environment["PYTHONPATH"] = os.pathsep.join(
-            filter(None, (str(ROOT), environment.get("PYTHONPATH")))
-        )
         spec = {
             "module": entry.module,
             "workload": workload,
@@ -93,7 +138,7 @@ class Contestant:
             stderr=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env=environment,
+            env=environment(entry.env),
         )
         self.versions: dict[str, str] = {}
 
@@ -111,10 +156,17 @@ class Contestant:
         self.versions = about["versions"]
         return float(about["warm_up"])
 
-    def run(self, steps: int) -> list[float]:
-        """Do some steps; return the seconds of each."""
+    def run(self, steps: int) -> tuple[list[float], Placement]:
+        """Do some steps; return the seconds of each, and where the threads were."""
         self._say(f"run {steps}")
-        return [float(value) for value in self._answer()["seconds"]]
+        about = self._answer()
+        cpus = tuple(map(tuple, about["cpus"]))
+        return about["seconds"], Placement(cpus, about["wait"], about["shared"])
+
+    def kernel(self) -> str:
+        """Return which kernel NumPy's OpenBLAS has chosen there."""
+        self._say("kernel")
+        return str(self._answer()["kernel"])
 
     def memory(self) -> tuple[float, float]:
         """Return the peak of resident memory so far, and that of the imports alone, in MiB."""
@@ -174,10 +226,16 @@ class Race:
         self.running: dict[str, Contestant] = {}
         self.failed: dict[str, str] = {}
         self.versions: dict[str, str] = {}
-        # A few start at the same time: most of a start is one thread reading files.
+        self.add(entries, at_once=at_once)
+
+    def add(self, entries: Sequence[Entry], *, at_once: int = 4) -> None:
+        """Let others take part as well. A few start at the same time: most of a start is one thread
+        reading files.
+        """
         for first in range(0, len(entries), at_once):
             starting = {
-                e.name: Contestant(e, workload, warm=warm) for e in entries[first : first + at_once]
+                e.name: Contestant(e, self.workload, warm=self.warm)
+                for e in entries[first : first + at_once]
             }
             for name, contestant in starting.items():
                 try:
@@ -191,7 +249,23 @@ class Race:
     def times(
         self, rounds: int, *, names: Sequence[str] | None = None, block: float = 0.35, seed: int = 0
     ) -> dict[str, list[float]]:
-        """Return the mean step of a block, in milliseconds, for each contestant and round.
+        """Return the mean step of a block, in milliseconds, for each contestant and round that
+        counts; see `blocks`.
+        """
+        found = self.blocks(rounds, names=names, block=block, seed=seed, repeats=0)
+        order = [name for name in names or self.running if name in self.running]
+        return {name: [b.ms for b in found if b.name == name] for name in order}
+
+    def blocks(
+        self,
+        rounds: int,
+        *,
+        names: Sequence[str] | None = None,
+        block: float = 0.35,
+        seed: int = 0,
+        repeats: int | None = None,
+    ) -> list[Block]:
+        """Time all in turn, round after round.
 
         Parameters
         ----------
@@ -203,23 +277,46 @@ class Race:
             Seconds that a block lasts, about; at least one step.
         seed
             Of the order.
+        repeats
+            How many rounds may be repeated because threads shared a core or waited for one; as many
+            as there are rounds, by default. What is spoilt beyond that counts.
+
+        Returns
+        -------
+        list of Block
+            With notes in those of rounds that were repeated.
         """
         order = [name for name in names or self.running if name in self.running]
         steps = {name: self._steps(name, block) for name in order}
-        blocks: dict[str, list[float]] = {name: [] for name in order}
-        shuffler = random.Random(seed)
-        for _ in range(rounds):
+        left = rounds if repeats is None else repeats
+        shuffler, found, done = random.Random(seed), [], 0
+        while done < rounds:
             shuffler.shuffle(order)
+            now, spoilt = [], []
             for name in order:
-                time.sleep(PAUSE)
-                # The first step wakes threads and caches, and isn't counted.
-                seconds = self.running[name].run(steps[name] + 1)[1:]
-                blocks[name].append(1e3 * sum(seconds) / len(seconds))
-        return blocks
+                one, where = self._block(name, steps[name], done)
+                now.append(one)
+                spoilt += [name] if where.spoilt else []
+            if spoilt and left > 0:
+                left -= 1
+                now = [one._replace(note=f"repeated: {spoilt[0]}") for one in now]
+            else:
+                done += 1
+            found += now
+        return found
+
+    def _block(self, name: str, steps: int, number: int) -> tuple[Block, Placement]:
+        time.sleep(PAUSE)
+        seconds, where = self.running[name].run(steps + 1)
+        # The first step wakes threads and caches, and isn't counted.
+        ms = 1e3 * sum(seconds[1:]) / steps
+        cpus = " ".join("+".join(map(str, look)) for look in where.cpus)
+        return Block(name, number, ms, cpus, where.wait), where
 
     def _steps(self, name: str, block: float) -> int:
-        once = min(self.running[name].run(2))
-        return max(1, min(500, round(block / once)))
+        one = self.running[name]
+        once = min(one.run(2)[0])
+        return max(1, min(500, round(block * one.entry.length / once)))
 
     def memory(self) -> dict[str, tuple[float, float]]:
         """Return what `Contestant.memory` says, for each."""
@@ -235,6 +332,25 @@ class Race:
 
     def __exit__(self, *exception: Any) -> None:
         self.keep(())
+
+
+class Load:
+    """Processes that compute meanwhile, one thread each; as a context it ends them."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Load:
+        command = [sys.executable, "-m", "benchmarks.load"]
+        env = environment({"OPENBLAS_NUM_THREADS": "1"})
+        self._running = [subprocess.Popen(command, cwd=ROOT, env=env) for _ in range(self.count)]
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        for one in self._running:
+            one.kill()
+            one.wait()
 
 
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:

@@ -4,8 +4,8 @@ imports.
 Each is a process of its own that does a few steps. What it holds when its libraries are imported
 and nothing is built is subtracted, which says nothing about training. Of what minigan[fast] loads,
 Numba is subtracted, with the modules that it imports when it is first used
-(`benchmarks.numba_loaded`); compiled code, Numba's compiler at work and Intel's library count as
-memory of its own. It takes part twice: when its loops are compiled, which is once, and when they
+(`benchmarks.numba_loaded`); compiled code and Numba's compiler at work count as memory of its own.
+PyTorch's allocator is as it is by default: keeping memory, as minigan does, takes more of it. It takes part twice: when its loops are compiled, which is once, and when they
 are read from the disk, which is every time after that.
 """
 
@@ -17,9 +17,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.cpu import BACKENDS, FAST, MINIGAN, PEERS, RESULTS, torch_entries
+from benchmarks import machine, set_ups
 from benchmarks.harness import Entry, Race
-from benchmarks.workloads import WORKLOADS
+from benchmarks.set_ups import BACKENDS, FAST, MINIGAN, READABLE
+from benchmarks.workloads import FIRST, WORKLOADS
 
 FIELDS = ("workload", "contestant", "peak_mib", "imports_mib", "net_mib")
 STEPS = 5
@@ -29,11 +30,13 @@ COMPILING = f"{FAST}, compiling"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print a table, write ``memory.csv`` and ``memory.md``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks memory", description=__doc__)
-    parser.add_argument("--workload", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
+    parser.add_argument("--workload", nargs="+", choices=list(WORKLOADS), default=list(FIRST))
     parser.add_argument(
         "--peers", metavar="PYTHON", help="interpreter that has DeZero, MyGrad, numpy-ml"
     )
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
+    parser.add_argument(
+        "--out", type=Path, help="folder of the results (default: this processor's)"
+    )
     options = parser.parse_args(arguments)
     rows = [row for workload in options.workload for row in measure(workload, options.peers)]
     lines = [
@@ -44,9 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"| {w} | {name} | {peak:.0f} | {imports:.0f} | {net:.0f} |"
         for w, name, peak, imports, net in rows
     ]
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "memory.md").write_text("\n".join(lines) + "\n")
-    with (options.out / "memory.csv").open("w", newline="") as file:
+    folder = options.out or machine.folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    command = machine.command("memory", arguments, options.peers)
+    heading = machine.heading("Memory", command, machine.facts() | machine.today())
+    (folder / "memory.md").write_text("\n".join([heading, "", *lines]) + "\n")
+    with (folder / "memory.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(FIELDS)
         writer.writerows([(w, name, *(f"{v:.1f}" for v in values)) for w, name, *values in rows])
@@ -58,15 +64,17 @@ def measure(workload: str, peers: str | None = None) -> list[tuple[str, str, flo
     """Return workload, contestant, peak, imports and their difference, in MiB; one process after
     the other.
     """
-    others = [e for e in torch_entries(workload, compiled=False) if e.options["threads"] != "1"]
-    if peers:
-        others += [
-            Entry(name, module, python=peers)
-            for name, (module, able) in PEERS.items()
-            if workload in able
-        ]
+    others = [*torch_entries(workload), *set_ups.peer_entries(workload, peers)]
     with tempfile.TemporaryDirectory() as folder:
         return _measured(workload, [*minigan_entries(folder), *others])
+
+
+def torch_entries(workload: str) -> list[Entry]:
+    """Return PyTorch's usual set-up and those that differ from it in one thing."""
+    choices = [choice | {"memory": "default"} for choice in set_ups.star(workload)]
+    entries = {e.name: e for e in map(set_ups.entry, choices)}
+    most = choices[0]["threads"]
+    return [e for e in entries.values() if e.options["threads"] == most]
 
 
 def minigan_entries(folder: str) -> list[Entry]:
@@ -80,12 +88,7 @@ def minigan_entries(folder: str) -> list[Entry]:
             Entry(name, "benchmarks.workloads", env=fast, imports=["benchmarks.numba_loaded"])
             for name in (COMPILING, FAST)
         ),
-        Entry(
-            "minigan, reference backend",
-            "benchmarks.workloads",
-            {"backend": "reference"},
-            env=alone,
-        ),
+        Entry("minigan, reference backend", "benchmarks.workloads", env=READABLE),
     ]
 
 

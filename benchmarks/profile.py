@@ -17,7 +17,6 @@ import argparse
 import functools
 import importlib.util
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -29,9 +28,10 @@ from typing import Any
 
 import numpy
 
-from benchmarks.cpu import BACKENDS, FAST, MINIGAN, RESULTS
-from benchmarks.harness import ROOT, THREAD_VARIABLES
-from benchmarks.workloads import WORKLOADS, make
+from benchmarks import machine
+from benchmarks.harness import ROOT, environment
+from benchmarks.set_ups import BACKENDS, FAST, MINIGAN, READABLE
+from benchmarks.workloads import FIRST, WORKLOADS, make
 
 PARTS = {
     "GEMM": "matrix products",
@@ -74,9 +74,12 @@ METHODS = {
 """Primitives of a backend, and what `CpuBackend` and its heir make of them; those that one hasn't
 are left out.
 """
+TRAINED = [name for name, workload in WORKLOADS.items() if workload.trains]
 TRANSFORMS = ("image_map", "result_map", "kernel_map")
 COLUMNS = {"reference": "before", "numpy": "after", "compiled": "compiled"}
 """A backend to its name in the table."""
+VARIANTS = {"reference": READABLE, "numpy": BACKENDS[MINIGAN], "compiled": BACKENDS[FAST]}
+"""A backend to what tells minigan to be it."""
 
 
 class Clock:
@@ -161,7 +164,7 @@ def profile(workload: str, name: str, *, seconds: float) -> dict[str, float]:
     """
     from minigan import backend
 
-    step = make(workload, {"backend": "reference"} if name == "reference" else {"threads": "1"})
+    step = make(workload, {} if name == "reference" else {"threads": "1"})
     clock = Clock()
     step()
     instrument(clock, backend.of(numpy.zeros(1)))
@@ -194,12 +197,8 @@ def apart(workload: str, name: str, *, seconds: float) -> dict[str, float]:
         workload,
         name,
     ]
-    environment = {k: v for k, v in os.environ.items() if k not in THREAD_VARIABLES}
-    environment |= {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    environment |= BACKENDS[FAST if name == "compiled" else MINIGAN]
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=environment
-    )
+    env = environment({"OPENBLAS_NUM_THREADS": "1", **VARIANTS[name]})
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=env)
     measured: dict[str, float] = json.loads(done.stdout)
     return measured
 
@@ -225,9 +224,11 @@ def table(results: dict[tuple[str, str], dict[str, float]]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Profile each workload with each backend, print the table, write ``profile.md``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks profile", description=__doc__)
-    parser.add_argument("--workload", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
+    parser.add_argument("--workload", nargs="+", choices=TRAINED, default=list(FIRST))
     parser.add_argument("--seconds", type=float, default=4.0, help="of each profile (default: 4)")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
+    parser.add_argument(
+        "--out", type=Path, help="folder of the results (default: this processor's)"
+    )
     parser.add_argument("--part", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.part:
@@ -242,8 +243,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for w in options.workload
         for name in names
     }
-    options.out.mkdir(parents=True, exist_ok=True)
+    folder = options.out or machine.folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    command = machine.command("profile", arguments)
+    heading = machine.heading("Where a step goes", command, machine.facts() | machine.today())
     text = table(results)
-    (options.out / "profile.md").write_text(text + "\n")
+    (folder / "profile.md").write_text(f"{heading}\n\n{text}\n")
     print(text)
     return 0

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,10 +22,9 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from benchmarks.cpu import RESULTS
-from benchmarks.workloads import WORKLOADS, find, nets, use
+from benchmarks import machine
+from benchmarks.workloads import WORKLOADS, find, nets
 from minigan import backend, nn
-from minigan.backend import devices
 from minigan.backend.cpu import cores as threads
 from minigan.runs import bench
 
@@ -197,10 +197,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--numpy", action="store_true", help="NumPy alone, even if minigan[fast] is installed"
     )
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
+    parser.add_argument(
+        "--out", type=Path, help="folder of the results (default: this processor's)"
+    )
     options = parser.parse_args(arguments)
     if options.numpy:
-        use(devices.cpu_backend("0"))
+        os.environ["MINIGAN_FAST"] = "0"  # asked for when the first array is computed with
     gflops, gbytes = peaks(seconds=min(1.0, 4 * options.seconds))
     texts = [
         f"Computed by: {bench.engine(backend.get('cpu'))}.",
@@ -213,7 +215,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"## {workload}, batch {options.batch or find(workload).batch}\n\n{table(rows)}"
         )
     text = "\n\n".join(texts)
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / f"roofline{'-numpy' * options.numpy}.md").write_text(text + "\n")
+    folder = options.out or machine.folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    command = machine.command("roofline", arguments)
+    heading = machine.heading("Rooflines", command, machine.facts() | machine.today())
+    (folder / f"roofline{'-numpy' * options.numpy}.md").write_text(f"{heading}\n\n{text}\n")
     print(text)
     return 0

@@ -3,7 +3,7 @@ PyTorch's.
 
 A DCGAN of 32x32 images with 64 channels in D's first layer, batch 64, is varied in one of the three
 at a time. PyTorch runs in the set-ups that are its fastest on the workloads with images: all
-threads, both layouts, fused Adam. minigan runs on NumPy alone and, where Numba is installed, with
+threads, both layouts, fused Adam, its allocator set as minigan sets its own. minigan runs on NumPy alone and, where Numba is installed, with
 compiled loops.
 """
 
@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy
 
-from benchmarks.cpu import BACKENDS, FAST, MINIGAN, RESULTS
+from benchmarks import machine
 from benchmarks.harness import Entry, Race, interval, ratio
+from benchmarks.set_ups import BACKENDS, FAST, KEEP_MEMORY, MINIGAN
 from minigan.backend.cpu import cores as threads
 
 CASES = (
@@ -56,7 +57,12 @@ def race(batch: int, size: int, width: int, *, rounds: int, block: float) -> dic
     torch = common | {"threads": str(threads.cores()), "adam": "fused"}
     entries = [Entry(name, "benchmarks.workloads", common, env) for name, env in BACKENDS.items()]
     entries += [
-        Entry(f"PyTorch ({layout})", "benchmarks.rivals.torch_step", torch | {"layout": layout})
+        Entry(
+            f"PyTorch ({layout})",
+            "benchmarks.rivals.torch_step",
+            torch | {"layout": layout},
+            KEEP_MEMORY,
+        )
         for layout in ("nchw", "channels_last")
     ]
     with Race(f"dcgan-{size}-{width}", entries, warm=2) as contest:
@@ -97,7 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--vary", nargs="+", choices=("batch", "image", "channels"), help="default: all three"
     )
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
+    parser.add_argument(
+        "--out", type=Path, help="folder of the results (default: this processor's)"
+    )
     options = parser.parse_args(arguments)
     rounds, block = (2, 0.1) if options.quick else (options.rounds, 0.3)
     done: dict[tuple[int, ...], dict[str, list[float]]] = {}
@@ -117,9 +125,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows.append((varied, *map(str, key), *cells(done[key])))
         lines.append(f"| {' | '.join(rows[-1])} |")
         print(lines[-1], flush=True)
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "scaling.md").write_text("\n".join(lines) + "\n")
-    with (options.out / "scaling.csv").open("w", newline="") as file:
+    folder = options.out or machine.folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    command = machine.command("scaling", arguments)
+    heading = machine.heading("Scaling", command, machine.facts() | machine.today())
+    (folder / "scaling.md").write_text("\n".join([heading, "", *lines]) + "\n")
+    with (folder / "scaling.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(FIELDS)
         writer.writerows(rows)

@@ -1,4 +1,4 @@
-"""The four workloads: explicit nets in minigan, and the whole training step that is timed.
+"""The workloads: explicit nets in minigan, and the whole training step, or sampling, that is timed.
 
 ``benchmarks/rivals`` holds the same nets and the same step in other libraries.
 """
@@ -11,56 +11,94 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from minigan import backend, losses, nn, optim
-from minigan.backend import devices
+from minigan import gan, nn, optim
 
 
 class Workload(NamedTuple):
-    """A training step worth timing."""
+    """What is timed: a round of a game, or making samples.
+
+    Attributes
+    ----------
+    name
+        How the command line calls it.
+    batch
+        Samples at a time.
+    z_size
+        Length of a latent vector.
+    sample_shape
+        Shape of a sample, channels last.
+    about
+        What it is, in a few words.
+    objective
+        The pair of losses, see `minigan.gan.OBJECTIVES`; ``""`` where only samples are made.
+    tame
+        What holds D back, see `minigan.gan.WAYS`.
+    joint
+        Whether PyTorch's D may see reals and fakes in one pass: not if it has batch norm, nor where
+        the reals' pass serves a penalty as well.
+    quick
+        Whether a step is so short that one thread may be faster than two.
+    """
 
     name: str
     batch: int
     z_size: int
     sample_shape: tuple[int, ...]
     about: str
+    objective: str = "non-saturating"
+    tame: tuple[str, ...] = ()
+    joint: bool = True
+    quick: bool = False
+
+    @property
+    def trains(self) -> bool:
+        """Whether it is a training step; otherwise G makes samples."""
+        return bool(self.objective)
 
 
+SMALL, LARGE = (28, 28, 1), (64, 64, 3)
+PENALTY, SPECTRAL, R1 = ("gradient-penalty:10",), ("spectral-norm",), ("r1:10",)
 WORKLOADS = {
     w.name: w
     for w in (
-        Workload("toy", 256, 2, (2,), "2-D GAN, MLPs of 128x2"),
-        Workload("mnist-mlp", 64, 100, (28, 28, 1), "28x28, G an MLP, D convolutional"),
-        Workload("mnist-dcgan", 64, 100, (28, 28, 1), "28x28, DCGAN"),
-        Workload("dc64", 64, 100, (64, 64, 3), "64x64x3, DCGAN of 512-256-128-64"),
+        Workload("toy", 256, 2, (2,), "2-D GAN, MLPs of 128x2", quick=True),
+        Workload("digits", 64, 64, (16, 16, 1), "16x16, the small DCGAN of the recipe digits", joint=False, quick=True),
+        Workload("mnist-mlp", 64, 100, SMALL, "28x28, G an MLP, D convolutional"),
+        Workload("mnist-dcgan", 64, 100, SMALL, "28x28, DCGAN"),
+        Workload("dcgan-5x5", 64, 100, SMALL, "28x28, 5x5 kernels, DCGAN of TensorFlow's tutorial"),
+        Workload("wgan-gp", 64, 100, SMALL, "28x28, gradient penalty", "wasserstein", PENALTY),
+        Workload("wgan-gp-ln", 64, 100, SMALL, "the same, layer norm in D", "wasserstein", PENALTY),
+        Workload("hinge-sn", 64, 100, SMALL, "28x28, hinge, spectral norm", "hinge", SPECTRAL),
+        Workload("r1", 64, 100, SMALL, "28x28, R1 with gamma 10", tame=R1, joint=False),
+        Workload("sngan-32", 64, 128, (32, 32, 3), "32x32x3, 3x3 and 4x4 kernels, SN-GAN's nets at half width"),
+        Workload("sngan-32-sn", 64, 128, (32, 32, 3), "the same, hinge, spectral norm", "hinge", SPECTRAL),
+        Workload("dc64", 64, 100, LARGE, "64x64x3, DCGAN of 512-256-128-64", joint=False),
+        Workload("sampling-digits", 64, 64, (16, 16, 1), "64 samples of G of digits", "", quick=True),
+        Workload("sampling-28", 64, 100, SMALL, "64 samples of G of mnist-dcgan", ""),
+        Workload("sampling-64", 64, 100, LARGE, "64 samples of G of dc64", ""),
     )
-}
+}  # fmt: skip
+FIRST = ("toy", "mnist-mlp", "mnist-dcgan", "dc64")
+"""Those that the other commands look at."""
 
 HALVE = {"kernel_size": 4, "stride": 2, "padding": 1}
 """A convolution that halves an image, or doubles it if transposed."""
 
 
 def nets(name: str, rng: numpy.random.Generator) -> tuple[nn.Sequential, nn.Sequential]:
-    """Build G and D of a workload."""
-    if name.startswith("dcgan-"):
-        return _dcgan(*sizes(name), rng)
-    build = {"toy": _toy, "mnist-mlp": _mnist_mlp, "mnist-dcgan": _mnist_dcgan}.get(name)
-    return build(rng) if build else _dcgan(64, 64, rng)
+    """Build G and D of a workload, D without what holds it back."""
+    return BUILDERS[name](rng) if name in BUILDERS else _dcgan(*sizes(name), rng)
 
 
 def find(name: str) -> Workload:
     """Return a workload; beside those of the table, ``dcgan-SIZE-WIDTH`` is a DCGAN of any size and
     width.
     """
-    if name.startswith("dcgan-"):
-        size, width = sizes(name)
-        return Workload(
-            name,
-            64,
-            100,
-            (size, size, 3),
-            f"{size}x{size}x3, DCGAN with {width} channels in D's first layer",
-        )
-    return WORKLOADS[name]
+    if name in WORKLOADS or not name.startswith("dcgan-"):
+        return WORKLOADS[name]
+    size, width = sizes(name)
+    about = f"{size}x{size}x3, DCGAN with {width} channels in D's first layer"
+    return Workload(name, 64, 100, (size, size, 3), about, joint=False)
 
 
 def sizes(name: str) -> tuple[int, int]:
@@ -98,7 +136,21 @@ def _mnist_mlp(rng: numpy.random.Generator) -> tuple[nn.Sequential, nn.Sequentia
 
 
 def _mnist_dcgan(rng: numpy.random.Generator) -> tuple[nn.Sequential, nn.Sequential]:
-    g = nn.Sequential(
+    d = nn.Sequential(
+        nn.Conv2d(1, 64, **HALVE, rng=rng),
+        nn.LeakyReLU(0.2),
+        nn.Dropout(0.3, rng=rng),
+        nn.Conv2d(64, 128, **HALVE, rng=rng),
+        nn.LeakyReLU(0.2),
+        nn.Dropout(0.3, rng=rng),
+        nn.Flatten(),
+        nn.Linear(7 * 7 * 128, 1, rng=rng),
+    )
+    return _generator_28(rng), d
+
+
+def _generator_28(rng: numpy.random.Generator) -> nn.Sequential:
+    return nn.Sequential(
         nn.Linear(100, 7 * 7 * 128, rng=rng),
         nn.Reshape(7, 7, 128),
         nn.BatchNorm(128),
@@ -109,15 +161,109 @@ def _mnist_dcgan(rng: numpy.random.Generator) -> tuple[nn.Sequential, nn.Sequent
         nn.ConvTranspose2d(64, 1, **HALVE, rng=rng),
         nn.Tanh(),
     )
+
+
+def _critic_28(
+    rng: numpy.random.Generator, *, layer_norm: bool = False
+) -> tuple[nn.Sequential, nn.Sequential]:
+    """The DCGAN's G, and its D without dropout: penalties need a smooth D, as do Lipschitz ones."""
     d = nn.Sequential(
         nn.Conv2d(1, 64, **HALVE, rng=rng),
         nn.LeakyReLU(0.2),
-        nn.Dropout(0.3, rng=rng),
         nn.Conv2d(64, 128, **HALVE, rng=rng),
+        *([nn.LayerNorm(7, 7, 128)] if layer_norm else []),
         nn.LeakyReLU(0.2),
+        nn.Flatten(),
+        nn.Linear(7 * 7 * 128, 1, rng=rng),
+    )
+    return _generator_28(rng), d
+
+
+def _digits(rng: numpy.random.Generator) -> tuple[nn.Sequential, nn.Sequential]:
+    """As `minigan.recipes.digits` builds them."""
+    g = nn.Sequential(
+        nn.Linear(64, 4 * 4 * 64, bias=False, rng=rng),
+        nn.Reshape(4, 4, 64),
+        nn.BatchNorm(64),
+        nn.ReLU(),
+        nn.ConvTranspose2d(64, 32, **HALVE, bias=False, rng=rng),
+        nn.BatchNorm(32),
+        nn.ReLU(),
+        nn.ConvTranspose2d(32, 1, **HALVE, rng=rng),
+        nn.Tanh(),
+    )
+    d = nn.Sequential(
+        nn.Conv2d(1, 32, **HALVE, rng=rng),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(32, 64, **HALVE, bias=False, rng=rng),
+        nn.BatchNorm(64),
+        nn.LeakyReLU(0.2),
+        nn.Flatten(),
+        nn.Linear(4 * 4 * 64, 1, rng=rng),
+    )
+    return g, d
+
+
+FIVE = {"kernel_size": 5, "padding": 2}
+
+
+def _dcgan_5x5(rng: numpy.random.Generator) -> tuple[nn.Sequential, nn.Sequential]:
+    """As in TensorFlow's tutorial "Deep Convolutional Generative Adversarial Network"."""
+    doubled = {**FIVE, "stride": 2, "output_padding": 1, "bias": False}
+    g = nn.Sequential(
+        nn.Linear(100, 7 * 7 * 256, bias=False, rng=rng),
+        nn.BatchNorm(7 * 7 * 256),
+        nn.LeakyReLU(0.3),
+        nn.Reshape(7, 7, 256),
+        nn.ConvTranspose2d(256, 128, **FIVE, bias=False, rng=rng),
+        nn.BatchNorm(128),
+        nn.LeakyReLU(0.3),
+        nn.ConvTranspose2d(128, 64, **doubled, rng=rng),
+        nn.BatchNorm(64),
+        nn.LeakyReLU(0.3),
+        nn.ConvTranspose2d(64, 1, **doubled, rng=rng),
+        nn.Tanh(),
+    )
+    d = nn.Sequential(
+        nn.Conv2d(1, 64, **FIVE, stride=2, rng=rng),
+        nn.LeakyReLU(0.3),
+        nn.Dropout(0.3, rng=rng),
+        nn.Conv2d(64, 128, **FIVE, stride=2, rng=rng),
+        nn.LeakyReLU(0.3),
         nn.Dropout(0.3, rng=rng),
         nn.Flatten(),
         nn.Linear(7 * 7 * 128, 1, rng=rng),
+    )
+    return g, d
+
+
+def _sngan_32(rng: numpy.random.Generator) -> tuple[nn.Sequential, nn.Sequential]:
+    """Miyato et al. 2018, table 3 for images of 32x32, with half as many channels."""
+
+    def up(before: int, after: int) -> list[nn.Layer]:
+        doubled = nn.ConvTranspose2d(before, after, **HALVE, bias=False, rng=rng)
+        return [doubled, nn.BatchNorm(after), nn.ReLU()]
+
+    def down(before: int, after: int) -> list[nn.Layer]:
+        same = nn.Conv2d(before, after, kernel_size=3, padding=1, rng=rng)
+        halved = nn.Conv2d(after, after, **HALVE, rng=rng)
+        return [same, nn.LeakyReLU(0.1), halved, nn.LeakyReLU(0.1)]
+
+    g = nn.Sequential(
+        nn.Linear(128, 4 * 4 * 256, bias=False, rng=rng),
+        nn.Reshape(4, 4, 256),
+        nn.BatchNorm(256),
+        nn.ReLU(),
+        *(layer for pair in ((256, 128), (128, 64), (64, 32)) for layer in up(*pair)),
+        nn.Conv2d(32, 3, kernel_size=3, padding=1, rng=rng),
+        nn.Tanh(),
+    )
+    d = nn.Sequential(
+        *(layer for pair in ((3, 32), (32, 64), (64, 128)) for layer in down(*pair)),
+        nn.Conv2d(128, 256, kernel_size=3, padding=1, rng=rng),
+        nn.LeakyReLU(0.1),
+        nn.Flatten(),
+        nn.Linear(4 * 4 * 256, 1, rng=rng),
     )
     return g, d
 
@@ -167,68 +313,87 @@ def _dcgan(
     return g, d
 
 
+def _dc64(rng: numpy.random.Generator) -> tuple[nn.Sequential, nn.Sequential]:
+    return _dcgan(64, 64, rng)
+
+
+def _layer_normed(rng: numpy.random.Generator) -> tuple[nn.Sequential, nn.Sequential]:
+    return _critic_28(rng, layer_norm=True)
+
+
+BUILDERS = {
+    "toy": _toy,
+    "digits": _digits,
+    "mnist-mlp": _mnist_mlp,
+    "mnist-dcgan": _mnist_dcgan,
+    "dcgan-5x5": _dcgan_5x5,
+    "wgan-gp": _critic_28,
+    "wgan-gp-ln": _layer_normed,
+    "hinge-sn": _critic_28,
+    "r1": _critic_28,
+    "sngan-32": _sngan_32,
+    "sngan-32-sn": _sngan_32,
+    "dc64": _dc64,
+    "sampling-digits": _digits,
+    "sampling-28": _mnist_dcgan,
+    "sampling-64": _dc64,
+}
+
+
 class Step:
-    """One D step and one G step per call, on random data: Goodfellow's Algorithm 1 with
-    non-saturating losses.
-    """
+    """A round of minigan's own game per call, one D step and one G step, on random data."""
 
     def __init__(
         self, workload: Workload, *, batch: int | None = None, dtype: str = "float32"
     ) -> None:
-        self.rng = numpy.random.default_rng(0)
-        self.batch, self.z_size = batch or workload.batch, workload.z_size
-        self.g, self.d = (net.astype(dtype) for net in nets(workload.name, self.rng))
-        self.dtype = dtype
+        self.rng, self.chance = numpy.random.default_rng(0), numpy.random.default_rng(1)
+        self.batch, self.z_size, self.dtype = batch or workload.batch, workload.z_size, dtype
+        g, d = nets(workload.name, self.rng)
+        taming = gan.tame(d, workload.tame, rng=self.chance)
+        self.g, self.d = g.astype(dtype), taming.discriminator.astype(dtype)
         self.real = self.rng.uniform(-1, 1, (self.batch, *workload.sample_shape)).astype(dtype)
-        self.g_adam = optim.Adam(self.g, lr=2e-4, betas=(0.5, 0.999))
-        self.d_adam = optim.Adam(self.d, lr=2e-4, betas=(0.5, 0.999))
+        self.game = gan.Game(
+            self.g,
+            self.d,
+            *(optim.Adam(net, lr=2e-4, betas=(0.5, 0.999)) for net in (self.g, self.d)),
+            objective=gan.objective(workload.objective),
+            penalties=taming.penalties,
+        )
 
     def noise(self) -> Any:
         return self.rng.standard_normal((self.batch, self.z_size), dtype=self.dtype)
 
     def __call__(self) -> float:
-        self.d_adam.zero_grad()
-        fake = self.g.forward(self.noise())[0]
-        total = self.judge(fake)
-        self.d_adam.step()
+        report = self.game.play([(self.real, self.noise(), None)], self.noise())
+        return float(report["loss_d"] + report["loss_g"] + report.get("penalty", 0.0))
 
-        self.g_adam.zero_grad()
-        fake, g_cache = self.g.forward(self.noise())
-        loss, dfake = self.please(fake)
-        self.g.backward(dfake, g_cache, input_grad=False)
-        self.g_adam.step()
-        return total + loss
 
-    def judge(self, fake: Any) -> float:
-        """D's loss on the reals and on these fakes, its gradients added."""
-        real_logits, fake_logits, caches = nn.forward_both(self.d, self.real, fake)
-        (real, d_real), (faked, d_fake) = (
-            losses.bce_with_logits(logits, target)
-            for logits, target in ((real_logits, 1.0), (fake_logits, 0.0))
-        )
-        nn.backward_both(self.d, d_real, d_fake, caches)
-        return float(real + faked)
+class Sampling:
+    """A batch of samples per call, G in evaluation mode."""
 
-    def please(self, fake: Any) -> tuple[float, Any]:
-        """G's loss on one batch, and its gradient with respect to the fakes."""
-        logits, cache = self.d.forward(fake)
-        loss, dlogits = losses.bce_with_logits(logits, 1.0)
-        return float(loss), self.d.backward(dlogits, cache, param_grads=False)
+    def __init__(
+        self, workload: Workload, *, batch: int | None = None, dtype: str = "float32"
+    ) -> None:
+        self.rng = numpy.random.default_rng(0)
+        self.batch, self.z_size, self.dtype = batch or workload.batch, workload.z_size, dtype
+        self.g = nets(workload.name, self.rng)[0].astype(dtype)
+
+    def noise(self) -> Any:
+        return self.rng.standard_normal((self.batch, self.z_size), dtype=self.dtype)
+
+    def __call__(self) -> Any:
+        return self.g(self.noise())
 
 
 def make(name: str, options: dict[str, str]) -> Callable[[], object]:
-    """Return the step of a workload; options are ``threads``, ``batch`` and
-    ``backend=reference``.
+    """Return the step of a workload; options are ``threads`` and ``batch``.
+
+    Which variant of minigan computes is said in the environment, see `benchmarks.set_ups`.
     """
     if "threads" in options:
         import minigan
 
         minigan.set_threads(int(options["threads"]))
-    if options.get("backend") == "reference":
-        use(backend.Reference(numpy, "cpu"))  # the readable one, with which the others are compared
-    return Step(find(name), batch=int(options["batch"]) if "batch" in options else None)
-
-
-def use(ops: backend.Reference) -> None:
-    """Compute on the CPU with this backend from now on, in this process."""
-    devices._cpu = lambda: ops  # type: ignore[assignment]
+    workload = find(name)
+    kind = Step if workload.trains else Sampling
+    return kind(workload, batch=int(options["batch"]) if "batch" in options else None)

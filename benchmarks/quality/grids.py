@@ -163,15 +163,15 @@ def drawn(side: int, trainer: gan.Trainer, seed: int) -> Row:
 def samples(side: int, trainer: gan.Trainer, n: int = 1500) -> Any:
     """Draw reals and fakes of one trainer."""
     rng = numpy.random.default_rng(1)
-    real, fake = law(side).sample(n, rng), trainer.sampler(trainer.latent.sample(n, rng))
+    real, fake = law(side).sample(n, rng), trainer.game.sample(trainer.game.latent.sample(n, rng))
     reach = SPACING * side / 2
     return points_figure(real, fake, limits=(-reach, reach), title=f"{side}x{side}, ours")
 
 
 def measure(side: int, trainer: gan.Trainer, seed: int) -> Row:
     """Valid share, modes and total variation of fresh samples."""
-    z = trainer.latent.sample(SAMPLES, numpy.random.default_rng([seed, 1]))
-    report = metrics.mode_report(trainer.sampler(z), law(side).centres, STD, min_share=0.01)
+    z = trainer.game.latent.sample(SAMPLES, numpy.random.default_rng([seed, 1]))
+    report = metrics.mode_report(trainer.game.sample(z), law(side).centres, STD, min_share=0.01)
     return {
         "valid_percent": round(100 * report.high_quality, 2),
         "modes": report.covered,

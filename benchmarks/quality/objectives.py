@@ -19,7 +19,6 @@ import numpy
 from benchmarks.quality import jobs
 from minigan import data, metrics
 from minigan.recipes import get
-from minigan.runs import drawing
 from minigan.runs.assembly import assemble
 
 MARKS = (2.0, 5.0, 10.0, 15.0, 20.0, 30.0)
@@ -102,7 +101,7 @@ def _curve(
         while spent + time.process_time() - start < mark:
             trainer.train_step()
         spent += time.process_time() - start
-        features = classifier.features(drawing.sample(trainer.sampler, z))
+        features = classifier.features(trainer.game.sample(z))
         quality = metrics.prdc(features, reference, k=5)
         rows.append(
             {

@@ -66,8 +66,8 @@ def build(name: str, packing: int, seed: int) -> gan.Trainer:
 def measure(name: str, trainer: gan.Trainer, seed: int) -> Row:
     """High-quality samples, modes and reverse KL of fresh samples."""
     law = data.distribution(name, **LAWS[name])
-    z = trainer.latent.sample(SAMPLES, numpy.random.default_rng([seed, 1]))
-    report = metrics.mode_report(trainer.sampler(z), law.centres, law.std)
+    z = trainer.game.latent.sample(SAMPLES, numpy.random.default_rng([seed, 1]))
+    report = metrics.mode_report(trainer.game.sample(z), law.centres, law.std)
     return {
         "high_quality_percent": round(100 * report.high_quality, 2),
         "modes": report.covered,

@@ -21,7 +21,6 @@ from benchmarks.quality.jobs import Job, Row, rows
 from benchmarks.quality.pictures import dots
 from minigan import data, gan, metrics
 from minigan.recipes import get
-from minigan.runs import drawing
 from minigan.runs.assembly import assemble
 
 STEPS, SAMPLES = 1_500, 10_000
@@ -48,8 +47,8 @@ def classifier() -> metrics.Classifier:
 
 def measure(trainer: gan.Trainer, seed: int) -> Row:
     """Modes and KL of fresh samples."""
-    z = trainer.latent.sample(SAMPLES, numpy.random.default_rng([seed, 1]))
-    images = drawing.sample(trainer.sampler, z)
+    z = trainer.game.latent.sample(SAMPLES, numpy.random.default_rng([seed, 1]))
+    images = trainer.game.sample(z)
     digits = [classifier().classify(images[..., c : c + 1]) for c in range(3)]
     counts = numpy.bincount(100 * digits[0] + 10 * digits[1] + digits[2], minlength=1000)
     return {

@@ -125,8 +125,8 @@ class Layer(State):
             The shape of x; held constant.
         dy
             The cotangent that gave dx, the shape of y; held constant. Or, if there are layers
-            inside, the `Signals` from `backward_signals`, which spare a net from walking down once
-            more.
+            inside, the `Signals` from `backward_signals`, which save a net another backward
+            pass.
         cache
             From the forward call that made y.
         param_grads

@@ -28,7 +28,7 @@ def test_the_step_on_a_gpu_is_that_on_the_cpu(name, precision, as_it_was):
     there = torch_gpu.Step(workload, batch=3, precision=precision, compiled=False, device="cpu")
     torch.manual_seed(1)
     there()
-    here = torch_step.Step(workload, channels_last=True, fused=True, compiled=False, batch=3)
+    here = torch_step.Step(workload, channels_last=True, adam="fused", batch=3)
     torch.manual_seed(1)
     here()
     assert (
@@ -42,7 +42,7 @@ def test_the_step_on_a_gpu_is_that_on_the_cpu(name, precision, as_it_was):
                 dict(ours.named_parameters())[name_], p, rtol=1e-4, atol=1e-6
             )
             assert p.requires_grad
-    first = torch_step.Step(workload, channels_last=True, fused=True, compiled=False, batch=3)
+    first = torch_step.Step(workload, channels_last=True, adam="fused", batch=3)
     for moved, begun in ((there.g, first.g), (there.d, first.d)):
         assert all(
             (a != b).any() for a, b in zip(moved.parameters(), begun.parameters(), strict=True)
