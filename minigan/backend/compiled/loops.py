@@ -22,11 +22,11 @@ import numpy
 
 INDEX = numpy.uintp
 WIDTH = 128
-"""Channels of a tile that are worked on at a time: two tiles of 5 x 5 blocks stay in the
+"""Channels of a tile that are worked on at a time: two tiles of 6 x 6 blocks stay in the
 first-level cache.
 """
 
-LONGEST = 5
+LONGEST = 6
 """The longest side of a tile in blocks, r of `minigan.backend.cpu.winograd`."""
 
 ROWS = 256
@@ -226,53 +226,80 @@ def fold(patches, x, stride, padding):
 
 
 @_compiled
-def _combine(w0, w1, w2, w3, w4, terms, work, source, step, target, width):
-    """``work[target] = Σ_k w_k work[source + k step]``, for as many channels as `width` says."""
-    second, third = source + step, source + step + step
-    fourth, fifth = third + step, third + step + step
-    if terms == 5:
+def _combine(w, at, terms, work, source, target, width):
+    """``work[target] = Σ_k w_k work[source + at_k]``, for as many channels as `width` says.
+
+    As many terms as a row may have are one expression each: a loop over terms would write the sum
+    and fetch it again for each of them.
+    """
+    w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
+    s0, s1, s2 = source + at[0], source + at[1], source + at[2]
+    s3, s4, s5 = source + at[3], source + at[4], source + at[5]
+    if terms == 6:
         for c in range(width):
             work[target + c] = (
-                w0 * work[source + c]
-                + w1 * work[second + c]
-                + w2 * work[third + c]
-                + w3 * work[fourth + c]
-                + w4 * work[fifth + c]
+                w0 * work[s0 + c]
+                + w1 * work[s1 + c]
+                + w2 * work[s2 + c]
+                + w3 * work[s3 + c]
+                + w4 * work[s4 + c]
+                + w5 * work[s5 + c]
+            )
+    elif terms == 5:
+        for c in range(width):
+            work[target + c] = (
+                w0 * work[s0 + c]
+                + w1 * work[s1 + c]
+                + w2 * work[s2 + c]
+                + w3 * work[s3 + c]
+                + w4 * work[s4 + c]
             )
     elif terms == 4:
         for c in range(width):
             work[target + c] = (
-                w0 * work[source + c]
-                + w1 * work[second + c]
-                + w2 * work[third + c]
-                + w3 * work[fourth + c]
+                w0 * work[s0 + c] + w1 * work[s1 + c] + w2 * work[s2 + c] + w3 * work[s3 + c]
             )
     elif terms == 3:
         for c in range(width):
-            work[target + c] = w0 * work[source + c] + w1 * work[second + c] + w2 * work[third + c]
+            work[target + c] = w0 * work[s0 + c] + w1 * work[s1 + c] + w2 * work[s2 + c]
+    elif terms == 2:
+        for c in range(width):
+            work[target + c] = w0 * work[s0 + c] + w1 * work[s1 + c]
     else:
         for c in range(width):
-            work[target + c] = w0 * work[source + c] + w1 * work[second + c]
+            work[target + c] = w0 * work[s0 + c]
 
 
 @_compiled
-def _sandwich(left, right, work, width):
+def _row(matrix, i, step, w, at):
+    """Put the numbers of a row that aren't zero into w, and how far apart they act into `at`;
+    return how many.
+    """
+    terms = 0
+    for k in range(matrix.shape[1]):
+        if matrix[i, k] != 0:
+            w[terms] = matrix[i, k]
+            at[terms] = INDEX(k) * step
+            terms += 1
+    return terms
+
+
+@_compiled
+def _sandwich(left, right, work, w, at, width):
     """``L d Rᵀ`` in the place of d: the columns first, to the second half of `work`, then the rows,
     and back.
     """
     (a, u), (b, v) = left.shape, right.shape
     for i in range(a):
-        w0, w1 = left[i, 0], left[i, 1]
-        w2, w3, w4 = left[i, min(2, u - 1)], left[i, min(3, u - 1)], left[i, min(4, u - 1)]
+        terms = _row(left, i, LINE, w, at)
         for j in range(v):
-            at = INDEX(j) * CELL
-            _combine(w0, w1, w2, w3, w4, u, work, at, LINE, TILE + INDEX(i) * LINE + at, width)
+            source = INDEX(j) * CELL
+            _combine(w, at, terms, work, source, TILE + INDEX(i) * LINE + source, width)
     for j in range(b):
-        w0, w1 = right[j, 0], right[j, 1]
-        w2, w3, w4 = right[j, min(2, v - 1)], right[j, min(3, v - 1)], right[j, min(4, v - 1)]
+        terms = _row(right, j, CELL, w, at)
         for i in range(a):
-            at = INDEX(i) * LINE
-            _combine(w0, w1, w2, w3, w4, v, work, TILE + at, CELL, at + INDEX(j) * CELL, width)
+            source = INDEX(i) * LINE
+            _combine(w, at, terms, work, TILE + source, source + INDEX(j) * CELL, width)
 
 
 @_compiled
@@ -281,39 +308,45 @@ def to_points(image, points, left, right, stride, outputs, grid, padding, start,
 
     image (N, H, W, C); points (N th tw, a b, s² C), whose channels from `start` to `stop` are made;
     left (a, u) and right (b, v), of which a tile sees u x v blocks; tiles lie `outputs` blocks
-    apart, `grid` of them in an image.
+    apart, `grid` of them in an image. Of few channels, those of several tiles are worked on at a
+    time.
     """
     n, height, width, channels = image.shape
     (a, u), (b, v) = left.shape, right.shape
     work = numpy.zeros(2 * LONGEST * LONGEST * WIDTH, image.dtype)
-    for tile in range(n * grid[0] * grid[1]):
-        i, j = tile // grid[1] % grid[0], tile % grid[1]
-        at = start
-        while at < stop:
-            pixel, channel = at // channels, at % channels
-            count = min(WIDTH, channels - channel, stop - at)
-            y = stride[0] * outputs[0] * i + pixel // stride[1] - padding[0]
-            x = stride[1] * outputs[1] * j + pixel % stride[1] - padding[1]
-            size, first, to = INDEX(count), INDEX(channel), INDEX(at)
-            for p in range(u):
-                for q in range(v):
-                    row, column = y + stride[0] * p, x + stride[1] * q
-                    cell = INDEX(p) * LINE + INDEX(q) * CELL
-                    if 0 <= row < height and 0 <= column < width:
+    w, apart = numpy.zeros(LONGEST, image.dtype), numpy.zeros(LONGEST, INDEX)
+    tiles = n * grid[0] * grid[1]
+    at = start
+    while at < stop:
+        pixel, channel = at // channels, at % channels
+        count = min(WIDTH, channels - channel, stop - at)
+        size, first, to, each = INDEX(count), INDEX(channel), INDEX(at), WIDTH // count
+        for begin in range(0, tiles, each):
+            some = min(each, tiles - begin)
+            for k in range(some):
+                tile = begin + k
+                picture = tile // (grid[0] * grid[1])
+                i, j = tile // grid[1] % grid[0], tile % grid[1]
+                y = stride[0] * outputs[0] * i + pixel // stride[1] - padding[0]
+                x = stride[1] * outputs[1] * j + pixel % stride[1] - padding[1]
+                for p in range(u):
+                    for q in range(v):
+                        row, column = y + stride[0] * p, x + stride[1] * q
+                        cell = INDEX(p) * LINE + INDEX(q) * CELL + INDEX(k) * size
+                        if 0 <= row < height and 0 <= column < width:
+                            for c in range(size):
+                                work[cell + c] = image[picture, row, column, first + c]
+                        else:
+                            for c in range(size):
+                                work[cell + c] = 0
+            _sandwich(left, right, work, w, apart, INDEX(some) * size)
+            for k in range(some):
+                for p in range(a):
+                    for q in range(b):
+                        cell = INDEX(p) * LINE + INDEX(q) * CELL + INDEX(k) * size
                         for c in range(size):
-                            work[cell + c] = image[
-                                tile // (grid[0] * grid[1]), row, column, first + c
-                            ]
-                    else:
-                        for c in range(size):
-                            work[cell + c] = 0
-            _sandwich(left, right, work, size)
-            for p in range(a):
-                for q in range(b):
-                    cell = INDEX(p) * LINE + INDEX(q) * CELL
-                    for c in range(size):
-                        points[tile, p * b + q, to + c] = work[cell + c]
-            at += count
+                            points[begin + k, p * b + q, to + c] = work[cell + c]
+        at += count
 
 
 @_compiled
@@ -328,35 +361,40 @@ def from_points(points, image, bias, left, right, stride, outputs, grid, padding
     n, height, width, channels = image.shape
     (u, a), (v, b) = left.shape, right.shape
     work = numpy.zeros(2 * LONGEST * LONGEST * WIDTH, image.dtype)
-    for tile in range(n * grid[0] * grid[1]):
-        i, j = tile // grid[1] % grid[0], tile % grid[1]
-        at = start
-        while at < stop:
-            pixel, channel = at // channels, at % channels
-            count = min(WIDTH, channels - channel, stop - at)
-            y = stride[0] * outputs[0] * i + pixel // stride[1] - padding[0]
-            x = stride[1] * outputs[1] * j + pixel % stride[1] - padding[1]
-            size, first, source = INDEX(count), INDEX(channel), INDEX(at - start)
-            for p in range(a):
-                for q in range(b):
-                    cell = INDEX(p) * LINE + INDEX(q) * CELL
-                    for c in range(size):
-                        work[cell + c] = points[tile, p * b + q, source + c]
-            _sandwich(left, right, work, size)
-            for p in range(u):
-                for q in range(v):
-                    row, column = y + stride[0] * p, x + stride[1] * q
-                    cell = INDEX(p) * LINE + INDEX(q) * CELL
-                    if row < 0 or row >= height or column < 0 or column >= width:
-                        continue
-                    if bias.size:
+    w, apart = numpy.zeros(LONGEST, image.dtype), numpy.zeros(LONGEST, INDEX)
+    tiles = n * grid[0] * grid[1]
+    at = start
+    while at < stop:
+        pixel, channel = at // channels, at % channels
+        count = min(WIDTH, channels - channel, stop - at)
+        size, first, source, each = INDEX(count), INDEX(channel), INDEX(at - start), WIDTH // count
+        for begin in range(0, tiles, each):
+            some = min(each, tiles - begin)
+            for k in range(some):
+                for p in range(a):
+                    for q in range(b):
+                        cell = INDEX(p) * LINE + INDEX(q) * CELL + INDEX(k) * size
                         for c in range(size):
-                            image[tile // (grid[0] * grid[1]), row, column, first + c] = (
-                                work[cell + c] + bias[first + c]
-                            )
-                    else:
-                        for c in range(size):
-                            image[tile // (grid[0] * grid[1]), row, column, first + c] += work[
-                                cell + c
-                            ]
-            at += count
+                            work[cell + c] = points[begin + k, p * b + q, source + c]
+            _sandwich(left, right, work, w, apart, INDEX(some) * size)
+            for k in range(some):
+                tile = begin + k
+                picture = tile // (grid[0] * grid[1])
+                i, j = tile // grid[1] % grid[0], tile % grid[1]
+                y = stride[0] * outputs[0] * i + pixel // stride[1] - padding[0]
+                x = stride[1] * outputs[1] * j + pixel % stride[1] - padding[1]
+                for p in range(u):
+                    for q in range(v):
+                        row, column = y + stride[0] * p, x + stride[1] * q
+                        cell = INDEX(p) * LINE + INDEX(q) * CELL + INDEX(k) * size
+                        if row < 0 or row >= height or column < 0 or column >= width:
+                            continue
+                        if bias.size:
+                            for c in range(size):
+                                image[picture, row, column, first + c] = (
+                                    work[cell + c] + bias[first + c]
+                                )
+                        else:
+                            for c in range(size):
+                                image[picture, row, column, first + c] += work[cell + c]
+        at += count

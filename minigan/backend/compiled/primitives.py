@@ -73,7 +73,8 @@ class CompiledWinograd(winograd.Winograd):
             super().kernel_map_transposed(u, out, part)
             return
         _, g, _ = _factors(self.outputs, self.taps, u.dtype.str, transposed=True)
-        self.kernel_part(out, part)[...] = 0
+        for _, numbers in self.kernel_part(out, part):
+            numbers[...] = 0
         image, points = out.reshape(1, *self.window.kernel, -1), u.reshape(1, self.points, -1)
         loops.from_points(points, image, _none(u), *g, *self._of_kernel, *self._range(part, out))
 

@@ -46,6 +46,7 @@ PRODUCT = 2**25
 
 ROWS = 256
 """Rows of a matrix product from which on it becomes no faster."""
+
 KEEP = 2**22
 """Numbers of a transformed image batch up to which it is kept for the backward pass."""
 
@@ -418,12 +419,21 @@ class CpuBackend(Reference):
         if form is None:
             dw[...] = self._weight_grad_by_patches(x, dy, window).reshape(dw.shape)
             return dw
-        v = (
-            numpy.empty((n * form.tiles, form.points, form.block), dw.dtype)
-            if made is None
-            else made
-        )
-        m = numpy.empty((n * form.tiles, form.points, dy.shape[3]), dw.dtype)
+        if n * form.tiles < 2 * ROWS * self.team.size:
+            self._weight_grad_by_parts(form, x, made, dy, dw)
+        else:
+            self._weight_grad_by_images(form, x, made, dy, dw)
+        return dw
+
+    def _weight_grad_by_parts(
+        self, form: winograd.Winograd, x: Array, made: Array | None, dy: Array, dw: Array
+    ) -> None:
+        """The gradient of a kernel to `dw`: all images go to points, then each thread does some
+        channels.
+        """
+        n = len(x)
+        v = self._room(form, n, form.block, dw) if made is None else made
+        m = self._room(form, n, dy.shape[3], dw)
 
         def transform(images: slice) -> None:
             if made is None:
@@ -440,7 +450,46 @@ class CpuBackend(Reference):
         parts = form.parts(self.team.size)
         self._share(n, form.at_a_time, math.inf, transform)
         self._share(len(parts), 1, math.inf, multiply)
-        return dw
+
+    def _weight_grad_by_images(
+        self, form: winograd.Winograd, x: Array, made: Array | None, dy: Array, dw: Array
+    ) -> None:
+        """The gradient of a kernel to `dw`: each thread adds up U over its images, a few at a time,
+        whose points it need not keep.
+        """
+        n, each = len(x), -(-ROWS // form.tiles)
+        sums: dict[int, Array] = {}
+
+        def work(images: slice) -> None:
+            total = numpy.zeros((form.points, form.block, dy.shape[3]), dw.dtype)
+            product = numpy.empty_like(total)
+            v, m = (self._room(form, each, width, dw) for width in (form.block, dy.shape[3]))
+            for some in _slices(images.start, images.stop, each):
+                rows = form.of(slice(0, some.stop - some.start))
+                for few in _slices(0, some.stop - some.start, form.at_a_time):
+                    if made is None:
+                        form.image_map(x[some][few], v[form.of(few)], scratch=self._scratch)
+                    form.result_map_transposed(
+                        dy[some][few], m[form.of(few)], scratch=self._scratch
+                    )
+                a = v[rows] if made is None else made[form.of(some)]
+                self._multiply(a.transpose(1, 2, 0), m[rows].transpose(1, 0, 2), product)
+                numpy.add(total, product, out=total)
+            sums[images.start] = total
+
+        def finish(pieces: slice) -> None:
+            for part in parts[pieces]:
+                row, columns = part
+                some = [form.channels(sums[k], 1)[:, row, columns] for k in sorted(sums)]
+                u = numpy.ascontiguousarray(functools.reduce(numpy.add, some))
+                form.kernel_map_transposed(u, dw, part)
+
+        parts = form.parts(self.team.size)
+        self._share(n, n, math.inf, work)
+        self._share(len(parts), 1, 2 * math.prod(dw.shape) * form.points, finish)
+
+    def _room(self, form: winograd.Winograd, images: int, width: int, like: Array) -> Array:
+        return numpy.empty((images * form.tiles, form.points, width), like.dtype)
 
     def conv_input_grad(
         self,
@@ -486,7 +535,7 @@ class CpuBackend(Reference):
         n, (points, inner, outer) = len(x), factor.shape
 
         def room(images: int, width: int) -> Array:
-            return numpy.empty((images * form.tiles, points, width), out.dtype)
+            return self._room(form, images, width, out)
 
         if n * form.tiles < ROWS * self.team.size:
             # Few rows per thread make slow products: so for these the points are shared instead of
@@ -551,7 +600,11 @@ class CpuBackend(Reference):
             def work(pieces: slice) -> None:
                 for part in parts[pieces]:
                     form.kernel_map(weight, u, part)
-                    form.kernel_part(copy, part)[...] = form.kernel_part(weight, part)
+                    runs = zip(
+                        form.kernel_part(copy, part), form.kernel_part(weight, part), strict=True
+                    )
+                    for (_, mine), (_, theirs) in runs:
+                        mine[...] = theirs
 
             self._share(len(parts), 1, 2 * u.size, work)
             return copy, u
