@@ -34,6 +34,9 @@ ROWS = 256
 sums small.
 """
 
+LANES = 64
+"""Numbers of a sample that are added side by side."""
+
 CELL = INDEX(WIDTH)
 LINE = INDEX(LONGEST * WIDTH)
 TILE = INDEX(LONGEST * LONGEST * WIDTH)
@@ -175,6 +178,154 @@ def standardise_grad(dy, x_hat, scale, mean_dy, mean_dyx, dx):
             dx[i, c] = scale[c] * (dy[i, c] - (mean_dy[c] + x_hat[i, c] * mean_dyx[c]))
 
 
+# ---------------------------------------------------------------- samples
+
+# A sample (m, c), as a row of m c numbers, is read in runs of as many whole rows of c as make
+# `LANES` numbers. Each place of a run, a lane, has a sum of its own, so that neighbours are added
+# side by side; in the end the lanes of a column are added, and all get their mean.
+
+
+@_compiled
+def _lanes(columns):
+    return columns * max(1, LANES // columns)
+
+
+@_compiled
+def _to_means(lanes, columns, size):
+    """Put into each lane the mean of its column, of which the lanes hold the sums."""
+    for c in range(columns):
+        total = lanes[c]
+        for k in range(c + columns, lanes.size, columns):
+            total += lanes[k]
+        total = total * lanes.dtype.type(columns) / lanes.dtype.type(size)
+        for k in range(c, lanes.size, columns):
+            lanes[k] = total
+
+
+@_compiled
+def _to_lanes(of_columns, lanes):
+    """Give each lane the number of its column."""
+    for start in range(0, lanes.size, of_columns.size):
+        for c in range(of_columns.size):
+            lanes[INDEX(start) + INDEX(c)] = of_columns[c]
+
+
+@_compiled
+def standardise_samples(x, gamma, beta, eps, x_hat, y, inverse_s):
+    """``x̂ = (x - mean) / s`` of each column of each sample, and ``y = gamma x̂ + beta``.
+
+    x, x̂ and y (N, m c), gamma and beta (m c) or empty, 1 / s (N, c).
+    """
+    columns, size, one = inverse_s.shape[1], x.shape[1], x.dtype.type(1)
+    width = _lanes(columns)
+    mean, inverse = numpy.empty(width, x.dtype), numpy.empty(width, x.dtype)
+    for i in range(x.shape[0]):
+        mean[:] = 0
+        inverse[:] = 0
+        for start in range(0, size, width):
+            first = INDEX(start)
+            for k in range(INDEX(min(width, size - start))):
+                mean[k] += x[i, first + k]
+        _to_means(mean, columns, size)
+        for start in range(0, size, width):
+            first = INDEX(start)
+            for k in range(INDEX(min(width, size - start))):
+                centred = x[i, first + k] - mean[k]
+                inverse[k] += centred * centred
+        _to_means(inverse, columns, size)
+        for k in range(width):
+            inverse[k] = one / numpy.sqrt(inverse[k] + eps)
+        for c in range(columns):
+            inverse_s[i, c] = inverse[c]
+        for start in range(0, size, width):
+            first, count = INDEX(start), INDEX(min(width, size - start))
+            for k in range(count):
+                x_hat[i, first + k] = (x[i, first + k] - mean[k]) * inverse[k]
+            if gamma.size:
+                for k in range(count):
+                    y[i, first + k] = gamma[first + k] * x_hat[i, first + k] + beta[first + k]
+
+
+@_compiled
+def standardise_samples_grad(dy, x_hat, inverse_s, gamma, dx):
+    """``dx = (q - mean q - x̂ mean(q x̂)) / s`` with ``q = gamma dy``; shapes as above."""
+    columns, size = inverse_s.shape[1], dy.shape[1]
+    width = _lanes(columns)
+    mean_q, mean_qx = numpy.empty(width, dy.dtype), numpy.empty(width, dy.dtype)
+    scale = numpy.empty(width, dy.dtype)
+    for i in range(dy.shape[0]):
+        mean_q[:] = 0
+        mean_qx[:] = 0
+        for start in range(0, size, width):
+            first, count = INDEX(start), INDEX(min(width, size - start))
+            _scaled(gamma, dy, i, first, dx, count)
+            for k in range(count):
+                mean_q[k] += dx[i, first + k]
+                mean_qx[k] += dx[i, first + k] * x_hat[i, first + k]
+        _to_means(mean_q, columns, size)
+        _to_means(mean_qx, columns, size)
+        _to_lanes(inverse_s[i], scale)
+        for start in range(0, size, width):
+            first = INDEX(start)
+            for k in range(INDEX(min(width, size - start))):
+                q = dx[i, first + k] - mean_q[k]
+                dx[i, first + k] = (q - x_hat[i, first + k] * mean_qx[k]) * scale[k]
+
+
+@_compiled
+def _scaled(gamma, dy, i, first, out, count):
+    """``gamma dy`` of a run of sample i, to `out`."""
+    if gamma.size:
+        for k in range(count):
+            out[i, first + k] = gamma[first + k] * dy[i, first + k]
+    else:
+        for k in range(count):
+            out[i, first + k] = dy[i, first + k]
+
+
+@_compiled
+def standardise_samples_grad_twice(v, dy, x_hat, inverse_s, gamma, dx):
+    """The gradient of ``⟨v, dx⟩`` with respect to x, see
+    `minigan.backend.reference.Reference.standardise_samples_grad_twice`.
+    """
+    columns, size, two = inverse_s.shape[1], v.shape[1], v.dtype.type(2)
+    width = _lanes(columns)
+    means = numpy.empty((5, width), v.dtype)
+    q, tangent, qx, vx, qv = means[0], means[1], means[2], means[3], means[4]
+    of_x, of_q, of_v, shift = (
+        numpy.empty(width, v.dtype),
+        numpy.empty(width, v.dtype),
+        numpy.empty(width, v.dtype),
+        numpy.empty(width, v.dtype),
+    )
+    for i in range(v.shape[0]):
+        means[:] = 0
+        for start in range(0, size, width):
+            first, count = INDEX(start), INDEX(min(width, size - start))
+            _scaled(gamma, dy, i, first, dx, count)
+            for k in range(count):
+                q[k] += dx[i, first + k]
+                qx[k] += dx[i, first + k] * x_hat[i, first + k]
+                qv[k] += dx[i, first + k] * v[i, first + k]
+            for k in range(count):
+                tangent[k] += v[i, first + k]
+                vx[k] += v[i, first + k] * x_hat[i, first + k]
+        for row in range(5):
+            _to_means(means[row], columns, size)
+        _to_lanes(inverse_s[i], shift)
+        for k in range(width):
+            factor = -shift[k] * shift[k]
+            a = qv[k] - q[k] * tangent[k] - qx[k] * vx[k]
+            of_x[k] = factor * (a - two * vx[k] * qx[k])
+            of_q[k], of_v[k] = factor * vx[k], factor * qx[k]
+            shift[k] = factor * (vx[k] * q[k] + qx[k] * tangent[k])
+        for start in range(0, size, width):
+            first = INDEX(start)
+            for k in range(INDEX(min(width, size - start))):
+                of_both = of_q[k] * dx[i, first + k] + of_v[k] * v[i, first + k]
+                dx[i, first + k] = of_x[k] * x_hat[i, first + k] + of_both - shift[k]
+
+
 # ---------------------------------------------------------------- patches
 
 
@@ -289,7 +440,7 @@ def _sandwich(left, right, work, w, at, width):
     """``L d Rᵀ`` in the place of d: the columns first, to the second half of `work`, then the rows,
     and back.
     """
-    (a, u), (b, v) = left.shape, right.shape
+    (a, _), (b, v) = left.shape, right.shape
     for i in range(a):
         terms = _row(left, i, LINE, w, at)
         for j in range(v):

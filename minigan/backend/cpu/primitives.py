@@ -115,12 +115,18 @@ class CpuBackend(Reference):
         edges = [length * k // count for k in range(count + 1)]
         self.team.run([functools.partial(part, *edge) for edge in itertools.pairwise(edges)])
 
-    def _share_rows(self, rows: Array, passes: int, work: Callable[[slice], None]) -> None:
+    def _share_rows(
+        self, rows: Array, passes: int, work: Callable[[slice], None], *, products: bool = False
+    ) -> None:
         """Call `work`, which makes that many passes over its rows, for slices of them that fit into
-        the cache.
+        the cache; `products`: it calls the linear-algebra library.
         """
         if rows.size <= CACHE and self.team:
-            self.blas.alone(lambda: work(slice(0, len(rows))))
+            whole = functools.partial(work, slice(0, len(rows)))
+            if products:
+                self.blas.alone(whole)
+            else:
+                whole()
         else:
             self._share(len(rows), max(1, CACHE * len(rows) // rows.size), passes * rows.size, work)
 
@@ -219,7 +225,7 @@ class CpuBackend(Reference):
         def work(piece: slice) -> None:
             sums[piece.start] = of_piece(piece)
 
-        self._share_rows(rows, passes, work)
+        self._share_rows(rows, passes, work, products=True)
         return functools.reduce(numpy.add, (sums[start] for start in sorted(sums)))
 
     # ---------------------------------------------------------------- normalisation per feature
@@ -256,6 +262,53 @@ class CpuBackend(Reference):
 
         self._share_rows(dx, 6, work)
         return dx.reshape(dy.shape)
+
+    # ---------------------------------------------------------------- normalisation per sample
+
+    def standardise_samples(
+        self, x: Array, gamma: Array | None, beta: Array | None, eps: float
+    ) -> tuple[Array, Array, Array]:
+        """See `Reference.standardise_samples`; as there, but for a few samples at a time."""
+        x_hat, inverse_s = numpy.empty_like(x), numpy.empty_like(x[:, :1])
+        y = x_hat if gamma is None else numpy.empty(x.shape, numpy.result_type(x, gamma))
+        simple = super().standardise_samples
+
+        def work(piece: slice) -> None:
+            x_hat[piece], made, inverse_s[piece] = simple(x[piece], gamma, beta, eps)
+            if gamma is not None:
+                y[piece] = made
+
+        self._share_samples(x, 8, work)
+        return x_hat, y, inverse_s
+
+    def standardise_samples_grad(
+        self, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None
+    ) -> Array:
+        """See `Reference.standardise_samples_grad`."""
+        dx, simple = numpy.empty_like(dy), super().standardise_samples_grad
+
+        def work(piece: slice) -> None:
+            dx[piece] = simple(dy[piece], x_hat[piece], inverse_s[piece], gamma)
+
+        self._share_samples(dy, 8, work)
+        return dx
+
+    def standardise_samples_grad_twice(
+        self, v: Array, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None
+    ) -> Array:
+        """See `Reference.standardise_samples_grad_twice`."""
+        dx, simple = numpy.empty_like(v), super().standardise_samples_grad_twice
+
+        def work(piece: slice) -> None:
+            dx[piece] = simple(v[piece], dy[piece], x_hat[piece], inverse_s[piece], gamma)
+
+        self._share_samples(v, 16, work)
+        return dx
+
+    def _share_samples(self, x: Array, passes: int, work: Callable[[slice], None]) -> None:
+        """As `_share_rows`, for samples (N, ...): a few of them at a time."""
+        if x.size:
+            self._share(len(x), max(1, CACHE * len(x) // x.size), passes * x.size, work)
 
     # ---------------------------------------------------------------- elementwise
 

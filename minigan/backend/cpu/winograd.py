@@ -46,7 +46,7 @@ import functools
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy
 
@@ -158,11 +158,19 @@ class Winograd:
     image: tuple[int, int, int]
     result: tuple[int, int, int]
 
+    of_map: ClassVar[int] = 50
+    """What a number of V or M costs to make and to fetch, in multiply-adds; measured, as is the
+    next."""
+    of_patch: ClassVar[int] = 16
+    """What a number of a patch costs to copy, where there is no such form."""
+
     # ---------------------------------------------------------------- sizes
 
     @functools.cached_property
     def taps(self) -> Pair:
-        """Q for each axis: the length of the kernel in blocks, the last of which may end in zeros."""
+        """Q for each axis: the length of the kernel in blocks, of which the last may end in
+        zeros.
+        """
         return taps(self.window)
 
     @functools.cached_property
@@ -186,10 +194,20 @@ class Winograd:
         return math.prod(self.grid)
 
     def cost(self, n: int) -> float:
-        """What n images cost, in multiplications per channel of a block and channel of the
-        result.
+        """What n images cost, in multiply-adds of a matrix product: the product at each point, the
+        maps of image and result, and the kernel's.
         """
-        return self.points * (n * self.tiles + KERNEL_ROWS)
+        inner, outer, rows = self.block, self.result[2], n * self.tiles
+        maps, kernel = self.of_map * rows * (inner + outer), 1.0 * KERNEL_ROWS * inner * outer
+        if self.points * inner * outer <= SMALL_KERNEL:
+            kernel /= 8
+        return self.points * (rows * inner * outer + maps + kernel)
+
+    def direct_cost(self, n: int) -> float:
+        """What n images cost without this form: a product with a row of patches per output."""
+        (kh, kw), (height, width, outer) = self.window.kernel, self.result
+        # A product with fewer columns than a vector register holds takes no less.
+        return n * height * width * kh * kw * self.image[2] * (max(outer, 16) + self.of_patch)
 
     @functools.cached_property
     def at_a_time(self) -> int:
@@ -397,15 +415,22 @@ class Winograd:
                 yield (block, j, slice(0, len(run))), run
 
 
-KERNEL_ROWS = 48
+KERNEL_ROWS = 80
 """What one number of U costs to make and to fetch, in products that it takes part in (a row of V
-each).
+each); an eighth of that where U is small.
 """
+
+SMALL_KERNEL = 2**18
+"""Numbers of a U that stays in a core's cache."""
 
 
 @functools.cache
-def plan(window: Window, images: tuple[int, ...], channels: int) -> Winograd | None:
+def plan(
+    window: Window, images: tuple[int, ...], channels: int, kind: type[Winograd] = Winograd
+) -> Winograd | None:
     """Return the cheapest form of a convolution, or None where the direct form is cheaper.
+
+    It depends on sizes alone, never on how fast something was a moment ago: so bits repeat.
 
     Parameters
     ----------
@@ -415,30 +440,25 @@ def plan(window: Window, images: tuple[int, ...], channels: int) -> Winograd | N
         (N, H, W, C).
     channels
         K, of the result.
+    kind
+        Whose maps they are, and what these cost.
     """
-    (kh, kw), (sh, sw), _ = window
     n, height, width, in_channels = images
     ho, wo = window.output_size(height, width)
-    if (
-        min(taps(window)) < 2
-        or min(n, ho, wo) < 1
-        or min(in_channels, channels) < 32
-    ):
+    qh, qw = taps(window)
+    if min(qh, qw) < 2 or min(n, ho, wo) < 1:
         return None
     forms = [
-        Winograd(window, (mh, mw), (height, width, in_channels), (ho, wo, channels))
+        kind(window, (mh, mw), (height, width, in_channels), (ho, wo, channels))
         for mh in (2, 3, 4)
         for mw in (2, 3, 4)
-        if mh + taps(window)[0] - 1 in POINTS and mw + taps(window)[1] - 1 in POINTS
+        if mh + qh - 1 in POINTS and mw + qw - 1 in POINTS
     ]
     least = min((form.cost(n) for form in forms), default=math.inf)
-    if least >= 0.8 * n * ho * wo * (kh / sh) * (kw / sw):
-        return None
     # Of forms that cost about the same, the one that makes least of the kernel: that is memory.
-    return min(
-        (form for form in forms if form.cost(n) <= least + 0.05 * abs(least)),
-        key=lambda form: form.points,
-    )
+    cheap = [form for form in forms if form.cost(n) <= least + 0.05 * abs(least)]
+    form = min(cheap, key=lambda form: form.points, default=None)
+    return form if form is not None and least < form.direct_cost(n) else None
 
 
 class KernelMaps:
