@@ -171,7 +171,7 @@ def test_a_team_of_any_size_convolves_alike(monkeypatch, fast, size):
     """
     ops, rng = fast(size), numpy.random.default_rng(0)
     window, shape = Window((4, 4), (2, 2), (1, 1)), (17, 16, 15, 32)
-    kind = type(ops._plan(window, (500, *shape[1:]), 48))
+    kind = type(ops._plan(window, (64, 16, 16, 128), 128))
     form = kind(window, (4, 4), shape[1:], (8, 7, 48))
     assert form.points == 25
     monkeypatch.setattr(ops, "_plan", lambda *_: form)
@@ -484,6 +484,8 @@ def test_a_dropout_mask_has_its_law(fast, p):
     assert abs(zero - p) < 4 * math.sqrt(p * (1 - p) / mask.size)
     assert len(numpy.unique(mask)) == 2
     assert math.isclose(mask.max(), 1 / (1 - p), rel_tol=0.01)
+    plain = CpuBackend().dropout_mask((200, 1001), p, "float32", numpy.random.default_rng(0))
+    numpy.testing.assert_array_equal(mask, plain, err_msg="compiled or not, the same zeros")
     again = fast().dropout_mask((200, 1001), p, "float32", numpy.random.default_rng(0))
     numpy.testing.assert_array_equal(mask, again)
 

@@ -78,6 +78,14 @@ def bias_leaky_relu(x, bias, slope):
 
 
 @_compiled
+def scale_where(bits, threshold, scale, out):
+    """``out = scale`` where bits reach the threshold, else 0."""
+    zero = out.dtype.type(0)
+    for i in range(out.size):
+        out[i] = scale if bits[i] >= threshold else zero
+
+
+@_compiled
 def outer(a, b, out):
     """``out = a bᵀ`` of two vectors."""
     for i in range(a.size):

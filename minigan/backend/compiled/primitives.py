@@ -334,6 +334,13 @@ class CompiledBackend(CpuBackend):
         self._share_rows(rows, 1, lambda piece: loops.bias_leaky_relu(rows[piece], bias, factor))
         return x
 
+    def _scale_where(self, bits: Array, threshold: Any, scale: Any, out: Array) -> None:
+        """See `CpuBackend._scale_where`."""
+        if _suits(out):
+            loops.scale_where(bits, threshold, scale, out)
+        else:
+            super()._scale_where(bits, threshold, scale, out)
+
     # ---------------------------------------------------------------- the loss on logits
 
     def bce_with_logits(self, logits: Array, target: Any) -> tuple[Array, Array]:

@@ -47,6 +47,10 @@ PRODUCT = 2**25
 ROWS = 256
 """Rows of a matrix product from which on it becomes no faster."""
 
+FEW_ROWS = 32
+"""Rows with which a product with a small matrix is fast enough."""
+
+
 KEEP = 2**22
 """Numbers of a transformed image batch up to which it is kept for the backward pass."""
 
@@ -383,12 +387,15 @@ class CpuBackend(Reference):
         mask = numpy.empty(size, dtype)
         scale = mask.dtype.type(2**16 / (2**16 - int(threshold)))
 
-        def work(piece: slice) -> None:
-            numpy.copyto(mask[piece], numpy.greater_equal(bits[piece], threshold))
-            numpy.multiply(mask[piece], scale, out=mask[piece])
-
-        self._share_rows(mask, 2, work)
+        self._share_rows(
+            mask, 2, lambda piece: self._scale_where(bits[piece], threshold, scale, mask[piece])
+        )
         return mask.reshape(tuple(shape))
+
+    def _scale_where(self, bits: Array, threshold: Any, scale: Any, out: Array) -> None:
+        """``out = scale`` where bits reach the threshold, else 0."""
+        numpy.copyto(out, numpy.greater_equal(bits, threshold))
+        numpy.multiply(out, scale, out=out)
 
     # ---------------------------------------------------------------- the optimizer's update
 
@@ -472,11 +479,20 @@ class CpuBackend(Reference):
         if form is None:
             dw[...] = self._weight_grad_by_patches(x, dy, window).reshape(dw.shape)
             return dw
-        if n * form.tiles < 2 * ROWS * self.team.size:
-            self._weight_grad_by_parts(form, x, made, dy, dw)
-        else:
+        if self._has_images_for_all(form, n, 2 * ROWS):
             self._weight_grad_by_images(form, x, made, dy, dw)
+        else:
+            self._weight_grad_by_parts(form, x, made, dy, dw)
         return dw
+
+    def _has_images_for_all(self, form: winograd.Winograd, n: int, rows: int) -> bool:
+        """Whether the images of each thread give its products `rows` rows.
+
+        A few are enough where the kernel is so small that each thread may fetch all of it: then
+        work is handed over once instead of once for each map and product.
+        """
+        small = form.points * form.block * form.result[2] <= winograd.SMALL_KERNEL
+        return n * form.tiles >= (FEW_ROWS if small else rows) * self.team.size
 
     def _weight_grad_by_parts(
         self, form: winograd.Winograd, x: Array, made: Array | None, dy: Array, dw: Array
@@ -539,7 +555,7 @@ class CpuBackend(Reference):
 
         parts = form.parts(self.team.size)
         self._share(n, n, math.inf, work)
-        self._share(len(parts), 1, 2 * math.prod(dw.shape) * form.points, finish)
+        self._share(len(parts), 1, 2 * form.points * form.block * dy.shape[3], finish)
 
     def _room(self, form: winograd.Winograd, images: int, width: int, like: Array) -> Array:
         return numpy.empty((images * form.tiles, form.points, width), like.dtype)
@@ -590,7 +606,7 @@ class CpuBackend(Reference):
         def room(images: int, width: int) -> Array:
             return self._room(form, images, width, out)
 
-        if n * form.tiles < ROWS * self.team.size:
+        if not self._has_images_for_all(form, n, ROWS):
             # Few rows per thread make slow products: so for these the points are shared instead of
             # the images.
             a, b = room(n, inner), room(n, outer)
