@@ -47,6 +47,9 @@ PRODUCT = 2**25
 ROWS = 256
 """Rows of a matrix product from which on it becomes no faster."""
 
+SMALL_FACTOR = 2**18
+"""Numbers of a matrix that each thread may fetch for itself."""
+
 FEW_ROWS = 32
 """Rows with which a product with a small matrix is fast enough."""
 
@@ -491,7 +494,7 @@ class CpuBackend(Reference):
         A few are enough where the kernel is so small that each thread may fetch all of it: then
         work is handed over once instead of once for each map and product.
         """
-        small = form.points * form.block * form.result[2] <= winograd.SMALL_KERNEL
+        small = form.points * form.block * form.result[2] <= SMALL_FACTOR
         return n * form.tiles >= (FEW_ROWS if small else rows) * self.team.size
 
     def _weight_grad_by_parts(

@@ -420,8 +420,8 @@ KERNEL_ROWS = 80
 each); an eighth of that where U is small.
 """
 
-SMALL_KERNEL = 2**18
-"""Numbers of a U that stays in a core's cache."""
+SMALL_KERNEL = 2**22
+"""Numbers of a U that stay in a cache from when they are made until they are fetched."""
 
 
 @functools.cache
