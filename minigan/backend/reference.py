@@ -128,6 +128,52 @@ class Reference:
         """``dx = scale (dy - mean_dy - x̂ mean_dyx)``; dy and x̂ are (..., C), the others (C,)."""
         return scale * (dy - mean_dy - x_hat * mean_dyx)
 
+    # ---------------------------------------------------------------- normalisation per sample
+
+    def standardise_samples(
+        self, x: Array, gamma: Array | None, beta: Array | None, eps: float
+    ) -> tuple[Array, Array, Array]:
+        """Standardise each column of each sample: ``x̂ = (x - mean) / s``, ``y = gamma x̂ + beta``.
+
+        x is (N, m, c), N c sets of m numbers with a mean and a variance of their own. Layer
+        normalisation is c = 1, with gamma and beta (m, 1); instance normalisation has a column per
+        channel, and (1, c). Without gamma and beta y is x̂.
+
+        Returns
+        -------
+        x_hat, y
+            Shape (N, m, c).
+        inverse_s
+            ``1 / s``, shape (N, 1, c), with ``s² = variance + eps``.
+        """
+        centred = x - _mean(x)
+        inverse_s = 1 / self.xp.sqrt(_mean(centred * centred) + eps)
+        x_hat = centred * inverse_s
+        return x_hat, x_hat if gamma is None else gamma * x_hat + beta, inverse_s
+
+    def standardise_samples_grad(
+        self, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None
+    ) -> Array:
+        """``dx = (q - mean(q) - x̂ mean(q x̂)) / s`` with ``q = gamma dy``; means are over a set."""
+        q = dy if gamma is None else gamma * dy
+        return (q - _mean(q) - x_hat * _mean(q * x_hat)) * inverse_s
+
+    def standardise_samples_grad_twice(
+        self, v: Array, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None
+    ) -> Array:
+        """The gradient of ⟨v, dx⟩ with respect to x, where dx is `standardise_samples_grad`'s.
+
+        ``-((A - 2 mean(v x̂) mean(q x̂)) x̂ + mean(v x̂) (q - mean q) + mean(q x̂) (v - mean v)) / s²``
+        with ``A = mean(q v) - mean(q) mean(v) - mean(q x̂) mean(v x̂)``; `minigan.nn.normalisation`
+        derives it.
+        """
+        q = dy if gamma is None else gamma * dy
+        mean_q, mean_v, mean_qx, mean_vx = _mean(q), _mean(v), _mean(q * x_hat), _mean(v * x_hat)
+        a = _mean(q * v) - mean_q * mean_v - mean_qx * mean_vx
+        bracket = (a - 2 * mean_vx * mean_qx) * x_hat
+        bracket += mean_vx * (q - mean_q) + mean_qx * (v - mean_v)
+        return -inverse_s * inverse_s * bracket
+
     # ---------------------------------------------------------------- patches
 
     def unfold(self, x: Array, window: Window) -> Array:
@@ -385,6 +431,11 @@ class Reference:
         m_hat = m / (1 - beta1**t)
         v_hat = v / (1 - beta2**t)
         theta -= lr * m_hat / (self.xp.sqrt(v_hat) + eps)
+
+
+def _mean(x: Array) -> Array:
+    """Over each set: (N, m, c) -> (N, 1, c)."""
+    return x.mean(axis=1, keepdims=True)
 
 
 def _rows(patches: Array) -> Array:

@@ -69,7 +69,9 @@ def _window(draw):
     pair = st.tuples
     return Window(
         draw(
-            st.one_of(st.just((4, 4)), st.just((3, 3)), pair(st.integers(1, 5), st.integers(1, 5)))
+            st.one_of(
+                *map(st.just, [(3, 3), (4, 4), (5, 5)]), pair(st.integers(1, 5), st.integers(1, 5))
+            )
         ),
         draw(
             st.one_of(st.just((2, 2)), st.just((1, 1)), pair(st.integers(1, 3), st.integers(1, 3)))
@@ -163,15 +165,16 @@ def test_a_kernel_that_was_changed_in_place_is_transformed_anew(fast, channels):
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 30])
-def test_a_team_of_any_size_convolves_alike(fast, size):
-    """Nine points, 48 columns: one does all, three do three points each, of seven each does one, 30
-    do columns only.
+def test_a_team_of_any_size_convolves_alike(monkeypatch, fast, size):
+    """25 points, 48 columns: one does all, three do eight points each and share one, of seven each
+    does three, 30 do columns only.
     """
     ops, rng = fast(size), numpy.random.default_rng(0)
     window, shape = Window((4, 4), (2, 2), (1, 1)), (17, 16, 15, 32)
-    form = winograd.plan(window, shape, 48)
-    assert form is not None
-    assert form.points == 9
+    kind = type(ops._plan(window, (64, 16, 16, 128), 128))
+    form = kind(window, (4, 4), shape[1:], (8, 7, 48))
+    assert form.points == 25
+    monkeypatch.setattr(ops, "_plan", lambda *_: form)
     x, weight, dy = (_drawn(rng, s, "float64") for s in (shape, (4, 4, 32, 48), (17, 8, 7, 48)))
     y, kept = ops.conv(x, weight, window)
     expected, patches = REFERENCE.conv(x, weight, window)
@@ -233,7 +236,10 @@ def test_held_kernels_stay_within_their_limit():
     assert len(made) == 5
 
 
-@given(st.sampled_from([(2, 2), (2, 3), (2, 4), (3, 2), (3, 3)]), st.integers(0, 2**32))
+@given(
+    st.sampled_from([(2, 2), (2, 3), (2, 4), (3, 2), (3, 3), (3, 4), (5, 2)]),
+    st.integers(0, 2**32),
+)
 def test_one_axis_of_winograds_form_is_a_correlation(sizes, seed):
     taps, outputs = sizes
     a, g, b = winograd.matrices(outputs, taps)
@@ -248,7 +254,7 @@ def test_one_axis_of_winograds_form_is_a_correlation(sizes, seed):
 
 
 @given(
-    st.sampled_from([(4, 2), (3, 1)]),
+    st.sampled_from([(4, 2), (3, 1), (5, 2), (5, 1), (3, 2)]),
     st.integers(2, 4),
     st.integers(1, 9),
     st.integers(1, 9),
@@ -256,8 +262,8 @@ def test_one_axis_of_winograds_form_is_a_correlation(sizes, seed):
 )
 def test_the_transposed_maps_are_the_transposes(kernel, outputs, height, width, seed):
     (size, stride), channels, n = kernel, 2, 3
-    assume(outputs + size // stride - 1 in winograd.POINTS)
     window = Window((size, size), (stride, stride), (1, 1))
+    assume(outputs + winograd.taps(window)[0] - 1 in winograd.POINTS)
     result = window.output_size(height, width)
     assume(min(result) >= 1)
     form = winograd.Winograd(
@@ -360,6 +366,50 @@ def test_sums_and_normalisation_equal_the_readable_ones(fast, shape, dtype, layo
         _assert_close(ours, REFERENCE.standardise_grad(exact_dy, exact_x, *vectors[:3]), dtype)
 
 
+@given(
+    st.tuples(
+        st.integers(0, 5),
+        st.one_of(st.integers(1, 40), st.integers(1, 400)),
+        st.sampled_from([1, 1, 2, 3, 40, 127, 128, 130]),
+    ),
+    DTYPES, LAYOUTS, st.sampled_from(["none", "of each number", "of each column"]), THREADS,
+    st.integers(0, 2**32),
+)  # fmt: skip
+def test_normalisation_of_samples_equals_the_readable_one(
+    fast, shape, dtype, layout, affine, threads, seed
+):
+    rng = numpy.random.default_rng(seed)
+    x, dy, v = (_drawn(rng, shape, dtype, layout) for _ in range(3))
+    gamma, beta = (
+        None
+        if affine == "none"
+        else _drawn(rng, (shape[1], 1) if affine == "of each number" else (1, shape[2]), dtype)
+        for _ in range(2)
+    )
+    exact = [None if a is None else a.astype("float64") for a in (x, dy, v, gamma, beta)]
+    expected = REFERENCE.standardise_samples(exact[0], exact[3], exact[4], 1e-2)
+    x_hat, inverse_s = expected[0].astype(dtype), expected[2].astype(dtype)
+    with _with_threads(fast, threads) as ops:
+        for ours, theirs in zip(
+            ops.standardise_samples(x, gamma, beta, 1e-2), expected, strict=True
+        ):
+            _assert_close(ours, theirs, dtype, scale=5)
+        _assert_close(
+            ops.standardise_samples_grad(dy, x_hat, inverse_s, gamma),
+            REFERENCE.standardise_samples_grad(exact[1], expected[0], expected[2], exact[3]),
+            dtype,
+            scale=20,
+        )
+        _assert_close(
+            ops.standardise_samples_grad_twice(v, dy, x_hat, inverse_s, gamma),
+            REFERENCE.standardise_samples_grad_twice(
+                exact[2], exact[1], expected[0], expected[2], exact[3]
+            ),
+            dtype,
+            scale=200,
+        )
+
+
 def test_the_variance_of_data_far_from_its_first_rows_is_accurate(fast):
     x = numpy.random.default_rng(0).standard_normal((40_000, 8)).astype("float32")
     x[:10_000] -= 1000  # what the mean is first taken to be
@@ -434,6 +484,8 @@ def test_a_dropout_mask_has_its_law(fast, p):
     assert abs(zero - p) < 4 * math.sqrt(p * (1 - p) / mask.size)
     assert len(numpy.unique(mask)) == 2
     assert math.isclose(mask.max(), 1 / (1 - p), rel_tol=0.01)
+    plain = CpuBackend().dropout_mask((200, 1001), p, "float32", numpy.random.default_rng(0))
+    numpy.testing.assert_array_equal(mask, plain, err_msg="compiled or not, the same zeros")
     again = fast().dropout_mask((200, 1001), p, "float32", numpy.random.default_rng(0))
     numpy.testing.assert_array_equal(mask, again)
 
@@ -639,30 +691,46 @@ def _gradients(net, x, dtype):
     return {"x": dx} | {name: p.grad.copy() for name, p in net.parameters().items()}
 
 
-def _halve(before, after, rng):
-    return nn.Conv2d(before, after, kernel_size=4, stride=2, padding=1, rng=rng)
+def _halve(before, after, rng, size=4):
+    return nn.Conv2d(before, after, kernel_size=size, stride=2, padding=(size - 1) // 2, rng=rng)
 
 
-def _double(before, after, rng):
-    return nn.ConvTranspose2d(before, after, kernel_size=4, stride=2, padding=1, rng=rng)
+def _double(before, after, rng, size=4):
+    return nn.ConvTranspose2d(
+        before, after, kernel_size=size, stride=2, padding=(size - 1) // 2,
+        output_padding=size % 2, rng=rng,
+    )  # fmt: skip
 
 
+@pytest.mark.parametrize("size", [3, 4, 5])
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_of_a_whole_net_are_within_float32_rounding_of_the_readable_path_in_float64(
-    monkeypatch, kind
+    monkeypatch, kind, size
 ):
     """With smooth activations: at a kink of a ReLU, rounding may decide which side is taken."""
     rng = numpy.random.default_rng(0)
+    middle = (
+        [nn.Conv2d(64, 64, kernel_size=size, padding=size // 2, rng=rng), nn.Tanh()]
+        if size % 2
+        else []
+    )
     net = nn.Sequential(
         *(nn.Linear(10, 4 * 4 * 64, rng=rng), nn.Reshape(4, 4, 64), nn.BatchNorm(64), nn.Tanh()),
-        *(_double(64, 32, rng), nn.BatchNorm(32), nn.Tanh(), _double(32, 1, rng), nn.Tanh()),
         *(
-            _halve(1, 32, rng),
+            _double(64, 32, rng, size),
+            nn.BatchNorm(32),
+            nn.Tanh(),
+            _double(32, 1, rng, size),
+            nn.Tanh(),
+        ),
+        *(
+            _halve(1, 32, rng, size),
             nn.LeakyReLU(1.0),
-            _halve(32, 64, rng),
+            _halve(32, 64, rng, size),
             nn.BatchNorm(64),
             nn.Sigmoid(),
         ),
+        *middle,
         *(nn.Flatten(), nn.Linear(4 * 4 * 64, 1, rng=rng)),
     )
     x = rng.standard_normal((32, 10))

@@ -22,17 +22,20 @@ import numpy
 
 INDEX = numpy.uintp
 WIDTH = 128
-"""Channels of a tile that are worked on at a time: two tiles of 5 x 5 blocks stay in the
+"""Channels of a tile that are worked on at a time: two tiles of 6 x 6 blocks stay in the
 first-level cache.
 """
 
-LONGEST = 5
+LONGEST = 6
 """The longest side of a tile in blocks, r of `minigan.backend.cpu.winograd`."""
 
 ROWS = 256
 """Rows that are added before their sum is added to the total: that keeps the rounding error of long
 sums small.
 """
+
+LANES = 64
+"""Numbers of a sample that are added side by side."""
 
 CELL = INDEX(WIDTH)
 LINE = INDEX(LONGEST * WIDTH)
@@ -72,6 +75,14 @@ def bias_leaky_relu(x, bias, slope):
         for c in range(x.shape[1]):
             shifted = x[i, c] + bias[c]
             x[i, c] = shifted if shifted > 0 else slope * shifted
+
+
+@_compiled
+def scale_where(bits, threshold, scale, out):
+    """``out = scale`` where bits reach the threshold, else 0."""
+    zero = out.dtype.type(0)
+    for i in range(out.size):
+        out[i] = scale if bits[i] >= threshold else zero
 
 
 @_compiled
@@ -175,6 +186,154 @@ def standardise_grad(dy, x_hat, scale, mean_dy, mean_dyx, dx):
             dx[i, c] = scale[c] * (dy[i, c] - (mean_dy[c] + x_hat[i, c] * mean_dyx[c]))
 
 
+# ---------------------------------------------------------------- samples
+
+# A sample (m, c), as a row of m c numbers, is read in runs of as many whole rows of c as make
+# `LANES` numbers. Each place of a run, a lane, has a sum of its own, so that neighbours are added
+# side by side; in the end the lanes of a column are added, and all get their mean.
+
+
+@_compiled
+def _lanes(columns):
+    return columns * max(1, LANES // columns)
+
+
+@_compiled
+def _to_means(lanes, columns, size):
+    """Put into each lane the mean of its column, of which the lanes hold the sums."""
+    for c in range(columns):
+        total = lanes[c]
+        for k in range(c + columns, lanes.size, columns):
+            total += lanes[k]
+        total = total * lanes.dtype.type(columns) / lanes.dtype.type(size)
+        for k in range(c, lanes.size, columns):
+            lanes[k] = total
+
+
+@_compiled
+def _to_lanes(of_columns, lanes):
+    """Give each lane the number of its column."""
+    for start in range(0, lanes.size, of_columns.size):
+        for c in range(of_columns.size):
+            lanes[INDEX(start) + INDEX(c)] = of_columns[c]
+
+
+@_compiled
+def standardise_samples(x, gamma, beta, eps, x_hat, y, inverse_s):
+    """``x̂ = (x - mean) / s`` of each column of each sample, and ``y = gamma x̂ + beta``.
+
+    x, x̂ and y (N, m c), gamma and beta (m c) or empty, 1 / s (N, c).
+    """
+    columns, size, one = inverse_s.shape[1], x.shape[1], x.dtype.type(1)
+    width = _lanes(columns)
+    mean, inverse = numpy.empty(width, x.dtype), numpy.empty(width, x.dtype)
+    for i in range(x.shape[0]):
+        mean[:] = 0
+        inverse[:] = 0
+        for start in range(0, size, width):
+            first = INDEX(start)
+            for k in range(INDEX(min(width, size - start))):
+                mean[k] += x[i, first + k]
+        _to_means(mean, columns, size)
+        for start in range(0, size, width):
+            first = INDEX(start)
+            for k in range(INDEX(min(width, size - start))):
+                centred = x[i, first + k] - mean[k]
+                inverse[k] += centred * centred
+        _to_means(inverse, columns, size)
+        for k in range(width):
+            inverse[k] = one / numpy.sqrt(inverse[k] + eps)
+        for c in range(columns):
+            inverse_s[i, c] = inverse[c]
+        for start in range(0, size, width):
+            first, count = INDEX(start), INDEX(min(width, size - start))
+            for k in range(count):
+                x_hat[i, first + k] = (x[i, first + k] - mean[k]) * inverse[k]
+            if gamma.size:
+                for k in range(count):
+                    y[i, first + k] = gamma[first + k] * x_hat[i, first + k] + beta[first + k]
+
+
+@_compiled
+def standardise_samples_grad(dy, x_hat, inverse_s, gamma, dx):
+    """``dx = (q - mean q - x̂ mean(q x̂)) / s`` with ``q = gamma dy``; shapes as above."""
+    columns, size = inverse_s.shape[1], dy.shape[1]
+    width = _lanes(columns)
+    mean_q, mean_qx = numpy.empty(width, dy.dtype), numpy.empty(width, dy.dtype)
+    scale = numpy.empty(width, dy.dtype)
+    for i in range(dy.shape[0]):
+        mean_q[:] = 0
+        mean_qx[:] = 0
+        for start in range(0, size, width):
+            first, count = INDEX(start), INDEX(min(width, size - start))
+            _scaled(gamma, dy, i, first, dx, count)
+            for k in range(count):
+                mean_q[k] += dx[i, first + k]
+                mean_qx[k] += dx[i, first + k] * x_hat[i, first + k]
+        _to_means(mean_q, columns, size)
+        _to_means(mean_qx, columns, size)
+        _to_lanes(inverse_s[i], scale)
+        for start in range(0, size, width):
+            first = INDEX(start)
+            for k in range(INDEX(min(width, size - start))):
+                q = dx[i, first + k] - mean_q[k]
+                dx[i, first + k] = (q - x_hat[i, first + k] * mean_qx[k]) * scale[k]
+
+
+@_compiled
+def _scaled(gamma, dy, i, first, out, count):
+    """``gamma dy`` of a run of sample i, to `out`."""
+    if gamma.size:
+        for k in range(count):
+            out[i, first + k] = gamma[first + k] * dy[i, first + k]
+    else:
+        for k in range(count):
+            out[i, first + k] = dy[i, first + k]
+
+
+@_compiled
+def standardise_samples_grad_twice(v, dy, x_hat, inverse_s, gamma, dx):
+    """The gradient of ``⟨v, dx⟩`` with respect to x, see
+    `minigan.backend.reference.Reference.standardise_samples_grad_twice`.
+    """
+    columns, size, two = inverse_s.shape[1], v.shape[1], v.dtype.type(2)
+    width = _lanes(columns)
+    means = numpy.empty((5, width), v.dtype)
+    q, tangent, qx, vx, qv = means[0], means[1], means[2], means[3], means[4]
+    of_x, of_q, of_v, shift = (
+        numpy.empty(width, v.dtype),
+        numpy.empty(width, v.dtype),
+        numpy.empty(width, v.dtype),
+        numpy.empty(width, v.dtype),
+    )
+    for i in range(v.shape[0]):
+        means[:] = 0
+        for start in range(0, size, width):
+            first, count = INDEX(start), INDEX(min(width, size - start))
+            _scaled(gamma, dy, i, first, dx, count)
+            for k in range(count):
+                q[k] += dx[i, first + k]
+                qx[k] += dx[i, first + k] * x_hat[i, first + k]
+                qv[k] += dx[i, first + k] * v[i, first + k]
+            for k in range(count):
+                tangent[k] += v[i, first + k]
+                vx[k] += v[i, first + k] * x_hat[i, first + k]
+        for row in range(5):
+            _to_means(means[row], columns, size)
+        _to_lanes(inverse_s[i], shift)
+        for k in range(width):
+            factor = -shift[k] * shift[k]
+            a = qv[k] - q[k] * tangent[k] - qx[k] * vx[k]
+            of_x[k] = factor * (a - two * vx[k] * qx[k])
+            of_q[k], of_v[k] = factor * vx[k], factor * qx[k]
+            shift[k] = factor * (vx[k] * q[k] + qx[k] * tangent[k])
+        for start in range(0, size, width):
+            first = INDEX(start)
+            for k in range(INDEX(min(width, size - start))):
+                of_both = of_q[k] * dx[i, first + k] + of_v[k] * v[i, first + k]
+                dx[i, first + k] = of_x[k] * x_hat[i, first + k] + of_both - shift[k]
+
+
 # ---------------------------------------------------------------- patches
 
 
@@ -226,53 +385,80 @@ def fold(patches, x, stride, padding):
 
 
 @_compiled
-def _combine(w0, w1, w2, w3, w4, terms, work, source, step, target, width):
-    """``work[target] = Σ_k w_k work[source + k step]``, for as many channels as `width` says."""
-    second, third = source + step, source + step + step
-    fourth, fifth = third + step, third + step + step
-    if terms == 5:
+def _combine(w, at, terms, work, source, target, width):
+    """``work[target] = Σ_k w_k work[source + at_k]``, for as many channels as `width` says.
+
+    As many terms as a row may have are one expression each: a loop over terms would write the sum
+    and fetch it again for each of them.
+    """
+    w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
+    s0, s1, s2 = source + at[0], source + at[1], source + at[2]
+    s3, s4, s5 = source + at[3], source + at[4], source + at[5]
+    if terms == 6:
         for c in range(width):
             work[target + c] = (
-                w0 * work[source + c]
-                + w1 * work[second + c]
-                + w2 * work[third + c]
-                + w3 * work[fourth + c]
-                + w4 * work[fifth + c]
+                w0 * work[s0 + c]
+                + w1 * work[s1 + c]
+                + w2 * work[s2 + c]
+                + w3 * work[s3 + c]
+                + w4 * work[s4 + c]
+                + w5 * work[s5 + c]
+            )
+    elif terms == 5:
+        for c in range(width):
+            work[target + c] = (
+                w0 * work[s0 + c]
+                + w1 * work[s1 + c]
+                + w2 * work[s2 + c]
+                + w3 * work[s3 + c]
+                + w4 * work[s4 + c]
             )
     elif terms == 4:
         for c in range(width):
             work[target + c] = (
-                w0 * work[source + c]
-                + w1 * work[second + c]
-                + w2 * work[third + c]
-                + w3 * work[fourth + c]
+                w0 * work[s0 + c] + w1 * work[s1 + c] + w2 * work[s2 + c] + w3 * work[s3 + c]
             )
     elif terms == 3:
         for c in range(width):
-            work[target + c] = w0 * work[source + c] + w1 * work[second + c] + w2 * work[third + c]
+            work[target + c] = w0 * work[s0 + c] + w1 * work[s1 + c] + w2 * work[s2 + c]
+    elif terms == 2:
+        for c in range(width):
+            work[target + c] = w0 * work[s0 + c] + w1 * work[s1 + c]
     else:
         for c in range(width):
-            work[target + c] = w0 * work[source + c] + w1 * work[second + c]
+            work[target + c] = w0 * work[s0 + c]
 
 
 @_compiled
-def _sandwich(left, right, work, width):
+def _row(matrix, i, step, w, at):
+    """Put the numbers of a row that aren't zero into w, and how far apart they act into `at`;
+    return how many.
+    """
+    terms = 0
+    for k in range(matrix.shape[1]):
+        if matrix[i, k] != 0:
+            w[terms] = matrix[i, k]
+            at[terms] = INDEX(k) * step
+            terms += 1
+    return terms
+
+
+@_compiled
+def _sandwich(left, right, work, w, at, width):
     """``L d Rᵀ`` in the place of d: the columns first, to the second half of `work`, then the rows,
     and back.
     """
-    (a, u), (b, v) = left.shape, right.shape
+    (a, _), (b, v) = left.shape, right.shape
     for i in range(a):
-        w0, w1 = left[i, 0], left[i, 1]
-        w2, w3, w4 = left[i, min(2, u - 1)], left[i, min(3, u - 1)], left[i, min(4, u - 1)]
+        terms = _row(left, i, LINE, w, at)
         for j in range(v):
-            at = INDEX(j) * CELL
-            _combine(w0, w1, w2, w3, w4, u, work, at, LINE, TILE + INDEX(i) * LINE + at, width)
+            source = INDEX(j) * CELL
+            _combine(w, at, terms, work, source, TILE + INDEX(i) * LINE + source, width)
     for j in range(b):
-        w0, w1 = right[j, 0], right[j, 1]
-        w2, w3, w4 = right[j, min(2, v - 1)], right[j, min(3, v - 1)], right[j, min(4, v - 1)]
+        terms = _row(right, j, CELL, w, at)
         for i in range(a):
-            at = INDEX(i) * LINE
-            _combine(w0, w1, w2, w3, w4, v, work, TILE + at, CELL, at + INDEX(j) * CELL, width)
+            source = INDEX(i) * LINE
+            _combine(w, at, terms, work, TILE + source, source + INDEX(j) * CELL, width)
 
 
 @_compiled
@@ -281,39 +467,45 @@ def to_points(image, points, left, right, stride, outputs, grid, padding, start,
 
     image (N, H, W, C); points (N th tw, a b, s² C), whose channels from `start` to `stop` are made;
     left (a, u) and right (b, v), of which a tile sees u x v blocks; tiles lie `outputs` blocks
-    apart, `grid` of them in an image.
+    apart, `grid` of them in an image. Of few channels, those of several tiles are worked on at a
+    time.
     """
     n, height, width, channels = image.shape
     (a, u), (b, v) = left.shape, right.shape
     work = numpy.zeros(2 * LONGEST * LONGEST * WIDTH, image.dtype)
-    for tile in range(n * grid[0] * grid[1]):
-        i, j = tile // grid[1] % grid[0], tile % grid[1]
-        at = start
-        while at < stop:
-            pixel, channel = at // channels, at % channels
-            count = min(WIDTH, channels - channel, stop - at)
-            y = stride[0] * outputs[0] * i + pixel // stride[1] - padding[0]
-            x = stride[1] * outputs[1] * j + pixel % stride[1] - padding[1]
-            size, first, to = INDEX(count), INDEX(channel), INDEX(at)
-            for p in range(u):
-                for q in range(v):
-                    row, column = y + stride[0] * p, x + stride[1] * q
-                    cell = INDEX(p) * LINE + INDEX(q) * CELL
-                    if 0 <= row < height and 0 <= column < width:
+    w, apart = numpy.zeros(LONGEST, image.dtype), numpy.zeros(LONGEST, INDEX)
+    tiles = n * grid[0] * grid[1]
+    at = start
+    while at < stop:
+        pixel, channel = at // channels, at % channels
+        count = min(WIDTH, channels - channel, stop - at)
+        size, first, to, each = INDEX(count), INDEX(channel), INDEX(at), WIDTH // count
+        for begin in range(0, tiles, each):
+            some = min(each, tiles - begin)
+            for k in range(some):
+                tile = begin + k
+                picture = tile // (grid[0] * grid[1])
+                i, j = tile // grid[1] % grid[0], tile % grid[1]
+                y = stride[0] * outputs[0] * i + pixel // stride[1] - padding[0]
+                x = stride[1] * outputs[1] * j + pixel % stride[1] - padding[1]
+                for p in range(u):
+                    for q in range(v):
+                        row, column = y + stride[0] * p, x + stride[1] * q
+                        cell = INDEX(p) * LINE + INDEX(q) * CELL + INDEX(k) * size
+                        if 0 <= row < height and 0 <= column < width:
+                            for c in range(size):
+                                work[cell + c] = image[picture, row, column, first + c]
+                        else:
+                            for c in range(size):
+                                work[cell + c] = 0
+            _sandwich(left, right, work, w, apart, INDEX(some) * size)
+            for k in range(some):
+                for p in range(a):
+                    for q in range(b):
+                        cell = INDEX(p) * LINE + INDEX(q) * CELL + INDEX(k) * size
                         for c in range(size):
-                            work[cell + c] = image[
-                                tile // (grid[0] * grid[1]), row, column, first + c
-                            ]
-                    else:
-                        for c in range(size):
-                            work[cell + c] = 0
-            _sandwich(left, right, work, size)
-            for p in range(a):
-                for q in range(b):
-                    cell = INDEX(p) * LINE + INDEX(q) * CELL
-                    for c in range(size):
-                        points[tile, p * b + q, to + c] = work[cell + c]
-            at += count
+                            points[begin + k, p * b + q, to + c] = work[cell + c]
+        at += count
 
 
 @_compiled
@@ -328,35 +520,40 @@ def from_points(points, image, bias, left, right, stride, outputs, grid, padding
     n, height, width, channels = image.shape
     (u, a), (v, b) = left.shape, right.shape
     work = numpy.zeros(2 * LONGEST * LONGEST * WIDTH, image.dtype)
-    for tile in range(n * grid[0] * grid[1]):
-        i, j = tile // grid[1] % grid[0], tile % grid[1]
-        at = start
-        while at < stop:
-            pixel, channel = at // channels, at % channels
-            count = min(WIDTH, channels - channel, stop - at)
-            y = stride[0] * outputs[0] * i + pixel // stride[1] - padding[0]
-            x = stride[1] * outputs[1] * j + pixel % stride[1] - padding[1]
-            size, first, source = INDEX(count), INDEX(channel), INDEX(at - start)
-            for p in range(a):
-                for q in range(b):
-                    cell = INDEX(p) * LINE + INDEX(q) * CELL
-                    for c in range(size):
-                        work[cell + c] = points[tile, p * b + q, source + c]
-            _sandwich(left, right, work, size)
-            for p in range(u):
-                for q in range(v):
-                    row, column = y + stride[0] * p, x + stride[1] * q
-                    cell = INDEX(p) * LINE + INDEX(q) * CELL
-                    if row < 0 or row >= height or column < 0 or column >= width:
-                        continue
-                    if bias.size:
+    w, apart = numpy.zeros(LONGEST, image.dtype), numpy.zeros(LONGEST, INDEX)
+    tiles = n * grid[0] * grid[1]
+    at = start
+    while at < stop:
+        pixel, channel = at // channels, at % channels
+        count = min(WIDTH, channels - channel, stop - at)
+        size, first, source, each = INDEX(count), INDEX(channel), INDEX(at - start), WIDTH // count
+        for begin in range(0, tiles, each):
+            some = min(each, tiles - begin)
+            for k in range(some):
+                for p in range(a):
+                    for q in range(b):
+                        cell = INDEX(p) * LINE + INDEX(q) * CELL + INDEX(k) * size
                         for c in range(size):
-                            image[tile // (grid[0] * grid[1]), row, column, first + c] = (
-                                work[cell + c] + bias[first + c]
-                            )
-                    else:
-                        for c in range(size):
-                            image[tile // (grid[0] * grid[1]), row, column, first + c] += work[
-                                cell + c
-                            ]
-            at += count
+                            work[cell + c] = points[begin + k, p * b + q, source + c]
+            _sandwich(left, right, work, w, apart, INDEX(some) * size)
+            for k in range(some):
+                tile = begin + k
+                picture = tile // (grid[0] * grid[1])
+                i, j = tile // grid[1] % grid[0], tile % grid[1]
+                y = stride[0] * outputs[0] * i + pixel // stride[1] - padding[0]
+                x = stride[1] * outputs[1] * j + pixel % stride[1] - padding[1]
+                for p in range(u):
+                    for q in range(v):
+                        row, column = y + stride[0] * p, x + stride[1] * q
+                        cell = INDEX(p) * LINE + INDEX(q) * CELL + INDEX(k) * size
+                        if row < 0 or row >= height or column < 0 or column >= width:
+                            continue
+                        if bias.size:
+                            for c in range(size):
+                                image[picture, row, column, first + c] = (
+                                    work[cell + c] + bias[first + c]
+                                )
+                        else:
+                            for c in range(size):
+                                image[picture, row, column, first + c] += work[cell + c]
+        at += count

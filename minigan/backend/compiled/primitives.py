@@ -37,6 +37,9 @@ class CompiledWinograd(winograd.Winograd):
     time.
     """
 
+    of_map: ClassVar[int] = 64
+    of_patch: ClassVar[int] = 2
+
     @property
     def at_a_time(self) -> int:
         """All of them."""
@@ -76,7 +79,8 @@ class CompiledWinograd(winograd.Winograd):
             super().kernel_map_transposed(u, out, part)
             return
         _, g, _ = _factors(self.outputs, self.taps, u.dtype.str, transposed=True)
-        self.kernel_part(out, part)[...] = 0
+        for _, numbers in self.kernel_part(out, part):
+            numbers[...] = 0
         image, points = out.reshape(1, *self.window.kernel, -1), u.reshape(1, self.points, -1)
         loops.from_points(points, image, _none(u), *g, *self._of_kernel, *self._range(part, out))
 
@@ -122,11 +126,6 @@ class CompiledWinograd(winograd.Winograd):
 
 
 @functools.cache
-def _compiled(form: winograd.Winograd) -> CompiledWinograd:
-    return CompiledWinograd(form.window, form.outputs, form.image, form.result)
-
-
-@functools.cache
 def _factors(outputs: Pair, taps: Pair, dtype: str, *, transposed: bool = False) -> Any:
     """A, G and B, or their transposes, each for both axes."""
     both = zip(*(winograd.matrices(m, q) for m, q in zip(outputs, taps, strict=True)), strict=True)
@@ -154,7 +153,9 @@ class CompiledBackend(CpuBackend):
         """Say what computes, in words."""
         return f"loops compiled by Numba {numba.__version__}, products by {numpy_with_blas()}"
 
-    def _share_rows(self, rows: Array, passes: int, work: Callable[[slice], None]) -> None:
+    def _share_rows(
+        self, rows: Array, passes: int, work: Callable[[slice], None], *, products: bool = False
+    ) -> None:
         """As `CpuBackend._share_rows`, but in one piece: a loop fetches each number once, however
         many there are.
         """
@@ -248,6 +249,66 @@ class CompiledBackend(CpuBackend):
         self._share_rows(dx, 1, work)
         return dx.reshape(dy.shape)
 
+    # ---------------------------------------------------------------- normalisation per sample
+
+    def standardise_samples(
+        self, x: Array, gamma: Array | None, beta: Array | None, eps: float
+    ) -> tuple[Array, Array, Array]:
+        """See `Reference.standardise_samples`."""
+        scale, shift = _for_each(x, gamma), _for_each(x, beta)
+        if not _suits(x, scale, shift) or scale.size != shift.size:
+            return super().standardise_samples(x, gamma, beta, eps)
+        n, _, columns = x.shape
+        x_hat, inverse_s = numpy.empty_like(x), numpy.empty((n, 1, columns), x.dtype)
+        y = numpy.empty_like(x) if scale.size else x_hat
+        source, standard, result = map(_by_sample, (x, x_hat, y))
+
+        def work(piece: slice) -> None:
+            loops.standardise_samples(
+                source[piece], scale, shift, x.dtype.type(eps), standard[piece], result[piece],
+                inverse_s[piece, 0],
+            )  # fmt: skip
+
+        self._share_samples(x, 2, work)
+        return x_hat, y, inverse_s
+
+    def standardise_samples_grad(
+        self, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None
+    ) -> Array:
+        """See `Reference.standardise_samples_grad`."""
+        scale = _for_each(dy, gamma)
+        if not (_suits(dy, x_hat, inverse_s, scale) and _alike(dy, inverse_s, dy, x_hat)):
+            return super().standardise_samples_grad(dy, x_hat, inverse_s, gamma)
+        dx = numpy.empty_like(dy)
+        upstream, standard, out = map(_by_sample, (dy, x_hat, dx))
+
+        def work(piece: slice) -> None:
+            loops.standardise_samples_grad(
+                upstream[piece], standard[piece], inverse_s[piece, 0], scale, out[piece]
+            )
+
+        self._share_samples(dy, 2, work)
+        return dx
+
+    def standardise_samples_grad_twice(
+        self, v: Array, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None
+    ) -> Array:
+        """See `Reference.standardise_samples_grad_twice`."""
+        scale = _for_each(v, gamma)
+        if not (_suits(v, dy, x_hat, inverse_s, scale) and _alike(v, inverse_s, dy, x_hat)):
+            return super().standardise_samples_grad_twice(v, dy, x_hat, inverse_s, gamma)
+        dx = numpy.empty_like(v)
+        tangent, upstream, standard, out = map(_by_sample, (v, dy, x_hat, dx))
+
+        def work(piece: slice) -> None:
+            loops.standardise_samples_grad_twice(
+                tangent[piece], upstream[piece], standard[piece], inverse_s[piece, 0], scale,
+                out[piece],
+            )  # fmt: skip
+
+        self._share_samples(v, 3, work)
+        return dx
+
     # ---------------------------------------------------------------- elementwise
 
     def leaky_relu(self, x: Array, slope: float) -> Array:
@@ -279,6 +340,13 @@ class CompiledBackend(CpuBackend):
             return super().bias_leaky_relu(x, bias, slope)
         self._share_rows(rows, 1, lambda piece: loops.bias_leaky_relu(rows[piece], bias, factor))
         return x
+
+    def _scale_where(self, bits: Array, threshold: Any, scale: Any, out: Array) -> None:
+        """See `CpuBackend._scale_where`."""
+        if _suits(out):
+            loops.scale_where(bits, threshold, scale, out)
+        else:
+            super()._scale_where(bits, threshold, scale, out)
 
     # ---------------------------------------------------------------- the loss on logits
 
@@ -333,8 +401,7 @@ class CompiledBackend(CpuBackend):
         self, window: Window, images: tuple[int, ...], channels: int
     ) -> winograd.Winograd | None:
         """See `CpuBackend._plan`."""
-        form = super()._plan(window, images, channels)
-        return None if form is None else _compiled(form)
+        return winograd.plan(window, images, channels, CompiledWinograd)
 
     def _kernel(self, form: winograd.Winograd, weight: Array, dtype: Any) -> Array:
         """What the kernel becomes, anew each time: that takes no longer than to see whether it has
@@ -382,6 +449,26 @@ def _flat(x: Array) -> Array:
 
 def _rows(x: Array) -> Array:
     return numpy.ascontiguousarray(x).reshape(-1, x.shape[-1])
+
+
+def _for_each(x: Array, vector: Array | None) -> Array:
+    """A vector, (m, 1) or (1, c), with a number for each of a sample's (m, c); for None an empty
+    one.
+    """
+    if vector is None:
+        return _none(x)
+    return numpy.ascontiguousarray(numpy.broadcast_to(vector, x.shape[1:])).reshape(-1)
+
+
+def _by_sample(x: Array) -> Array:
+    """(N, m, c) -> (N, m c)."""
+    return x.reshape(len(x), x.shape[1] * x.shape[2])
+
+
+def _alike(x: Array, inverse_s: Array, *others: Array) -> bool:
+    """Whether all have the shape (N, m, c) of x, and inverse_s is (N, 1, c)."""
+    n, _, columns = x.shape
+    return inverse_s.shape == (n, 1, columns) and all(a.shape == x.shape for a in others)
 
 
 def _suits(*arrays: Array) -> bool:

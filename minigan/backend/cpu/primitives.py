@@ -48,6 +48,14 @@ PRODUCT = 2**25
 
 ROWS = 256
 """Rows of a matrix product from which on it becomes no faster."""
+
+SMALL_FACTOR = 2**18
+"""Numbers of a matrix that each thread may fetch for itself."""
+
+FEW_ROWS = 32
+"""Rows with which a product with a small matrix is fast enough."""
+
+
 KEEP = 2**22
 """Numbers of a transformed image batch up to which it is kept for the backward pass."""
 
@@ -120,12 +128,18 @@ class CpuBackend(Reference):
         edges = [length * k // count for k in range(count + 1)]
         self.team.run([functools.partial(part, *edge) for edge in itertools.pairwise(edges)])
 
-    def _share_rows(self, rows: Array, passes: int, work: Callable[[slice], None]) -> None:
+    def _share_rows(
+        self, rows: Array, passes: int, work: Callable[[slice], None], *, products: bool = False
+    ) -> None:
         """Call `work`, which makes that many passes over its rows, for slices of them that fit into
-        the cache.
+        the cache; `products`: it calls the linear-algebra library.
         """
         if rows.size <= CACHE and self.team:
-            self.blas.alone(lambda: work(slice(0, len(rows))))
+            whole = functools.partial(work, slice(0, len(rows)))
+            if products:
+                self.blas.alone(whole)
+            else:
+                whole()
         else:
             self._share(len(rows), max(1, CACHE * len(rows) // rows.size), passes * rows.size, work)
 
@@ -224,7 +238,7 @@ class CpuBackend(Reference):
         def work(piece: slice) -> None:
             sums[piece.start] = of_piece(piece)
 
-        self._share_rows(rows, passes, work)
+        self._share_rows(rows, passes, work, products=True)
         return functools.reduce(numpy.add, (sums[start] for start in sorted(sums)))
 
     # ---------------------------------------------------------------- normalisation per feature
@@ -261,6 +275,53 @@ class CpuBackend(Reference):
 
         self._share_rows(dx, 6, work)
         return dx.reshape(dy.shape)
+
+    # ---------------------------------------------------------------- normalisation per sample
+
+    def standardise_samples(
+        self, x: Array, gamma: Array | None, beta: Array | None, eps: float
+    ) -> tuple[Array, Array, Array]:
+        """See `Reference.standardise_samples`; as there, but for a few samples at a time."""
+        x_hat, inverse_s = numpy.empty_like(x), numpy.empty_like(x[:, :1])
+        y = x_hat if gamma is None else numpy.empty(x.shape, numpy.result_type(x, gamma))
+        simple = super().standardise_samples
+
+        def work(piece: slice) -> None:
+            x_hat[piece], made, inverse_s[piece] = simple(x[piece], gamma, beta, eps)
+            if gamma is not None:
+                y[piece] = made
+
+        self._share_samples(x, 8, work)
+        return x_hat, y, inverse_s
+
+    def standardise_samples_grad(
+        self, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None
+    ) -> Array:
+        """See `Reference.standardise_samples_grad`."""
+        dx, simple = numpy.empty_like(dy), super().standardise_samples_grad
+
+        def work(piece: slice) -> None:
+            dx[piece] = simple(dy[piece], x_hat[piece], inverse_s[piece], gamma)
+
+        self._share_samples(dy, 8, work)
+        return dx
+
+    def standardise_samples_grad_twice(
+        self, v: Array, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None
+    ) -> Array:
+        """See `Reference.standardise_samples_grad_twice`."""
+        dx, simple = numpy.empty_like(v), super().standardise_samples_grad_twice
+
+        def work(piece: slice) -> None:
+            dx[piece] = simple(v[piece], dy[piece], x_hat[piece], inverse_s[piece], gamma)
+
+        self._share_samples(v, 16, work)
+        return dx
+
+    def _share_samples(self, x: Array, passes: int, work: Callable[[slice], None]) -> None:
+        """As `_share_rows`, for samples (N, ...): a few of them at a time."""
+        if x.size:
+            self._share(len(x), max(1, CACHE * len(x) // x.size), passes * x.size, work)
 
     # ---------------------------------------------------------------- elementwise
 
@@ -335,12 +396,15 @@ class CpuBackend(Reference):
         mask = numpy.empty(size, dtype)
         scale = mask.dtype.type(2**16 / (2**16 - int(threshold)))
 
-        def work(piece: slice) -> None:
-            numpy.copyto(mask[piece], numpy.greater_equal(bits[piece], threshold))
-            numpy.multiply(mask[piece], scale, out=mask[piece])
-
-        self._share_rows(mask, 2, work)
+        self._share_rows(
+            mask, 2, lambda piece: self._scale_where(bits[piece], threshold, scale, mask[piece])
+        )
         return mask.reshape(tuple(shape))
+
+    def _scale_where(self, bits: Array, threshold: Any, scale: Any, out: Array) -> None:
+        """``out = scale`` where bits reach the threshold, else 0."""
+        numpy.copyto(out, numpy.greater_equal(bits, threshold))
+        numpy.multiply(out, scale, out=out)
 
     # ---------------------------------------------------------------- the optimizer's update
 
@@ -424,12 +488,30 @@ class CpuBackend(Reference):
         if form is None:
             dw[...] = self._weight_grad_by_patches(x, dy, window).reshape(dw.shape)
             return dw
-        v = (
-            numpy.empty((n * form.tiles, form.points, form.block), dw.dtype)
-            if made is None
-            else made
-        )
-        m = numpy.empty((n * form.tiles, form.points, dy.shape[3]), dw.dtype)
+        if self._has_images_for_all(form, n, 2 * ROWS):
+            self._weight_grad_by_images(form, x, made, dy, dw)
+        else:
+            self._weight_grad_by_parts(form, x, made, dy, dw)
+        return dw
+
+    def _has_images_for_all(self, form: winograd.Winograd, n: int, rows: int) -> bool:
+        """Whether the images of each thread give its products `rows` rows.
+
+        A few are enough where the kernel is so small that each thread may fetch all of it: then
+        work is handed over once instead of once for each map and product.
+        """
+        small = form.points * form.block * form.result[2] <= SMALL_FACTOR
+        return n * form.tiles >= (FEW_ROWS if small else rows) * self.team.size
+
+    def _weight_grad_by_parts(
+        self, form: winograd.Winograd, x: Array, made: Array | None, dy: Array, dw: Array
+    ) -> None:
+        """The gradient of a kernel to `dw`: all images go to points, then each thread does some
+        channels.
+        """
+        n = len(x)
+        v = self._room(form, n, form.block, dw) if made is None else made
+        m = self._room(form, n, dy.shape[3], dw)
 
         def transform(images: slice) -> None:
             if made is None:
@@ -446,7 +528,46 @@ class CpuBackend(Reference):
         parts = form.parts(self.team.size)
         self._share(n, form.at_a_time, math.inf, transform)
         self._share(len(parts), 1, math.inf, multiply)
-        return dw
+
+    def _weight_grad_by_images(
+        self, form: winograd.Winograd, x: Array, made: Array | None, dy: Array, dw: Array
+    ) -> None:
+        """The gradient of a kernel to `dw`: each thread adds up U over its images, a few at a time,
+        whose points it need not keep.
+        """
+        n, each = len(x), -(-ROWS // form.tiles)
+        sums: dict[int, Array] = {}
+
+        def work(images: slice) -> None:
+            total = numpy.zeros((form.points, form.block, dy.shape[3]), dw.dtype)
+            product = numpy.empty_like(total)
+            v, m = (self._room(form, each, width, dw) for width in (form.block, dy.shape[3]))
+            for some in _slices(images.start, images.stop, each):
+                rows = form.of(slice(0, some.stop - some.start))
+                for few in _slices(0, some.stop - some.start, form.at_a_time):
+                    if made is None:
+                        form.image_map(x[some][few], v[form.of(few)], scratch=self._scratch)
+                    form.result_map_transposed(
+                        dy[some][few], m[form.of(few)], scratch=self._scratch
+                    )
+                a = v[rows] if made is None else made[form.of(some)]
+                self._multiply(a.transpose(1, 2, 0), m[rows].transpose(1, 0, 2), product)
+                numpy.add(total, product, out=total)
+            sums[images.start] = total
+
+        def finish(pieces: slice) -> None:
+            for part in parts[pieces]:
+                row, columns = part
+                some = [form.channels(sums[k], 1)[:, row, columns] for k in sorted(sums)]
+                u = numpy.ascontiguousarray(functools.reduce(numpy.add, some))
+                form.kernel_map_transposed(u, dw, part)
+
+        parts = form.parts(self.team.size)
+        self._share(n, n, math.inf, work)
+        self._share(len(parts), 1, 2 * form.points * form.block * dy.shape[3], finish)
+
+    def _room(self, form: winograd.Winograd, images: int, width: int, like: Array) -> Array:
+        return numpy.empty((images * form.tiles, form.points, width), like.dtype)
 
     def conv_input_grad(
         self,
@@ -492,9 +613,9 @@ class CpuBackend(Reference):
         n, (points, inner, outer) = len(x), factor.shape
 
         def room(images: int, width: int) -> Array:
-            return numpy.empty((images * form.tiles, points, width), out.dtype)
+            return self._room(form, images, width, out)
 
-        if n * form.tiles < ROWS * self.team.size:
+        if not self._has_images_for_all(form, n, ROWS):
             # Few rows per thread make slow products: so for these the points are shared instead of
             # the images.
             a, b = room(n, inner), room(n, outer)
@@ -557,7 +678,11 @@ class CpuBackend(Reference):
             def work(pieces: slice) -> None:
                 for part in parts[pieces]:
                     form.kernel_map(weight, u, part)
-                    form.kernel_part(copy, part)[...] = form.kernel_part(weight, part)
+                    runs = zip(
+                        form.kernel_part(copy, part), form.kernel_part(weight, part), strict=True
+                    )
+                    for (_, mine), (_, theirs) in runs:
+                        mine[...] = theirs
 
             self._share(len(parts), 1, 2 * u.size, work)
             return copy, u

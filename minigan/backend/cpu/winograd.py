@@ -3,7 +3,9 @@ r"""Convolutions with fewer multiplications: Winograd's form, after a polyphase 
 **Polyphase.** A kernel of s q rows that moves by s rows at a time meets pixel rows in fixed groups
 of s. Call s x s pixels a *block* of s² C numbers; then the convolution moves by one block at a
 time, with a kernel of q x q blocks: a 4x4 kernel of stride 2 is a 2x2 kernel of stride 1 on four
-times the channels. Nothing is computed yet; it is only another name for the same pixels.
+times the channels. A kernel that is no whole number of blocks gets rows and columns of zeros at its
+end: 5x5 of stride 2 is 3x3 blocks, as 6x6 is. Nothing is computed yet; it is only another name for
+the same pixels.
 
 **Winograd.** Take one axis, q taps g and m outputs, which see the r = m + q - 1 blocks d:
 :math:`y_p = \sum_u g_u d_{p+u}`, m q multiplications. Its transpose in d,
@@ -32,8 +34,9 @@ gradient of the image     ``dd = Bᵀ [(Aᵀ dy) (G g)ᵀ]``
 **Points.** Textbooks take 0, ±1, 2, ∞, because zeros and small integers save additions when a
 transform is written out by hand. Here a transform is a matrix product, which does not care; so the
 points are chosen for the rounding error alone. Powers of -2 from 1/4 to 4, or of -3, keep the
-values of high and low coefficients alike, and halve the error. Row scales, powers of two, which
-cancel in the product, do the rest.
+values of high and low coefficients alike, and halve the error; for six points ±2/3, ±3/2, 0 and ∞
+do. Row scales, powers of two, which cancel in the product, do the rest. The error grows by about
+half with each point: six round to 1e-6 in float32, eight to 4e-6, and are not used.
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ import functools
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy
 
@@ -56,6 +59,7 @@ POINTS: dict[int, tuple[float, ...]] = {
     3: (1 / 3, -1.0, 3.0),
     4: (1.0, -1.0, 0.0, math.inf),
     5: (1 / 4, -1 / 2, 1.0, -2.0, 4.0),
+    6: (0.0, 2 / 3, -2 / 3, 3 / 2, -3 / 2, math.inf),
 }
 """The points for each r; ∞ asks for the highest coefficient."""
 
@@ -91,6 +95,12 @@ def _in_two_axes(outputs: Pair, taps: Pair, dtype: str) -> tuple[Array, Array, A
     pairs = zip(*(matrices(m, q) for m, q in zip(outputs, taps, strict=True)), strict=True)
     a, g, b = (numpy.kron(rows, columns).astype(dtype) for rows, columns in pairs)
     return a, g, b
+
+
+def taps(window: Window) -> Pair:
+    """Return q for each axis: the length of the kernel in blocks."""
+    (kh, kw), (sh, sw), _ = window
+    return -(-kh // sh), -(-kw // sw)
 
 
 class Scratch(threading.local):
@@ -148,13 +158,20 @@ class Winograd:
     image: tuple[int, int, int]
     result: tuple[int, int, int]
 
+    of_map: ClassVar[int] = 50
+    """What a number of V or M costs to make and to fetch, in multiply-adds; measured, as is the
+    next."""
+    of_patch: ClassVar[int] = 16
+    """What a number of a patch costs to copy, where there is no such form."""
+
     # ---------------------------------------------------------------- sizes
 
     @functools.cached_property
     def taps(self) -> Pair:
-        """Q for each axis: the length of the kernel in blocks."""
-        (kh, kw), (sh, sw), _ = self.window
-        return kh // sh, kw // sw
+        """Q for each axis: the length of the kernel in blocks, of which the last may end in
+        zeros.
+        """
+        return taps(self.window)
 
     @functools.cached_property
     def reach(self) -> Pair:
@@ -177,10 +194,20 @@ class Winograd:
         return math.prod(self.grid)
 
     def cost(self, n: int) -> float:
-        """What n images cost, in multiplications per channel of a block and channel of the
-        result.
+        """What n images cost, in multiply-adds of a matrix product: the product at each point, the
+        maps of image and result, and the kernel's.
         """
-        return self.points * (n * self.tiles + KERNEL_ROWS)
+        inner, outer, rows = self.block, self.result[2], n * self.tiles
+        maps, kernel = self.of_map * rows * (inner + outer), 1.0 * KERNEL_ROWS * inner * outer
+        if self.points * inner * outer <= SMALL_KERNEL:
+            kernel /= 8
+        return self.points * (rows * inner * outer + maps + kernel)
+
+    def direct_cost(self, n: int) -> float:
+        """What n images cost without this form: a product with a row of patches per output."""
+        (kh, kw), (height, width, outer) = self.window.kernel, self.result
+        # A product with fewer columns than a vector register holds takes no less.
+        return n * height * width * kh * kw * self.image[2] * (max(outer, 16) + self.of_patch)
 
     @functools.cached_property
     def at_a_time(self) -> int:
@@ -243,17 +270,22 @@ class Winograd:
     def kernel_map(self, weight: Array, out: Array, part: tuple[int, slice]) -> None:
         """``U = G g``: weight (kh, kw, C, K) to one part of out (r², s² C, K); see `parts`."""
         row, columns = part
-        source = self.kernel_part(weight, part)
+        target = self.channels(out, 1)[:, row, columns]
+        source = numpy.zeros((*self.taps, *target.shape[1:]), weight.dtype)
+        for at, numbers in self.kernel_part(weight, part):
+            source[at] = numbers
         numpy.matmul(
             self._matrices(weight)[1],
             source.reshape(math.prod(self.taps), -1),
-            out=self.channels(out, 1)[:, row, columns].reshape(self.points, -1),
+            out=target.reshape(self.points, -1),
         )
 
     def kernel_map_transposed(self, u: Array, out: Array, part: tuple[int, slice]) -> None:
         """``dg = Gᵀ U``: u, that part of a U, to that part of out (kh, kw, C, K)."""
-        target = self.kernel_part(out, part)
-        target[...] = (self._matrices(u)[1].T @ u.reshape(self.points, -1)).reshape(target.shape)
+        blocks = self._matrices(u)[1].T @ u.reshape(self.points, -1)
+        blocks = blocks.reshape(*self.taps, *u.shape[1:])
+        for at, numbers in self.kernel_part(out, part):
+            numbers[...] = blocks[at]
 
     def channels(self, x: Array, axis: int) -> Array:
         """The axis s² C of V or U as two axes (s, s C), the ones that `parts` speaks of; a view."""
@@ -365,24 +397,40 @@ class Winograd:
             part = pixels[:, p : p + th * mh, q : q + tw * mw].reshape(n, th, mh, tw, mw, channels)
             yield tiles[:, i : i + th, j : j + tw, :mh, :mw], part.transpose(0, 1, 3, 2, 4, 5)
 
-    def kernel_part(self, weight: Array, part: tuple[int, slice]) -> Array:
-        """One of the `parts` of a kernel (kh, kw, C, K), as a view: (qh, qw, channels of a block,
-        K).
+    def kernel_part(
+        self, weight: Array, part: tuple[int, slice]
+    ) -> Iterator[tuple[tuple[int, int, slice], Array]]:
+        """One of the `parts` of a kernel (kh, kw, C, K), run by run: where a run lies among blocks
+        (qh, qw, channels of a block, K), and a view of its numbers.
+
+        The zeros that fill the last blocks are in none of the runs.
         """
-        (qh, qw), (sh, sw), channels = self.taps, self.window.stride, self.image[2]
+        (kh, kw), (sh, sw), channels = self.window.kernel, self.window.stride, self.image[2]
         row, columns = part
-        return weight.reshape(qh, sh, qw, sw * channels, -1)[:, row, :, columns]
+        rows = weight.reshape(kh, kw * channels, -1)
+        for block, i in enumerate(range(row, kh, sh)):
+            for j in range(self.taps[1]):
+                first = j * sw * channels
+                run = rows[i, first + columns.start : first + columns.stop]
+                yield (block, j, slice(0, len(run))), run
 
 
-KERNEL_ROWS = 48
+KERNEL_ROWS = 80
 """What one number of U costs to make and to fetch, in products that it takes part in (a row of V
-each).
+each); an eighth of that where U is small.
 """
+
+SMALL_KERNEL = 2**22
+"""Numbers of a U that stay in a cache from when they are made until they are fetched."""
 
 
 @functools.cache
-def plan(window: Window, images: tuple[int, ...], channels: int) -> Winograd | None:
+def plan(
+    window: Window, images: tuple[int, ...], channels: int, kind: type[Winograd] = Winograd
+) -> Winograd | None:
     """Return the cheapest form of a convolution, or None where the direct form is cheaper.
+
+    It depends on sizes alone, never on how fast something was a moment ago: so bits repeat.
 
     Parameters
     ----------
@@ -392,32 +440,25 @@ def plan(window: Window, images: tuple[int, ...], channels: int) -> Winograd | N
         (N, H, W, C).
     channels
         K, of the result.
+    kind
+        Whose maps they are, and what these cost.
     """
-    (kh, kw), (sh, sw), _ = window
     n, height, width, in_channels = images
     ho, wo = window.output_size(height, width)
-    if (
-        kh % sh
-        or kw % sw
-        or min(kh // sh, kw // sw) < 2
-        or min(n, ho, wo) < 1
-        or min(in_channels, channels) < 32
-    ):
+    qh, qw = taps(window)
+    if min(qh, qw) < 2 or min(n, ho, wo) < 1:
         return None
     forms = [
-        Winograd(window, (mh, mw), (height, width, in_channels), (ho, wo, channels))
+        kind(window, (mh, mw), (height, width, in_channels), (ho, wo, channels))
         for mh in (2, 3, 4)
         for mw in (2, 3, 4)
-        if mh + kh // sh - 1 in POINTS and mw + kw // sw - 1 in POINTS
+        if mh + qh - 1 in POINTS and mw + qw - 1 in POINTS
     ]
     least = min((form.cost(n) for form in forms), default=math.inf)
-    if least >= 0.8 * n * ho * wo * (kh // sh) * (kw // sw):
-        return None
     # Of forms that cost about the same, the one that makes least of the kernel: that is memory.
-    return min(
-        (form for form in forms if form.cost(n) <= least + 0.05 * abs(least)),
-        key=lambda form: form.points,
-    )
+    cheap = [form for form in forms if form.cost(n) <= least + 0.05 * abs(least)]
+    form = min(cheap, key=lambda form: form.points, default=None)
+    return form if form is not None and least < form.direct_cost(n) else None
 
 
 class KernelMaps:
