@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+from numpy.typing import NDArray
 
 from minigan import backend
 from minigan.backend import Array
@@ -92,7 +93,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
 
 
 def _description(
-    path: Path, written: Mapping[str, str], arrays: Mapping[str, Array]
+    path: Path, written: Mapping[str, str], arrays: Mapping[str, NDArray[Any]]
 ) -> dict[str, Any]:
     try:
         whole = json.loads(written["minigan"])
@@ -118,7 +119,7 @@ def _description(
         ) from None
 
 
-def _digest(arrays: Mapping[str, Array], described: str) -> str:
+def _digest(arrays: Mapping[str, NDArray[Any]], described: str) -> str:
     """Hash everything in a file: safetensors itself doesn't notice a flipped bit."""
     digest = hashlib.blake2b(described.encode(), digest_size=16)
     for name, array in sorted(arrays.items()):

@@ -20,13 +20,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy
-
-from minigan.backend import Array
+from numpy.typing import NDArray
 
 __all__ = ["Latent", "arithmetic", "influence", "linear", "spherical", "sweep", "truncated", "walk"]
 
 _PARALLEL = 1e-6
 KINDS = ("normal", "uniform")
+
+Latents = NDArray[Any]
+"""Latent vectors on the host: shape (n, size), or (size,) for one."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,14 @@ class Latent:
         if self.kind not in KINDS:
             raise ValueError(f"Unknown latent law {self.kind!r}; use one of {', '.join(KINDS)}.")
 
-    def sample(self, n: int, rng: numpy.random.Generator) -> Array:
+    def sample(self, n: int, rng: numpy.random.Generator) -> Latents:
         """Draw n latent vectors on the host: float32, shape (n, size)."""
         if self.kind == "normal":
             return rng.standard_normal((n, self.size), dtype="float32")
         return 2 * rng.random((n, self.size), dtype="float32") - 1
 
 
-def linear(z0: Array, z1: Array, steps: int) -> Array:
+def linear(z0: Latents, z1: Latents, steps: int) -> Latents:
     """Go straight from `z0` to `z1`: ``(1 - t) z0 + t z1``.
 
     Parameters
@@ -86,7 +88,7 @@ def linear(z0: Array, z1: Array, steps: int) -> Array:
     return (1 - t) * z0 + t * z1
 
 
-def spherical(z0: Array, z1: Array, steps: int) -> Array:
+def spherical(z0: Latents, z1: Latents, steps: int) -> Latents:
     r"""Go from `z0` to `z1` along an arc around the origin.
 
     .. math::
@@ -120,8 +122,8 @@ def spherical(z0: Array, z1: Array, steps: int) -> Array:
 
 
 def walk(
-    stops: Array, steps: int, *, path: Callable[[Array, Array, int], Array] = spherical
-) -> Array:
+    stops: Latents, steps: int, *, path: Callable[[Latents, Latents, int], Latents] = spherical
+) -> Latents:
     """Go round through all `stops` and back to the first, for a film without an end.
 
     Parameters
@@ -151,7 +153,7 @@ def walk(
     return numpy.concatenate([path(a, b, steps + 1)[:-1] for a, b in zip(stops, ends, strict=True)])
 
 
-def arithmetic(z: Array, a: Sequence[int], b: Sequence[int], c: Sequence[int]) -> Array:
+def arithmetic(z: Latents, a: Sequence[int], b: Sequence[int], c: Sequence[int]) -> Latents:
     """Return mean(z[a]) - mean(z[b]) + mean(z[c]): "smiling woman - neutral woman + neutral man".
 
     A single latent carries much that isn't meant; the mean of a few samples that have one thing in
@@ -184,7 +186,7 @@ def arithmetic(z: Array, a: Sequence[int], b: Sequence[int], c: Sequence[int]) -
     return numpy.asarray(first - second + third)
 
 
-def sweep(z: Array, coordinate: int, values: Sequence[float] | Array) -> Array:
+def sweep(z: Latents, coordinate: int, values: Sequence[float] | NDArray[Any]) -> Latents:
     """Let one coordinate of a latent take `values`, one after the other.
 
     Parameters
@@ -216,7 +218,9 @@ def sweep(z: Array, coordinate: int, values: Sequence[float] | Array) -> Array:
     return swept
 
 
-def influence(sample: Callable[[Array], Array], z: Array, *, step: float = 1.0) -> Array:
+def influence(
+    sample: Callable[[Latents], NDArray[Any]], z: Latents, *, step: float = 1.0
+) -> NDArray[Any]:
     """Measure how much each coordinate changes the samples.
 
     Parameters
@@ -242,7 +246,7 @@ def influence(sample: Callable[[Array], Array], z: Array, *, step: float = 1.0) 
     return numpy.array(found)
 
 
-def truncated(latent: Latent, n: int, rng: numpy.random.Generator, *, bound: float) -> Array:
+def truncated(latent: Latent, n: int, rng: numpy.random.Generator, *, bound: float) -> Latents:
     """Draw latents whose every coordinate lies in [-bound, bound]: surer samples, but less varied
     ones.
 
@@ -277,7 +281,7 @@ def truncated(latent: Latent, n: int, rng: numpy.random.Generator, *, bound: flo
     return z
 
 
-def _way(z0: Array, z1: Array, steps: int) -> tuple[Any, Any, Any]:
+def _way(z0: Latents, z1: Latents, steps: int) -> tuple[Any, Any, Any]:
     z0, z1 = numpy.asarray(z0), numpy.asarray(z1)
     if z0.ndim != 1 or z0.shape != z1.shape or steps < 2:
         raise ValueError(

@@ -154,7 +154,7 @@ def test_show_is_a_code_block_in_a_notebook():
 
 
 def test_show_of_a_function_outside_of_the_library():
-    assert str(show(cells)).startswith("# test_tutorials.py, function cells\n")
+    assert str(show(cells)).startswith("# tests/test_tutorials.py, function cells\n")
 
 
 @pytest.mark.parametrize("nothing", [(), (3,), (len,)])

@@ -8,8 +8,9 @@ debugger stops in code made for reading.
 """
 
 from minigan.backend import tree
+from minigan.backend.array import Array
 from minigan.backend.devices import device_of, get, of, resolve, same_device, to_numpy
-from minigan.backend.reference import Array, Reference
+from minigan.backend.reference import Reference
 from minigan.backend.window import Window
 
 __all__ = [

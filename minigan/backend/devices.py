@@ -8,8 +8,9 @@ from types import ModuleType
 from typing import Any
 
 import numpy
+from numpy.typing import NDArray
 
-from minigan.backend.reference import Array, Reference
+from minigan.backend.reference import Reference
 
 
 @functools.cache
@@ -76,7 +77,7 @@ def _import_cupy() -> ModuleType:
             "Device 'cuda' needs CuPy, which is not installed; "
             "install minigan[cuda12] or minigan[cuda13], or use device 'cpu'."
         ) from None
-    return cupy  # type: ignore[no-any-return]
+    return cupy
 
 
 def _cuda_answers() -> str | None:
@@ -139,7 +140,7 @@ def of(x: Any) -> Reference:
         return _cpu()
     own = getattr(x, "__minigan_backend__", None)
     if own is not None:
-        return own  # type: ignore[no-any-return]
+        return own
     if type(x).__module__.partition(".")[0] == "cupy":
         return _cuda()
     raise TypeError(
@@ -158,6 +159,6 @@ def same_device(x: Any, y: Any) -> bool:
     return of(x) is of(y)
 
 
-def to_numpy(x: Any) -> Array:
+def to_numpy(x: Any) -> NDArray[Any]:
     """Copy an array from whatever device to a NumPy array; a NumPy array is returned as it is."""
     return of(x).to_numpy(x)

@@ -7,14 +7,13 @@ faster version is tested against. Shapes are batch first, channels last.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 import numpy
+from numpy.typing import NDArray
 
+from minigan.backend.array import Array
 from minigan.backend.window import Pair, Window
-
-Array: TypeAlias = Any
-"""A NumPy or CuPy array."""
 
 
 class Reference:
@@ -48,7 +47,7 @@ class Reference:
         """Bring a NumPy array (or a number) to this device."""
         return self.xp.asarray(x, dtype=dtype)
 
-    def to_numpy(self, x: Array) -> Array:
+    def to_numpy(self, x: Array) -> NDArray[Any]:
         """Bring an array of this device to NumPy."""
         return x if isinstance(x, (numpy.ndarray, numpy.generic)) else self.xp.asnumpy(x)
 
@@ -324,7 +323,7 @@ class Reference:
     def draw(
         self,
         rng: numpy.random.Generator,
-        make: Callable[[numpy.random.Generator], Array],
+        make: Callable[[numpy.random.Generator], Any],
         dtype: Any,
     ) -> Array:
         """Bring ``make(rng)``, random numbers of the host, to this device.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy
+from numpy.typing import NDArray
 
 from minigan import backend, nn, optim
 from minigan.backend import Array
@@ -77,7 +78,9 @@ class BaseGame:
             f"{type(self).__name__} can't be sampled; write its methods inputs and sample."
         )
 
-    def sample(self, inputs: Any, labels: Array | None = None, *, averaged: bool = True) -> Array:
+    def sample(
+        self, inputs: Any, labels: Array | None = None, *, averaged: bool = True
+    ) -> NDArray[Any]:
         """Make samples from `inputs`, in evaluation mode: arrays of the host to one of the host.
 
         Parameters
@@ -100,7 +103,7 @@ class BaseGame:
         """Return what a picture shows behind 2-D samples, in [0, 1]: (M, 2) -> (M,) or None."""
         return None
 
-    def push(self, points: Array) -> Array | None:
+    def push(self, points: Array) -> NDArray[Any] | None:
         """Return where 2-D samples are pushed, drawn as arrows: (M, 2) -> (M, 2) or None."""
         return None
 
@@ -194,7 +197,7 @@ def require_owner(optimizer: Any, player: nn.Layer, others: Sequence[nn.Layer], 
         )
 
 
-def in_batches(net: nn.Layer, inputs: Any, *, batch_size: int = 256) -> Array:
+def in_batches(net: nn.Layer, inputs: Any, *, batch_size: int = 256) -> NDArray[Any]:
     """Map arrays of the host through a net in evaluation mode, batch by batch.
 
     Parameters

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy
+from numpy.typing import NDArray
 
 from minigan import backend, losses, nn, optim
 from minigan.backend import Array
@@ -165,7 +166,7 @@ class Game(BaseGame):
         )
         loss, d_real, d_fake = objective.discriminator(real_logits, fake_logits)
         nn.backward_both(D, d_real, d_fake, caches)  # and here it stops: G's cache was thrown away
-        penalty = sum(add(D, _given(told, real), _given(told, fake)) for add in self.penalties)
+        penalty: Any = sum(add(D, _given(told, real), _given(told, fake)) for add in self.penalties)
 
         if self.before_step is not None:
             self.before_step(D)
@@ -208,7 +209,7 @@ class Game(BaseGame):
 
         loss, d_logits = objective.generator(logits, real_logits)
         # Through D, which keeps its gradients.
-        d_fake = D.backward(d_logits, logits_cache, param_grads=False)
+        d_fake: Any = D.backward(d_logits, logits_cache, param_grads=False)
         G.backward(d_fake, fake_cache, input_grad=False)
 
         if self.before_step is not None:
@@ -278,7 +279,9 @@ class Game(BaseGame):
             raise ValueError("Samples are made from latents; give the game a Latent.")
         return self.latent.sample(n, rng)
 
-    def sample(self, inputs: Array, labels: Array | None = None, *, averaged: bool = True) -> Array:
+    def sample(
+        self, inputs: Array, labels: Array | None = None, *, averaged: bool = True
+    ) -> NDArray[Any]:
         """Map latents (N, latent) to samples (N, ...)."""
         net = self.sampler if averaged else self.generator
         return in_batches(net, _given(labels, inputs))
@@ -295,7 +298,7 @@ class Game(BaseGame):
         low, high = logits.min(), logits.max()
         return (logits - low) / max(high - low, 1e-12)
 
-    def push(self, points: Array) -> Array:
+    def push(self, points: Array) -> NDArray[Any]:
         """Return minus the derivative of G's loss at each fake point: (M, 2) -> (M, 2).
 
         It's the cotangent that G's own backward pass begins with.
@@ -329,7 +332,7 @@ class Game(BaseGame):
             require_owner(optimizer, both[player], (both[opponent],), player)
 
 
-def _given(labels: Array | None, x: Array) -> Any:
+def _given(labels: Array | None, x: Array | None) -> Any:
     """What a player sees: x alone, or x together with its condition."""
     return x if labels is None else (x, labels)
 

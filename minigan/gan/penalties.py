@@ -18,6 +18,7 @@ of the array library, so that nobody waits for a device.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy
 
@@ -304,7 +305,8 @@ def adversarial_perturbation(
     p = losses.sigmoid(logits)
     for _ in range(iterations):
         _, tangent = critic.double_backward(d, signals, cache, param_grads=False, input_grad=False)
-        d = _unit(critic.backward(p * (1 - p) * tangent, cache, param_grads=False))
+        h_d: Any = critic.backward(p * (1 - p) * tangent, cache, param_grads=False)
+        d = _unit(h_d)
     return epsilon * d
 
 

@@ -324,8 +324,9 @@ class _LayerCheck:
         self._compare_gradients(self.subject.gradients(), "strided views of x and dy change")
 
     def _compare_gradients(self, gradients: dict[str, Any], what: str, advice: str = "") -> None:
+        scale = max((float(abs(g).max()) for g in self.gradients.values() if g.size), default=0.0)
         for name, grad in gradients.items():
-            if not _close(grad, self.gradients[name]):
+            if not _close(grad, self.gradients[name], scale):
                 self._complain(f"{what} the gradient of {name}{advice}")
 
     def _strided(self, a: Array) -> Array:
@@ -408,11 +409,11 @@ def _equal(a: Array, b: Array) -> bool:
     return bool((a == b).all())
 
 
-def _close(a: Any, b: Array) -> bool:
+def _close(a: Any, b: Array, scale: float = 0.0) -> bool:
     """Equal up to the order of summation."""
     if a is None or tuple(a.shape) != tuple(b.shape):
         return False
-    scale = float(abs(b).max()) if b.size else 0.0
+    scale = max(scale, float(abs(b).max()) if b.size else 0.0)
     return bool((abs(a - b) <= 1e-10 * max(scale, 1e-8)).all())
 
 

@@ -57,7 +57,8 @@ class Residual(Layer, samplewise=True):
     def backward_signals(self, dy: Array, cache: Cache) -> tuple[Array, Signals]:
         """Map dy to dx, and keep the cotangents met on both ways."""
         inner, around = cache.recall(self, dy)
-        dx = signal = dy
+        dx = dy
+        signal: Array | Signals = dy
         if self.shortcut is not None:
             dx, signal = self.shortcut.backward_signals(dy, around)
         d_body, body_signal = self.body.backward_signals(dy, inner)

@@ -87,7 +87,7 @@ class InstanceNorm(Layer, samplewise=True):
         x_hat, inverse_s = cache.recall(self, dy, v)
         means_of_v = means(v, x_hat, PIXELS)
         tangent = standardise_grad(v, x_hat, inverse_s, means_of_v)  # of x̂: 𝒫 v / s
-        scale = 1.0
+        scale: Array | float = 1.0
         if self.gamma is not None:
             scale = self.gamma.value
             if param_grads:

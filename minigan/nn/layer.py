@@ -43,13 +43,14 @@ class Layer(State):
 
     # ---------------------------------------------------------------- the two maps
 
-    def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
+    def forward(self, x: Any, *, train: bool = True) -> tuple[Array, Cache]:
         """Map `x` to `y`.
 
         Parameters
         ----------
         x
-            The input, batch first, channels last; never written to.
+            The input, batch first, channels last; never written to. An array, or with its labels a
+            pair (see `minigan.nn.conditional`): each layer's own forward says which.
         train
             Whether layers that differ between training and use (batch norm, dropout) train.
 
@@ -98,12 +99,13 @@ class Layer(State):
             For `double_backward` in the place of dy: dy itself, or `Signals` if there are layers
             inside.
         """
-        return self.backward(dy, cache, param_grads=False), dy
+        dx: Any = self.backward(dy, cache, param_grads=False)  # not None: input_grad is True
+        return dx, dy
 
     def double_backward(
         self,
         v: Array,
-        dy: Array | Signals,
+        dy: Any,
         cache: Cache,
         *,
         param_grads: bool = True,
@@ -122,8 +124,9 @@ class Layer(State):
         v
             The shape of x; held constant.
         dy
-            The cotangent that gave dx, the shape of y; held constant. Or the signals from
-            `backward_signals`, which spare a net from walking down once more.
+            The cotangent that gave dx, the shape of y; held constant. Or, if there are layers
+            inside, the `Signals` from `backward_signals`, which spare a net from walking down once
+            more.
         cache
             From the forward call that made y.
         param_grads
@@ -149,7 +152,7 @@ class Layer(State):
             "penalty."
         )
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Any) -> Array:
         """Map `x` to `y` in evaluation mode, without a cache."""
         return self.forward(x, train=False)[0]
 

@@ -72,7 +72,7 @@ class Sequential(Layer, samplewise=True):
         last = 0 if input_grad else self._first_that_learns()
         if not (input_grad or param_grads):
             return None
-        d: Array | None = dy
+        d: Any = dy
         for index in reversed(range(last, len(caches))):
             needed = input_grad or index > last
             d = self.sequence[index].backward(

@@ -149,7 +149,7 @@ class SpectralNorm(Layer):
 
     @property
     def _weight(self) -> Parameter:
-        return self.layer.weight  # type: ignore[no-any-return, attr-defined]
+        return self.layer.weight  # type: ignore[attr-defined]
 
     @property
     def _axis(self) -> int:

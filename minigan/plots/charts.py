@@ -87,7 +87,7 @@ def _draw_series(
     places = numpy.arange(len(values)) - 0.4 + thick * (i + 0.5)
     colour, hatch = FILLS[i]
     axes.barh(
-        places, numpy.nan_to_num(values), height=0.9 * thick, xerr=margin, color=colour,
+        places, numpy.nan_to_num(values), height=0.9 * thick, xerr=margin.tolist(), color=colour,
         hatch=hatch, edgecolor="white", linewidth=0, label=name,
         error_kw={"ecolor": "black", "capsize": 3, "elinewidth": 1.2},
     )  # fmt: skip

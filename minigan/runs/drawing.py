@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+from numpy.typing import NDArray
 
 from minigan import backend
-from minigan.backend import Array
 from minigan.gan import Trainer
 from minigan.recipes.recipe import Recipe
 
@@ -27,7 +27,7 @@ def first(inputs: Any, n: int) -> Any:
     return backend.tree.mapped(lambda x: x[:n], inputs)
 
 
-def balanced(n: int, classes: int) -> Array | None:
+def balanced(n: int, classes: int) -> NDArray[Any] | None:
     """Return n labels, class after class, each as often as the others: shape (n,); None where there
     are no classes.
     """
@@ -43,8 +43,8 @@ def layout(classes: int, images: int) -> tuple[int, int | None]:
 
 
 def image_frame(
-    inputs: Any, labels: Array | None = None, *, columns: int | None = None
-) -> Callable[[Trainer], Array]:
+    inputs: Any, labels: NDArray[Any] | None = None, *, columns: int | None = None
+) -> Callable[[Trainer], NDArray[Any]]:
     """Return a drawer of the grid of samples that the inputs become."""
     from minigan.plots import image_grid
 
@@ -52,7 +52,7 @@ def image_frame(
 
 
 def point_figure(
-    trainer: Trainer, real: Array, inputs: Any, law: Any, *, title: str | None = None
+    trainer: Trainer, real: NDArray[Any], inputs: Any, law: Any, *, title: str | None = None
 ) -> Any:
     """Draw real and generated points and, where the game has them, D's landscape behind them and
     the way that G is pushed at each fake point.
@@ -73,7 +73,7 @@ def point_figure(
     )
 
 
-def point_frame(real: Array, inputs: Any, law: Any) -> Callable[[Trainer], Array]:
+def point_frame(real: NDArray[Any], inputs: Any, law: Any) -> Callable[[Trainer], NDArray[Any]]:
     """Return a drawer of `point_figure`."""
     from minigan.plots import figure_to_array
 

@@ -90,7 +90,7 @@ def draw_neighbours(path: Path, samples: Any, train: data.Dataset) -> None:
     from minigan.plots import save_grid
 
     shown = samples[:NEIGHBOURS]
-    index = metrics.nearest_neighbours(shown, train, k=min(3, len(train))).index
+    index: Any = metrics.nearest_neighbours(shown, train, k=min(3, len(train))).index
     save_grid(
         path,
         numpy.concatenate([shown, *(train.batch(column) for column in index.T)]),

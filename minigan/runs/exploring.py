@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+from numpy.typing import NDArray
 
 from minigan import latent
-from minigan.backend import Array
 from minigan.runs import drawing
 from minigan.runs.folder import Run
 
@@ -189,7 +189,7 @@ def sweep(
     return chosen
 
 
-def strongest(run: Run, sample: Callable[[Array], Array], count: int) -> list[int]:
+def strongest(run: Run, sample: Callable[[NDArray[Any]], NDArray[Any]], count: int) -> list[int]:
     """Return the coordinates that change samples most, the strongest first."""
     z = _latent(run).sample(16, numpy.random.default_rng(0))
     found = latent.influence(sample, z)
@@ -198,7 +198,7 @@ def strongest(run: Run, sample: Callable[[Array], Array], count: int) -> list[in
 
 def sampler(
     run: Run, *, which: str | None = None, label: int | None = None
-) -> Callable[[Array], Array]:
+) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """Return ``latents -> samples`` of a run, on the host.
 
     Raises
@@ -222,7 +222,7 @@ def _latent(run: Run) -> latent.Latent:
     return run.recipe.latent
 
 
-def _save(run: Run, path: Path, rows: Sequence[Array]) -> None:
+def _save(run: Run, path: Path, rows: Sequence[NDArray[Any]]) -> None:
     """Draw rows of samples; points all in one plane."""
     from minigan import plots
 
@@ -235,7 +235,7 @@ def _save(run: Run, path: Path, rows: Sequence[Array]) -> None:
     plots.save_grid(path, numpy.concatenate(padded), columns=columns)
 
 
-def _save_film(run: Run, path: Path, samples: Array) -> None:
+def _save_film(run: Run, path: Path, samples: NDArray[Any]) -> None:
     from minigan import plots
 
     if run.recipe.makes_images:
@@ -247,7 +247,7 @@ def _save_film(run: Run, path: Path, samples: Array) -> None:
     plots.save_gif(path, frames, last_milliseconds=120)
 
 
-def _plane(run: Run, points: Array) -> Any:
+def _plane(run: Run, points: NDArray[Any]) -> Any:
     from minigan import plots
 
     law = run.load_data()

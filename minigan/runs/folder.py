@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+from numpy.typing import NDArray
 
 import minigan
 from minigan import checkpoint, gan, latent, nn, optim
@@ -230,7 +231,7 @@ class Run:
         which: str | None = None,
         truncation: float | None = None,
         label: int | None = None,
-    ) -> Array:
+    ) -> NDArray[Any]:
         """Draw n new samples on the host: float32, shape (n, ...).
 
         `which` is as in `game`; `truncation` bounds the latents, see

@@ -292,7 +292,7 @@ def test_the_guard_names_no_other_step_where_the_last_one_is_bad():
 
 
 def test_the_bar_counts_every_step(monkeypatch):
-    from minigan.gan import callbacks
+    from minigan.gan.callbacks import progress
 
     class Bar:
         steps = 0
@@ -307,7 +307,7 @@ def test_the_bar_counts_every_step(monkeypatch):
             pass
 
     bar = gan.Progress(9)
-    monkeypatch.setattr(callbacks, "_in_notebook", lambda: False)
+    monkeypatch.setattr(progress, "_in_notebook", lambda: False)
     start = bar.on_start
 
     def on_start(trainer):
@@ -320,11 +320,11 @@ def test_the_bar_counts_every_step(monkeypatch):
 
 
 def test_lines_of_progress_are_due_by_the_clock(monkeypatch):
-    from minigan.gan import callbacks
+    from minigan.gan.callbacks import progress
 
     clock = iter(range(0, 10_000, 3))
     bar = gan.Progress(9, seconds=7)
-    monkeypatch.setattr(callbacks.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
     bar.on_start(make_trainer("cpu"))
     assert [bar.due(step) for step in (1, 2, 3)] == [False, False, True]
 
@@ -355,7 +355,7 @@ def test_event_files_hold_every_step(tmp_path):
 
 
 def test_frames_and_the_doctor_are_due_where_they_look(tmp_path):
-    from minigan.gan.diagnosis import Watcher
+    from minigan.gan.callbacks import Watcher
 
     frames = gan.Frames(tmp_path, lambda trainer: numpy.zeros((2, 2), "uint8"), every=3)
     assert [step for step in range(1, 8) if frames.due(step)] == [3, 6]

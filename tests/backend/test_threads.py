@@ -15,7 +15,7 @@ from fast_backends import KINDS, make, small_work
 
 import minigan
 from minigan import losses, nn, optim
-from minigan.backend.cpu import CpuBackend
+from minigan.backend.cpu import CpuBackend, blas
 from minigan.backend.cpu import cores as threads
 from minigan.backend.cpu import primitives as cpu
 from minigan.backend.cpu.blas import Blas
@@ -258,7 +258,7 @@ def test_the_library_has_one_setting():
 
 
 def test_an_unknown_library_is_left_alone(monkeypatch):
-    monkeypatch.setattr(threads, "_candidates", lambda: [threads.Path("/no/such/libopenblas.so")])
+    monkeypatch.setattr(blas, "_candidates", lambda: [blas.Path("/no/such/libopenblas.so")])
     ops = CpuBackend()
     assert not ops.blas.known
     assert ops.team.size == 1

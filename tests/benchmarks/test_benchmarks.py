@@ -400,6 +400,9 @@ def test_every_primitive_of_a_step_has_a_part_in_the_profile():
         "to_numpy",
         "to_numbers",
         "set_threads",
+        "set_precision",
+        "describe",
+        "record",
         "zero",
     }  # the last is the optimizer's, see instrument
     drawing_and_resizing = {

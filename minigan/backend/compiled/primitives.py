@@ -19,8 +19,9 @@ from minigan.backend.compiled import loops
 from minigan.backend.cpu import winograd
 from minigan.backend.cpu.blas import numpy_with_blas
 from minigan.backend.cpu.primitives import SHARE, CpuBackend
-from minigan.backend.reference import Array
 from minigan.backend.window import Pair, Window
+
+Array = Any  # of NumPy, whose functions don't take the protocol minigan.backend.Array
 
 NARROW = 16
 """Features below which a row is too short for a vector register, and NumPy adds rows sooner."""

@@ -21,8 +21,10 @@ from minigan.backend.cpu.blas import Blas, numpy_with_blas
 from minigan.backend.cpu.cores import checked, cores, wanted
 from minigan.backend.cpu.malloc import Malloc
 from minigan.backend.cpu.team import Team
-from minigan.backend.reference import Array, Reference
+from minigan.backend.reference import Reference
 from minigan.backend.window import Window
+
+Array = Any  # of NumPy, whose functions don't take the protocol minigan.backend.Array
 
 CACHE = 2**17
 """Numbers of an array that are worked on at a time: a few such arrays stay in a core's cache, and

@@ -49,7 +49,7 @@ import numpy
 
 from minigan.backend.window import Pair, Window
 
-Array = Any
+Array = Any  # of NumPy, whose functions don't take the protocol minigan.backend.Array
 
 POINTS: dict[int, tuple[float, ...]] = {
     2: (1.0, -1.0),

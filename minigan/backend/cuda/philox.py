@@ -6,15 +6,16 @@ Source: Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1
 
 from __future__ import annotations
 
-import numpy
+from typing import Any
 
-from minigan.backend.reference import Array
+import numpy
+from numpy.typing import NDArray
 
 _WORD = numpy.uint64(0xFFFFFFFF)
 _SHIFT = numpy.uint64(32)
 
 
-def philox(counters: Array, seed: int) -> Array:
+def philox(counters: NDArray[Any], seed: int) -> NDArray[Any]:
     """Turn counters into random words.
 
     Parameters
@@ -42,7 +43,7 @@ def philox(counters: Array, seed: int) -> Array:
     return numpy.stack([c0, c1, c2, c3], axis=1).astype("uint32")
 
 
-def dropout_mask(count: int, p: float, seed: int) -> Array:
+def dropout_mask(count: int, p: float, seed: int) -> NDArray[Any]:
     """Return `count` entries, each 0 with probability p, else 1 / (1 - p), as the kernel makes
     them.
 

@@ -13,13 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy
+from numpy.typing import NDArray
 
 from minigan.backend.cuda.gemm import Gemm, check_precision
 from minigan.backend.cuda.graph import StepGraph
 from minigan.backend.cuda.launch import THREADS, Kernels, blocks_for
 from minigan.backend.cuda.philox import draw_seed
-from minigan.backend.reference import Array, Reference
+from minigan.backend.reference import Reference
 from minigan.backend.window import Pair, Window
+
+Array = Any  # of CuPy, with its pointers, which minigan.backend.Array doesn't name
 
 _LIMIT = 2**31
 _FROZEN = (
@@ -100,7 +103,7 @@ class CudaBackend(Reference):
             raise ValueError(_FROZEN.format("an array of the host"))
         return super().asarray(x, dtype=dtype)
 
-    def to_numpy(self, x: Array) -> Array:
+    def to_numpy(self, x: Array) -> NDArray[Any]:
         """Bring an array of the device to the host; not while a step is being recorded: there is
         nothing in it.
         """
