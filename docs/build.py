@@ -1,17 +1,16 @@
 """Build the site and everything around it.
 
-=============================================  ==================================================================
-``python docs/build.py``                       the English site in ``docs/_build/html``; a tutorial is run again
-                                               only if it, or the library, has changed since its
-                                               last run
-``python docs/build.py --fresh``               every tutorial is run again, and its time printed
-``python docs/build.py --only 1 2``            only tutorials 1 and 2 are run, the others are shown without output
-``python docs/build.py --language zh_CN``      the Chinese site in ``docs/_build/html/zh_CN``
-``python docs/build.py --language both``       both, with links from one to the other
-``python docs/build.py catalogues``            bring ``docs/locale`` up to date with the English text
-``python docs/build.py coverage``              how much of each page is translated; never an error
-``python docs/build.py notebooks``             the tutorials as .ipynb files in ``docs/_notebooks``
-=============================================  ==================================================================
+==========================================  ========================================================
+``python docs/build.py``                    the English site in ``docs/_build/html``; runs a
+                                            tutorial again only if it or the library has changed
+``python docs/build.py --fresh``            runs every tutorial again, and prints its time
+``python docs/build.py --only 1 2``         runs tutorials 1 and 2 alone; the others have no output
+``python docs/build.py --language zh_CN``   the Chinese site in ``docs/_build/html/zh_CN``
+``python docs/build.py --language both``    both sites, linked to each other
+``python docs/build.py catalogues``         brings ``docs/locale`` up to date with the English text
+``python docs/build.py coverage``           how much of each page is translated; never an error
+``python docs/build.py notebooks``          the tutorials as .ipynb files in ``docs/_notebooks``
+==========================================  ========================================================
 
 Warnings are errors, and so is an error in a cell. Nothing is fetched from a network.
 """
@@ -35,17 +34,18 @@ TUTORIALS = ROOT / "tutorials"
 
 
 def library_key() -> str:
-    """Hash of all that a tutorial's output depends on beside its own text: the library's source."""
+    """Hash what a tutorial's output depends on besides its own text: the library's source."""
     digest = hashlib.sha256()
     for path in sorted((ROOT / "minigan").rglob("*.py")):
-        # The command line and the benchmarks never run inside a tutorial.
-        if path.parent.name != "cli" and path.name != "bench.py":
-            digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+        name = path.relative_to(ROOT).as_posix()
+        # The command line and the benchmark never run inside a tutorial.
+        if not name.startswith("minigan/cli/") and name != "minigan/runs/bench.py":
+            digest.update(name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 def cache_folder() -> Path:
-    """Where the outputs of this state of the library lie; those of older states are dropped."""
+    """Return the folder of this library's outputs; only the newest of the older ones are kept."""
     root = Path(os.environ.get("MINIGAN_DOCS_CACHE", BUILD / "cache"))
     current = root / library_key()
     if root.is_dir():
@@ -57,7 +57,7 @@ def cache_folder() -> Path:
 
 
 def numbers(names: list[str]) -> list[str]:
-    """Turn "3" or "03" into "03", and refuse what is no tutorial."""
+    """Turn "3" or "03" into "03"; refuse a number without a tutorial."""
     known = {path.name[:2] for path in TUTORIALS.glob("[0-9][0-9]-*.md")}
     wanted = [name.zfill(2) for name in names]
     for name in wanted:
@@ -73,7 +73,7 @@ def site(options: argparse.Namespace) -> int:
     os.environ["MINIGAN_DOCS_BOTH"] = "1"
     for options.language in ("en", "zh_CN"):
         code = build(options)
-        options.fresh = False  # the second language takes the first one's outputs
+        options.fresh = False  # the second language reuses the outputs of the first
         if code:
             return code
     return 0
@@ -90,11 +90,11 @@ def build(options: argparse.Namespace) -> int:
     environment = os.environ | {
         "MINIGAN_DOCS_CACHE": str(cache),
         "MINIGAN_DOCS_LANGUAGE": options.language,
-        # Two threads gain nothing on nets as small as the tutorials', and lose much where a machine
-        # is shared.
+        # On nets as small as the tutorials', two threads gain nothing, and lose much on a busy
+        # machine.
         "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", "1"),
         "MINIGAN_THREADS": os.environ.get("MINIGAN_THREADS", "1"),
-        # The numbers in the tutorials are those of NumPy alone, whatever else is installed.
+        # The numbers in the tutorials come from NumPy alone, whatever else is installed.
         "MINIGAN_FAST": os.environ.get("MINIGAN_FAST", "0"),
         "MINIGAN_DOCS_BUILD": "1",
     }
@@ -117,7 +117,7 @@ def build(options: argparse.Namespace) -> int:
 
 
 def report_times(cache: Path) -> None:
-    """Print how long each tutorial ran when it last did."""
+    """Print how long each notebook took when it last ran."""
     try:
         from jupyter_cache import get_cache
     except ImportError:
@@ -161,7 +161,7 @@ def catalogues(options: argparse.Namespace) -> int:
     code = subprocess.run(extract, env=environment, check=False).returncode
     if code:
         return code
-    # Docstrings stay English: the reference is read beside the code.
+    # Docstrings stay English: the reference is read together with the code.
     for path in (BUILD / "gettext" / "api").glob("*.pot"):
         path.unlink()
     return subprocess.run(merge, check=False).returncode
@@ -185,9 +185,7 @@ def coverage(options: argparse.Namespace) -> int:
 
 
 def is_formula(text: str) -> bool:
-    """Tell a displayed formula, which must stay as it is (Sphinx can't put a translated one back),
-    from prose.
-    """
+    """Tell a displayed formula from prose; Sphinx can't put a translated formula back."""
     if re.search(r"\\(qquad|begin|frac|sum|partial)\b", re.sub(r"\$[^$]*\$", "", text)):
         return True
     words = re.sub(r"\\[A-Za-z]+", " ", text).split()
@@ -197,7 +195,7 @@ def is_formula(text: str) -> bool:
 
 
 def notebooks(options: argparse.Namespace) -> int:
-    """Write the tutorials as Jupyter notebooks that install what they need."""
+    """Write the tutorials as Jupyter notebooks that install minigan first."""
     import jupytext
     import nbformat
 

@@ -1,6 +1,4 @@
-"""The site's settings. `python docs/build.py` builds it; README.md beside this file says what else
-there is.
-"""
+"""Settings of the site, which `python docs/build.py` builds; see also README.md in this folder."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ import minigan  # noqa: E402
 
 
 def collect_tutorials() -> None:
-    """Copy the tutorials to where Sphinx looks; a file that has not changed keeps its date."""
+    """Copy the tutorials to where Sphinx looks for them; an unchanged file keeps its date."""
     target = HERE / "tutorials"
     target.mkdir(exist_ok=True)
     for path in sorted((ROOT / "tutorials").glob("*.md")):
@@ -39,8 +37,8 @@ collect_tutorials()
 
 
 def collect_benchmarks() -> None:
-    """List the pages about speed that are there."""
-    elsewhere = {"README", "index", "notebooks", "gallery", "benchmarks"}
+    """Write the page that lists what was measured: speed, the GPU, quality."""
+    elsewhere = {"README", "index", "notebooks", "gallery", "layout", "benchmarks"}
     found = {page.stem for page in HERE.glob("*.md")} - elsewhere
     pages = [name for name in ("performance", "gpu") if name in found]
     pages += sorted(found - set(pages))
@@ -72,8 +70,7 @@ templates_path = ["_templates"]
 language = os.environ.get("MINIGAN_DOCS_LANGUAGE", "en")
 locale_dirs = ["locale"]
 gettext_compact = False
-# A translation is looked up by its text; line numbers would only make every edit a change of every
-# catalogue.
+# A translation is looked up by its text; with line numbers, every edit would change every catalogue.
 gettext_location = False
 
 # ---------------------------------------------------------------- mathematics, prose
@@ -95,7 +92,7 @@ nb_merge_streams = True
 
 # ---------------------------------------------------------------- reference
 
-# Compiled functions are described as they stand in the source, and Numba needn't be installed.
+# Without Numba, compiled functions are documented as they are in the source.
 autodoc_mock_imports = ["numba", "llvmlite"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
@@ -140,7 +137,7 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 
-# ------------------------------------------------------------ docstrings that mean what they say
+# ---------------------------------------------------------------- signs in docstrings
 
 LITERAL = re.compile(r"(``.*?``|:math:`[^`]*`|`[^`]*`|\*\*[^*]+\*\*|\*\w[^*]*?[\w.!?)]\*(?!\w))")
 
@@ -148,10 +145,8 @@ LITERAL = re.compile(r"(``.*?``|:math:`[^`]*`|`[^`]*`|\*\*[^*]+\*\*|\*\w[^*]*?[\
 def plain_signs(
     app: object, what: str, name: str, thing: object, options: object, lines: list[str]
 ) -> None:
-    """Let ``|a - b|`` be an absolute value and ``(N, *shape)`` a shape, as every reader of the
-    source takes them.
-    """
-    block = -1  # the indentation of a directive whose body is no prose
+    """Escape ``|a - b|`` and ``(N, *shape)``, which reStructuredText would take for markup."""
+    block = -1  # the indentation of a directive whose body isn't prose
     for i, line in enumerate(lines):
         indent = len(line) - len(line.lstrip())
         if line.strip() and indent <= block:
@@ -169,14 +164,14 @@ def plain_signs(
 
 
 def translate_answers(app: Any, tree: Any, name: str) -> None:
-    """Translate the one word of the tutorials that gettext doesn't see, as it stands in HTML."""
+    """Translate the one word of the tutorials that gettext doesn't see, since it is HTML."""
     for node in tree.findall(docutils.nodes.raw):
         if "<summary>Answer</summary>" in node.astext():
             node.children[:] = [docutils.nodes.Text(node.astext().replace("Answer", "答案"))]
 
 
 def setup(app: Any) -> None:
-    """Called by Sphinx."""
+    """Connect the functions above to Sphinx, which calls this."""
     if language == "zh_CN":
         app.connect("doctree-resolved", translate_answers)
     app.connect("autodoc-process-docstring", plain_signs, priority=900)

@@ -3,8 +3,8 @@
 Each recipe runs as `minigan train` would run it, in a process of its own. The pictures go to
 ``docs/images/gallery``, what was measured to ``docs/gallery.json``; the page ``docs/gallery.md`` is
 written from these, so that recipes can be run one at a time. Recipes whose data isn't on this
-machine (``MINIGAN_DATA``) can be shown with other data (``--data``); the page says so. Times are
-processor time of one thread: other work on the machine hardly adds to them.
+machine (``MINIGAN_DATA``) can be trained on other data (``--data``); the page then says so. Times
+are processor times of one thread, which other work on the machine hardly changes.
 """
 
 from __future__ import annotations
@@ -76,11 +76,10 @@ def write_page(record: dict[str, dict[str, object]]) -> None:
     lines = [
         "# Gallery",
         "",
-        "What the recipes make, each by the one command beside it, with the time that it took.",
-        "Written by `python docs/make_gallery.py`; not chosen: seed 0, fixed latents. Each time "
-        "is of one run,",
-        "on a machine that did other work as well: processor time of one thread, or an upper "
-        "bound by the clock.",
+        "What the recipes make, each with the one command that made it and the time that it took.",
+        "The samples aren't selected: seed 0, fixed latent vectors. Times are from a single run on",
+        "a machine that did other work as well: processor time of one thread, or wall-clock time,",
+        "which is an upper bound. This page is written by `python docs/make_gallery.py`.",
         "",
     ]
     for name in recipes.names():
@@ -100,15 +99,18 @@ def write_page(record: dict[str, dict[str, object]]) -> None:
             "",
         ]
         if facts["data"] != recipe.data:
-            lines += [f"On {facts['data']}, not on {recipe.data}, which the recipe is for.", ""]
+            lines += [
+                f"Trained on {facts['data']} instead of {recipe.data}, the recipe's own data.",
+                "",
+            ]
     missing = [name for name in recipes.names() if name not in record]
     if missing:
         lines += [
             "## Not shown here",
             "",
-            "There are more: "
+            "There are more recipes: "
             + ", ".join(f"`{name}`" for name in missing)
-            + ". `minigan recipes` says what each is.",
+            + ". `minigan recipes` describes each.",
             "",
         ]
     (DOCS / "gallery.md").write_text("\n".join(lines))
@@ -136,7 +138,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "names", nargs="*", help="recipes to run; without any, only the page is written anew"
+        "names", nargs="*", help="recipes to run; without any, only the page is written"
     )
     parser.add_argument("--steps", type=int, help="rounds, instead of the recipe's own number")
     parser.add_argument("--data", help="other data than the recipe's own")
