@@ -62,13 +62,13 @@ def pictures(folder, count, *, sizes=((8, 8),)):
 def test_an_idx_file_with_a_wrong_magic_number(place, capsys):
     (place / "x.idx").write_bytes(b"\x12\x34\x08\x03" + bytes(100))
     said = sentence(capsys, "train", "digits", "--data", "x.idx", *QUICK)
-    assert said.startswith("x.idx is not an IDX file: it starts with 12 34 08 03, where")
+    assert said.startswith("x.idx is not an IDX file: it starts with 12 34 08 03 instead of")
     assert not (place / "runs").exists()
 
 
 def test_an_idx_file_whose_header_lies(place, capsys):
     (place / "x.idx").write_bytes(b"\0\0\x08\x03" + b"\xff" * 12 + bytes(100))
-    assert "and cannot hold them: it is truncated or damaged" in sentence(
+    assert "but cannot hold them: it is truncated or damaged" in sentence(
         capsys, "train", "digits", "--data", "x.idx", *QUICK
     )
 
@@ -79,7 +79,7 @@ def test_a_truncated_gzip(place, capsys):
     (place / "x.gz").write_bytes((place / "x.gz").read_bytes()[:1000])
     said = sentence(capsys, "train", "digits", "--data", "x.gz", *QUICK)
     assert said.startswith("x.gz cannot be read (Compressed file ended before")
-    assert said.endswith("fetch it again.")
+    assert said.endswith("download it again.")
 
 
 def mnist_folder(place, images, labels, **changes):
@@ -109,7 +109,7 @@ def test_a_folder_with_one_broken_picture(place, capsys):
     (folder / "33.png").write_bytes((folder / "33.png").read_bytes()[:60])
     said = sentence(capsys, "train", "digits", "--data", folder, *QUICK)
     assert f"{folder / '33.png'} cannot be read as an image" in said
-    assert said.endswith("mend or remove it.")
+    assert said.endswith("repair or remove it.")
 
 
 def test_a_folder_of_mixed_sizes_is_made_to_fit_and_says_so(place, capsys):
@@ -152,13 +152,13 @@ def test_a_batch_larger_than_the_data(place, capsys):
 
 def test_an_empty_folder_no_folder_and_a_law_for_images(place, capsys):
     (place / "empty").mkdir()
-    assert "holds no images" in sentence(
+    assert "contains no images" in sentence(
         capsys, "train", "digits", "--data", place / "empty", *QUICK
     )
     assert "there is no data set, folder or file" in sentence(
         capsys, "train", "digits", "--data", "nowhere", *QUICK
     )
-    assert "is a law in the plane" in sentence(capsys, "train", "digits", "--data", "ring", *QUICK)
+    assert "is a 2-D distribution" in sentence(capsys, "train", "digits", "--data", "ring", *QUICK)
     assert "there is no distribution 'mnist'" in sentence(
         capsys, "train", "ring", "--data", "mnist", *QUICK
     )
