@@ -175,9 +175,9 @@ def test_compressed_rubbish(place, capsys):
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
-        ("--steps", "0", "steps must be a positive whole number, got 0"),
-        ("--steps", "-5", "steps must be a positive whole number, got -5"),
-        ("--batch-size", "0", "batch_size must be a positive whole number, got 0"),
+        ("--steps", "0", "steps must be a positive integer, got 0"),
+        ("--steps", "-5", "steps must be a positive integer, got -5"),
+        ("--batch-size", "0", "batch_size must be a positive integer, got 0"),
         ("--lr", "0", "lr_generator must be a positive number, got 0.0"),
         ("--lr", "-0.001", "lr_generator must be a positive number, got -0.001"),
         ("--lr", "nan", "lr_generator must be a positive number, got nan"),
@@ -189,7 +189,7 @@ def test_compressed_rubbish(place, capsys):
         (
             "--discriminator-steps",
             "0",
-            "discriminator_steps must be a positive whole number, got 0",
+            "discriminator_steps must be a positive integer, got 0",
         ),
         ("--objective", "hing", "Unknown objective 'hing'; did you mean 'hinge'?"),
         ("--penalty", "r3", "Unknown penalty 'r3'; did you mean"),
@@ -345,4 +345,4 @@ def test_a_model_of_another_recipe(place, capsys, finished):
         capsys, "sample", other
     )
     (other / "model.safetensors").write_bytes(b"short")
-    assert "truncated or no safetensors file" in sentence(capsys, "sample", other)
+    assert "truncated or not a safetensors file" in sentence(capsys, "sample", other)

@@ -115,7 +115,7 @@ def test_numbers_that_are_none_stop_the_run_with_a_sentence(tmp_path, monkeypatc
     assert said.startswith("minigan: Training stopped at step 4: the loss of")
     assert "of the generator isn't finite" in said or "of the discriminator isn't finite" in said
     assert said.endswith(
-        f"the last good checkpoint is {good}, go on from there with --resume and a smaller --lr."
+        f"the last good checkpoint is {good}, continue from there with --resume and a smaller --lr."
     )
     assert read_metrics(out / "metrics.csv")["step"].tolist() == [1, 2, 3]
     assert not (out / "model.safetensors").exists()

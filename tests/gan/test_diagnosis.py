@@ -165,7 +165,7 @@ def test_without_a_discriminator_there_is_no_advice_about_one():
     rows = {name: values for name, values in table(reach=0.2).items() if not name.endswith("_d")}
     (finding,) = gan.diagnose(rows)
     assert finding.name == "collapse"
-    assert "No D drives this one" in finding.advice
+    assert "There is no D here" in finding.advice
 
 
 def test_images_are_judged_by_other_columns():
@@ -204,9 +204,10 @@ def test_words_hold_the_evidence_and_what_to_try():
         gan.diagnose(table(loss_d=0.01, d_real=0.998, d_fake=0.002), objective="saturating")[0]
     )
     assert words.startswith(
-        "D has won. From step 401 to 500 D's loss was 0.01, where a D that can't tell has 1.39"
+        "D has won. From step 401 to 500, D's loss was 0.01; a D that cannot tell"
     )
-    assert "reals at 0.998, fakes at 0.002" in words
+    assert "has 1.39; its mean output was" in words
+    assert "0.998 on reals and 0.002 on fakes" in words
     assert "Try --objective non-saturating first" in words
     faded = str(gan.diagnose(table(loss_d=0.01, grad_norm_g=ramp(1.0, 0.0)))[0])
     assert "G's gradient has shrunk to 9.9 % of what it was" in faded

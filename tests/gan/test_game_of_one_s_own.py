@@ -342,7 +342,7 @@ def test_a_foreign_optimizer_is_refused(tmp_path):
     nets = [mlp(outputs, rng) for outputs in (2, 2, 1, 1)]
     game = CycleGame(nets, [optim.Adam(nets[2:]), optim.Adam(nets[:2])], {})
     with pytest.raises(
-        ValueError, match="The optimizer of the generator_ab moves the parameters of another net"
+        ValueError, match="The optimizer of the generator_ab updates the parameters of another net"
     ):
         gan.Trainer(game, PairStream(Domains(), 4, rng), rng=rng)
 
