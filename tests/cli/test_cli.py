@@ -70,7 +70,7 @@ def test_recipes_are_listed(capsys):
 
 
 def test_the_traceback_is_there_for_those_who_want_it(tmp_path):
-    with pytest.raises(ValueError, match="is no run"):
+    with pytest.raises(ValueError, match="isn't a run"):
         main(["sample", str(tmp_path), "--traceback"])
 
 
@@ -155,7 +155,7 @@ def test_an_interrupt_ends_the_run_with_everything_written(tmp_path):
         os.kill(process.pid, signal.SIGINT)
         said = process.stderr.read()
     assert process.returncode == 130
-    assert f"with everything written; go on with `minigan train --resume {out}`." in said
+    assert f"with everything saved; continue with `minigan train --resume {out}`." in said
     assert "Traceback" not in said
     step = open_run(out).step
     assert 1 <= step < 100_000

@@ -306,7 +306,7 @@ def test_a_healthy_run_is_told_its_numbers(run):
     write(run, table())
     assert doctor.report(run) == (
         f"{run.folder}: points on a parabola, two small perceptrons, 500 steps.\n"
-        f"Nothing unusual. D's loss is 1.00 (undecided: 1.39), the samples' diversity is 1.00 of the data's, 95 % of "
+        f"Nothing unusual. D's loss is 1.00 (1.39 if D cannot tell), the samples' diversity is 1.00 times the data's, 95 % of "
         f"the real points have a sample near them, G's gradient has norm 1."
     )
 
@@ -319,7 +319,7 @@ def test_a_young_run_is_told_to_wait(run):
     young = dataclasses.replace(run, config=config)
     assert (
         doctor.report(young)
-        == f"It is too early to say: {run.folder} has 500 steps, 2,000 are needed."
+        == f"It is too early to say: {run.folder} has 500 steps, but a diagnosis needs 2,000."
     )
 
 

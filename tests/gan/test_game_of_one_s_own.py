@@ -316,7 +316,7 @@ def test_it_is_sampled(whole):
     samples = run.sample(50, seed=3)
     assert samples.shape == (50, 2)
     numpy.testing.assert_array_equal(samples, run.sample(50, seed=3))
-    with pytest.raises(ValueError, match="no latents to be truncated"):
+    with pytest.raises(ValueError, match="no latents to truncate"):
         run.sample(5, truncation=1.0)
 
 
