@@ -1,6 +1,6 @@
-"""One safe file for arrays and what belongs to them: safetensors, written whole or not at all.
+"""Arrays and their description in one safe file: safetensors, written atomically.
 
-No pickle: a checkpoint from a stranger can hold wrong numbers, but can't run code.
+There is no pickle: a checkpoint from an unknown source can hold wrong numbers, but can't run code.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from minigan.backend import Array
 from minigan.files import written_whole
 
 FORMAT = 1
-"""Raised when old readers can't read new files."""
+"""Version of the file format; increased when older versions of minigan can't read new files."""
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that can't be read or doesn't fit; the message says what to do."""
+    """A checkpoint that can't be read or used; the message says what to do."""
 
 
 def save(
     path: str | os.PathLike[str], arrays: Mapping[str, Array], meta: Mapping[str, Any]
 ) -> None:
-    """Write arrays and a JSON-able description to one file.
+    """Write arrays and a JSON-serialisable description to one file.
 
     Parameters
     ----------
     path
-        The file, by custom ``*.safetensors``. Its folder must exist.
+        The file, usually ``*.safetensors``. Its folder must exist.
     arrays
-        By name, from whatever device, of whatever memory layout.
+        Arrays by name, on any device and of any memory layout.
     meta
         Anything that JSON can hold.
 
@@ -46,17 +46,17 @@ def save(
     ValueError
         If the folder doesn't exist.
     OSError
-        If the disk is full or not writable; an older file of that name is still there then.
+        If the disk is full or not writable; an older file of that name is then left unchanged.
     """
     from safetensors.numpy import save as serialise
 
     # ascontiguousarray, because some versions of the writer store the memory of a transposed or
-    # strided array as if it were contiguous: numbers in the wrong order, and no error. (It also
-    # makes 0-d arrays 1-d.)
+    # strided array as if it were contiguous: the numbers end up in the wrong order without an
+    # error. (It also turns 0-d arrays into 1-d ones, hence the reshape.)
     plain = {name: backend.to_numpy(a) for name, a in arrays.items()}
     packed = {name: numpy.ascontiguousarray(a).reshape(a.shape) for name, a in plain.items()}
     described = json.dumps(dict(meta))
-    # One key only: the writer puts several in an order that differs from run to run.
+    # A single key: the writer puts several in an order that differs from run to run.
     description = {"minigan": json.dumps(
         {"format": FORMAT, "digest": _digest(packed, described), "meta": described}
     )}  # fmt: skip
@@ -70,8 +70,8 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
     Raises
     ------
     CheckpointError
-        If there is no such file, it is truncated or altered, or a newer minigan wrote it. The
-        header is believed only as far as the file goes, so that a lying one can't ask for memory.
+        If there is no such file, it is truncated or altered, or a newer minigan wrote it. Sizes in
+        the header are checked against the size of the file before memory is allocated.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -86,8 +86,8 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(
-            f"{path} can't be read as a checkpoint ({_first_line(error)}); it is truncated or no "
-            f"safetensors file, use an older one."
+            f"{path} can't be read as a checkpoint ({_first_line(error)}); it is truncated or not "
+            "a safetensors file, use an older one."
         ) from None
     return arrays, _description(path, described, arrays)
 
@@ -99,7 +99,7 @@ def _description(
         whole = json.loads(written["minigan"])
         version, digest, described = whole["format"], whole.get("digest"), str(whole.get("meta"))
         if not isinstance(version, int) or version < 1:
-            raise TypeError("the format is no positive whole number")
+            raise TypeError("the format isn't a positive integer")
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise CheckpointError(
             f"{path} wasn't written by minigan; give a checkpoint of a run."
@@ -120,7 +120,7 @@ def _description(
 
 
 def _digest(arrays: Mapping[str, NDArray[Any]], described: str) -> str:
-    """Hash everything in a file: safetensors itself doesn't notice a flipped bit."""
+    """Hash the whole content of a file: safetensors itself doesn't detect a flipped bit."""
     digest = hashlib.blake2b(described.encode(), digest_size=16)
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
@@ -133,11 +133,11 @@ def _first_line(error: Exception) -> str:
 
 
 def prefixed(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """Put ``prefix/`` before each name."""
+    """Prepend ``prefix/`` to each name."""
     return {f"{prefix}/{name}": a for name, a in arrays.items()}
 
 
 def under(prefix: str, arrays: Mapping[str, Array], *, separator: str = "/") -> dict[str, Array]:
-    """Return the arrays whose name begins with ``prefix/``, without it."""
+    """Return the arrays whose names begin with ``prefix/``, with this prefix removed."""
     start = f"{prefix}{separator}"
     return {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}

@@ -1,4 +1,4 @@
-"""Modules under the names that they had before they moved."""
+"""Modules that have moved, still importable under their old names."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ MOVED = {
     "minigan.backend.winograd": "minigan.backend.cpu.winograd",
     "minigan.backend.loops": "minigan.backend.compiled.loops",
 }
-"""Old name -> new name. What is found under an old name is the module of the new one."""
+"""Old name -> new name. Importing the old name gives the very module of the new one."""
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Asked by Python last, for modules that nobody else has found."""
+    """Called by Python last, for modules that no other finder has found."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Answer for the names in `MOVED`."""
+        """Return a spec for the names in `MOVED`."""
         return importlib.machinery.ModuleSpec(fullname, self) if fullname in MOVED else None
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        """Return the module itself, so that nothing of it exists twice."""
+        """Return the new module itself, so that nothing in it exists twice."""
         new = MOVED[spec.name]
-        # Python is about to give the module the old name's spec; `exec_module` takes that back.
+        # Python is about to set the module's spec to that of the old name; `exec_module` undoes it.
         warnings.warn(
             f"{spec.name} is now {new}; import it from there.", DeprecationWarning, stacklevel=2
         )
@@ -58,12 +58,12 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run nothing: the module has run under its own name."""
+        """Restore the spec; the module has already run under its new name."""
         if module.__spec__ is not None:
             module.__spec__ = module.__spec__.loader_state
 
 
 def install() -> None:
-    """Let Python ask; once is enough."""
+    """Register the finder, once."""
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.append(Finder())

@@ -152,7 +152,7 @@ def test_no_such_file(tmp_path):
 def test_truncated(saved, share):
     whole = saved.read_bytes()
     saved.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(CheckpointError, match="truncated or no safetensors file, use an older one"):
+    with pytest.raises(CheckpointError, match="truncated or not a safetensors file"):
         checkpoint.load(saved)
 
 

@@ -269,7 +269,7 @@ def test_everything_from_the_command_line(digits, points, tmp_path, capsys):
             "t.png",
         ]
     printed = capsys.readouterr().out
-    assert "Coordinates 0, 2, one a row" in printed
+    assert "Coordinates 0, 2, one per row" in printed
     assert "Latents have 64 coordinates (normal)" in printed
 
 

@@ -1,7 +1,7 @@
-"""The command line: arguments, and nothing else.
+"""The command line: parsing arguments and calling the library.
 
-Each file adds the commands of one family to the parser. A command imports what it needs only when
-it runs, so that ``minigan --version``, ``--help`` and a mistyped option answer at once.
+Each file adds one group of commands to the parser. A command imports what it needs only when it
+runs, so that ``minigan --version``, ``--help`` and errors in the options appear at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from minigan.cli.arguments import Parser
 from minigan.cli.errors import sentence
 
 FAMILIES = (train, recipes, results, latent, gradcheck, bench)
-"""In the order in which ``minigan --help`` lists their commands."""
+"""The groups of commands, in the order of ``minigan --help``."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,12 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments
-        Those after ``minigan``; from the command line if None.
+        The arguments after ``minigan``; those of the process if None.
 
     Returns
     -------
     int
-        The exit status: 0; 1 if a check failed; 2 if the user made a mistake, which is told in one
+        The exit status: 0 for success; 1 if a check failed; 2 for an error, which is printed in one
         sentence; 130 if the user interrupted the command.
     """
     options = build_parser().parse_args(arguments)

@@ -25,18 +25,18 @@ def add_commands(commands: Commands) -> None:
         commands,
         "bench",
         bench,
-        "images per second of each recipe on this machine",
-        "Time whole training rounds of each recipe on this machine, on the CPU and, if one "
-        "answers, on a GPU. Takes about a minute.",
+        "measure the training speed of each recipe on this machine",
+        "Time whole training rounds of each recipe on this machine, on the CPU and, if there is "
+        "one, on a GPU. Takes about a minute.",
     )
     parser.add_argument(
         "--recipe", nargs="+", metavar="NAME", help="see `minigan recipes` (default: all)"
     )
     parser.add_argument(
-        "--seconds", type=_seconds, default=2.0, help="for each recipe and device (default: 2)"
+        "--seconds", type=_seconds, default=2.0, help="time per recipe and device (default: 2)"
     )
     parser.add_argument(
-        "--device", default="auto", help="auto, cpu or cuda (default: auto: all there are)"
+        "--device", default="auto", help="auto, cpu or cuda (default: auto, all available)"
     )
     parser.add_argument(
         "--cuda-graph", action="store_true", help="on a GPU, record a round and replay it"
@@ -47,4 +47,4 @@ def _seconds(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, such as 2") from None
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a number of seconds, such as 2") from None

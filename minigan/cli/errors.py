@@ -1,4 +1,4 @@
-"""What a user is told when a command fails: one sentence."""
+"""The error message of a command: one sentence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def sentence(error: Exception) -> str:
     """Return an error's message as one sentence, with its notes (PEP 678) in brackets.
 
-    A second line, if the message has one, is code of the user's and stays as it is.
+    If the message has a second line, it is a line of the user's code and is left unchanged.
     """
     first, newline, code = _message(error).partition("\n")
     notes = "".join(f" {_bracketed(note)}" for note in getattr(error, "__notes__", ()))
@@ -26,8 +26,8 @@ def _message(error: Exception) -> str:
     why = error.strerror.lower()
     if error.errno in DISK_FULL:
         return (
-            f"{what} can't be written: {why}; what was written before is whole, so make room and "
-            "go on with --resume."
+            f"{what} can't be written: {why}; earlier files are intact, so free some space and "
+            "continue with --resume."
         )
     return f"{what} can't be used: {why}."
 

@@ -1,4 +1,4 @@
-"""``minigan gradcheck``: the library's gradients, or those of a layer in a file of the user's."""
+"""``minigan gradcheck``: the library's gradients, or those of a layer in a file of your own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from minigan.cli.arguments import Commands, add_command
 
 
 def gradcheck(options: argparse.Namespace) -> int:
-    """Check, and print a table; the status is 0 if all gradients are right, 1 if not."""
+    """Check gradients and print a table; the status is 0 if all are correct, 1 if not."""
     return _check_library(options) if options.layer is None else _check_layer(options)
 
 
@@ -56,9 +56,9 @@ def add_commands(commands: Commands) -> None:
         commands,
         "gradcheck",
         gradcheck,
-        "check every layer's gradient, or your own layer's",
-        "Compare every gradient with finite differences: of the library's layers and losses, or "
-        "of a layer in a file of yours.",
+        "check the gradient of every layer, or of your own layer",
+        "Compare gradients with finite differences: those of all layers and losses of the library, "
+        "or those of a layer in a file of your own.",
     )
     parser.add_argument(
         "layer", nargs="?", metavar="FILE.py:NAME", help="a class, an instance, or a function"
@@ -73,9 +73,9 @@ def add_commands(commands: Commands) -> None:
         "--labels", type=int, metavar="K", help="the input holds integers from 0 to K - 1"
     )
     parser.add_argument(
-        "--eval", action="store_true", help="check the evaluation mode, not the training mode"
+        "--eval", action="store_true", help="check evaluation mode instead of training mode"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the random numbers (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     parser.add_argument(
         "--tolerance", type=float, default=1e-6, help="largest relative error (default: 1e-6)"
     )
@@ -83,5 +83,8 @@ def add_commands(commands: Commands) -> None:
         "--samples", type=int, default=100, help="entries checked per array (default: 100)"
     )
     parser.add_argument(
-        "--directions", type=int, help="check along so many random directions instead: for big nets"
+        "--directions",
+        type=int,
+        metavar="N",
+        help="check N random directions instead of entries, for large nets",
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from minigan.runs.folder import Run
 
 STRONGEST = 8
-"""Coordinates that ``minigan latent`` names."""
+"""Number of coordinates that ``minigan latent`` lists."""
 
 
 def interpolate(options: argparse.Namespace) -> None:
@@ -35,11 +35,11 @@ def interpolate(options: argparse.Namespace) -> None:
         steps=options.steps,
         **_latents(options),
     )
-    print(f"Walks in {picture}, a round trip in {film}")
+    print(f"Walks in {picture}, an animated round trip in {film}")
 
 
 def arithmetic(options: argparse.Namespace) -> None:
-    """Draw samples of a - b + c."""
+    """Draw the samples of a - b + c."""
     from minigan.runs import exploring
 
     exploring.arithmetic(
@@ -51,13 +51,13 @@ def arithmetic(options: argparse.Namespace) -> None:
         **_latents(options),
     )
     print(
-        "Rows: a, b, c (last in each: their mean) and a - b + c with its neighbours, in "
-        f"{options.output}"
+        "Rows: a, b, c (each with the sample of its mean last), and a - b + c with its neighbours, "
+        f"in {options.output}"
     )
 
 
 def latent(options: argparse.Namespace) -> None:
-    """Draw samples while one coordinate moves, or name the coordinates that are worth it."""
+    """Draw samples while one coordinate changes, or list the coordinates with most effect."""
     from minigan.runs import exploring
 
     run = _open(options)
@@ -72,7 +72,7 @@ def latent(options: argparse.Namespace) -> None:
         steps=options.steps,
         **_latents(options),
     )
-    print(f"Coordinates {', '.join(map(str, rows))}, one a row, in {options.output}")
+    print(f"Coordinates {', '.join(map(str, rows))}, one per row, in {options.output}")
 
 
 def _name_strongest(run: Run, options: argparse.Namespace) -> None:
@@ -81,9 +81,9 @@ def _name_strongest(run: Run, options: argparse.Namespace) -> None:
     sampler = exploring.sampler(run, which=options.checkpoint, label=options.label)
     order = exploring.strongest(run, sampler, STRONGEST)
     law = run.recipe.latent
-    assert law is not None  # or it would have been refused above
+    assert law is not None  # checked by strongest()
     print(
-        f"Latents have {law.size} coordinates ({law.kind}); those that change samples most: "
+        f"Latents have {law.size} coordinates ({law.kind}); those that change samples most are "
         f"{', '.join(map(str, order))}; --sweep draws them"
     )
 
@@ -114,19 +114,19 @@ def _add_interpolate(commands: Commands) -> None:
         commands,
         "interpolate",
         interpolate,
-        "walk between latents: a strip for each pair, and a GIF",
+        "draw walks between latents: a strip for each pair, and a GIF",
     )
     _add_run_and_picture(parser, "interpolate.png")
     parser.add_argument(
         "--kind", help="spherical, linear or both (default: what suits the latents)"
     )
-    parser.add_argument("--rows", type=int, default=4, help="walks (default: 4)")
-    parser.add_argument("--steps", type=int, default=10, help="samples on each (default: 10)")
+    parser.add_argument("--rows", type=int, default=4, help="number of walks (default: 4)")
+    parser.add_argument("--steps", type=int, default=10, help="samples per walk (default: 10)")
 
 
 def _add_arithmetic(commands: Commands) -> None:
     parser = add_command(
-        commands, "arithmetic", arithmetic, "add and subtract averaged latents: a - b + c"
+        commands, "arithmetic", arithmetic, "add and subtract mean latents: a - b + c"
     )
     _add_run_and_picture(parser, "arithmetic.png")
     for name, default in (("a", "0,1,2"), ("b", "3,4,5"), ("c", "6,7,8")):
@@ -136,13 +136,13 @@ def _add_arithmetic(commands: Commands) -> None:
             type=whole_numbers,
             default=whole_numbers(default),
             metavar="I,J,...",
-            help=f"samples, as `minigan sample` numbers them from 0 (default: {default})",
+            help=f"indices of samples, in the order of `minigan sample` (default: {default})",
         )
 
 
 def _add_latent(commands: Commands) -> None:
     parser = add_command(
-        commands, "latent", latent, "what do single coordinates of the latents do?"
+        commands, "latent", latent, "show what single coordinates of the latents do"
     )
     _add_run_and_picture(parser, "sweep.png")
     parser.add_argument(
@@ -151,12 +151,12 @@ def _add_latent(commands: Commands) -> None:
         nargs="?",
         const=(),
         metavar="I,J,...",
-        help="draw these coordinates from low to high (without numbers: the strongest)",
+        help="vary these coordinates (without numbers: the strongest)",
     )
     parser.add_argument(
-        "--reach", type=float, default=2.5, help="how far, both ways (default: 2.5)"
+        "--reach", type=float, default=2.5, help="vary from -REACH to REACH (default: 2.5)"
     )
-    parser.add_argument("--steps", type=int, default=9, help="values (default: 9)")
+    parser.add_argument("--steps", type=int, default=9, help="number of values (default: 9)")
 
 
 def _add_run_and_picture(parser: Parser, name: str) -> None:

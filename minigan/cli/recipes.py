@@ -1,4 +1,4 @@
-"""``minigan recipes``: what can be trained."""
+"""``minigan recipes``: the list of recipes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from minigan.cli.arguments import Commands, add_command, add_quiet
 
 
 def list_recipes(options: argparse.Namespace) -> None:
-    """Print each recipe's name, data, length and source."""
+    """Print each recipe's name, title, data, length and source."""
     from minigan import recipes
 
     for name in recipes.names():
@@ -21,4 +21,4 @@ def list_recipes(options: argparse.Namespace) -> None:
 
 def add_commands(commands: Commands) -> None:
     """Add ``minigan recipes``."""
-    add_quiet(add_command(commands, "recipes", list_recipes, "list what can be trained"))
+    add_quiet(add_command(commands, "recipes", list_recipes, "list the recipes"))

@@ -1,4 +1,4 @@
-"""Commands that look at the results of a run: ``sample``, ``evaluate`` and ``doctor``."""
+"""Commands for the results of a run: ``sample``, ``evaluate`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from minigan.cli.arguments import (
 
 
 def sample(options: argparse.Namespace) -> None:
-    """Draw new samples in a picture."""
+    """Draw new samples to an image file."""
     from minigan.runs import drawing
     from minigan.runs.folder import open_run
 
@@ -47,7 +47,7 @@ def sample(options: argparse.Namespace) -> None:
 
 
 def _draw_points(options: argparse.Namespace, law: Any, samples: Any) -> None:
-    """Draw points of the plane over as many of the law that they should follow."""
+    """Draw 2-D samples over as many points of the distribution that they should follow."""
     import numpy
 
     from minigan.plots import points_figure, save_figure
@@ -75,7 +75,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
 
 def doctor(options: argparse.Namespace) -> None:
-    """Print a diagnosis, and draw the numbers that it rests on."""
+    """Print a diagnosis, and draw the numbers that it is based on."""
     from minigan.runs import doctor
     from minigan.runs.folder import open_run
 
@@ -101,10 +101,13 @@ def _add_sample(commands: Commands) -> None:
     add_quiet(parser)
     add_run(parser)
     add_picture(parser, "grid.png")
-    parser.add_argument("-n", "--number", type=int, help="how many (default: about 64)")
+    parser.add_argument("-n", "--number", type=int, help="number of samples (default: about 64)")
     _add_device(parser)
     parser.add_argument(
-        "--truncation", type=float, metavar="BOUND", help="keep latents within: surer, less varied"
+        "--truncation",
+        type=float,
+        metavar="BOUND",
+        help="keep latents within BOUND: better but less varied samples",
     )
 
 
@@ -125,13 +128,13 @@ def _add_evaluate(commands: Commands) -> None:
 
 def _add_doctor(commands: Commands) -> None:
     parser = add_command(
-        commands, "doctor", doctor, "is this run normal? say so in words, and draw its numbers"
+        commands, "doctor", doctor, "diagnose a run in words, and draw its numbers"
     )
     add_quiet(parser)
     parser.add_argument(
-        "run", type=Path, metavar="RUN", help="folder of a run, finished or under way"
+        "run", type=Path, metavar="RUN", help="folder of a run, finished or in progress"
     )
-    parser.add_argument("-o", "--output", type=Path, help="picture (default: RUN/doctor.png)")
+    parser.add_argument("-o", "--output", type=Path, help="image file (default: RUN/doctor.png)")
 
 
 def _add_device(parser: Parser) -> None:

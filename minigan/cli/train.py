@@ -1,4 +1,4 @@
-"""``minigan train``: train a recipe, or continue a run that stopped."""
+"""``minigan train``: train a recipe, or resume a run that stopped."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 from minigan.cli.arguments import Commands, Parser, add_command, add_quiet, say
 
 START = ("seed", "out", "epochs", "data", "data_dir")
-"""Options, beside the settings, that say what a run is."""
+"""Options that define a run, besides its settings."""
 DEVICE = ("device", "cuda_graph", "precision")
 KEPT = ("checkpoint_every", "keep", "best", "frames", "tensorboard")
 CHANGEABLE = ("steps", "lr_generator", "lr_discriminator")
-"""The settings that may change in the middle of a run."""
+"""The settings that may be changed when a run is resumed."""
 
 
 def train(options: argparse.Namespace) -> int:
-    """Train anew or resume; say where the results are."""
+    """Train or resume, and say where the results are."""
     from minigan.runs import resuming, training
 
     common = _given(options, DEVICE) | _given(options, KEPT)
@@ -29,7 +29,8 @@ def train(options: argparse.Namespace) -> int:
         return _conclude(options, resuming.resume(options.resume, **settings, **common))
     if options.recipe is None:
         raise ValueError(
-            "Which recipe? `minigan recipes` lists them; `minigan train digits` is a good first."
+            "No recipe was given; `minigan recipes` lists them, and `minigan train digits` is a "
+            "good start."
         )
     start = _given(options, START)
     if "data" in start:
@@ -38,7 +39,7 @@ def train(options: argparse.Namespace) -> int:
 
 
 def _given(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
-    """Return the options that were given, so that the defaults stand in one place: the library."""
+    """Return the options that were given, so that all defaults are defined by the library."""
     values = {name: getattr(options, name) for name in names}
     return {name: value for name, value in values.items() if value is not None}
 
@@ -54,13 +55,15 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def _refuse_beside_resume(options: argparse.Namespace, settings: dict[str, Any]) -> None:
     if options.recipe is not None:
-        raise ValueError("Give either a recipe or --resume RUN, not both: a run knows its recipe.")
+        raise ValueError(
+            "Both a recipe and --resume were given, but a run knows its recipe; leave one out."
+        )
     fixed = [*_given(options, START), *(name for name in settings if name not in CHANGEABLE)]
     if fixed:
         flag = options.settings.get(fixed[0], f"--{fixed[0].replace('_', '-')}")
         raise ValueError(
-            f"{flag} can't be changed beside --resume: the run would no longer be the one that it "
-            "continues; leave it out, or train anew."
+            f"{flag} can't be changed together with --resume, since that would make it a different "
+            "run; leave it out, or start a new run."
         )
 
 
@@ -70,8 +73,8 @@ def _conclude(options: argparse.Namespace, folder: Path) -> int:
     run = open_run(folder)
     if run.step < run.settings.steps:
         say(options)(
-            f"Stopped at step {run.step:,} of {run.settings.steps:,}, with everything written; go "
-            f"on with `minigan train --resume {folder}`."
+            f"Stopped at step {run.step:,} of {run.settings.steps:,}, with everything saved; "
+            f"continue with `minigan train --resume {folder}`."
         )
         return 130
     film = "" if run.config.watching["frames"] == 0 else f" and {folder / 'training.gif'}"
@@ -96,7 +99,7 @@ def add_commands(commands: Commands) -> None:
 def _add_run(parser: Parser) -> None:
     group = parser.add_argument_group("the run")
     group.add_argument("--resume", type=Path, metavar="RUN", help="continue a run that stopped")
-    group.add_argument("--seed", type=int, help="everything random follows from it (default: 0)")
+    group.add_argument("--seed", type=int, help="determines everything random (default: 0)")
     group.add_argument(
         "--out", type=Path, metavar="DIR", help="folder for the results (default: runs/RECIPE)"
     )
@@ -109,8 +112,8 @@ def _add_run(parser: Parser) -> None:
 
 
 def _add_settings(parser: Parser) -> None:
-    """Add the options that replace settings of the recipe, each under the name of the setting."""
-    group = parser.add_argument_group("settings, instead of the recipe's own")
+    """Add the options that replace settings of the recipe, each named after its setting."""
+    group = parser.add_argument_group("settings, in place of the recipe's own")
     length = group.add_mutually_exclusive_group()
     flags: dict[str, str] = {}
 
@@ -128,17 +131,22 @@ def _add_settings(parser: Parser) -> None:
     setting("--objective", "the pair of losses: non-saturating, saturating, least-squares, ...")
     setting("--smoothing", "one-sided label smoothing", type=float)
     setting("--discriminator-steps", "discriminator steps per round", type=int, metavar="K")
-    setting("--average", "average of the generator's weights; 0: none", type=float, metavar="DECAY")
+    setting(
+        "--average",
+        "moving average of the generator's weights; 0: none",
+        type=float,
+        metavar="DECAY",
+    )
     setting("--optimizer", "adam, rmsprop or sgd")
     setting(
         "--schedule",
-        "how the learning rates change: constant, linear, linear:0.5 (from half of the run on), "
-        "cosine, warmup:STEPS, warmup:STEPS+cosine, ...",
+        "how the learning rates change: constant, linear, linear:0.5 (over the second half of the "
+        "run), cosine, warmup:STEPS, warmup:STEPS+cosine, ...",
     )
     setting(
         "--penalty",
-        "keep the discriminator tame, may be repeated: gradient-penalty, r1, spectral-norm, "
-        "packing, ...; none",
+        "regularise the discriminator (may be repeated): gradient-penalty, r1, spectral-norm, "
+        "packing, ...; none for no regularisation",
         dest="penalties",
         action="append",
         metavar="NAME[:STRENGTH]",
@@ -147,7 +155,7 @@ def _add_settings(parser: Parser) -> None:
 
 
 def _add_device(parser: Parser) -> None:
-    group = parser.add_argument_group("where it is computed")
+    group = parser.add_argument_group("device")
     group.add_argument(
         "--device", help="auto, cpu or cuda (default: auto; with --resume: as before)"
     )
@@ -157,23 +165,25 @@ def _add_device(parser: Parser) -> None:
         default=None,
         help="record a round into a CUDA graph and replay it",
     )
-    group.add_argument("--precision", help="of products on a GPU: float32 (the default) or tf32")
+    group.add_argument(
+        "--precision", help="precision of matrix products on a GPU: float32 (default) or tf32"
+    )
 
 
 def _add_kept(parser: Parser) -> None:
-    group = parser.add_argument_group("what is kept")
+    group = parser.add_argument_group("output")
     group.add_argument(
         "--checkpoint-every", type=int, metavar="N", help="steps between checkpoints"
     )
-    group.add_argument("--keep", type=int, metavar="K", help="checkpoints that stay (default: 3)")
+    group.add_argument("--keep", type=int, metavar="K", help="checkpoints to keep (default: 3)")
     group.add_argument(
         "--best",
         metavar="MEASURE",
-        help="keep the best checkpoint too: by sliced-wasserstein or high-quality",
+        help="also keep the best checkpoint, by sliced-wasserstein or high-quality",
     )
     group.add_argument(
         "--tensorboard", action="store_true", default=None, help="write event files for TensorBoard"
     )
     group.add_argument(
-        "--frames", type=int, metavar="N", help="pictures in the film (default: about 50; 0: none)"
+        "--frames", type=int, metavar="N", help="frames of the GIF (default: about 50; 0: none)"
     )

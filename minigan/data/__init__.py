@@ -1,11 +1,11 @@
-"""Data: laws in the plane, handwritten digits, the MNIST family, one's own pictures.
+"""Data: 2-D distributions, handwritten digits, the MNIST family, and your own images.
 
 >>> from minigan import data
 >>> digits = data.load("digits")
 >>> len(digits), digits.image_shape
 (1797, (16, 16, 1))
 
-Randomness comes only from the generator that is passed in; importing this package touches no file.
+Randomness comes only from the generator that is passed in; importing this package reads no files.
 """
 
 from minigan.data.dataset import Batches, Dataset

@@ -19,24 +19,24 @@ _BYTE_TO_UNIT = (numpy.arange(256) / 127.5 - 1).astype(numpy.float32)
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images, channels last, and what is known about them.
+    """Images, channels last, with labels and a description.
 
-    Bytes stay bytes until a batch is asked for: 60,000 images of 28x28 are 47 MB as uint8 and 188
-    MB as float32.
+    Bytes are converted to floats only when a batch is requested: 60,000 images of 28x28 take 47 MB
+    as uint8, but 188 MB as float32.
 
     Attributes
     ----------
     name : str
-        What it is called in reports and file names.
+        Its name in reports and file names.
     images : ndarray of uint8 (0 to 255) or float32 (-1 to 1), shape (N, H, W, C)
     labels : ndarray of int64, shape (N,), or None
         The class of each image.
     source : str
-        Where it came from: a citation, a folder or a file.
+        Where it comes from: a citation, a folder or a file.
     class_names : tuple of str or None
         The name of each class.
     notes : tuple of str
-        What was done to the images on the way in, one sentence each.
+        What was changed when the images were loaded, one sentence each.
 
     Raises
     ------
@@ -58,8 +58,7 @@ class Dataset:
         if self.labels.shape != (len(self),) or self.labels.dtype != numpy.int64:
             raise ValueError(
                 f"the labels of {self.name!r} are {self.labels.dtype} of shape "
-                f"{self.labels.shape}: "
-                f"int64 of shape ({len(self)},) is needed, one for each image"
+                f"{self.labels.shape}: int64 of shape ({len(self)},) is needed, one for each image"
             )
 
     def __len__(self) -> int:
@@ -117,7 +116,7 @@ class Dataset:
         """
         if not 1 <= n <= len(self):
             raise ValueError(
-                f"cannot draw {n} different images from {self.name!r}: it holds {len(self)}"
+                f"cannot draw {n} different images from {self.name!r}: choose 1 to {len(self)}"
             )
         return self.batch(rng.choice(len(self), size=n, replace=False))
 
@@ -129,34 +128,34 @@ def _check_images(name: str, images: npt.NDArray[Any]) -> None:
         )
     if images.dtype not in (numpy.uint8, numpy.float32):
         raise ValueError(f"the images of {name!r} are {images.dtype}: uint8 or float32 is needed")
-    # Written so that a NaN fails too.
+    # Written so that NaN fails too.
     if images.dtype == numpy.float32 and not (images.min() >= -1 and images.max() <= 1):
         raise ValueError(
             f"the images of {name!r} span {images.min():.4g} to {images.max():.4g}: scale them to "
-            "-1 to 1"
+            "[-1, 1]"
         )
 
 
 class Batches(Iterator[Batch]):
     """An endless stream of minibatches, resumable bit for bit.
 
-    Every epoch is a fresh permutation drawn from `rng`; what is left at its end and does not fill a
-    batch is dropped, so that every batch has the same size.
+    Every epoch is a new permutation drawn from `rng`. Examples at its end that don't fill a batch
+    are dropped, so that all batches have the same size.
 
     Parameters
     ----------
     data : Dataset or ndarray of floats, shape (N, ...)
-        An array (points in the plane, say) is served as it is, without labels.
+        An array (of 2-D points, say) is served unchanged, without labels.
     batch_size : int
         Between 1 and N.
     rng : numpy.random.Generator
-        Draws the permutations. Give the stream a generator of its own: its state is saved and
-        restored with the stream.
+        Draws the permutations. Use a separate generator for each stream, since its state is saved
+        and restored with the stream.
 
     Attributes
     ----------
     epoch : int
-        Permutations drawn so far, so 0 before the first batch and 1 throughout the first epoch.
+        Number of permutations drawn so far: 0 before the first batch, 1 during the first epoch.
 
     Raises
     ------
@@ -207,13 +206,14 @@ class Batches(Iterator[Batch]):
         return self.data[indices], None
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that decides the batches to come.
+        """Return everything that determines the following batches.
 
         Returns
         -------
         dict
             ``permutation`` (ndarray of int64, shape (N,)), ``position`` and ``epoch`` (int) and
-            ``rng`` (the state of the bit generator, a dict). A copy: later batches leave it alone.
+            ``rng`` (the state of the bit generator, a dict). It is a copy, which later batches
+            don't change.
         """
         return {
             "permutation": self._permutation.copy(),
@@ -223,18 +223,18 @@ class Batches(Iterator[Batch]):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where the stream that gave `state` stood.
+        """Continue where the stream that returned `state` was.
 
         Parameters
         ----------
         state : mapping
-            From `state_dict`, perhaps by way of JSON (lists in the place of arrays).
+            From `state_dict`, possibly after a round trip through JSON (lists in place of arrays).
 
         Raises
         ------
         ValueError
-            If `state` is incomplete or belongs to other data or another kind of generator; the
-            stream is then unchanged.
+            If `state` is incomplete, or from other data or another kind of generator; the stream is
+            then unchanged.
         """
         permutation, position = _checked_state(state, len(self.data), self.rng)
         self.rng.bit_generator.state = state["rng"]
@@ -245,7 +245,8 @@ class Batches(Iterator[Batch]):
 def _check_stream(data: Any, batch_size: int, rng: numpy.random.Generator) -> None:
     if not isinstance(rng, numpy.random.Generator):
         raise TypeError(
-            f"Batches got {type(rng).__name__} for rng and needs a numpy.random.Generator"
+            f"Batches got {type(rng).__name__} for rng and needs a numpy.random.Generator: use "
+            "numpy.random.default_rng(seed)"
         )
     if not isinstance(data, Dataset) and not numpy.issubdtype(data.dtype, numpy.floating):
         raise TypeError(
@@ -266,7 +267,8 @@ def _checked_state(
     missing = {"permutation", "position", "epoch", "rng"} - set(state)
     if missing:
         raise ValueError(
-            f"this state of the batches lacks {', '.join(sorted(missing))}: take a whole one"
+            f"this state of the batches lacks {', '.join(sorted(missing))}: pass everything that "
+            "state_dict returned"
         )
     permutation = numpy.array(state["permutation"], dtype=numpy.int64)
     if permutation.shape != (size,) or not numpy.array_equal(
@@ -279,11 +281,12 @@ def _checked_state(
     position = int(state["position"])
     if not 0 <= position <= size:
         raise ValueError(
-            f"this state of the batches stands at {position}, outside of 0 to {size}: it is damaged"
+            f"this state of the batches is at position {position}, outside 0 to {size}: it is "
+            "damaged"
         )
     kind, needed = state["rng"].get("bit_generator"), type(rng.bit_generator).__name__
     if kind != needed:
         raise ValueError(
-            f"this state of the batches is of a {kind} generator: resume it with one, not {needed}"
+            f"this state of the batches is from a {kind} generator: resume with one, not {needed}"
         )
     return permutation, position

@@ -2,30 +2,31 @@ r"""The handwritten digits that come with the library: 1,797 real images, no dow
 
 Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak (1998), UCI Machine Learning
 Repository, https://doi.org/10.24432/C50P49, CC BY 4.0 (``DIGITS-LICENSE.txt`` beside this file).
-Each pixel counts the ink in one of 8 x 8 blocks of 4 x 4 bitmap cells, 0 to 16.
+Each pixel counts the inked cells of a block of 4 x 4 bitmap cells, 0 to 16; there are 8 x 8 blocks.
 
-At their native size the strokes touch the border and a grid of digits runs together; so they are
-served enlarged one and a half times, with two pixels of background around them.
+At their native size, the strokes touch the border, and neighbouring digits in a grid run together.
+By default, the images are therefore enlarged one and a half times and padded with two pixels of
+background on each side.
 
 Enlarging by a matrix
 ---------------------
-Resampling a row of pixels is linear, so it is a matrix R of shape (new, old), and an image is
-resampled along both axes as R x Rᵀ. With pixels as cells of a unit interval, the centre of new
-pixel i lies at
+Resampling a row of pixels is linear, so it is multiplication by a matrix R of shape (new, old), and
+an image X is resampled along both axes as R X Rᵀ. With pixels as equal cells of the unit interval,
+the centre of new pixel i is at
 
     s(i) = (i + 1/2) old / new - 1/2
 
-in the coordinates of old pixels, and takes from old pixel j the weight k(s(i) - j), where k is
-Keys' cubic convolution kernel (R. Keys, "Cubic convolution interpolation for digital image
-processing", IEEE Trans. ASSP 29, 1981) with a = -1/2, the one value for which the result is exact
-for quadratics:
+in the coordinates of the old pixels. The weight of old pixel j is k(s(i) - j), where k is Keys'
+cubic convolution kernel (R. Keys, "Cubic convolution interpolation for digital image processing",
+IEEE Trans. ASSP 29, 1981) with a = -1/2, the only value for which quadratics are reproduced
+exactly:
 
     k(t) = (a + 2)|t|³ - (a + 3)|t|² + 1          for |t| <= 1
     k(t) = a|t|³ - 5a|t|² + 8a|t| - 4a            for 1 < |t| < 2.
 
-k is 1 at 0 and 0 at every other integer, so that it interpolates, and the four weights at any s add
-up to 1. Beyond the border the outermost pixel is repeated: its column of R collects the weights
-that fall outside.
+k is 1 at 0 and 0 at every other integer, so it interpolates, and the four weights at any s add up
+to 1. Beyond the border, the outermost pixel is repeated: its column of R collects the weights that
+fall outside.
 """
 
 from __future__ import annotations
@@ -79,9 +80,9 @@ def digits(*, enlarge: bool = True) -> Dataset:
 
 
 def cubic_matrix(old: int, new: int) -> npt.NDArray[numpy.float64]:
-    """Matrix that resamples a row of `old` pixels to `new` ones by cubic convolution.
+    """Return the matrix that resamples a row of `old` pixels to `new` ones by cubic convolution.
 
-    For enlarging: it does not smooth before it takes fewer samples.
+    It is meant for enlarging: it doesn't smooth, as would be necessary for fewer pixels.
 
     Parameters
     ----------
@@ -97,7 +98,7 @@ def cubic_matrix(old: int, new: int) -> npt.NDArray[numpy.float64]:
     neighbours = numpy.floor(centres).astype(numpy.intp)[:, None] + numpy.arange(-1, 3)
     weights = _keys(centres[:, None] - neighbours)
     matrix = numpy.zeros((new, old))
-    # add.at and not assignment: at the border several neighbours are the same pixel.
+    # add.at instead of assignment: at the border, several neighbours are the same pixel.
     numpy.add.at(matrix, (numpy.arange(new)[:, None], neighbours.clip(0, old - 1)), weights)
     return matrix
 

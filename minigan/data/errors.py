@@ -1,4 +1,4 @@
-"""What goes wrong with data, in one sentence."""
+"""Errors about data, in one sentence."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ __all__ = ["DataError", "choices"]
 
 
 class DataError(ValueError):
-    """A data set that is missing, damaged or not what was asked for.
+    """A data set that is missing, damaged or not as requested.
 
-    The message is one sentence: which file or name, what was wrong with it, what to do.
+    The message is one sentence: which file or name, what is wrong with it, and what to do.
     """
 
 
 def choices(name: str, known: Iterable[str]) -> str:
-    """List the names there are, with the one that `name` was most likely meant to be.
+    """List the known names, and suggest the one closest to `name`.
 
     Parameters
     ----------
     name : str
-        What was asked for.
+        The unknown name.
     known : iterable of str
-        What there is.
+        The known names.
 
     Returns
     -------

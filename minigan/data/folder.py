@@ -1,7 +1,7 @@
-"""Any folder of pictures as a data set, and any data set at the size that a recipe wants.
+"""Any folder of images as a data set, and any data set at the size that a recipe needs.
 
-Pictures come in all sizes, orientations and colour modes; a network takes one shape. What was
-changed to get there is told in the data set's `notes`, because a GAN learns the changes too.
+Image files have all kinds of sizes, orientations and colour modes; a network needs one shape. The
+data set's `notes` say what was changed, because a GAN learns those changes too.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ _MODES = {1: "L", 3: "RGB"}
 
 
 def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channels: int) -> Dataset:
-    """Load every picture under a folder, brought to one shape.
+    """Load all images in a folder and its subfolders, converted to one shape.
 
-    Each is turned as its EXIF data says, laid on black where it is transparent, made grey or RGB,
-    cropped around its centre to the aspect of `size` and resampled to it (Lanczos, which smooths
-    before it takes fewer samples). Files are read in the order of their paths; hidden ones are left
-    out.
+    Each image is rotated according to its EXIF data, composited on black if it is transparent,
+    converted to grey or RGB, centre-cropped to the aspect ratio of `size`, and resampled (Lanczos,
+    which smooths when it shrinks). Files are read in the order of their paths; hidden ones are
+    skipped.
 
-    If every picture lies in exactly one level of subfolders, those are the classes, sorted by name.
+    If all images are exactly one subfolder deep, the subfolders are the classes, sorted by name.
 
     Parameters
     ----------
     path : path_like
-        Searched with all its subfolders for png, jpg, jpeg, bmp, gif, webp, tif and tiff.
+        The folder, searched recursively for png, jpg, jpeg, bmp, gif, webp, tif and tiff files.
     size : (int, int)
-        Height and width wanted.
+        Desired height and width.
     channels : {1, 3}
         Grey or RGB.
 
@@ -53,7 +53,7 @@ def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channel
     Raises
     ------
     DataError
-        If there is no picture, or one of them cannot be read.
+        If there are no images, or one of them cannot be read.
     ValueError
         If `size` or `channels` is not as above.
     """
@@ -77,21 +77,21 @@ def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channel
 
 
 def fit(dataset: Dataset, image_shape: tuple[int, int, int]) -> Dataset:
-    """Bring a data set to the shape that a network takes.
+    """Convert a data set to the image shape that a network needs.
 
-    As `image_folder` does it: centre crop to the aspect, Lanczos, grey or RGB. Floats are rounded
-    to bytes on the way. A data set that has the shape already is returned as it is.
+    This is done as in `image_folder`: centre crop to the aspect ratio, Lanczos, grey or RGB. Floats
+    are rounded to bytes in the process. A data set that already has the shape is returned as it is.
 
     Parameters
     ----------
     dataset : Dataset
     image_shape : (int, int, int)
-        Height, width and channels (1 or 3) wanted.
+        Desired height, width and number of channels (1 or 3).
 
     Returns
     -------
     Dataset
-        With a note that says what was changed.
+        With notes that say what was changed.
 
     Raises
     ------
@@ -106,8 +106,8 @@ def fit(dataset: Dataset, image_shape: tuple[int, int, int]) -> Dataset:
     height, width, channels = image_shape
     if dataset.image_shape[2] not in _MODES:
         raise DataError(
-            f"the images of {dataset.name!r} have {dataset.image_shape[2]} channels: "
-            f"1 (grey) or 3 (RGB) can be fitted to another shape"
+            f"the images of {dataset.name!r} have {dataset.image_shape[2]} channels: only 1 (grey) "
+            "or 3 (RGB) can be converted to another shape"
         )
     from PIL import Image
 
@@ -130,8 +130,8 @@ def fit(dataset: Dataset, image_shape: tuple[int, int, int]) -> Dataset:
 def _check_shape(shape: tuple[int, ...]) -> None:
     if len(shape) != 3 or min(shape) < 1 or shape[2] not in _MODES:
         raise ValueError(
-            f"images cannot be brought to shape {tuple(shape)}: "
-            f"(height, width, channels) with 1 or 3 channels is needed"
+            f"images cannot be converted to shape {tuple(shape)}: (height, width, channels) with 1 "
+            "or 3 channels is needed"
         )
 
 
@@ -146,7 +146,7 @@ def _as_bytes(images: npt.NDArray[Any]) -> npt.NDArray[numpy.uint8]:
 def _pictures(root: Path) -> list[Path]:
     if not root.is_dir():
         raise DataError(
-            f"{root} is not a folder: name one that holds images ({', '.join(EXTENSIONS)})"
+            f"{root} is not a folder: give one that contains images ({', '.join(EXTENSIONS)})"
         )
     found = []
     for folder, subfolders, names in os.walk(root):
@@ -158,7 +158,7 @@ def _pictures(root: Path) -> list[Path]:
         ]
     if not found:
         raise DataError(
-            f"{root} holds no images: put files there that end in {', '.join(EXTENSIONS)}"
+            f"{root} contains no images: put files there that end in {', '.join(EXTENSIONS)}"
         )
     return sorted(found, key=lambda file: file.relative_to(root).parts)
 
@@ -166,7 +166,7 @@ def _pictures(root: Path) -> list[Path]:
 def _with_progress(files: list[Path], root: Path) -> Any:
     from tqdm.auto import tqdm
 
-    # disable=None: no bar where nobody watches; delay: none for what is done in a blink.
+    # disable=None: no bar unless the output is a terminal; delay: none for a short job.
     return tqdm(
         files, desc=f"reading {root.name}", unit="image", leave=False, delay=1, disable=None
     )
@@ -184,15 +184,15 @@ def _load_picture(
     try:
         with Image.open(file) as picture:
             if getattr(picture, "n_frames", 1) > 1:
-                changes["animated, of which the first frame was taken"] += 1
+                changes["animated (only the first frame is used)"] += 1
             picture.load()
             upright = _turned(picture, changes)
             sizes.append((upright.height, upright.width))
             return _fitted(_opaque(upright, changes), size, channels, changes)
-    # Pillow's decoders raise whatever their format makes them stumble over.
+    # Pillow's decoders raise all kinds of exceptions.
     except Exception as error:
         raise DataError(
-            f"{file} cannot be read as an image ({error}): mend or remove it"
+            f"{file} cannot be read as an image ({error}): repair or remove it"
         ) from error
 
 
@@ -201,24 +201,24 @@ def _turned(picture: Image, changes: Counter[str]) -> Image:
 
     if picture.getexif().get(ExifTags.Base.Orientation, 1) not in range(2, 9):
         return picture
-    changes["turned as the EXIF data says"] += 1
+    changes["rotated according to the EXIF data"] += 1
     return ImageOps.exif_transpose(picture)
 
 
 def _opaque(picture: Image, changes: Counter[str]) -> Image:
-    """The picture on black, with 8 bits a channel."""
+    """The picture composited on black, with 8 bits per channel."""
     from PIL import Image
 
     if picture.mode == "F":
         raise ValueError("floating-point pixels have no agreed range; convert it to 8 or 16 bits")
     if picture.mode.startswith("I"):
-        # Pillow's own conversion clips at 255 and leaves all but the darkest pixels white.
-        changes["16-bit to 8-bit"] += 1
+        # Pillow's own conversion clips at 255, which turns all but the darkest pixels white.
+        changes["converted from 16 to 8 bits"] += 1
         deep = numpy.asarray(picture).astype(numpy.float64)
         return Image.fromarray(numpy.rint(deep / 257).clip(0, 255).astype(numpy.uint8))
     if not picture.has_transparency_data:
         return picture
-    changes["transparent, laid on black"] += 1
+    changes["composited on black"] += 1
     layer = picture.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer).convert(
         "RGB"
@@ -232,7 +232,7 @@ def _fitted(
 
     grey = picture.mode in ("1", "L", "LA")
     if grey != (channels == 1):
-        changes["colour to grey" if channels == 1 else "grey to colour"] += 1
+        changes["converted to grey" if channels == 1 else "converted from grey to RGB"] += 1
     picture = picture.convert(_MODES[channels])
     height, width = size
     if picture.height * width != picture.width * height:

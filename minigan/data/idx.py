@@ -12,8 +12,8 @@ the rest                the elements, last dimension fastest
 
 Source: Y. LeCun, C. Cortes and C. Burges, "The MNIST database of handwritten digits".
 
-A file is believed only as far as it goes: its header may promise terabytes, and a gzip stream of a
-kilobyte may unfold into a megabyte. Nothing is allocated on the header's word.
+Sizes in the header aren't trusted: it may claim terabytes, and a gzip stream of a kilobyte may
+expand to a megabyte. Memory is allocated only for data that are really there.
 """
 
 from __future__ import annotations
@@ -37,33 +37,33 @@ _DTYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _CODES = {numpy.dtype(dtype).newbyteorder("="): code for code, dtype in _DTYPES.items()}
 _MAX_RANK = 64
 _CHUNK = 1 << 20
-# Deflate cannot do better than this (zlib's technical notes); the slack is for very short streams.
+# Deflate's largest compression ratio (zlib's technical notes); the slack is for very short streams.
 _MAX_RATIO, _SLACK = 1032, 1024
 
 
 def read_idx(path: str | os.PathLike[str], *, max_bytes: int = 1 << 32) -> npt.NDArray[Any]:
-    """Read an array from an IDX file, gzipped or not (told by its content, not its name).
+    """Read an array from an IDX file, gzipped or not (detected by content, not by name).
 
     Parameters
     ----------
     path : path_like
     max_bytes : int
-        Refuse arrays larger than this.
+        Size in bytes of the largest array that is accepted.
 
     Returns
     -------
     ndarray
-        In native byte order, writeable, of the dtype and shape that the header names.
+        In native byte order, writeable, with the dtype and shape given in the header.
 
     Raises
     ------
     DataError
-        If the file cannot be read, is no IDX file, or holds fewer or more bytes than its header
-        says.
+        If the file cannot be read, isn't an IDX file, or contains fewer or more bytes than its
+        header says.
     """
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"{path} is not a file: name an IDX file that exists")
+        raise DataError(f"{path} is not a file: give an existing IDX file")
     try:
         with path.open("rb") as raw:
             size = os.fstat(raw.fileno()).st_size
@@ -72,13 +72,13 @@ def read_idx(path: str | os.PathLike[str], *, max_bytes: int = 1 << 32) -> npt.N
             with gzip.GzipFile(fileobj=raw) as unpacked:
                 return _read(unpacked, path, size * _MAX_RATIO + _SLACK, max_bytes)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read ({error}): fetch it again") from error
+        raise DataError(f"{path} cannot be read ({error}): download it again") from error
 
 
 def write_idx(path: str | os.PathLike[str], array: npt.ArrayLike) -> None:
     """Write an array as an IDX file, gzipped if the name ends in ``.gz``.
 
-    The same array gives the same bytes every time, and the file appears whole or not at all.
+    The same array always gives the same bytes, and the file is written whole or not at all.
 
     Parameters
     ----------
@@ -117,24 +117,23 @@ def _read(stream: io.BufferedIOBase, path: Path, holds: int, max_bytes: int) -> 
     expected = math.prod(shape) * dtype.itemsize
     if expected > holds:
         raise DataError(
-            f"{path} claims {expected} bytes, shape {shape} of {dtype.name}, and cannot hold them: "
-            f"it is truncated or damaged, fetch it again"
+            f"{path} claims {expected} bytes, shape {shape} of {dtype.name}, but cannot hold them: "
+            "it is truncated or damaged, download it again"
         )
-    # A size of zero does not excuse the others: NumPy refuses shape (0, 2**32 - 1, 2**32 - 1) as
-    # well.
+    # A size of zero doesn't make the others harmless: NumPy refuses (0, 2**32 - 1, 2**32 - 1) too.
     if math.prod(max(size, 1) for size in shape) * dtype.itemsize > max_bytes:
         raise DataError(
-            f"{path} claims shape {shape} of {dtype.name}, more than max_bytes={max_bytes}: raise "
-            "it"
+            f"{path} claims shape {shape} of {dtype.name}, more than max_bytes={max_bytes}: "
+            "increase max_bytes"
         )
     payload = _read_up_to(stream, expected + 1)
     if len(payload) < expected:
         raise DataError(
-            f"{path} is truncated: {len(payload)} of {expected} bytes are there; fetch it again"
+            f"{path} is truncated: it has {len(payload)} of {expected} bytes; download it again"
         )
     if len(payload) > expected:
         raise DataError(
-            f"{path} goes on after the {expected} bytes that its header names: fetch it again"
+            f"{path} has more than the {expected} bytes that its header claims: download it again"
         )
     return (
         numpy.frombuffer(payload, dtype=dtype)
@@ -152,21 +151,18 @@ def _header(stream: io.BufferedIOBase, path: Path) -> tuple[numpy.dtype[Any], tu
         or not 1 <= magic[3] <= _MAX_RANK
     ):
         raise DataError(
-            f"{path} is not an IDX file: it starts with {magic.hex(' ') or 'nothing'}, where two "
-            "zero bytes, "
-            f"a type code and a rank are needed"
+            f"{path} is not an IDX file: it starts with {magic.hex(' ') or 'nothing'} instead of "
+            "two zero bytes, a type code and a rank; give another file"
         )
     sizes = stream.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
-        raise DataError(f"{path} is truncated: it ends inside its header; fetch it again")
+        raise DataError(f"{path} is truncated: it ends inside its header; download it again")
     shape = numpy.frombuffer(sizes, dtype=">u4").tolist()
     return numpy.dtype(_DTYPES[magic[2]]), tuple(shape)
 
 
 def _read_up_to(stream: io.BufferedIOBase, limit: int) -> bytearray:
-    """Read `limit` bytes or to the end, whichever comes first, with memory that grows as bytes
-    arrive.
-    """
+    """Read up to `limit` bytes; memory is allocated only as they arrive."""
     payload = bytearray()
     while len(payload) < limit:
         chunk = stream.read(min(_CHUNK, limit - len(payload)))

@@ -1,4 +1,4 @@
-"""One door to every set of images: a name, a folder or a file."""
+"""One function that loads any set of images: by name, from a folder or from a file."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def load(
     data_dir: str | os.PathLike[str] | None = None,
     split: str = "train",
 ) -> Dataset:
-    """Load images by name or from disk, at the shape wanted.
+    """Load images by name or from disk, in the desired shape.
 
     Parameters
     ----------
     name_or_path : str or path_like
-        "digits", "mnist", "fashion-mnist", "stacked-mnist", a folder of pictures, or an IDX file of
-        uint8 (N, H, W) or (N, H, W, C). A name goes before a folder of that name; write ``./mnist``
-        for the folder.
+        "digits", "mnist", "fashion-mnist", "stacked-mnist", a folder of images, or an IDX file of
+        uint8 (N, H, W) or (N, H, W, C). A name takes precedence over a folder of that name; write
+        ``./mnist`` for the folder.
     image_shape : (int, int, int), optional
-        Height, width and channels (1 or 3). Images of another shape are cropped, resized and made
-        grey or RGB, and the data set's `notes` say so. Needed for a folder.
+        Height, width and channels (1 or 3). Images of another shape are cropped, resized and
+        converted to grey or RGB, and the data set's `notes` say so. Required for a folder.
     data_dir : path_like, optional
-        Where "mnist", "fashion-mnist" and "stacked-mnist" look for their files.
+        Folder with the files of "mnist", "fashion-mnist" and "stacked-mnist".
     split : {"train", "test"}
-        For those that have a test split.
+        "test" is only for data sets that have a test split.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def load(
     Raises
     ------
     DataError
-        If there is no such data set, or it is missing, damaged or of a kind that does not fit.
+        If there is no such data set, or it is missing, damaged or of the wrong kind.
     ValueError
         If `image_shape` is missing for a folder, or not a shape of images.
     """
@@ -75,23 +75,23 @@ def _named(name: str, split: str, data_dir: str | os.PathLike[str] | None) -> Da
 
 def _unsplit(name: str, image_shape: tuple[int, int, int] | None) -> Dataset:
     if name == "digits":
-        # At their native size there is nothing to undo.
+        # The native size is loaded directly rather than enlarged and shrunk again.
         return digits(enlarge=image_shape is None or tuple(image_shape) != (8, 8, 1))
     path = Path(name).expanduser()
     if path.is_dir():
         if image_shape is None:
             raise ValueError(
-                f"{path} is a folder of images: say to which image_shape they are to be brought"
+                f"{path} is a folder of images: give the image_shape to convert them to"
             )
         return image_folder(path, size=(image_shape[0], image_shape[1]), channels=image_shape[2])
     if path.is_file():
         return _idx_images(path)
     if name in DISTRIBUTIONS:
         raise DataError(
-            f"{name!r} is a law in the plane and has no images: use distribution({name!r})"
+            f"{name!r} is a 2-D distribution and has no images: use distribution({name!r})"
         )
     raise DataError(
-        f"there is no data set, folder or file {name!r}: {choices(name, DATASETS)}, or name a path"
+        f"there is no data set, folder or file {name!r}: {choices(name, DATASETS)}, or give a path"
     )
 
 
@@ -99,8 +99,8 @@ def _idx_images(path: Path) -> Dataset:
     images = read_idx(path)
     if images.dtype != numpy.uint8 or images.ndim not in (3, 4) or 0 in images.shape:
         raise DataError(
-            f"{path} holds {images.dtype} of shape {images.shape}: "
-            f"images are uint8 of shape (N, H, W) or (N, H, W, C)"
+            f"{path} contains {images.dtype} of shape {images.shape}: images must be uint8, of "
+            "shape (N, H, W) or (N, H, W, C)"
         )
     name = path.name.removesuffix(".gz")
     return Dataset(

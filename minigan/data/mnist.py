@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST: from a folder of one's own, or downloaded once and checked.
+"""MNIST and Fashion-MNIST, from a local folder or downloaded once and verified.
 
 MNIST: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document
 recognition", Proceedings of the IEEE 86, 1998. Fashion-MNIST: H. Xiao, K. Rasul and R. Vollgraf,
@@ -33,7 +33,7 @@ _TIMEOUT = 30.0
 
 @dataclass(frozen=True)
 class _Family:
-    """One data set of the family: where its files are, and what they must be."""
+    """One data set of the family: where its files are, and their hashes."""
 
     name: str
     source: str
@@ -88,11 +88,11 @@ def mnist(*, split: str = "train", data_dir: str | os.PathLike[str] | None = Non
     ----------
     split : {"train", "test"}
     data_dir : path_like, optional
-        Folder that holds the two IDX files of the split, gzipped or not, directly or in a subfolder
-        ``mnist`` or ``MNIST/raw``. Files of one's own are not held to a checksum, only to their
-        form. Without it the environment variable ``MINIGAN_DATA`` names the folder. Without either,
-        the files are downloaded into the platform's cache and checked against their published
-        SHA-256.
+        Folder with the two IDX files of the split, gzipped or not, directly or in a subfolder
+        ``mnist`` or ``MNIST/raw``. Local files aren't verified by checksum; only their dtype and
+        shape are checked. The default is the environment variable ``MINIGAN_DATA``. If that isn't
+        set either, the files are downloaded to the platform's cache folder and verified against
+        their SHA-256.
 
     Returns
     -------
@@ -150,7 +150,7 @@ def _load(family: _Family, split: str, data_dir: str | os.PathLike[str] | None) 
 
 
 def _find(family: _Family, split: str, folder: Path) -> tuple[Path, Path]:
-    """Both files of a split, from the first of the usual places that has any of them."""
+    """Find both files of a split, in the first of the usual places that has one of them."""
     folder = folder.expanduser()
     for place in _places(family, folder):
         image_path, label_path = (_existing(place, name) for name in _FILES[split])
@@ -159,17 +159,17 @@ def _find(family: _Family, split: str, folder: Path) -> tuple[Path, Path]:
         if image_path or label_path:
             missing = _FILES[split][1 if image_path else 0]
             raise DataError(
-                f"{place} lacks {missing}.gz: put it there, beside the other file of the split"
+                f"{place} lacks {missing}.gz: put it there, next to the other file of the split"
             )
     raise DataError(
         f"{family.name} is not in {folder}: put {_names(split)} into {folder / family.folders[0]}, "
-        f"or leave out --data-dir and MINIGAN_DATA to download them"
+        "or leave out --data-dir and MINIGAN_DATA to download them"
     )
 
 
 def _places(family: _Family, folder: Path) -> list[Path]:
     places = [folder / subfolder for subfolder in family.folders]
-    # The families share their file names: a folder called mnist is not where Fashion-MNIST is.
+    # Both data sets use the same file names, so don't look for Fashion-MNIST in a folder "mnist".
     other = _FASHION if family is _MNIST else _MNIST
     named = "/".join(folder.absolute().parts[-2:])
     if any(named == name or named.endswith(f"/{name}") for name in other.folders):
@@ -186,14 +186,14 @@ def _names(split: str) -> str:
 
 
 def _download(family: _Family, name: str, split: str) -> Path:
-    """The checked file in the cache, fetched from the first mirror that gives it."""
+    """Return a verified file in the cache, downloaded from the first mirror that has it."""
     import pooch
 
     cache = Path(pooch.os_cache("minigan")) / family.name
     reasons = []
     for mirror in family.mirrors:
         try:
-            # Fetched under a temporary name, and renamed only once its hash is right.
+            # Downloaded under a temporary name, and renamed only if its hash is right.
             path = pooch.retrieve(
                 f"{mirror}{name}.gz",
                 known_hash=f"sha256:{family.sha256[name]}",
@@ -207,8 +207,7 @@ def _download(family: _Family, name: str, split: str) -> Path:
             return Path(path)
     raise DataError(
         f"{name}.gz could not be downloaded ({'; '.join(reasons)}): put {_names(split)} into "
-        f"{cache}, "
-        f"or into a folder of your own that --data-dir or MINIGAN_DATA names"
+        f"{cache}, or into a folder given by --data-dir or MINIGAN_DATA"
     )
 
 
@@ -216,16 +215,14 @@ def _fetch(url: str, output: Any, _: Any) -> None:
     import pooch
     from tqdm.auto import tqdm
 
-    # disable=None: no bar where nobody watches; total=1 until the size is known: without one a bar
-    # has no truth value, and pooch asks for it.
+    # disable=None: no bar unless the output is a terminal. total=1 until the size is known: pooch
+    # needs the bar's truth value, which isn't defined without a total.
     with tqdm(desc=url.rsplit("/", 1)[-1], total=1, unit="B", unit_scale=True, disable=None) as bar:
         pooch.HTTPDownloader(progressbar=bar, timeout=_TIMEOUT)(url, output, None)
 
 
 def _reason(error: Exception) -> str:
-    """A few words: the sentence around them names two mirrors, and a failed connection fills a
-    paragraph.
-    """
+    """Shorten an error to a few words: that of a failed connection can fill a paragraph."""
     if not isinstance(error, OSError):
         return "wrong checksum"
     text = str(error).partition(" for url")[0]
@@ -238,15 +235,14 @@ def _checked(
     images, labels = read_idx(image_path), read_idx(label_path)
     if images.dtype != numpy.uint8 or images.shape[1:] != (28, 28) or len(images) == 0:
         raise DataError(
-            f"{image_path} holds {images.dtype} of shape {images.shape}: uint8 of shape (N, 28, "
+            f"{image_path} contains {images.dtype} of shape {images.shape}: uint8 of shape (N, 28, "
             "28) is needed"
         )
     if labels.dtype != numpy.uint8 or labels.shape != (len(images),):
         raise DataError(
-            f"{label_path} holds {labels.dtype} of shape {labels.shape}: uint8 of shape "
-            f"({len(images)},) is "
-            f"needed, one label for each image of {image_path.name}"
+            f"{label_path} contains {labels.dtype} of shape {labels.shape}: uint8 of shape "
+            f"({len(images)},) is needed, one label for each image of {image_path.name}"
         )
     if labels.max() > 9:
-        raise DataError(f"{label_path} holds the label {labels.max()}: 0 to 9 are needed")
+        raise DataError(f"{label_path} contains the label {labels.max()}: 0 to 9 are needed")
     return images, labels

@@ -1,9 +1,8 @@
-"""Stacked MNIST: three digits on top of each other as red, green and blue, and so 1,000 modes that
-can be counted.
+"""Stacked MNIST: three digits as red, green and blue, which gives 1,000 countable modes.
 
-Srivastava et al. 2017 (VEEGAN), after Metz et al. 2017 (Unrolled GAN). Which digits lie on each
-other is drawn once, from a seed; the stacks are put together only when they are asked for: 128,000
-of them would be 300 MB.
+Srivastava et al. 2017 (VEEGAN), after Metz et al. 2017 (Unrolled GAN). The digits of each stack are
+drawn once, from a seed, but the stacks are assembled only on demand: 128,000 of them would take
+300 MB.
 """
 
 from __future__ import annotations
@@ -38,21 +37,21 @@ def stacked_mnist(
     data_dir : path_like, optional
         As for `mnist`.
     n : int, optional
-        How many stacks; by default 128,000 of the training split (VEEGAN's number), 26,000 of the
-        test split.
+        Number of stacks; by default 128,000 for the training split (VEEGAN's number) and 26,000 for
+        the test split.
     seed : int
-        Decides which digits lie on each other.
+        Determines which digits are stacked.
 
     Returns
     -------
     Dataset
-        Images (n, 28, 28, 3), put together when they are asked for, with labels 0 to 999: red
-        counts hundreds, green tens, blue ones.
+        Images (n, 28, 28, 3), assembled on demand, with labels 0 to 999: red is the hundreds digit,
+        green the tens, blue the ones.
 
     Raises
     ------
     DataError
-        As `mnist`.
+        As for `mnist`.
     ValueError
         If `n` is not positive.
     """
@@ -64,7 +63,7 @@ def stacked_mnist(
 
 
 def stack(digits: Dataset, n: int, *, rng: numpy.random.Generator) -> Dataset:
-    """Stack n times three images of one channel, drawn at random.
+    """Make n stacks of three single-channel images each, drawn at random.
 
     Parameters
     ----------
@@ -84,9 +83,12 @@ def stack(digits: Dataset, n: int, *, rng: numpy.random.Generator) -> Dataset:
         If `n` is not positive, or the images have several channels or no labels.
     """
     if n < 1:
-        raise ValueError(f"a stack of images needs n >= 1, got {n}")
+        raise ValueError(f"stacking images needs n >= 1, got {n}")
     if digits.image_shape[2] != 1 or digits.labels is None:
-        raise ValueError(f"stacking needs grey images with labels, but {digits.name!r} has others")
+        raise ValueError(
+            f"stacking needs grey images with labels, but {digits.name!r} has other images or no "
+            "labels"
+        )
     chosen = rng.integers(0, len(digits), (n, CHANNELS))
     place = CLASSES ** numpy.arange(CHANNELS)[::-1]
     return Dataset(
@@ -98,9 +100,7 @@ def stack(digits: Dataset, n: int, *, rng: numpy.random.Generator) -> Dataset:
 
 
 class _Stacks:
-    """Looks like an array (n, H, W, 3), but holds only its planes (N, H, W) and which of them to
-    take, (n, 3).
-    """
+    """Behaves like an array (n, H, W, 3), but stores only planes (N, H, W) and indices (n, 3)."""
 
     def __init__(self, planes: npt.NDArray[Any], chosen: npt.NDArray[numpy.int64]) -> None:
         self.planes, self.chosen = planes, chosen

@@ -1,4 +1,4 @@
-"""An endless stream of fresh points from a law in the plane."""
+"""An endless stream of new points from a 2-D distribution."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Stream(Iterator[tuple[npt.NDArray[numpy.float32], None]]):
     Parameters
     ----------
     distribution : Distribution
-        The law to draw from.
+        The distribution to draw from.
     batch_size : int
         Points in a batch.
     rng : numpy.random.Generator
-        Draws the points. Give the stream a generator of its own.
+        Draws the points. Use a separate generator for each stream.
 
     Raises
     ------
@@ -40,22 +40,20 @@ class Stream(Iterator[tuple[npt.NDArray[numpy.float32], None]]):
         return self.distribution.sample(self.batch_size, self.rng), None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that decides the batches to come: ``rng``, the state of the bit
-        generator.
-        """
+        """Return what determines the following batches: ``rng``, the bit generator's state."""
         return {"rng": self.rng.bit_generator.state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where the stream that gave `state` stood.
+        """Continue where the stream that returned `state` was.
 
         Raises
         ------
         ValueError
-            If `state` holds no state of this kind of generator.
+            If `state` isn't from this kind of generator.
         """
         kind = state.get("rng", {}).get("bit_generator")
         if kind != type(self.rng.bit_generator).__name__:
             raise ValueError(
-                f"this state of the stream is of a generator {kind!r}: resume with the same kind"
+                f"this state of the stream is from a generator {kind!r}: resume with the same kind"
             )
         self.rng.bit_generator.state = state["rng"]

@@ -1,20 +1,20 @@
-r"""Laws in the plane: what a GAN can be watched learning, point by point.
+r"""2-D distributions, on which a GAN's training can be followed point by point.
 
-Two of them are mixtures of Gaussians and the usual test for mode collapse: the real law has K
+Two of them are mixtures of Gaussians, the usual test for mode collapse: the real distribution has K
 separate modes, and one counts how many of them the generator reaches.
 
 * `ring`: eight modes on a circle of radius 2, standard deviation 0.02 (Metz, Poole, Pfau and
   Sohl-Dickstein, "Unrolled generative adversarial networks", ICLR 2017; the same in the toy
   experiments of Gulrajani et al., "Improved training of Wasserstein GANs", NeurIPS 2017). PacGAN
-  (Lin, Khetan, Fanti and Oh, NeurIPS 2018) has radius 1 and 0.01: the same picture at half the
-  scale.
+  (Lin, Khetan, Fanti and Oh, NeurIPS 2018) uses radius 1 and standard deviation 0.01: the same
+  distribution at half the scale.
 * `grid`: twenty-five modes at {-4, -2, 0, 2, 4} x {-4, -2, 0, 2, 4}, standard deviation 0.05
   (PacGAN; Srivastava et al., "VEEGAN", NeurIPS 2017).
 
-The others are curves with a little noise around them. Without noise the law has no density in the
-plane and a perfect discriminator exists whatever the generator does (Arjovsky and Bottou, "Towards
-principled methods for training generative adversarial networks", ICLR 2017); `std` = 0 gives that
-case on purpose.
+The others are curves with a little noise around them. Without noise, the distribution has no
+density in two dimensions, and a perfect discriminator exists whatever the generator does (Arjovsky
+and Bottou, "Towards principled methods for training generative adversarial networks", ICLR 2017);
+`std` = 0 gives this case deliberately.
 
 Points are float32 arrays of shape (n, 2); they are NOT rescaled to [-1, 1].
 """
@@ -53,8 +53,8 @@ Limits = tuple[tuple[float, float], tuple[float, float]]
 def ring_centres(*, modes: int = 8, radius: float = 2.0) -> Points:
     r"""Centres of the ring's modes, radius * (cos 2πk/K, sin 2πk/K).
 
-    The angles stop one step short of 2π: an inclusive ``linspace(0, 2π, K)`` puts two modes in one
-    place.
+    The angles stop one step short of 2π: an inclusive ``linspace(0, 2π, K)`` would put two modes at
+    the same point.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def grid_centres(*, side: int = 5, spacing: float = 2.0) -> Points:
     ValueError
         If `side` or `spacing` is not positive.
     """
-    _need(side >= 1, f"grid got side={side} and needs at least 1 mode a side")
+    _need(side >= 1, f"grid got side={side} and needs at least 1 mode per side")
     _need(spacing > 0, f"grid got spacing={spacing} and needs a positive spacing")
     ticks = spacing * (numpy.arange(side) - (side - 1) / 2)
     y, x = numpy.meshgrid(ticks, ticks, indexing="ij")
@@ -218,8 +218,8 @@ def gaussian_curve(
 def spiral(n: int, *, rng: numpy.random.Generator, turns: float = 2.0, std: float = 0.02) -> Points:
     """Draw points around an Archimedean spiral from the origin out to radius 1.
 
-    The radius is the square root of a uniform number: the arc length grows like the radius squared,
-    so that the points lie evenly along the curve instead of crowding at its centre.
+    The radius is the square root of a uniform number: the arc length grows like the square of the
+    radius, so the points are spread evenly along the curve instead of crowding at its centre.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ def spiral(n: int, *, rng: numpy.random.Generator, turns: float = 2.0, std: floa
 
 
 def moons(n: int, *, rng: numpy.random.Generator, std: float = 0.05) -> Points:
-    """Draw points around two interleaving half circles, each as likely as the other.
+    """Draw points around two interleaving half circles, both equally likely.
 
     The upper moon is (cos t, sin t), the lower one (1 - cos t, 1/2 - sin t), t uniform on [0, π]:
     the coordinates of scikit-learn's ``make_moons``.
@@ -280,16 +280,16 @@ def moons(n: int, *, rng: numpy.random.Generator, std: float = 0.05) -> Points:
 
 @dataclass(frozen=True, eq=False)
 class Distribution:
-    """A law in the plane with what is needed to draw it and to score samples against it.
+    """A 2-D distribution, with what is needed to plot it and to evaluate samples against it.
 
     Attributes
     ----------
     name : str
-        The name it goes by in `distribution`.
+        Its name in `distribution`.
     law : callable
         ``law(n, rng=rng)`` draws n points.
     limits : tuple
-        A window that holds the law with room around it, ((xmin, xmax), (ymin, ymax)).
+        Plot limits with some margin, ((xmin, xmax), (ymin, ymax)).
     centres : ndarray of float32, shape (modes, 2), or None
         The modes of a mixture; None for a curve.
     std : float or None
@@ -308,14 +308,14 @@ class Distribution:
 
 
 def distribution(name: str, **parameters: Any) -> Distribution:
-    """Look a law up by its name.
+    """Return a 2-D distribution by its name.
 
     Parameters
     ----------
     name : str
         One of "ring", "grid", "parabola", "gaussian-curve", "spiral", "moons".
     **parameters
-        Hyper-parameters of that law, for example ``distribution("ring", modes=5)``.
+        Parameters of that distribution, for example ``distribution("ring", modes=5)``.
 
     Returns
     -------
@@ -324,7 +324,7 @@ def distribution(name: str, **parameters: Any) -> Distribution:
     Raises
     ------
     ValueError
-        If there is no such law, it has no such hyper-parameter, or a value is out of range.
+        If there is no such distribution, it has no such parameter, or a value is out of range.
     """
     if name not in DISTRIBUTIONS:
         raise ValueError(f"there is no distribution {name!r}: {choices(name, DISTRIBUTIONS)}")
@@ -340,7 +340,7 @@ def distribution(name: str, **parameters: Any) -> Distribution:
             )
     settings.update(parameters)
     bound = partial(law, **settings)
-    # One throw-away draw, so that a bad value fails here and not in the middle of a run.
+    # Draw once, so that an invalid value fails here and not in the middle of a run.
     bound(1, rng=numpy.random.default_rng(0))
     return _described(name, bound, settings)
 
@@ -375,7 +375,7 @@ def _around(
     std: float,
     rng: numpy.random.Generator,
 ) -> Points:
-    _need(std >= 0, f"the law got std={std} and needs a standard deviation of 0 or more")
+    _need(std >= 0, f"the distribution got std={std} and needs a standard deviation of 0 or more")
     noise = rng.standard_normal((2, len(x)))
     return _points(x + std * noise[0], y + std * noise[1])
 

@@ -1,4 +1,4 @@
-"""The game: objectives, the alternating step, the trainer and what watches it."""
+"""The game: objectives, the alternating step, the trainer and its callbacks."""
 
 from minigan.gan.autoencoder import VariationalAutoencoder
 from minigan.gan.base import BaseGame

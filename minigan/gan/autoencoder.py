@@ -1,19 +1,19 @@
-r"""The variational autoencoder (Kingma & Welling 2014): two nets that work together instead of
-against each other.
+r"""The variational autoencoder (Kingma & Welling 2014): two nets that cooperate.
 
-The decoder makes a sample from a latent vector, as G does; the encoder says which latents z may
-have made x, :math:`q(z|x) = N(\mu, \mathrm{diag}\,\sigma^2)`, with its output split into μ and
-:math:`\ell = \ln\sigma^2`. Both minimise the negative evidence lower bound (equation 10 there),
-here with :math:`p(x|z) = N(y, s^2 I)`, y = decoder(z):
+The decoder maps a latent vector to a sample, as G does. The encoder estimates which latents z could
+have produced x, :math:`q(z|x) = N(\mu, \mathrm{diag}\,\sigma^2)`, with its output split into μ and
+:math:`\ell = \ln\sigma^2`. Both minimise the negative evidence lower bound (equation 10 of the
+paper), here with :math:`p(x|z) = N(y, s^2 I)`, y = decoder(z):
 
 .. math:: L = \frac1N \sum_n \Big[ \frac{|x_n - y_n|^2}{2 s^2}
               + \frac12 \sum_i \big(\mu_{ni}^2 + e^{\ell_{ni}} - 1 - \ell_{ni}\big) \Big],
 
-the second part being :math:`KL(q(z|x)\,\|\,N(0, I))`.
+where the second part is :math:`KL(q(z|x)\,\|\,N(0, I))`.
 
-*Reparametrisation*: one can't differentiate a draw, but with
-:math:`z = \mu + e^{\ell/2} \varepsilon`, ε ~ N(0, I), the chance is an input and z a function of μ
-and ℓ. So backward, with dz what arrives through the decoder:
+*Reparametrisation*: a random draw can't be differentiated, but with
+:math:`z = \mu + e^{\ell/2} \varepsilon`, ε ~ N(0, I), the randomness is an input and z is a
+differentiable function of μ and ℓ. With dz the gradient that arrives through the decoder, the
+backward pass is:
 
 .. math:: dy = \frac{y - x}{N s^2}, \qquad d\mu = dz + \frac{\mu}{N}, \qquad
           d\ell = \tfrac12\, dz\, \varepsilon\, e^{\ell/2} + \frac{e^{\ell} - 1}{2N}.
@@ -32,8 +32,7 @@ from minigan.gan.game import Batch, Game
 
 @dataclass
 class VariationalAutoencoder(Game):
-    """A decoder and an encoder with one loss, in the places of G and D, so that a `Trainer` runs
-    it.
+    """A decoder and an encoder with one loss, in place of G and D, so that a `Trainer` can run it.
 
     Attributes
     ----------
@@ -44,20 +43,20 @@ class VariationalAutoencoder(Game):
     generator_optimizer, discriminator_optimizer
         One for each.
     noise
-        s, the standard deviation that the decoder's samples are taken to have at each pixel.
+        s, the standard deviation assumed for each pixel of the decoder's output.
     """
 
     noise: float = 0.3
 
     def play(self, batches: Sequence[Batch | tuple[Any, ...]], z: Array) -> dict[str, Array]:
-        """Let both move once for each batch, down the gradient of the one loss.
+        """Update both nets once for each batch, along the gradient of their common loss.
 
         Parameters
         ----------
         batches
-            Reals, ε ~ N(0, I) of shape (N, latent), and labels, which aren't looked at.
+            Reals, ε ~ N(0, I) of shape (N, latent), and labels, which are ignored.
         z
-            Isn't needed.
+            Ignored.
         """
         report: dict[str, Array] = {}
         for real, epsilon, _ in batches:
@@ -65,7 +64,7 @@ class VariationalAutoencoder(Game):
         return report
 
     def step(self, real: Array, epsilon: Array) -> dict[str, Array]:
-        """Let both move once.
+        """Update both nets once.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What a game is: all that the trainer, a run's folder, the pictures and the doctor know of one."""
+"""The interface of a game: all that the trainer, runs, pictures and the doctor know about it."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from minigan.backend import Array
 
 
 class BaseGame:
-    """Base of all games.
+    """Base class of all games.
 
-    A game of your own defines `parts`, `draw`, `play` and, to be sampled, `inputs` and `sample`.
-    Everything else follows from these: checkpoints hold the parts, a round is
-    ``play(*draw(source, rng))``, and the doctor looks at the players among the parts.
+    A game of your own defines `parts`, `draw`, `play` and, if it can be sampled, `inputs` and
+    `sample`. Everything else follows from these: checkpoints hold the parts, a round is
+    ``play(*draw(source, rng))``, and the doctor examines the players among the parts.
     """
 
     def parts(self) -> dict[str, Any]:
-        """Return all that a checkpoint holds, by name: nets, optimizers, averages, schedulers.
+        """Return everything a checkpoint holds, by name: nets, optimizers, averages, schedulers.
 
-        Whatever else has a ``state_dict()`` of arrays by name, and a ``load_state_dict(state)``,
-        can be a part too: an image pool, for instance.
+        Anything with a ``state_dict()`` of arrays by name and a ``load_state_dict(state)`` can be a
+        part too: an image pool, for instance.
         """
         raise TypeError(f"{type(self).__name__} has no parts; write its method parts.")
 
     def draw(self, source: Any, rng: numpy.random.Generator) -> tuple[Any, ...]:
-        """Draw all that chance decides in one round, on the host.
+        """Draw everything random that one round needs, on the host.
 
         Parameters
         ----------
         source
-            The stream of minibatches: ``next(source)`` gives one.
+            The stream of minibatches: ``next(source)`` returns one.
         rng
             Draws everything else, such as latents.
 
@@ -46,28 +46,28 @@ class BaseGame:
         raise TypeError(f"{type(self).__name__} draws nothing; write its method draw.")
 
     def play(self, *drawn: Any) -> dict[str, Array]:
-        """Play one round with what was drawn, now on the players' device.
+        """Play one round with what `draw` returned, by now on the players' device.
 
         Returns
         -------
         dict
-            Losses and the like by name, scalars of the array library.
+            Losses and other quantities by name, scalars of the array library.
         """
         raise TypeError(f"{type(self).__name__} has no round; write its method play.")
 
     def inputs(
         self, n: int, rng: numpy.random.Generator, data: Callable[[], Any] | None = None
     ) -> Any:
-        """Draw what n samples are made from, on the host.
+        """Draw the inputs of n samples, on the host.
 
         Parameters
         ----------
         n
-            How many.
+            Number of samples.
         rng
             Draws latents, for instance.
         data
-            Returns the training data, for games whose samples are made from samples.
+            Returns the training data, for games that make their samples from data.
 
         Returns
         -------
@@ -81,30 +81,30 @@ class BaseGame:
     def sample(
         self, inputs: Any, labels: Array | None = None, *, averaged: bool = True
     ) -> NDArray[Any]:
-        """Make samples from `inputs`, in evaluation mode: arrays of the host to one of the host.
+        """Map `inputs` to samples in evaluation mode; input and output are arrays on the host.
 
         Parameters
         ----------
         inputs
             As `inputs` draws them, shapes (N, ...).
         labels
-            Conditions, shape (N,), for games that have them.
+            Conditions, shape (N,), for conditional games.
         averaged
-            Whether averages of the players, where there are any, make them.
+            Whether to use the averages of the players, if there are any.
         """
         raise ValueError(
             f"{type(self).__name__} can't be sampled; write its methods inputs and sample."
         )
 
     def check(self) -> None:
-        """Refuse parts that don't belong together; called before training begins."""
+        """Raise an error if parts don't fit together; called before training begins."""
 
     def landscape(self, points: Array) -> Array | None:
-        """Return what a picture shows behind 2-D samples, in [0, 1]: (M, 2) -> (M,) or None."""
+        """Return the values to draw behind 2-D samples, in [0, 1]: (M, 2) -> (M,) or None."""
         return None
 
     def push(self, points: Array) -> NDArray[Any] | None:
-        """Return where 2-D samples are pushed, drawn as arrows: (M, 2) -> (M, 2) or None."""
+        """Return the arrows to draw at 2-D samples: (M, 2) -> (M, 2) or None."""
         return None
 
     # ------------------------------------------------------------ what follows from the parts
@@ -124,8 +124,10 @@ class BaseGame:
         return {name: part for name, part in parts if isinstance(part, optim.Scheduler)}
 
     def pace(self) -> dict[str, Any]:
-        """Return what settings decide of the learning rates: those that each optimizer has or, if
-        it has a scheduler, begins with, and how many steps each scheduler is for.
+        """Return what the settings decide about the learning rates.
+
+        These are the learning rate of each optimizer (the initial one, if it has a scheduler) and
+        the number of steps of each scheduler.
         """
         pace: dict[str, Any] = {name: one.lr for name, one in self.optimizers().items()}
         names = {id(one): name for name, one in self.optimizers().items()}
@@ -136,7 +138,7 @@ class BaseGame:
         return pace
 
     def set_pace(self, pace: Mapping[str, Any]) -> None:
-        """Set what `pace` returned; schedulers go on from where they stand."""
+        """Set what `pace` returned; schedulers continue from their current step."""
         optimizers = self.optimizers()
         for name, one in optimizers.items():
             one.lr = pace[name]
@@ -154,7 +156,7 @@ class BaseGame:
         }
 
     def end_round(self) -> None:
-        """Let averages follow the players, and schedulers move on; called after each round."""
+        """Update averages and advance schedulers; called after each round."""
         for part in self.parts().values():
             if isinstance(part, optim.ExponentialMovingAverage):
                 part.update()
@@ -169,21 +171,22 @@ class BaseGame:
 
 
 def require_owner(optimizer: Any, player: nn.Layer, others: Sequence[nn.Layer], name: str) -> None:
-    """Refuse an optimizer that moves somebody else.
+    """Check that an optimizer updates its own player and no other.
 
     Parameters
     ----------
     optimizer
-        Of `player`. Only the optimizers of `minigan.optim` say whom they move.
+        The optimizer of `player`. Only those of `minigan.optim` can tell which parameters they
+        update; others are not checked.
     player, others
-        Who is to be moved by it, and who isn't.
+        The net that it should update, and the nets that it must not touch.
     name
-        What the player is called in the error.
+        The player's name in the error message.
 
     Raises
     ------
     ValueError
-        If it moves none of the player's parameters, or one of the others'.
+        If it updates none of the player's parameters, or one of the others'.
     """
     if not isinstance(optimizer, optim.Optimizer):
         return
@@ -192,22 +195,22 @@ def require_owner(optimizer: Any, player: nn.Layer, others: Sequence[nn.Layer], 
     foreign = {id(p) for net in others for p in net.parameters().values()} - own
     if not moved & own or moved & foreign:
         raise ValueError(
-            f"The optimizer of the {name} moves the parameters of another net; make it from the "
-            f"{name} itself, and give the optimizers in the order of the players."
+            f"The optimizer of the {name} updates the parameters of another net; build it from the "
+            f"{name} itself, and pass the optimizers in the order of the players."
         )
 
 
 def in_batches(net: nn.Layer, inputs: Any, *, batch_size: int = 256) -> NDArray[Any]:
-    """Map arrays of the host through a net in evaluation mode, batch by batch.
+    """Apply a net to arrays on the host in evaluation mode, batch by batch.
 
     Parameters
     ----------
     net
-        On whatever device.
+        On any device.
     inputs
-        An array (N, ...), or a tuple of them.
+        An array (N, ...), or a tuple of arrays.
     batch_size
-        Rows at a time.
+        Samples per batch.
 
     Returns
     -------

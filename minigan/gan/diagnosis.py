@@ -1,15 +1,14 @@
-"""Is this normal? What a run's numbers say about its health, in words, with the evidence and what
-to try.
+"""Is this normal? A diagnosis of a run from its metrics: in words, with evidence and advice.
 
 `Gauges` measures what the losses don't show, as further columns of ``metrics.csv``; `diagnose`
-reads such a table, of a finished run or of one under way, and returns what it finds; `Watcher` does
-so during a run.
+reads such a table, of a finished run or of one in progress, and returns its findings; `Watcher`
+does so during a run.
 
-The signs are those of the literature: D's belief near 1 on reals and 0 on fakes, and G's gradient
-vanishing with it (Goodfellow et al. 2014, section 3; Arjovsky and Bottou 2017); samples that are
-all alike (Goodfellow 2016, section 5.1.1) or that G cycles through (Metz et al. 2017, figure 2).
-Where a sign begins is a number, and no theorem gives it: each is a named constant here, set between
-what healthy and sick runs of the recipes show.
+The symptoms are those described in the literature: D(x) near 1 on reals and near 0 on fakes, with
+G's gradient vanishing as a result (Goodfellow et al. 2014, section 3; Arjovsky and Bottou 2017);
+samples that are all alike (Goodfellow 2016, section 5.1.1), or modes that G cycles through (Metz et
+al. 2017, figure 2). No theorem says where each symptom begins: the thresholds are named constants
+below, chosen to lie between what healthy and unhealthy runs of the recipes show.
 """
 
 from __future__ import annotations
@@ -33,30 +32,31 @@ _TINY = 1e-12
 
 
 class Gauges:
-    """What the doctor needs beside the losses. It draws nothing at random and changes nothing.
+    """What the doctor measures besides the losses. It uses no randomness and changes nothing.
 
     =============  =================================================================================
     column         meaning
     =============  =================================================================================
-    diversity      mean distance between two samples of the fixed latents, over that between two
-                   real samples
+    diversity      mean distance between two samples of the fixed latents, divided by that between
+                   two real samples
     reach          2-D: share of real points that have a sample within `NEAR` mean real distances
-    distinct       images: median distance of a sample to the nearest other one, over that of real
-                   samples
-    centre         mean of the samples along the data's principal axis, in its standard deviations:
-                   0 is the middle
-    grad_norm_d    norm of D's gradient in the step; likewise of each player, see `short_name`
-    moved_d        distance of D's weights from where they began, over their norm there; likewise
+    distinct       images: median distance of a sample to its nearest neighbour among the samples,
+                   divided by the same for real samples
+    centre         mean of the samples along the data's principal axis, in standard deviations of
+                   the data; 0 is the centre of the data
+    grad_norm_d    norm of D's gradient in this step; the same for each player, see `short_name`
+    moved_d        distance of D's weights from their initial values, divided by the initial norm;
+                   the same for each player
     =============  =================================================================================
 
     Parameters
     ----------
     game
-        Before its first round.
+        The game before its first round.
     real
         Real samples on the host, shape (M, ...).
     sample
-        ``game -> samples`` (N, ...) on the host, of always the same latents.
+        ``game -> samples`` (N, ...) on the host, always from the same latents.
     """
 
     NEAR = 0.15
@@ -94,9 +94,7 @@ class Gauges:
 
 
 def short_name(player: str) -> str:
-    """Return what a player's columns end in: ``"d"`` for the discriminator, ``"g_ab"`` for
-    ``generator_ab``.
-    """
+    """Return the suffix of a player's columns: ``"d"`` for D, ``"g_ab"`` for ``generator_ab``."""
     return player.replace("discriminator", "d").replace("generator", "g")
 
 
@@ -105,12 +103,12 @@ def _rows(samples: Array) -> Any:
 
 
 def _norm(vectors: list[Array]) -> float:
-    """The Euclidean norm of all entries together."""
+    """Euclidean norm over the entries of all arrays."""
     return math.hypot(*(float(backend.of(x).xp.linalg.norm(x)) for x in vectors))
 
 
 def _distances(a: Any, b: Any) -> Any:
-    """Euclidean distances of the rows of a (N, d) and b (M, d): (N, M)."""
+    """Euclidean distances between the rows of a (N, d) and b (M, d): (N, M)."""
     squared = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None, :] - 2 * a @ b.T
     return numpy.sqrt(numpy.maximum(squared, 0))
 
@@ -129,9 +127,7 @@ def _nearest_others(a: Any) -> Any:
 # ---------------------------------------------------------------- what it means
 
 Table = Mapping[str, Any]
-"""Column name -> its values, one per row, NaN where nothing was measured; as
-`minigan.plots.read_metrics` reads.
-"""
+"""Column name -> values, NaN where nothing was measured; see `minigan.plots.read_metrics`."""
 
 UNDECIDED = {
     "non-saturating": 2 * math.log(2),
@@ -140,61 +136,50 @@ UNDECIDED = {
     "hinge": 2.0,
     "relativistic": math.log(2),
 }
-"""D's loss while it gives every sample the same answer. A Wasserstein critic's has no such value.
-"""
+"""D's loss while it cannot tell reals from fakes. A Wasserstein critic has no such value."""
 
 EARLIEST = 200
-"""Steps before which every G is unfinished and nothing is said."""
+"""First step at which anything is diagnosed: before it, every G is untrained."""
 LATE = 0.2
-"""The last part of the rows that a verdict is about."""
+"""Share of the rows, counted from the end, that a diagnosis is based on."""
 WON = 0.05
-"""D has won where its loss is below this part of the undecided one."""
+"""D has won if its loss is below this fraction of the undecided one."""
 LOST = 2.0
-"""A D that is wrong as often as right stands at 1; beyond this, what it learnt has just become
-false.
-"""
+"""D has lost if its loss is above this multiple of the undecided one: worse than guessing."""
 SWINGS = 0.03
-"""Part of the steps with a lost D from which on one speaks of oscillation."""
+"""Share of the steps at which D has lost from which the players are said to oscillate."""
 SWAY = 1.0
-"""Standard deviations of the data by which the samples' centre must swing, to and fro, to be called
-oscillating.
-"""
+"""Least swing of the samples' centre, in standard deviations of the data, that counts as a turn."""
 REACHED = 0.7
-"""Part of the real points, in the plane, that samples must come near to."""
+"""Share of the real 2-D points that must have a sample near them."""
 VARIED = 0.5
-"""Part of the data's diversity that images must have."""
+"""Least diversity of generated images, as a fraction of the data's."""
 ALIKE = 0.15
-"""Images that are so many times as close to the nearest other one as real images are must be copies
-of a few.
-"""
+"""Least distance of images to their nearest neighbour, as a fraction of the real images'."""
 RISING = 1.15
-"""Samples that have become so many times as varied since the part before are on their way, not
-collapsed.
-"""
+"""Growth of diversity or reach, from one part of the run to the next, that rules out collapse."""
 STUCK = 1e-3
-"""A G whose weights have moved less than this part of their norm hasn't begun to learn."""
+"""G hasn't begun to learn if its weights have moved by less than this fraction of their norm."""
 FADED = 1e-6
-"""A gradient of a smaller norm is none."""
+"""A gradient with a norm below this has vanished."""
 RUNAWAY = 10.0
-"""Weights that have moved farther than this many times their first norm have exploded."""
+"""Weights that have moved by more than this multiple of their initial norm have exploded."""
 STEEP = 1e3
-"""So many times the gradient that it was early in the run, and larger than this in itself, is an
-explosion.
-"""
+"""A gradient norm above this, and above this multiple of the early one, is an explosion."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that isn't normal.
+    """Something unusual about a run.
 
     Attributes
     ----------
     name
         ``"d-won"``, ``"collapse"``, ``"oscillation"``, ``"dead-g"`` or ``"explosion"``.
     title
-        In a few words.
+        The finding in a few words.
     evidence
-        The numbers that say so.
+        The numbers that it is based on.
     advice
         What to try.
     """
@@ -211,32 +196,31 @@ class Finding:
 def diagnose(
     table: Table, *, objective: str = "non-saturating", smoothing: float = 0.0
 ) -> list[Finding]:
-    """Read a run's numbers and say what isn't normal.
+    """Diagnose a run from its metrics.
 
     Parameters
     ----------
     table
-        The columns of ``metrics.csv``; those that are missing aren't judged by.
+        The columns of ``metrics.csv``; checks whose columns are missing are skipped.
     objective, smoothing
-        Of the run: they decide where D's loss stands when it has learnt nothing, or everything.
+        The run's settings: they decide the loss of a D that knows nothing, and of a perfect D.
 
     Returns
     -------
     list of Finding
-        The most basic first, empty for a healthy run or one too young to judge.
+        The most fundamental first; empty for a healthy run, or one that has only just begun.
     """
     chart = _Chart(table, objective, smoothing)
     if len(chart.step) == 0 or chart.step[-1] < EARLIEST:
         return []
     signs = (_explosion, _dead_generator, _discriminator_won, _collapse, _oscillation)
     found = [finding for sign in signs if (finding := sign(chart)) is not None]
-    # Where numbers explode or G stands still, everything else follows from it: one cause, one
-    # finding.
+    # An explosion or a dead G is the cause of everything else: report it alone.
     return found[:1] if found and found[0].name in ("explosion", "dead-g") else found
 
 
 class _Chart:
-    """A table, with the questions that the signs ask of it."""
+    """A table, with the queries that the checks need."""
 
     def __init__(self, table: Table, objective: str, smoothing: float) -> None:
         self.table = {name: numpy.asarray(values, "float64") for name, values in table.items()}
@@ -245,28 +229,28 @@ class _Chart:
         self.undecided = UNDECIDED.get(objective)
         s = smoothing
         smoothed = s > 0 and objective in ("non-saturating", "saturating")
-        # With smoothed labels even a perfect D keeps their entropy as its loss.
+        # With smoothed labels, the loss of even a perfect D is their entropy.
         self.least = -(1 - s) * math.log(1 - s) - s * math.log(s) if smoothed else 0.0
 
     def late(self, name: str, part: float = LATE) -> Any:
-        """Return what was measured in the last part of the run."""
+        """Return the measurements of the last part of the run."""
         values = self.table.get(name, numpy.array([]))
         known = values[-max(int(len(values) * part), 1) :] if len(values) else values
         return known[numpy.isfinite(known)]
 
     def early(self, name: str, part: float = LATE) -> Any:
-        """Return what was measured in the first part of the run."""
+        """Return the measurements of the first part of the run."""
         values = self.table.get(name, numpy.array([]))
         known = values[: max(int(len(values) * part), 1)] if len(values) else values
         return known[numpy.isfinite(known)]
 
     def median(self, name: str) -> float:
-        """Return the median of the last part, NaN if nothing was measured."""
+        """Return the median over the last part, NaN if nothing was measured."""
         values = self.late(name)
         return float(numpy.median(values)) if len(values) else math.nan
 
     def rises(self, name: str) -> bool:
-        """Tell whether the last part lies clearly above the part of the same length before it."""
+        """Return whether the last part is clearly above the equally long part before it."""
         both = self.table.get(name, numpy.array([]))
         both = both[-max(int(2 * len(both) * LATE), 1) :]
         before = both[: len(both) // 2]
@@ -275,12 +259,12 @@ class _Chart:
 
     @property
     def players(self) -> list[str]:
-        """The short names of those who have columns of their own."""
+        """Short names of the players that have columns of their own."""
         return [name.removeprefix("moved_") for name in self.table if name.startswith("moved_")]
 
     @property
     def since(self) -> str:
-        """Which steps the last part is."""
+        """The steps of the last part, in words."""
         rows = max(int(len(self.step) * LATE), 1)
         return f"From step {self.step[-rows]:,.0f} to {self.step[-1]:,.0f}"
 
@@ -291,14 +275,11 @@ def _explosion(chart: _Chart) -> Finding | None:
         moved, now = chart.median(f"moved_{player}"), chart.median(f"grad_norm_{player}")
         before = chart.early(f"grad_norm_{player}")
         if moved > RUNAWAY:
-            evidence = (
-                f"{who}'s weights now lie {moved:.0f} times their first norm away from where they "
-                "began."
-            )
+            evidence = f"{who}'s weights have moved by {moved:.0f} times their initial norm."
         elif len(before) and now > STEEP * max(1.0, float(numpy.median(before))):
             evidence = (
-                f"{chart.since} the norm of {who}'s gradient was {now:.3g}, early in the run "
-                f"{numpy.median(before):.3g}."
+                f"{chart.since}, the norm of {who}'s gradient was {now:.3g}; early in the run it "
+                f"was {numpy.median(before):.3g}."
             )
         else:
             continue
@@ -306,8 +287,9 @@ def _explosion(chart: _Chart) -> Finding | None:
             "explosion",
             f"{who}'s numbers explode",
             evidence,
-            "Try a ten times smaller --lr, or hold the gradient with --penalty clip-gradient; a "
-            "Wasserstein critic needs --penalty gradient-penalty or clip-weights.",
+            "Try a learning rate (--lr) ten times smaller, or clip the gradients (--penalty "
+            "clip-gradient); a Wasserstein critic needs --penalty gradient-penalty or "
+            "clip-weights.",
         )
     return None
 
@@ -324,17 +306,17 @@ def _dead(chart: _Chart, player: str) -> Finding | None:
         return Finding(
             "dead-g",
             f"No gradient reaches {who}",
-            f"{chart.since} the norm of its gradient was {gradient:.1g}.",
-            "Look for units that are all zero (ReLU) or saturated (tanh) in G and D, try "
-            "LeakyReLU, smaller initial weights, or normalisation; with --objective saturating, "
-            "try non-saturating.",
+            f"{chart.since}, the norm of its gradient was {gradient:.1g}.",
+            "Look for units in G and D that are always zero (ReLU) or saturated (tanh); try "
+            "LeakyReLU, smaller initial weights or normalisation; in place of --objective "
+            "saturating, try non-saturating.",
         )
     if moved < STUCK:
         return Finding(
             "dead-g",
             f"{who} hasn't begun to learn",
-            f"After {chart.step[-1]:,.0f} steps its weights have moved by {moved:.1g} of their "
-            "norm.",
+            f"After {chart.step[-1]:,.0f} steps, its weights have moved by {moved:.1g} times their "
+            "initial norm.",
             "Try a larger --lr-generator: 2e-4 is usual for images, 1e-3 for small nets.",
         )
     return None
@@ -345,13 +327,13 @@ def _discriminator_won(chart: _Chart) -> Finding | None:
     if chart.undecided is None or not loss - chart.least < WON * chart.undecided:
         return None
     evidence = (
-        f"{chart.since} D's loss was {loss:.3g}, where a D that can't tell has "
+        f"{chart.since}, D's loss was {loss:.3g}; a D that cannot tell reals from fakes has "
         f"{chart.undecided:.3g}"
     )
     if chart.objective in ("non-saturating", "saturating"):
         evidence += (
-            f"; it believed reals at {chart.median('d_real'):.3f}, fakes at "
-            f"{chart.median('d_fake'):.3f}"
+            f"; its mean output was {chart.median('d_real'):.3f} on reals and "
+            f"{chart.median('d_fake'):.3f} on fakes"
         )
     before, now = chart.early("grad_norm_g"), chart.median("grad_norm_g")
     if len(before) and now < 0.1 * before.max():
@@ -362,7 +344,8 @@ def _discriminator_won(chart: _Chart) -> Finding | None:
     )
     if chart.objective == "saturating":
         advice = (
-            "Try --objective non-saturating first: this one gives a losing G no gradient. " + advice
+            "Try --objective non-saturating first: the saturating one gives a losing G no "
+            "gradient. " + advice
         )
     return Finding("d-won", "D has won", evidence + ".", advice)
 
@@ -374,30 +357,28 @@ def _collapse(chart: _Chart) -> Finding | None:
     if reach < REACHED:
         few = "one place" if diversity < 0.1 else "a part of the data"
         evidence = (
-            f"{chart.since} only {100 * reach:.0f} % of the real points had a sample near them; "
-            "samples lay "
-            f"{diversity:.2f} times as far from each other as real points do."
+            f"{chart.since}, only {100 * reach:.0f} % of the real points had a sample near them; "
+            f"the mean distance between samples was {diversity:.2f} times that between real points."
         )
     elif diversity < VARIED or distinct < ALIKE:
-        few = "few pictures"
+        few = "a few images"
         evidence = (
-            f"{chart.since} samples differed {diversity:.2f} times as much from each other as "
-            "real ones do"
+            f"{chart.since}, the mean distance between samples was {diversity:.2f} times that "
+            "between real images"
             + (
                 "."
                 if math.isnan(distinct)
-                else f", and from the nearest other one {distinct:.2f} times."
+                else f", and the distance to the nearest other sample {distinct:.2f} times."
             )
         )
     else:
         return None
     advice = (
         "Try a D that sees several samples at once (--penalty packing or minibatch-stddev), a "
-        "smaller "
-        "--lr-generator, or a shorter memory of Adam (--beta1 0.5 or less)."
+        "smaller --lr-generator, or less momentum in Adam (--beta1 0.5 or less)."
     )
     if "loss_d" not in chart.table:
-        advice = "No D drives this one: try more steps, a larger G, or longer latents."
+        advice = "There is no D here: try more steps, a larger G, or more latent dimensions."
     return Finding("collapse", f"G has collapsed to {few}", evidence, advice)
 
 
@@ -411,15 +392,15 @@ def _oscillation(chart: _Chart) -> Finding | None:
     turns = _turns(chart.late("centre", 0.5), SWAY)
     if turns >= 4:
         evidence = (
-            "In the second half of the run the middle of the samples changed its direction "
-            f"{turns} times, by more "
-            f"than {SWAY:g} standard deviation of the data each: G runs in circles before D."
+            f"In the second half of the run, the centre of the samples turned back {turns} times, "
+            f"by more than {SWAY:g} standard deviation of the data each time: G and D go round in "
+            "circles."
         )
     elif lost > SWINGS:
         evidence = (
-            "In the second half of the run D's loss was above "
-            f"{LOST * (chart.undecided or 0):.2g} at {100 * lost:.0f} "
-            f"% of the steps, worse than knowing nothing: what D learns, G has already left."
+            "In the second half of the run, D's loss was above "
+            f"{LOST * (chart.undecided or 0):.2g} at {100 * lost:.0f} % of the steps, worse than "
+            "guessing: G has moved on before D has learnt where it was."
         )
     else:
         return None
@@ -427,16 +408,13 @@ def _oscillation(chart: _Chart) -> Finding | None:
         "oscillation",
         "The players chase each other",
         evidence,
-        "Try smaller learning rates for both, --beta1 0.5 or 0, samples from an average of G's "
-        "weights (--average "
-        "0.999), or a penalty on D's slope (--penalty r1 or gradient-penalty).",
+        "Try smaller learning rates for both, --beta1 0.5 or 0, sampling from an average of G's "
+        "weights (--average 0.999), or a gradient penalty (--penalty r1 or gradient-penalty).",
     )
 
 
 def _turns(values: Any, amplitude: float) -> int:
-    """Count how often a series turns back after having gone at least `amplitude` one way (smaller
-    jitter isn't).
-    """
+    """Count how often a series turns back by at least `amplitude`; smaller jitter is ignored."""
     if len(values) == 0:
         return 0
     turns, direction, extreme = 0, 0, values[0]

@@ -1,8 +1,7 @@
 """The game between two nets: Algorithm 1 of Goodfellow et al. 2014, spelt out.
 
-"Detach" is no operation here. In D's step backward is simply not called any further than the fake
-batch; in G's step the cotangent walks through D without leaving a gradient there. You can see it
-stop.
+There is no "detach" operation. In D's step, the backward pass simply ends at the fake batch; in G's
+step, the gradient passes through D without being accumulated in D's parameters.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from minigan.latent import Latent
 
 
 class Optimizer(Protocol):
-    """What the game asks of an optimizer; see `minigan.optim`."""
+    """The interface that a game needs of an optimizer; see `minigan.optim`."""
 
     lr: float
 
@@ -31,13 +30,13 @@ class Optimizer(Protocol):
         """Set the gradients to zero."""
 
     def step(self) -> None:
-        """Move the weights."""
+        """Update the weights."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return arrays by name."""
+        """Return the state, arrays by name."""
 
     def load_state_dict(self, state: Any) -> None:
-        """Take arrays by name."""
+        """Restore what `state_dict` returned."""
 
 
 class Batch(NamedTuple):
@@ -49,51 +48,49 @@ class Batch(NamedTuple):
 
 
 Penalty = Callable[..., Array]
-"""``(discriminator, real, fake) -> value``: adds its gradient to the discriminator's. One with the
-attribute ``takes_reals`` is also given what D returned for the reals, logits and cache.
-"""
+"""``(discriminator, real, fake) -> value``; adds its gradient to the discriminator's."""
 
 
 @dataclass
 class Game(BaseGame):
-    """Algorithm 1: two players, what they want, and how they move.
+    """Algorithm 1: two players, their losses and their optimizers.
 
     Attributes
     ----------
     generator, discriminator
         G maps latent vectors to samples, D maps samples to logits (N, 1).
     generator_optimizer, discriminator_optimizer
-        One for each.
+        One for each player.
     objective
         The pair of losses; non-saturating BCE on logits by default.
     penalties
         Added to D's loss, each with its gradient.
     before_step
-        Called with the player whose gradients are complete, before it moves (gradient clipping,
-        say).
+        Called with a player once its gradients are complete, before its optimizer steps (for
+        gradient clipping, say).
     after_discriminator_step
-        Called with D after each of its steps (weight clipping, say).
+        Called with D after each of its steps (for weight clipping, say).
     auxiliary
-        Weight of the classes in both losses, see `minigan.gan.objectives.with_classes`: then D
-        isn't told the labels but names them, with logits (N, 1 + classes). 0 for a D that doesn't.
+        Weight of the classification losses, see `minigan.gan.objectives.with_classes`. If it isn't
+        0, D doesn't receive the labels but predicts them, with logits (N, 1 + classes).
     latent
-        The distribution of z; needed to be trained by a `Trainer`, not for steps by hand.
+        The distribution of z; needed by a `Trainer`, but not to call the two steps yourself.
     discriminator_steps
-        k: D's steps in a round.
+        k, D's steps per round.
     conditional
-        Whether the players see the labels of the data.
+        Whether the players receive the labels of the data.
     average
-        An average of G's weights that samples are made with, if any.
+        An average of G's weights to sample with, if any.
     scheduler
-        What changes the learning rates, if anything does.
+        Changes the learning rates, if any.
 
     Raises
     ------
     ValueError
-        If an optimizer belongs to the other player, there are no steps of D, or there are penalties
-        on the slope of a D with several logits.
+        If an optimizer updates the other player, `discriminator_steps` is below 1, or there are
+        penalties although D has several logits.
     TypeError
-        If the objective is none.
+        If the objective isn't an `Objective`.
     """
 
     generator: nn.Layer
@@ -116,20 +113,20 @@ class Game(BaseGame):
         _warn_of_a_second_sigmoid(self.discriminator, self.objective)
 
     def play(self, batches: Sequence[Batch | tuple[Any, ...]], z: Array) -> dict[str, Array]:
-        """Let D move once for each batch, then G once: the body of Algorithm 1's loop.
+        """Update D once for each batch, then G once: the body of Algorithm 1's loop.
 
         Parameters
         ----------
         batches
-            For each step of D the reals, the latents, and the labels or None.
+            For each step of D: reals, latents, and labels or None.
         z
-            Latents for G's step, whose labels (and reals, where the objective looks at them) are
-            those of D's last.
+            Latents for G's step. Its labels (and reals, if the objective uses them) are those of
+            D's last step.
 
         Returns
         -------
         dict
-            What both steps reported last.
+            The reports of D's last step and of G's step.
         """
         report: dict[str, Array] = {}
         for real, latents, labels in batches:
@@ -139,7 +136,7 @@ class Game(BaseGame):
     def discriminator_step(
         self, real: Array, z: Array, labels: Array | None = None
     ) -> dict[str, Array]:
-        """Let D learn to tell a real batch from a fake one. G doesn't move.
+        """Update D to tell a real batch from a fake one; G isn't updated.
 
         Parameters
         ----------
@@ -148,13 +145,12 @@ class Game(BaseGame):
         z
             Latent vectors, shape (N, latent).
         labels
-            Conditions, shape (N,): then both players see pairs, ``(real, labels)`` and ``(z,
-            labels)``.
+            Conditions, shape (N,): D then receives ``(real, labels)`` and G ``(z, labels)``.
 
         Returns
         -------
         dict
-            ``loss_d``, ``d_real``, ``d_fake`` (means of D's belief, or of its logit where the
+            ``loss_d``, ``d_real``, ``d_fake`` (means of D's probabilities, or of its logits if the
             objective has no probabilities) and ``penalty``, scalars of the array library.
         """
         D, G = self.discriminator, self.generator
@@ -167,7 +163,7 @@ class Game(BaseGame):
         apart = any(map(_takes_reals, self.penalties))
         real_logits, fake_logits, caches = nn.forward_both(D, real, fake, apart=apart)
         loss, d_real, d_fake = objective.discriminator(real_logits, fake_logits)
-        nn.backward_both(D, d_real, d_fake, caches)  # and here it stops: G's cache was thrown away
+        nn.backward_both(D, d_real, d_fake, caches)  # and no further: G's cache was discarded
         passed = real_logits, caches[0]
         penalty: Any = sum(
             add(D, real, fake, passed) if _takes_reals(add) else add(D, real, fake)
@@ -189,14 +185,14 @@ class Game(BaseGame):
     def generator_step(
         self, z: Array, real: Array | None = None, labels: Array | None = None
     ) -> dict[str, Array]:
-        """Let G learn to be taken for real. D doesn't move.
+        """Update G so that D takes its samples for real; D isn't updated.
 
         Parameters
         ----------
         z
             Latent vectors, shape (N, latent).
         real
-            Real samples, shape (N, ...), for objectives that pair reals with fakes.
+            Real samples, shape (N, ...), for objectives that compare reals with fakes.
         labels
             Conditions, shape (N,), as in `discriminator_step`.
 
@@ -214,7 +210,7 @@ class Game(BaseGame):
             real_logits = D.forward(_given(told, real), train=True)[0] if objective.pairs else None
 
         loss, d_logits = objective.generator(logits, real_logits)
-        # Through D, which keeps its gradients.
+        # Through D, whose own gradients stay unchanged.
         d_fake: Any = D.backward(d_logits, logits_cache, param_grads=False)
         G.backward(d_fake, fake_cache, input_grad=False)
 
@@ -224,12 +220,12 @@ class Game(BaseGame):
         return {"loss_g": loss}
 
     def _judged(self, labels: Array | None) -> tuple[Objective, Array | None]:
-        """Return the objective, and what D is told: who names the classes mustn't know them."""
+        """Return the objective and the labels for D: None if D has to predict them."""
         if not self.auxiliary:
             return self.objective, labels
         if labels is None:
             raise ValueError(
-                "A discriminator that names classes learns from labels; give the step the batch's."
+                "A discriminator that predicts classes needs labels; pass those of the batch."
             )
         return with_classes(self.objective, labels, self.auxiliary), None
 
@@ -239,10 +235,10 @@ class Game(BaseGame):
             return backend.of(logits).mean_probability(logits)
         return logits.mean()
 
-    # ------------------------------------------------------------ as any game
+    # ------------------------------------------------------------ the interface of every game
 
     def parts(self) -> dict[str, Any]:
-        """Return the players, their optimizers and, if there are any, average and scheduler."""
+        """Return the players, their optimizers and, if set, the average and the scheduler."""
         parts = {
             "generator": self.generator,
             "discriminator": self.discriminator,
@@ -254,19 +250,19 @@ class Game(BaseGame):
         return {name: part for name, part in parts.items() if part is not None}
 
     def players(self) -> dict[str, nn.Layer]:
-        """Return D and G, in the order in which they move."""
+        """Return D and G, in the order in which they are updated."""
         return {"discriminator": self.discriminator, "generator": self.generator}
 
     def draw(self, source: Any, rng: numpy.random.Generator) -> tuple[tuple[Batch, ...], Array]:
-        """Draw reals, latents and labels for each step of D, then the latents of G's."""
+        """Draw reals, latents and labels for each step of D, then latents for G's step."""
         if self.latent is None:
-            raise ValueError("The game draws z from its latent distribution; give it a Latent.")
+            raise ValueError("The game has no distribution to draw z from; give it a Latent.")
         batches = []
         for _ in range(self.discriminator_steps):
             real, labels = next(source)
             if self.conditional and labels is None:
                 raise ValueError(
-                    "The players are to see labels, but the data have none; use data with labels."
+                    "The game is conditional, but the data have no labels; use data with labels."
                 )
             z = self.latent.sample(len(real), rng)
             batches.append(Batch(real, z, labels if self.conditional else None))
@@ -274,7 +270,7 @@ class Game(BaseGame):
 
     @property
     def sampler(self) -> nn.Layer:
-        """The generator that samples are made with: the averaged one where there is one."""
+        """The generator to sample with: the averaged one, if there is one."""
         return self.generator if self.average is None else self.average.net
 
     def inputs(
@@ -282,7 +278,7 @@ class Game(BaseGame):
     ) -> Array:
         """Draw n latents, shape (n, latent)."""
         if self.latent is None:
-            raise ValueError("Samples are made from latents; give the game a Latent.")
+            raise ValueError("The game has no latents to make samples from; give it a Latent.")
         return self.latent.sample(n, rng)
 
     def sample(
@@ -293,10 +289,10 @@ class Game(BaseGame):
         return in_batches(net, _given(labels, inputs))
 
     def landscape(self, points: Array) -> Array:
-        """Return what D believes of each place: (M, 2) -> (M,).
+        """Return D's probability of real at each point: (M, 2) -> (M,).
 
-        Where the objective has no probabilities, D's values are scaled to run from 0 to 1 over the
-        given places.
+        If the objective has no probabilities, D's outputs are scaled to the range from 0 to 1 over
+        the given points.
         """
         logits = backend.to_numpy(self.discriminator(self.device.asarray(points)))[:, 0]
         if self.objective.probabilistic:
@@ -305,9 +301,9 @@ class Game(BaseGame):
         return (logits - low) / max(high - low, 1e-12)
 
     def push(self, points: Array) -> NDArray[Any]:
-        """Return minus the derivative of G's loss at each fake point: (M, 2) -> (M, 2).
+        """Return minus the gradient of G's loss at each fake point: (M, 2) -> (M, 2).
 
-        It's the cotangent that G's own backward pass begins with.
+        Up to the factor -M, this is the gradient that G's own backward pass starts from.
         """
         fake = self.device.asarray(points)
         logits, cache = self.discriminator.forward(fake, train=False)
@@ -316,11 +312,11 @@ class Game(BaseGame):
         return -backend.to_numpy(slope) * len(points)
 
     def check(self) -> None:
-        """Refuse parts that don't belong together."""
+        """Raise an error if parts don't fit together."""
         if not isinstance(self.objective, Objective):
             raise TypeError(
                 f"The game needs an objective, got {self.objective!r}; write for example "
-                f"gan.objective('hinge')."
+                "gan.objective('hinge')."
             )
         if self.discriminator_steps < 1:
             raise ValueError(
@@ -329,8 +325,8 @@ class Game(BaseGame):
             )
         if self.auxiliary and self.penalties:
             raise ValueError(
-                "A penalty holds the slope of one logit, but this discriminator names classes too; "
-                "leave the penalty out (spectral-norm, packing and the like are none)."
+                "Penalties need a discriminator with one logit, but this one predicts classes too; "
+                "leave the penalty out (spectral-norm, packing and the like may stay)."
             )
         both = {"generator": self.generator, "discriminator": self.discriminator}
         for player, opponent in (both, tuple(reversed(both))):
@@ -343,7 +339,7 @@ def _takes_reals(penalty: Penalty) -> bool:
 
 
 def _given(labels: Array | None, x: Array | None) -> Any:
-    """What a player sees: x alone, or x together with its condition."""
+    """A player's input: x alone, or x together with its condition."""
     return x if labels is None else (x, labels)
 
 
@@ -354,6 +350,6 @@ def _warn_of_a_second_sigmoid(discriminator: nn.Layer, objective: Objective) -> 
     if isinstance(last, nn.Sigmoid) and objective.probabilistic:
         warnings.warn(
             f"The discriminator ends in a Sigmoid, but the objective {objective.name!r} takes "
-            f"logits and applies the sigmoid itself; leave the last layer out.",
+            "logits and applies the sigmoid itself; leave the last layer out.",
             stacklevel=4,
         )

@@ -1,8 +1,8 @@
-r"""What the two players want: pairs of losses, each with its gradient.
+r"""The objectives of the two players: pairs of losses, each with its gradient.
 
-D maps a sample to a logit. Write r for the logits of real samples and f for those of fakes; every
-loss is a mean over the batch, and comes with its derivatives with respect to r and f. From there on
-it's backpropagation: through D for its own weights, through D and then G for G's.
+D maps a sample to a logit. Write r for the logits of real samples and f for those of fakes. Every
+loss is a mean over the batch and comes with its derivatives with respect to r and f. The rest is
+backpropagation: through D for D's weights, through D and then G for G's weights.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ class Objective:
     Attributes
     ----------
     name
-        How the command line calls it.
+        Its name on the command line.
     discriminator
         ``(real_logits, fake_logits) -> (loss, d_real_logits, d_fake_logits)``.
     generator
         ``(fake_logits, real_logits) -> (loss, d_fake_logits)``; real_logits is None unless `pairs`.
     pairs
-        Whether the generator's loss looks at the logits of a real batch too.
+        Whether the generator's loss also needs the logits of a real batch.
     probabilistic
-        Whether sigmoid(logit) is D's belief that a sample is real.
+        Whether sigmoid(logit) is D's probability that a sample is real.
     """
 
     name: str
@@ -45,11 +45,11 @@ class Objective:
 
 
 def non_saturating(*, smoothing: float = 0.0) -> Objective:
-    r"""Goodfellow et al. 2014, the loss that the paper advises for G.
+    r"""The non-saturating loss (Goodfellow et al. 2014, section 3), which the paper advises for G.
 
     D minimises :math:`-\log\sigma(r) - \log(1-\sigma(f))`, G minimises :math:`-\log\sigma(f)`.
-    Where D is sure that a sample is fake (f → -∞), G's derivative tends to -1: it learns most where
-    it is worst.
+    Where D is sure that a sample is fake (f → -∞), the derivative of G's loss tends to -1: G learns
+    most where it is worst.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def non_saturating(*, smoothing: float = 0.0) -> Objective:
 
 
 def _bce_discriminator(real: Array, fake: Array, *, smoothing: float) -> tuple[Array, Array, Array]:
-    # Smoothing reals only: smoothed fakes would reward D for praising what G already does.
+    # Only reals are smoothed: smoothed fakes would reward D for accepting what G already produces.
     loss_real, d_real = losses.bce_with_logits(real, 1.0 - smoothing)
     loss_fake, d_fake = losses.bce_with_logits(fake, 0.0)
     return loss_real + loss_fake, d_real, d_fake
@@ -72,11 +72,10 @@ def _non_saturating_generator(fake: Array, real: Array | None) -> tuple[Array, A
 
 
 def saturating(*, smoothing: float = 0.0) -> Objective:
-    r"""Goodfellow et al. 2014, equation 1, the minimax game itself: G minimises
-    :math:`\log(1-\sigma(f))`.
+    r"""The minimax game itself (Goodfellow et al. 2014, equation 1).
 
-    Its derivative is :math:`-\sigma(f)`, which vanishes where D is sure: a G that is far behind
-    learns nothing. Here to be compared with.
+    G minimises :math:`\log(1-\sigma(f))`. Its derivative is :math:`-\sigma(f)`, which vanishes
+    where D is sure: a G that is far behind learns nothing. It is included for comparison.
     """
     discriminator = functools.partial(_bce_discriminator, smoothing=smoothing)
     return Objective("saturating", discriminator, _saturating_generator)
@@ -107,10 +106,9 @@ def _least_squares_generator(fake: Array, real: Array | None) -> tuple[Array, Ar
 
 
 def wasserstein(*, smoothing: float = 0.0) -> Objective:
-    """WGAN (Arjovsky et al. 2017, Algorithm 1): the critic minimises mean f - mean r, G minimises
-    -mean f.
+    """WGAN (Arjovsky et al. 2017, Algorithm 1): the critic minimises mean f - mean r, G -mean f.
 
-    It measures a distance only while the critic is Lipschitz: clip its weights or penalise its
+    It estimates a distance only while the critic is Lipschitz: clip its weights or penalise its
     gradient.
     """
     _refuse_smoothing("wasserstein", smoothing)
@@ -124,8 +122,9 @@ def _wasserstein_generator(fake: Array, real: Array | None) -> tuple[Array, Arra
 
 
 def hinge(*, smoothing: float = 0.0) -> Objective:
-    """Hinge (Lim & Ye 2017; Miyato et al. 2018, equation 16): D minimises relu(1 - r) + relu(1 +
-    f), G -f.
+    """The hinge loss (Lim & Ye 2017; Miyato et al. 2018, equation 16).
+
+    D minimises relu(1 - r) + relu(1 + f), G minimises -f.
     """
     _refuse_smoothing("hinge", smoothing)
     return Objective("hinge", losses.hinge_discriminator, _hinge_generator, probabilistic=False)
@@ -136,11 +135,11 @@ def _hinge_generator(fake: Array, real: Array | None) -> tuple[Array, Array]:
 
 
 def relativistic(*, smoothing: float = 0.0) -> Objective:
-    r"""RpGAN (Jolicoeur-Martineau 2018): D says which of a pair is the real one.
+    r"""RpGAN (Jolicoeur-Martineau 2018): D tells which sample of a pair is the real one.
 
     D minimises :math:`-\log\sigma(r - f)`, G minimises :math:`-\log\sigma(f - r)`, over pairs of
-    one real and one fake. Every fake is judged against a real sample, so no region of fakes is safe
-    from D.
+    one real and one fake sample. Every fake is compared with a real sample, so there is no region
+    in which fakes are safe from D.
     """
     _refuse_smoothing("relativistic", smoothing)
     return Objective(
@@ -160,17 +159,18 @@ def _relativistic_discriminator(real: Array, fake: Array) -> tuple[Array, Array,
 def _relativistic_generator(fake: Array, real: Array | None) -> tuple[Array, Array]:
     if real is None:
         raise ValueError(
-            "The relativistic generator loss needs the logits of a real batch beside the fakes'."
+            "The relativistic generator loss needs the logits of a real batch too; pass them with "
+            "those of the fakes."
         )
     return losses.bce_with_logits(fake - real, 1.0)
 
 
 def with_classes(objective: Objective, labels: Array, weight: float = 1.0) -> Objective:
-    r"""Let D classify too (AC-GAN, Odena et al. 2017): one logit says whether, the others say what.
+    r"""Add classification to an objective (AC-GAN, Odena et al. 2017): D predicts the label too.
 
-    D gives (N, 1 + classes) logits. To the losses on the first column comes, for both players, the
-    cross entropy of the others with the labels: D learns to name reals and fakes, G to make what
-    its label says,
+    D returns (N, 1 + classes) logits. The losses on the first column stay as they are; both players
+    add the cross entropy of the other columns with the labels. D learns to classify reals and
+    fakes, G to produce the class that it was given:
 
     .. math:: L_D + \lambda\,(CE(r_{1:}, c) + CE(f_{1:}, c)), \qquad L_G + \lambda\,CE(f_{1:}, c).
 
@@ -181,7 +181,7 @@ def with_classes(objective: Objective, labels: Array, weight: float = 1.0) -> Ob
     objective
         The losses on the first column.
     labels
-        c, integers (N,): the reals' classes, and those that the fakes were asked to be.
+        c, integers (N,): the classes of the reals, which are also those given to G for the fakes.
     weight
         λ.
     """
@@ -238,14 +238,14 @@ def objective(name: str, *, smoothing: float = 0.0) -> Objective:
     Raises
     ------
     ValueError
-        If the name is unknown (the nearest is suggested) or the smoothing out of range.
+        If the name is unknown (the error suggests the closest one) or the smoothing out of range.
     """
     if not 0 <= smoothing < 0.5:
         raise ValueError(f"Label smoothing must satisfy 0 <= smoothing < 0.5, got {smoothing}.")
     if name not in OBJECTIVES:
         near = difflib.get_close_matches(name, OBJECTIVES, n=1, cutoff=0.0)
         raise ValueError(
-            f"Unknown objective {name!r}; did you mean {near[0]!r}? There are "
+            f"Unknown objective {name!r}; did you mean {near[0]!r}? The objectives are "
             f"{', '.join(OBJECTIVES)}."
         )
     return OBJECTIVES[name](smoothing=smoothing)

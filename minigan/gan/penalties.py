@@ -1,18 +1,18 @@
-r"""What keeps the critic tame: functions that add the gradient of a penalty to the critic's.
+r"""Penalties that regularise the critic: each adds its gradient to the critic's gradients.
 
-Gradient penalties look at :math:`g = \nabla_x f`, the slope of the critic f at each sample. To
-learn from a penalty P(g), its gradient with respect to the weights θ is needed: the derivative of a
+Gradient penalties depend on :math:`g = \nabla_x f`, the gradient of the critic f at each sample. To
+train with a penalty P(g), its gradient with respect to the weights θ is needed: the derivative of a
 derivative. With :math:`v = \partial P/\partial g`, held constant, the chain rule gives
 
 .. math:: \nabla_\theta P = \nabla_\theta \sum_n \langle v_n, g_n(\theta)\rangle,
 
 and :math:`\langle v, g\rangle = \langle v, J^T 1\rangle` is what `Layer.double_backward`
-differentiates (the idea is that of Pearlmutter's R-operator, 1994). So every gradient penalty is
-four lines: forward, backward to g, v, double backward. Where the critic gives several logits per
+differentiates (the idea is that of Pearlmutter's R-operator, 1994). So every gradient penalty takes
+four lines: forward, backward to g, v, double backward. If the critic returns several logits per
 sample, f is their sum.
 
-None of them updates running statistics or spectral vectors, and each returns its value as a scalar
-of the array library, so that nobody waits for a device.
+None of the penalties updates running statistics or the vectors of spectral normalisation. Each
+returns its value as a scalar of the array library, so that the host doesn't have to wait for a GPU.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Passed = tuple[Array, Cache]
 """What a forward call returned: the logits, and the cache."""
 
 TINY = 1e-12
-"""Added below the square root of |g|², which has no derivative at 0."""
+"""Added to |g|² under the square root, which has no derivative at 0."""
 
 
 # -------------------------------------------------------------------- gradient penalties
@@ -44,26 +44,27 @@ def gradient_penalty(
     target: float = 1.0,
     one_sided: bool = False,
 ) -> Array:
-    r"""Pull the slope of the critic to 1 (WGAN-GP, Gulrajani et al. 2017, equation 3).
+    r"""Pull the norm of the critic's gradient to 1 (WGAN-GP, Gulrajani et al. 2017, equation 3).
 
     .. math:: P = \frac\lambda N \sum_n (\|g_n\| - t)^2, \qquad
               v_n = \frac{2\lambda}{N} (\|g_n\| - t) \frac{g_n}{\|g_n\|}
 
-    with the norm over all numbers of a sample, and :math:`\|g\| = \sqrt{|g|^2 + 10^{-12}}`.
+    with the norm over all entries of a sample, and :math:`\|g\| = \sqrt{|g|^2 + 10^{-12}}`.
 
     Parameters
     ----------
     critic
-        Any layer or net with second derivatives; its gradients are ADDED to.
+        Any layer or net with second derivatives; the penalty's gradient is ADDED to its gradients.
     x_hat
-        Where the slope is looked at, shape (N, ...): `interpolate` for WGAN-GP, `dragan_points` for
+        Points at which to penalise, shape (N, ...): `interpolate` for WGAN-GP, `dragan_points` for
         DRAGAN.
     weight
         λ.
     target
-        t, the slope that is wanted.
+        t, the desired norm.
     one_sided
-        Whether only slopes above t are penalised: :math:`\max(0, \|g\| - t)^2` (section 4 there).
+        Whether only norms above t are penalised: :math:`\max(0, \|g\| - t)^2` (section 4 of the
+        paper).
 
     Returns
     -------
@@ -72,7 +73,7 @@ def gradient_penalty(
     Raises
     ------
     ValueError
-        If a layer inside has no second derivative.
+        If a layer of the critic has no second derivative.
     """
 
     def penalty(g: Array) -> tuple[Array, Array]:
@@ -88,17 +89,17 @@ def gradient_penalty(
 
 
 def r1(critic: Layer, real: Array, *, gamma: float = 10.0, passed: Passed | None = None) -> Array:
-    r"""Pull the slope at the reals to 0 (Mescheder et al. 2018, equation 9).
+    r"""Pull the gradient at the reals to 0 (Mescheder et al. 2018, equation 9).
 
     .. math:: P = \frac\gamma2\, \frac1N \sum_n |g_n|^2, \qquad v_n = \frac\gamma N g_n
 
-    Mind the ½: the paper and StyleGAN have it, the paper's own code has not, so that its γ is twice
-    this one.
+    Mind the ½: the paper and StyleGAN have it, but the paper's own code doesn't, so its weight of
+    10 corresponds to γ = 20 here.
 
     Parameters
     ----------
     critic
-        Any layer or net with second derivatives; its gradients are ADDED to.
+        Any layer or net with second derivatives; the penalty's gradient is ADDED to its gradients.
     real
         Real samples, shape (N, ...).
     gamma
@@ -119,7 +120,7 @@ def r1(critic: Layer, real: Array, *, gamma: float = 10.0, passed: Passed | None
 
 
 def r2(critic: Layer, fake: Array, *, gamma: float = 10.0) -> Array:
-    """Pull the slope at the fakes to 0: `r1`, elsewhere; the ½ is there too."""
+    """Pull the gradient at the fakes to 0: `r1`, but at the fakes, and with the same ½."""
     return r1(critic, fake, gamma=gamma)
 
 
@@ -130,16 +131,16 @@ def penalise_slope(
     *,
     passed: Passed | None = None,
 ) -> Array:
-    """Add the gradient of any function of the slopes to the critic's gradients.
+    """Add the gradient of any function of ∇f to the critic's gradients.
 
     Parameters
     ----------
     critic
         Any layer or net with second derivatives.
     x
-        Where the slope is looked at, shape (N, ...).
+        Points at which to penalise, shape (N, ...).
     penalty
-        ``g -> (P, v)`` with v = ∂P/∂g of g's shape.
+        ``g -> (P, v)``, where v = ∂P/∂g has g's shape.
     passed
         What ``critic.forward(x)`` returned, where that has been computed already.
 
@@ -162,16 +163,15 @@ def penalise_slope(
 
 
 def interpolate(real: Array, fake: Array, rng: numpy.random.Generator) -> Array:
-    """Draw a point between each real and its fake: ``α real + (1 - α) fake``, α ~ U(0, 1) for each
-    sample.
+    """Draw a point between each real and a fake: ``α real + (1 - α) fake``, α ~ U(0, 1).
 
-    One α for a whole sample: with one per pixel, the points would lie all over a box instead of on
-    a line.
+    There is one α per sample: with one per pixel, the points would fill a box instead of lying on a
+    line.
 
     Parameters
     ----------
     real, fake
-        Shape (N, ...) both.
+        Both of shape (N, ...).
     rng
         Draws α, on the host.
 
@@ -181,20 +181,19 @@ def interpolate(real: Array, fake: Array, rng: numpy.random.Generator) -> Array:
     """
     if real.shape != fake.shape:
         raise ValueError(
-            f"Interpolation needs as many fakes as reals, of one shape; got {tuple(real.shape)} "
-            "and "
-            f"{tuple(fake.shape)}."
+            "Interpolation needs reals and fakes of the same shape, got "
+            f"{tuple(real.shape)} and {tuple(fake.shape)}; draw as many fakes as reals."
         )
     alpha = _per_sample(_uniform(rng, (real.shape[0],), real), real)
     return alpha * real + (1 - alpha) * fake
 
 
 def dragan_points(real: Array, rng: numpy.random.Generator, *, scale: float = 0.5) -> Array:
-    """Draw a point near each real (DRAGAN, Kodali et al. 2017): ``x + α scale std(x) U``, for
-    `gradient_penalty`.
+    """Draw a point near each real, for `gradient_penalty` (DRAGAN, Kodali et al. 2017).
 
-    std is that of all numbers of the batch, U ~ U(0, 1) for each number, α ~ U(0, 1) for each
-    sample; all steps are upwards, as in the authors' code.
+    The points are ``x + α scale std(x) U``, where std is taken over all entries of the batch,
+    U ~ U(0, 1) is drawn for each entry and α ~ U(0, 1) for each sample. As in the authors' code, no
+    entry decreases.
 
     Parameters
     ----------
@@ -225,23 +224,22 @@ def virtual_adversarial(
     epsilon: float = 1.0,
     weight: float = 1.0,
 ) -> Array:
-    r"""Ask for the same belief at x and at the neighbour where it changes most (Miyato et al.
-    2018b, "VAT").
+    r"""Penalise the largest change of p near x: virtual adversarial training (Miyato et al. 2018b).
 
     .. math:: P = \frac\lambda N \sum_n KL\big(p(x_n)\,\|\,p(x_n + r_n)\big), \qquad p = \sigma(f),
 
     with r the `adversarial_perturbation` of length ε. As in the authors' code, r and p(x) are held
-    constant, so one ordinary backward pass suffices: with q = p(x + r), the derivative of KL by the
-    logit there is q - p.
+    constant, so one ordinary backward pass is enough: with q = p(x + r), the derivative of KL with
+    respect to the logit at x + r is q - p.
 
     Parameters
     ----------
     critic
-        Any layer or net that gives logits; its gradients are ADDED to.
+        Any layer or net that returns logits; the penalty's gradient is ADDED to its gradients.
     x
         Samples, shape (N, ...).
     rng
-        Draws the first direction, on the host.
+        Draws the initial direction, on the host.
     epsilon
         ε, the length of r.
     weight
@@ -274,25 +272,25 @@ def adversarial_perturbation(
     epsilon: float = 1.0,
     iterations: int = 1,
 ) -> Array:
-    r"""Find the direction in which the belief changes most, by power iteration without a finite
-    difference.
+    r"""Find the direction in which p changes most, by power iteration without finite differences.
 
-    At r = 0 the divergence KL(p(x) ‖ p(x + r)) and its slope vanish, and what grows is
-    :math:`\frac12 r^T H r`. The authors approximate H d by a difference of slopes at ξd, with
-    ξ = 1e-6, which drowns in float32. But H is known: the terms with second derivatives of f carry
-    the factor q - p, which is 0 at r = 0, so exactly
+    At r = 0, the divergence KL(p(x) ‖ p(x + r)) and its gradient vanish; to second order it is
+    :math:`\frac12 r^T H r`. The authors approximate H d by a finite difference of gradients at ξd
+    with ξ = 1e-6, which is lost in float32 rounding. But H is known: the terms with second
+    derivatives of f carry the factor q - p, which is 0 at r = 0, so exactly
 
     .. math:: H = J^T F J, \qquad J = \partial f/\partial x, \qquad F = \mathrm{diag}\,p(1 - p).
 
-    J d is the tangent of d, and Jᵀ takes an ordinary backward pass: ξ isn't needed. With one logit
-    per sample H has rank one, :math:`H d = p(1-p)\,\langle\nabla f, d\rangle\,\nabla f`, so the
-    first iteration already ends at :math:`r = \pm\varepsilon\,\nabla f / |\nabla f|` (the sign is
-    that of ⟨∇f, d⟩: chance), and no tangent is needed either.
+    J d is the tangent of d, and multiplying by Jᵀ is an ordinary backward pass: no ξ is needed.
+    With one logit per sample, H has rank one,
+    :math:`H d = p(1-p)\,\langle\nabla f, d\rangle\,\nabla f`, so the first iteration already
+    converges to :math:`r = \pm\varepsilon\,\nabla f / |\nabla f|` (with the sign of ⟨∇f, d⟩, which
+    is random), and no tangent is needed either.
 
     Parameters
     ----------
     critic
-        Any layer or net that gives logits; with several per sample it needs second derivatives.
+        Any layer or net that returns logits; with several per sample, it needs second derivatives.
     x
         Samples, shape (N, ...).
     rng
@@ -300,11 +298,12 @@ def adversarial_perturbation(
     epsilon
         ε, the length of r.
     iterations
-        How often d is replaced by H d; more than one only matters with several logits per sample.
+        Number of times that d is replaced by H d; more than one only matters with several logits
+        per sample.
 
     Returns
     -------
-    r, the shape of x.
+    r, of the shape of x.
     """
     ops = backend.of(x)
     with frozen_statistics(critic):
@@ -327,19 +326,19 @@ def adversarial_perturbation(
 
 
 def _squared_norm(g: Array) -> Array:
-    """|g_n|² over all numbers of a sample, shape (N,)."""
+    """|g_n|² over all entries of a sample, shape (N,)."""
     return (g * g).reshape(g.shape[0], -1).sum(axis=1)
 
 
 def _per_sample(a: Array, like: Array) -> Array:
-    """Let a number per sample, shape (N,), broadcast against (N, ...)."""
+    """Reshape one number per sample, shape (N,), to broadcast against (N, ...)."""
     return a.reshape(-1, *[1] * (like.ndim - 1))
 
 
 def _unit(d: Array) -> Array:
-    """Scale each sample to length 1; one that is zero stays zero."""
+    """Scale each sample to norm 1; a zero sample stays zero."""
     xp = backend.of(d).xp
-    # By the largest entry first: squares of numbers below 1e-19 vanish in float32.
+    # Divide by the largest entry first: squares of numbers below 1e-19 vanish in float32.
     largest = abs(d).reshape(d.shape[0], -1).max(axis=1)
     d = d / _per_sample(xp.where(largest > 0, largest, 1), d)
     return d / _per_sample(xp.sqrt(xp.maximum(_squared_norm(d), TINY)), d)

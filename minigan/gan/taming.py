@@ -1,11 +1,10 @@
-"""Keeping D tame: the ways to hold back a discriminator that learns faster than the generator, by
-name.
+"""Taming D: regularisation for a discriminator that learns faster than the generator, by name.
 
-Each is given as ``name`` or ``name:strength``, and they combine. Some change D before training
-(spectral norm, packing, noise on its input, augmentation, dropout, minibatch statistics), some add
-a penalty with a gradient of its own to D's step (gradient penalties, R1, R2, DRAGAN, VAT), some act
-on gradients before the step or on weights after it (clipping). Two time scales need no name: give
-the players different learning rates.
+Each way of regularising is given as ``name`` or ``name:strength``, and they can be combined. Some
+change D before training (spectral norm, packing, noise on its input, augmentation, dropout,
+minibatch statistics), some add a penalty with its own gradient to D's step (gradient penalties, R1,
+R2, DRAGAN, VAT), and some act on the gradients before the step or on the weights after it
+(clipping). Two time scales need no name: give the players different learning rates.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ Generator = numpy.random.Generator
 
 @dataclass
 class Taming:
-    """What holds D back, ready for a game.
+    """The regularisation of D, ready for a game.
 
     Attributes
     ----------
     discriminator
-        D, changed where the ways ask for it.
+        D, modified where necessary.
     penalties
         Each adds its gradient to D's.
     before_step, after_discriminator_step
-        As `minigan.gan.Game` takes them, or None.
+        As for `minigan.gan.Game`, or None.
     conditional
-        Whether D sees pairs of samples and labels.
+        Whether D receives pairs of samples and labels.
     """
 
     discriminator: nn.Layer
@@ -51,7 +50,7 @@ class Taming:
 
 @dataclass(frozen=True)
 class Way:
-    """A way to hold D back: what it does, and how strong it is by default."""
+    """A way to regularise D: its default strength, what it does, and a description."""
 
     strength: float
     apply: Callable[[Taming, float, Generator], None]
@@ -61,7 +60,7 @@ class Way:
 def tame(
     discriminator: nn.Layer, ways: Sequence[str], *, rng: Generator, conditional: bool = False
 ) -> Taming:
-    """Apply ways, whatever their order: each finds D in the state that it needs, see `WAYS`.
+    """Regularise D in the given ways, applied in the order of `WAYS` whatever their order here.
 
     Parameters
     ----------
@@ -72,21 +71,21 @@ def tame(
     rng
         Draws what they need (interpolation, noise, new weights).
     conditional
-        Whether D sees pairs of samples and labels.
+        Whether D receives pairs of samples and labels.
 
     Raises
     ------
     ValueError
-        If a name is unknown (the nearest is suggested) or given twice, a strength is no positive
-        number, or a way doesn't fit D.
+        If a name is unknown (the error suggests the closest one) or given twice, a strength isn't a
+        positive number, or a way can't be applied to D.
     """
     taming = Taming(discriminator, conditional=conditional)
     given = [parse(way) for way in ways]
     strengths = dict(given)
     if len(strengths) < len(given):
         raise ValueError(
-            f"Each penalty counts once, but {', '.join(ways)} names one twice; leave one of them "
-            "out."
+            f"A penalty can be given only once, but {', '.join(ways)} names one twice; leave one "
+            "of them out."
         )
     for name, way in WAYS.items():
         if name in strengths:
@@ -95,12 +94,13 @@ def tame(
 
 
 def parse(way: str) -> tuple[str, float]:
-    """Split ``name:strength``; without a strength, the default one."""
+    """Split ``name:strength``; the strength has a default."""
     name, _, given = way.partition(":")
     if name not in WAYS:
         near = difflib.get_close_matches(name, WAYS, n=1, cutoff=0.0)
         raise ValueError(
-            f"Unknown penalty {name!r}; did you mean {near[0]!r}? There are {', '.join(WAYS)}."
+            f"Unknown penalty {name!r}; did you mean {near[0]!r}? The penalties are "
+            f"{', '.join(WAYS)}."
         )
     try:
         strength = float(given) if given else WAYS[name].strength
@@ -108,17 +108,17 @@ def parse(way: str) -> tuple[str, float]:
         strength = math.nan
     if not (strength > 0 and math.isfinite(strength)):
         raise ValueError(
-            f"The strength of {name!r} must be a positive number, got {given!r}; write {name}:"
-            f"{WAYS[name].strength:g}."
+            f"The strength of {name!r} must be a positive number, got {given!r}; write "
+            f"{name}:{WAYS[name].strength:g}."
         )
     return name, strength
 
 
-# ------------------------------------------------------------ penalties with a gradient of their ow
+# ---------------------------------------------------------------- penalties with their own gradient
 
 
 def _split(critic: nn.Layer, x: Any) -> tuple[nn.Layer, Array]:
-    """Hold the labels of a conditional critic fixed: a function of the samples alone."""
+    """Fix the labels of a conditional critic, which makes it a function of the samples alone."""
     return (nn.Given(critic, x[1]), x[0]) if isinstance(x, tuple) else (critic, x)
 
 
@@ -242,7 +242,7 @@ def _minibatch(taming: Taming, strength: float, rng: Generator) -> None:
     if not isinstance(last, nn.Linear):
         raise ValueError(
             "minibatch-stddev needs a discriminator that ends in a Linear layer; choose another "
-            "way."
+            "penalty."
         )
     wider = nn.Linear(last.in_features + 1, last.out_features, bias=last.bias is not None, rng=rng)
     wider.weight.value[:-1] = last.weight.value
@@ -251,7 +251,7 @@ def _minibatch(taming: Taming, strength: float, rng: Generator) -> None:
 
 
 def _wider(layer: nn.Layer, m: int, rng: Generator) -> nn.Layer:
-    """Return a fresh layer with m times the input channels."""
+    """Return a new layer with m times the input channels."""
     bias = getattr(layer, "bias", None) is not None
     if isinstance(layer, nn.Linear):
         return nn.Linear(m * layer.in_features, layer.out_features, bias=bias, rng=rng)
@@ -268,22 +268,21 @@ def _wider(layer: nn.Layer, m: int, rng: Generator) -> nn.Layer:
         )
     raise ValueError(
         f"packing needs a discriminator that begins with Linear or Conv2d, not {layer!r}; choose "
-        "another way."
+        "another penalty."
     )
 
 
 def _chain(net: nn.Layer, name: str) -> list[nn.Layer]:
     if not isinstance(net, nn.Sequential):
         raise ValueError(
-            f"{name} needs a discriminator that is a Sequential, got {net!r}; choose another way."
+            f"{name} needs a discriminator that is a Sequential, got {net!r}; choose another "
+            "penalty."
         )
     return list(net)
 
 
 def _mapped(net: nn.Layer, change: Callable[[nn.Layer], nn.Layer]) -> nn.Layer:
-    """Rebuild a net of Sequentials with each layer changed; other containers, which may hold layers
-    in lists and dicts, are changed in place.
-    """
+    """Apply `change` to each layer of a net; other containers than Sequential change in place."""
     if type(net) is nn.Sequential:
         return nn.Sequential(*(_mapped(layer, change) for layer in net))
     net.replace_children(lambda child: _mapped(child, change))
@@ -297,12 +296,12 @@ def _whole(name: str, strength: float) -> int:
 
 
 WAYS: dict[str, Way] = {
-    # Those that rebuild layers of D go first, while a Linear is still a Linear; what stands before
-    # D goes last.
+    # Those that rebuild layers of D come first, while a Linear is still a Linear; those that put a
+    # layer before D come last.
     "packing": Way(
-        2.0, _packing, "D judges several samples at once (PacGAN); the strength is how many"
+        2.0, _packing, "D judges several samples at once (PacGAN); the strength is their number"
     ),
-    "minibatch-stddev": Way(4.0, _minibatch, "D is told how different the samples of a group are"),
+    "minibatch-stddev": Way(4.0, _minibatch, "D sees how much the samples of a group differ"),
     "dropout": Way(0.3, _dropout, "features zeroed at random; the strength is the probability"),
     "spectral-norm": Way(
         1.0, _spectral_norm, "every weight matrix divided by its largest singular value"
@@ -310,7 +309,7 @@ WAYS: dict[str, Way] = {
     "instance-noise": Way(
         0.1,
         _front(lambda strength, rng: nn.InstanceNoise(strength, rng=rng)),
-        "noise on what D sees",
+        "noise on D's input",
     ),
     "augment": Way(
         1.0,
@@ -319,19 +318,23 @@ WAYS: dict[str, Way] = {
                 "brightness", "contrast", "translation", "cutout", rng=rng
             )
         ),
-        "D sees reals and fakes through random changes only (DiffAugment)",
+        "D sees randomly augmented reals and fakes (DiffAugment)",
     ),
-    "gradient-penalty": Way(10.0, _gradient_penalty, "slope 1 between reals and fakes (WGAN-GP)"),
+    "gradient-penalty": Way(
+        10.0, _gradient_penalty, "gradient norm 1 between reals and fakes (WGAN-GP)"
+    ),
     "one-sided-penalty": Way(
-        10.0, partial(_gradient_penalty, one_sided=True), "slope at most 1 between reals and fakes"
+        10.0,
+        partial(_gradient_penalty, one_sided=True),
+        "gradient norm at most 1 between reals and fakes",
     ),
-    "r1": Way(10.0, _r1, "slope 0 at the reals"),
-    "r2": Way(10.0, _r2, "slope 0 at the fakes"),
-    "dragan": Way(10.0, _dragan, "slope 1 around the reals"),
-    "vat": Way(1.0, _vat, "the same belief at the worst neighbour (virtual adversarial training)"),
-    "clip-weights": Way(0.01, _clip_weights, "weights within a box (WGAN)"),
+    "r1": Way(10.0, _r1, "gradient 0 at the reals"),
+    "r2": Way(10.0, _r2, "gradient 0 at the fakes"),
+    "dragan": Way(10.0, _dragan, "gradient norm 1 around the reals"),
+    "vat": Way(1.0, _vat, "the same output at the worst neighbour (virtual adversarial training)"),
+    "clip-weights": Way(0.01, _clip_weights, "weights clipped to a box (WGAN)"),
     "clip-gradient": Way(
-        1.0, _clip_gradient, "gradients of each output unit within a ball, for both players"
+        1.0, _clip_gradient, "gradient of each output unit clipped to a ball, for both players"
     ),
 }
-"""All ways by name, in the order in which they are applied; read only."""
+"""All ways to regularise D by name, in the order in which they are applied; read-only."""

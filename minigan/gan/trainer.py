@@ -1,6 +1,4 @@
-"""The trainer: Algorithm 1's outer loop, and everything that a resumed run needs to continue bit
-for bit.
-"""
+"""The trainer: Algorithm 1's outer loop, and the state that makes runs resumable bit for bit."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ Report = dict[str, float]
 
 
 class Source(Protocol):
-    """An endless, resumable stream of minibatches: `minigan.data.Batches` or
-    `minigan.data.Stream`.
-    """
+    """An endless, resumable stream of minibatches, such as `minigan.data.Batches`."""
 
     batch_size: int
 
@@ -32,40 +28,36 @@ class Source(Protocol):
         """Return samples (N, ...) and labels (N,) or None."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what decides the batches to come."""
+        """Return what determines the following batches."""
 
     def load_state_dict(self, state: Any) -> None:
-        """Continue where another stream stood."""
+        """Continue where another stream stopped."""
 
 
 class Callback:
-    """Something that watches a run. Every method may be left out.
+    """Base class of what follows a run; every method is optional.
 
-    A GPU works through a queue, and whoever looks at a loss waits for all of it. So on a GPU
-    `on_step` is called only where somebody is `due`, every ``read_every`` steps and at the end,
-    after the losses of all steps since the last call have been read in one go: they are in
-    ``trainer.reports``. On a CPU it is called after every step.
+    A GPU works through a queue, and reading a loss waits for the whole queue. On a GPU, `on_step`
+    is therefore called only when a callback is `due`, every ``read_every`` steps, and at the end.
+    By then, the losses of all steps since the last call have been read at once and are in
+    ``trainer.reports``. On a CPU, it is called after every step.
     """
 
     def on_start(self, trainer: Trainer) -> None:
         """Called once, before the first step of this process."""
 
     def due(self, step: int) -> bool:
-        """Tell whether `on_step` must be called right after this step: always, unless a callback
-        knows better.
-        """
+        """Return whether `on_step` must be called right after this step; always, by default."""
         return True
 
     def on_step(self, trainer: Trainer, report: Report) -> None:
-        """Called after every step, on a GPU where it is due, with the losses and beliefs of that
-        step.
-        """
+        """Called after every step (on a GPU, when one is due) with the report of that step."""
 
     def on_end(self, trainer: Trainer) -> None:
-        """Called once, after the last step, also when a signal ended the run early."""
+        """Called once after the last step, also if a signal ended the run early."""
 
     def on_failure(self, trainer: Trainer) -> None:
-        """Called once in the place of `on_end`, when an exception ends the run."""
+        """Called once in place of `on_end`, if an exception ends the run."""
 
 
 class Trainer:
@@ -78,28 +70,29 @@ class Trainer:
     source
         The stream of minibatches.
     rng
-        Draws what else a round needs, such as latents.
+        Draws everything else that a round needs, such as latents.
     noise
-        The generator that penalties and noisy layers draw from, so that a resumed run continues it.
+        The generator that penalties and noisy layers draw from. It is part of the saved state.
     latent, discriminator_steps, conditional, average
-        Set the attributes of a `minigan.gan.Game` of the same names; None leaves them as they are.
+        Set the attributes of the same names of a `minigan.gan.Game`; None leaves them unchanged.
     cuda_graph
-        Whether to record a round into a CUDA graph and replay it; needs players on a CUDA device.
+        Whether to record a round into a CUDA graph and replay it; the players must be on a CUDA
+        device.
     read_every
-        Most steps whose losses stay unread on a GPU; on a CPU, where reading costs nothing, they
-        never do.
+        Largest number of steps between reading the losses on a GPU. On a CPU, where reading costs
+        nothing, they are read after every step.
 
     Attributes
     ----------
     reports
-        Steps and their reports, oldest first: those that no callback has seen before. On a CPU
-        always a single one.
+        Pairs of step and report that the callbacks haven't seen yet, oldest first. On a CPU, there
+        is always exactly one.
 
     Raises
     ------
     ValueError
-        If the game's parts don't belong together, `read_every` isn't positive, or a CUDA graph is
-        asked for without a CUDA device.
+        If the game's parts don't fit together, `read_every` isn't positive, or a CUDA graph is
+        requested without a CUDA device.
     """
 
     def __init__(
@@ -118,7 +111,8 @@ class Trainer:
     ) -> None:
         if read_every < 1:
             raise ValueError(
-                f"The losses are read every so many steps, at least 1, got {read_every}."
+                "The number of steps between reading the losses must be at least 1, got "
+                f"{read_every}."
             )
         _set(
             game,
@@ -138,7 +132,7 @@ class Trainer:
         self._play: Callable[..., dict[str, Array]] = self._graph or self._play_on_device
 
     def train_step(self) -> dict[str, Array]:
-        """Play one round; return what the game reported."""
+        """Play one round; return the game's report."""
         report = self._play(*self.game.draw(self.source, self.rng))
         self.game.end_round()
         self.step += 1
@@ -155,13 +149,12 @@ class Trainer:
         )
 
     def run(self, steps: int, callbacks: Sequence[Callback] = ()) -> None:
-        """Train until `steps` steps are done in all, or until SIGINT (Ctrl-C) asks to stop after
-        this one.
+        """Train up to step `steps`, or until SIGINT (Ctrl-C); the step in progress is completed.
 
         Parameters
         ----------
         steps
-            The step to end at (not how many more).
+            The total number of steps, including those already done.
         callbacks
             Called in this order.
         """
@@ -187,9 +180,7 @@ class Trainer:
             callback.on_end(self)
 
     def _report(self, callbacks: Sequence[Callback]) -> None:
-        """Wait for the device, and tell the callbacks what the steps since the last time
-        reported.
-        """
+        """Wait for the device, and pass the reports since the last time to the callbacks."""
         unread, self._unread = self._unread, []
         read = (
             self.game.device.to_numbers(unread)
@@ -203,14 +194,12 @@ class Trainer:
     # ------------------------------------------------------------ state
 
     def _generators(self) -> dict[str, numpy.random.Generator]:
-        """Every random generator but the source's, by name."""
+        """Every random generator except the source's, by name."""
         own = {"latents": self.rng} | ({} if self.noise is None else {"noise": self.noise})
         return own | self.game.generators()
 
     def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return arrays by name, and a JSON-able description: together, the whole state of the
-        run.
-        """
+        """Return the whole state of the run: arrays by name, and a JSON-serialisable dictionary."""
         arrays: dict[str, Array] = {}
         for name, part in self.game.parts().items():
             arrays |= checkpoint.prefixed(name, part.state_dict())
@@ -225,18 +214,18 @@ class Trainer:
         }
 
     def load_state(self, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
-        """Continue where `state` was taken.
+        """Restore what `state` returned.
 
         Raises
         ------
         ValueError
-            If the state belongs to other nets, optimizers, data or generators.
+            If the state is of other nets, optimizers, data or generators.
         """
         generators = self._generators()
         if meta.get("rng", {}).keys() != generators.keys():
             raise ValueError(
-                "This checkpoint has other random generators; resume with the recipe that it is "
-                "from."
+                "This checkpoint has other random generators than the game; resume with the recipe "
+                "that wrote it."
             )
         for name, part in self.game.parts().items():
             part.load_state_dict(checkpoint.under(name, arrays))
@@ -247,19 +236,20 @@ class Trainer:
 
 
 def _set(game: BaseGame, **attributes: Any) -> None:
-    """Set those that aren't None, if the game has them."""
+    """Set the attributes that aren't None; the game must have them."""
     for name, value in attributes.items():
         if value is None:
             continue
         if not hasattr(game, name):
             raise TypeError(
-                f"{type(game).__name__} has no {name}; give it to the game, not to the trainer."
+                f"{type(game).__name__} has no attribute {name}; leave {name} out of the trainer's "
+                "arguments."
             )
         setattr(game, name, value)
 
 
 def _plain(state: Any) -> Any:
-    """Turn the arrays inside a bit generator's state into lists, which JSON can hold."""
+    """Turn the arrays in a bit generator's state into lists, which JSON can hold."""
     if isinstance(state, dict):
         return {k: _plain(v) for k, v in state.items()}
     return state.tolist() if isinstance(state, (numpy.ndarray, numpy.generic)) else state
@@ -267,11 +257,10 @@ def _plain(state: Any) -> Any:
 
 @contextmanager
 def _stop_requests() -> Iterator[Callable[[], bool]]:
-    """Turn the first SIGINT into a request to stop after the running step; a second one interrupts
-    at once.
+    """Turn the first SIGINT into a request to stop; a second one interrupts at once.
 
-    An exception in the middle of a step would leave D and G half moved. Only the main thread may
-    install handlers: elsewhere SIGINT keeps its meaning.
+    The step in progress is completed first: an exception in the middle of it would leave D and G
+    half updated. Only the main thread can install signal handlers; elsewhere SIGINT is unchanged.
     """
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():

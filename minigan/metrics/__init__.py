@@ -1,14 +1,14 @@
-"""How good are the samples? Distances, modes and neighbours, always to be read beside the floor.
+"""Metrics of sample quality: distances, modes and neighbours, to be compared with their floors.
 
 =====================  =============================================================================
-`mode_report`          modes covered, high-quality samples, reverse KL: 2-D mixtures
+`mode_report`          modes covered, high-quality samples and reverse KL, for 2-D mixtures
 `frechet_distance`     Fréchet distance between Gaussians fitted to features
 `kernel_distance`      squared maximum mean discrepancy with a cubic kernel (the estimator of KID)
-`prdc`                 precision, recall, density, coverage
-`sliced_wasserstein`   points; `patch_distance` the same for the patches of images, by scale
-`nearest_neighbours`   in the training data: does the generator copy?
-`classifier_for`       the small classifier whose features are compared, trained here, cached
-`evaluate_images`      all of them for images; `evaluate_points` for points
+`prdc`                 precision, recall, density and coverage
+`sliced_wasserstein`   for points; `patch_distance` is the same for patches of images, by scale
+`nearest_neighbours`   the nearest training data: does the generator copy?
+`classifier_for`       the small classifier whose features are compared, trained here and cached
+`evaluate_images`      all metrics for images; `evaluate_points` for points
 =====================  =============================================================================
 """
 

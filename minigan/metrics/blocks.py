@@ -1,8 +1,8 @@
-"""What the metrics share: checked inputs, and distances in blocks that fit in memory.
+"""What the metrics share: input checks, and distances in blocks that fit in memory.
 
-All pairs of 50,000 against 50,000 points are 10 GB of float32. Nothing here holds more than `BLOCK`
-numbers of them at once: a metric walks over blocks of rows, keeps what it needs of each, and lets
-the block go.
+All pairwise distances of 50,000 and 50,000 points take 10 GB of float32. At most `BLOCK` of them
+are held at once: a metric iterates over blocks of rows, keeps what it needs of each, and discards
+the block.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from minigan import backend
 from minigan.backend import Array
 
 BLOCK = 2**23
-"""Numbers in the largest intermediate array: 32 MiB of float32."""
+"""Size of the largest intermediate array: 32 MiB of float32."""
 
 
 class ImageSet(Protocol):
-    """What the metrics need to know of a data set; `minigan.data.Dataset` is one."""
+    """The interface that the metrics need of a data set, such as `minigan.data.Dataset`."""
 
     @property
     def name(self) -> str:
-        """What it goes by."""
+        """Its name."""
 
     @property
     def images(self) -> Any:
-        """All images as they are stored, shape (N, H, W, C)."""
+        """All images as stored, shape (N, H, W, C)."""
 
     @property
     def labels(self) -> Any:
@@ -42,14 +42,14 @@ class ImageSet(Protocol):
 
 
 def blocks(rows: int, numbers_per_row: int) -> Iterator[slice]:
-    """Cut `rows` rows into slices of at most `BLOCK` numbers each (but at least one row)."""
+    """Split `rows` rows into slices of at most `BLOCK` numbers each, but at least one row."""
     step = max(1, BLOCK // max(1, numbers_per_row))
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))
 
 
 def points(x: Any, what: str, *, at_least: int = 1) -> Array:
-    """Check that `x` is a matrix of finite numbers with a row per sample.
+    """Check that `x` is a matrix of finite numbers with one row per sample.
 
     Parameters
     ----------
@@ -58,17 +58,18 @@ def points(x: Any, what: str, *, at_least: int = 1) -> Array:
     what
         Its name in the error message.
     at_least
-        The fewest rows that will do.
+        The smallest number of rows allowed.
 
     Returns
     -------
     array, shape (N, d)
-        `x` itself where it is floating-point, else a float64 copy.
+        `x` itself if it is float32 or float64; a float32 copy of float16, a float64 copy of
+        integers.
 
     Raises
     ------
     TypeError
-        If `x` is no array.
+        If `x` isn't an array.
     ValueError
         If it has another shape, too few rows, or holds NaN or infinity.
     """
@@ -76,8 +77,7 @@ def points(x: Any, what: str, *, at_least: int = 1) -> Array:
     if x.ndim != 2 or x.shape[0] < at_least or x.shape[1] < 1:
         raise ValueError(
             f"The {what} have shape {tuple(x.shape)}, but (N, features) with N >= {at_least} is "
-            "needed; "
-            f"flatten each sample to a row."
+            "needed; flatten each sample to one row."
         )
     if x.dtype.kind != "f" or x.dtype.itemsize < 4:
         x = x.astype("float64" if x.dtype.kind != "f" else "float32")
@@ -86,14 +86,14 @@ def points(x: Any, what: str, *, at_least: int = 1) -> Array:
 
 
 def pair(x: Any, y: Any, what_x: str, what_y: str, *, at_least: int = 1) -> tuple[Array, Array]:
-    """Check two matrices with `points`, and that they have the same features on the same device.
+    """Check two matrices with `points`, and that they have equally many features and one device.
 
     Raises
     ------
     TypeError
-        If one is no array, or they live on different devices.
+        If one isn't an array, or they are on different devices.
     ValueError
-        If one is no matrix of finite numbers, or the numbers of features differ.
+        If one isn't a matrix of finite numbers, or the numbers of features differ.
     """
     x, y = points(x, what_x, at_least=at_least), points(y, what_y, at_least=at_least)
     check_alike(x, y, what_x, what_y)
@@ -101,35 +101,33 @@ def pair(x: Any, y: Any, what_x: str, what_y: str, *, at_least: int = 1) -> tupl
 
 
 def check_alike(x: Array, y: Array, what_x: str, what_y: str) -> None:
-    """Check that two matrices have the same features on the same device; errors as `pair`."""
+    """Check that two matrices have equally many features and one device; errors as in `pair`."""
     if not backend.same_device(x, y):
         raise TypeError(
-            f"The {what_x} live on {backend.device_of(x)!r}, the {what_y} on "
-            f"{backend.device_of(y)!r}; "
-            f"move one with backend.get(device).asarray(x)."
+            f"The {what_x} are on {backend.device_of(x)!r}, the {what_y} on "
+            f"{backend.device_of(y)!r}; move one with backend.get(device).asarray(x)."
         )
     if x.shape[1] != y.shape[1]:
         raise ValueError(
             f"The {what_x} have {x.shape[1]} features each, the {what_y} {y.shape[1]}; both need "
-            "the same."
+            "the same number."
         )
 
 
 def images(x: Any, what: str) -> Array:
-    """Check that `x` is an array of finite images, (N, H, W, C), floating-point.
+    """Check that `x` is a floating-point array of finite images, (N, H, W, C).
 
     Raises
     ------
     TypeError
-        If `x` is no array of floating-point numbers.
+        If `x` isn't an array of floating-point numbers.
     ValueError
         If it has another shape, no images, or holds NaN or infinity.
     """
     xp = backend.of(x).xp
     if x.dtype.kind != "f":
         raise TypeError(
-            f"The {what} are {x.dtype}, but floating-point images in [-1, 1] are needed; scale "
-            "them."
+            f"The {what} are {x.dtype}, but floating-point images in [-1, 1] are needed."
         )
     if x.ndim != 4 or 0 in x.shape:
         raise ValueError(
@@ -143,9 +141,8 @@ def images(x: Any, what: str) -> Array:
 def squared_distances(x: Array, y: Array) -> Array:
     """Squared Euclidean distances of all pairs, ``|x|² + |y|² - 2 x yᵀ``: (N, d), (M, d) -> (N, M).
 
-    One matrix product does the work. Rounding leaves an error of a few units in the last place of
-    |x|² + |y|² (so of nothing smaller than that can the result be trusted to differ from 0): centre
-    both first.
+    One matrix product does most of the work. Rounding leaves an error of a few units in the last
+    place of |x|² + |y|², so smaller distances can't be distinguished from 0: centre both first.
     """
     xp = backend.of(x).xp
     d2 = x @ (-2 * y).T
@@ -160,7 +157,7 @@ def generator(rng: Any) -> numpy.random.Generator:
     Raises
     ------
     TypeError
-        If it is not.
+        If it isn't.
     """
     if not isinstance(rng, numpy.random.Generator):
         raise TypeError(
@@ -173,6 +170,6 @@ def generator(rng: Any) -> numpy.random.Generator:
 def _finite(xp: Any, x: Array, what: str) -> None:
     if not bool(xp.isfinite(x).all()):
         raise ValueError(
-            f"The {what} hold NaN or infinity, so no metric is defined; look at the run that made "
+            f"The {what} hold NaN or infinity, so no metric is defined; check the run that made "
             "them."
         )

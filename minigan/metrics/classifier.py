@@ -1,18 +1,17 @@
-r"""The classifier whose features stand for "what an image shows", trained by this library on the
-data set itself.
+r"""A classifier whose features describe the content of images, trained here on the data set itself.
 
-Distances between pixels say little about likeness, so image metrics compare features of a network.
-The published Fréchet inception distance (FID) takes those of Inception, trained on photographs.
-Ours come from a small convolutional net in the style of LeNet (LeCun et al. 1998), trained on the
-labels of the very data set in question: strided convolutions until no side exceeds 7 pixels, then
-64 features, then the classes.
+Distances between pixels say little about similarity, so image metrics compare features of a
+network. The published Fréchet inception distance (FID) uses those of Inception, trained on
+photographs. Here they come from a small convolutional net in the style of LeNet (LeCun et al.
+1998), trained on the labels of the data set in question: strided convolutions until no side exceeds
+7 pixels, then 64 features, then the classes.
 
-Hence the name **LeNet-FD**, Fréchet classifier distance, and never FID. The number depends on the
-classifier: scale all its features by two and the distance grows fourfold; train it anew and other
-directions matter. So numbers of two classifiers, of two versions of the recipe (`VERSION`) or of
-two data sets can't be compared, nor can any of them with a published FID. What can be compared:
-samples of several generators under one classifier at one number of samples, and each with the
-floor, real against real.
+The resulting Fréchet classifier distance is therefore called **LeNet-FD**, never FID. The number
+depends on the classifier: if all features are scaled by two, the distance is four times as large;
+if the classifier is trained with another seed, other directions matter. So numbers from two
+classifiers, two versions of the training (`VERSION`) or two data sets can't be compared, nor can
+any of them with a published FID. What can be compared are samples of several generators under the
+same classifier and with the same number of samples, and each with the floor, real against real.
 """
 
 from __future__ import annotations
@@ -35,10 +34,10 @@ from minigan.metrics.blocks import ImageSet
 from minigan.metrics.frechet import frechet_distance
 
 VERSION = 1
-"""Raised whenever the net or its training changes: older cached weights are then left alone."""
+"""Increased whenever the net or its training changes, so that older cached weights aren't used."""
 
 FEATURES = 64
-"""Features of an image."""
+"""Number of features of an image."""
 
 _SMALLEST, _CHANNELS = 7, 32
 _SEED, _EPOCHS, _FEWEST_STEPS, _BATCH = 0, 7, 600, 128
@@ -50,24 +49,24 @@ _Set = TypeVar("_Set", bound=ImageSet)
 
 
 class Classifier:
-    """A trained classifier, and how good it is.
+    """A trained classifier, and its accuracy.
 
     Attributes
     ----------
     name
         The data set that it was trained on.
     key
-        Names data set, its contents and the recipe: the name of the cached file.
+        Identifies the data set, its contents and the version: the name of the cached file.
     accuracy
-        Share of the test images that it classifies rightly, 0 to 1.
+        Share of the test images that it classifies correctly, 0 to 1.
     tested
-        How many test images.
+        Number of test images.
     image_shape
         (H, W, C).
     classes
-        How many classes.
+        Number of classes.
     net
-        Two nets in a row: images to features, features to logits.
+        A sequence of two nets: images to features, features to logits.
     """
 
     def __init__(
@@ -80,8 +79,7 @@ class Classifier:
     def __str__(self) -> str:
         return (
             f"LeNet classifier of {self.name}, version {VERSION}: {100 * self.accuracy:.2f} % of "
-            f"{self.tested:,} "
-            f"test images right"
+            f"{self.tested:,} test images correct"
         )
 
     def to(self, device: str) -> Self:
@@ -90,14 +88,14 @@ class Classifier:
         return self
 
     def features(self, images: Array | ImageSet, indices: Any = None) -> Array:
-        """Features of images, a block at a time.
+        """Return the features of images, computed a block at a time.
 
         Parameters
         ----------
         images
-            Shape (N, H, W, C) in [-1, 1], or a data set. Brought to the classifier's device.
+            Shape (N, H, W, C) in [-1, 1], or a data set. Moved to the classifier's device.
         indices
-            Which of them, integers of shape (n,); None: all.
+            Which images to use, integers of shape (n,); None for all.
 
         Returns
         -------
@@ -109,12 +107,12 @@ class Classifier:
         ValueError
             If the images have another shape, or hold NaN or infinity.
         TypeError
-            If they are no floating-point numbers.
+            If they aren't floating-point numbers.
         """
         return self._map(self.net[0], images, indices)
 
     def classify(self, images: Array | ImageSet, indices: Any = None) -> Array:
-        """The likeliest class of each image, integers of shape (n,); otherwise as `features`."""
+        """Return the most likely class of each image, integers (n,); otherwise as `features`."""
         return self._map(self.net, images, indices).argmax(axis=1)
 
     def _map(self, net: nn.Layer, images: Any, indices: Any) -> Array:
@@ -126,32 +124,30 @@ class Classifier:
             if tuple(some.shape[1:]) != self.image_shape:
                 raise ValueError(
                     f"The images have shape {tuple(some.shape[1:])}, but the classifier of "
-                    f"{self.name} was "
-                    f"trained on {self.image_shape}; give images of that shape."
+                    f"{self.name} was trained on {self.image_shape}; give images of that shape."
                 )
             on_device = some if backend.of(some) is ops else ops.asarray(backend.to_numpy(some))
             parts.append(net(blocks.images(on_device, "images")))
         if not parts:
-            raise ValueError("There are no images to look at; give at least one.")
+            raise ValueError("There are no images to classify; give at least one.")
         return ops.xp.concatenate(parts)
 
 
 def frechet_classifier_distance(
     samples: Array | ImageSet, reference: Array | ImageSet, classifier: Classifier
 ) -> float:
-    """LeNet-FD: the Fréchet distance between the classifier's features of samples and of real
-    images.
+    """LeNet-FD: the Fréchet distance between a classifier's features of samples and real images.
 
-    This is not FID. It depends on `classifier`, so compare it only under one classifier (one
-    `Classifier.key`) and one number of samples, and look at the floor: the same distance of real
-    images from other real images.
+    This isn't FID. It depends on `classifier`, so only compare numbers with the same classifier
+    (the same `Classifier.key`) and the same number of samples, and look at the floor: the distance
+    between two sets of real images.
 
     Parameters
     ----------
     samples
         Shape (N, H, W, C) in [-1, 1], or a data set, N >= 2.
     reference
-        Real images, best those of a test split.
+        Real images, preferably those of a test split.
     classifier
         From `classifier_for` or `train_classifier`.
 
@@ -163,12 +159,12 @@ def frechet_classifier_distance(
     Raises
     ------
     ValueError
-        If the shapes don't fit or numbers are not finite.
+        If the shapes don't match or the values aren't finite.
     """
     return frechet_distance(classifier.features(samples), classifier.features(reference))
 
 
-# ---------------------------------------------------------------- made once, then read
+# ---------------------------------------------------------------- trained once, then cached
 
 
 def classifier_for(
@@ -178,17 +174,16 @@ def classifier_for(
     cache_dir: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Classifier:
-    """Read the classifier of a data set from the cache, or train it and put it there.
+    """Read the classifier of a data set from the cache, or train and cache it.
 
     Parameters
     ----------
     train, test
-        Images with labels; `test` only measures the accuracy.
+        Images with labels; `test` is only used to measure the accuracy.
     cache_dir
-        Where the weights are kept, created if need be; None: the platform's cache folder for
-        minigan.
+        Folder for the weights, created if necessary; None for the platform's cache folder.
     progress
-        Called as ``progress(step, steps, loss)`` while it trains; not at all where it is read.
+        Called as ``progress(step, steps, loss)`` during training, if the cache is empty.
 
     Returns
     -------
@@ -200,13 +195,12 @@ def classifier_for(
     ValueError
         If the data sets have no labels, or don't fit each other.
     OSError
-        If the folder can't be written (said before the training, not after it).
+        If the folder can't be written to; this is checked before the training.
 
     Notes
     -----
-    The file is named after the data set, a hash of both splits and the recipe's version, so a
-    change of any of them trains anew. It is written whole or not at all; one that can't be read is
-    replaced.
+    The file is named after the data set, a hash of both splits and `VERSION`, so a change of any of
+    them trains a new classifier. It is written atomically, and replaced if it can't be read.
     """
     folder = _cache_folder(cache_dir)
     path = folder / f"{_key(train, test)}.safetensors"
@@ -232,9 +226,9 @@ def train_classifier(
     Parameters
     ----------
     train, test
-        Images with labels; `test` only measures the accuracy.
+        Images with labels; `test` is only used to measure the accuracy.
     steps
-        Minibatches of 128 images; None: seven epochs, and at least 600.
+        Minibatches of 128 images; None for seven epochs, but at least 600 minibatches.
     progress
         Called as ``progress(step, steps, loss)`` after each step.
 
@@ -257,22 +251,21 @@ def train_classifier(
 
 
 def split(data: _Set, *, test_share: float = 0.2, seed: int = 0) -> tuple[_Set, _Set]:
-    """Split a data set that comes in one piece (the digits) into a training and a test part, always
-    the same way.
+    """Split a data set that has no test split (such as the digits), always in the same way.
 
     Parameters
     ----------
     data
         A dataclass with `images`, `labels` and `name`, such as `minigan.data.Dataset`.
     test_share
-        Share of the images that goes into the test part, between 0 and 1.
+        Share of the images for the test split, between 0 and 1.
     seed
-        Of the permutation.
+        Seed of the permutation.
 
     Returns
     -------
     train, test
-        Of the type of `data`; each image is in exactly one of them.
+        Data sets of the type of `data`; each image is in exactly one of them.
 
     Raises
     ------
@@ -282,8 +275,8 @@ def split(data: _Set, *, test_share: float = 0.2, seed: int = 0) -> tuple[_Set, 
     held_out = round(len(data) * test_share)
     if not 0 < held_out < len(data):
         raise ValueError(
-            f"A test share of {test_share} of {len(data)} images leaves a part empty; choose one "
-            "between 0 and 1."
+            f"A test share of {test_share} of {len(data)} images leaves one split empty; choose "
+            "another between 0 and 1."
         )
     order = numpy.random.default_rng(seed).permutation(len(data))
     return _part(data, numpy.sort(order[held_out:])), _part(data, numpy.sort(order[:held_out]))
@@ -300,14 +293,14 @@ def _part(data: Any, indices: Any) -> Any:
 def build_net(
     image_shape: tuple[int, ...], classes: int, *, rng: numpy.random.Generator
 ) -> nn.Sequential:
-    """The untrained net: images to `FEATURES` features, features to logits.
+    """Return the untrained net: images to `FEATURES` features, features to logits.
 
     Parameters
     ----------
     image_shape
         (H, W, C).
     classes
-        How many.
+        Number of classes.
     rng
         Draws the initial weights and the dropout masks.
 
@@ -350,9 +343,7 @@ def _fit(
 
 
 def _minibatches(n: int, steps: int, rng: numpy.random.Generator) -> Any:
-    """Yield `steps` arrays of indices, epoch after epoch, each a permutation; the rest of an epoch
-    is dropped.
-    """
+    """Yield `steps` arrays of indices; each epoch is a permutation without its incomplete batch."""
     size = min(_BATCH, n)
     done = 0
     while done < steps:
@@ -363,9 +354,7 @@ def _minibatches(n: int, steps: int, rng: numpy.random.Generator) -> Any:
 
 
 def _shifted(images: Any, rng: numpy.random.Generator) -> Any:
-    """Shift each image by up to two pixels, repeating the border: what is shown doesn't depend on
-    where it is.
-    """
+    """Shift each image by up to two pixels, repeating the border: its class stays the same."""
     n, height, width, _ = images.shape
     padded = numpy.pad(images, ((0, 0), (_SHIFT, _SHIFT), (_SHIFT, _SHIFT), (0, 0)), mode="edge")
     top, left = rng.integers(0, 2 * _SHIFT + 1, (2, n, 1, 1))
@@ -388,14 +377,12 @@ def _checked_labels(train: ImageSet, test: ImageSet) -> Any:
         if data.labels is None:
             raise ValueError(
                 f"The {what} images of {data.name!r} have no labels, so no classifier can be "
-                "trained; evaluate "
-                f"without one (classifier=None)."
+                "trained; evaluate without one (classifier=None)."
             )
     if train.images.shape[1:] != test.images.shape[1:]:
         raise ValueError(
             f"The training images have shape {train.images.shape[1:]}, the test images "
-            f"{test.images.shape[1:]}; "
-            f"both need the same."
+            f"{test.images.shape[1:]}; both need the same shape."
         )
     labels = numpy.asarray(train.labels)
     if labels.min() == labels.max():
@@ -436,7 +423,7 @@ def _read(path: Path, train: ImageSet) -> Classifier:
         classifier = _untrained(train, key=path.stem, classes=int(classes))
         classifier.accuracy, classifier.tested = float(accuracy), int(tested)
     except (KeyError, TypeError) as error:
-        raise checkpoint.CheckpointError(f"{path} holds no classifier; delete it.") from error
+        raise checkpoint.CheckpointError(f"{path} isn't a classifier; delete it.") from error
     classifier.net.load_state_dict(arrays)
     return classifier
 
@@ -449,9 +436,8 @@ def _require_writable(folder: Path) -> None:
         (folder / ".writable").unlink(missing_ok=True)
     except OSError as error:
         raise OSError(
-            f"The classifier's weights can't be kept in {folder} ({error.strerror or error}); "
-            "give another folder "
-            f"as cache_dir."
+            f"The classifier's weights can't be written to {folder} ({error.strerror or error}); "
+            "give another folder as cache_dir."
         ) from None
 
 

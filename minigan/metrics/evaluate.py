@@ -1,9 +1,10 @@
 """All metrics of one set of samples, each beside its floor.
 
-No metric of finitely many samples is exactly at its ideal, even for a perfect generator. The floor
-is what real data get in the samples' place, in the same number, against the same reference:
-training against test images, or fresh points of the law. A value at its floor can't be told from
-perfect; a value below it is no triumph but chance, or copies of the training data.
+With finitely many samples, no metric reaches its ideal value exactly, even for a perfect generator.
+The floor is the value for real data in place of the samples, with the same number of them and the
+same reference: training against test images, or new points of the distribution. A value at its
+floor is indistinguishable from perfect; one below it is due to chance, or to copies of the training
+data.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ Say = Callable[[str], None]
 
 
 class Law(Protocol):
-    """What is needed of a law in the plane; `minigan.data.Distribution` is one."""
+    """The interface of a 2-D distribution, such as `minigan.data.Distribution`."""
 
     @property
     def name(self) -> str:
-        """What it goes by."""
+        """Its name."""
 
     @property
     def centres(self) -> Any:
@@ -72,19 +73,20 @@ def evaluate_images(
         Generated images, shape (N, H, W, C) in [-1, 1].
     train, test
         The two splits. Samples and, for the floor, training images are compared with test images;
-        nearest neighbours are looked for in all training images.
+        nearest neighbours are searched in all training images.
     classifier
-        Whose features are compared; None (no labels): only what needs none.
+        The classifier whose features are compared; None (no labels) skips the metrics that need
+        one.
     rng
-        Draws which images are taken, subsets, patches and directions.
+        Draws the images to use, subsets, patches and directions.
     count
-        At most this many samples and this many test images; fewer where there are fewer (the facts
-        say how many).
+        Largest number of samples and of test images; fewer if there aren't as many (the facts give
+        the numbers).
     patch_images, neighbour_images
         The same for the sliced Wasserstein distance and for the nearest neighbours, which cost more
         per image.
     k
-        The neighbour of precision, recall, density and coverage.
+        The rank of the neighbour in precision, recall, density and coverage.
     say
         Called with a few words before each part.
 
@@ -95,19 +97,19 @@ def evaluate_images(
     Raises
     ------
     ValueError
-        If shapes don't fit, numbers are not finite, or there are too few images.
+        If the shapes don't match, values aren't finite, or there are too few images.
     TypeError
-        If `samples` are no floating-point array.
+        If `samples` isn't a floating-point array.
     """
     samples = blocks.images(samples, "samples")
     if tuple(samples.shape[1:]) != tuple(train.images.shape[1:]):
         raise ValueError(
             f"The samples have shape {tuple(samples.shape[1:])}, but the images of {train.name!r} "
-            f"{tuple(train.images.shape[1:])}; bring the data to the samples' shape."
+            f"{tuple(train.images.shape[1:])}; convert the data to the samples' shape."
         )
     if min(count, patch_images, neighbour_images) < 1:
         raise ValueError(
-            "The counts of images to look at must be positive; leave them out for the defaults."
+            "The numbers of images to evaluate must be positive; leave them out for the defaults."
         )
     say = say or (lambda words: None)
     drawn = _Drawn(samples, train, test, count, rng)
@@ -130,9 +132,7 @@ def evaluate_images(
 
 
 class _Drawn:
-    """Which images are looked at: as many training images (the floor's) as samples, so that the two
-    compare.
-    """
+    """The chosen images: for the floor, as many training images as samples."""
 
     def __init__(
         self,
@@ -161,7 +161,7 @@ class _Drawn:
         return other
 
     def pixels(self) -> tuple[Array, Array, Array]:
-        """Samples, training and test images, on the samples' device."""
+        """Return samples, training and test images, on the samples' device."""
         ops = backend.of(self.images)
         real = [
             ops.asarray(data.batch(chosen), dtype=self.images.dtype)
@@ -216,7 +216,7 @@ def _prdc_rows(fake: Array, floor: Array, real: Array, k: int) -> list[Row]:
 
 
 def _class_shares(classifier: Classifier, features: Array) -> Any:
-    """Share of each class among what the classifier sees, on the host, shape (classes,)."""
+    """Share of each class among the classifier's predictions, on the host, shape (classes,)."""
     likeliest = backend.to_numpy(classifier.net[1](features).argmax(axis=1))
     return numpy.bincount(likeliest, minlength=classifier.classes) / len(likeliest)
 
@@ -239,9 +239,7 @@ def _patch_rows(drawn: _Drawn, rng: Any, say: Say) -> list[Row]:
 
 
 def _neighbour_row(drawn: _Drawn) -> Row:
-    """Median distance to the nearest training image; the floor is the test images', which copy
-    nothing.
-    """
+    """Median distance to the nearest training image; test images, never copies, give the floor."""
     fake, _, real = drawn.pixels()
     medians = [
         float(numpy.median(backend.to_numpy(nearest_neighbours(x, drawn.train_set).distance)))
@@ -262,37 +260,38 @@ def evaluate_points(
     k: int = 5,
     say: Say | None = None,
 ) -> Table:
-    """Score points in the plane against the law that they should follow.
+    """Score 2-D points against the distribution that they should follow.
 
     Parameters
     ----------
     samples
         Generated points, shape (N, 2).
     law
-        Such as ``minigan.data.distribution("ring")``.
+        The distribution, such as ``minigan.data.distribution("ring")``.
     rng
-        Draws which points are taken, fresh real points and directions.
+        Draws the points to use, new real points, and directions.
     count
-        At most this many points of each kind; PacGAN's number, and the reverse KL depends on it.
+        Largest number of points of each kind. The default is PacGAN's; the reverse KL depends on
+        it.
     k
-        The neighbour of precision, recall, density and coverage.
+        The rank of the neighbour in precision, recall, density and coverage.
     say
         Called with a few words before each part.
 
     Returns
     -------
     Table
-        For a mixture its modes first; then, for every law, distances from fresh real points.
+        First the modes, for a mixture; then, for any distribution, distances from new real points.
 
     Raises
     ------
     ValueError
-        If the shape is another, numbers are not finite, or there are fewer than two points.
+        If the shape is wrong, values aren't finite, or there are fewer than two points.
     """
     samples = blocks.points(samples, "samples", at_least=2)
     rng, say, ops = blocks.generator(rng), say or (lambda words: None), backend.of(samples)
     if count < 2:
-        raise ValueError(f"At least two points are needed, got count={count}.")
+        raise ValueError(f"At least two points are needed, got count={count}; increase it.")
     n = min(count, len(samples))
     fake = samples[ops.asarray(rng.choice(len(samples), n, replace=False))]
     real, floor = (ops.asarray(law.sample(n, rng), dtype=samples.dtype) for _ in range(2))
@@ -306,7 +305,8 @@ def evaluate_points(
     say("precision, recall, density, coverage")
     rows += _prdc_rows(fake, floor, real, k)
     return Table(
-        {"law": law.name, "samples": n, "real points (floor and reference each)": n}, tuple(rows)
+        {"distribution": law.name, "samples": n, "real points (floor and reference each)": n},
+        tuple(rows),
     )
 
 

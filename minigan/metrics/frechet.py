@@ -1,4 +1,4 @@
-r"""Fréchet distance between two Gaussians, and between two sets of features each taken for one.
+r"""Fréchet distance between two Gaussians, and between Gaussians fitted to two sets of features.
 
 .. math::
     d^2 = |\mu_1 - \mu_2|^2 + \mathrm{tr}\,\Sigma_1 + \mathrm{tr}\,\Sigma_2
@@ -6,12 +6,12 @@ r"""Fréchet distance between two Gaussians, and between two sets of features ea
 
 (Dowson and Landau, "The Fréchet distance between multivariate normal distributions", Journal of
 Multivariate Analysis 12, 1982; Heusel et al., "GANs trained by a two time-scale update rule",
-NeurIPS 2017, section 3, for its use on features; both report d², as we do.)
+NeurIPS 2017, section 3, for its use on features; both report d², as this module does.)
 
-The trace, through symmetric matrices alone
--------------------------------------------
-Σ₁Σ₂ isn't symmetric, and a general matrix square root of it is slow and can come out complex where
-a covariance is singular, as with fewer samples than features. But Σ₁Σ₂ = S (S Σ₂) with the
+The trace, using symmetric matrices only
+----------------------------------------
+Σ₁Σ₂ isn't symmetric, and its general matrix square root is slow to compute and can come out complex
+if a covariance is singular, as with fewer samples than features. But Σ₁Σ₂ = S (S Σ₂) with the
 symmetric root S = Σ₁^½ has the same eigenvalues as the symmetric, positive semi-definite matrix
 
     M = S Σ₂ S,
@@ -19,8 +19,8 @@ symmetric root S = Σ₁^½ has the same eigenvalues as the symmetric, positive 
 since AB and BA have the same eigenvalues. So tr (Σ₁Σ₂)^½ is the sum of the square roots of M's
 eigenvalues: two symmetric eigenvalue problems, always real.
 
-A zero eigenvalue comes back as ± ε|M|, and its square root as √ε: eigenvalues below d ε max are
-taken as 0.
+A zero eigenvalue is computed as ± ε|M|, whose square root would be as large as √(ε|M|). Eigenvalues
+below d ε times the largest are therefore set to 0.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from minigan.metrics import blocks
 def frechet_distance(features: Array, reference: Array) -> float:
     """d² between the Gaussians fitted to two sets of features.
 
-    The estimate is biased upwards, the more so the fewer the samples (Bińkowski et al. 2018):
-    compare only numbers of the same sample counts, and look at the floor, the distance between two
-    sets of real data.
+    The estimate is biased upwards, and more so with fewer samples (Bińkowski et al. 2018): only
+    compare numbers for the same sample sizes, and look at the floor, the distance between two sets
+    of real data.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def frechet_distance(features: Array, reference: Array) -> float:
     Raises
     ------
     ValueError
-        If the shapes don't fit or numbers are not finite.
+        If the shapes don't match or values aren't finite.
     """
     features, reference = blocks.pair(
         features, reference, "features", "reference features", at_least=2
@@ -64,7 +64,7 @@ def frechet_distance(features: Array, reference: Array) -> float:
 
 
 def moments(features: Array) -> tuple[Array, Array]:
-    """Mean and covariance (divided by N - 1), in float64 whatever the features' precision.
+    """Mean and covariance (divided by N - 1), in float64 for any precision of the features.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def moments(features: Array) -> tuple[Array, Array]:
     Raises
     ------
     ValueError
-        If the shape is another or numbers are not finite.
+        If the shape is wrong or values aren't finite.
     """
     features = blocks.points(features, "features", at_least=2)
     xp = backend.of(features).xp
@@ -105,7 +105,7 @@ def frechet_gaussian(mean1: Array, covariance1: Array, mean2: Array, covariance2
     mean1, mean2
         Shape (d,).
     covariance1, covariance2
-        Shape (d, d), symmetric and positive semi-definite; singular ones are fine.
+        Shape (d, d), symmetric and positive semi-definite, possibly singular.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def frechet_gaussian(mean1: Array, covariance1: Array, mean2: Array, covariance2
     Raises
     ------
     ValueError
-        If the shapes don't fit.
+        If the shapes don't match.
     """
     d = mean1.size
     shapes = [tuple(a.shape) for a in (mean1, covariance1, mean2, covariance2)]
@@ -130,12 +130,12 @@ def frechet_gaussian(mean1: Array, covariance1: Array, mean2: Array, covariance2
 
 
 def trace_of_root(covariance1: Array, covariance2: Array) -> float:
-    """``tr (Σ₁Σ₂)^½`` through the eigenvalues of ``Σ₁^½ Σ₂ Σ₁^½``; both shape (d, d)."""
+    """``tr (Σ₁Σ₂)^½`` from the eigenvalues of ``Σ₁^½ Σ₂ Σ₁^½``; both of shape (d, d)."""
     xp = backend.of(covariance1).xp
     values, vectors = xp.linalg.eigh(covariance1.astype("float64"))
     root = (vectors * xp.sqrt(_without_noise(xp, values))) @ vectors.T
     product = root @ covariance2.astype("float64") @ root
-    # Rounding leaves the product a little asymmetric, and eigvalsh would look at one triangle only.
+    # Rounding makes the product slightly asymmetric, and eigvalsh would read only one triangle.
     eigenvalues = xp.linalg.eigvalsh((product + product.T) / 2)
     return float(xp.sqrt(_without_noise(xp, eigenvalues)).sum())
 

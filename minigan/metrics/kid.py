@@ -1,17 +1,17 @@
-r"""Kernel distance: the squared maximum mean discrepancy (MMD) with a cubic kernel, without bias.
+r"""Kernel distance: the unbiased squared maximum mean discrepancy (MMD) with a cubic kernel.
 
 For samples x₁..x_m and y₁..y_n and the kernel k(x, y) = (x·y / d + 1)³,
 
 .. math::
-    \mathrm{MMD}^2 = \frac{1}{m(m-1)} \sum_{i \ne j} k(x_i, x_j) + \frac{1}{n(n-1)} \sum_{i \ne j}
-    k(y_i, y_j)
+    \mathrm{MMD}^2 = \frac{1}{m(m-1)} \sum_{i \ne j} k(x_i, x_j)
+                     + \frac{1}{n(n-1)} \sum_{i \ne j} k(y_i, y_j)
                      - \frac{2}{mn} \sum_{i, j} k(x_i, y_j)
 
-is an unbiased estimate, whatever m and n: 0 on average where both come from one law, so half of the
-time below 0. It compares means, covariances and third moments at once (Gretton et al., JMLR 2012,
-lemma 6; Bińkowski et al., "Demystifying MMD GANs", ICLR 2018, section 4, as the "kernel inception
-distance", KID, on Inception's features; on other features the number isn't comparable with
-published ones).
+is an unbiased estimate for all m and n: if both sets come from one distribution, it is 0 on average
+and so often negative. It compares means, covariances and third moments at once (Gretton et al.,
+JMLR 2012, lemma 6; Bińkowski et al., "Demystifying MMD GANs", ICLR 2018, section 4, as the "kernel
+inception distance", KID, on Inception's features; on other features, the number isn't comparable
+with published ones).
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class KernelDistance:
     Attributes
     ----------
     mean
-        Mean of the unbiased estimates; unbiased too, so possibly negative.
+        Mean of the estimates; unbiased like each of them, so possibly negative.
     std
-        Their standard deviation. Not the error of the mean: subsets overlap.
+        Their standard deviation. It isn't the error of the mean, since subsets overlap.
     subsets, subset_size
-        How many subsets, and how many samples in each.
+        Number of subsets, and number of samples in each.
     """
 
     mean: float
@@ -65,9 +65,9 @@ def kernel_distance(
     rng
         Draws the subsets, without replacement within each.
     subsets
-        How many.
+        Number of subsets.
     subset_size
-        Samples of each kind in a subset; fewer where N or M is smaller (the result says how many).
+        Samples of each kind in a subset; fewer if N or M is smaller (the result gives the number).
 
     Returns
     -------
@@ -76,9 +76,9 @@ def kernel_distance(
     Raises
     ------
     ValueError
-        If the shapes don't fit, numbers are not finite, or a count is too small.
+        If the shapes don't match, values aren't finite, or a number is too small.
     TypeError
-        If `rng` is no generator, or the arrays don't live on one device.
+        If `rng` isn't a generator, or the arrays aren't on one device.
     """
     features, reference = blocks.pair(
         features, reference, "features", "reference features", at_least=2
@@ -117,7 +117,7 @@ def mmd2(x: Array, y: Array) -> float:
     Raises
     ------
     ValueError
-        If the shapes don't fit or numbers are not finite.
+        If the shapes don't match or values aren't finite.
     """
     x, y = blocks.pair(x, y, "samples", "reference", at_least=2)
     x, y = x.astype("float64"), y.astype("float64")

@@ -1,24 +1,24 @@
-r"""Has the generator found every mode? For mixtures of Gaussians, where the modes are known.
+r"""Has the generator found every mode? Metrics for mixtures of Gaussians with known modes.
 
 With K centres and one standard deviation σ, a sample is of **high quality** if its nearest centre
 is within three σ. With c_k high-quality samples at centre k and q_k = c_k / Σ c:
 
-* modes covered: how many k have c_k >= 1 (PacGAN), or c_k >= some share of all samples;
-* reverse KL, Σ q_k ln(q_k / (1/K)) = ln K - H(q), in nats: 0 if all modes are served alike, ln K if
-  only one;
+* modes covered: the number of k with c_k >= 1 (PacGAN), or c_k >= some share of all samples;
+* reverse KL, Σ q_k ln(q_k / (1/K)) = ln K - H(q), in nats: 0 if all modes are equally frequent,
+  ln K if there is only one;
 * mode total variation, ½ Σ |q_k - 1/K|: the share of samples that would have to move to another
   mode.
 
 Definitions: Lin, Khetan, Fanti and Oh, "PacGAN: the power of two samples in generative adversarial
-networks", NeurIPS 2018, section 4.1, and its published code, which takes N = 2,500 samples.
+networks", NeurIPS 2018, section 4.1, and its published code, which uses N = 2,500 samples.
 
-What a perfect sampler gets
----------------------------
-In the plane the distance to the right centre is Rayleigh distributed, so 1 - exp(-9/2) = 98.89 % of
-perfect samples are of high quality, not 100 %. And N samples never fall on K modes evenly: the
-reverse KL of perfect samples is (K - 1) / (2 N) on average (2 N KL is a likelihood-ratio statistic,
-chi-squared with K - 1 degrees of freedom), 0.0014 for 8 modes and 0.0048 for 25 at N = 2,500. See
-`ideal_modes`.
+The values for a perfect sampler
+--------------------------------
+In two dimensions, the distance to the right centre has a Rayleigh distribution, so 1 - exp(-9/2) =
+98.89 % of perfect samples are of high quality, not 100 %. And N random samples don't spread evenly
+over K modes: the reverse KL of perfect samples is (K - 1) / (2 N) on average (2 N KL is a
+likelihood-ratio statistic, chi-squared with K - 1 degrees of freedom), 0.0014 for 8 modes and
+0.0048 for 25 at N = 2,500. See `ideal_modes`.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from minigan.metrics import blocks
 
 @dataclass(frozen=True)
 class ModeReport:
-    """How samples spread over the modes of a mixture.
+    """How samples are distributed over the modes of a mixture.
 
     Attributes
     ----------
     covered
-        Modes that are reached.
+        Number of modes that are reached.
     modes
-        K, how many there are.
+        K, the number of modes.
     high_quality
         Share of the samples, 0 to 1, within `sigmas` standard deviations of the nearest centre.
     reverse_kl
@@ -48,9 +48,9 @@ class ModeReport:
     total_variation
         Half the sum of |q_k - 1/K|, 0 to 1 - 1/K; 1 if no sample is of high quality.
     counts
-        High-quality samples at each centre.
+        Number of high-quality samples at each centre.
     samples
-        N, how many samples were looked at.
+        N, the number of samples.
     """
 
     covered: int
@@ -64,8 +64,7 @@ class ModeReport:
     def __str__(self) -> str:
         return (
             f"{self.covered} of {self.modes} modes, {100 * self.high_quality:.1f} % of "
-            f"{self.samples:,} samples "
-            f"of high quality, reverse KL {self.reverse_kl:.4f} nats"
+            f"{self.samples:,} samples of high quality, reverse KL {self.reverse_kl:.4f} nats"
         )
 
 
@@ -100,15 +99,15 @@ def mode_report(
     Raises
     ------
     ValueError
-        If the shapes don't fit, numbers are not finite, or a parameter is out of range.
+        If the shapes don't match, values aren't finite, or a parameter is out of range.
     TypeError
-        If `samples` and `centres` are no arrays of one device.
+        If `samples` and `centres` aren't arrays on one device.
     """
     samples, centres = blocks.pair(samples, centres, "samples", "centres")
     if not (std > 0 and sigmas > 0):
         raise ValueError(f"std and sigmas must be positive, got std={std} and sigmas={sigmas}.")
     if min_share is not None and not 0 <= min_share <= 1:
-        raise ValueError(f"min_share is a share of the samples, 0 to 1, got {min_share}.")
+        raise ValueError(f"min_share must be between 0 and 1, got {min_share}.")
     counts = _high_quality_counts(samples, centres, std * sigmas)
     n, k, total = int(samples.shape[0]), len(counts), sum(counts)
     needed = max(1.0, (min_share or 0.0) * n)
@@ -124,9 +123,7 @@ def mode_report(
 
 
 def reverse_kl(counts: tuple[int, ...]) -> float:
-    """``KL(q || uniform) = ln K - H(q)`` of counts over K classes, in nats; infinity if all are
-    0.
-    """
+    """``KL(q || uniform) = ln K - H(q)`` of counts, in nats; infinity if all are 0."""
     total = sum(counts)
     if total == 0:
         return math.inf
@@ -135,8 +132,7 @@ def reverse_kl(counts: tuple[int, ...]) -> float:
 
 
 def ideal_modes(modes: int, samples: int, *, sigmas: float = 3.0) -> tuple[float, float]:
-    """What a perfect sampler of a mixture in the plane gets: share of high quality and mean reverse
-    KL.
+    """Share of high quality and mean reverse KL for a perfect sampler of a 2-D mixture.
 
     Parameters
     ----------
@@ -162,8 +158,7 @@ def _high_quality_counts(samples: Array, centres: Array, radius: float) -> tuple
     k = int(centres.shape[0])
     total = xp.zeros(k, dtype="int64")
     for block in blocks.blocks(samples.shape[0], int(centres.size)):
-        # Differences and not the product formula: a mode's width may be far below its distance from
-        # 0.
+        # Not `blocks.squared_distances`: modes may be narrow compared with their distance from 0.
         offset = samples[block][:, None, :] - centres[None, :, :]
         distance2 = (offset * offset).sum(axis=2)
         nearest = distance2.argmin(axis=1)

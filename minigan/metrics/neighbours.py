@@ -1,10 +1,10 @@
 """Nearest training neighbours: does the generator copy?
 
-A sample that lies much nearer to a training image than held-out real images do is a copy. The
-Euclidean distance between pixels finds copies, not likeness: a picture shifted by a few pixels is
-far away from itself (Theis, van den Oord and Bethge, "A note on the evaluation of generative
-models", ICLR 2016, section 3.4), so small distances are evidence of copying, large ones are none of
-its absence.
+A sample that is much closer to a training image than held-out real images are is a copy. The
+Euclidean distance between pixels detects copies, not similarity: an image shifted by a few pixels
+is far from the original (Theis, van den Oord and Bethge, "A note on the evaluation of generative
+models", ICLR 2016, section 3.4). Small distances are therefore evidence of copying, but large ones
+aren't evidence against it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Neighbours:
     Attributes
     ----------
     index
-        Where they are in the training data, int64, shape (N, k).
+        Indices into the training data, int64, shape (N, k).
     distance
         Euclidean distances, float64, shape (N, k).
     """
@@ -46,10 +46,10 @@ def nearest_neighbours(samples: Array, training: Array | ImageSet, *, k: int = 1
     samples
         Shape (N, ...), images or features; each sample is flattened.
     training
-        An array of shape (M, ...) on the same device, or a data set, whose images are then brought
-        there a block at a time.
+        An array of shape (M, ...) on the same device, or a data set, whose images are moved there a
+        block at a time.
     k
-        Neighbours wanted, 1 to M.
+        Number of neighbours, 1 to M.
 
     Returns
     -------
@@ -59,16 +59,16 @@ def nearest_neighbours(samples: Array, training: Array | ImageSet, *, k: int = 1
     Raises
     ------
     ValueError
-        If shapes don't fit, numbers are not finite, or `k` is out of range.
+        If the shapes don't match, values aren't finite, or `k` is out of range.
     TypeError
-        If the arrays don't live on one device.
+        If the arrays aren't on one device.
 
     Notes
     -----
-    Candidates come from the product formula, in the samples' precision; the distances of the k that
-    are kept are then computed from differences, so that an exact copy is at exactly 0. Neighbours
-    that differ by less than rounding (relative to the samples' squared norms) may change places
-    with the one that comes after the k-th.
+    The neighbours are found with `blocks.squared_distances`, in the samples' precision. Their k
+    distances are then recomputed from differences, so that an exact copy is at distance 0. If
+    distances are equal up to rounding (relative to the samples' squared norms), the (k+1)-th
+    neighbour may be returned in place of the k-th.
     """
     if not 1 <= k <= len(training):
         raise ValueError(f"k must be between 1 and the {len(training)} training examples, got {k}.")
@@ -94,9 +94,7 @@ def _numbered(xp: Any, start: int, rows: int, columns: int) -> Array:
 
 
 def _training_blocks(training: Any, samples: Array) -> Iterator[tuple[int, Array]]:
-    """Yield where a block of training examples starts, and the block, flat, where the samples
-    live.
-    """
+    """Yield the start of each block of training examples, and the block, flat, on the device."""
     for block in blocks.blocks(len(training), int(samples.shape[1])):
         some = _examples(training, numpy.arange(block.start, block.stop), samples)
         yield block.start, some.astype(samples.dtype, copy=False)
@@ -114,7 +112,7 @@ def _examples(training: Any, indices: Any, samples: Array) -> Array:
 
 
 def _exactly(samples: Array, training: Any, index: Array) -> Neighbours:
-    """Recompute the distances of the chosen neighbours from differences, and put them in order."""
+    """Recompute the distances of the chosen neighbours from differences, and sort by them."""
     xp = backend.of(samples).xp
     n, k = index.shape
     distance = xp.empty((n, k), dtype="float64")

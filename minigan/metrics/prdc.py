@@ -1,23 +1,23 @@
-r"""Are the samples real (precision, density), and is all of the real there (recall, coverage)?
+r"""Precision and density (are the samples realistic?), recall and coverage (are they diverse?).
 
-Around each real point lies a ball B_r that reaches its k-th nearest real neighbour, and around each
-sample a ball B_s that reaches its k-th nearest sample. The union of the balls stands for "where the
-data are".
+Around each real point, there is a ball B_r that reaches to its k-th nearest real neighbour, and
+around each sample a ball B_s that reaches to its k-th nearest sample. The union of the balls
+approximates the support of each distribution.
 
 * precision: share of samples inside at least one real ball;
 * recall: share of real points inside at least one sample's ball (Kynkäänniemi et al., "Improved
   precision and recall metric for assessing generative models", NeurIPS 2019, section 2);
-* density: mean number of real balls a sample lies in, divided by k: one outlier's huge ball no
-  longer decides;
-* coverage: share of real balls that hold at least one sample
+* density: mean number of real balls that contain a sample, divided by k, so that the huge ball of a
+  single outlier has less influence;
+* coverage: share of real balls that contain at least one sample
   (Naeem et al., "Reliable fidelity and diversity metrics for generative models", ICML 2020,
   section 3).
 
-Where both sets come from one law, the expected density is 1, and the expected coverage about 1 -
-2^-k: a real ball holds no sample if its k nearest among the N + M - 1 other points are all real,
-which for N = M happens with probability (1/2)^k (Naeem et al., see `expected_coverage` for the
-exact value). Precision and recall have no such fixed value; that is what the floor (data against
-data) is for.
+If both sets come from one distribution, the expected density is 1, and the expected coverage is
+about 1 - 2^-k: a real ball contains no sample if the k nearest of the N + M - 1 other points are
+all real, which for N = M happens with probability (1/2)^k (Naeem et al.; see `expected_coverage`
+for the exact value). Precision and recall have no such fixed value, which is why the floor (data
+against data) is needed.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class PRDC:
     precision, recall, coverage
         0 to 1.
     density
-        0 or more; 1 on average where samples and data come from one law.
+        0 or more; 1 on average if samples and data come from one distribution.
     k
-        The neighbour that a ball reaches.
+        The rank of the neighbour that a ball reaches to.
     """
 
     precision: float
@@ -61,8 +61,8 @@ def prdc(samples: Array, reference: Array, *, k: int = 5) -> PRDC:
     reference
         Features of the real data, shape (N, d), on the same device.
     k
-        The neighbour (the point itself not counted) that the balls reach: at least 1, less than N
-        and M.
+        The rank of the neighbour (not counting the point itself) that the balls reach to: at least
+        1, less than N and M.
 
     Returns
     -------
@@ -71,14 +71,14 @@ def prdc(samples: Array, reference: Array, *, k: int = 5) -> PRDC:
     Raises
     ------
     ValueError
-        If the shapes don't fit, numbers are not finite, or there are too few points for `k`.
+        If the shapes don't match, values aren't finite, or there are too few points for `k`.
     TypeError
-        If the arrays don't live on one device.
+        If the arrays aren't on one device.
 
     Notes
     -----
-    Distances are computed in the arrays' precision, a block of rows at a time: 50,000 x 50,000 are
-    never held.
+    Distances are computed in the arrays' precision, a block of rows at a time, so that an N x M
+    matrix is never held in memory.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}.")
@@ -105,16 +105,13 @@ def prdc(samples: Array, reference: Array, *, k: int = 5) -> PRDC:
 
 
 def kth_distances2(x: Array, k: int) -> Array:
-    """Squared distance of each point to its k-th nearest other point: (N, d) -> (N,), a block at a
-    time.
-    """
+    """Squared distance of each point to its k-th nearest other point: (N, d) -> (N,)."""
     xp = backend.of(x).xp
     parts = []
     for block in blocks.blocks(x.shape[0], x.shape[0]):
         d2 = blocks.squared_distances(x[block], x)
         rows = xp.arange(d2.shape[0])
-        # By position and not by value: a duplicate is a neighbour at distance 0, the point itself
-        # is none.
+        # Exclude the point itself by position, not by value: a duplicate is a neighbour.
         d2[rows, rows + block.start] = math.inf
         d2.partition(k - 1)
         parts.append(d2[:, k - 1].copy())
@@ -122,10 +119,10 @@ def kth_distances2(x: Array, k: int) -> Array:
 
 
 def expected_coverage(real: int, samples: int, k: int) -> float:
-    """Coverage of `samples` perfect samples against `real` points:
-    ``1 - Π_{i<k} (N-1-i) / (N+M-1-i)``.
+    """Expected coverage of N real points by M samples of a perfect generator.
 
-    The k nearest of a real point's N + M - 1 neighbours are all real with that probability,
-    whatever the law (Naeem et al. 2020 derive it); near 1 - 2^-k where N = M is large.
+    It is ``1 - Π_{i<k} (N-1-i) / (N+M-1-i)``: the product is the probability that the k nearest of
+    the N + M - 1 other points are all real, whatever the distribution (derived by Naeem et al.
+    2020). If N = M is large, the coverage is close to 1 - 2^-k.
     """
     return 1 - math.prod((real - 1 - i) / (real + samples - 1 - i) for i in range(k))

@@ -1,20 +1,21 @@
-r"""Sliced Wasserstein distance: how far mass has to be moved, seen along many lines.
+r"""Sliced Wasserstein distance: how far mass has to be moved, averaged over many directions.
 
 On a line, the Wasserstein-1 distance of two sets of points is the area between their sorted values
 (quantile functions),
 
     W₁(a, b) = ∫₀¹ |F_a⁻¹(u) - F_b⁻¹(u)| du,
 
-for equal counts the mean of |a_(i) - b_(i)|. The sliced distance is the mean of W₁ over random
-directions (Rabin, Peyré, Delon and Bernot, "Wasserstein barycenter and its application to texture
-mixing", SSVM 2011).
+which for equal counts is the mean of |a_(i) - b_(i)|. The sliced distance is the mean of W₁ over
+random directions (Rabin, Peyré, Delon and Bernot, "Wasserstein barycenter and its application to
+texture mixing", SSVM 2011).
 
-For images it is taken as Karras, Aila, Laine and Lehtinen do ("Progressive growing of GANs", ICLR
-2018, section 5, and its published code): each image becomes a Laplacian pyramid, each level of
-which holds the detail of one scale; 128 patches of 7x7 pixels are drawn from each level of each
-image; the patches of a level are normalised to mean 0 and standard deviation 1 per channel; and the
-sliced distance of the two sets of patches over 512 directions, times 1000, is the score of the
-level. It needs no classifier. Levels below 16 pixels are left out: 28x28 has one level.
+For images, it is computed as by Karras, Aila, Laine and Lehtinen ("Progressive growing of GANs",
+ICLR 2018, section 5, and its published code). Each image is decomposed into a Laplacian pyramid,
+each level of which holds the details of one scale; 128 patches of 7x7 pixels are drawn from each
+level of each image; the patches of a level are normalised to mean 0 and standard deviation 1 per
+channel; and the sliced distance of the two sets of patches over 512 directions, times 1000, is the
+score of the level. No classifier is needed. Levels below 16 pixels are left out, so 28x28 has one
+level.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from minigan.backend import Array
 from minigan.metrics import blocks
 
 SMALLEST_SIDE = 16
-"""Pixels of the smallest level."""
+"""Side of the smallest level in pixels."""
 
 _PATCH, _SCALE = 7, 1000.0
 _BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
@@ -65,7 +66,7 @@ def sliced_wasserstein(
     rng
         Draws the directions, uniform on the sphere.
     directions
-        How many.
+        Number of directions.
 
     Returns
     -------
@@ -75,9 +76,9 @@ def sliced_wasserstein(
     Raises
     ------
     ValueError
-        If the shapes don't fit, numbers are not finite, or `directions` is not positive.
+        If the shapes don't match, values aren't finite, or `directions` isn't positive.
     TypeError
-        If `rng` is no generator, or the arrays don't live on one device.
+        If `rng` isn't a generator, or the arrays aren't on one device.
     """
     x, y = blocks.pair(x, y, "samples", "reference")
     if directions < 1:
@@ -91,15 +92,14 @@ def sliced_wasserstein(
 
 
 def wasserstein_on_lines(a: Array, b: Array) -> float:
-    """Mean of the Wasserstein-1 distances of rows: a (L, N) against b (L, M), each row points on
-    one line.
+    """Mean Wasserstein-1 distance of the rows of a (L, N) and b (L, M): points on L lines.
 
-    Both quantile functions are constant between the multiples of 1/N and 1/M; in units of 1/(NM)
-    these are integers, so the pieces are found without rounding.
+    The quantile functions are constant between the multiples of 1/N and of 1/M. In units of
+    1/(NM), these are integers, so the pieces are found without rounding.
     """
     xp = backend.of(a).xp
     n, m = int(a.shape[1]), int(b.shape[1])
-    # Copied to lie row after row: sorting strided rows is several times slower.
+    # Made contiguous first: sorting strided rows is several times slower.
     a, b = xp.sort(xp.ascontiguousarray(a), axis=1), xp.sort(xp.ascontiguousarray(b), axis=1)
     if n == m:
         return float(abs(a - b).mean(dtype="float64"))
@@ -117,20 +117,20 @@ def patch_distance(
     patches: int = 128,
     directions: int = 512,
 ) -> PatchDistance:
-    """Sliced Wasserstein distance of the patches of images, level by level of a Laplacian pyramid.
+    """Sliced Wasserstein distance of patches of images, for each level of a Laplacian pyramid.
 
     Parameters
     ----------
     images
-        Shape (N, H, W, C), H and W at least 16; their scale doesn't matter.
+        Shape (N, H, W, C), H and W at least 16; the scale of the values doesn't matter.
     reference
         Shape (M, H, W, C), on the same device.
     rng
-        Draws where the patches are, then the directions.
+        Draws the positions of the patches, then the directions.
     patches
         Patches per image and level.
     directions
-        Directions in all.
+        Directions per level.
 
     Returns
     -------
@@ -139,10 +139,10 @@ def patch_distance(
     Raises
     ------
     ValueError
-        If the shapes don't fit, the images are too small, numbers are not finite or counts not
+        If the shapes don't match, the images are too small, values aren't finite, or a number isn't
         positive.
     TypeError
-        If `rng` is no generator, or the arrays are no floats of one device.
+        If `rng` isn't a generator, or the arrays aren't floats on one device.
     """
     images, reference = (
         blocks.images(images, "images"),
@@ -155,8 +155,7 @@ def patch_distance(
         first, second = _Patches(a, patches, rng), _Patches(b, patches, rng)
         sphere = _sphere(_PATCH * _PATCH * a.shape[3], directions, rng)
         total = 0.0
-        # Patches are gathered anew for each group of directions: all of them at once would be
-        # gigabytes.
+        # Patches are gathered again for each group of directions: all at once would take gigabytes.
         for group in blocks.blocks(directions, max(first.count, second.count)):
             total += wasserstein_on_lines(
                 first.project(sphere[:, group]), second.project(sphere[:, group])
@@ -166,7 +165,7 @@ def patch_distance(
 
 
 class _Patches:
-    """Patches of a level: where they are, and their mean and standard deviation per channel."""
+    """Patches of a level: their positions, and their mean and standard deviation per channel."""
 
     def __init__(self, level: Array, per_image: int, rng: numpy.random.Generator) -> None:
         n, height, width, channels = level.shape
@@ -210,9 +209,7 @@ class _Patches:
 
 
 def _pyramid(images: Array) -> list[Array]:
-    """Laplacian pyramid (Burt and Adelson 1983) down to 16 pixels: details of each scale, then what
-    is left.
-    """
+    """Laplacian pyramid (Burt and Adelson 1983) down to 16 pixels: details, then the remainder."""
     levels = []
     while min(images.shape[1:3]) // 2 >= SMALLEST_SIDE:
         smaller = _shrink(images)
@@ -227,16 +224,14 @@ def _shrink(images: Array) -> Array:
 
 
 def _enlarge(images: Array, shape: tuple[int, ...]) -> Array:
-    """Put zeros between the pixels, then smooth; times 4, as three of four pixels are zeros."""
+    """Put zeros between the pixels, then smooth; times 4, as three in four pixels are zero."""
     spread = backend.of(images).xp.zeros(shape, dtype=images.dtype)
     spread[:, ::2, ::2] = images
     return 4 * _smooth(spread)
 
 
 def _smooth(images: Array) -> Array:
-    """Convolve with the outer product of (1, 4, 6, 4, 1)/16; at the border the image is
-    mirrored.
-    """
+    """Convolve with the outer product of (1, 4, 6, 4, 1)/16, with reflection at the border."""
     xp = backend.of(images).xp
     for axis in (1, 2):
         size = images.shape[axis]
@@ -248,9 +243,7 @@ def _smooth(images: Array) -> Array:
 
 
 def _sphere(d: int, directions: int, rng: numpy.random.Generator) -> Any:
-    """Uniform directions as columns, (d, directions): a Gaussian vector has no preferred
-    direction.
-    """
+    """Uniform directions as columns, (d, directions): those of Gaussian vectors."""
     drawn = blocks.generator(rng).standard_normal((d, directions))
     return drawn / numpy.sqrt((drawn * drawn).sum(axis=0))
 
@@ -258,19 +251,18 @@ def _sphere(d: int, directions: int, rng: numpy.random.Generator) -> Any:
 def _check_patches(images: Array, reference: Array, patches: int, directions: int) -> None:
     if not backend.same_device(images, reference):
         raise TypeError(
-            f"The images live on {backend.device_of(images)!r}, the reference on "
+            f"The images are on {backend.device_of(images)!r}, the reference on "
             f"{backend.device_of(reference)!r}; move one with backend.get(device).asarray(x)."
         )
     if images.shape[1:] != reference.shape[1:]:
         raise ValueError(
             f"The images have shape {tuple(images.shape[1:])}, the reference images "
-            f"{tuple(reference.shape[1:])}; "
-            f"both need the same."
+            f"{tuple(reference.shape[1:])}; both need the same shape."
         )
     if min(images.shape[1:3]) < SMALLEST_SIDE:
         raise ValueError(
             f"The images have {images.shape[1]}x{images.shape[2]} pixels, but at least "
-            f"{SMALLEST_SIDE}x{SMALLEST_SIDE} are needed; enlarge both sets alike."
+            f"{SMALLEST_SIDE}x{SMALLEST_SIDE} are needed; enlarge both sets in the same way."
         )
     if patches < 1 or directions < 1:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""A table of metrics: each value beside its floor, as text, as CSV, as a dictionary for JSON."""
+"""A table of metrics, each value beside its floor: as text, as CSV, as a dictionary for JSON."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Row:
     Attributes
     ----------
     metric
-        What was measured.
+        Name of the metric.
     value
-        Of the samples.
+        Its value for the samples.
     floor
-        The same of real data in the samples' place, in the same number: what a perfect generator
-        would get.
+        Its value for equally many real data in place of the samples: what a perfect generator would
+        reach.
     better
         ``"lower"``, ``"higher"`` or ``"as the floor"``.
     """
@@ -41,28 +41,28 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Metrics and what they were measured on.
+    """Metrics, and what they were measured on.
 
     Attributes
     ----------
     facts
-        Name to value: counts of samples, the classifier and its accuracy, ...
+        Name to value: numbers of samples, the classifier and its accuracy, ...
     rows
-        In the order in which they are shown.
+        The metrics, in the order in which they are shown.
     """
 
     facts: Mapping[str, Any]
     rows: tuple[Row, ...]
 
     def __getitem__(self, metric: str) -> Row:
-        """Return the row of a metric; KeyError if there is none."""
+        """Return the row of a metric; raise KeyError if there is none."""
         for row in self.rows:
             if row.metric == metric:
                 return row
         raise KeyError(metric)
 
     def text(self) -> str:
-        """Return the table for a terminal, the facts above it."""
+        """Return the table as text, with the facts above it."""
         facts = [
             f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}"
             for name, value in self.facts.items()
@@ -80,7 +80,7 @@ class Table:
         return "\n".join([*facts, "", lines[0], rule, *lines[1:]])
 
     def csv(self) -> str:
-        """Return the rows as CSV, with a header; numbers in full precision."""
+        """Return the rows as CSV with a header, numbers in full precision."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(["metric", "value", "floor", "better"])
@@ -90,7 +90,7 @@ class Table:
         return out.getvalue()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON can hold it: a number that is not finite becomes None."""
+        """Return everything in a form that JSON can hold: non-finite numbers become None."""
         return {
             "facts": dict(self.facts),
             "rows": [
@@ -106,7 +106,7 @@ class Table:
 
 
 def _number(x: float) -> str:
-    """Four significant digits, but whole numbers as such: 7, 0.01234, 98.89, 1,234."""
+    """Four significant digits, or a whole number: 7, 0.01234, 98.89, 1,234."""
     if not math.isfinite(x):
         return "infinite" if x > 0 else str(x)
     if isinstance(x, int) or abs(x) >= 1000:

@@ -1,9 +1,8 @@
-"""Pictures of a run: sample grids, points over the discriminator's landscape, loss curves,
-animations.
+"""Pictures of a run: sample grids, points over D's landscape, loss curves, animations.
 
-Every function takes NumPy arrays and gives back an array or a ``matplotlib.figure.Figure`` that no
-global state knows of: nothing has to be closed, and threads and notebooks need no care. Matplotlib
-and Pillow are imported by the first call that needs them, never by importing this package.
+Every function takes NumPy arrays and returns an array or a ``matplotlib.figure.Figure`` that isn't
+registered with pyplot: nothing has to be closed, and threads and notebooks need no special care.
+Matplotlib and Pillow are imported by the first call that needs them, not with this package.
 """
 
 from minigan.plots.animation import Animation, save_gif, thin

@@ -1,4 +1,4 @@
-"""Training as a short film: frames collected, thinned, and written as a small GIF."""
+"""Training as a short animation: frames collected, thinned out, and written as a small GIF."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ T = TypeVar("T")
 
 
 def thin(frames: Sequence[T], maximum: int = 80) -> list[T]:
-    """Keep at most `maximum` items, evenly spread, always the first and the last.
+    """Keep at most `maximum` items, evenly spaced, always including the first and the last.
 
     Parameters
     ----------
     frames
         Any sequence.
     maximum
-        The most to keep, at least 2.
+        Largest number of items to keep, at least 2.
 
     Returns
     -------
     list
-        The kept items in their order.
+        The kept items in their original order.
 
     Raises
     ------
@@ -47,14 +47,14 @@ def thin(frames: Sequence[T], maximum: int = 80) -> list[T]:
 class Animation:
     """Frames of a run of unknown length, in bounded memory.
 
-    When the film gets too long every other frame is dropped and from then on only every second new
-    one is kept, and so on: at any moment the kept frames cover the whole run at an even pace, the
-    newest included.
+    When there are too many frames, every other one is dropped, and from then on only every second
+    new frame is kept, and so on. At any time, the kept frames cover the whole run evenly, including
+    the newest one.
 
     Parameters
     ----------
     maximum
-        The most frames ever kept, at least 2.
+        Largest number of frames kept, at least 2.
 
     Raises
     ------
@@ -75,23 +75,23 @@ class Animation:
 
     @property
     def frames(self) -> list[Pixels]:
-        """The kept frames, first to newest, each uint8 ``(H, W, C)``."""
+        """The kept frames from first to newest, each uint8 ``(H, W, C)``."""
         return self._kept if self._newest is None else [*self._kept, self._newest]
 
     def add(self, frame: Pixels) -> None:
-        """Take one more frame.
+        """Add a frame.
 
         Parameters
         ----------
         frame
-            uint8 ``(H, W, C)``, C 1 or 3, of the same shape as the frames before; copied.
+            uint8 ``(H, W, C)``, C 1 or 3, of the same shape as the previous frames. It is copied.
 
         Raises
         ------
         TypeError
             If the frame is not uint8.
         ValueError
-            If it has another shape than the first frame or is no image.
+            If its shape differs from that of the first frame, or isn't that of an image.
         """
         first = self._kept[0] if self._kept else frame
         copy = _checked_frame(frame, first, self._seen).copy()
@@ -102,11 +102,10 @@ class Animation:
             return
         self._newest = None
         self._kept.append(copy)
-        # One place stays free for the newest frame when it falls between two kept ones.
+        # One place is left for the newest frame, if it falls between two kept ones.
         if len(self._kept) == self.maximum:
             self._stride *= 2
-            # Over an even count the newest is at an odd place: it stays as the newest, not as a
-            # kept one.
+            # If the number is even, the newest frame has an odd index and isn't among the kept.
             self._newest = None if self.maximum % 2 else copy
             self._kept = self._kept[::2]
 
@@ -118,7 +117,7 @@ class Animation:
         last_milliseconds: int = 1500,
         colours: int | None = None,
     ) -> None:
-        """Write the film; parameters and errors are those of :func:`save_gif`."""
+        """Write the animation; parameters and errors are those of :func:`save_gif`."""
         save_gif(
             path,
             self.frames,
@@ -136,11 +135,11 @@ def save_gif(
     last_milliseconds: int = 1500,
     colours: int | None = None,
 ) -> None:
-    """Write an endlessly repeating GIF, whole or not at all.
+    """Write an endlessly repeating GIF, atomically.
 
-    All frames share one palette chosen from all over the film, so that a colour means the same from
-    first to last and unchanged regions cost nothing. Equal frames in a row are stored once, shown
-    for their joint time.
+    All frames share one palette, chosen from the whole animation, so that colours don't change from
+    frame to frame and unchanged regions cost nothing. Consecutive identical frames are stored once
+    and shown for their total time.
 
     Parameters
     ----------
@@ -149,11 +148,11 @@ def save_gif(
     frames
         uint8 arrays ``(H, W, C)`` of one shape, C 1 (grey) or 3; at least one.
     milliseconds, last_milliseconds
-        How long each frame, and the last one, is shown; at least 20 (GIF counts in hundredths of a
-        second, and viewers slow down films that ask for less than two).
+        How long to show each frame, and the last one; at least 20 (GIF counts in hundredths of a
+        second, and viewers slow down if a frame has less than two).
     colours
-        Size of the palette, 2 to 256: fewer make a smaller file. By default 48, or 16 levels of
-        grey.
+        Size of the palette, 2 to 256; fewer colours make a smaller file. By default 48, or 16
+        levels of grey.
 
     Raises
     ------
@@ -165,7 +164,9 @@ def save_gif(
     """
     film = list(frames)
     if not film:
-        raise ValueError("a film needs at least one frame but got none; add a frame before saving")
+        raise ValueError(
+            "an animation needs at least one frame but got none; add a frame before saving"
+        )
     if colours is None:
         colours = 16 if film[0].shape[-1] == 1 else 48
     if not 2 <= colours <= 256:
@@ -174,9 +175,8 @@ def save_gif(
         )
     if min(milliseconds, last_milliseconds) < 20:
         raise ValueError(
-            f"frames are shown for {milliseconds} and {last_milliseconds} ms but 20 ms is the "
-            "least; "
-            "use a longer time"
+            f"frames are shown for {milliseconds} and {last_milliseconds} ms but need at least 20 "
+            "ms; use a longer time"
         )
     first, *rest = _in_one_palette(
         [_checked_frame(f, film[0], i) for i, f in enumerate(film)], colours
@@ -198,7 +198,7 @@ def _in_one_palette(film: list[Pixels], colours: int) -> list[PillowImage]:
     from PIL import Image
 
     if film[0].shape[2] == 1:
-        # Grey needs no search for a palette: evenly spaced levels, which LZW then packs well.
+        # Grey images need no search for a palette: evenly spaced levels compress well with LZW.
         levels = numpy.rint(
             numpy.rint(numpy.arange(256) * ((colours - 1) / 255)) * (255 / (colours - 1))
         ).astype(numpy.uint8)
@@ -211,9 +211,7 @@ def _in_one_palette(film: list[Pixels], colours: int) -> list[PillowImage]:
 
 
 def _nearest(frame: Pixels, palette: Pixels) -> Pixels:
-    """Index ``(H, W)`` of the colour of `palette` nearest to each pixel; Pillow's own search is a
-    rough one.
-    """
+    """Index of the palette's colour nearest to each pixel, exactly; Pillow's search isn't exact."""
     found, where = numpy.unique(_codes(frame), return_inverse=True)
     near = palette.astype(numpy.float32)
     # |p - c|² without |p|², which is the same for every c.
@@ -223,7 +221,7 @@ def _nearest(frame: Pixels, palette: Pixels) -> Pixels:
 
 
 def _codes(pixels: Pixels) -> NDArray[numpy.int32]:
-    """One number per colour: ``(..., 3)`` to ``(...)``."""
+    """Encode each colour as one number: ``(..., 3)`` to ``(...)``."""
     codes: NDArray[numpy.int32] = pixels.astype(numpy.int32) @ numpy.array(
         [65536, 256, 1], dtype=numpy.int32
     )
@@ -236,11 +234,10 @@ def _colours(codes: NDArray[numpy.int32]) -> Pixels:
 
 
 def _palette(film: list[Pixels], colours: int) -> Pixels:
-    """Choose at most `colours`, ``(n, 3)``, from all over the film: the commonest, and means of the
-    others.
+    """Choose a palette ``(n, 3)`` for the animation: the commonest colours, and means of the rest.
 
-    Median cut alone answers with means of boxes, in which a figure's white comes out grey and its
-    flat areas lose their steps.
+    Median cut alone returns means of boxes, which turn a figure's white into grey and merge the
+    levels of its flat areas.
     """
     from PIL import Image
 
@@ -252,7 +249,7 @@ def _palette(film: list[Pixels], colours: int) -> Pixels:
     exact = found[order][: len(found) if len(found) <= colours else colours // 2]
     if len(exact) == len(found):
         return _colours(exact)
-    # Each colour once, not once per pixel: the rest is thin lines and edges, all of them rare.
+    # Each colour counts once, not once per pixel: the rest are thin lines and edges, all rare.
     rest = Image.fromarray(_colours(found[order][len(exact) :])[None])
     cut = rest.quantize(colours - len(exact), method=Image.Quantize.MEDIANCUT)
     return numpy.concatenate(
@@ -269,8 +266,7 @@ def _checked_frame(frame: NDArray[Any], first: NDArray[Any], index: int) -> Pixe
     if frame.ndim != 3 or frame.shape[2] not in (1, 3) or frame.shape != first.shape:
         raise ValueError(
             f"frame {index} has shape {frame.shape} but (H, W, C) with C = 1 or 3, equal to the "
-            "first "
-            f"frame's {first.shape}, is needed; draw every frame at one size"
+            f"first frame's {first.shape}, is needed; draw all frames at one size"
         )
     return frame
 

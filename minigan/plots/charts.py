@@ -1,4 +1,4 @@
-"""Bars for benchmarks: how many times as fast."""
+"""Bar charts for benchmarks: speeds relative to a baseline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Fill and hatching by place: told apart without colour.
+# Colour and hatching of each series, so that they can be told apart without colour.
 FILLS = (
     ("#0072B2", ""),
     ("#E69F00", "//"),
@@ -37,34 +37,33 @@ def ratio_chart(
     Parameters
     ----------
     ratios
-        Series name to its ``(G,)`` ratios, one per group, 2.0 meaning twice as fast as the
-        baseline; NaN for what was not measured. At most five series.
+        Series name to ``(G,)`` ratios, one per group: 2.0 means twice as fast as the baseline, NaN
+        means not measured. At most five series.
     groups
-        The G names beside the bars, drawn from top to bottom.
+        Names of the G groups, drawn from top to bottom.
     errors
         Series name to the error bars: ``(G,)`` half widths, or ``(2, G)`` lengths below and above.
     baseline
         What 1.0 stands for, in the label of the axis.
     title
-        Written above, left.
+        Title of the figure, at the top left.
 
     Returns
     -------
     Figure
-        As tall as its bars need.
+        Its height depends on the number of bars.
 
     Raises
     ------
     ValueError
-        If there is nothing to draw, there are over five series, a shape is wrong, a ratio is
-        negative, or errors name an unknown series.
+        If there is nothing to draw, there are more than five series, a shape is wrong, a ratio is
+        negative or infinite, or errors are given for an unknown series.
     """
     table = {name: _one_per_group(values, name, len(groups)) for name, values in ratios.items()}
     if not 1 <= len(table) <= len(FILLS) or not groups:
         raise ValueError(
-            f"got {len(table)} series over {len(groups)} groups but 1 to {len(FILLS)} series over "
-            "at least "
-            "one group are needed; draw more than one chart"
+            f"got {len(table)} series and {len(groups)} groups but 1 to {len(FILLS)} series and at "
+            "least one group are needed; draw several charts"
         )
     margins = _margins(errors or {}, table)
     with styled():
@@ -116,7 +115,7 @@ def _finish(
 ) -> None:
     longest = max(float(numpy.nan_to_num(table[name] + margins[name][1]).max()) for name in table)
     axes.axvline(1.0, color="black", linewidth=1.6, linestyle="--", zorder=3)
-    # Room on the right for the number written at the end of the longest bar.
+    # Leave room on the right for the number at the end of the longest bar.
     axes.set(
         xlim=(0, 1.13 * max(longest, 1.05)),
         xlabel=f"speed relative to {baseline} (1 = equal, more is faster)",
@@ -134,8 +133,7 @@ def _one_per_group(values: ArrayLike, name: str, groups: int) -> NDArray[Any]:
     if ratios.shape != (groups,) or (ratios < 0).any() or numpy.isinf(ratios).any():
         raise ValueError(
             f"the ratios of {name!r} have shape {ratios.shape} and values {ratios.tolist()} but "
-            f"{groups} "
-            "finite numbers from 0 up, or NaN, are needed; give one ratio per group"
+            f"{groups} finite numbers of at least 0, or NaN, are needed; give one ratio per group"
         )
     return ratios
 
@@ -146,8 +144,8 @@ def _margins(
     unknown = sorted(set(errors) - set(table))
     if unknown:
         raise ValueError(
-            f"errors name {unknown[0]!r} but the series are {list(table)}; use the names of the "
-            "ratios"
+            f"errors name the series {unknown[0]!r} but the ratios have {list(table)}; use the "
+            "same names"
         )
     return {
         name: _margin(errors.get(name, 0.0), name, len(values)) for name, values in table.items()
@@ -159,7 +157,6 @@ def _margin(error: ArrayLike, name: str, groups: int) -> NDArray[Any]:
     if margin.shape not in ((), (groups,), (2, groups)) or (margin < 0).any():
         raise ValueError(
             f"the errors of {name!r} have shape {margin.shape} but ({groups},) or (2, {groups}) "
-            "without "
-            "negative numbers is needed; give lengths, not ends"
+            "without negative numbers is needed; give lengths, not end points"
         )
     return numpy.broadcast_to(margin, (2, groups))

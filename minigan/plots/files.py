@@ -1,4 +1,4 @@
-"""The table of a run, read back."""
+"""Reading the table of a run."""
 
 from __future__ import annotations
 
@@ -21,25 +21,23 @@ def read_metrics(path: str | os.PathLike[str]) -> dict[str, NDArray[numpy.float6
     Returns
     -------
     dict of str to ndarray
-        Column name to its values, float64 of shape ``(rows,)``, in the order of the file.
+        Column name to values, float64 of shape ``(rows,)``, in the order of the file.
 
     Raises
     ------
     ValueError
-        If the file cannot be read, has no header or a repeated name, a row of another length than
-        the header, or a cell that is not a number.
+        If the file cannot be read, has no header, a repeated name, a row of another length than the
+        header, or a cell that isn't a number.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(
-            f"cannot read {path} ({error}); give the metrics.csv that a training run left in its "
-            "folder"
+            f"cannot read {path} ({error}); give the metrics.csv in the folder of a training run"
         ) from error
     lines = csv.reader(text.splitlines())
     names = _header(next(lines, []), path)
-    # A file of one column writes NaN as a blank line, which the csv module gives as a row of no
-    # cells.
+    # In a file with a single column, NaN is a blank line, which csv returns as a row without cells.
     rows = [_numbers(row or [""] * (len(names) == 1), names, path, lines.line_num) for row in lines]
     table = numpy.array(rows, dtype=numpy.float64).reshape(len(rows), len(names))
     return {name: numpy.ascontiguousarray(table[:, i]) for i, name in enumerate(names)}
@@ -49,14 +47,13 @@ def _header(cells: list[str], path: str | os.PathLike[str]) -> list[str]:
     names = [cell.strip() for cell in cells]
     if not names or not all(names):
         raise ValueError(
-            f"{path} has no header: its first line must name every column; write one such as "
+            f"{path} has no header: its first line must name all columns; add one such as "
             "'step,loss_d'"
         )
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ValueError(
-            f"{path} names the column {repeated[0]!r} more than once; give every column its own "
-            "name"
+            f"{path} names the column {repeated[0]!r} more than once; give each column its own name"
         )
     return names
 
@@ -67,8 +64,7 @@ def _numbers(
     if len(cells) != len(names):
         raise ValueError(
             f"line {line} of {path} has {len(cells)} cells where the header names {len(names)} "
-            "columns; "
-            "complete or delete that line"
+            "columns; complete or delete that line"
         )
     return [_number(cell, name, path, line) for cell, name in zip(cells, names, strict=True)]
 

@@ -1,4 +1,4 @@
-"""Batches of images as one picture: a grid of samples, a strip along a walk."""
+"""Batches of images as one picture: a grid of samples, or a strip along a walk."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from minigan.files import written_whole
 
 Pixels = NDArray[numpy.uint8]
-"""Finished pixels, uint8, channels last."""
+"""Pixels of a picture, uint8, channels last."""
 
 MINIMUM_WIDTH = 400
-"""Width in pixels below which a picture is enlarged when no scale is given."""
+"""Width in pixels below which a picture is enlarged if no scale is given."""
 
 
 def to_uint8(images: NDArray[Any]) -> Pixels:
-    """Turn values in [-1, 1] into bytes: -1 is 0, 1 is 255, anything beyond is clipped.
+    """Convert values in [-1, 1] to bytes: -1 becomes 0, 1 becomes 255, values beyond are clipped.
 
     Parameters
     ----------
@@ -33,15 +33,15 @@ def to_uint8(images: NDArray[Any]) -> Pixels:
     Raises
     ------
     TypeError
-        If the values are not floats: bytes taken for [-1, 1] would come out white.
+        If the values aren't floats: bytes mistaken for values in [-1, 1] would come out white.
     ValueError
         If a value is NaN.
     """
     values = numpy.asarray(images)
     if not numpy.issubdtype(values.dtype, numpy.floating):
         raise TypeError(
-            f"images have dtype {values.dtype} but floats in [-1, 1] are needed; use x / 127.5 - "
-            "1 on bytes"
+            f"images have dtype {values.dtype} but floats in [-1, 1] are needed; convert bytes by "
+            "x / 127.5 - 1"
         )
     broken = int(numpy.isnan(values).sum())
     if broken:
@@ -49,7 +49,7 @@ def to_uint8(images: NDArray[Any]) -> Pixels:
             f"images hold {broken} NaN of {values.size} values but need numbers in [-1, 1]; "
             "look for the step at which the generator diverged"
         )
-    # float64: a float16 cannot hold 127.5 times its values to half a level.
+    # float64, because float16 is too coarse to round 127.5 times its values correctly.
     return numpy.rint((numpy.clip(values.astype(numpy.float64), -1.0, 1.0) + 1.0) * 127.5).astype(
         numpy.uint8
     )
@@ -58,20 +58,20 @@ def to_uint8(images: NDArray[Any]) -> Pixels:
 def image_grid(
     images: NDArray[Any], *, columns: int | None = None, padding: int = 2, scale: int | None = None
 ) -> Pixels:
-    """Lay a batch of images out in rows, left to right, top to bottom.
+    """Arrange a batch of images in rows, left to right, top to bottom.
 
     Parameters
     ----------
     images
         ``(N, H, W, C)`` floats in [-1, 1], C 1 (grey) or 3 (red, green, blue), N at least 1.
     columns
-        Images per row; by default near the square root of N, without a half-empty last row if N
-        allows.
+        Images per row; by default near the square root of N and, if possible, a divisor of N, so
+        that the last row is full.
     padding
-        White pixels between and around the images, counted in the finished picture.
+        Width of the white gaps between and around the images, in pixels of the finished picture.
     scale
-        Whole-number enlargement of each pixel (nearest neighbour, so that a pixel stays a sharp
-        square); by default the least that makes the picture 400 pixels wide.
+        Integer factor by which each pixel is enlarged (nearest neighbour, so that it stays a sharp
+        square); by default the smallest that makes the picture at least 400 pixels wide.
 
     Returns
     -------
@@ -81,9 +81,9 @@ def image_grid(
     Raises
     ------
     TypeError
-        If the images are not floats.
+        If the images aren't floats.
     ValueError
-        If the shape is not ``(N, H, W, 1 or 3)``, a value is NaN, or a setting is out of its range.
+        If the shape isn't ``(N, H, W, 1 or 3)``, a value is NaN, or a setting is out of range.
     """
     pixels = to_uint8(_checked(images))
     n, _, width, channels = pixels.shape
@@ -105,7 +105,7 @@ def image_grid(
 
 
 def latent_strip(images: NDArray[Any], *, padding: int = 2, scale: int | None = None) -> Pixels:
-    """Lay the images of a walk through latent space out in one row, first to last.
+    """Arrange the images of a walk through latent space in one row, first to last.
 
     Parameters
     ----------
@@ -135,8 +135,7 @@ def save_grid(
     padding: int = 2,
     scale: int | None = None,
 ) -> None:
-    """Write :func:`image_grid` to a file, whole or not at all; the ending of `path` chooses the
-    format.
+    """Write :func:`image_grid` to a file, atomically; the suffix determines the format.
 
     Parameters
     ----------
@@ -148,9 +147,10 @@ def save_grid(
     Raises
     ------
     TypeError
-        If the images are not floats.
+        If the images aren't floats.
     ValueError
-        As :func:`image_grid`; and if the folder does not exist or the ending names no image format.
+        As :func:`image_grid`, and if the folder doesn't exist or the suffix isn't that of an image
+        format.
     """
     from PIL import Image
 
@@ -163,9 +163,8 @@ def _checked(images: NDArray[Any]) -> NDArray[Any]:
     values = numpy.asarray(images)
     if values.ndim != 4 or values.shape[3] not in (1, 3) or 0 in values.shape:
         raise ValueError(
-            f"images have shape {values.shape} but (N, H, W, C) with C = 1 or 3 and none empty is "
-            "needed; "
-            "reshape them, channels last"
+            f"images have shape {values.shape} but (N, H, W, C) without zeros and with C = 1 or 3 "
+            "is needed; reshape them, channels last"
         )
     return values
 

@@ -1,4 +1,4 @@
-"""The curves of a run: both losses above, what the discriminator believes below."""
+"""The curves of a run: both losses above, the discriminator's outputs below."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 Series = NDArray[numpy.float64]
 Label = tuple[float, str, str]
-"""Height, text and colour of what is written beside the end of a curve."""
+"""Height, text and colour of the label beside the end of a curve."""
 
-# Line styles differ as well as colours, so that the curves survive a black and white print.
+# Line styles differ as well as colours, so that the curves can be told apart in black and white.
 CURVES = {
     "loss_d": ("discriminator", COLOURS["discriminator"], (0, (5, 1.5))),
     "loss_g": ("generator", COLOURS["generator"], "-"),
@@ -27,7 +27,7 @@ CURVES = {
 }
 GREY = "#666666"
 FEW = 20
-"""Up to so many rows each is marked by a dot and nothing is smoothed."""
+"""Up to this number of rows, each is marked by a dot and nothing is smoothed."""
 
 
 def losses_figure(
@@ -37,25 +37,25 @@ def losses_figure(
     reference: bool = True,
     title: str | None = None,
 ) -> Figure:
-    """Draw the losses and the discriminator's mean answers over the steps of a run.
+    """Draw the losses and the discriminator's mean outputs over the steps of a run.
 
     Parameters
     ----------
     rows
-        Column name to its ``(rows,)`` values, as :func:`read_metrics` gives them: ``step``,
-        ``loss_d``, ``loss_g``, and unless the game has no probabilities ``d_real`` (mean D(x)) and
-        ``d_fake`` (mean D(G(z))), without which the lower panel is left out. Values that are NaN or
-        infinite are passed over.
+        Column name to ``(rows,)`` values, as :func:`read_metrics` returns them: ``step``,
+        ``loss_d``, ``loss_g`` and, if D's outputs are probabilities, ``d_real`` (mean D(x)) and
+        ``d_fake`` (mean D(G(z))), without which the lower panel is left out. NaN and infinite
+        values are skipped.
     smooth
-        The strong curve is a mean over neighbours on both sides (so it does not lag), each step
-        away counting `smooth` times less; 0 draws the raw curve only. By default by the number of
-        rows, at most 0.98.
+        The strong curve is a mean over neighbours on both sides (so it doesn't lag), weighted by
+        `smooth` to the power of their distance in rows; 0 draws the raw curve only. The default
+        depends on the number of rows and is at most 0.98.
     reference
-        Whether to mark where both losses stand when the generator has won (D = 1/2 everywhere): 2
-        ln 2 for the discriminator, ln 2 for the generator. So it is with cross entropy; switch it
-        off for others.
+        Whether to mark the losses of the equilibrium with D = 1/2 everywhere: 2 ln 2 for the
+        discriminator, ln 2 for the generator. These are valid for cross entropy (the non-saturating
+        objective); switch this off for others.
     title
-        Written above, left.
+        Title of the figure, at the top left.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def losses_figure(
     Raises
     ------
     ValueError
-        If a column is missing or of another length than ``step``, or `smooth` is not in [0, 1).
+        If a column is missing or has another length than ``step``, or `smooth` isn't in [0, 1).
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -119,11 +119,9 @@ def _draw_answers(axes: Axes, columns: Mapping[str, Series], smooth: float | Non
 def _curve(
     axes: Axes, columns: Mapping[str, Series], name: str, smooth: float | None
 ) -> tuple[Series, Label]:
-    """Draw one column faint and its mean strong; return the finite values, and the label of its
-    end.
-    """
+    """Draw a column and its moving average; return the finite values and the curve's label."""
     text, colour, dashes = CURVES[name]
-    # Dropped, not left as gaps: a column measured every tenth step would otherwise be all gaps.
+    # Dropped, not left as gaps: a column measured every tenth step would otherwise have only gaps.
     known = numpy.isfinite(columns[name]) & numpy.isfinite(columns["step"])
     steps, raw = columns["step"][known], columns[name][known]
     weight = max(0.0, min(0.98, 1 - FEW / max(len(raw), 1))) if smooth is None else smooth
@@ -136,7 +134,7 @@ def _curve(
 
 
 def _smoothed(values: Series, weight: float) -> Series:
-    """Mean of all values, each weighing ``weight ** distance``; ``(n,)`` to ``(n,)``.
+    """Mean of all values, weighted by ``weight ** distance``; ``(n,)`` to ``(n,)``.
 
     With F_i = v_i + w F_(i-1) from the left and B_i = v_i + w B_(i+1) from the right, the weighted
     sum around i is F_i + B_i - v_i; the same recursions over ones give the sum of the weights.
@@ -166,7 +164,7 @@ def _span(values: Series) -> tuple[float, float]:
 def _span_steps(axes: Axes, steps: Series) -> None:
     known = steps[numpy.isfinite(steps)]
     if len(known) and known.min() < known.max():
-        # Dots at the very ends would be cut in half.
+        # Without a margin, the dots at both ends would be cut in half.
         margin = 0.03 * (known.max() - known.min()) if len(steps) <= FEW else 0.0
         axes.set_xlim(known.min() - margin, known.max() + margin)
     elif len(known):
@@ -174,9 +172,7 @@ def _span_steps(axes: Axes, steps: Series) -> None:
 
 
 def _write_labels(axes: Axes, labels: list[Label]) -> None:
-    """Name each curve beside its end, pushed apart where ends are close, with a fine line to the
-    end.
-    """
+    """Label each curve beside its end; labels that are too close are moved apart."""
     low, high = axes.get_ylim()
     known = sorted(
         (label for label in labels if numpy.isfinite(label[0])), key=lambda label: label[0]
@@ -206,9 +202,7 @@ def _write_labels(axes: Axes, labels: list[Label]) -> None:
 
 
 def _apart(places: list[float], gap: float = 0.1) -> list[float]:
-    """Move sorted heights apart to at least `gap`, within [0, 1]: up from below, then down from the
-    top.
-    """
+    """Move sorted heights at least `gap` apart, below 1: first upwards, then down from the top."""
     moved: list[float] = []
     for place in places:
         moved.append(max(place, moved[-1] + gap) if moved else place)
@@ -226,8 +220,8 @@ def _columns(rows: Mapping[str, NDArray[Any]]) -> dict[str, Series]:
     missing = [name for name in wanted if name not in rows]
     if missing:
         raise ValueError(
-            f"the column {missing[0]!r} is missing among {sorted(rows)} but {wanted} are needed; "
-            "log it in every row, empty where it is unknown"
+            f"the column {missing[0]!r} is missing from {sorted(rows)} but {wanted} are needed; "
+            "write it in every row, empty where it is unknown"
         )
     columns = {name: numpy.asarray(rows[name], dtype=numpy.float64) for name in wanted}
     for name, values in columns.items():

@@ -1,4 +1,4 @@
-"""A game in the plane: real and fake points over what the discriminator thinks of every place."""
+"""A 2-D game: real and fake points over the discriminator's output at every position."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Limits = tuple[float, float, float, float]
 Landscape = Callable[[NDArray[numpy.float32]], NDArray[Any]]
 
 RESOLUTION = 96
-"""Places per axis at which the landscape is asked."""
+"""Points per axis at which the landscape is evaluated."""
 
 BOTTOM, TALL = 0.65 / 5.6, 4.55 / 5.6
-"""Lower edge and height of the drawing, as parts of the figure's height."""
+"""Lower edge and height of the axes, as fractions of the figure's height."""
 
 MOST_ARROWS = 120
-"""So many arrows can be told apart; of more, every second, third, ... is drawn."""
+"""Largest number of arrows; of more, only every second, third, ... is drawn."""
 
 LONGEST_ARROW = 0.08
-"""Length of a long arrow, as a part of the picture's width."""
+"""Length of a long arrow, as a fraction of the width of the axes."""
 
 
 def points_figure(
@@ -41,31 +41,31 @@ def points_figure(
     arrow_scale: float | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Draw real and fake points of the plane, with the discriminator's landscape behind them.
+    """Draw real and fake 2-D points, with the discriminator's landscape behind them.
 
     Parameters
     ----------
     real
-        ``(N, 2)`` floats: dots.
+        ``(N, 2)`` floats, drawn as dots.
     fake
-        ``(M, 2)`` floats: crosses. Non-finite points are not drawn; the legend counts those out of
-        sight.
+        ``(M, 2)`` floats, drawn as crosses. Non-finite points aren't drawn; the legend counts them
+        together with the points outside the limits.
     limits
-        ``(low, high)`` for both axes, or ``(x_low, x_high, y_low, y_high)``. Given, never guessed,
-        so that the frames of a film share them.
+        ``(low, high)`` for both axes, or ``(x_low, x_high, y_low, y_high)``. They are required, so
+        that all frames of an animation share them.
     landscape
         Maps float32 points ``(K, 2)`` to D(x), the probability of being real, ``(K,)`` or
         ``(K, 1)`` in [0, 1].
     arrows
-        ``(M, 2)``: at each fake point the direction in which the generator is pushed, such as minus
-        the gradient of its loss with respect to that point. Over 120, an even choice of them is
-        drawn.
+        ``(M, 2)``: the direction in which the generator is pushed at each fake point, such as minus
+        the gradient of its loss with respect to that point. At most 120 of them are drawn, evenly
+        chosen.
     arrow_scale
-        Length on the page, in units of the axes, of an arrow of length 1. By default the longest
-        arrows (95th percentile) get a fixed length: good for one picture, but set it to compare
+        Length of an arrow of norm 1, in units of the axes. By default, the longest arrows (95th
+        percentile) get a fixed length, which is good for a single picture; set it to compare
         pictures.
     title
-        Written above, left.
+        Title of the figure, at the top left.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def points_figure(
     if arrows is not None and numpy.shape(arrows) != fake.shape:
         raise ValueError(
             f"arrows have shape {numpy.shape(arrows)} but one (dx, dy) per fake point, "
-            f"{fake.shape}, is needed; pass the gradient at these very points"
+            f"{fake.shape}, is needed; pass the gradients at these points"
         )
     with styled():
         figure, axes = _canvas(box, wide=landscape is not None, title=title)
@@ -95,8 +95,8 @@ def points_figure(
 
 
 def _canvas(box: Limits, *, wide: bool, title: str | None) -> tuple[Figure, Axes]:
-    # Axes placed by hand: a layout engine would make frames of a film jitter, and cost more than
-    # the drawing.
+    # Fixed positions: a layout engine would make the frames of an animation jitter, and take more
+    # time than the drawing itself.
     width = 6.4 if wide else 5.6
     figure = new_figure(width=width, height=5.6)
     axes = figure.add_axes((0.7 / width, BOTTOM, 4.55 / width, TALL))
@@ -115,7 +115,8 @@ def _draw_landscape(figure: Figure, axes: Axes, landscape: Landscape, box: Limit
     xs, ys = numpy.linspace(*box[:2], RESOLUTION), numpy.linspace(*box[2:], RESOLUTION)
     places = numpy.stack(numpy.meshgrid(xs, ys), axis=-1).reshape(-1, 2).astype(numpy.float32)
     heights = _probabilities(landscape(places), len(places)).reshape(RESOLUTION, RESOLUTION)
-    # Twenty steps rather than a smooth ramp: the eye reads levels, and a GIF needs few colours.
+    # Twenty levels instead of a smooth gradient: they are easier to read, and a GIF needs fewer
+    # colours.
     levels = numpy.linspace(0.0, 1.0, 21)
     filled = axes.contourf(xs, ys, heights, levels=levels, cmap=_fake_to_real(), zorder=0)
     bar = figure.colorbar(filled, cax=figure.add_axes((0.847, BOTTOM, 0.03, TALL)))
@@ -128,9 +129,7 @@ def _draw_landscape(figure: Figure, axes: Axes, landscape: Landscape, box: Limit
 
 
 def _fake_to_real() -> Colormap:
-    """From the colour of fake over white to the colour of real, the real end darker also in
-    grey.
-    """
+    """From the colour of fake via white to that of real, whose end is darker even in greyscale."""
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list(
@@ -161,7 +160,7 @@ def _draw_points(axes: Axes, real: NDArray[Any], fake: NDArray[Any], box: Limits
         zorder=4,
         label="fake" + _hidden(fake, box),
     )
-    # Beside the title: inside, it would hide points.
+    # Beside the title: inside the axes, it would hide points.
     axes.legend(
         loc="lower right", bbox_to_anchor=(1.02, 1.008), ncols=2, frameon=False, handletextpad=0.1,
         columnspacing=0.8, borderpad=0.2, borderaxespad=0.0,
@@ -193,10 +192,10 @@ def _draw_arrows(
         return
     reach = LONGEST_ARROW * (box[1] - box[0])
     if scale is None:
-        # The maximum stands in where fewer than one arrow in twenty is not zero.
+        # The maximum is used if fewer than one arrow in twenty is non-zero.
         scale = reach / float(numpy.quantile(lengths, 0.95) or lengths.max())
     steps = arrows[kept] * scale
-    # One runaway gradient must not draw a line across everything else.
+    # A single huge gradient must not draw a line across everything else.
     steps *= numpy.minimum(1.0, 1.6 * reach / numpy.maximum(lengths * scale, 1e-30))[:, None]
     axes.quiver(
         fake[kept, 0],
@@ -220,7 +219,7 @@ def _plane(points: NDArray[Any], name: str) -> NDArray[Any]:
     values = numpy.asarray(points)
     if values.ndim != 2 or values.shape[1] != 2:
         raise ValueError(
-            f"{name} points have shape {values.shape} but (N, 2) is needed; pick two of their "
+            f"{name} points have shape {values.shape} but (N, 2) is needed; choose two of their "
             "coordinates"
         )
     return values
@@ -231,9 +230,8 @@ def _box(limits: Sequence[float]) -> Limits:
     box = numbers * 2 if len(numbers) == 2 else numbers
     if len(box) != 4 or not (numpy.isfinite(box).all() and box[0] < box[1] and box[2] < box[3]):
         raise ValueError(
-            f"limits are {tuple(numbers)} but (low, high) or (x_low, x_high, y_low, y_high), each "
-            "low below "
-            "its high, are needed; for the ring try (-3, 3)"
+            f"limits are {tuple(numbers)} but (low, high) or (x_low, x_high, y_low, y_high) is "
+            "needed, finite and with each low below its high; for the ring try (-3, 3)"
         )
     return box[0], box[1], box[2], box[3]
 
@@ -242,16 +240,14 @@ def _probabilities(values: NDArray[Any], count: int) -> NDArray[Any]:
     heights = numpy.asarray(values)
     if heights.shape not in ((count,), (count, 1)):
         raise ValueError(
-            f"the landscape gave shape {heights.shape} for {count} points but ({count},) is "
-            "needed; "
-            "return one D(x) per point"
+            f"the landscape returned shape {heights.shape} for {count} points but ({count},) is "
+            "needed; return one D(x) per point"
         )
     # Written so that NaN fails too.
     if not (heights.min() >= -1e-6 and heights.max() <= 1.0 + 1e-6):
         raise ValueError(
-            f"the landscape gave values from {heights.min():.4g} to {heights.max():.4g} but "
-            "probabilities in "
-            "[0, 1] are needed; apply the sigmoid to logits"
+            f"the landscape returned values from {heights.min():.4g} to {heights.max():.4g} but "
+            "probabilities in [0, 1] are needed; apply the sigmoid to logits"
         )
     clipped: NDArray[Any] = numpy.clip(heights, 0.0, 1.0)
     return clipped

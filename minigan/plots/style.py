@@ -1,4 +1,4 @@
-"""One look for every figure, and figures turned into files and pixels."""
+"""A common style for all figures, and figures as files and as pixels."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ COLOURS: Mapping[str, str] = MappingProxyType(
         "generator": "#009E73",
     }
 )
-"""Who is who, in every figure: Okabe and Ito's colour-blind-safe set, the purple darkened for text.
-"""
+"""The same colours in every figure: Okabe and Ito's colour-blind-safe set, with a darker purple."""
 
 STYLE: Mapping[str, Any] = MappingProxyType(
     {
@@ -68,21 +67,19 @@ STYLE: Mapping[str, Any] = MappingProxyType(
         "mathtext.fontset": "dejavusans",
     }
 )
-"""The rcParams of every figure, read-only; for your own:
-``with matplotlib.rc_context(dict(STYLE)):``.
-"""
+"""The rcParams of all figures, read-only; use them with ``matplotlib.rc_context(dict(STYLE))``."""
 
-# rc_context swaps settings that the whole process shares: two threads inside it would restore each
-# other's.
+# rc_context changes settings that the whole process shares: two threads inside it would restore
+# each other's settings.
 _LOCK = threading.RLock()
 
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw in :data:`STYLE` inside the block and leave every setting as it was after it."""
+    """Use :data:`STYLE` inside the block, and restore all settings after it."""
     import matplotlib
 
-    # Any: matplotlib types the names of its settings one by one, in some of its versions.
+    # Any: some versions of matplotlib type the names of all settings individually.
     settings: Any = dict(STYLE)
     with _LOCK, matplotlib.rc_context(settings):
         yield
@@ -90,7 +87,7 @@ def styled() -> Iterator[None]:
 
 @cache
 def _figure_class() -> type[Figure]:
-    """Make the figure class on first use, as matplotlib must not be imported before."""
+    """Create the figure class on first use, since matplotlib must not be imported before."""
     from matplotlib.figure import Figure
 
     class ShownFigure(Figure):
@@ -108,15 +105,14 @@ def _figure_class() -> type[Figure]:
 
 
 def new_figure(*, width: float, height: float, layout: str | None = None) -> Figure:
-    """Make an empty figure of `width` by `height` inches that draws with Agg and that pyplot never
-    sees.
+    """Create an empty figure that is drawn with Agg and isn't registered with pyplot.
 
     Parameters
     ----------
     width, height
         Size in inches.
     layout
-        Matplotlib's layout engine, or None for axes placed by hand.
+        Name of a matplotlib layout engine, or None for manually placed axes.
 
     Returns
     -------
@@ -132,12 +128,12 @@ def new_figure(*, width: float, height: float, layout: str | None = None) -> Fig
 
 
 def figure_to_array(fig: Figure, *, dpi: float | None = None) -> Pixels:
-    """Draw a figure into pixels, for a frame of an animation.
+    """Render a figure to an array of pixels, for a frame of an animation.
 
     Parameters
     ----------
     fig
-        Any matplotlib figure; it is left as it was.
+        Any matplotlib figure; it is left unchanged.
     dpi
         Dots per inch; by default the figure's own.
 
@@ -161,7 +157,7 @@ def figure_to_array(fig: Figure, *, dpi: float | None = None) -> Pixels:
 
 
 def save_figure(fig: Figure, path: str | os.PathLike[str], *, dpi: float = 150) -> None:
-    """Write a figure, whole or not at all; the ending of `path` chooses the format.
+    """Write a figure to a file, atomically; the suffix of `path` determines the format.
 
     Parameters
     ----------
@@ -170,12 +166,12 @@ def save_figure(fig: Figure, path: str | os.PathLike[str], *, dpi: float = 150) 
     path
         The file, such as ``losses.png`` or ``losses.svg``; its folder must exist.
     dpi
-        Dots per inch, for formats made of pixels.
+        Dots per inch, for raster formats.
 
     Raises
     ------
     ValueError
-        If the folder does not exist, or the ending names no format that matplotlib writes.
+        If the folder doesn't exist, or the suffix isn't that of a format that matplotlib writes.
     """
     with written_whole(path) as temporary, styled():
         fig.savefig(temporary, dpi=dpi)

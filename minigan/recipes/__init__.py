@@ -1,4 +1,4 @@
-"""The trainable GANs: one short file each, and the functions that train, find and sample them."""
+"""The trainable GANs, one short file each, and the functions that list and find them."""
 
 import difflib
 import importlib
@@ -25,7 +25,7 @@ MODULES = (
     "stacked_mnist",
     "fashion_dcgan",
 )
-"""The recipes, in the order in which one would try them; a file each."""
+"""The modules of the recipes, in the order in which to try them."""
 
 
 def names() -> tuple[str, ...]:
@@ -39,7 +39,7 @@ def get(name: str) -> Recipe:
     Raises
     ------
     ValueError
-        If there is none of this name; the nearest is suggested.
+        If there is no recipe of this name; the error suggests the closest one.
     """
     if name not in names():
         near = difflib.get_close_matches(name.lower(), names(), n=1, cutoff=0.0)

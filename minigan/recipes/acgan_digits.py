@@ -1,9 +1,9 @@
-"""A conditional GAN whose D isn't told the label but names it; G is rewarded where the name is what
-it was told.
+"""A conditional GAN whose D isn't given the label but predicts it (AC-GAN).
 
-Such a G is in danger of drawing one picture for each label, since that is named most surely. Here
-it does so if the label reaches it as a learnt vector of 16 numbers, with D normalised or not, and
-not if the label is a one-hot vector.
+G is rewarded if D predicts the label that G was given. Such a G tends to draw a single picture for
+each label, since a single picture is classified most reliably. Here this happens if G receives the
+label as a learnt vector of 16 numbers, with or without normalisation in D, but not if it receives
+the label as a one-hot vector.
 """
 
 import numpy
@@ -19,16 +19,14 @@ CLASSES = 10
 def networks(
     rng: numpy.random.Generator, noise: numpy.random.Generator
 ) -> tuple[nn.Layer, nn.Layer]:
-    """G gets the label as a one-hot vector beside z; D gives a logit for real and one for each
-    class.
-    """
+    """G gets the label as a one-hot vector beside z; D has a logit for real, and one per class."""
     generator = nn.Sequential(nn.ConcatenateLabels(CLASSES), *nets.generator(rng, 64 + CLASSES))
     return generator, nets.critic(rng, outputs=1 + CLASSES)
 
 
 RECIPE = Recipe(
     name="acgan-digits",
-    title="small digits, told which; D names them",
+    title="small digits, conditional on the label; D predicts it",
     source="Odena et al. 2017 (AC-GAN)",
     data="digits",
     sample_shape=(16, 16, 1),

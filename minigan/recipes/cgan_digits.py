@@ -1,4 +1,4 @@
-"""A conditional GAN: G is told which digit to make, D which digit it's looking at."""
+"""A conditional GAN: G is told which digit to draw, D which digit it is looking at."""
 
 import numpy
 
@@ -13,9 +13,7 @@ CLASSES = 10
 def networks(
     rng: numpy.random.Generator, noise: numpy.random.Generator
 ) -> tuple[nn.Layer, nn.Layer]:
-    """G gets the label as a one-hot vector beside z; D's last layer projects on a learnt vector of
-    the label.
-    """
+    """G gets the label as a one-hot vector beside z; D projects onto a learnt vector per label."""
     generator = nn.Sequential(nn.ConcatenateLabels(CLASSES), *nets.generator(rng, 64 + CLASSES))
     *body, _ = nets.critic(rng)
     discriminator = nn.Projection(
@@ -26,7 +24,7 @@ def networks(
 
 RECIPE = Recipe(
     name="cgan-digits",
-    title="small digits, told which",
+    title="small digits, conditional on the label",
     source="Mirza & Osindero 2014 (conditional GAN); Miyato & Koyama 2018 (projection in D)",
     data="digits",
     sample_shape=(16, 16, 1),

@@ -1,7 +1,7 @@
-"""A conditional DCGAN on MNIST: the label goes into both nets as planes beside the features.
+"""A conditional DCGAN on MNIST: G gets the label beside z, D as planes beside the image.
 
-Two departures from DCGAN, so that the digits can be read sooner: learning rates of 5e-4 instead of
-2e-4, and samples from an average of G's weights.
+There are two departures from DCGAN, so that the digits become legible sooner: learning rates of
+5e-4 instead of 2e-4, and samples from an average of G's weights.
 """
 
 import numpy
@@ -17,9 +17,7 @@ CLASSES = 10
 def networks(
     rng: numpy.random.Generator, noise: numpy.random.Generator
 ) -> tuple[nn.Layer, nn.Layer]:
-    """G: 128-64-1 channels. D: 64-128 channels, with ten planes beside the image, one of them of
-    ones.
-    """
+    """G: 128-64-1 channels. D: 64-128 channels; ten label planes, one of them all ones."""
     generator = nn.Sequential(
         nn.ConcatenateLabels(CLASSES),
         *nets.dcgan_generator(rng, inputs=100 + CLASSES, side=7, width=128),
@@ -33,7 +31,7 @@ def networks(
 
 RECIPE = Recipe(
     name="cgan-mnist",
-    title="MNIST, told which digit",
+    title="MNIST, conditional on the label",
     source=(
         "Mirza & Osindero 2014 (conditional GAN); the label planes of Radford's published "
         "conditional DCGAN"
@@ -45,6 +43,6 @@ RECIPE = Recipe(
     settings=Settings(
         steps=4685, batch_size=64, lr_generator=5e-4, lr_discriminator=5e-4, average=0.995
     ),
-    duration="about 0.18 s of processor time a step, 14 minutes in all",
+    duration="about 0.18 s of processor time per step, 14 minutes in all",
     classes=CLASSES,
 )

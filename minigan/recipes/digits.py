@@ -1,4 +1,4 @@
-"""A small DCGAN on real handwritten digits that come with the package: 4 -> 8 -> 16 pixels."""
+"""A small DCGAN on the handwritten digits that come with the package: 4 -> 8 -> 16 pixels."""
 
 import numpy
 
@@ -10,9 +10,7 @@ from minigan.recipes.recipe import Recipe, Settings
 def networks(
     rng: numpy.random.Generator, noise: numpy.random.Generator
 ) -> tuple[nn.Layer, nn.Layer]:
-    """G doubles the image twice with transposed convolutions, D halves it twice with
-    convolutions.
-    """
+    """G doubles its map twice by transposed convolutions, D halves the image by convolutions."""
     generator = nn.Sequential(
         nn.Linear(64, 4 * 4 * 64, bias=False, rng=rng),
         nn.Reshape(4, 4, 64),

@@ -1,4 +1,4 @@
-"""The gradient penalty of WGAN-GP, but around the reals, where a D that overfits gets steep."""
+"""The gradient penalty of WGAN-GP, but around the reals, where an overfitting D becomes steep."""
 
 from minigan.gan import Latent
 from minigan.recipes import nets

@@ -11,7 +11,7 @@ from minigan.recipes.recipe import Recipe, Settings
 def networks(
     rng: numpy.random.Generator, noise: numpy.random.Generator
 ) -> tuple[nn.Layer, nn.Layer]:
-    """A DCGAN from 7 to 28 pixels."""
+    """A DCGAN: 7 -> 14 -> 28 pixels."""
     generator = nets.dcgan_generator(rng, inputs=100, side=7, width=128)
     return nets.drawn(generator, nets.dcgan_discriminator(rng, side=7, width=64), rng)
 
@@ -25,5 +25,5 @@ RECIPE = Recipe(
     latent=Latent(100, "uniform"),
     networks=networks,
     settings=Settings(steps=4685, batch_size=64),
-    duration="about 0.15 s of processor time a step, 12 minutes in all",
+    duration="about 0.15 s of processor time per step, 12 minutes in all",
 )

@@ -1,6 +1,4 @@
-"""Spectral normalisation keeps D tame by construction; the hinge loss stops where D is sure
-enough.
-"""
+"""The hinge loss with spectral normalisation, which bounds the Lipschitz constant of D."""
 
 from minigan.gan import Latent
 from minigan.recipes import nets

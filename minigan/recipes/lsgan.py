@@ -1,4 +1,4 @@
-"""Least squares in the place of cross entropy: D is pulled to values, not pushed to infinity."""
+"""Least squares instead of cross entropy: D's outputs have finite targets."""
 
 from minigan.gan import Latent
 from minigan.recipes import nets

@@ -1,6 +1,4 @@
-"""A DCGAN on MNIST: transposed convolutions and batch norm in G, dropout in D, 7 -> 14 -> 28
-pixels.
-"""
+"""A DCGAN on MNIST: transposed convolutions and batch norm in G, dropout in D."""
 
 import numpy
 
@@ -13,7 +11,7 @@ from minigan.recipes.recipe import Recipe, Settings
 def networks(
     rng: numpy.random.Generator, noise: numpy.random.Generator
 ) -> tuple[nn.Layer, nn.Layer]:
-    """G: 128-64-1 channels. D: 64-128 channels."""
+    """G: 128-64-1 channels, 7 -> 14 -> 28 pixels. D: 64-128 channels."""
     generator = nets.dcgan_generator(rng, inputs=100, side=7, width=128)
     discriminator = nets.dropout_discriminator(rng, noise, side=7, width=64)
     return nets.drawn(generator, discriminator, rng)
@@ -31,5 +29,5 @@ RECIPE = Recipe(
     latent=Latent(100),
     networks=networks,
     settings=Settings(steps=4685, batch_size=64, average=0.995),
-    duration="about 0.1 s a step on two cores, 8 minutes in all",
+    duration="about 0.1 s per step on two cores, 8 minutes in all",
 )

@@ -1,7 +1,7 @@
-"""The classic tutorial network on MNIST: a perceptron draws, a convolutional net judges.
+"""The classic tutorial network on MNIST: a perceptron against a convolutional net.
 
-The discriminator that circulates with it, four 4x4 convolutions of stride 2, dies at a map of 3x3:
-28 -> 14 -> 7 -> 3, and a kernel of 4 doesn't fit. Here the last step is a linear layer over those
+The discriminator usually found with it, four 4x4 convolutions of stride 2, fails at a map of 3x3:
+28 -> 14 -> 7 -> 3, where a kernel of 4 doesn't fit. Here the last layer is a linear one over those
 3x3 pixels.
 """
 
@@ -40,5 +40,5 @@ RECIPE = Recipe(
     latent=Latent(100),
     networks=networks,
     settings=Settings(steps=9370, batch_size=64),
-    duration="about 0.1 s a step on two cores, 15 minutes in all",
+    duration="about 0.1 s per step on two cores, 15 minutes in all",
 )

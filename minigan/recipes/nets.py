@@ -1,7 +1,8 @@
-"""The nets that several recipes share, so that they differ only in what their papers differ in.
+"""The nets that several recipes share, so that the recipes differ only as their papers do.
 
-DCGANs (Radford et al. 2016) that double a map of `side` x `side` pixels twice, and halve an image
-twice. Their weights are as the layers draw them, until `drawn` redraws them as DCGAN does.
+They are DCGANs (Radford et al. 2016): G doubles a map of `side` x `side` pixels twice, D halves the
+image twice. The weights are those that the layers draw by default; `drawn` redraws them as DCGAN
+does.
 """
 
 from typing import Any
@@ -43,7 +44,7 @@ def dcgan_discriminator(
 def dropout_discriminator(
     rng: Generator, noise: Generator, *, side: int, width: int, channels: int = 1
 ) -> nn.Sequential:
-    """The same with dropout instead of batch norm, as in the DCGAN tutorial of TensorFlow."""
+    """The same with dropout instead of batch norm, as in TensorFlow's DCGAN tutorial."""
     return nn.Sequential(
         nn.Conv2d(channels, width, **HALVE, rng=rng), nn.LeakyReLU(0.2),
         nn.Dropout(0.3, rng=noise),
@@ -66,12 +67,12 @@ def drawn(
 
 
 def networks(rng: Generator, noise: Generator) -> tuple[nn.Layer, nn.Layer]:
-    """G as in the recipe digits; D has no normalisation: penalties need each sample alone."""
+    """G as in the recipe digits; D without normalisation, as penalties need independent samples."""
     return generator(rng), critic(rng)
 
 
 def generator(rng: Generator, inputs: int = 64) -> nn.Sequential:
-    """A small DCGAN's: latents (N, inputs) to images (N, 16, 16, 1)."""
+    """The generator of a small DCGAN: latents (N, inputs) to images (N, 16, 16, 1)."""
     net = dcgan_generator(rng, inputs=inputs, side=4, width=64)
     nn.initial.normal(net, rng=rng)
     return net

@@ -1,4 +1,4 @@
-"""Points on a parabola: a curve in the plane, learnt from a handful of numbers."""
+"""Points on a parabola: a 2-D curve, learnt by two small perceptrons."""
 
 import numpy
 

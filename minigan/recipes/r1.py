@@ -1,4 +1,4 @@
-"""The simplest penalty: no slope at the reals, so that D has nothing to say where G has arrived."""
+"""The simplest gradient penalty: zero gradient at the reals, so that a perfect G stays put."""
 
 from minigan.gan import Latent
 from minigan.recipes import nets

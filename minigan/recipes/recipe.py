@@ -1,4 +1,4 @@
-"""What a recipe is: nets, data, loss, hyper-parameters, and the paper that it is from."""
+"""What a recipe is: nets, data, losses, hyper-parameters, and the paper that it follows."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from minigan.latent import Latent
 
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
 ELBO = "elbo"
-"""The objective of an autoencoder, which is no game: the evidence lower bound."""
+"""The objective of an autoencoder, which isn't a game: the evidence lower bound."""
 
 Networks = Callable[[numpy.random.Generator, numpy.random.Generator], tuple[nn.Layer, nn.Layer]]
-"""``(weights_rng, noise_rng) -> (generator, discriminator)``; noise is for dropout and its like."""
+"""``(weights_rng, noise_rng) -> (generator, discriminator)``; noise is for dropout and the like."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Hyper-parameters of a run; the command line can change each.
+    """Hyper-parameters of a run; each can be changed on the command line.
 
     Attributes
     ----------
     steps
-        Rounds of the game (D k times, G once).
+        Rounds of the game (k steps of D, one of G).
     batch_size
         Samples in a batch.
     lr_generator, lr_discriminator
@@ -44,14 +44,14 @@ class Settings:
     discriminator_steps
         k in Algorithm 1.
     average
-        Decay of the exponential moving average of G's weights that samples are drawn from; 0 for
+        Decay of the exponential moving average of G's weights, which samples are drawn from; 0 for
         none.
     optimizer
         ``"adam"``, ``"rmsprop"`` or ``"sgd"``, for both players.
     penalties
-        Ways to keep D tame, ``name`` or ``name:strength`` each, see `minigan.gan.WAYS`.
+        How D is regularised, ``name`` or ``name:strength`` each, see `minigan.gan.WAYS`.
     schedule
-        How the learning rates change over the steps, see `minigan.optim.schedules.parse`.
+        How the learning rates change during the run, see `minigan.optim.schedules.parse`.
     """
 
     steps: int
@@ -72,7 +72,7 @@ class Settings:
         for name in ("steps", "batch_size", "discriminator_steps"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a positive whole number, got {value}.")
+                raise ValueError(f"{name} must be a positive integer, got {value}.")
         for name in ("lr_generator", "lr_discriminator"):
             value = getattr(self, name)
             if not (value > 0 and math.isfinite(value)):
@@ -96,14 +96,14 @@ class Settings:
         return optim.RMSprop(net, lr=lr) if self.optimizer == "rmsprop" else optim.SGD(net, lr=lr)
 
     def scheduler_for(self, optimizers: Sequence[optim.Optimizer]) -> optim.Scheduler | None:
-        """Return what changes the learning rates; None if they stay as they are."""
+        """Return the scheduler of the learning rates; None if they are constant."""
         if self.schedule == "constant":
             return None
         schedule = optim.schedules.parse(self.schedule)
         return optim.Scheduler(optimizers, schedule, steps=self.steps)
 
     def movers(self, generator: nn.Layer, discriminator: nn.Layer) -> dict[str, Any]:
-        """Return the optimizers, average and scheduler that a `Game` between the two takes."""
+        """Return the optimizers, average and scheduler for a `Game` between the two."""
         moves = {
             "generator_optimizer": self.optimizer_for(generator, self.lr_generator),
             "discriminator_optimizer": self.optimizer_for(discriminator, self.lr_discriminator),
@@ -115,12 +115,13 @@ class Settings:
         return moves | {"average": average, "scheduler": scheduler}
 
     def changed(self, **changes: Any) -> Settings:
-        """Return a copy with some values changed; None means "leave it"."""
+        """Return a copy with some values changed; None leaves a value unchanged."""
         known = {field.name for field in fields(self)}
         unknown = changes.keys() - known
         if unknown:
             raise ValueError(
-                f"Unknown setting {sorted(unknown)[0]!r}; there are {', '.join(sorted(known))}."
+                f"Unknown setting {sorted(unknown)[0]!r}; the settings are "
+                f"{', '.join(sorted(known))}."
             )
         given = {name: value for name, value in changes.items() if value is not None}
         if "penalties" in given:
@@ -132,17 +133,17 @@ class Settings:
 class Recipe:
     """A trainable GAN.
 
-    One of an unusual kind derives from it and overrides `game`, `load`, `stream` or `check`;
-    nothing else knows the difference.
+    For another kind of game, derive from it and override `game`, `load`, `stream` or `check`;
+    nothing else has to change.
 
     Attributes
     ----------
     name
-        How the command line calls it.
+        Its name on the command line.
     title
-        What it trains, in a line.
+        What it trains, in one line.
     source
-        The paper or the code that it is from.
+        The paper or the code that it follows.
     data
         Name of the data set or of the 2-D distribution.
     sample_shape
@@ -154,12 +155,12 @@ class Recipe:
     settings
         The hyper-parameters.
     duration
-        How long it takes, and where that was measured.
+        How long training takes, and in what unit or on which machine it was measured.
     classes
-        Number of labels that the players are told; 0 for a recipe without conditions.
+        Number of classes of a conditional recipe; 0 for an unconditional one.
     auxiliary
-        Weight of the classes in both losses, for a D that names them instead of being told; 0 for
-        none.
+        Weight of the classification losses, for a D that predicts the labels instead of receiving
+        them; 0 for none.
     """
 
     name: str
@@ -175,7 +176,7 @@ class Recipe:
     auxiliary: float = 0.0
 
     def check(self, settings: Settings) -> None:
-        """Refuse settings that mean nothing here.
+        """Check that the settings make sense for this recipe.
 
         Raises
         ------
@@ -184,7 +185,8 @@ class Recipe:
         """
         if settings.objective == ELBO:
             raise ValueError(
-                f"{ELBO!r} is for autoencoders, but {self.name!r} is a game; choose another."
+                f"{ELBO!r} is for autoencoders, but {self.name!r} is a game; choose another "
+                "objective."
             )
         objective(settings.objective, smoothing=settings.smoothing)
 
@@ -196,19 +198,21 @@ class Recipe:
         noise: numpy.random.Generator,
         device: str | backend.Reference = "cpu",
     ) -> BaseGame:
-        """Build the game: players on their device, what keeps D tame, optimizers.
+        """Build the game: players on their device, regularisation of D, optimizers.
 
         Parameters
         ----------
         settings
             The hyper-parameters.
         weights, noise
-            Draw initial weights, and what noisy layers and penalties need.
+            Random generators: for the initial weights, and for noisy layers and penalties.
         device
-            Where the players live.
+            The device of the players.
         """
         if self.networks is None:
-            raise ValueError(f"The recipe {self.name!r} has no networks; give it some, or a game.")
+            raise ValueError(
+                f"The recipe {self.name!r} has no networks; pass some, or override its method game."
+            )
         generator, discriminator = self.networks(weights, noise)
         taming = tame(discriminator, settings.penalties, rng=noise, conditional=self.classes > 0)
         generator.to(device)
@@ -228,17 +232,17 @@ class Recipe:
         )
 
     def load(self, name: str, data_dir: str | None) -> Any:
-        """Load what is learnt from: a 2-D distribution, or images fitted to `sample_shape`."""
+        """Load the training data: a 2-D distribution, or images fitted to `sample_shape`."""
         if not self.makes_images:
             return data.distribution(name)
         return data.load(name, image_shape=self.sample_shape, data_dir=data_dir)  # type: ignore[arg-type]
 
     def stream(self, samples: Any, batch_size: int, rng: numpy.random.Generator) -> Source:
-        """Return the stream of minibatches of what `load` loaded."""
+        """Return the stream of minibatches from what `load` returned."""
         stream = data.Batches if self.makes_images else data.Stream
         return stream(samples, batch_size, rng)
 
     @property
     def makes_images(self) -> bool:
-        """Whether samples are images, not points."""
+        """Whether samples are images rather than points."""
         return len(self.sample_shape) == 3

@@ -1,8 +1,8 @@
-"""Eight Gaussians on a ring: the smallest game in which modes can be lost.
+"""Eight Gaussians on a ring: a minimal example of mode collapse.
 
-D judges the points in pairs (packing): two points that are always near each other give a G away
-that has found only one of the eight. Without it, the same nets often end with one or a few; try
-``--penalty none``.
+D judges the points in pairs (packing): if both points of a pair are always close together, G has
+found only one of the eight modes. Without packing, the same nets often end with only one or a few
+modes; try ``--penalty none``.
 """
 
 import numpy

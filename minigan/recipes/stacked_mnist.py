@@ -1,9 +1,8 @@
-"""Three random digits as red, green and blue: 1,000 combinations, and a count of those that G has
-lost.
+"""Three random digits as red, green and blue: 1,000 modes, so that lost ones can be counted.
 
-PacGAN takes two steps of G for each of D, with a rate of 2e-4 for both. Here it's one step of each,
-and the rates are 1e-3 for G and 1e-4 for D: with equal ones D wins within a hundred steps, and the
-samples are noise for long.
+PacGAN takes two steps of G for each step of D, with a learning rate of 2e-4 for both. Here it is
+one step of each, and the learning rates are 1e-3 for G and 1e-4 for D: with equal ones, D wins
+within a hundred steps and the samples stay noise for a long time.
 """
 
 import numpy
@@ -17,7 +16,7 @@ from minigan.recipes.recipe import Recipe, Settings
 def networks(
     rng: numpy.random.Generator, noise: numpy.random.Generator
 ) -> tuple[nn.Layer, nn.Layer]:
-    """A DCGAN from 7 to 28 pixels; D sees two stacks at once."""
+    """A DCGAN: 7 -> 14 -> 28 pixels; the setting ``packing:2`` lets D judge two stacks at once."""
     generator = nets.dcgan_generator(rng, inputs=100, side=7, width=128, channels=3)
     discriminator = nets.dcgan_discriminator(rng, side=7, width=64, channels=3)
     return nets.drawn(generator, discriminator, rng)
@@ -41,5 +40,5 @@ RECIPE = Recipe(
         penalties=("packing:2",),
         average=0.99,
     ),
-    duration="about 0.13 s of processor time a step, 8 minutes in all",
+    duration="about 0.13 s of processor time per step, 8 minutes in all",
 )

@@ -1,6 +1,4 @@
-"""A variational autoencoder from the same layers, for comparison: no game, one loss, blurrier
-samples.
-"""
+"""A variational autoencoder for comparison: no game, a single loss, blurrier samples."""
 
 import numpy
 
@@ -10,15 +8,13 @@ from minigan.recipes.recipe import ELBO, Recipe, Settings
 
 LATENT = 16
 NOISE = 0.3
-"""Standard deviation that a pixel is taken to have."""
+"""Standard deviation assumed for each pixel."""
 
 
 def networks(
     rng: numpy.random.Generator, noise: numpy.random.Generator
 ) -> tuple[nn.Layer, nn.Layer]:
-    """The decoder grows 4 -> 8 -> 16 pixels; the encoder shrinks them again, to a mean and a
-    variance per latent.
-    """
+    """A decoder, 4 -> 8 -> 16 pixels, and an encoder to a mean and log variance per latent."""
     decoder = nn.Sequential(
         nn.Linear(LATENT, 4 * 4 * 64, rng=rng), nn.LeakyReLU(0.2), nn.Reshape(4, 4, 64),
         nn.ConvTranspose2d(64, 32, kernel_size=4, stride=2, padding=1, rng=rng), nn.LeakyReLU(0.2),
@@ -36,12 +32,12 @@ class Autoencoder(Recipe):
     """A recipe whose players are a decoder and an encoder with one loss."""
 
     def check(self, settings: Settings) -> None:
-        """Refuse what only a game with a discriminator has."""
+        """Check that no setting needs a discriminator."""
         adversary = settings.penalties or settings.smoothing or settings.discriminator_steps > 1
         if adversary or settings.objective != ELBO:
             raise ValueError(
                 f"{self.name!r} has no discriminator; leave out objective, penalties, smoothing "
-                f"and discriminator_steps."
+                "and discriminator_steps."
             )
 
     def game(
@@ -52,7 +48,7 @@ class Autoencoder(Recipe):
         noise: numpy.random.Generator,
         device: str | backend.Reference = "cpu",
     ) -> BaseGame:
-        """Build decoder and encoder, on their device, and their optimizers."""
+        """Build the decoder and the encoder on their device, and their optimizers."""
         decoder, encoder = (net.to(device) for net in networks(weights, noise))
         return VariationalAutoencoder(
             decoder,
@@ -66,7 +62,7 @@ class Autoencoder(Recipe):
 RECIPE = Autoencoder(
     name="vae",
     title="small digits, a variational autoencoder",
-    source="Kingma & Welling 2014, with Gaussian pixels of a fixed width",
+    source="Kingma & Welling 2014, with Gaussian pixels of a fixed standard deviation",
     data="digits",
     sample_shape=(16, 16, 1),
     latent=Latent(LATENT),

@@ -1,6 +1,4 @@
-"""Virtual adversarial training in D: the same belief at a sample and at the neighbour where it
-would change most.
-"""
+"""Virtual adversarial training of D: its output should hardly change in the worst direction."""
 
 from minigan.gan import Latent
 from minigan.recipes import nets
@@ -9,7 +7,7 @@ from minigan.recipes.recipe import Recipe, Settings
 RECIPE = Recipe(
     name="vat",
     title="small digits, virtual adversarial training of D",
-    source="Miyato et al. 2018b (VAT); on the belief of D, its direction exact, not a difference",
+    source="Miyato et al. 2018b (VAT), applied to D; an exact direction, no finite difference",
     data="digits",
     sample_shape=(16, 16, 1),
     latent=Latent(64),

@@ -1,8 +1,8 @@
-"""The first Wasserstein GAN: a critic whose weights are kept in a box, five steps of it for each of
-G.
+"""The original Wasserstein GAN: a critic with clipped weights, five steps of it for each of G.
 
-Two departures from the paper: its learning rates of 5e-5 are raised tenfold, because with them
-2,000 steps end in smudges here; and samples come from an average of G's weights.
+There are two departures from the paper: its learning rates of 5e-5 are raised tenfold, because with
+them the samples are still smudges after 2,000 steps; and samples come from an average of G's
+weights.
 """
 
 from minigan.gan import Latent

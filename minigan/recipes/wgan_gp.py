@@ -1,5 +1,6 @@
-"""A Wasserstein GAN whose critic is held to a slope of 1 between reals and fakes, instead of a
-box.
+"""A Wasserstein GAN with a gradient penalty in place of weight clipping.
+
+The critic's gradient is pulled to norm 1 at points between reals and fakes.
 """
 
 from minigan.gan import Latent

@@ -1,1 +1,1 @@
-"""A run on disk: training a recipe into a folder, resuming it, drawing it, judging it."""
+"""Runs on disk: training a recipe into a folder, resuming, drawing and evaluating it."""

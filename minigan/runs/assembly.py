@@ -1,4 +1,4 @@
-"""The parts of a run put together: nets, optimizers, data and random generators, ready to move."""
+"""The assembly of a run: nets, optimizers, data and random generators, ready to train."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ from minigan.recipes import Recipe, Settings
 from minigan.runs import drawing
 
 GAUGED = 256
-"""Fixed latents whose samples the doctor looks at."""
+"""Number of fixed latents whose samples the gauges measure."""
 
 
 @dataclass(frozen=True)
 class Streams:
-    """Random generators of a run, one for each purpose, so that a change of one leaves the others
-    alone.
-    """
+    """Random generators of a run, one for each purpose, so that none depends on another's use."""
 
     weights: numpy.random.Generator
     data: numpy.random.Generator
@@ -40,7 +38,7 @@ class Streams:
             If the seed is negative.
         """
         if seed < 0:
-            raise ValueError(f"A seed is a whole number from 0 up, got {seed}.")
+            raise ValueError(f"A seed must be an integer of at least 0, got {seed}.")
         return Streams(
             *(numpy.random.default_rng(s) for s in numpy.random.SeedSequence(seed).spawn(6))
         )
@@ -48,7 +46,7 @@ class Streams:
 
 @dataclass
 class Assembly:
-    """The parts of a run, put together but not yet moving."""
+    """The parts of a run, assembled but not yet trained."""
 
     recipe: Recipe
     settings: Settings
@@ -69,26 +67,26 @@ def assemble(
     cuda_graph: bool = False,
     precision: str = "float32",
 ) -> Assembly:
-    """Put nets, optimizers, data and generators together.
+    """Assemble nets, optimizers, data and random generators.
 
     Parameters
     ----------
     recipe, settings, samples
-        What to train, how, on what.
+        What to train, how, and on which data.
     seed
-        Everything random follows from it.
+        Determines everything random.
     device
         ``"cpu"``, ``"cuda"`` or ``"auto"``.
     cuda_graph
         Whether to record a round into a CUDA graph and replay it, see `gan.Trainer`.
     precision
-        Of matrix products on a CUDA device: ``"float32"`` or ``"tf32"``.
+        Precision of matrix products on a CUDA device: ``"float32"`` or ``"tf32"``.
 
     Raises
     ------
     ValueError
-        If the device doesn't answer or has no such precision, or recipe, settings and data don't go
-        together.
+        If the device isn't available or has no such precision, or recipe, settings and data don't
+        fit together.
     """
     backend.get(device).set_precision(precision)
     recipe.check(settings)
@@ -114,22 +112,21 @@ def _check_labels(recipe: Recipe, samples: Any) -> None:
     labels = getattr(samples, "labels", None)
     if labels is None:
         raise ValueError(
-            f"The recipe {recipe.name!r} learns what each of {recipe.classes} labels looks like, "
-            f"but {samples.name} "
-            f"has no labels; give data with labels, such as a folder with a folder for each class."
+            f"The recipe {recipe.name!r} is conditional on {recipe.classes} labels, but "
+            f"{samples.name} has no labels; give data with labels, such as a folder with a "
+            "subfolder for each class."
         )
     if labels.max() >= recipe.classes:
         raise ValueError(
-            f"The recipe {recipe.name!r} knows the labels 0 to {recipe.classes - 1}, but "
-            f"{samples.name} has a label "
-            f"{labels.max()}; leave the other classes out."
+            f"The recipe {recipe.name!r} has the labels 0 to {recipe.classes - 1}, but "
+            f"{samples.name} has a label {labels.max()}; leave the other classes out."
         )
 
 
 def _frames(
     recipe: Recipe, samples: Any, fixed: Any, rng: numpy.random.Generator
 ) -> Callable[[gan.Trainer], Array]:
-    """Choose how a frame of the film is drawn."""
+    """Choose how a frame of the animation is drawn."""
     if not recipe.makes_images:
         real = samples.sample(drawing.POINTS, rng)
         return drawing.point_frame(real, drawing.first(fixed, drawing.POINTS), samples)

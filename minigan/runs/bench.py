@@ -1,9 +1,9 @@
-"""What ``minigan bench`` measures: how many images a second each recipe trains on, on this machine.
+"""What ``minigan bench`` measures: training speed of each recipe on this machine, in images/s.
 
-What is timed is a whole round of the game as `minigan train` plays it: drawing a batch, D's steps,
-G's step, the optimizers and the average. Images are random numbers of the recipe's shape, since
-what they show doesn't change how long they take; so nothing is downloaded. The first line says what
-computes on the CPU: NumPy alone, or compiled loops.
+A whole round of the game is timed, as `minigan train` plays it: drawing a batch, D's steps, G's
+step, the optimizers and the average. The images are random numbers of the recipe's shape, since
+their content doesn't affect the time, so nothing is downloaded. The first line of the output says
+what computes on the CPU: NumPy alone, or compiled loops.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from minigan import backend, data, recipes
 from minigan.runs.assembly import assemble
 
 WARM_UP = 2
-"""Rounds before the clock starts: they make the threads, fill the caches and compile kernels."""
+"""Untimed rounds at the start, which create threads, fill caches and compile kernels."""
 IMAGES = 1024
 """Size of the random data set."""
 
@@ -31,9 +31,9 @@ class Speed(NamedTuple):
     Attributes
     ----------
     recipe, device
-        What, and where: ``"cpu"`` or ``"cuda"``.
+        Name of the recipe; ``"cpu"`` or ``"cuda"``.
     ms
-        Milliseconds of a round (D k times, G once): the median.
+        Median time of a round (k steps of D, one of G) in milliseconds.
     images
         Real samples that D sees per second: batch size times k over the time of a round.
     """
@@ -51,21 +51,21 @@ def run(
     device: str = "auto",
     cuda_graph: bool = False,
 ) -> None:
-    """Time recipes; print a table, each line as soon as it is known.
+    """Time recipes and print a table, each line as soon as it is measured.
 
     Parameters
     ----------
     names
-        Of the recipes; all of them if None.
+        Names of the recipes; None for all.
     seconds, cuda_graph
-        As for `measure`; there is a graph only on a GPU.
+        As for `measure`; a graph is only used on a GPU.
     device
         As for `devices`.
 
     Raises
     ------
     ValueError
-        If there is no such recipe or device, or `seconds` is no positive number.
+        If there is no such recipe or device, or `seconds` isn't a positive number.
     """
     chosen = [recipes.get(name) for name in names or recipes.names()]
     places = devices(device)
@@ -82,12 +82,12 @@ def run(
 
 
 def devices(name: str) -> tuple[str, ...]:
-    """Return where to measure: ``"auto"`` is the CPU, and a GPU too if one answers.
+    """Return the devices to measure: for ``"auto"``, the CPU and, if available, a GPU.
 
     Raises
     ------
     ValueError
-        If there is no such device here.
+        If the device isn't available.
     """
     found = backend.resolve(name)
     return ("cpu", "cuda") if name == "auto" and found == "cuda" else (found,)
@@ -108,18 +108,18 @@ def measure(
     recipe
         What to train.
     device
-        Where.
+        Where to train.
     seconds
-        How long, about; at least one round.
+        Approximate time to measure for; at least one round is timed.
     cuda_graph
         Whether to record a round into a CUDA graph and replay it.
     clock
-        Tells the time in seconds.
+        Returns the time in seconds.
 
     Raises
     ------
     ValueError
-        If `seconds` is no positive number.
+        If `seconds` isn't a positive number.
     """
     if not (seconds > 0 and math.isfinite(seconds)):
         raise ValueError(
@@ -132,7 +132,7 @@ def measure(
 
     def play() -> float:
         begin = clock()
-        # A device computes behind the host's back; it is done when its numbers have arrived.
+        # A GPU computes asynchronously; it is done when its numbers have arrived on the host.
         for value in trainer.train_step().values():
             backend.to_numpy(value)
         return clock() - begin
@@ -150,9 +150,7 @@ def measure(
 
 
 def stand_in(recipe: recipes.Recipe) -> data.Dataset | data.Distribution:
-    """Return what a recipe is timed on: its own law in the plane, or random images with random
-    labels.
-    """
+    """Return the data for timing a recipe: its 2-D distribution, or random images and labels."""
     if not recipe.makes_images:
         return data.distribution(recipe.data)
     rng = numpy.random.default_rng(0)
@@ -164,7 +162,7 @@ def stand_in(recipe: recipes.Recipe) -> data.Dataset | data.Distribution:
 
 
 def engine(ops: backend.Reference) -> str:
-    """Return what computes on the CPU, in words, and what could be installed."""
+    """Describe what computes on the CPU, and say what could be installed."""
     missing = importlib.util.find_spec("numba") is None
     return ops.describe() + "; for compiled loops install minigan[fast]" * missing
 
@@ -179,7 +177,7 @@ def heading(places: Sequence[str]) -> str:
 
 
 def line(speeds: Sequence[Speed]) -> str:
-    """Return a recipe's line; of two devices, how many times as fast the second is."""
+    """Return the line of a recipe; for two devices, with the speed ratio."""
     columns = "".join(f"{speed.ms:>14.2f}{speed.images:>12,.0f}" for speed in speeds)
     ratio = f"{speeds[1].images / speeds[0].images:>11.1f}x" if len(speeds) > 1 else ""
     return f"{speeds[0].recipe:<16}{columns}{ratio}"

@@ -1,4 +1,4 @@
-"""The doctor's visit to a run: what `minigan.gan.diagnose` finds, in words and as a picture."""
+"""The diagnosis of a run: what `minigan.gan.diagnose` finds, in words and as a figure."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def examine(run: Run) -> tuple[list[gan.Finding], Table]:
     Parameters
     ----------
     run
-        A run, finished or under way.
+        A run, finished or in progress.
 
     Returns
     -------
     findings
-        See `minigan.gan.diagnose`; none for a run that is too young to judge.
+        See `minigan.gan.diagnose`; empty for a run that has only just begun.
     table
-        What they were found in.
+        The metrics that they are based on.
 
     Raises
     ------
@@ -52,13 +52,13 @@ def examine(run: Run) -> tuple[list[gan.Finding], Table]:
 
 
 def report(run: Run) -> str:
-    """Say in words how a run is; `examine` for the findings themselves."""
+    """Return the diagnosis of a run in words; see `examine` for the findings themselves."""
     findings, table = examine(run)
     needed = _needed(run)
     if _last(table, "step") < needed:
         return (
-            f"It is too early to say: {run.folder} has {_last(table, 'step'):,.0f} steps, "
-            f"{needed:,} are needed."
+            f"It is too early to say: {run.folder} has {_last(table, 'step'):,.0f} steps, but a "
+            f"diagnosis needs {needed:,}."
         )
     head = f"{run.folder}: {run.recipe.title}, {_last(table, 'step'):,.0f} steps."
     if not findings:
@@ -67,21 +67,19 @@ def report(run: Run) -> str:
 
 
 def _needed(run: Run) -> int:
-    """A fifth of the way, as the run's own `minigan.gan.Watcher` waits: before, much looks sick
-    that is young.
-    """
+    """Steps before a run is diagnosed: a fifth of all, as for its own `minigan.gan.Watcher`."""
     return max(gan.EARLIEST, run.settings.steps // 5)
 
 
 def _vitals(table: Table, objective: str) -> str:
-    """The numbers that a healthy run is told by."""
+    """The numbers by which a healthy run is recognised, in words."""
     words = []
     if objective in gan.UNDECIDED and "loss_d" in table:
         words.append(
-            f"D's loss is {_typical(table, 'loss_d'):.2f} (undecided: "
-            f"{gan.UNDECIDED[objective]:.2f})"
+            f"D's loss is {_typical(table, 'loss_d'):.2f} ({gan.UNDECIDED[objective]:.2f} if D "
+            "cannot tell)"
         )
-    words.append(f"the samples' diversity is {_typical(table, 'diversity'):.2f} of the data's")
+    words.append(f"the samples' diversity is {_typical(table, 'diversity'):.2f} times the data's")
     if "reach" in table:
         words.append(
             f"{100 * _typical(table, 'reach'):.0f} % of the real points have a sample near them"
@@ -94,7 +92,7 @@ def _vitals(table: Table, objective: str) -> str:
 
 
 def _upper(words: str) -> str:
-    """Begin with a capital letter, and leave the others as they are."""
+    """Capitalise the first letter only; the others stay as they are."""
     return words[:1].upper() + words[1:]
 
 
@@ -117,21 +115,19 @@ PANELS: Mapping[str, Sequence[tuple[str, str, str]]] = {
         ("reconstruction", "reconstruction", "real"),
         ("divergence", "divergence", "fake"),
     ),
-    "D's answer": (("d_real", "on reals", "discriminator"), ("d_fake", "on samples", "generator")),
+    "D's output": (("d_real", "on reals", "discriminator"), ("d_fake", "on samples", "generator")),
     "samples": (
-        ("diversity", "diversity, of the data's", "real"),
-        ("reach", "real points reached", "fake"),
-        ("distinct", "distance to the nearest sample, of the data's", "fake"),
+        ("diversity", "diversity (data: 1)", "real"),
+        ("reach", "share of real points reached", "fake"),
+        ("distinct", "distance to the nearest sample (data: 1)", "fake"),
         ("centre", "centre, in standard deviations", "generator"),
     ),
 }
-"""Panel -> its curves: column, label, name of the colour."""
+"""Panel -> curves: column, label, name of the colour."""
 
 
 def _panels(table: Table) -> dict[str, list[tuple[str, str, str]]]:
-    """The panels that there is something to draw in: those of `PANELS`, whatever else the game
-    reported, and the gradients of all players.
-    """
+    """The panels that have data: those of `PANELS`, other reported columns, and the gradients."""
     panels = {name: [c for c in curves if c[0] in table] for name, curves in PANELS.items()}
     known = {"step", "loss", *(column for curves in PANELS.values() for column, _, _ in curves)}
     colours = itertools.cycle(COLOURS)
@@ -146,19 +142,19 @@ def _panels(table: Table) -> dict[str, list[tuple[str, str, str]]]:
 
 
 def draw(run: Run, path: Path | None = None) -> Path:
-    """Draw ``doctor.png``: losses, D's answers, the samples and the gradients, over the steps.
+    """Draw ``doctor.png``: losses, D's outputs, samples and gradients over the steps.
 
     Parameters
     ----------
     run
         The run.
     path
-        The picture, by default in the run's folder.
+        The image file, by default in the run's folder.
 
     Returns
     -------
     Path
-        The picture.
+        The image file.
     """
     from minigan.plots import save_figure
 
@@ -176,16 +172,16 @@ def draw(run: Run, path: Path | None = None) -> Path:
 
 
 def figure(table: Table, *, objective: str, title: str) -> Figure:
-    """Draw what was measured.
+    """Draw the columns of ``metrics.csv`` as a figure.
 
     Parameters
     ----------
     table
         The columns of ``metrics.csv``.
     objective
-        Decides where the line of the undecided D is.
+        Decides the height of the line that marks an undecided D.
     title
-        Written above.
+        The figure's title.
 
     Returns
     -------
@@ -222,7 +218,7 @@ def _panel(axes: Axes, name: str, curves: Sequence[tuple[str, str, str]], table:
         axes.set_yscale("log")
     else:
         axes.set_ylim(*_usual(numpy.concatenate([table[column] for column, _, _ in curves])))
-    # Above the panel, where no curve runs.
+    # Above the panel, where there are no curves.
     axes.legend(
         loc="lower right",
         bbox_to_anchor=(1, 1),
@@ -234,9 +230,7 @@ def _panel(axes: Axes, name: str, curves: Sequence[tuple[str, str, str]], table:
 
 
 def _usual(values: Any) -> tuple[float, float]:
-    """Return limits with room for nearly all values: one spike shouldn't flatten everything
-    else.
-    """
+    """Return limits that show nearly all values: one spike shouldn't flatten everything else."""
     known = values[numpy.isfinite(values)]
     low, high = numpy.quantile(known, [0.01, 0.99]) if len(known) else (0.0, 1.0)
     room = 0.15 * max(high - low, 0.1)

@@ -1,4 +1,4 @@
-"""What a run looks like: grids of samples, points over D's landscape, curves."""
+"""The pictures of a run: grids of samples, points over D's landscape, curves."""
 
 from __future__ import annotations
 
@@ -15,29 +15,25 @@ from minigan.gan import Trainer
 from minigan.recipes.recipe import Recipe
 
 GRID = 64
-"""Images in ``samples.png``."""
+"""Number of images in ``samples.png``."""
 FRAME = 36
-"""Images in a frame of ``training.gif``."""
+"""Number of images in a frame of ``training.gif``."""
 POINTS = 600
-"""Points in a picture of a 2-D game."""
+"""Number of points in a picture of a 2-D game."""
 
 
 def first(inputs: Any, n: int) -> Any:
-    """Return the first n of what samples are made from, see `minigan.gan.BaseGame.inputs`."""
+    """Return the first n of a game's inputs, see `minigan.gan.BaseGame.inputs`."""
     return backend.tree.mapped(lambda x: x[:n], inputs)
 
 
 def balanced(n: int, classes: int) -> NDArray[Any] | None:
-    """Return n labels, class after class, each as often as the others: shape (n,); None where there
-    are no classes.
-    """
+    """Return n sorted labels with equally frequent classes, shape (n,); None without classes."""
     return numpy.arange(n) * classes // n if classes else None
 
 
 def layout(classes: int, images: int) -> tuple[int, int | None]:
-    """Return how many images to draw, about `images`, and in how many columns: a row for each
-    class.
-    """
+    """Return how many images to draw (about `images`), and the columns for one row per class."""
     columns = max(round(images / classes), 1) if classes else None
     return (classes * columns if columns else images), columns
 
@@ -45,7 +41,7 @@ def layout(classes: int, images: int) -> tuple[int, int | None]:
 def image_frame(
     inputs: Any, labels: NDArray[Any] | None = None, *, columns: int | None = None
 ) -> Callable[[Trainer], NDArray[Any]]:
-    """Return a drawer of the grid of samples that the inputs become."""
+    """Return a function that draws the samples from these inputs as a grid."""
     from minigan.plots import image_grid
 
     return lambda trainer: image_grid(trainer.game.sample(inputs, labels), columns=columns, scale=2)
@@ -54,9 +50,7 @@ def image_frame(
 def point_figure(
     trainer: Trainer, real: NDArray[Any], inputs: Any, law: Any, *, title: str | None = None
 ) -> Any:
-    """Draw real and generated points and, where the game has them, D's landscape behind them and
-    the way that G is pushed at each fake point.
-    """
+    """Draw real and generated points, with D's landscape and G's arrows if the game has them."""
     from minigan.plots import points_figure
 
     game = trainer.game
@@ -74,7 +68,7 @@ def point_figure(
 
 
 def point_frame(real: NDArray[Any], inputs: Any, law: Any) -> Callable[[Trainer], NDArray[Any]]:
-    """Return a drawer of `point_figure`."""
+    """Return a function that draws `point_figure`."""
     from minigan.plots import figure_to_array
 
     return lambda trainer: figure_to_array(
@@ -98,11 +92,11 @@ def draw_losses(folder: Path, recipe: Recipe, objective_name: str) -> None:
 
 
 GAUGES = ("diversity", "reach", "distinct", "centre", "grad_norm_", "moved_")
-"""What columns begin with that a game didn't report itself."""
+"""Prefixes of the columns that the game didn't report itself."""
 
 
 def _columns_figure(rows: Any, title: str) -> Any:
-    """What a game reported that has no losses of a D and a G: every column, on one axis."""
+    """Draw all reported columns of a game without the losses of a D and a G, on one axis."""
     from minigan.plots.style import COLOURS, new_figure, styled
 
     names = [name for name in rows if name not in ("step", "loss") and not name.startswith(GAUGES)]
@@ -118,7 +112,7 @@ def _columns_figure(rows: Any, title: str) -> Any:
 
 
 def draw_film(folder: Path, frames: list[Path]) -> None:
-    """Join the frames' files to ``training.gif``."""
+    """Combine the frames into ``training.gif``."""
     from PIL import Image
 
     from minigan.plots import save_gif, thin

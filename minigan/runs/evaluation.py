@@ -1,4 +1,4 @@
-"""How good are a run's samples? Every metric that suits its data, each beside its floor."""
+"""The evaluation of a run's samples: every metric that suits its data, each beside its floor."""
 
 from __future__ import annotations
 
@@ -28,27 +28,28 @@ def evaluate(
     cache_dir: str | None = None,
     say: Callable[[str], None] = lambda words: None,
 ) -> metrics.Table:
-    """Draw samples and score them; leave ``evaluation.csv`` and, for images, ``neighbours.png`` in
-    the run.
+    """Draw samples and score them.
+
+    This writes ``evaluation.csv`` and, for images, ``neighbours.png`` to the run's folder.
 
     Parameters
     ----------
     run
         A trained run.
     count
-        Samples to score, at most; for points in the plane at most 2,500 are.
+        Largest number of samples to score; for 2-D points, it is at most 2,500.
     seed
-        Of the samples and of what the metrics draw.
+        Seed of the samples and of the random draws of the metrics.
     which
         The checkpoint, as for `Run.game`.
     device
         Where the samples are made.
     data_dir
-        Folder with the data's files, if it isn't the one of the training.
+        Folder with the data's files, if it isn't the one used for training.
     cache_dir
-        Where the classifier is kept; by default the platform's cache folder.
+        Where the classifier is stored; by default the platform's cache folder.
     say
-        Is told what happens.
+        Called with messages about the progress.
 
     Returns
     -------
@@ -70,7 +71,7 @@ def evaluate(
         train, test = _splits(run, data_dir)
         classifier = None
         if train.labels is not None:
-            say("the classifier whose features are compared (trained once, then kept)")
+            say("the classifier whose features are compared (trained once, then cached)")
             classifier = metrics.classifier_for(
                 train, test, cache_dir=cache_dir, progress=_progress(say)
             )
@@ -84,9 +85,7 @@ def evaluate(
 
 
 def draw_neighbours(path: Path, samples: Any, train: data.Dataset) -> None:
-    """Draw some samples, each above its nearest three training images: copies would look the
-    same.
-    """
+    """Draw some samples, each above its three nearest training images, to reveal copies."""
     from minigan.plots import save_grid
 
     shown = samples[:NEIGHBOURS]
@@ -99,7 +98,7 @@ def draw_neighbours(path: Path, samples: Any, train: data.Dataset) -> None:
 
 
 def _splits(run: Run, data_dir: str | None) -> tuple[data.Dataset, data.Dataset]:
-    """Training and test images, at the recipe's size; data that come in one piece are split."""
+    """Training and test images at the recipe's size; data without a test split are split here."""
     name, shape = run.config.data, run.recipe.sample_shape
     where = data_dir or run.config.data_dir
     whole = data.load(name, image_shape=shape, data_dir=where)  # type: ignore[arg-type]

@@ -1,6 +1,4 @@
-"""What a run has learnt, as pictures: walks between latents, arithmetic on them, one coordinate at
-a time.
-"""
+"""The latent space of a run in pictures: walks, arithmetic, and single coordinates."""
 
 from __future__ import annotations
 
@@ -17,11 +15,9 @@ from minigan.runs import drawing
 from minigan.runs.folder import Run
 
 PATHS = {"spherical": latent.spherical, "linear": latent.linear}
-"""The ways between two latents."""
+"""The paths between two latents."""
 NEIGHBOURS = 0.25
-"""Around the result of arithmetic, half the side of the cube that neighbours are drawn from (as in
-DCGAN).
-"""
+"""Largest change of a coordinate in the neighbours of an arithmetic result (as in DCGAN)."""
 
 
 def interpolate(
@@ -35,33 +31,32 @@ def interpolate(
     label: int | None = None,
     which: str | None = None,
 ) -> list[Path]:
-    """Draw walks between latents: a strip for each pair, and a film that goes round through all of
-    them.
+    """Draw walks between latents: a strip for each pair, and an animated round trip through all.
 
     Parameters
     ----------
     run
         A trained run.
     path
-        The picture; the film has its name with ``.gif``.
+        The image file; the animation has the same name with ``.gif``.
     kind
-        ``"spherical"``, ``"linear"`` or ``"both"`` (for each pair a strip of either); by default
-        what suits the law of the latents, see `minigan.latent`.
+        ``"spherical"``, ``"linear"`` or ``"both"`` (a strip of each kind for each pair); by default
+        what suits the distribution of the latents, see `minigan.latent`.
     rows
-        Pairs of latents, at least 1.
+        Number of pairs of latents, at least 1.
     steps
-        Samples on each walk, at least 2.
+        Samples per walk, at least 2.
     seed
-        Of the latents.
+        Seed of the latents.
     label
-        The condition, for a recipe that has them.
+        The condition, for a conditional recipe.
     which
         The checkpoint, as for `Run.game`.
 
     Returns
     -------
     list of Path
-        The picture and the film.
+        The image file and the animation.
 
     Raises
     ------
@@ -94,33 +89,33 @@ def arithmetic(
     label: int | None = None,
     which: str | None = None,
 ) -> Path:
-    """Draw mean(a) - mean(b) + mean(c), with what goes in above it.
+    """Draw mean(a) - mean(b) + mean(c) below its operands.
 
-    The first three rows hold the samples of a group and, last, that of their mean; the fourth the
-    result, and samples of latents close to it.
+    Each of the first three rows shows the samples of a group and, last, the sample of their mean.
+    The fourth row shows the result, and samples of latents close to it.
 
     Parameters
     ----------
     run
         A trained run.
     path
-        The picture.
+        The image file.
     a, b, c
-        Numbers of samples, as ``minigan sample RUN --seed SEED`` shows them: from 0, row by row.
+        Indices of samples, as ``minigan sample RUN --seed SEED`` shows them: from 0, row by row.
     seed
-        Of the samples.
+        Seed of the samples.
     label, which
         As for `interpolate`.
 
     Returns
     -------
     Path
-        The picture.
+        The image file.
 
     Raises
     ------
     ValueError
-        If a group is empty or a number negative.
+        If a group is empty or an index negative.
     """
     groups = (a, b, c)
     rng = numpy.random.default_rng(seed)
@@ -148,29 +143,29 @@ def sweep(
     label: int | None = None,
     which: str | None = None,
 ) -> list[int]:
-    """Draw what single coordinates of a latent do: one a row, from -reach to reach.
+    """Draw the effect of single coordinates of a latent: one per row, from -reach to reach.
 
     Parameters
     ----------
     run
         A trained run.
     path
-        The picture.
+        The image file.
     coordinates
-        Which; by default the eight that change samples most.
+        Indices of the coordinates; by default the eight that change samples most.
     reach
         Largest value, positive.
     steps
-        Values, at least 2.
+        Number of values, at least 2.
     seed
-        Of the latent that is started from.
+        Seed of the latent to start from.
     label, which
         As for `interpolate`.
 
     Returns
     -------
     list of int
-        The coordinates, from the top.
+        The coordinates, from top to bottom.
 
     Raises
     ------
@@ -179,7 +174,8 @@ def sweep(
     """
     if not reach > 0 or steps < 2:
         raise ValueError(
-            f"A sweep needs a positive reach and at least two steps, got {reach} and {steps}."
+            "A sweep needs a positive reach and at least two steps, got "
+            f"reach {reach} and {steps} steps."
         )
     sample = sampler(run, which=which, label=label)
     z = _latent(run).sample(1, numpy.random.default_rng(seed))[0]
@@ -190,7 +186,7 @@ def sweep(
 
 
 def strongest(run: Run, sample: Callable[[NDArray[Any]], NDArray[Any]], count: int) -> list[int]:
-    """Return the coordinates that change samples most, the strongest first."""
+    """Return the `count` coordinates that change samples most, the strongest first."""
     z = _latent(run).sample(16, numpy.random.default_rng(0))
     found = latent.influence(sample, z)
     return [int(i) for i in numpy.argsort(-found, kind="stable")[:count]]
@@ -199,7 +195,7 @@ def strongest(run: Run, sample: Callable[[NDArray[Any]], NDArray[Any]], count: i
 def sampler(
     run: Run, *, which: str | None = None, label: int | None = None
 ) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """Return ``latents -> samples`` of a run, on the host.
+    """Return the function ``latents -> samples`` of a run, with arrays on the host.
 
     Raises
     ------
@@ -223,7 +219,7 @@ def _latent(run: Run) -> latent.Latent:
 
 
 def _save(run: Run, path: Path, rows: Sequence[NDArray[Any]]) -> None:
-    """Draw rows of samples; points all in one plane."""
+    """Draw rows of samples; 2-D points are all drawn in one figure."""
     from minigan import plots
 
     if not run.recipe.makes_images:
@@ -241,7 +237,7 @@ def _save_film(run: Run, path: Path, samples: NDArray[Any]) -> None:
     if run.recipe.makes_images:
         frames = [plots.image_grid(picture[None], padding=0) for picture in samples]
     else:
-        # A walk in the plane is seen best as it grows; a picture for every stop will do.
+        # A walk in two dimensions is best shown growing; about a dozen frames are enough.
         ends = numpy.linspace(1, len(samples), min(len(samples), 12)).astype(int)
         frames = [plots.figure_to_array(_plane(run, samples[:end]), dpi=80) for end in ends]
     plots.save_gif(path, frames, last_milliseconds=120)

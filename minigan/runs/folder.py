@@ -1,7 +1,7 @@
-"""A run's folder: what lies in it, how it is begun, and how it is opened again.
+"""The folder of a run: its files, how it is created, and how it is opened again.
 
 ``config.json`` says what the run was started with, ``model.safetensors`` holds the trained nets,
-``checkpoints/`` the states to go on from. All are written whole or not at all, see `minigan.files`.
+and ``checkpoints/`` the states to resume from. All are written atomically, see `minigan.files`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from minigan.recipes import Recipe, Settings, get
 from minigan.runs import drawing
 
 CONFIG, MODEL, CHECKPOINTS = "config.json", "model.safetensors", "checkpoints"
-"""Names in a run's folder."""
+"""Names of files in a run's folder."""
 
 
 @dataclass(frozen=True)
@@ -37,24 +37,24 @@ class Config:
     recipe
         Name of the recipe.
     settings
-        Its hyper-parameters, as changed for this run.
+        The hyper-parameters of this run.
     seed
-        Everything random follows from it.
+        Determines everything random.
     device
         ``"cpu"`` or ``"cuda"``.
     data
         Name or path of the data.
     data_dir
-        Folder that the data was read from, or None.
+        Folder that the data were read from, or None.
     notes
         What was done to the data to fit the recipe.
     versions
-        Of minigan, NumPy and Python, see `versions`.
+        Versions of minigan, NumPy and Python, see `versions`.
     watching
-        What is written how often: ``checkpoint_every``, ``keep``, ``frames``, ``best``,
-        ``tensorboard``. It has no influence on what is learnt.
+        What is written, and how often: ``checkpoint_every``, ``keep``, ``frames``, ``best``,
+        ``tensorboard``. It doesn't influence training.
     computing
-        How a CUDA device computes: ``cuda_graph``, ``precision``. It decides the last bits.
+        How a CUDA device computes: ``cuda_graph``, ``precision``. It affects rounding only.
     """
 
     recipe: str
@@ -69,34 +69,33 @@ class Config:
     computing: dict[str, Any] = field(default_factory=dict)
 
 
-# ---------------------------------------------------------------- beginning and filling a folder
+# ---------------------------------------------------------------- creating and filling a folder
 
 
 def new_folder(out: Path | None, name: str) -> Path:
-    """Make the folder of a new run: `out`, or else ``runs/NAME``, with a number behind it if that
-    is taken.
+    """Create the folder of a new run: `out`, or ``runs/NAME`` (numbered if that exists).
 
     Raises
     ------
     ValueError
-        If `out` is a file, or holds more than a killed process leaves half written.
+        If `out` is a file, or contains anything other than leftovers of a killed process.
     """
     if out is None:
         taken = (Path("runs") / (f"{name}-{i}" if i > 1 else name) for i in range(1, 10_000))
         out = next(path for path in taken if not path.exists())
     if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file; give the name of a folder for --out.")
+        raise ValueError(f"{out} is a file, not a folder; give a folder for --out.")
     if out.is_dir() and not all(is_leftover(path) for path in out.iterdir()):
         raise ValueError(
-            f"{out} already holds something; give another folder for --out, or continue a run "
-            f"with --resume {out}."
+            f"{out} isn't empty; give another folder for --out, or continue a run with --resume "
+            f"{out}."
         )
     out.mkdir(parents=True, exist_ok=True)
     return out
 
 
 def versions() -> dict[str, str]:
-    """Return those of minigan, NumPy and Python, which decide a run's last bits."""
+    """Return the versions of minigan, NumPy and Python, which affect a run's last bits."""
     return {
         "minigan": minigan.__version__,
         "numpy": numpy.__version__,
@@ -119,7 +118,7 @@ def save_model(folder: Path, recipe: str, trainer: gan.Trainer) -> None:
 
 
 def _nets(game: gan.BaseGame) -> Iterator[tuple[str, nn.Layer]]:
-    """The nets that samples are made with, averaged or not, by the names of their parts."""
+    """The nets that samples are made with, averages included, by the names of their parts."""
     for name, part in game.parts().items():
         if isinstance(part, nn.Layer):
             yield name, part
@@ -132,16 +131,16 @@ def _nets(game: gan.BaseGame) -> Iterator[tuple[str, nn.Layer]]:
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder, opened.
+    """An opened folder of a run.
 
     Attributes
     ----------
     folder
-        Where it is.
+        The path of the folder.
     config
-        What it was started with.
+        What the run was started with.
     recipe
-        What it trained.
+        The recipe that it trains.
     """
 
     folder: Path
@@ -155,7 +154,7 @@ class Run:
 
     @property
     def step(self) -> int:
-        """The step that its model stands at; 0 if it has none yet.
+        """The step at which its model was saved; 0 if there is none yet.
 
         Raises
         ------
@@ -166,44 +165,45 @@ class Run:
         return int(checkpoint.load(path)[1].get("step", 0)) if path.is_file() else 0
 
     def game(self, which: str | None = None, *, device: str = "cpu") -> gan.BaseGame:
-        """Return the game with its trained players, ready to be sampled.
+        """Return the game with its trained players, ready for sampling.
 
         Parameters
         ----------
         which
             None for the end of the run; ``"best"``, a step or a path for one of its checkpoints.
         device
-            Where the players are to live.
+            The device of the players.
 
         Raises
         ------
         ValueError
-            If the file is missing, damaged, or of another recipe.
+            If the file is missing, damaged, or from another recipe.
         """
         path = self._file(which)
         arrays, meta = checkpoint.load(path)
         if meta.get("recipe") != self.recipe.name:
             raise checkpoint.CheckpointError(
-                f"{path} is of the recipe {meta.get('recipe')!r}, but the run is one of "
-                f"{self.recipe.name!r}; put the run's own back."
+                f"{path} is from the recipe {meta.get('recipe')!r}, but the run trains "
+                f"{self.recipe.name!r}; restore the run's own file."
             )
         rng = numpy.random.default_rng(0)
         game = self.recipe.game(self.settings, weights=rng, noise=rng, device=device)
         for name, net in _nets(game):
             state = checkpoint.under(name, arrays)
-            # In a checkpoint an average has its own numbers beside its net.
+            # In a checkpoint, an average has numbers of its own beside those of its net.
             averaged = checkpoint.under(f"{name}/net.", arrays, separator="")
             net.load_state_dict(averaged or state)
         return game
 
     def networks(self, which: str | None = None) -> tuple[nn.Layer, nn.Layer]:
-        """Return the trained generator (the averaged one where there is one) and discriminator of
-        an ordinary `minigan.gan.Game`, on the CPU; `which` is as in `game`.
+        """Return the trained generator and discriminator of a `minigan.gan.Game`, on the CPU.
+
+        The generator is the averaged one, if there is one; `which` is as in `game`.
         """
         game = self.game(which)
         if not isinstance(game, gan.Game):
             raise ValueError(
-                f"The recipe {self.recipe.name!r} is a game of another kind; use game()."
+                f"The game of the recipe {self.recipe.name!r} isn't a gan.Game; use game() instead."
             )
         return game.sampler, game.discriminator
 
@@ -213,9 +213,9 @@ class Run:
             path = self.folder / MODEL
             if not path.is_file() and gan.list_checkpoints(folder):
                 raise checkpoint.CheckpointError(
-                    f"{self.folder} isn't finished and has no model yet; go on with `minigan "
-                    "train --resume "
-                    f"{self.folder}`, or name one of its checkpoints with --checkpoint."
+                    f"{self.folder} isn't finished and has no model yet; continue it with `minigan "
+                    f"train --resume {self.folder}`, or choose one of its checkpoints with "
+                    "--checkpoint."
                 )
             return path
         if which.isdecimal():
@@ -232,11 +232,11 @@ class Run:
         truncation: float | None = None,
         label: int | None = None,
     ) -> NDArray[Any]:
-        """Draw n new samples on the host: float32, shape (n, ...).
+        """Draw n new samples; return them on the host as float32, shape (n, ...).
 
-        `which` is as in `game`; `truncation` bounds the latents, see
-        `minigan.latent.truncated`. `label` is the condition, for a recipe with classes; None gives
-        each class its share, one class after the other.
+        `which` is as in `game`; `truncation` bounds the latents, see `minigan.latent.truncated`.
+        `label` is the condition, for a conditional recipe; None draws all classes equally often,
+        one class after the other.
         """
         classes = self.recipe.classes
         if label is not None and not 0 <= label < classes:
@@ -250,14 +250,14 @@ class Run:
             return game.sample(game.inputs(n, rng, self.load_data), labels)
         if self.recipe.latent is None:
             raise ValueError(
-                f"The recipe {self.recipe.name!r} has no latents to be truncated; leave out "
-                f"--truncation."
+                f"The recipe {self.recipe.name!r} has no latents to truncate; leave out "
+                "--truncation."
             )
         z = latent.truncated(self.recipe.latent, n, rng, bound=truncation)
         return game.sample(z, labels)
 
     def load_data(self) -> Any:
-        """Load what the run learns from."""
+        """Load the training data of the run."""
         return self.recipe.load(self.config.data, self.config.data_dir)
 
 
@@ -267,20 +267,20 @@ def open_run(folder: str | os.PathLike[str], *, recipe: Recipe | None = None) ->
     Parameters
     ----------
     folder
-        Where it is.
+        The path of the folder.
     recipe
-        What it trained, if that is a recipe of one's own.
+        The recipe that it trains, if it isn't one of minigan's.
 
     Raises
     ------
     ValueError
-        If it isn't one, or one of another recipe.
+        If the folder isn't a run, or a run of another recipe.
     """
     folder = Path(folder)
     path = folder / CONFIG
     if not path.is_file():
         raise ValueError(
-            f"{folder} is no run: it has no config.json; give a folder that `minigan train` made."
+            f"{folder} isn't a run: it has no config.json; give a folder made by `minigan train`."
         )
     try:
         config = Config(**json.loads(path.read_text()))
@@ -288,11 +288,11 @@ def open_run(folder: str | os.PathLike[str], *, recipe: Recipe | None = None) ->
         recipe.settings.changed(**config.settings)
     except (ValueError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise ValueError(
-            f"{path} can't be read ({error}); the run's folder is damaged, train anew."
+            f"{path} can't be read ({error}); the run's folder is damaged, train it again."
         ) from None
     if recipe.name != config.recipe:
         raise ValueError(
             f"{folder} is a run of the recipe {config.recipe!r}, not of {recipe.name!r}; give the "
-            f"recipe that it trained."
+            "recipe that it trains."
         )
     return Run(folder, config, recipe)

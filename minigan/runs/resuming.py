@@ -1,6 +1,4 @@
-"""Going on with a run that was stopped, bit for bit as if it hadn't been:
-``minigan train --resume``.
-"""
+"""Resuming a stopped run, bit for bit as if it had never stopped: ``minigan train --resume``."""
 
 from __future__ import annotations
 
@@ -39,31 +37,32 @@ def resume(
 ) -> Path:
     """Continue a run from its newest readable checkpoint, bit for bit as if it had never stopped.
 
-    A run that was stopped before its first checkpoint begins anew, from its seed.
+    A run that was stopped before its first checkpoint starts again from its seed.
 
     Parameters
     ----------
     folder
-        The run.
+        The folder of the run.
     recipe
-        What the run trains, if it is a recipe of one's own.
+        The recipe that the run trains, if it isn't one of minigan's.
     steps
-        Go on to this step, if not to the one that the run was started for.
+        The step to continue to; by default the one that the run was started for.
     lr_generator, lr_discriminator
-        Go on with other learning rates.
+        New learning rates; by default unchanged.
     device
-        Where to go on, if not where it ran before; another device rounds otherwise, so the bits
-        will differ.
+        Where to continue; by default where it ran before. Another device rounds differently, so
+        the last bits will differ.
     progress, say, checkpoint_every, keep, frames, best, tensorboard, callbacks
-        As for `minigan.runs.training.train`; by default as the run was started.
+        As for `minigan.runs.training.train`; by default as when the run was started.
     cuda_graph, precision
-        As for `minigan.runs.training.train`; by default as the run was started, if it goes on on a
-        CUDA device.
+        As for `minigan.runs.training.train`; by default, on a CUDA device, as when the run was
+        started.
 
     Raises
     ------
     ValueError
-        If the folder is no run, none of its checkpoints can be used, or the device doesn't answer.
+        If the folder isn't a run, none of its checkpoints can be used, or the device isn't
+        available.
     """
     run = open_run(folder, recipe=recipe)
     settings = run.settings.changed(
@@ -90,7 +89,7 @@ def resume(
     at, goal = assembly.trainer.step, settings.steps
     if at > goal:
         raise ValueError(
-            f"{run.folder} stands at step {at:,} already; give a later one for --steps, or none."
+            f"{run.folder} is already at step {at:,}; give a later one for --steps, or none."
         )
     save_config(run.folder, config)
     where = (
@@ -104,11 +103,11 @@ def resume(
 
 
 def _device(config: Config, wanted: str | None, say: Callable[[str], None]) -> str:
-    """Return the device that a run goes on on, and say where its last bits may differ."""
+    """Return the device to continue on, and say if the last bits may differ."""
     if config.versions != versions():
         say(
-            "Another version of minigan, NumPy or Python began this run: the last bits may differ "
-            "from now on."
+            "This run was started with another version of minigan, NumPy or Python: the last bits "
+            "may differ from now on."
         )
     try:
         chosen = backend.resolve(wanted or config.device)
@@ -116,20 +115,18 @@ def _device(config: Config, wanted: str | None, say: Callable[[str], None]) -> s
         if wanted is not None:
             raise
         raise ValueError(
-            f"{error} The run was begun on {config.device!r}; add --device cpu."
+            f"{error} The run was started on {config.device!r}; add --device cpu."
         ) from None
     if chosen != config.device:
         say(
-            f"The run was begun on {config.device}: on {chosen} the last bits will differ from "
+            f"The run was started on {config.device}: on {chosen}, the last bits will differ from "
             "now on."
         )
     return chosen
 
 
 def _computing(config: Config, device: str, **given: Any) -> dict[str, Any]:
-    """Choose how a CUDA device computes: as given, else as the run began; a CPU has one way
-    only.
-    """
+    """Choose how a CUDA device computes: as given, else as before; a CPU has no such choice."""
     before = config.computing if device == "cuda" else {}
     return (
         {"cuda_graph": False, "precision": "float32"}
@@ -139,10 +136,10 @@ def _computing(config: Config, device: str, **given: Any) -> dict[str, Any]:
 
 
 def _restore(run: Run, assembly: Assembly, say: Callable[[str], None]) -> Path | None:
-    """Load the newest checkpoint that can be used; None if there is none at all.
+    """Load the newest usable checkpoint and return its path; None if there is none at all.
 
-    Learning rates and the length of their schedule are those of the settings, which may have
-    changed since.
+    The learning rates and the length of their schedule are those of the settings, which may have
+    changed since the checkpoint was written.
     """
     game, reasons = assembly.trainer.game, []
     pace = game.pace()
@@ -164,7 +161,7 @@ def _restore(run: Run, assembly: Assembly, say: Callable[[str], None]) -> Path |
 
 def _require_same_run(path: Path, meta: Mapping[str, Any], run: Run) -> None:
     config = run.config
-    # Settings that came into being later have their usual values in an older checkpoint.
+    # Settings that an older checkpoint doesn't know have their default values.
     settings = asdict(run.recipe.settings.changed(**dict(meta.get("settings", {}))))
     theirs = {name: meta.get(name) for name in ("recipe", "seed", "data")} | settings
     ours = {"recipe": config.recipe, "seed": config.seed, "data": config.data}
@@ -172,10 +169,10 @@ def _require_same_run(path: Path, meta: Mapping[str, Any], run: Run) -> None:
     for name in ours:
         if name not in CHANGEABLE and ours[name] != theirs.get(name):
             raise checkpoint.CheckpointError(
-                f"{path} is of another run ({name} {theirs.get(name)!r}, here {ours[name]!r}); "
-                "take it out of the folder."
+                f"{path} is from another run ({name} {theirs.get(name)!r}, here {ours[name]!r}); "
+                "remove it from the folder."
             )
 
 
 CHANGEABLE = ("steps", "lr_generator", "lr_discriminator")
-"""The settings that may change in the middle of a run."""
+"""The settings that may be changed when a run is resumed."""

@@ -1,4 +1,4 @@
-"""Training a recipe into a folder: all that `minigan train` does."""
+"""Training a recipe into a folder: everything that `minigan train` does."""
 
 from __future__ import annotations
 
@@ -41,43 +41,43 @@ def train(
     callbacks: Sequence[gan.Callback] = (),
     **changes: Any,
 ) -> Path:
-    """Train a recipe; leave everything in a folder.
+    """Train a recipe and write all results to a folder.
 
     Parameters
     ----------
     name
-        Name of the recipe, see `minigan.recipes.names`, or a recipe of one's own.
+        Name of the recipe, see `minigan.recipes.names`, or a recipe of your own.
     out
-        The folder; by default ``runs/NAME``, with a number behind it if that is taken.
+        The folder; by default ``runs/NAME``, with a number appended if that exists.
     seed
-        Everything random follows from it: the same seed on the same machine gives the same bits.
+        Determines everything random: the same seed on the same machine gives the same bits.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     data_name
-        Another data set, an IDX file or a folder of images instead of the recipe's own.
+        Another data set, an IDX file or a folder of images, instead of the recipe's own data.
     data_dir
         Folder with the files of MNIST or Fashion-MNIST.
     epochs
-        Passes over the data, instead of the setting ``steps``.
+        Passes over the data, in place of the setting ``steps``.
     progress
         Whether to show a progress bar.
     say
-        Is told in words what happens.
+        Called with messages about the progress.
     checkpoint_every
-        Steps between checkpoints; by default about ten in a run.
+        Steps between checkpoints; by default, there are about ten in a run.
     keep
-        How many checkpoints stay, by default 3.
+        Number of checkpoints to keep, 3 by default.
     frames
-        Pictures in the film ``training.gif``, about 50 by default; 0 for none.
+        Frames of the animation ``training.gif``, about 50 by default; 0 for none.
     best
-        A measure, see `minigan.runs.watching.measure`, by which the best checkpoint so far is kept
+        A measure, see `minigan.runs.watching.measure`, by which to keep the best checkpoint so far
         as ``checkpoints/best.safetensors``.
     tensorboard
         Whether to write event files for TensorBoard to ``tensorboard/`` too.
     cuda_graph, precision
         How a CUDA device computes, see `minigan.runs.assembly.assemble`.
     callbacks
-        More to be called during the run.
+        Further callbacks.
     changes
         Settings to change, see `Settings`.
 
@@ -119,7 +119,7 @@ def train(
         tensorboard=tensorboard,
     )
     if watched["tensorboard"]:
-        TensorBoard("")  # complains in time, not when the run begins
+        TensorBoard("")  # fails here if tensorboardX is missing, not when the run begins
     measure(assembly, best)
     folder = new_folder(Path(out) if out else None, recipe.name)
     config = Config(
@@ -147,7 +147,7 @@ def _steps(epochs: int, samples: Any, settings: Settings) -> int:
         raise ValueError(f"The number of epochs must be positive, got {epochs}.")
     if not hasattr(samples, "__len__"):
         raise ValueError(
-            "A distribution is drawn from endlessly and has no epochs; give --steps instead."
+            "A distribution is an endless source and has no epochs; give --steps instead."
         )
     return epochs * max(len(samples) // settings.batch_size, 1)
 
@@ -161,7 +161,7 @@ def play(
     say: Callable[[str], None],
     callbacks: Sequence[gan.Callback],
 ) -> None:
-    """Train to the last step, then write the model and draw the pictures; as for `train`."""
+    """Train to the last step, then write the model and draw the pictures; arguments as `train`."""
     remove_leftovers(folder)
     film = _film(folder, assembly, config.watching["frames"])
     crew = watchers(folder, assembly, config, film=film, progress=progress, say=say, more=callbacks)

@@ -1,6 +1,4 @@
-"""Who watches a run: what is written while it moves, how often, and by which measure a checkpoint
-is the best.
-"""
+"""The callbacks of a run: what is written and how often, and which checkpoint is the best."""
 
 from __future__ import annotations
 
@@ -19,11 +17,11 @@ from minigan.runs.assembly import Assembly
 from minigan.runs.folder import CHECKPOINTS, Config
 
 FRAMES = 50
-"""Frames of a film, about."""
+"""Approximate number of frames in the animation."""
 
 
 def choose_watching(before: Mapping[str, Any], **given: Any) -> dict[str, Any]:
-    """Choose what is written how often: as given, else as before, else by default; see `Config`.
+    """Choose what to write and how often: as given, else as before, else the default; see `Config`.
 
     Raises
     ------
@@ -42,7 +40,7 @@ def choose_watching(before: Mapping[str, Any], **given: Any) -> dict[str, Any]:
     )
     for name, least in (("checkpoint_every", 1), ("keep", 1), ("frames", 0)):
         if chosen[name] is not None and chosen[name] < least:
-            raise ValueError(f"{name} must be a whole number from {least} up, got {chosen[name]}.")
+            raise ValueError(f"{name} must be an integer of at least {least}, got {chosen[name]}.")
     return chosen
 
 
@@ -56,11 +54,10 @@ def watchers(
     say: Callable[[str], None],
     more: Sequence[gan.Callback],
 ) -> list[gan.Callback]:
-    """Return all who are called during a run, in the order of their calls: what may stop a run
-    comes first.
+    """Return the callbacks of a run in the order in which they are called.
 
-    The checkpoint comes after whatever writes to the folder, so that what it continues from is
-    there.
+    Those that may stop the run come first. Checkpoints are saved after everything else is written,
+    so that the files that belong to a checkpoint exist.
     """
     steps = assembly.settings.steps
     saver, row = _saver(folder, assembly, config), max(steps // 1000, 1)
@@ -109,16 +106,16 @@ def _doctor(folder: Path, config: Config, steps: int, say: Callable[[str], None]
 
 
 def measure(assembly: Assembly, name: str | None) -> gan.Measure | None:
-    """Return the measure of this name for ``--best``, on the samples of the fixed latents; None for
-    None.
+    """Return the measure of this name for ``--best``, on samples from the fixed latents.
 
-    ``sliced-wasserstein`` is the distance from real samples (of patches, for images);
-    ``high-quality`` the share of samples near a mode, for laws that have modes.
+    ``sliced-wasserstein`` is the distance to real samples (for images, of their patches);
+    ``high-quality`` is the share of samples near a mode, for distributions with known modes. None
+    is returned for None.
 
     Raises
     ------
     ValueError
-        If there is none of this name for the data.
+        If there is no such measure for the data.
     """
     if name is None:
         return None

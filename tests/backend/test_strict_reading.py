@@ -176,7 +176,7 @@ def test_a_run_that_fails_at_once_writes_no_rows_of_the_run_before(tmp_path):
 
 
 def test_the_number_of_unread_steps_must_be_positive():
-    with pytest.raises(ValueError, match="read every so many steps, at least 1, got 0"):
+    with pytest.raises(ValueError, match="reading the losses must be at least 1, got 0"):
         make_trainer("cpu", read_every=0)
 
 

@@ -62,13 +62,13 @@ def pictures(folder, count, *, sizes=((8, 8),)):
 def test_an_idx_file_with_a_wrong_magic_number(place, capsys):
     (place / "x.idx").write_bytes(b"\x12\x34\x08\x03" + bytes(100))
     said = sentence(capsys, "train", "digits", "--data", "x.idx", *QUICK)
-    assert said.startswith("x.idx is not an IDX file: it starts with 12 34 08 03, where")
+    assert said.startswith("x.idx is not an IDX file: it starts with 12 34 08 03 instead of")
     assert not (place / "runs").exists()
 
 
 def test_an_idx_file_whose_header_lies(place, capsys):
     (place / "x.idx").write_bytes(b"\0\0\x08\x03" + b"\xff" * 12 + bytes(100))
-    assert "and cannot hold them: it is truncated or damaged" in sentence(
+    assert "but cannot hold them: it is truncated or damaged" in sentence(
         capsys, "train", "digits", "--data", "x.idx", *QUICK
     )
 
@@ -79,7 +79,7 @@ def test_a_truncated_gzip(place, capsys):
     (place / "x.gz").write_bytes((place / "x.gz").read_bytes()[:1000])
     said = sentence(capsys, "train", "digits", "--data", "x.gz", *QUICK)
     assert said.startswith("x.gz cannot be read (Compressed file ended before")
-    assert said.endswith("fetch it again.")
+    assert said.endswith("download it again.")
 
 
 def mnist_folder(place, images, labels, **changes):
@@ -109,7 +109,7 @@ def test_a_folder_with_one_broken_picture(place, capsys):
     (folder / "33.png").write_bytes((folder / "33.png").read_bytes()[:60])
     said = sentence(capsys, "train", "digits", "--data", folder, *QUICK)
     assert f"{folder / '33.png'} cannot be read as an image" in said
-    assert said.endswith("mend or remove it.")
+    assert said.endswith("repair or remove it.")
 
 
 def test_a_folder_of_mixed_sizes_is_made_to_fit_and_says_so(place, capsys):
@@ -152,13 +152,13 @@ def test_a_batch_larger_than_the_data(place, capsys):
 
 def test_an_empty_folder_no_folder_and_a_law_for_images(place, capsys):
     (place / "empty").mkdir()
-    assert "holds no images" in sentence(
+    assert "contains no images" in sentence(
         capsys, "train", "digits", "--data", place / "empty", *QUICK
     )
     assert "there is no data set, folder or file" in sentence(
         capsys, "train", "digits", "--data", "nowhere", *QUICK
     )
-    assert "is a law in the plane" in sentence(capsys, "train", "digits", "--data", "ring", *QUICK)
+    assert "is a 2-D distribution" in sentence(capsys, "train", "digits", "--data", "ring", *QUICK)
     assert "there is no distribution 'mnist'" in sentence(
         capsys, "train", "ring", "--data", "mnist", *QUICK
     )
@@ -175,9 +175,9 @@ def test_compressed_rubbish(place, capsys):
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
-        ("--steps", "0", "steps must be a positive whole number, got 0"),
-        ("--steps", "-5", "steps must be a positive whole number, got -5"),
-        ("--batch-size", "0", "batch_size must be a positive whole number, got 0"),
+        ("--steps", "0", "steps must be a positive integer, got 0"),
+        ("--steps", "-5", "steps must be a positive integer, got -5"),
+        ("--batch-size", "0", "batch_size must be a positive integer, got 0"),
         ("--lr", "0", "lr_generator must be a positive number, got 0.0"),
         ("--lr", "-0.001", "lr_generator must be a positive number, got -0.001"),
         ("--lr", "nan", "lr_generator must be a positive number, got nan"),
@@ -189,21 +189,21 @@ def test_compressed_rubbish(place, capsys):
         (
             "--discriminator-steps",
             "0",
-            "discriminator_steps must be a positive whole number, got 0",
+            "discriminator_steps must be a positive integer, got 0",
         ),
         ("--objective", "hing", "Unknown objective 'hing'; did you mean 'hinge'?"),
         ("--penalty", "r3", "Unknown penalty 'r3'; did you mean"),
         ("--optimizer", "adamw", "Unknown optimizer 'adamw'"),
-        ("--checkpoint-every", "0", "checkpoint_every must be a whole number from 1 up, got 0"),
-        ("--keep", "0", "keep must be a whole number from 1 up, got 0"),
-        ("--frames", "-1", "frames must be a whole number from 0 up, got -1"),
+        ("--checkpoint-every", "0", "checkpoint_every must be an integer of at least 1, got 0"),
+        ("--keep", "0", "keep must be an integer of at least 1, got 0"),
+        ("--frames", "-1", "frames must be an integer of at least 0, got -1"),
         (
             "--best",
             "fid",
             "There is no measure 'fid' for the recipe 'digits'; use sliced-wasserstein",
         ),
         ("--best", "high-quality", "There is no measure 'high-quality' for the recipe 'digits'"),
-        ("--seed", "-1", "A seed is a whole number from 0 up, got -1"),
+        ("--seed", "-1", "A seed must be an integer of at least 0, got -1"),
         ("--device", "tpu", "Unknown device 'tpu'; use 'auto', 'cpu' or 'cuda'"),
         ("--epochs", "0", "The number of epochs must be positive, got 0"),
         ("--lr", "fast", "argument --lr: invalid float value: 'fast'; see `minigan train --help`"),
@@ -234,7 +234,7 @@ def test_an_unknown_recipe_and_the_nearest(place, capsys, typed, meant):
 
 
 def test_no_recipe_an_unknown_command_and_none(place, capsys):
-    assert "Which recipe?" in sentence(capsys, "train")
+    assert "No recipe was given" in sentence(capsys, "train")
     assert "invalid choice: 'trian'" in sentence(capsys, "trian")
     assert "required: COMMAND" in sentence(capsys)
 
@@ -245,7 +245,7 @@ def test_no_recipe_an_unknown_command_and_none(place, capsys):
 def test_an_output_that_is_a_file(place, capsys):
     (place / "out").touch()
     assert sentence(capsys, "train", "ring", "--out", "out", *QUICK) == (
-        "out is a file; give the name of a folder for --out."
+        "out is a file, not a folder; give a folder for --out."
     )
 
 
@@ -269,7 +269,7 @@ def test_a_run_that_is_none(place, capsys, command):
     (place / "empty").mkdir()
     for name in ("empty", "nowhere"):
         assert sentence(capsys, *command.split(), name) == (
-            f"{name} is no run: it has no config.json; give a folder that `minigan train` made."
+            f"{name} isn't a run: it has no config.json; give a folder made by `minigan train`."
         )
 
 
@@ -280,7 +280,7 @@ def test_a_run_that_is_none(place, capsys, command):
 def test_a_run_whose_config_is_damaged(place, capsys, config):
     (place / "run").mkdir()
     (place / "run" / "config.json").write_text(config, encoding="latin-1")
-    assert "the run's folder is damaged, train anew" in sentence(capsys, "doctor", "run")
+    assert "the run's folder is damaged, train it again" in sentence(capsys, "doctor", "run")
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_a_run_whose_config_makes_no_sense(place, capsys, finished, change):
     config = json.loads((finished / "config.json").read_text()) | change
     (place / "run").mkdir()
     (place / "run" / "config.json").write_text(json.dumps(config))
-    assert "the run's folder is damaged, train anew" in sentence(capsys, "sample", "run")
+    assert "the run's folder is damaged, train it again" in sentence(capsys, "sample", "run")
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_a_run_whose_config_makes_no_sense(place, capsys, finished, change):
     [
         (["sample", "-n", "0"], "The number of samples must be positive, got 0"),
         (["sample", "-o", "nowhere/x.png"], f"{Path('nowhere/x.png')} can't be written"),
-        (["sample", "-o", "x"], "x has no ending that says which kind of picture it is; use .png"),
+        (["sample", "-o", "x"], "x doesn't end in .png, .jpg, .jpeg, .pdf or .svg; use .png"),
         (["sample", "--truncation", "0"], "must be at least 0.01"),
         (["sample", "--checkpoint", "best"], "There is no checkpoint"),
         (["sample", "--checkpoint", "77"], "There is no checkpoint"),
@@ -309,7 +309,7 @@ def test_a_run_whose_config_makes_no_sense(place, capsys, finished, change):
         (["interpolate", "--steps", "1"], "two steps"),
         (
             ["arithmetic", "-a", "x"],
-            "argument -a/--a: 'x' is no list of whole numbers, such as 0,3,5",
+            "argument -a/--a: 'x' isn't a list of whole numbers, such as 0,3,5",
         ),
         (["arithmetic", "-a=-2"], "must name at least one of"),
         (["latent", "--sweep", "99"], "coordinates 0 to 15, got 99"),
@@ -324,12 +324,12 @@ def test_bad_requests_to_a_run(place, capsys, finished, arguments, words):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["ring"], "Give either a recipe or --resume RUN, not both"),
-        (["--seed", "3"], "--seed can't be changed beside --resume"),
-        (["--batch-size", "3"], "--batch-size can't be changed beside --resume"),
-        (["--objective", "hinge"], "--objective can't be changed beside --resume"),
-        (["--data", "grid"], "--data can't be changed beside --resume"),
-        (["--steps", "1"], "stands at step 2 already"),
+        (["ring"], "Both a recipe and --resume were given"),
+        (["--seed", "3"], "--seed can't be changed together with --resume"),
+        (["--batch-size", "3"], "--batch-size can't be changed together with --resume"),
+        (["--objective", "hinge"], "--objective can't be changed together with --resume"),
+        (["--data", "grid"], "--data can't be changed together with --resume"),
+        (["--steps", "1"], "is already at step 2"),
     ],
 )
 def test_what_resuming_cannot_change(place, capsys, finished, arguments, words):
@@ -341,8 +341,8 @@ def test_a_model_of_another_recipe(place, capsys, finished):
         "parabola", out=place / "other", steps=1, batch_size=8, frames=0, progress=False
     )
     (other / "model.safetensors").write_bytes((finished / "model.safetensors").read_bytes())
-    assert "is of the recipe 'ring', but the run is one of 'parabola'" in sentence(
+    assert "is from the recipe 'ring', but the run trains 'parabola'" in sentence(
         capsys, "sample", other
     )
     (other / "model.safetensors").write_bytes(b"short")
-    assert "truncated or no safetensors file" in sentence(capsys, "sample", other)
+    assert "truncated or not a safetensors file" in sentence(capsys, "sample", other)

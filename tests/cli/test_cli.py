@@ -70,7 +70,7 @@ def test_recipes_are_listed(capsys):
 
 
 def test_the_traceback_is_there_for_those_who_want_it(tmp_path):
-    with pytest.raises(ValueError, match="is no run"):
+    with pytest.raises(ValueError, match="isn't a run"):
         main(["sample", str(tmp_path), "--traceback"])
 
 
@@ -115,7 +115,7 @@ def test_numbers_that_are_none_stop_the_run_with_a_sentence(tmp_path, monkeypatc
     assert said.startswith("minigan: Training stopped at step 4: the loss of")
     assert "of the generator isn't finite" in said or "of the discriminator isn't finite" in said
     assert said.endswith(
-        f"the last good checkpoint is {good}, go on from there with --resume and a smaller --lr."
+        f"the last good checkpoint is {good}, continue from there with --resume and a smaller --lr."
     )
     assert read_metrics(out / "metrics.csv")["step"].tolist() == [1, 2, 3]
     assert not (out / "model.safetensors").exists()
@@ -155,7 +155,7 @@ def test_an_interrupt_ends_the_run_with_everything_written(tmp_path):
         os.kill(process.pid, signal.SIGINT)
         said = process.stderr.read()
     assert process.returncode == 130
-    assert f"with everything written; go on with `minigan train --resume {out}`." in said
+    assert f"with everything saved; continue with `minigan train --resume {out}`." in said
     assert "Traceback" not in said
     step = open_run(out).step
     assert 1 <= step < 100_000

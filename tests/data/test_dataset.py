@@ -135,8 +135,8 @@ def test_a_resumed_stream_continues_bit_for_bit(steps):
     [
         ({"permutation": numpy.arange(9)}, "does not permute 10 examples"),
         ({"permutation": numpy.zeros(10, int)}, "does not permute 10 examples"),
-        ({"position": 11}, "stands at 11"),
-        ({"position": -1}, "stands at -1"),
+        ({"position": 11}, "at position 11"),
+        ({"position": -1}, "at position -1"),
         ({"rng": numpy.random.MT19937(0).state}, "MT19937 generator.*not PCG64"),
     ],
 )

@@ -60,10 +60,10 @@ def test_colour_is_made_grey_and_grey_colour(tmp_path):
     save(tmp_path / "b" / "grey.png", flat(4, 4, 90))
     grey = data.image_folder(tmp_path, size=(4, 4), channels=1)
     assert numpy.all(grey.images[0] == 76)
-    assert grey.notes == ("1 image colour to grey",)
+    assert grey.notes == ("1 image converted to grey",)
     colour = data.image_folder(tmp_path, size=(4, 4), channels=3)
     assert numpy.all(colour.images[1] == 90)
-    assert colour.notes == ("1 image grey to colour",)
+    assert colour.notes == ("1 image converted from grey to RGB",)
 
 
 def test_transparency_is_laid_on_black(tmp_path):
@@ -72,7 +72,7 @@ def test_transparency_is_laid_on_black(tmp_path):
     dataset = data.image_folder(tmp_path, size=(4, 4), channels=3)
     numpy.testing.assert_allclose(dataset.images[0, 0, 0], [100, 50, 25], atol=1)
     assert numpy.all(dataset.images[1] == 0)
-    assert dataset.notes == ("2 images transparent, laid on black",)
+    assert dataset.notes == ("2 images composited on black",)
 
 
 def test_palettes_and_animations(tmp_path):
@@ -80,14 +80,14 @@ def test_palettes_and_animations(tmp_path):
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     dataset = data.image_folder(tmp_path, size=(4, 4), channels=1)
     assert numpy.all(dataset.images == 40)
-    assert "1 image animated, of which the first frame was taken" in dataset.notes
+    assert "1 image animated (only the first frame is used)" in dataset.notes
 
 
 def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
     save(tmp_path / "a.png", numpy.array([[0, 257 * 100], [257 * 200, 65535]], numpy.uint16))
     dataset = data.image_folder(tmp_path, size=(2, 2), channels=1)
     numpy.testing.assert_array_equal(dataset.images[0, ..., 0], [[0, 100], [200, 255]])
-    assert dataset.notes == ("1 image 16-bit to 8-bit",)
+    assert dataset.notes == ("1 image converted from 16 to 8 bits",)
 
 
 def test_exif_rotation_is_applied(tmp_path):
@@ -100,7 +100,7 @@ def test_exif_rotation_is_applied(tmp_path):
     assert numpy.all(image[:4] == 255)
     assert numpy.all(image[4:] == 0)
     assert data.image_folder(tmp_path, size=(8, 4), channels=1).notes == (
-        "1 image turned as the EXIF data says",
+        "1 image rotated according to the EXIF data",
     )
 
 
@@ -155,7 +155,7 @@ def test_float_pixels_are_refused(tmp_path):
 
 
 def test_no_pictures_says_which_extensions(tmp_path):
-    with pytest.raises(DataError, match=r"holds no images.*\.png, \.jpg.*\.webp"):
+    with pytest.raises(DataError, match=r"contains no images.*\.png, \.jpg.*\.webp"):
         data.image_folder(tmp_path, size=(4, 4), channels=1)
     with pytest.raises(DataError, match="is not a folder"):
         data.image_folder(tmp_path / "nothing", size=(4, 4), channels=1)
@@ -163,7 +163,7 @@ def test_no_pictures_says_which_extensions(tmp_path):
 
 @pytest.mark.parametrize(("size", "channels"), [((4, 4), 2), ((0, 4), 1), ((4,), 1)])
 def test_impossible_shapes_are_refused(tmp_path, size, channels):
-    with pytest.raises(ValueError, match="cannot be brought to shape"):
+    with pytest.raises(ValueError, match="cannot be converted to shape"):
         data.image_folder(tmp_path, size=size, channels=channels)
 
 
@@ -180,7 +180,7 @@ def test_fit_resizes_and_adds_channels_and_says_so():
     assert numpy.all(fitted.images[..., 0] == fitted.images[..., 2])
     assert fitted.notes == (
         "1797 images resized from 16x16 to 28x28",
-        "1797 images grey to colour",
+        "1797 images converted from grey to RGB",
     )
     numpy.testing.assert_array_equal(fitted.labels, digits.labels)
     assert fitted.class_names == digits.class_names
@@ -198,7 +198,7 @@ def test_fit_refuses_channels_it_cannot_convert():
     dataset = Dataset(name="two", images=numpy.zeros((3, 4, 4, 2), numpy.uint8))
     with pytest.raises(DataError, match="'two' have 2 channels"):
         data.fit(dataset, (8, 8, 1))
-    with pytest.raises(ValueError, match="cannot be brought to shape"):
+    with pytest.raises(ValueError, match="cannot be converted to shape"):
         data.fit(data.digits(), (8, 8, 4))
 
 
@@ -238,7 +238,7 @@ def test_load_reads_folders_and_idx_files(tmp_path):
     assert data.load(tmp_path / "grey.gz").name == "grey"
     assert data.load(tmp_path / "colour").image_shape == (3, 4, 3)
     assert data.load(tmp_path / "colour", image_shape=(3, 4, 1)).notes == (
-        "2 images colour to grey",
+        "2 images converted to grey",
     )
 
 
@@ -252,14 +252,14 @@ def test_load_reads_folders_and_idx_files(tmp_path):
 )
 def test_load_refuses_idx_files_that_are_no_images(tmp_path, array):
     write_idx(tmp_path / "a", array)
-    with pytest.raises(DataError, match="images are uint8"):
+    with pytest.raises(DataError, match="images must be uint8"):
         data.load(tmp_path / "a")
 
 
 def test_load_refuses_what_it_does_not_know(tmp_path):
     with pytest.raises(DataError, match=r"'minst'.*did you mean 'mnist'\?"):
         data.load("minst")
-    with pytest.raises(DataError, match=r"law in the plane.*distribution\('ring'\)"):
+    with pytest.raises(DataError, match=r"2-D distribution.*use distribution\('ring'\)"):
         data.load("ring")
     with pytest.raises(DataError, match="digits has no 'test' split"):
         data.load("digits", split="test")

@@ -89,11 +89,11 @@ GOOD = header(8, 2, 3) + bytes(6)
         (bytes([0, 0, 8, 65]) + bytes(4 * 65), "is not an IDX file"),
         (GOOD[:9], "inside its header"),
         (GOOD[:-1], "truncated"),
-        (GOOD + b"\0", "goes on after the 6 bytes"),
+        (GOOD + b"\0", "more than the 6 bytes"),
         (header(14, 2**32 - 1, 2**32 - 1, 2**32 - 1), "cannot hold"),
         (header(8, 0, 2**32 - 1, 2**32 - 1, 2**32 - 1), "more than max_bytes"),
-        (gzip.compress(GOOD[:-1]), "is truncated: 5 of 6 bytes"),
-        (gzip.compress(GOOD + b"\0"), "goes on after the 6 bytes"),
+        (gzip.compress(GOOD[:-1]), "is truncated: it has 5 of 6 bytes"),
+        (gzip.compress(GOOD + b"\0"), "more than the 6 bytes"),
         (gzip.compress(header(8, 2**32 - 1)), "cannot hold"),
         (gzip.compress(GOOD)[:-3], "cannot be read"),
         (gzip.compress(GOOD)[:-6] + bytes(6), "cannot be read"),
@@ -127,7 +127,7 @@ def test_a_gzip_bomb_is_not_unfolded(tmp_path):
     path = tmp_path / "bomb.gz"
     path.write_bytes(gzip.compress(header(8, 10) + bytes(50_000_000)))
     tracemalloc.start()
-    with pytest.raises(DataError, match="goes on after the 10 bytes"):
+    with pytest.raises(DataError, match="more than the 10 bytes"):
         read_idx(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -133,7 +133,7 @@ def test_half_a_split_is_named(tmp_path, gone):
             {"images": numpy.zeros((6, 32, 32), numpy.uint8)},
             r"uint8 of shape \(6, 32, 32\): uint8 of shape \(N, 28, 28\)",
         ),
-        ({"images": numpy.zeros((6, 28, 28), numpy.int32)}, "holds int32"),
+        ({"images": numpy.zeros((6, 28, 28), numpy.int32)}, "contains int32"),
         (
             {
                 "images": numpy.zeros((0, 28, 28), numpy.uint8),
@@ -142,7 +142,7 @@ def test_half_a_split_is_named(tmp_path, gone):
             r"shape \(0, 28, 28\)",
         ),
         ({"labels": numpy.zeros(5, numpy.uint8)}, r"shape \(5,\): uint8 of shape \(6,\) is needed"),
-        ({"labels": numpy.zeros(6, numpy.int32)}, "holds int32"),
+        ({"labels": numpy.zeros(6, numpy.int32)}, "contains int32"),
         ({"labels": numpy.full(6, 10, numpy.uint8)}, "the label 10: 0 to 9"),
     ],
 )

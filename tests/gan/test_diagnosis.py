@@ -165,7 +165,7 @@ def test_without_a_discriminator_there_is_no_advice_about_one():
     rows = {name: values for name, values in table(reach=0.2).items() if not name.endswith("_d")}
     (finding,) = gan.diagnose(rows)
     assert finding.name == "collapse"
-    assert "No D drives this one" in finding.advice
+    assert "There is no D here" in finding.advice
 
 
 def test_images_are_judged_by_other_columns():
@@ -204,9 +204,10 @@ def test_words_hold_the_evidence_and_what_to_try():
         gan.diagnose(table(loss_d=0.01, d_real=0.998, d_fake=0.002), objective="saturating")[0]
     )
     assert words.startswith(
-        "D has won. From step 401 to 500 D's loss was 0.01, where a D that can't tell has 1.39"
+        "D has won. From step 401 to 500, D's loss was 0.01; a D that cannot tell"
     )
-    assert "reals at 0.998, fakes at 0.002" in words
+    assert "has 1.39; its mean output was" in words
+    assert "0.998 on reals and 0.002 on fakes" in words
     assert "Try --objective non-saturating first" in words
     faded = str(gan.diagnose(table(loss_d=0.01, grad_norm_g=ramp(1.0, 0.0)))[0])
     assert "G's gradient has shrunk to 9.9 % of what it was" in faded
@@ -305,7 +306,7 @@ def test_a_healthy_run_is_told_its_numbers(run):
     write(run, table())
     assert doctor.report(run) == (
         f"{run.folder}: points on a parabola, two small perceptrons, 500 steps.\n"
-        f"Nothing unusual. D's loss is 1.00 (undecided: 1.39), the samples' diversity is 1.00 of the data's, 95 % of "
+        f"Nothing unusual. D's loss is 1.00 (1.39 if D cannot tell), the samples' diversity is 1.00 times the data's, 95 % of "
         f"the real points have a sample near them, G's gradient has norm 1."
     )
 
@@ -318,7 +319,7 @@ def test_a_young_run_is_told_to_wait(run):
     young = dataclasses.replace(run, config=config)
     assert (
         doctor.report(young)
-        == f"It is too early to say: {run.folder} has 500 steps, 2,000 are needed."
+        == f"It is too early to say: {run.folder} has 500 steps, but a diagnosis needs 2,000."
     )
 
 

@@ -310,10 +310,10 @@ def _players():
 def test_an_optimizer_of_the_other_player_is_refused():
     G, D = _players()
     with pytest.raises(
-        ValueError, match="The optimizer of the generator moves the parameters of another net"
+        ValueError, match="The optimizer of the generator updates the parameters of another net"
     ):
         gan.Game(G, D, optim.Adam(D), optim.Adam(G))
-    with pytest.raises(ValueError, match="moves the parameters of another net"):
+    with pytest.raises(ValueError, match="updates the parameters of another net"):
         gan.Game(G, D, optim.Adam([G, D]), optim.Adam(D))
 
 

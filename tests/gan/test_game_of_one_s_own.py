@@ -316,7 +316,7 @@ def test_it_is_sampled(whole):
     samples = run.sample(50, seed=3)
     assert samples.shape == (50, 2)
     numpy.testing.assert_array_equal(samples, run.sample(50, seed=3))
-    with pytest.raises(ValueError, match="no latents to be truncated"):
+    with pytest.raises(ValueError, match="no latents to truncate"):
         run.sample(5, truncation=1.0)
 
 
@@ -342,7 +342,7 @@ def test_a_foreign_optimizer_is_refused(tmp_path):
     nets = [mlp(outputs, rng) for outputs in (2, 2, 1, 1)]
     game = CycleGame(nets, [optim.Adam(nets[2:]), optim.Adam(nets[:2])], {})
     with pytest.raises(
-        ValueError, match="The optimizer of the generator_ab moves the parameters of another net"
+        ValueError, match="The optimizer of the generator_ab updates the parameters of another net"
     ):
         gan.Trainer(game, PairStream(Domains(), 4, rng), rng=rng)
 

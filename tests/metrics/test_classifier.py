@@ -46,7 +46,7 @@ def test_it_learns_the_digits(trained):
         < 0.1
         < numpy.mean([loss for *_, loss in reports[:10]])
     )
-    assert f"{100 * classifier.accuracy:.2f} % of 359 test images right" in str(classifier)
+    assert f"{100 * classifier.accuracy:.2f} % of 359 test images correct" in str(classifier)
 
 
 def test_the_accuracy_is_that_of_the_test_images(trained, digits):
@@ -130,7 +130,9 @@ def test_split_without_labels_and_of_too_little():
     few = data.Dataset("few", numpy.zeros((4, 8, 8, 1), "uint8"))
     train, test = metrics.split(few, test_share=0.25)
     assert (len(train), len(test), test.labels) == (3, 1, None)
-    with pytest.raises(ValueError, match=r"A test share of 0.01 of 4 images leaves a part empty"):
+    with pytest.raises(
+        ValueError, match=r"A test share of 0.01 of 4 images leaves one split empty"
+    ):
         metrics.split(few, test_share=0.01)
 
 
@@ -192,7 +194,7 @@ def test_a_cache_that_cant_be_written_is_told_before_the_training(digits, tmp_pa
         raise AssertionError("trained for nothing")
 
     with pytest.raises(
-        OSError, match=r"weights can't be kept in .*give another folder as cache_dir"
+        OSError, match=r"weights can't be written to .*give another folder as cache_dir"
     ):
         metrics.classifier_for(*digits, cache_dir=file / "inside", progress=never)
 
@@ -237,7 +239,7 @@ def test_images_that_it_wasnt_made_for_are_refused(trained):
         classifier.features(numpy.zeros((2, 28, 28, 1), "float32"))
     with pytest.raises(ValueError, match="The images hold NaN or infinity"):
         classifier.features(numpy.full((2, 16, 16, 1), numpy.nan, "float32"))
-    with pytest.raises(ValueError, match="no images to look at"):
+    with pytest.raises(ValueError, match="no images to classify"):
         classifier.features(numpy.zeros((0, 16, 16, 1), "float32"))
 
 

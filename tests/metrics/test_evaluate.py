@@ -97,7 +97,7 @@ def test_images_are_told_what_doesnt_fit(digits):
         evaluated(numpy.zeros((5, 8, 8, 1), "float32"), digits, None)
     with pytest.raises(ValueError, match="The samples hold NaN"):
         evaluated(numpy.full((5, 16, 16, 1), numpy.nan, "float32"), digits, None)
-    with pytest.raises(ValueError, match="counts of images to look at must be positive"):
+    with pytest.raises(ValueError, match="numbers of images to evaluate must be positive"):
         evaluated(numpy.zeros((5, 16, 16, 1), "float32"), digits, None, count=0)
     with pytest.raises(TypeError, match="rng is NoneType"):
         metrics.evaluate_images(numpy.zeros((5, 16, 16, 1), "float32"), *digits, None, rng=None)

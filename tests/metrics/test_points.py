@@ -260,7 +260,7 @@ BAD[3, 1] = numpy.nan
         (lambda: metrics.mode_report(BAD, RING, 1.0), "The samples hold NaN or infinity"),
         (lambda: metrics.mode_report(X, RING, 0.0), "std and sigmas must be positive, got std=0.0"),
         (lambda: metrics.mode_report(X, RING, 1.0, sigmas=-1), "got std=1.0 and sigmas=-1"),
-        (lambda: metrics.mode_report(X, RING, 1.0, min_share=2), "0 to 1, got 2"),
+        (lambda: metrics.mode_report(X, RING, 1.0, min_share=2), "between 0 and 1, got 2"),
         (lambda: metrics.frechet_distance(X[:1], X), "N >= 2"),
         (lambda: metrics.frechet_gaussian(X[0], X[:2], X[0], X), "got shapes"),
         (lambda: metrics.kernel_distance(X, X, rng=rng(), subsets=0), "got 0 of 1000"),

@@ -488,7 +488,7 @@ def test_save_gif_says_what_is_wrong(tmp_path):
         plots.save_gif(path, [frame * 0.5])
     with pytest.raises(ValueError, match="colours is 300"):
         plots.save_gif(path, [frame], colours=300)
-    with pytest.raises(ValueError, match="20 ms is the least"):
+    with pytest.raises(ValueError, match="need at least 20 ms"):
         plots.save_gif(path, [frame], milliseconds=5)
     assert os.listdir(tmp_path) == []
 
@@ -616,7 +616,7 @@ def test_ratio_chart_says_what_is_wrong():
     for wrong in ([1.0, 2.0], [-1.0], [numpy.inf]):
         with pytest.raises(ValueError, match="the ratios of 'a'"):
             plots.ratio_chart({"a": wrong}, groups=["x"])
-    with pytest.raises(ValueError, match="errors name 'b'"):
+    with pytest.raises(ValueError, match="errors name the series 'b'"):
         plots.ratio_chart({"a": [1.0]}, groups=["x"], errors={"b": [1.0]})
     with pytest.raises(ValueError, match="the errors of 'a'"):
         plots.ratio_chart({"a": [1.0]}, groups=["x"], errors={"a": [-1.0]})

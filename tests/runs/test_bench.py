@@ -121,7 +121,10 @@ def test_mistakes_are_told_in_a_sentence(arguments, words, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--seconds", "soon"], "'soon' is no number of seconds, such as 2; see `minigan bench -"),
+        (
+            ["--seconds", "soon"],
+            "'soon' isn't a number of seconds, such as 2; see `minigan bench -",
+        ),
         (["--nothing"], "unrecognized arguments: --nothing; see `minigan --help`"),
     ],
 )

@@ -335,7 +335,7 @@ def test_a_run_of_a_gpu_goes_on_on_the_cpu_when_told_to(run, monkeypatch):
     with pytest.raises(ValueError, match=r"no CUDA driver answers.*add --device cpu"):
         resumed(run)
     said = resumed(run, device="cpu", steps=8)
-    assert "begun on cuda: on cpu the last bits will differ" in said[0]
+    assert "started on cuda: on cpu, the last bits will differ" in said[0]
     assert open_run(run).step == 8
 
 
@@ -358,7 +358,7 @@ def test_another_version_is_mentioned(run):
     config = json.loads((run / "config.json").read_text())
     config["versions"]["numpy"] = "0.9"
     (run / "config.json").write_text(json.dumps(config))
-    assert "Another version" in resumed(run)[0]
+    assert "another version" in resumed(run)[0]
 
 
 def test_a_run_can_be_made_longer_and_slower_but_not_shorter(run):
@@ -369,7 +369,7 @@ def test_a_run_can_be_made_longer_and_slower_but_not_shorter(run):
         "generator_optimizer/lr"
     ]
     assert float(meta_lr) == 1e-5
-    with pytest.raises(ValueError, match="stands at step 9 already"):
+    with pytest.raises(ValueError, match="is already at step 9"):
         resumed(run, steps=5)
 
 
@@ -426,9 +426,8 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_written(run, monkeypatch, c
     sentence = capsys.readouterr().err
     path = run / "checkpoints" / "step-00000008.safetensors"
     assert sentence == (
-        f"minigan: {path} can't be written: no space left on device; what was written before is "
-        "whole, so make "
-        f"room and go on with --resume.\n"
+        f"minigan: {path} can't be written: no space left on device; earlier files are intact, so "
+        "free some space and continue with --resume.\n"
     )
     assert newest(run) == 6
     assert main(["train", "--resume", str(run), "--quiet"]) == 0

@@ -1,4 +1,4 @@
-"""What watches a run, a file each."""
+"""The callbacks of a run, one file each."""
 
 from minigan.gan.callbacks.checkpoints import Checkpoints, Measure, list_checkpoints
 from minigan.gan.callbacks.frames import Frames

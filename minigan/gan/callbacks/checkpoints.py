@@ -1,4 +1,4 @@
-"""The states that a run can continue from, and the best one so far."""
+"""Checkpoints: the states that a run can be resumed from, and the best one so far."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from minigan.gan.trainer import Callback, Report, Trainer
 
 
 class Checkpoints(Callback):
-    """Saves the whole state: after the first step, every `every` steps, and at the end.
+    """Saves the whole state after the first step, every `every` steps, and at the end.
 
     Parameters
     ----------
     folder
-        Where to; made if it isn't there.
+        Where to save; created if it doesn't exist.
     every
         Steps between checkpoints.
     keep
-        How many of the newest stay.
+        How many of the newest checkpoints to keep.
     about
-        What else to write into each (recipe, settings, versions), JSON-able.
+        What else to write into each (recipe, settings, versions), JSON-serialisable.
     best
-        The measure by which the best so far is kept too, as ``best.safetensors``; None keeps none.
+        The measure by which to keep the best checkpoint so far, as ``best.safetensors``; None
+        keeps none.
     """
 
     def __init__(
@@ -49,19 +50,17 @@ class Checkpoints(Callback):
         self._saved = -1
 
     def on_start(self, trainer: Trainer) -> None:
-        """Sweep up what a killed process left half written, and checkpoints beyond those to
-        keep.
-        """
+        """Remove files that a killed process left half written, and checkpoints beyond `keep`."""
         self.folder.mkdir(exist_ok=True)
         remove_leftovers(self.folder)
         self._drop_old(trainer)
 
     def due(self, step: int) -> bool:
-        """Where it is time to save: whoever looks at the losses has looked by then."""
+        """Return whether to save at this step; other callbacks then see its losses first."""
         return step == 1 or step % self.every == 0
 
     def on_step(self, trainer: Trainer, report: Report) -> None:
-        """Save if it is time to."""
+        """Save if it is due."""
         if self.due(trainer.step):
             self.save(trainer)
 
@@ -71,14 +70,14 @@ class Checkpoints(Callback):
             self.save(trainer)
 
     def save(self, trainer: Trainer) -> Path:
-        """Save now; then drop all but the newest `keep`."""
+        """Save now, then delete all but the newest `keep`."""
         self.folder.mkdir(exist_ok=True)
         path = self.folder / f"step-{trainer.step:08d}.safetensors"
         arrays, meta = trainer.state()
         whole = self.about | {"trainer": meta}
         if self.best is not None and self.due(trainer.step):
-            # Before the ordinary one: a process killed between the two must not take this step for
-            # compared.
+            # Saved before the ordinary checkpoint: if the process is killed between the two, the
+            # resumed run compares this step again.
             self._save_best(trainer, self.best, arrays, whole)
         checkpoint.save(path, arrays, whole)
         self._saved = trainer.step
@@ -86,8 +85,7 @@ class Checkpoints(Callback):
         return path
 
     def _drop_old(self, trainer: Trainer) -> None:
-        # Later ones than this step are there only if they couldn't be read: they don't count among
-        # those to keep.
+        # Checkpoints of later steps exist only if they couldn't be read; they don't count.
         past = [path for path in list_checkpoints(self.folder) if _step_of(path) <= trainer.step]
         for old in past[: -self.keep]:
             old.unlink(missing_ok=True)
@@ -107,16 +105,16 @@ class Checkpoints(Callback):
 
 @dataclass(frozen=True)
 class Measure:
-    """How good a run is at a moment, by one number.
+    """A single number that says how good a run is at the moment.
 
     Attributes
     ----------
     name
-        How the command line calls it.
+        Its name on the command line.
     of
-        ``trainer -> number``. It may draw nothing from the run's random generators.
+        ``trainer -> number``. It must not draw from the run's random generators.
     larger_is_better
-        Whether it is to grow.
+        Whether larger values are better.
     """
 
     name: str
@@ -125,9 +123,7 @@ class Measure:
 
 
 def _best_so_far(path: Path, metric: str) -> float | None:
-    """Return the value that the best checkpoint so far had; None if there is none by this
-    metric.
-    """
+    """Return the value of the best checkpoint so far; None if there is none by this metric."""
     try:
         best = checkpoint.load(path)[1].get("best", {})
     except checkpoint.CheckpointError:

@@ -1,4 +1,4 @@
-"""Pictures of the fixed latents' samples: the film of a run."""
+"""Pictures of samples from fixed latents: the frames of an animation of the run."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from minigan.gan.trainer import Callback, Report, Trainer
 
 
 class Frames(Callback):
-    """Draws the fixed latents' samples at the start, every `every` steps and at the end: the film
-    of a run.
+    """Draws samples from fixed latents at the start, every `every` steps and at the end.
 
-    Each frame is a file, so that a resumed run shows the whole film.
+    Each frame is a file, so that the animation of a resumed run is complete.
 
     Parameters
     ----------
     folder
-        Where to; made if it isn't there.
+        Where to save; created if it doesn't exist.
     draw
         ``trainer -> picture``, uint8 (H, W) or (H, W, C).
     every
@@ -33,7 +32,7 @@ class Frames(Callback):
         self.folder, self.draw, self.every = Path(folder), draw, every
 
     def on_start(self, trainer: Trainer) -> None:
-        """Draw the untrained generator's samples; drop frames of steps that will come again."""
+        """Draw the untrained generator's samples; delete frames of steps that will be repeated."""
         self.folder.mkdir(exist_ok=True)
         remove_leftovers(self.folder)
         for path in self.paths():
@@ -44,11 +43,11 @@ class Frames(Callback):
             self._save(trainer)
 
     def due(self, step: int) -> bool:
-        """Where it is time to draw."""
+        """Return whether to draw at this step."""
         return step % self.every == 0
 
     def on_step(self, trainer: Trainer, report: Report) -> None:
-        """Draw if it is time to."""
+        """Draw if it is due."""
         if self.due(trainer.step):
             self._save(trainer)
 
@@ -57,7 +56,7 @@ class Frames(Callback):
         self._save(trainer)
 
     def paths(self) -> list[Path]:
-        """Return the frames' files, in order."""
+        """Return the files of the frames, in order."""
         return sorted(self.folder.glob("step-*.png"))
 
     def _save(self, trainer: Trainer) -> None:
@@ -70,5 +69,5 @@ class Frames(Callback):
 
 
 def _grey(picture: Any) -> Any:
-    """Drop a channel axis of one, which Pillow does not know."""
+    """Drop a channel axis of length 1, which Pillow doesn't accept."""
     return picture[:, :, 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture

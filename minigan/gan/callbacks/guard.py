@@ -12,34 +12,34 @@ from minigan.optim.parameters import parameters_of, vectors
 
 
 class TrainingError(ArithmeticError):
-    """Training ran into NaN or infinity; the message names the step, the place and what to do."""
+    """Training ran into NaN or infinity; the message says at which step, where, and what to do."""
 
 
 class Guard(Callback):
-    """Stops the run where a loss, a gradient or a weight is NaN or infinite, before anything good
-    is overwritten.
+    """Stops the run if a loss, a gradient or a weight is NaN or infinite.
+
+    It must be called before the callbacks that write files, so that nothing good is overwritten.
 
     Parameters
     ----------
     last_good
-        Says which checkpoint to go back to.
+        Returns the checkpoint to go back to.
     """
 
     def __init__(self, last_good: Callable[[], Path | None] = lambda: None) -> None:
         self.last_good = last_good
 
     def due(self, step: int) -> bool:
-        """Not for its own sake: what is NaN stays NaN. It looks whenever the losses are read."""
+        """Never: NaN stays NaN, so it is enough to look whenever the losses are read anyway."""
         return False
 
     def on_step(self, trainer: Trainer, report: Report) -> None:
-        """Look at the losses of every step since the last look, and at both players' gradients and
-        weights now.
+        """Check all losses since the last call, and the players' current gradients and weights.
 
         Raises
         ------
         TrainingError
-            Naming the step, the quantity and, where it is one's, the layer.
+            Naming the step, the quantity and, for a gradient or weight, the layer.
         """
         words = {"loss_d": "loss of D (loss_d)", "loss_g": "loss of G (loss_g)"}
         trouble = next(
@@ -59,19 +59,18 @@ class Guard(Callback):
         where = " and ".join(word for word in (trouble, inside) if word)
         good = self.last_good()
         back = (
-            f"the last good checkpoint is {good}, go on from there with --resume and a smaller --lr"
+            f"the last good checkpoint is {good}, continue from there with --resume and a smaller "
+            "--lr"
             if good
-            else "there is no checkpoint yet, train anew with a smaller --lr"
+            else "there is no checkpoint yet, start again with a smaller --lr"
         )
         raise TrainingError(f"Training stopped at step {trainer.step}: {where}; {back}.")
 
 
 def find_trouble(net: nn.Layer, name: str) -> str | None:
-    """Say in which layer the first NaN or infinity is, or None if all gradients and weights are
-    finite.
-    """
+    """Say in which layer the first NaN or infinity is; None if everything is finite."""
     found = parameters_of(net)
-    # One sum of squares a vector is enough to know; only trouble is worth a closer look.
+    # One sum of squares per vector is enough to detect trouble; only then is it located.
     rows = (x.ravel() for what in ("grad", "value") for x in vectors(what, found))
     if all(math.isfinite(float(x @ x)) for x in rows):
         return None

@@ -1,4 +1,4 @@
-"""The table of a run's numbers: ``metrics.csv``."""
+"""The table of a run's metrics: ``metrics.csv``."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from minigan.gan.trainer import Callback, Report, Trainer
 
 
 class MetricsFile(Callback):
-    """Writes ``metrics.csv`` as the run goes: a row every `every` steps.
+    """Writes ``metrics.csv`` during the run: a row every `every` steps.
 
-    It holds no clock times, so that two runs from one seed leave the same file. When a run is
-    resumed, rows after the checkpoint are cut off first: they will come again.
+    It contains no times, so that two runs with the same seed write the same file. When a run is
+    resumed, rows after the checkpoint are removed first, as they will be written again.
 
     Parameters
     ----------
     path
         The file.
     every
-        Steps between rows; the first and the last step have one in any case.
+        Steps between rows; the first and the last step always have one.
     gauges
-        ``trainer -> {column: number}``: more columns, measured where a row is written. It may draw
-        nothing from the run's random generators.
+        ``trainer -> {column: number}``: additional columns, measured when a row is written. It must
+        not draw from the run's random generators.
     gauge_every
-        Steps between measurements, a multiple of `every`; the cells of the rows between them are
-        empty.
+        Steps between these measurements, a multiple of `every`; in the rows between, their cells
+        are empty.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class MetricsFile(Callback):
         self._columns: list[str] = []
 
     def on_start(self, trainer: Trainer) -> None:
-        """Cut off the rows of steps that will come again."""
+        """Remove the rows of steps that will be repeated."""
         rows = self._rows() if trainer.step else []
         if not rows:
             self.path.unlink(missing_ok=True)
@@ -63,8 +63,7 @@ class MetricsFile(Callback):
         past = [
             row for row in rows if len(row) == len(self._columns) and int(row[0]) <= trainer.step
         ]
-        # The row that an interruption added isn't there in an unbroken run, unless the run ends
-        # here after all.
+        # An interruption added a row that an uninterrupted run doesn't have, unless it ends here.
         kept = [row for row in past if self._due(int(row[0]))]
         if past and past[-1] is not (kept[-1] if kept else None):
             self._last, self._last_step = past[-1].copy, int(past[-1][0])
@@ -75,11 +74,11 @@ class MetricsFile(Callback):
         self._written = int(kept[-1][0]) if kept else 0
 
     def due(self, step: int) -> bool:
-        """Where something is measured: the rows between can wait."""
+        """Return whether gauges are measured at this step; rows without them can wait."""
         return self.gauges is not None and self._due(step) and self._is_gauged(step)
 
     def on_step(self, trainer: Trainer, report: Report) -> None:
-        """Write the rows that it is time for."""
+        """Write the rows that are due."""
         self._write_earlier(trainer.reports[:-1])
         self._last_step = trainer.step
         self._last = lambda: self._row(trainer.step, report, self._measured(trainer))
@@ -91,9 +90,7 @@ class MetricsFile(Callback):
         self._write()
 
     def on_failure(self, trainer: Trainer) -> None:
-        """Write the rows of the steps that were read together with the last one, up to the first
-        that is no good.
-        """
+        """Write the rows of earlier steps not yet written, up to the first that isn't finite."""
         good = itertools.takewhile(
             lambda r: all(map(math.isfinite, r[1].values())), trainer.reports[:-1]
         )
@@ -116,15 +113,13 @@ class MetricsFile(Callback):
         return self.gauges(trainer) if self.gauges is not None and wanted else {}
 
     def _row(self, step: int, report: Report, measured: dict[str, float]) -> list[str]:
-        # Written before the first row is: the first step has every column.
+        # Set before the first row is written: the first step has every column.
         self._columns = self._columns or ["step", *report, *measured]
         numbers = {name: f"{value:.9g}" for name, value in (report | measured).items()}
         return [str(step), *(numbers.get(name, "") for name in self._columns[1:])]
 
     def _write_earlier(self, reports: Iterable[tuple[int, Report]]) -> None:
-        """Write the rows of steps that lie back. None of them is to be measured: that would have
-        been `due`.
-        """
+        """Write rows of earlier steps, none of which needs gauges: it would have been `due`."""
         for step, report in reports:
             if self._due(step):
                 self._last_step = step

@@ -1,4 +1,4 @@
-"""How far the run is: a bar, or a line now and then."""
+"""The progress of a run: a bar, or a line every few seconds."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from minigan.gan.trainer import Callback, Report, Trainer
 
 
 class Progress(Callback):
-    """Shows how far the run is, its losses and beliefs, images per second and the time left.
+    """Shows the progress of a run: losses, D's outputs, images per second and the time left.
 
-    A bar in a terminal and in a notebook; a line now and then where the output goes to a file.
+    It is a bar in a terminal or a notebook, and a line every few seconds if the output is a file.
 
     Parameters
     ----------
     steps
-        The step that the run ends at.
+        The last step of the run.
     stream
-        Where to, standard error by default.
+        Where to write, standard error by default.
     seconds
-        Between lines in a file.
+        Time between two lines in a file.
     """
 
     def __init__(self, steps: int, *, stream: TextIO | None = None, seconds: float = 10.0) -> None:
@@ -31,7 +31,7 @@ class Progress(Callback):
         self._bar: Any = None
 
     def on_start(self, trainer: Trainer) -> None:
-        """Start the clock, and the bar where there can be one."""
+        """Start the clock and, if possible, the bar."""
         stream = self.stream or sys.stderr
         self._start = self._last_line = time.monotonic()
         self._first_step = trainer.step
@@ -51,11 +51,11 @@ class Progress(Callback):
         )
 
     def due(self, step: int) -> bool:
-        """Where the last words are long ago."""
+        """Return whether enough time has passed since the last update."""
         return time.monotonic() - self._last_line > (self.seconds if self._bar is None else 0.2)
 
     def on_step(self, trainer: Trainer, report: Report) -> None:
-        """Move the bar, or print a line if the last one is long ago."""
+        """Advance the bar, or print a line if enough time has passed."""
         now = time.monotonic()
         if self._bar is not None:
             for _ in trainer.reports:
@@ -82,11 +82,11 @@ class Progress(Callback):
             self._bar.close()
 
     def on_failure(self, trainer: Trainer) -> None:
-        """Close the bar, so that what went wrong stands on a line of its own."""
+        """Close the bar, so that the error message appears on a line of its own."""
         self.on_end(trainer)
 
     def say(self, words: str) -> None:
-        """Print a line without tearing the bar apart."""
+        """Print a line without breaking the bar."""
         if self._bar is not None:
             self._bar.write(words, file=self.stream or sys.stderr)
         else:
@@ -115,7 +115,7 @@ def _clock(seconds: float) -> str:
 
 
 def _in_notebook() -> bool:
-    """Tell whether a notebook (with the widgets that its bar needs) runs this."""
+    """Return whether this runs in a notebook that has the widgets for a bar."""
     shell = sys.modules.get("IPython")
     if shell is None or importlib.util.find_spec("ipywidgets") is None:
         return False

@@ -1,4 +1,4 @@
-"""Losses, beliefs and samples for TensorBoard, through the package tensorboardX."""
+"""Losses, D's outputs and samples for TensorBoard, through the package tensorboardX."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from minigan.gan.trainer import Callback, Report, Trainer
 
 
 class TensorBoard(Callback):
-    """Writes event files: every number of a step's report, and now and then a picture.
+    """Writes event files: every number of the reports, and pictures at longer intervals.
 
-    When a run is resumed, what was written of steps that come again is marked as void.
+    When a run is resumed, events of steps that will be repeated are marked as purged.
 
     Parameters
     ----------
     folder
-        Where to.
+        Where to write.
     every
         Steps between numbers.
     draw
@@ -41,7 +41,7 @@ class TensorBoard(Callback):
         draw_every: int = 1,
     ) -> None:
         try:
-            import tensorboardX  # noqa: F401 (said now, not after the run has begun)
+            import tensorboardX  # noqa: F401 (fail now, not when the run begins)
         except ImportError:
             raise ValueError(
                 "--tensorboard needs the package tensorboardX; install it with pip install "
@@ -55,19 +55,19 @@ class TensorBoard(Callback):
         from tensorboardX import SummaryWriter
 
         purge = trainer.step + 1 if trainer.step else None
-        # The name holds the second; of two files that are begun within one, the later would take
-        # the earlier's place.
+        # File names contain the time in seconds: without a suffix, a file opened within the same
+        # second would overwrite the earlier one.
         suffix = f".{trainer.step}"
         self._writer = SummaryWriter(
             str(self.folder), purge_step=purge, write_to_disk=True, filename_suffix=suffix
         )
 
     def due(self, step: int) -> bool:
-        """Where it is time for a picture: numbers can wait."""
+        """Return whether a picture is due; numbers can wait."""
         return self.draw is not None and step % self.draw_every == 0
 
     def on_step(self, trainer: Trainer, report: Report) -> None:
-        """Write numbers, and a picture, if it is time to."""
+        """Write the numbers and, if it is due, a picture."""
         for step, numbers in trainer.reports:
             if step == 1 or step % self.every == 0:
                 for name, value in numbers.items():
@@ -81,5 +81,5 @@ class TensorBoard(Callback):
             self._writer.close()
 
     def on_failure(self, trainer: Trainer) -> None:
-        """Close the file: what led to the failure is worth a look."""
+        """Close the file, so that it shows what led to the failure."""
         self.on_end(trainer)

@@ -1,4 +1,4 @@
-"""The doctor's rounds during a run."""
+"""The diagnosis of a run in progress."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from minigan.gan.trainer import Callback, Report, Trainer
 
 
 class Watcher(Callback):
-    """Looks at ``metrics.csv`` now and then during a run, and says what it finds, each thing once.
+    """Diagnoses ``metrics.csv`` at intervals during a run, and reports each finding once.
 
     Parameters
     ----------
     read
         Returns the table so far, see `minigan.plots.read_metrics`.
     every
-        Steps between looks.
+        Steps between diagnoses.
     say
-        Is told what was found.
+        Called with each finding, in words.
     objective, smoothing
         As for `diagnose`.
     start
-        The first step to look at: earlier, much looks sick that is only young.
+        The first step to diagnose: before, a run that has only just begun may look unhealthy.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class Watcher(Callback):
         self._said: set[str] = set()
 
     def due(self, step: int) -> bool:
-        """Where it is time to look."""
+        """Return whether a diagnosis is due."""
         return step % self.every == 0 and step >= self.start
 
     def on_step(self, trainer: Trainer, report: Report) -> None:
-        """Look if it is time to."""
+        """Diagnose the run if it is due."""
         if not self.due(trainer.step):
             return
         for finding in diagnose(self.read(), objective=self.objective, smoothing=self.smoothing):
