@@ -268,11 +268,7 @@ def test_a_state_of_no_arrays():
     ("net", "shape", "words"),
     [
         (nn.Sequential(nn.Conv2d(1, 2, kernel_size=2), nn.Flatten()), None, "give input_shape"),
-        (
-            nn.Sequential(nn.Conv2d(1, 2, kernel_size=2), nn.Flatten()),
-            (3, 3, 1),
-            "flattened image",
-        ),
+        (nn.Sequential(nn.Conv2d(1, 2, kernel_size=2), nn.Flatten()), (3, 3, 1), "flattened image"),
         (
             nn.Sequential(nn.ReLU(), nn.Reshape(2, 2, 2), nn.Flatten(), nn.Linear(8, 1)),
             (8,),
@@ -289,11 +285,7 @@ def test_a_state_of_no_arrays():
             "put a Linear between",
         ),
         (nn.Sequential(nn.MinibatchStdDev()), (2, 2, 2), "no known counterpart in PyTorch"),
-        (
-            nn.Sequential(nn.Residual(nn.Linear(2, 2))),
-            (2,),
-            "no known counterpart in PyTorch",
-        ),
+        (nn.Sequential(nn.Residual(nn.Linear(2, 2))), (2,), "no known counterpart in PyTorch"),
         (
             nn.Sequential(nn.Conv2d(2, 2, kernel_size=1), nn.LayerNorm(2)),
             (3, 3, 2),

@@ -213,11 +213,7 @@ def _dcgan(size: int, width: int) -> Pair:
         nn.Tanh(),
     )
     d = nn.Sequential(
-        nn.Conv2d(3, width, *HALVE),
-        _leaky(),
-        *downs,
-        nn.Conv2d(most, 1, 4, 1, 0),
-        nn.Flatten(),
+        nn.Conv2d(3, width, *HALVE), _leaky(), *downs, nn.Conv2d(most, 1, 4, 1, 0), nn.Flatten()
     )
     return g, d
 

@@ -367,10 +367,7 @@ class Reference:
         return (1 + self.xp.tanh((x + bias) / 2)) / 2
 
     def draw(
-        self,
-        rng: numpy.random.Generator,
-        make: Callable[[numpy.random.Generator], Any],
-        dtype: Any,
+        self, rng: numpy.random.Generator, make: Callable[[numpy.random.Generator], Any], dtype: Any
     ) -> Array:
         """Bring ``make(rng)``, random numbers of the host, to this device.
 
@@ -411,17 +408,9 @@ class Reference:
     # ---------------------------------------------------------------- the optimizer's update
 
     def adam(
-        self,
-        theta: Array,
-        g: Array,
-        m: Array,
-        v: Array,
-        *,
-        lr: float,
-        betas: tuple[float, float],
-        eps: float,
-        t: int,
-    ) -> None:
+        self, theta: Array, g: Array, m: Array, v: Array, *, lr: float, betas: tuple[float, float],
+        eps: float, t: int,
+    ) -> None:  # fmt: skip
         """One step of Adam on flat vectors, in place (Kingma & Ba 2015, Algorithm 1)."""
         beta1, beta2 = betas
         m *= beta1

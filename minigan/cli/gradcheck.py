@@ -27,14 +27,9 @@ def _check_layer(options: argparse.Namespace) -> int:
 
     try:
         report = check_file(
-            options.layer,
-            options.input,
-            arguments=options.args,
-            labels=options.labels,
-            seed=options.seed,
-            train=not options.eval,
-            **_thoroughness(options),
-        )
+            options.layer, options.input, arguments=options.args, labels=options.labels,
+            seed=options.seed, train=not options.eval, **_thoroughness(options),
+        )  # fmt: skip
     except GradientError as error:
         print(error)
         return 1

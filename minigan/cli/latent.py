@@ -43,12 +43,7 @@ def arithmetic(options: argparse.Namespace) -> None:
     from minigan.runs import exploring
 
     exploring.arithmetic(
-        _open(options),
-        options.output,
-        a=options.a,
-        b=options.b,
-        c=options.c,
-        **_latents(options),
+        _open(options), options.output, a=options.a, b=options.b, c=options.c, **_latents(options)
     )
     print(
         "Rows: a, b, c (each with the sample of its mean last), and a - b + c with its neighbours, "
@@ -146,13 +141,9 @@ def _add_latent(commands: Commands) -> None:
     )
     _add_run_and_picture(parser, "sweep.png")
     parser.add_argument(
-        "--sweep",
-        type=whole_numbers,
-        nargs="?",
-        const=(),
-        metavar="I,J,...",
+        "--sweep", type=whole_numbers, nargs="?", const=(), metavar="I,J,...",
         help="vary these coordinates (without numbers: the strongest)",
-    )
+    )  # fmt: skip
     parser.add_argument(
         "--reach", type=float, default=2.5, help="vary from -REACH to REACH (default: 2.5)"
     )

@@ -71,12 +71,9 @@ def digits(*, enlarge: bool = True) -> Dataset:
             images, ((0, 0), (_MARGIN, _MARGIN), (_MARGIN, _MARGIN)), constant_values=-1
         )
     return Dataset(
-        name="digits",
-        images=images[..., None].astype(numpy.float32),
-        labels=labels.astype(numpy.int64),
-        source=_SOURCE,
-        class_names=tuple("0123456789"),
-    )
+        name="digits", images=images[..., None].astype(numpy.float32),
+        labels=labels.astype(numpy.int64), source=_SOURCE, class_names=tuple("0123456789"),
+    )  # fmt: skip
 
 
 def cubic_matrix(old: int, new: int) -> npt.NDArray[numpy.float64]:

@@ -67,13 +67,9 @@ def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channel
         image[...] = _load_picture(file, size, channels, changes, sizes)
     labels, class_names = _classes(root, files)
     return Dataset(
-        name=root.resolve().name,
-        images=images,
-        labels=labels,
-        source=str(root),
-        class_names=class_names,
-        notes=_notes(changes, sizes, size),
-    )
+        name=root.resolve().name, images=images, labels=labels, source=str(root),
+        class_names=class_names, notes=_notes(changes, sizes, size),
+    )  # fmt: skip
 
 
 def fit(dataset: Dataset, image_shape: tuple[int, int, int]) -> Dataset:

@@ -141,12 +141,10 @@ def _load(family: _Family, split: str, data_dir: str | os.PathLike[str] | None) 
         image_path, label_path = _find(family, split, Path(folder))
     images, labels = _checked(image_path, label_path)
     return Dataset(
-        name=family.name,
-        images=images[..., None],
-        labels=labels.astype(numpy.int64),
+        name=family.name, images=images[..., None], labels=labels.astype(numpy.int64),
         source=f"{family.source}; {split} split from {image_path.parent}",
         class_names=family.class_names,
-    )
+    )  # fmt: skip
 
 
 def _find(family: _Family, split: str, folder: Path) -> tuple[Path, Path]:

@@ -86,8 +86,7 @@ def stack(digits: Dataset, n: int, *, rng: numpy.random.Generator) -> Dataset:
         raise ValueError(f"stacking images needs n >= 1, got {n}")
     if digits.image_shape[2] != 1 or digits.labels is None:
         raise ValueError(
-            f"stacking needs grey images with labels, but {digits.name!r} has other images or no "
-            "labels"
+            f"stacking needs grey images with labels, which {digits.name!r} doesn't have"
         )
     chosen = rng.integers(0, len(digits), (n, CHANNELS))
     place = CLASSES ** numpy.arange(CHANNELS)[::-1]

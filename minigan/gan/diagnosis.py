@@ -84,9 +84,12 @@ class Gauges:
         else:
             numbers["distinct"] = float(numpy.median(_nearest_others(fake))) / self._nearest
         numbers["centre"] = float((fake.mean(axis=0) - self._middle) @ self._axis)
-        for name, net in sorted(trainer.game.players().items()):
-            begin, player = self._begin[name], short_name(name)
-            found = parameters_of(net)
+        return numbers | self._of_players(trainer.game)
+
+    def _of_players(self, game: BaseGame) -> dict[str, float]:
+        numbers = {}
+        for name, net in sorted(game.players().items()):
+            begin, player, found = self._begin[name], short_name(name), parameters_of(net)
             moved = [x - y for x, y in zip(vectors("value", found), begin, strict=True)]
             numbers[f"grad_norm_{player}"] = _norm(vectors("grad", found))
             numbers[f"moved_{player}"] = _norm(moved) / max(_norm(begin), _TINY)

@@ -37,13 +37,9 @@ TINY = 1e-12
 
 
 def gradient_penalty(
-    critic: Layer,
-    x_hat: Array,
-    *,
-    weight: float = 10.0,
-    target: float = 1.0,
+    critic: Layer, x_hat: Array, *, weight: float = 10.0, target: float = 1.0,
     one_sided: bool = False,
-) -> Array:
+) -> Array:  # fmt: skip
     r"""Pull the norm of the critic's gradient to 1 (WGAN-GP, Gulrajani et al. 2017, equation 3).
 
     .. math:: P = \frac\lambda N \sum_n (\|g_n\| - t)^2, \qquad
@@ -125,12 +121,9 @@ def r2(critic: Layer, fake: Array, *, gamma: float = 10.0) -> Array:
 
 
 def penalise_slope(
-    critic: Layer,
-    x: Array,
-    penalty: Callable[[Array], tuple[Array, Array]],
-    *,
+    critic: Layer, x: Array, penalty: Callable[[Array], tuple[Array, Array]], *,
     passed: Passed | None = None,
-) -> Array:
+) -> Array:  # fmt: skip
     """Add the gradient of any function of ∇f to the critic's gradients.
 
     Parameters

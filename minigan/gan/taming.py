@@ -258,14 +258,9 @@ def _wider(layer: nn.Layer, m: int, rng: Generator) -> nn.Layer:
     if isinstance(layer, nn.Conv2d):
         kernel, stride, padding = layer.window
         return nn.Conv2d(
-            m * layer.in_channels,
-            layer.out_channels,
-            kernel_size=kernel,
-            stride=stride,
-            padding=padding,
-            bias=bias,
-            rng=rng,
-        )
+            m * layer.in_channels, layer.out_channels, kernel_size=kernel, stride=stride,
+            padding=padding, bias=bias, rng=rng,
+        )  # fmt: skip
     raise ValueError(
         f"packing needs a discriminator that begins with Linear or Conv2d, not {layer!r}; choose "
         "another penalty."
@@ -307,9 +302,7 @@ WAYS: dict[str, Way] = {
         1.0, _spectral_norm, "every weight matrix divided by its largest singular value"
     ),
     "instance-noise": Way(
-        0.1,
-        _front(lambda strength, rng: nn.InstanceNoise(strength, rng=rng)),
-        "noise on D's input",
+        0.1, _front(lambda strength, rng: nn.InstanceNoise(strength, rng=rng)), "noise on D's input"
     ),
     "augment": Way(
         1.0,

@@ -114,9 +114,7 @@ class Comparison:
         before = self.report
         self.report = ArrayReport(before.name, before.shape)
         largest = numpy.argsort(-abs(self.gradient), axis=None)[:20]
-        self.compare_entries(
-            list(dict.fromkeys([*self._unravel(largest), *self._chosen(60)])),
-        )
+        self.compare_entries(list(dict.fromkeys([*self._unravel(largest), *self._chosen(60)])))
         found = self.report.error > self.settings.tolerance
         self.report, located = before, self.report
         if found:

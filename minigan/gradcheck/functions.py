@@ -197,11 +197,6 @@ def _case(comparison: Comparison) -> diagnose.Case:
     sizes = {int(comparison.gradient.size): "the number of entries"} | named
     x = numpy.array(backend.to_numpy(comparison.array))
     return diagnose.Case(
-        comparison.report.name,
-        comparison.gradient,
-        comparison.measure_all(),
-        x,
-        batch,
-        sizes,
+        comparison.report.name, comparison.gradient, comparison.measure_all(), x, batch, sizes,
         lambda: iter(()),
-    )
+    )  # fmt: skip

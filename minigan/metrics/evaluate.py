@@ -182,7 +182,7 @@ def _feature_rows(drawn: _Drawn, classifier: Classifier, rng: Any, k: int, say: 
             frechet_distance(fake, real),
             frechet_distance(floor, real),
             "lower",
-        ),
+        )
     ]
     say("kernel distance")
     kernel = [kernel_distance(x, real, rng=rng) for x in (fake, floor)]

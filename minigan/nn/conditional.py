@@ -164,14 +164,9 @@ class Projection(Layer):
         return dx, Signals((dy, inside))
 
     def double_backward(
-        self,
-        v: Array,
-        dy: Array | Signals,
-        cache: Cache,
-        *,
-        param_grads: bool = True,
+        self, v: Array, dy: Array | Signals, cache: Cache, *, param_grads: bool = True,
         input_grad: bool = True,
-    ) -> tuple[Array | None, Array]:
+    ) -> tuple[Array | None, Array]:  # fmt: skip
         """Push v up through the body; the derivative of u is dy times the tangent there."""
         signals = dy if isinstance(dy, Signals) else self.backward_signals(dy, cache)[1]
         own, inside = signals

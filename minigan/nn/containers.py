@@ -63,14 +63,9 @@ class Residual(Layer, samplewise=True):
         return d_body + dx, Signals((body_signal, signal))
 
     def double_backward(
-        self,
-        v: Array,
-        dy: Array | Signals,
-        cache: Cache,
-        *,
-        param_grads: bool = True,
+        self, v: Array, dy: Array | Signals, cache: Cache, *, param_grads: bool = True,
         input_grad: bool = True,
-    ) -> tuple[Array | None, Array]:
+    ) -> tuple[Array | None, Array]:  # fmt: skip
         """Map v along both paths, and add the results."""
         signals = dy if isinstance(dy, Signals) else self.backward_signals(dy, cache)[1]
         inner, around = cache.recall(self, signals)

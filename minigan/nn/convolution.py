@@ -58,16 +58,10 @@ class Conv2d(Layer, samplewise=True):
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        kernel_size: int | Pair,
-        stride: int | Pair = 1,
-        padding: int | Pair = 0,
-        bias: bool = True,
+        self, in_channels: int, out_channels: int, *, kernel_size: int | Pair,
+        stride: int | Pair = 1, padding: int | Pair = 0, bias: bool = True,
         rng: numpy.random.Generator | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         rng = initial.generator(rng)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.window = _window(kernel_size, stride, padding)

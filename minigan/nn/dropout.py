@@ -54,14 +54,9 @@ class Dropout(Layer, samplewise=True):
         return dy.copy() if mask is None else backend.of(dy).multiply(dy, mask)
 
     def double_backward(
-        self,
-        v: Array,
-        dy: Array,
-        cache: Cache,
-        *,
-        param_grads: bool = True,
+        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True,
         input_grad: bool = True,
-    ) -> tuple[None, Array]:
+    ) -> tuple[None, Array]:  # fmt: skip
         """Map v to None and itself in evaluation mode; refuse in training.
 
         Raises

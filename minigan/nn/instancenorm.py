@@ -14,12 +14,7 @@ from minigan.backend import Array
 from minigan.nn.cache import Cache, Shape
 from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
-from minigan.nn.standardise import (
-    means,
-    standardise,
-    standardise_grad,
-    standardise_grad_twice,
-)
+from minigan.nn.standardise import means, standardise, standardise_grad, standardise_grad_twice
 
 PIXELS = (1, 2)
 """The axes along which the pixels of an image lie."""

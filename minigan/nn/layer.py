@@ -104,13 +104,7 @@ class Layer(State):
         return dx, dy
 
     def double_backward(
-        self,
-        v: Array,
-        dy: Any,
-        cache: Cache,
-        *,
-        param_grads: bool = True,
-        input_grad: bool = True,
+        self, v: Array, dy: Any, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
     ) -> tuple[Array | None, Array]:
         r"""Differentiate the backward map :math:`dx = J^T dy`, as the number ⟨v, dx⟩.
 

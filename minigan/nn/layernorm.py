@@ -14,12 +14,7 @@ from minigan.backend import Array
 from minigan.nn.cache import Cache, Shape
 from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
-from minigan.nn.standardise import (
-    means,
-    standardise,
-    standardise_grad,
-    standardise_grad_twice,
-)
+from minigan.nn.standardise import means, standardise, standardise_grad, standardise_grad_twice
 
 
 class LayerNorm(Layer, samplewise=True):
@@ -80,14 +75,9 @@ class LayerNorm(Layer, samplewise=True):
         return standardise_grad(q, x_hat, inverse_s, means(q, x_hat, self._axes(dy)))
 
     def double_backward(
-        self,
-        v: Array,
-        dy: Array,
-        cache: Cache,
-        *,
-        param_grads: bool = True,
+        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True,
         input_grad: bool = True,
-    ) -> tuple[Array | None, Array]:
+    ) -> tuple[Array | None, Array]:  # fmt: skip
         """Map v to the second derivative and the tangent, both of the same shape."""
         x_hat, inverse_s = cache.recall(self, dy, v)
         axes, gamma = self._axes(dy), self.gamma.value

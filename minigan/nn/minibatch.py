@@ -71,14 +71,9 @@ class MinibatchStdDev(Layer):
         return dy[..., :-1] + dx.reshape(*dy.shape[:-1], dy.shape[-1] - 1)
 
     def double_backward(
-        self,
-        v: Array,
-        dy: Array,
-        cache: Cache,
-        *,
-        param_grads: bool = True,
+        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True,
         input_grad: bool = True,
-    ) -> tuple[Array | None, Array]:
+    ) -> tuple[Array | None, Array]:  # fmt: skip
         """Map v (N, ..., C) to the second derivative and the tangent (N, ..., C + 1)."""
         x_hat, r = cache.recall(self, dy, v)
         vs = self._groups(v)

@@ -91,16 +91,9 @@ class Adam(Optimizer):
 
 
 def adam_update(
-    theta: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    *,
-    lr: float,
-    betas: tuple[float, float],
-    eps: float,
-    t: int,
-) -> None:
+    theta: Array, g: Array, m: Array, v: Array, *, lr: float, betas: tuple[float, float],
+    eps: float, t: int,
+) -> None:  # fmt: skip
     """Take one step of Adam in place: the loop body of Kingma & Ba 2015, Algorithm 1.
 
     Most backends have a faster form, with fewer passes over memory or both bias corrections moved

@@ -139,27 +139,13 @@ def _fake_to_real() -> Colormap:
 
 def _draw_points(axes: Axes, real: NDArray[Any], fake: NDArray[Any], box: Limits) -> None:
     axes.scatter(
-        real[:, 0],
-        real[:, 1],
-        s=_area(len(real)),
-        marker="o",
-        color=COLOURS["real"],
-        edgecolors="white",
-        linewidths=0.5,
-        zorder=3,
-        label="real" + _hidden(real, box),
-    )
+        real[:, 0], real[:, 1], s=_area(len(real)), marker="o", color=COLOURS["real"],
+        edgecolors="white", linewidths=0.5, zorder=3, label="real" + _hidden(real, box),
+    )  # fmt: skip
     axes.scatter(
-        fake[:, 0],
-        fake[:, 1],
-        s=1.3 * _area(len(fake)),
-        marker="X",
-        color=COLOURS["fake"],
-        edgecolors="white",
-        linewidths=0.5,
-        zorder=4,
-        label="fake" + _hidden(fake, box),
-    )
+        fake[:, 0], fake[:, 1], s=1.3 * _area(len(fake)), marker="X", color=COLOURS["fake"],
+        edgecolors="white", linewidths=0.5, zorder=4, label="fake" + _hidden(fake, box),
+    )  # fmt: skip
     # Beside the title: inside the axes, it would hide points.
     axes.legend(
         loc="lower right", bbox_to_anchor=(1.02, 1.008), ncols=2, frameon=False, handletextpad=0.1,

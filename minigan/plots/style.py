@@ -19,12 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS: Mapping[str, str] = MappingProxyType(
-    {
-        "real": "#0072B2",
-        "fake": "#D55E00",
-        "discriminator": "#A8447B",
-        "generator": "#009E73",
-    }
+    {"real": "#0072B2", "fake": "#D55E00", "discriminator": "#A8447B", "generator": "#009E73"}
 )
 """The same colours in every figure: Okabe and Ito's colour-blind-safe set, with a darker purple."""
 

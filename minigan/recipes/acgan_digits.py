@@ -6,19 +6,15 @@ label as a learnt vector of 16 numbers, with or without normalisation in D, but 
 the label as a one-hot vector.
 """
 
-import numpy
-
 from minigan import nn
 from minigan.gan import Latent
 from minigan.recipes import nets
-from minigan.recipes.recipe import Recipe, Settings
+from minigan.recipes.recipe import Generator, Recipe, Settings
 
 CLASSES = 10
 
 
-def networks(
-    rng: numpy.random.Generator, noise: numpy.random.Generator
-) -> tuple[nn.Layer, nn.Layer]:
+def networks(rng: Generator, noise: Generator) -> tuple[nn.Layer, nn.Layer]:
     """G gets the label as a one-hot vector beside z; D has a logit for real, and one per class."""
     generator = nn.Sequential(nn.ConcatenateLabels(CLASSES), *nets.generator(rng, 64 + CLASSES))
     return generator, nets.critic(rng, outputs=1 + CLASSES)

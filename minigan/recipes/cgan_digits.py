@@ -1,18 +1,14 @@
 """A conditional GAN: G is told which digit to draw, D which digit it is looking at."""
 
-import numpy
-
 from minigan import nn
 from minigan.gan import Latent
 from minigan.recipes import nets
-from minigan.recipes.recipe import Recipe, Settings
+from minigan.recipes.recipe import Generator, Recipe, Settings
 
 CLASSES = 10
 
 
-def networks(
-    rng: numpy.random.Generator, noise: numpy.random.Generator
-) -> tuple[nn.Layer, nn.Layer]:
+def networks(rng: Generator, noise: Generator) -> tuple[nn.Layer, nn.Layer]:
     """G gets the label as a one-hot vector beside z; D projects onto a learnt vector per label."""
     generator = nn.Sequential(nn.ConcatenateLabels(CLASSES), *nets.generator(rng, 64 + CLASSES))
     *body, _ = nets.critic(rng)

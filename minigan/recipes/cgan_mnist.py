@@ -4,19 +4,15 @@ There are two departures from DCGAN, so that the digits become legible sooner: l
 5e-4 instead of 2e-4, and samples from an average of G's weights.
 """
 
-import numpy
-
 from minigan import nn
 from minigan.gan import Latent
 from minigan.recipes import nets
-from minigan.recipes.recipe import Recipe, Settings
+from minigan.recipes.recipe import Generator, Recipe, Settings
 
 CLASSES = 10
 
 
-def networks(
-    rng: numpy.random.Generator, noise: numpy.random.Generator
-) -> tuple[nn.Layer, nn.Layer]:
+def networks(rng: Generator, noise: Generator) -> tuple[nn.Layer, nn.Layer]:
     """G: 128-64-1 channels. D: 64-128 channels; ten label planes, one of them all ones."""
     generator = nn.Sequential(
         nn.ConcatenateLabels(CLASSES),

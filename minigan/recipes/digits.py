@@ -1,15 +1,11 @@
 """A small DCGAN on the handwritten digits that come with the package: 4 -> 8 -> 16 pixels."""
 
-import numpy
-
 from minigan import nn
 from minigan.gan import Latent
-from minigan.recipes.recipe import Recipe, Settings
+from minigan.recipes.recipe import Generator, Recipe, Settings
 
 
-def networks(
-    rng: numpy.random.Generator, noise: numpy.random.Generator
-) -> tuple[nn.Layer, nn.Layer]:
+def networks(rng: Generator, noise: Generator) -> tuple[nn.Layer, nn.Layer]:
     """G doubles its map twice by transposed convolutions, D halves the image by convolutions."""
     generator = nn.Sequential(
         nn.Linear(64, 4 * 4 * 64, bias=False, rng=rng),

@@ -1,16 +1,12 @@
 """A DCGAN on Fashion-MNIST, with batch norm in both nets."""
 
-import numpy
-
 from minigan import nn
 from minigan.gan import Latent
 from minigan.recipes import nets
-from minigan.recipes.recipe import Recipe, Settings
+from minigan.recipes.recipe import Generator, Recipe, Settings
 
 
-def networks(
-    rng: numpy.random.Generator, noise: numpy.random.Generator
-) -> tuple[nn.Layer, nn.Layer]:
+def networks(rng: Generator, noise: Generator) -> tuple[nn.Layer, nn.Layer]:
     """A DCGAN: 7 -> 14 -> 28 pixels."""
     generator = nets.dcgan_generator(rng, inputs=100, side=7, width=128)
     return nets.drawn(generator, nets.dcgan_discriminator(rng, side=7, width=64), rng)

@@ -1,16 +1,12 @@
 """A DCGAN on MNIST: transposed convolutions and batch norm in G, dropout in D."""
 
-import numpy
-
 from minigan import nn
 from minigan.gan import Latent
 from minigan.recipes import nets
-from minigan.recipes.recipe import Recipe, Settings
+from minigan.recipes.recipe import Generator, Recipe, Settings
 
 
-def networks(
-    rng: numpy.random.Generator, noise: numpy.random.Generator
-) -> tuple[nn.Layer, nn.Layer]:
+def networks(rng: Generator, noise: Generator) -> tuple[nn.Layer, nn.Layer]:
     """G: 128-64-1 channels, 7 -> 14 -> 28 pixels. D: 64-128 channels."""
     generator = nets.dcgan_generator(rng, inputs=100, side=7, width=128)
     discriminator = nets.dropout_discriminator(rng, noise, side=7, width=64)

@@ -5,16 +5,12 @@ The discriminator usually found with it, four 4x4 convolutions of stride 2, fail
 3x3 pixels.
 """
 
-import numpy
-
 from minigan import nn
 from minigan.gan import Latent
-from minigan.recipes.recipe import Recipe, Settings
+from minigan.recipes.recipe import Generator, Recipe, Settings
 
 
-def networks(
-    rng: numpy.random.Generator, noise: numpy.random.Generator
-) -> tuple[nn.Layer, nn.Layer]:
+def networks(rng: Generator, noise: Generator) -> tuple[nn.Layer, nn.Layer]:
     """G: 100-256-512-1024-784. D: 64-128-256 channels."""
     generator = nn.Sequential(
         nn.Linear(100, 256, rng=rng), nn.BatchNorm(256), nn.LeakyReLU(0.2),

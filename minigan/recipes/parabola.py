@@ -1,15 +1,11 @@
 """Points on a parabola: a 2-D curve, learnt by two small perceptrons."""
 
-import numpy
-
 from minigan import nn
 from minigan.gan import Latent
-from minigan.recipes.recipe import Recipe, Settings
+from minigan.recipes.recipe import Generator, Recipe, Settings
 
 
-def networks(
-    rng: numpy.random.Generator, noise: numpy.random.Generator
-) -> tuple[nn.Layer, nn.Layer]:
+def networks(rng: Generator, noise: Generator) -> tuple[nn.Layer, nn.Layer]:
     """Two perceptrons with two hidden layers of 64."""
     generator = nn.Sequential(
         nn.Linear(8, 64, rng=rng), nn.LeakyReLU(0.2),

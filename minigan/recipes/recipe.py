@@ -15,11 +15,12 @@ from minigan.gan.taming import parse, tame
 from minigan.gan.trainer import Source
 from minigan.latent import Latent
 
+Generator = numpy.random.Generator
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
 ELBO = "elbo"
 """The objective of an autoencoder, which isn't a game: the evidence lower bound."""
 
-Networks = Callable[[numpy.random.Generator, numpy.random.Generator], tuple[nn.Layer, nn.Layer]]
+Networks = Callable[[Generator, Generator], tuple[nn.Layer, nn.Layer]]
 """``(weights_rng, noise_rng) -> (generator, discriminator)``; noise is for dropout and the like."""
 
 
@@ -194,8 +195,8 @@ class Recipe:
         self,
         settings: Settings,
         *,
-        weights: numpy.random.Generator,
-        noise: numpy.random.Generator,
+        weights: Generator,
+        noise: Generator,
         device: str | backend.Reference = "cpu",
     ) -> BaseGame:
         """Build the game: players on their device, regularisation of D, optimizers.
@@ -237,7 +238,7 @@ class Recipe:
             return data.distribution(name)
         return data.load(name, image_shape=self.sample_shape, data_dir=data_dir)  # type: ignore[arg-type]
 
-    def stream(self, samples: Any, batch_size: int, rng: numpy.random.Generator) -> Source:
+    def stream(self, samples: Any, batch_size: int, rng: Generator) -> Source:
         """Return the stream of minibatches from what `load` returned."""
         stream = data.Batches if self.makes_images else data.Stream
         return stream(samples, batch_size, rng)

@@ -5,16 +5,12 @@ found only one of the eight modes. Without packing, the same nets often end with
 modes; try ``--penalty none``.
 """
 
-import numpy
-
 from minigan import nn
 from minigan.gan import Latent
-from minigan.recipes.recipe import Recipe, Settings
+from minigan.recipes.recipe import Generator, Recipe, Settings
 
 
-def networks(
-    rng: numpy.random.Generator, noise: numpy.random.Generator
-) -> tuple[nn.Layer, nn.Layer]:
+def networks(rng: Generator, noise: Generator) -> tuple[nn.Layer, nn.Layer]:
     """Two perceptrons with two hidden layers of 128."""
     generator = nn.Sequential(
         nn.Linear(16, 128, rng=rng), nn.LeakyReLU(0.2),

@@ -5,17 +5,13 @@ one step of each, and the learning rates are 1e-3 for G and 1e-4 for D: with equ
 within a hundred steps and the samples stay noise for a long time.
 """
 
-import numpy
-
 from minigan import nn
 from minigan.gan import Latent
 from minigan.recipes import nets
-from minigan.recipes.recipe import Recipe, Settings
+from minigan.recipes.recipe import Generator, Recipe, Settings
 
 
-def networks(
-    rng: numpy.random.Generator, noise: numpy.random.Generator
-) -> tuple[nn.Layer, nn.Layer]:
+def networks(rng: Generator, noise: Generator) -> tuple[nn.Layer, nn.Layer]:
     """A DCGAN: 7 -> 14 -> 28 pixels; the setting ``packing:2`` lets D judge two stacks at once."""
     generator = nets.dcgan_generator(rng, inputs=100, side=7, width=128, channels=3)
     discriminator = nets.dcgan_discriminator(rng, side=7, width=64, channels=3)

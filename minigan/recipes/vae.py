@@ -1,19 +1,15 @@
 """A variational autoencoder for comparison: no game, a single loss, blurrier samples."""
 
-import numpy
-
 from minigan import backend, nn
 from minigan.gan import BaseGame, Latent, VariationalAutoencoder
-from minigan.recipes.recipe import ELBO, Recipe, Settings
+from minigan.recipes.recipe import ELBO, Generator, Recipe, Settings
 
 LATENT = 16
 NOISE = 0.3
 """Standard deviation assumed for each pixel."""
 
 
-def networks(
-    rng: numpy.random.Generator, noise: numpy.random.Generator
-) -> tuple[nn.Layer, nn.Layer]:
+def networks(rng: Generator, noise: Generator) -> tuple[nn.Layer, nn.Layer]:
     """A decoder, 4 -> 8 -> 16 pixels, and an encoder to a mean and log variance per latent."""
     decoder = nn.Sequential(
         nn.Linear(LATENT, 4 * 4 * 64, rng=rng), nn.LeakyReLU(0.2), nn.Reshape(4, 4, 64),
@@ -44,18 +40,14 @@ class Autoencoder(Recipe):
         self,
         settings: Settings,
         *,
-        weights: numpy.random.Generator,
-        noise: numpy.random.Generator,
+        weights: Generator,
+        noise: Generator,
         device: str | backend.Reference = "cpu",
     ) -> BaseGame:
         """Build the decoder and the encoder on their device, and their optimizers."""
         decoder, encoder = (net.to(device) for net in networks(weights, noise))
         return VariationalAutoencoder(
-            decoder,
-            encoder,
-            **settings.movers(decoder, encoder),
-            latent=self.latent,
-            noise=NOISE,
+            decoder, encoder, **settings.movers(decoder, encoder), latent=self.latent, noise=NOISE
         )
 
 

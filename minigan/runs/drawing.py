@@ -58,13 +58,10 @@ def point_figure(
     fake = game.sample(inputs)
     (x0, x1), (y0, y1) = law.limits
     return points_figure(
-        real,
-        fake,
-        limits=(x0, x1, y0, y1),
-        landscape=None if game.landscape(fake[:1]) is None else landscape,
-        arrows=game.push(fake),
+        real, fake, limits=(x0, x1, y0, y1),
+        landscape=None if game.landscape(fake[:1]) is None else landscape, arrows=game.push(fake),
         title=title,
-    )
+    )  # fmt: skip
 
 
 def point_frame(real: NDArray[Any], inputs: Any, law: Any) -> Callable[[Trainer], NDArray[Any]]:

@@ -133,16 +133,9 @@ def arithmetic(
 
 
 def sweep(
-    run: Run,
-    path: Path,
-    *,
-    coordinates: Sequence[int] | None = None,
-    reach: float = 2.5,
-    steps: int = 9,
-    seed: int = 0,
-    label: int | None = None,
-    which: str | None = None,
-) -> list[int]:
+    run: Run, path: Path, *, coordinates: Sequence[int] | None = None, reach: float = 2.5,
+    steps: int = 9, seed: int = 0, label: int | None = None, which: str | None = None,
+) -> list[int]:  # fmt: skip
     """Draw the effect of single coordinates of a latent: one per row, from -reach to reach.
 
     Parameters

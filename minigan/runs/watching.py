@@ -45,15 +45,9 @@ def choose_watching(before: Mapping[str, Any], **given: Any) -> dict[str, Any]:
 
 
 def watchers(
-    folder: Path,
-    assembly: Assembly,
-    config: Config,
-    *,
-    film: gan.Callback | None,
-    progress: bool,
-    say: Callable[[str], None],
-    more: Sequence[gan.Callback],
-) -> list[gan.Callback]:
+    folder: Path, assembly: Assembly, config: Config, *, film: gan.Callback | None, progress: bool,
+    say: Callable[[str], None], more: Sequence[gan.Callback],
+) -> list[gan.Callback]:  # fmt: skip
     """Return the callbacks of a run in the order in which they are called.
 
     Those that may stop the run come first. Checkpoints are saved after everything else is written,

@@ -237,8 +237,7 @@ def test_held_kernels_stay_within_their_limit():
 
 
 @given(
-    st.sampled_from([(2, 2), (2, 3), (2, 4), (3, 2), (3, 3), (3, 4), (5, 2)]),
-    st.integers(0, 2**32),
+    st.sampled_from([(2, 2), (2, 3), (2, 4), (3, 2), (3, 3), (3, 4), (5, 2)]), st.integers(0, 2**32)
 )
 def test_one_axis_of_winograds_form_is_a_correlation(sizes, seed):
     taps, outputs = sizes

@@ -214,11 +214,7 @@ def test_a_round_of_every_recipe_can_be_recorded(name):
 
 def _with_graph(trainer):
     return gan.Trainer(
-        trainer.game,
-        trainer.source,
-        rng=trainer.rng,
-        noise=trainer.noise,
-        cuda_graph=True,
+        trainer.game, trainer.source, rng=trainer.rng, noise=trainer.noise, cuda_graph=True
     )
 
 

@@ -186,11 +186,7 @@ def test_compressed_rubbish(place, capsys):
         ("--beta2", "-0.1", "beta2 must satisfy 0 <= beta2 < 1, got -0.1"),
         ("--average", "1.5", "average must satisfy 0 <= average < 1, got 1.5"),
         ("--smoothing", "0.7", "Label smoothing must satisfy 0 <= smoothing < 0.5, got 0.7"),
-        (
-            "--discriminator-steps",
-            "0",
-            "discriminator_steps must be a positive integer, got 0",
-        ),
+        ("--discriminator-steps", "0", "discriminator_steps must be a positive integer, got 0"),
         ("--objective", "hing", "Unknown objective 'hing'; did you mean 'hinge'?"),
         ("--penalty", "r3", "Unknown penalty 'r3'; did you mean"),
         ("--optimizer", "adamw", "Unknown optimizer 'adamw'"),

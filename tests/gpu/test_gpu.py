@@ -181,11 +181,7 @@ def _trainer(name, device, *, cuda_graph=False, batch=16):
         recipe, recipe.settings.changed(batch_size=batch), samples, seed=0, device=device
     ).trainer
     return gan.Trainer(
-        trainer.game,
-        trainer.source,
-        rng=trainer.rng,
-        noise=trainer.noise,
-        cuda_graph=cuda_graph,
+        trainer.game, trainer.source, rng=trainer.rng, noise=trainer.noise, cuda_graph=cuda_graph
     )
 
 

@@ -62,7 +62,7 @@ def test_lists_tuples_and_dicts_are_searched():
         "parts.1.7.0",
     ]
     assert [name for name, _ in layer.layers("d")] == [
-        *("d", "d.first", "d.parts.0", "d.parts.1.a", "d.parts.1.7.0"),
+        *("d", "d.first", "d.parts.0", "d.parts.1.a", "d.parts.1.7.0")
     ]
     assert list(layer.parameters()) == NAMES
     assert list(layer.generators()) == ["rngs.0", "parts.1.7.0.rng"]
@@ -130,10 +130,7 @@ class Holder(nn.Layer):
         ({"parts": {1: nn.Tanh(), "1": nn.Tanh()}}, "parts.1"),
         ({"parts": {"a.b": nn.Linear(2, 2), "a": {"b": nn.Linear(2, 2)}}}, "parts.a.b"),
         # A layer's parameter, and a parameter beside it under a key with a dot.
-        (
-            {"p": {"a": nn.Linear(2, 2), "a.weight": nn.Parameter(numpy.zeros(2))}},
-            "p.a.weight",
-        ),
+        ({"p": {"a": nn.Linear(2, 2), "a.weight": nn.Parameter(numpy.zeros(2))}}, "p.a.weight"),
     ],
 )
 def test_two_members_of_one_name_are_refused(held, name):
@@ -163,7 +160,7 @@ def test_a_layer_held_twice_learns_once():
     layer = nn.Linear(3, 2)
     shared = Holder(first=layer, parts=[layer])
     assert list(shared.parameters()) == [
-        *("first.weight", "first.bias", "parts.0.weight", "parts.0.bias"),
+        *("first.weight", "first.bias", "parts.0.weight", "parts.0.bias")
     ]
     assert shared.flat().value.size == 8
 

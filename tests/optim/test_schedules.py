@@ -13,10 +13,7 @@ from minigan.optim import schedules
 from minigan.optim.schedules import Constant, CosineDecay, LinearDecay, Warmup
 
 RUNS = st.integers(1, 300)
-DECAYS = st.one_of(
-    st.builds(LinearDecay, start=st.floats(0, 0.99)),
-    st.just(CosineDecay()),
-)
+DECAYS = st.one_of(st.builds(LinearDecay, start=st.floats(0, 0.99)), st.just(CosineDecay()))
 MAINS = st.one_of(st.just(Constant()), DECAYS)
 WARMUPS = st.builds(Warmup, steps=st.integers(0, 400), then=MAINS)
 

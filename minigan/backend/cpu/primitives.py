@@ -669,10 +669,8 @@ class CpuBackend(Reference):
         """What the kernel becomes; the same again as long as its numbers are the same."""
 
         def make(room: tuple[Array, Array] | None) -> tuple[Array, Array]:
-            copy, u = room or (
-                weight.copy(),
-                numpy.empty((form.points, form.block, weight.shape[3]), dtype),
-            )
+            shape = form.points, form.block, weight.shape[3]
+            copy, u = room or (weight.copy(), numpy.empty(shape, dtype))
             parts = form.parts(self.team.size)
 
             def work(pieces: slice) -> None:

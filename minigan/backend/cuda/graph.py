@@ -252,16 +252,10 @@ class StepGraph:
             self._ring = self._ops.xp.zeros((self._capacity, len(report)), "float32")
         for column, name in enumerate(self._names):
             self._ops.launch(
-                "write_report",
-                (1,),
-                self._ring,
-                self._cursor,
-                report[name].astype("float32", copy=False),
-                column,
-                len(self._names),
-                self._capacity,
-                threads=1,
-            )
+                "write_report", (1,), self._ring, self._cursor,
+                report[name].astype("float32", copy=False), column, len(self._names),
+                self._capacity, threads=1,
+            )  # fmt: skip
         self._ops.launch("advance_cursor", (1,), self._cursor, threads=1)
         return report
 

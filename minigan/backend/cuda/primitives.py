@@ -176,17 +176,9 @@ class CudaBackend(Reference):
         mean, variance = self.xp.empty(columns, "float32"), self.xp.empty(columns, "float32")
         self._launch("moments_partial", blocks, x, counts, means, squares, rows, columns, wide)
         self._launch(
-            "moments_join",
-            (blocks[0], 1),
-            counts,
-            means,
-            squares,
-            mean,
-            variance,
-            blocks[1],
-            columns,
-            wide,
-        )
+            "moments_join", (blocks[0], 1), counts, means, squares, mean, variance, blocks[1],
+            columns, wide,
+        )  # fmt: skip
         return mean, variance
 
     def standardise(
@@ -209,17 +201,9 @@ class CudaBackend(Reference):
             return super().standardise_grad(dy, x_hat, scale, mean_dy, mean_dyx)
         dx = self._like(dy)
         self._each(
-            "standardise_grad",
-            dy.size,
-            dy,
-            x_hat,
-            scale,
-            mean_dy,
-            mean_dyx,
-            dx,
-            dy.size,
+            "standardise_grad", dy.size, dy, x_hat, scale, mean_dy, mean_dyx, dx, dy.size,
             dy.shape[-1],
-        )
+        )  # fmt: skip
         return dx
 
     # ---------------------------------------------------------------- patches
@@ -386,17 +370,9 @@ class CudaBackend(Reference):
         return loss, dlogits
 
     def adam(
-        self,
-        theta: Array,
-        g: Array,
-        m: Array,
-        v: Array,
-        *,
-        lr: float,
-        betas: tuple[float, float],
-        eps: float,
-        t: int,
-    ) -> None:
+        self, theta: Array, g: Array, m: Array, v: Array, *, lr: float, betas: tuple[float, float],
+        eps: float, t: int,
+    ) -> None:  # fmt: skip
         """One launch over the whole vector; lr and t lie on the device."""
         if not _plain(theta, g, m, v):
             super().adam(theta, g, m, v, lr=lr, betas=betas, eps=eps, t=t)

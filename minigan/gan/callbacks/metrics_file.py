@@ -36,13 +36,9 @@ class MetricsFile(Callback):
     """
 
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        every: int = 1,
-        gauges: Callable[[Trainer], dict[str, float]] | None = None,
-        gauge_every: int = 1,
-    ) -> None:
+        self, path: str | os.PathLike[str], *, every: int = 1,
+        gauges: Callable[[Trainer], dict[str, float]] | None = None, gauge_every: int = 1,
+    ) -> None:  # fmt: skip
         self.path, self.every, self.gauges, self.gauge_every = (
             Path(path),
             every,

@@ -42,13 +42,9 @@ class Progress(Callback):
         else:
             return
         self._bar = tqdm(
-            total=self.steps,
-            initial=trainer.step,
-            unit="step",
-            dynamic_ncols=True,
-            mininterval=0.2,
-            file=stream,
-        )
+            total=self.steps, initial=trainer.step, unit="step", dynamic_ncols=True,
+            mininterval=0.2, file=stream,
+        )  # fmt: skip
 
     def due(self, step: int) -> bool:
         """Return whether enough time has passed since the last update."""

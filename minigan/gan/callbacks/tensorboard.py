@@ -33,13 +33,9 @@ class TensorBoard(Callback):
     """
 
     def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        *,
-        every: int = 1,
-        draw: Callable[[Trainer], Any] | None = None,
-        draw_every: int = 1,
-    ) -> None:
+        self, folder: str | os.PathLike[str], *, every: int = 1,
+        draw: Callable[[Trainer], Any] | None = None, draw_every: int = 1,
+    ) -> None:  # fmt: skip
         try:
             import tensorboardX  # noqa: F401 (fail now, not when the run begins)
         except ImportError:
