@@ -164,7 +164,7 @@ class Reference:
         """The gradient of ⟨v, dx⟩ with respect to x, where dx is `standardise_samples_grad`'s.
 
         ``-((A - 2 mean(v x̂) mean(q x̂)) x̂ + mean(v x̂) (q - mean q) + mean(q x̂) (v - mean v)) / s²``
-        with ``A = mean(q v) - mean(q) mean(v) - mean(q x̂) mean(v x̂)``; `minigan.nn.normalisation`
+        with ``A = mean(q v) - mean(q) mean(v) - mean(q x̂) mean(v x̂)``; `minigan.nn.layernorm`
         derives it.
         """
         q = dy if gamma is None else gamma * dy

@@ -1,6 +1,6 @@
 """Batch normalisation: each feature by its mean and variance in the batch.
 
-For the derivation see `minigan.nn.standardise`.
+For the derivation see `minigan.nn.layernorm`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Instance normalisation: each channel of each image by its own mean and variance.
 
-For the derivation see `minigan.nn.standardise`.
+For the derivation see `minigan.nn.layernorm`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,6 @@ from minigan.backend import Array
 from minigan.nn.cache import Cache, Shape
 from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
-from minigan.nn.standardise import means, standardise, standardise_grad, standardise_grad_twice
-
-PIXELS = (1, 2)
-"""The axes along which the pixels of an image lie."""
 
 
 class InstanceNorm(Layer, samplewise=True):
@@ -50,10 +46,12 @@ class InstanceNorm(Layer, samplewise=True):
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x to y of the same shape."""
         x = self.check(x)
-        x_hat, inverse_s = standardise(x, PIXELS, self.eps)  # x̂ = (x - μ) / s
-        y = x_hat
-        if self.gamma is not None and self.beta is not None:
-            y = self.gamma.value * x_hat + self.beta.value
+        beta = None if self.beta is None else self.beta.value.reshape(1, -1)
+        # x̂ = (x - μ) / s,  y = γ x̂ + β
+        x_hat, y, inverse_s = backend.of(x).standardise_samples(
+            _pixels(x), self._gamma, beta, self.eps
+        )
+        y = y.reshape(x.shape)
         return y, Cache(self, y, x_hat, inverse_s)
 
     def backward(
@@ -61,39 +59,34 @@ class InstanceNorm(Layer, samplewise=True):
     ) -> Array | None:
         """Map dy to dx of the same shape."""
         x_hat, inverse_s = cache.recall(self, dy)
-        q = dy
-        if self.gamma is not None and self.beta is not None:
-            if param_grads:  # dγ = Σ dy x̂,  dβ = Σ dy
-                self.gamma.grad += backend.of(dy).sum_products(dy, x_hat)
-                self.beta.grad += backend.of(dy).sum_rows(dy)
-            q = self.gamma.value * dy  # the cotangent of x̂
+        ops, d = backend.of(dy), _pixels(dy)
+        if param_grads and self.gamma is not None and self.beta is not None:
+            self.gamma.grad += ops.sum_products(d, x_hat)  # dγ = Σ dy x̂
+            self.beta.grad += ops.sum_rows(d)  # dβ = Σ dy
         if not input_grad:
             return None
-        # dx = (q - mean q - x̂ mean(q x̂)) / s
-        return standardise_grad(q, x_hat, inverse_s, means(q, x_hat, PIXELS))
+        # dx = (q - mean q - x̂ mean(q x̂)) / s  with q = γ dy
+        return ops.standardise_samples_grad(d, x_hat, inverse_s, self._gamma).reshape(dy.shape)
 
     def double_backward(
-        self,
-        v: Array,
-        dy: Array,
-        cache: Cache,
-        *,
-        param_grads: bool = True,
+        self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True,
         input_grad: bool = True,
-    ) -> tuple[Array | None, Array]:
+    ) -> tuple[Array | None, Array]:  # fmt: skip
         """Map v to the second derivative and the tangent, both of the same shape."""
         x_hat, inverse_s = cache.recall(self, dy, v)
-        means_of_v = means(v, x_hat, PIXELS)
-        tangent = standardise_grad(v, x_hat, inverse_s, means_of_v)  # of x̂: 𝒫 v / s
-        scale: Array | float = 1.0
-        if self.gamma is not None:
-            scale = self.gamma.value
-            if param_grads:
-                self.gamma.grad += backend.of(dy).sum_products(dy, tangent)
-        if not input_grad:
-            return None, scale * tangent
-        dx = standardise_grad_twice(v, scale * dy, x_hat, inverse_s, means_of_v, PIXELS)
-        return dx, scale * tangent
+        ops, d, u, gamma = backend.of(dy), _pixels(dy), _pixels(v), self._gamma
+        tangent = ops.standardise_samples_grad(u, x_hat, inverse_s, None)  # of x̂: 𝒫 v / s
+        if param_grads and self.gamma is not None:
+            self.gamma.grad += ops.sum_products(d, tangent)
+        dx = None
+        if input_grad:
+            dx = ops.standardise_samples_grad_twice(u, d, x_hat, inverse_s, gamma)
+            dx = dx.reshape(dy.shape)
+        return dx, (tangent if gamma is None else gamma * tangent).reshape(dy.shape)
+
+    @property
+    def _gamma(self) -> Array | None:
+        return None if self.gamma is None else self.gamma.value.reshape(1, -1)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Any (N, H, W, features) of more than one pixel stays as it is."""
@@ -111,3 +104,8 @@ class InstanceNorm(Layer, samplewise=True):
 
     def __repr__(self) -> str:
         return f"InstanceNorm({self.features})"
+
+
+def _pixels(x: Array) -> Array:
+    """Reshape images to (N, H W, features): a column is a set of numbers normalised together."""
+    return x.reshape(x.shape[0], -1, x.shape[3])

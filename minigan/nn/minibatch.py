@@ -7,7 +7,7 @@ sample, over the n samples of its group, with mean μ and (biased) variance σ²
 .. math:: r = \sqrt{\sigma^2 + \varepsilon}, \qquad
           s = \text{mean of } r \text{ over the } F \text{ numbers of a sample}, \qquad y = [x, s].
 
-Backward. From `minigan.nn.standardise`, :math:`\partial r/\partial x_i = \hat x_i / n` with
+Backward. From `minigan.nn.layernorm`, :math:`\partial r/\partial x_i = \hat x_i / n` with
 :math:`\hat x = (x - \mu) / r`. With ds the sum of the cotangents of all copies of s,
 :math:`dx_i = dy_i + \frac{ds}{nF} \hat x_i`.
 

@@ -1,6 +1,6 @@
 """Batch, layer and instance normalisation, under the name of the file that they once shared.
 
-Each now has a file of its own; `minigan.nn.standardise` has the derivation and the arithmetic.
+Each now has a file of its own; `minigan.nn.layernorm` has the derivation.
 """
 
 from minigan.nn.batchnorm import BatchNorm

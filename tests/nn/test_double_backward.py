@@ -13,7 +13,6 @@ from strict_array import StrictNamespace
 
 from minigan import backend, nn
 from minigan.gan import penalties
-from minigan.nn import layernorm
 
 FLAT, IMAGE = (4, 6), (4, 4, 6, 2)
 
@@ -389,7 +388,8 @@ def _wrong_sign(cls):
 
 def _wrong_term(change):
     def plant(monkeypatch):
-        monkeypatch.setattr(layernorm, "standardise_grad_twice", change)
+        ops = type(backend.get("cpu"))
+        monkeypatch.setattr(ops, "standardise_samples_grad_twice", change)
 
     return plant
 
@@ -409,8 +409,8 @@ def _normalisation_terms(v, q, x_hat, inverse_s, axes):
 
 
 def _flipped(which):
-    def wrong(v, q, x_hat, inverse_s, means_of_v, axes):
-        terms = _normalisation_terms(v, q, x_hat, inverse_s, axes)
+    def wrong(self, v, dy, x_hat, inverse_s, gamma):
+        terms = _normalisation_terms(v, gamma * dy, x_hat, inverse_s, axes=1)
         return sum(-t if i == which else t for i, t in enumerate(terms))
 
     return wrong
