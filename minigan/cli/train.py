@@ -13,8 +13,6 @@ START = ("seed", "out", "epochs", "data", "data_dir")
 """Options that define a run, besides its settings."""
 DEVICE = ("device", "cuda_graph", "precision")
 KEPT = ("checkpoint_every", "keep", "best", "frames", "tensorboard")
-CHANGEABLE = ("steps", "lr_generator", "lr_discriminator")
-"""The settings that may be changed when a run is resumed."""
 
 
 def train(options: argparse.Namespace) -> int:
@@ -25,7 +23,7 @@ def train(options: argparse.Namespace) -> int:
     common |= {"progress": not options.quiet, "say": say(options)}
     settings = _settings(options)
     if options.resume is not None:
-        _refuse_beside_resume(options, settings)
+        _refuse_beside_resume(options, settings, resuming.CHANGEABLE)
         return _conclude(options, resuming.resume(options.resume, **settings, **common))
     if options.recipe is None:
         raise ValueError(
@@ -53,12 +51,14 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     return settings
 
 
-def _refuse_beside_resume(options: argparse.Namespace, settings: dict[str, Any]) -> None:
+def _refuse_beside_resume(
+    options: argparse.Namespace, settings: dict[str, Any], changeable: Iterable[str]
+) -> None:
     if options.recipe is not None:
         raise ValueError(
             "Both a recipe and --resume were given, but a run knows its recipe; leave one out."
         )
-    fixed = [*_given(options, START), *(name for name in settings if name not in CHANGEABLE)]
+    fixed = [*_given(options, START), *(name for name in settings if name not in changeable)]
     if fixed:
         flag = options.settings.get(fixed[0], f"--{fixed[0].replace('_', '-')}")
         raise ValueError(

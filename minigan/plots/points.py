@@ -21,7 +21,7 @@ Landscape = Callable[[NDArray[numpy.float32]], NDArray[Any]]
 RESOLUTION = 96
 """Points per axis at which the landscape is evaluated."""
 
-BOTTOM, TALL = 0.65 / 5.6, 4.55 / 5.6
+BOTTOM, TALL = 0.65 / 5.6, 4.4 / 5.6
 """Lower edge and height of the axes, as fractions of the figure's height."""
 
 MOST_ARROWS = 120
@@ -99,7 +99,7 @@ def _canvas(box: Limits, *, wide: bool, title: str | None) -> tuple[Figure, Axes
     # time than the drawing itself.
     width = 6.4 if wide else 5.6
     figure = new_figure(width=width, height=5.6)
-    axes = figure.add_axes((0.7 / width, BOTTOM, 4.55 / width, TALL))
+    axes = figure.add_axes((0.85 / width, BOTTOM, 4.4 / width, TALL))
     axes.set(xlim=box[:2], ylim=box[2:], xlabel="$x_1$", ylabel="$x_2$")
     axes.grid(visible=not wide)
     for side in axes.spines.values():
