@@ -215,7 +215,7 @@ def test_points_figure_draws_the_landscape_in_its_colours():
     assert axes.get_title(loc="left") == "step 1"
     pixels = plots.figure_to_array(figure)
     assert pixels.shape == (560, 640, 3)
-    centre, corner = pixels[270, 300].astype(int), pixels[60, 80].astype(int)
+    centre, corner = pixels[275, 305].astype(int), pixels[70, 100].astype(int)
     assert centre[2] > centre[0], "likely real is blue"
     assert corner[0] > corner[2], "likely fake is orange"
 
