@@ -55,13 +55,33 @@ def save(
     # error. (It also turns 0-d arrays into 1-d ones, hence the reshape.)
     plain = {name: backend.to_numpy(a) for name, a in arrays.items()}
     packed = {name: numpy.ascontiguousarray(a).reshape(a.shape) for name, a in plain.items()}
-    described = json.dumps(dict(meta))
+    described = _described(meta)
     # A single key: the writer puts several in an order that differs from run to run.
     description = {"minigan": json.dumps(
         {"format": FORMAT, "digest": _digest(packed, described), "meta": described}
     )}  # fmt: skip
     with written_whole(path) as temporary:
         temporary.write_bytes(serialise(packed, metadata=description))
+
+
+def _described(meta: Mapping[str, Any]) -> str:
+    """Write a description as JSON, scalars of an array library as plain numbers."""
+    parts = []
+    for name, entry in meta.items():
+        try:
+            parts.append(f"{json.dumps(str(name))}: {json.dumps(entry, default=_number)}")
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"The entry {name!r} of the description can't be written as JSON ({error}); use "
+                "numbers, text, lists and dictionaries."
+            ) from None
+    return "{" + ", ".join(parts) + "}"
+
+
+def _number(value: Any) -> Any:
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"it contains {type(value).__name__}")
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:

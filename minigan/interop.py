@@ -210,7 +210,9 @@ class _Entry:
 
 def _plain(key: str, value: Any) -> Any:
     if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
+        value = value.detach().cpu()
+        # NumPy has no such type; every number of it is one in float32.
+        value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
     if not hasattr(value, "dtype") or not hasattr(value, "shape"):
         raise TypeError(
             f"{key!r} is {type(value).__name__}, but an array or a tensor is needed; convert it "

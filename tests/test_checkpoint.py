@@ -268,3 +268,25 @@ def test_mutations_of_a_good_file(tmp_path_factory, data):
     # A change of insignificant bytes (white space in the header) may pass, one of content may not.
     numpy.testing.assert_array_equal(arrays["x"], numpy.arange(6.0))
     assert meta == {"step": 1}
+
+
+def test_scalars_of_an_array_library_are_numbers_in_a_description(tmp_path):
+    meta = {
+        "step": numpy.int64(3),
+        "loss": numpy.float32(0.5),
+        "inside": {"list": [numpy.bool_(True)]},
+    }
+    checkpoint.save(tmp_path / "a.safetensors", {}, meta)
+    assert checkpoint.load(tmp_path / "a.safetensors")[1] == {
+        "step": 3,
+        "loss": 0.5,
+        "inside": {"list": [True]},
+    }
+
+
+def test_what_json_cannot_hold_is_named_and_leaves_no_file(tmp_path):
+    with pytest.raises(
+        TypeError, match="The entry 'when' of the description can't be written as JSON"
+    ):
+        checkpoint.save(tmp_path / "a.safetensors", {}, {"step": 1, "when": object()})
+    assert list(tmp_path.iterdir()) == []

@@ -304,3 +304,13 @@ def test_a_flattened_picture_of_one_channel_has_one_order():
     theirs = tnn.Sequential(tnn.Unflatten(1, (1, 3, 2)), tnn.Conv2d(1, 1, 2), tnn.Flatten())
     ours.load_state_dict(interop.from_torch(ours, theirs.state_dict(), input_shape=(6,)))
     agree(*outputs(ours, theirs, (6,), "float32"), 1e-6)
+
+
+def test_weights_in_bfloat16_are_taken_exactly():
+    torch = pytest.importorskip("torch")
+    theirs = torch.nn.Sequential(torch.nn.Linear(3, 4)).bfloat16()
+    net = nn.Sequential(nn.Linear(3, 4))
+    net.load_state_dict(interop.from_torch(net, theirs.state_dict()))
+    numpy.testing.assert_array_equal(
+        net[0].weight.value, theirs[0].weight.detach().float().numpy().T
+    )

@@ -6,6 +6,8 @@ runs, so that ``minigan --version``, ``--help`` and errors in the options appear
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -32,9 +34,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 for success; 1 if a check failed; 2 for an error, which is printed in one
         sentence; 130 if the user interrupted the command.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or a file may know fewer characters than are printed, such as Greek letters.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     options = build_parser().parse_args(arguments)
     try:
-        return int(options.command(options) or 0)
+        status = int(options.command(options) or 0)
+        sys.stdout.flush()
+        return status
+    except (
+        BrokenPipeError
+    ):  # whoever read the output has seen enough, as in `minigan recipes | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13
     except (ValueError, TypeError, OSError, ArithmeticError) as error:
         if options.traceback:
             raise

@@ -144,8 +144,13 @@ def _pictures(root: Path) -> list[Path]:
         raise DataError(
             f"{root} is not a folder: give one that contains images ({', '.join(EXTENSIONS)})"
         )
-    found = []
-    for folder, subfolders, names in os.walk(root):
+    found, seen = [], set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        place = os.path.realpath(folder)
+        if place in seen:  # a link back to where the walk has been
+            subfolders.clear()
+            continue
+        seen.add(place)
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         found += [
             Path(folder, name)

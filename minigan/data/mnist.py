@@ -176,7 +176,10 @@ def _places(family: _Family, folder: Path) -> list[Path]:
 
 
 def _existing(folder: Path, name: str) -> Path | None:
-    return next((path for path in (folder / f"{name}.gz", folder / name) if path.is_file()), None)
+    """Find a file of the family, also under the name that some tools unpack it to."""
+    dotted = name.replace("-idx", ".idx")
+    paths = (folder / f"{stem}{end}" for stem in (name, dotted) for end in (".gz", ""))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _names(split: str) -> str:

@@ -151,6 +151,12 @@ def squared_distances(x: Array, y: Array) -> Array:
     return xp.maximum(d2, 0, out=d2)
 
 
+def resolution2(x: Array, y: Array) -> float:
+    """Return the squared distance below which `squared_distances` can't tell points apart."""
+    largest = max(float((a * a).sum(axis=1).max()) for a in (x, y))
+    return 8 * float(numpy.finfo(x.dtype).eps) * largest
+
+
 def generator(rng: Any) -> numpy.random.Generator:
     """Check that `rng` is a NumPy generator.
 

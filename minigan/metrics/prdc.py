@@ -78,23 +78,26 @@ def prdc(samples: Array, reference: Array, *, k: int = 5) -> PRDC:
     Notes
     -----
     Distances are computed in the arrays' precision, a block of rows at a time, so that an N x M
-    matrix is never held in memory.
+    matrix is never held in memory. The balls are closed, as in the papers, so that copies of a
+    point are in its ball even if its radius is 0; distances within rounding error count as equal.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}.")
     samples, reference = blocks.pair(samples, reference, "samples", "reference", at_least=k + 1)
     centre = reference.mean(axis=0)
     samples, reference = samples - centre, reference - centre
-    sample_radius2, real_radius2 = kth_distances2(samples, k), kth_distances2(reference, k)
+    tie = blocks.resolution2(samples, reference)
+    sample_radius2 = kth_distances2(samples, k) + tie
+    real_radius2 = kth_distances2(reference, k) + tie
     n, m = int(reference.shape[0]), int(samples.shape[0])
     hits = backend.of(samples).xp.zeros(m, dtype="int64")
     recalled = covered = 0
     for block in blocks.blocks(n, m):
         d2 = blocks.squared_distances(reference[block], samples)
         radius2 = real_radius2[block]
-        hits += (d2 < radius2[:, None]).sum(axis=0)
-        recalled += int((d2 < sample_radius2[None, :]).any(axis=1).sum())
-        covered += int((d2.min(axis=1) < radius2).sum())
+        hits += (d2 <= radius2[:, None]).sum(axis=0)
+        recalled += int((d2 <= sample_radius2[None, :]).any(axis=1).sum())
+        covered += int((d2.min(axis=1) <= radius2).sum())
     return PRDC(
         precision=int((hits > 0).sum()) / m,
         recall=recalled / n,

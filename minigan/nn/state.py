@@ -52,11 +52,11 @@ class State(Tree):
         Raises
         ------
         TypeError
-            If `dtype` isn't a floating-point type.
+            If `dtype` is neither.
         """
-        if numpy.dtype(dtype).kind != "f":
+        if numpy.dtype(dtype) not in (numpy.dtype("float32"), numpy.dtype("float64")):
             raise TypeError(
-                f"A net computes with floating-point numbers, got dtype {dtype!r}; use 'float32'."
+                f"A net computes in float32 or float64, got dtype {dtype!r}; use one of these."
             )
         self._convert(lambda a: a if a.dtype == dtype else a.astype(dtype))
         return self

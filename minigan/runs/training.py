@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -121,6 +122,7 @@ def train(
     if watched["tensorboard"]:
         TensorBoard("")  # fails here if tensorboardX is missing, not when the run begins
     measure(assembly, best)
+    rehearse(assembly.trainer)
     folder = new_folder(Path(out) if out else None, recipe.name)
     config = Config(
         recipe.name,
@@ -140,6 +142,19 @@ def train(
     say(f"Training {recipe.name} for {settings.steps:,} steps on {device}; results in {folder}")
     play(folder, assembly, config, progress=progress, say=say, callbacks=callbacks)
     return folder
+
+
+def rehearse(trainer: gan.Trainer) -> None:
+    """Play a round on a copy of the game: what would fail at the first step fails now.
+
+    The trainer's source and random generators stand where they stood.
+    """
+    source, states = copy.deepcopy(trainer.source.state_dict()), copy.deepcopy(trainer.rng)
+    drawn = trainer.game.draw(trainer.source, trainer.rng)
+    trainer.source.load_state_dict(source)
+    trainer.rng.bit_generator.state = states.bit_generator.state
+    twin = copy.deepcopy(trainer.game)
+    twin.play(*backend.tree.mapped(twin.device.asarray, drawn))
 
 
 def _steps(epochs: int, samples: Any, settings: Settings) -> int:

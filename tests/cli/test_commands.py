@@ -1,6 +1,7 @@
 """What all commands have in common: help, errors in one sentence, nothing imported too early."""
 
 import dataclasses
+import os
 import re
 import subprocess
 import sys
@@ -159,3 +160,32 @@ def test_arguments_come_from_the_command_line_by_default(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["minigan", "recipes"])
     assert main() == 0
     assert "parabola" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp936"])
+def test_a_terminal_that_knows_few_characters_is_shown_all_lines(encoding):
+    done = subprocess.run(
+        [sys.executable, "-m", "minigan", "recipes"], capture_output=True, check=True,
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+    )  # fmt: skip
+    assert done.stdout.decode(encoding).count(" data: ") >= len(recipes.names())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGPIPE on this system")
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = subprocess.Popen(
+        [sys.executable, "-m", "minigan", "recipes"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    command.stdout.close()  # before anything is printed
+    assert command.stderr.read() == b""
+    command.stderr.close()
+    assert command.wait(60) == 141
+
+
+def test_what_the_first_step_would_refuse_is_refused_before_a_folder_is_made(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "digits", "--penalty", "gradient-penalty", "--quiet"]) == 2
+    assert "BatchNorm" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -263,3 +263,17 @@ def test_load_refuses_what_it_does_not_know(tmp_path):
         data.load("ring")
     with pytest.raises(DataError, match="digits has no 'test' split"):
         data.load("digits", split="test")
+
+
+def test_links_to_folders_are_followed_once(tmp_path):
+    for i in range(3):
+        save(tmp_path / "elsewhere" / f"{i}.png", numpy.full((4, 4), i, "uint8"))
+    save(tmp_path / "data" / "dog" / "1.png", numpy.zeros((4, 4), "uint8"))
+    try:
+        (tmp_path / "data" / "cat").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+        (tmp_path / "data" / "dog" / "back").symlink_to(tmp_path / "data", target_is_directory=True)
+    except OSError:
+        pytest.skip("links can't be made here")
+    found = data.image_folder(tmp_path / "data", size=(4, 4), channels=1)
+    assert len(found) == 4
+    assert found.class_names == ("cat", "dog")

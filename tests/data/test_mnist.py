@@ -303,3 +303,9 @@ def test_the_published_tables_are_complete():
         assert all(mirror.endswith("/") for mirror in family.mirrors)
         assert set(family.sha256) == {name for names in module._FILES.values() for name in names}
         assert all(len(digest) == 64 for digest in family.sha256.values())
+
+
+def test_names_with_a_dot_as_some_tools_unpack_them(tmp_path):
+    write_idx(tmp_path / "train-images.idx3-ubyte", numpy.zeros((3, 28, 28), "uint8"))
+    write_idx(tmp_path / "train-labels.idx1-ubyte", numpy.arange(3, dtype="uint8"))
+    assert len(data.mnist(data_dir=tmp_path)) == 3

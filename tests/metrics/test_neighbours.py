@@ -95,8 +95,8 @@ def test_far_away_samples_get_nothing_and_duplicates_are_neighbours():
     real = rng(0).standard_normal((50, 2))
     assert values(metrics.prdc(real + 100, real, k=3)) == (0, 0, 0, 0)
     doubled = numpy.repeat(real, 2, axis=0)
-    # Each point's nearest other point is its double: balls of radius 0 hold nothing.
-    assert values(metrics.prdc(doubled, doubled, k=1)) == (0, 0, 0, 0)
+    # Each point's nearest other point is its double: a closed ball of radius 0 holds both.
+    assert values(metrics.prdc(doubled, doubled, k=1)) == (1, 1, 2, 1)
     assert metrics.prdc(doubled, doubled, k=2).coverage == 1
 
 
@@ -170,3 +170,20 @@ def test_neighbours_of_every_training_image_if_asked():
 def test_neighbours_refuse(samples, training, k, words):
     with pytest.raises(ValueError, match=words):
         metrics.nearest_neighbours(samples, training, k=k)
+
+
+def test_a_copy_of_data_with_duplicates_is_perfect():
+    """Balls of radius 0 are closed: the copies of a point are inside."""
+    draw = rng(0)
+    for shift in (0, 1000.3):
+        points = numpy.repeat(draw.standard_normal((10, 2)), 20, axis=0) + shift
+        found = metrics.prdc(points[draw.permutation(200)], points)
+        assert (found.precision, found.recall, found.coverage) == (1, 1, 1)
+
+
+def test_ties_on_a_grid_count_as_inside():
+    """Four neighbours at distance 1 exactly, wherever the centre of the points lies."""
+    grid = numpy.stack(numpy.meshgrid(*[numpy.arange(8.0)] * 2), axis=-1).reshape(-1, 2)
+    found = metrics.prdc(grid + [0.0, 1.0], grid, k=1)
+    assert found.recall == (8 * 8) / 64
+    assert found.precision == 1

@@ -352,3 +352,11 @@ def test_initial_values_follow_roles_not_names_or_axes(draw):
     assert (norm.beta.value == 0).all()
     for scale in (own.slopes, norm.gamma):
         assert abs(scale.value - 1).max() <= (0 if draw is nn.initial.kaiming_normal else 0.1)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "complex64", "int32", "longdouble"])
+def test_a_net_computes_in_single_or_double_precision(dtype):
+    net = nn.Linear(3, 2)
+    with pytest.raises(TypeError, match="computes in float32 or float64"):
+        net.astype(dtype)
+    assert net.weight.value.dtype == "float32"
