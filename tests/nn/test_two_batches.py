@@ -75,15 +75,25 @@ def _says_so(make, shape):
 def test_a_layer_that_says_so_maps_each_sample_by_itself(make, shape):
     rng = numpy.random.default_rng(0)
     layer, x = make(rng).astype("float64"), rng.normal(size=shape)
-    y, _ = layer.forward(x)
-    for i in range(len(x)):
-        numpy.testing.assert_allclose(
-            layer.forward(x[i : i + 1])[0], y[i : i + 1], rtol=1e-12, atol=1e-12
-        )
+    with nn.frozen_statistics(layer):  # spectral norm turns u and v once for each call
+        y, _ = layer.forward(x)
+        for i in range(len(x)):
+            numpy.testing.assert_allclose(
+                layer.forward(x[i : i + 1])[0], y[i : i + 1], rtol=1e-12, atol=1e-12
+            )
 
 
-def test_spectral_norm_takes_a_step_of_its_iteration_for_each_batch():
-    assert not nn.Sequential(nn.SpectralNorm(nn.Linear(3, 1))).samplewise
+def test_spectral_norm_takes_one_step_of_its_iteration_for_both_batches():
+    rng = numpy.random.default_rng(0)
+    layer = nn.SpectralNorm(nn.Linear(3, 2, rng=rng), rng=rng)
+    layer.u[...], layer.v[...] = (1, 0), (1, 0, 0)  # far from the singular vectors
+    start = layer.u.copy(), layer.v.copy()
+    nn.forward_both(layer, rng.normal(size=(4, 3)), rng.normal(size=(4, 3)))
+    turned = layer.u.copy(), layer.v.copy()
+    layer.u[...], layer.v[...] = start
+    layer.iterate(1)
+    numpy.testing.assert_array_equal(turned[0], layer.u)
+    numpy.testing.assert_array_equal(turned[1], layer.v)
 
 
 def test_batches_of_different_kinds_stay_apart():
