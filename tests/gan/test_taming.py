@@ -148,9 +148,10 @@ def check_discriminator_step(ways, kind, seed, penalty_of):
     def loss():
         noise.bit_generator.state = state
         with nn.frozen_statistics(game.discriminator):
-            forward = game.discriminator.forward
-            value = game.objective.discriminator(forward(real)[0], forward(fake)[0])[0]
-        return value + penalty_of(game, noise, real, fake)
+            passed = game.discriminator.forward(real)
+            other = game.discriminator.forward(fake)[0]
+        value = game.objective.discriminator(passed[0], other)[0]
+        return value + penalty_of(game, noise, real, fake, passed)
 
     parameters = game.discriminator.parameters()
     given = {name: p.grad.copy() for name, p in parameters.items()}
@@ -160,9 +161,17 @@ def check_discriminator_step(ways, kind, seed, penalty_of):
     return report
 
 
-def sum_of_penalties(game, noise, real, fake):
+def taking_reals(penalty):
+    """Whether a penalty looks at the reals as the loss saw them, with the same noise on them."""
+    return getattr(penalty, "takes_reals", False)
+
+
+def sum_of_penalties(game, noise, real, fake, passed):
     kept = game.discriminator.flat().grad.copy()
-    value = sum(penalty(game.discriminator, real, fake) for penalty in game.penalties)
+    value = sum(
+        penalty(game.discriminator, real, fake, *([passed] if taking_reals(penalty) else []))
+        for penalty in game.penalties
+    )
     game.discriminator.flat().grad[...] = kept
     return value
 
@@ -199,7 +208,7 @@ def test_discriminator_step_has_the_gradient_of_vat(kind):
     """Its neighbours and its belief at x are constants, so they are computed once here."""
     constants = []
 
-    def penalty_of(game, noise, real, fake):
+    def penalty_of(game, noise, real, fake, passed):
         D, value = game.discriminator, 0.0
         for index, x in enumerate((real, fake)):
             if len(constants) <= index:
@@ -216,8 +225,8 @@ def test_discriminator_step_has_the_gradient_of_vat(kind):
 
 
 def test_a_penalty_of_the_wrong_sign_is_caught():
-    def wrong(game, noise, real, fake):
-        return -sum_of_penalties(game, noise, real, fake)
+    def wrong(*args):
+        return -sum_of_penalties(*args)
 
     with pytest.raises(gradcheck.GradientError):
         check_discriminator_step(["r1"], "points", 0, wrong)
