@@ -24,6 +24,8 @@ __all__ = ["fit", "image_folder"]
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 _MODES = {1: "L", 3: "RGB"}
+_SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
+_DARK = 31  # of 255: reached by pixels of 0 and 1, by masks, and by 12-bit scans in 16-bit files
 
 
 def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channels: int) -> Dataset:
@@ -68,7 +70,8 @@ def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channel
     labels, class_names = _classes(root, files)
     return Dataset(
         name=root.resolve().name, images=images, labels=labels, source=str(root),
-        class_names=class_names, notes=_notes(changes, sizes, size),
+        class_names=class_names,
+        notes=(*_notes(changes, sizes, size), *darkness(images), *_splits(root, files)),
     )  # fmt: skip
 
 
@@ -121,6 +124,14 @@ def fit(dataset: Dataset, image_shape: tuple[int, int, int]) -> Dataset:
         class_names=dataset.class_names,
         notes=(*dataset.notes, *notes),
     )
+
+
+def darkness(images: npt.NDArray[Any]) -> tuple[str, ...]:
+    """Return a note if bytes stay so far below 255 that every image is nearly black."""
+    largest = int(images.max()) if images.dtype == numpy.uint8 else 255
+    if largest > _DARK:
+        return ()
+    return (f"the largest value is {largest} of 255, nearly black: scale the images to 0..255",)
 
 
 def _check_shape(shape: tuple[int, ...]) -> None:
@@ -210,8 +221,10 @@ def _opaque(picture: Image, changes: Counter[str]) -> Image:
     """The picture composited on black, with 8 bits per channel."""
     from PIL import Image
 
-    if picture.mode == "F":
-        raise ValueError("floating-point pixels have no agreed range; convert it to 8 or 16 bits")
+    # Pillow's name for 16-bit PNGs was once "I" too.
+    if picture.mode == "F" or (picture.mode == "I" and picture.format != "PNG"):
+        kind = "floating-point" if picture.mode == "F" else "32-bit integer"
+        raise ValueError(f"{kind} pixels have no agreed range; convert it to 8 or 16 bits")
     if picture.mode.startswith("I"):
         # Pillow's own conversion clips at 255, which turns all but the darkest pixels white.
         changes["converted from 16 to 8 bits"] += 1
@@ -261,6 +274,18 @@ def _images(count: int) -> str:
 
 def _by(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
+
+
+def _splits(root: Path, files: list[Path]) -> tuple[str, ...]:
+    """Return a note if the folder is divided into images for training and for testing."""
+    parts = [file.relative_to(root).parts for file in files]
+    found = sorted({p[0] for p in parts if len(p) > 1 and p[0].lower() in _SPLITS})
+    if len(found) < 2:
+        return ()
+    return (
+        f"the images in {', '.join(found)} are all used together: give one of these folders to "
+        "use it alone, with its subfolders as classes",
+    )
 
 
 def _classes(

@@ -10,7 +10,7 @@ import numpy
 from minigan.data.dataset import Dataset
 from minigan.data.digits import digits
 from minigan.data.errors import DataError, choices
-from minigan.data.folder import fit, image_folder
+from minigan.data.folder import EXTENSIONS, darkness, fit, image_folder
 from minigan.data.idx import read_idx
 from minigan.data.mnist import fashion_mnist, mnist
 from minigan.data.stacked import stacked_mnist
@@ -19,6 +19,13 @@ from minigan.data.toys import DISTRIBUTIONS
 __all__ = ["DATASETS", "load"]
 
 DATASETS = ("digits", "mnist", "fashion-mnist", "stacked-mnist")
+
+_REMEDIES = {
+    **dict.fromkeys((".npz", ".npy"), "a NumPy file: save its uint8 array with data.write_idx"),
+    **dict.fromkeys((".csv", ".tsv"), "a CSV file: save its pixels, as an array, with write_idx"),
+    **dict.fromkeys((".zip", ".tar", ".tgz"), "an archive: unpack it, and give the folder"),
+    **dict.fromkeys(EXTENSIONS, "one picture: give a folder of many"),
+}
 
 
 def load(
@@ -96,13 +103,18 @@ def _unsplit(name: str, image_shape: tuple[int, int, int] | None) -> Dataset:
 
 
 def _idx_images(path: Path) -> Dataset:
+    remedy = _REMEDIES.get(path.suffix.lower())
+    if remedy is not None:
+        raise DataError(f"{path} is {remedy}")
     images = read_idx(path)
     if images.dtype != numpy.uint8 or images.ndim not in (3, 4) or 0 in images.shape:
         raise DataError(
             f"{path} contains {images.dtype} of shape {images.shape}: images must be uint8, of "
             "shape (N, H, W) or (N, H, W, C)"
         )
-    name = path.name.removesuffix(".gz")
     return Dataset(
-        name=name, images=images if images.ndim == 4 else images[..., None], source=str(path)
+        name=path.name.removesuffix(".gz"),
+        images=images if images.ndim == 4 else images[..., None],
+        source=str(path),
+        notes=darkness(images),
     )

@@ -59,8 +59,8 @@ class SpectralNorm(Layer, samplewise=True):
     W itself, not W / σ, remains the parameter (``layer.weight``); u and v are buffers. Every
     forward call in training makes one power iteration, except while the statistics are frozen (see
     `frozen_statistics`); evaluation makes none. Real and fake samples that go through in one call
-    (see `forward_both`) share one iteration, hence one σ. Draw initial weights before wrapping a layer, or
-    call ``iterate(15)`` afterwards: u and v fit only one W.
+    (see `forward_both`) share one iteration, hence one σ. Draw initial weights before wrapping a
+    layer, or call ``iterate(15)`` afterwards: u and v fit only one W.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -235,6 +236,12 @@ class Recipe:
     def load(self, name: str, data_dir: str | None) -> Any:
         """Load the training data: a 2-D distribution, or images fitted to `sample_shape`."""
         if not self.makes_images:
+            if os.path.exists(name):
+                raise data.DataError(
+                    f"{name} is a file or folder, but {self.name} draws points from a "
+                    f"distribution: choose one of {', '.join(data.DISTRIBUTIONS)}, or write a "
+                    "recipe whose stream returns batches of your points"
+                )
             return data.distribution(name)
         return data.load(name, image_shape=self.sample_shape, data_dir=data_dir)  # type: ignore[arg-type]
 

@@ -90,6 +90,53 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
     assert dataset.notes == ("1 image converted from 16 to 8 bits",)
 
 
+@pytest.mark.parametrize(("dtype", "kind"), [("int32", "32-bit integer"), ("float32", "float")])
+def test_pixels_of_no_agreed_range_are_refused(tmp_path, dtype, kind):
+    save(tmp_path / "a.tif", numpy.arange(64).reshape(8, 8).astype(dtype))
+    with pytest.raises(data.DataError, match=rf"a\.tif .*{kind}.* convert it to 8 or 16 bits"):
+        data.image_folder(tmp_path, size=(8, 8), channels=1)
+
+
+def test_nearly_black_images_are_noted(tmp_path):
+    binary = numpy.random.default_rng(0).integers(0, 2, (4, 6, 6)).astype(numpy.uint8)
+    write_idx(tmp_path / "binary.idx", binary)
+    save(tmp_path / "masks" / "a.png", binary[0])
+    for dataset in (
+        data.load(tmp_path / "binary.idx"),
+        data.load(tmp_path / "masks", image_shape=(6, 6, 1)),
+    ):
+        assert dataset.notes == (
+            "the largest value is 1 of 255, nearly black: scale the images to 0..255",
+        )
+    write_idx(tmp_path / "full.idx", 255 * binary)
+    assert data.load(tmp_path / "full.idx").notes == ()
+
+
+def test_a_folder_of_splits_is_noted(tmp_path):
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            save(tmp_path / split / name / "a.png", flat(4, 4, 90))
+    dataset = data.image_folder(tmp_path, size=(4, 4), channels=1)
+    assert "the images in test, train are all used together" in dataset.notes[0]
+    alone = data.image_folder(tmp_path / "train", size=(4, 4), channels=1)
+    assert (alone.notes, alone.class_names) == ((), ("cat", "dog"))
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("a.npz", "a NumPy file: save its uint8 array with data.write_idx"),
+        ("a.csv", "a CSV file"),
+        ("a.zip", "an archive: unpack it, and give the folder"),
+        ("a.PNG", "one picture: give a folder of many"),
+    ],
+)
+def test_files_of_other_kinds_are_refused_with_a_remedy(tmp_path, name, remedy):
+    (tmp_path / name).write_bytes(b"PK")
+    with pytest.raises(data.DataError, match=rf"{name} is {remedy}"):
+        data.load(tmp_path / name)
+
+
 def test_exif_rotation_is_applied(tmp_path):
     pixels = flat(4, 8, 0)
     pixels[:, :4] = 255
@@ -230,7 +277,7 @@ def test_load_reads_folders_and_idx_files(tmp_path):
         data.load(tmp_path / "pictures")
     grey, colour = (
         numpy.arange(24, dtype=numpy.uint8).reshape(2, 3, 4),
-        numpy.ones((2, 3, 4, 3), numpy.uint8),
+        numpy.full((2, 3, 4, 3), 200, numpy.uint8),
     )
     write_idx(tmp_path / "grey.gz", grey)
     write_idx(tmp_path / "colour", colour)
