@@ -12,7 +12,7 @@ from minigan import backend
 from minigan.backend import Array
 from minigan.gradcheck import diagnose
 from minigan.gradcheck.compare import Comparison, Settings, too_many_skipped
-from minigan.gradcheck.layers import DIAGNOSED_SIZE, _float64, generator
+from minigan.gradcheck.layers import DIAGNOSED_SIZE, float64, generator, point
 from minigan.gradcheck.report import GradientError, Report
 from minigan.gradcheck.slopes import Line
 
@@ -51,10 +51,12 @@ def check_function(
         If the gradient is wrong, doesn't have the shape of x, or x is written to.
     TypeError
         If the function doesn't return a pair.
+    ValueError
+        If x isn't finite, or an option is out of range.
     """
-    x = _float64(x)
+    x = point(x)
     given = [
-        _float64(a) if getattr(getattr(a, "dtype", None), "kind", "") == "f" else a
+        float64(a) if getattr(getattr(a, "dtype", None), "kind", "") == "f" else a
         for a in arguments
     ]
     name = getattr(function, "__name__", type(function).__name__)

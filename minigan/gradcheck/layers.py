@@ -81,7 +81,7 @@ def check(
         If a gradient is wrong or the contract is broken; it names the array, the index, both
         numbers and, if it can be found, the likely cause, and has the report attached.
     TypeError, ValueError
-        If `layer` isn't a layer, `x` isn't an array, or an option is out of range.
+        If `layer` isn't a layer, `x` isn't a finite array, or an option is out of range.
 
     Notes
     -----
@@ -94,7 +94,7 @@ def check(
     """
     settings = Settings(tolerance, h, samples, directions, generator(rng))
     subject = Subject(layer, train=train)
-    return _LayerCheck(subject, _float64(x), dy, settings, train).run()
+    return _LayerCheck(subject, point(x), dy, settings, train).run()
 
 
 def generator(rng: numpy.random.Generator | int | None) -> numpy.random.Generator:
@@ -106,7 +106,15 @@ def generator(rng: numpy.random.Generator | int | None) -> numpy.random.Generato
     )
 
 
-def _float64(x: Any) -> Array:
+def point(x: Any) -> Array:
+    """Copy x as float64, where a function is to be differentiated; refuse what isn't finite."""
+    x = float64(x)
+    if not bool(backend.of(x).xp.isfinite(x).all()):
+        raise ValueError("The input holds NaN or infinity; give finite numbers.")
+    return x
+
+
+def float64(x: Any) -> Array:
     """Copy x; widen floating-point numbers."""
     ops = backend.of(x)
     if x.dtype.kind == "f":

@@ -120,7 +120,10 @@ class Subject:
                     lambda partner=partner: getattr(self.layer, partner),  # type: ignore[misc]
                     accumulates=False,
                 )
-        self.restore()
+        found = self.gradients()
+        self.restore()  # gradients made in __init__ are put back with the rest
+        for name, gradient in found.items():
+            self.learnt[name].grad[...] = gradient
         self._remember()
 
     def zero(self) -> None:

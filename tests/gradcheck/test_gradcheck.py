@@ -286,6 +286,33 @@ def bare(**methods):
     return type("Mine", (Bare,), methods)()
 
 
+class MadeEarly(Bare):
+    """The same, whose gradient exists before the first backward."""
+
+    def __init__(self, factor=1):
+        super().__init__()
+        self.dW, self.factor = numpy.zeros_like(self.W), factor
+
+    def backward(self, dy, cache):
+        self.dW = self.factor * cache.T @ dy
+        return dy @ self.W.T
+
+
+def test_a_gradient_made_in_init_is_that_of_backward():
+    gradcheck.check(MadeEarly(), seeded().standard_normal((4, 3)))
+    assert "W" in str(fails(MadeEarly(factor=2), (4, 3)))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_an_input_that_is_not_finite_is_refused(bad):
+    x = numpy.ones((4, 3))
+    x[1, 2] = bad
+    with pytest.raises(ValueError, match="input holds NaN or infinity"):
+        gradcheck.check(Planted(), x)
+    with pytest.raises(ValueError, match="input holds NaN or infinity"):
+        gradcheck.check_function(lambda x: ((x * x).sum(), 2 * x), x)
+
+
 def test_a_layer_of_plain_arrays_is_checked_and_stays_as_it_is():
     layer = Bare()
     before = layer.W.copy()
