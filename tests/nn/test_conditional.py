@@ -112,9 +112,9 @@ def test_refusals_of_the_game():
     real, z, _ = batch(0)
     untold = game(5, auxiliary=1.0)
     untold.generator = nn.Linear(3, 5).astype("float64")
-    with pytest.raises(ValueError, match="learns from labels"):
+    with pytest.raises(ValueError, match="predicts classes needs labels"):
         untold.discriminator_step(real, z)
-    with pytest.raises(ValueError, match="slope of one logit"):
+    with pytest.raises(ValueError, match="Penalties need a discriminator with one logit"):
         game(5, auxiliary=1.0, penalties=[lambda critic, real, fake: 0.0])
 
 
@@ -187,7 +187,7 @@ def test_data_without_the_labels_needed():
         rng=numpy.random.default_rng(0),
         conditional=True,
     )
-    with pytest.raises(ValueError, match="the data have none"):
+    with pytest.raises(ValueError, match="the data have no labels"):
         trainer.train_step()
 
 
