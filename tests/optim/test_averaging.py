@@ -6,48 +6,11 @@ import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from small_nets import draw_gradients, gradients, one_weight, same_state, small_net, values
 from strict_array import StrictNamespace
 
-from minigan import checkpoint, nn
+from minigan import checkpoint
 from minigan.optim import ExponentialMovingAverage
-
-
-def small_net(seed=0, dtype="float64"):
-    rng = numpy.random.default_rng(seed)
-    return nn.Sequential(
-        nn.Conv2d(2, 3, kernel_size=2, rng=rng),
-        nn.BatchNorm(3),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(12, 2, rng=rng),
-    ).astype(dtype)
-
-
-def one_weight(value=1.0, gradient=0.0):
-    """A net that is a single number, for formulas that one can follow by hand."""
-    net = nn.Linear(1, 1, bias=False).astype("float64")
-    net.weight.value, net.weight.grad = value, gradient
-    return net
-
-
-def draw_gradients(net, seed=0, size=1.0):
-    rng = numpy.random.default_rng(seed)
-    for p in net.parameters().values():
-        p.grad = rng.normal(0, size, p.shape)
-
-
-def values(net):
-    return numpy.concatenate([p.value.ravel() for p in net.parameters().values()])
-
-
-def gradients(net):
-    return numpy.concatenate([p.grad.ravel() for p in net.parameters().values()])
-
-
-def same_state(a, b):
-    assert a.keys() == b.keys()
-    for name in a:
-        numpy.testing.assert_array_equal(a[name], b[name], err_msg=name)
 
 
 @given(st.floats(0, 0.99), st.integers(1, 12))
