@@ -18,6 +18,9 @@ from minigan.optim import ExponentialMovingAverage
 
 Report = dict[str, float]
 
+OF_THE_GAME = ("sampler", "latent", "average", "discriminator_steps", "conditional")
+"""Attributes of the game that a trainer has too."""
+
 
 class Source(Protocol):
     """An endless, resumable stream of minibatches, such as `minigan.data.Batches`."""
@@ -87,6 +90,8 @@ class Trainer:
     reports
         Pairs of step and report that the callbacks haven't seen yet, oldest first. On a CPU, there
         is always exactly one.
+    sampler, latent, average, discriminator_steps, conditional
+        Those of the game.
 
     Raises
     ------
@@ -130,6 +135,12 @@ class Trainer:
         self._unread: list[dict[str, Array]] = []
         self._graph: Any = self._record() if cuda_graph else None
         self._play: Callable[..., dict[str, Array]] = self._graph or self._play_on_device
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of the game, such as `sampler`, the net to sample from."""
+        if name in OF_THE_GAME:
+            return getattr(self.game, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def train_step(self) -> dict[str, Array]:
         """Play one round; return the game's report."""

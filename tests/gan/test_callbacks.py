@@ -30,6 +30,17 @@ def make_trainer(*, lr=1e-3, average=False):
     )
 
 
+@pytest.mark.parametrize("average", [False, True])
+def test_a_trainer_has_what_callbacks_want_of_its_game(average):
+    trainer = make_trainer(average=average)
+    game = trainer.game
+    assert trainer.sampler is (game.average.net if average else game.generator)
+    assert trainer.latent is game.latent
+    assert (trainer.discriminator_steps, trainer.conditional) == (1, False)
+    with pytest.raises(AttributeError, match="'Trainer' object has no attribute 'samplers'"):
+        trainer.samplers  # noqa: B018
+
+
 class StopAt(gan.Callback):
     """Ends a run as a signal does, after a step."""
 
