@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy
@@ -15,6 +15,7 @@ from minigan.gradcheck.report import ArrayReport
 from minigan.gradcheck.slopes import Line, Slope, direction_mover, entry_mover, unit_direction
 
 REDRAWS = 5
+ROUGH = 2
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class Settings:
             count = getattr(self, name)
             if count is not None and count < 1:
                 raise ValueError(f"{name} must be None or >= 1, got {count}.")
+
+    def rough(self) -> Settings:
+        """Return settings for a check that comes after a thorough one."""
+        return replace(self, directions=min(self.directions or ROUGH, ROUGH))
 
 
 class Comparison:
