@@ -8,7 +8,7 @@ from typing import Any
 import numpy
 
 from minigan.gradcheck.report import GradientError, Report
-from minigan.gradcheck.spot import Spot, close
+from minigan.gradcheck.spot import Spot
 from minigan.gradcheck.subject import Numbers, moved
 
 LARGE, HUGE = 10.0, 300.0
@@ -54,7 +54,7 @@ def _made(
             refusal = str(error).partition("\n")[0]
             continue
         spot.report = first.report
-        spot.run(rng.standard_normal(spot.y.shape))
+        spot.run(numpy.asarray(rng.standard_normal(spot.y.shape)))
         yield spot
         return
     first.report.notes.append(f"no other inputs could be checked: {refusal}")
@@ -97,10 +97,8 @@ def huge(first: Spot) -> None:
         first.report.notes.append(f"large inputs are refused: {str(error).partition(chr(10))[0]}")
         return
     size = max(float(abs(x).max()) for x in xs if x.dtype.kind == "f" and x.size)
-    for what, a in [
-        ("y", y),
-        *((f"d{n}", d) for n, d in zip(first.inputs, result.dx, strict=False)),
-    ]:
+    named = {"y": y} | {f"d{n}": d for n, d in zip(first.inputs, result.dx, strict=False)}
+    for what, a in named.items():
         if numpy.isnan(a).any() and not numpy.isinf(y).any():
             first.complain(
                 f"{what} holds NaN for inputs as large as {size:.3g}: use a form that can't "
@@ -138,13 +136,11 @@ def single_precision(first: Spot, narrow: Any) -> None:
     wide.run(spot.dy.astype("float64"))
     first.subject.put(first.values)
     pairs = {"y": (spot.y, wide.y)}
-    pairs |= {
-        f"d{n}": p for n, p in zip(first.inputs, zip(spot.dx, wide.dx, strict=True), strict=True)
-    }
+    pairs |= {f"d{n}": (spot.dx[i], wide.dx[i]) for i, n in enumerate(first.inputs)}
     pairs |= {f"the gradient of {n}": (g, wide.grads[n]) for n, g in spot.grads.items()}
     for what, (a, b) in pairs.items():
         scale = max(float(abs(b).max()) if b.size else 0.0, 1e-3)
-        if not close(a / (SINGLE * scale) * 1e-10, b / (SINGLE * scale) * 1e-10, 1.0):
+        if not bool((abs(a - b) <= SINGLE * scale).all()):
             first.complain(
                 f"{what} in float32 differs from float64 by more than rounding: look for a "
                 "constant that is too small or too large for float32"

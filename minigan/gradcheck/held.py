@@ -75,8 +75,8 @@ def _items(owner: Any) -> list[tuple[Any, Any]]:
     if hasattr(owner, "dtype"):
         return []
     own = list(getattr(owner, "__dict__", {}).items())
-    for kind in type(owner).__mro__:
-        slots = vars(kind).get("__slots__", ())
+    for base in type(owner).__mro__:
+        slots = vars(base).get("__slots__", ())
         names = (slots,) if isinstance(slots, str) else slots
         own += [(n, getattr(owner, n)) for n in names if n[:2] != "__" and hasattr(owner, n)]
     return own
@@ -120,7 +120,7 @@ def set_precision(root: Any, dtype: str) -> None:
 def _cast_tuple(place: Place, cast: Callable[[Any], Any]) -> None:
     items = [cast(item) for item in place.value]
     if any(new is not old for new, old in zip(items, place.value, strict=True)):
-        kind = type(place.value)
+        kind: Any = type(place.value)
         place.put(kind(*items) if hasattr(kind, "_fields") else kind(items))
 
 
@@ -168,10 +168,8 @@ def _reseed(generator: Any) -> Callable[[], None]:
     if isinstance(generator, numpy.random.Generator):
         state = copy.deepcopy(generator.bit_generator.state)
         return lambda: setattr(generator.bit_generator, "state", state)
-    get, put = (
-        (generator.getstate, generator.setstate)
-        if isinstance(generator, random.Random)
-        else (generator.get_state, generator.set_state)
-    )
-    state = get()
-    return lambda: put(state)
+    if isinstance(generator, random.Random):
+        plain = generator.getstate()
+        return lambda: generator.setstate(plain)
+    legacy = generator.get_state()
+    return lambda: generator.set_state(legacy)

@@ -108,7 +108,7 @@ def check(
     settings = Settings(tolerance, h, samples, directions, apart(generator(rng)))
     given = x if isinstance(x, tuple) else (x,)
     xs = [backend.to_numpy(point(part)) for part in given]
-    options = {"train": train, "device": backend.of(given[0]), "constants": constants}
+    options: Any = {"train": train, "device": backend.of(given[0]), "constants": constants}
     subject = Subject(layer, **options)
     return examine(subject, Subject(layer, dtype="float32", **options), xs, dy, settings, train)
 
@@ -195,7 +195,7 @@ def examine(
 
 def _cotangent(dy: Array | None, y: Numbers, rng: numpy.random.Generator) -> Numbers:
     if dy is None:
-        return rng.standard_normal(y.shape)
+        return numpy.asarray(rng.standard_normal(y.shape))
     if tuple(dy.shape) != y.shape:
         raise ValueError(f"dy has shape {tuple(dy.shape)}, but y has {y.shape}; they must agree.")
     return numpy.array(backend.to_numpy(dy), dtype="float64")

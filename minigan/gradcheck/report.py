@@ -141,10 +141,12 @@ class GradientError(AssertionError):
     ----------
     report
         Everything that was found.
+    hint
+        Where to look, if that is clear.
     """
 
     def __init__(self, report: Report, hint: str | None = None) -> None:
-        self.report = report
+        self.report, self.hint = report, hint
         lines = [f"{problem}." for problem in report.problems]
         for a in sorted(report.failures, key=lambda a: -a.error):
             lines.append(f"{a.sentence()}.")

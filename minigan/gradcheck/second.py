@@ -24,7 +24,7 @@ def check(spot: Spot, settings: Settings) -> None:
     if len(spot.inputs) != 1 or len(spot.xs) != 1:
         return
     (x,) = spot.xs
-    v = settings.rng.standard_normal(x.shape)
+    v = numpy.asarray(settings.rng.standard_normal(x.shape))
     handle = spot.subject.forward(spot.xs, values=spot.values).handle
     try:
         result = spot.subject.second(v, spot.dy, handle)

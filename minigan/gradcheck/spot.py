@@ -141,7 +141,8 @@ class Spot:
 
     def another_dy(self) -> Numbers:
         """Return numbers unlike dy, the same each time."""
-        return numpy.random.default_rng(self.dy.size).standard_normal(self.dy.shape)
+        rng = numpy.random.default_rng(self.dy.size)
+        return numpy.asarray(rng.standard_normal(self.dy.shape))
 
     # ---------------------------------------------------------------- comparing
 
@@ -159,8 +160,13 @@ class Spot:
         """Return a function that gives y for an array as it is at the time of the call."""
         if name in self.inputs:
             xs = [array if n == name else x for n, x in zip(names(self.xs), self.xs, strict=True)]
-            return lambda: self.subject.evaluate(xs, self.values)
-        return lambda: self.subject.evaluate(self.xs, self.values | {name: array})
+            return lambda: self._same_shape(self.subject.evaluate(xs, self.values))
+        return lambda: self._same_shape(self.subject.evaluate(self.xs, self.values | {name: array}))
+
+    def _same_shape(self, y: Any) -> Numbers:
+        if isinstance(y, Odd) or y.shape != self.y.shape or y.dtype.kind != "f":
+            raise self.stop("forward gives a y of another shape or dtype for an x of the same")
+        return numpy.asarray(y)
 
 
 def names(xs: list[Numbers]) -> list[str]:

@@ -404,10 +404,8 @@ def _takes(method: Callable[..., Any], keyword: str) -> bool:
 def moved(value: Numbers, rng: numpy.random.Generator) -> Any:
     """Move every number; what is positive stays so, and what is 0 doesn't stay so."""
     factor = 1 + 0.2 * rng.uniform(0.5, 1, value.shape)
-    shift = (
-        0.0 if (value > 0).all() or (value < 0).all() else 0.3 * rng.standard_normal(value.shape)
-    )
-    return value * factor + shift
+    one_sign = (value > 0).all() or (value < 0).all()
+    return value * factor + (0.0 if one_sign else 0.3 * rng.standard_normal(value.shape))
 
 
 def _equal(a: Any, b: Any) -> bool:
