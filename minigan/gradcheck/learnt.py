@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +56,8 @@ class Learnt:
         """Set the gradient to zero where it is an array."""
         grad = self.grad()
         if hasattr(grad, "dtype") and not isinstance(grad, numpy.generic):
-            grad[...] = 0
+            with suppress(ValueError):  # a read-only one is made anew by backward
+                grad[...] = 0
 
 
 # ---------------------------------------------------------------- what a layer declares
@@ -206,6 +208,11 @@ def _rank(name: str, other: str, fits: bool) -> tuple[int, bool] | None:
     if fits and stem and own[0] == stem[0]:
         return (3, False)
     return None
+
+
+def unboxed(name: str) -> str:
+    """Return the name of an array without that of its place in a box: ``w`` for ``w.data``."""
+    return re.sub(r"\.(value|data)$", "", name)
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -58,6 +58,7 @@ class Functions:
     ) -> None:
         self._functions = (forward, backward)
         self._options = (tuple(positional), named or {})
+        self._labels = False
         taken = list(inspect.signature(forward).parameters)[1 : 1 + len(arrays)]
         if len(taken) < len(arrays):
             raise ValueError(
@@ -75,6 +76,7 @@ class Functions:
 
     def forward(self, x: Any) -> Any:
         """Call the first function."""
+        self._labels = x.dtype.kind in "iu"
         positional, named = copy.deepcopy(self._options)
         arrays = [weight.value for weight in self.weights.values()]
         return self._functions[0](x, *arrays, *positional, **named)
@@ -91,8 +93,8 @@ class Functions:
         if isinstance(result, dict):
             result = (result.get("dx"), *(result.get(f"d{name}") for name in self.weights))
         parts = list(result) if isinstance(result, (tuple, list)) else [result]
-        if len(parts) == len(self.weights) > 0:
-            parts.insert(0, None)  # x holds labels, which have no gradient
+        if self._labels and len(parts) == len(self.weights):
+            parts.insert(0, None)  # labels have no gradient
         if len(parts) != 1 + len(self.weights):
             raise TypeError(
                 f"{self._functions[1].__name__} returned {len(parts)} gradients, but must return "

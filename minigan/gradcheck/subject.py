@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import random
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from minigan.gradcheck.learnt import (
     declared_arrays,
     is_setting,
     pair,
+    unboxed,
 )
 from minigan.nn.layer import Layer
 
@@ -116,7 +118,7 @@ class Subject:
                     "(y, cache) and backward(dy, cache) -> dx."
                 )
         self.name = _name(layer)
-        self.layer = copy.deepcopy(layer)
+        self.layer = copy.deepcopy(layer, {id(m): m for m in sys.modules.values()})
         set_precision(self.layer, dtype)
         self.device = device or backend.get("cpu")
         self.constants = tuple(constants)
@@ -229,12 +231,12 @@ class Subject:
         gradients |= {n: Place(n, self._returned, n, v) for n, v in self._returned.items()}
         pairs = pair(
             {n: p.read() for n, p in moving.items()},
-            {n: p.read() for n, p in gradients.items()},
+            {n: p.value for n, p in gradients.items()},
             set(written) | set(self._returned),
             lambda name, other: self._agrees(moving[name], gradients[other], xs, dy, rng),
         )
         for name, other in pairs.items():
-            self.learnt[name] = at(moving[name], gradients[other].read)
+            self.learnt[unboxed(name)] = at(moving[name], gradients[other].read)
         unpaired = {n: p for n, p in moving.items() if n not in pairs}
         missing = {n: p for n, p in unpaired.items() if not self._is_constant(p)}
         self._values = {n: _out(x.get()) for n, x in self.learnt.items()}
@@ -292,7 +294,7 @@ class Subject:
 
     def _agrees(self, place: Place, gradient: Place, xs: Any, dy: Any, rng: Any) -> bool:
         """Tell whether a gradient has the slope along one random direction."""
-        value, slope = numpy.array(_out(place.read())), numpy.array(_out(gradient.read()))
+        value, slope = numpy.array(_out(place.read())), numpy.array(_out(gradient.value))
         v = rng.standard_normal(value.shape)
         ends = []
         for t in (1e-5, -1e-5):
@@ -336,7 +338,7 @@ class Subject:
 
     def _sort(self, result: Any) -> list[Any]:
         """Split what backward returned into dx, a list, and gradients of parameters."""
-        self._returned = {}
+        self._returned.clear()
         parts = list(result) if isinstance(result, (tuple, list)) else [result]
         for index, extra in enumerate(parts[self._inputs :], self._inputs):
             named = extra if isinstance(extra, dict) else {str(index): extra}
