@@ -82,18 +82,18 @@ def send_answer(stream: BinaryIO, path: Path, guard: Guard, function: Any) -> No
         complaint = guard.complaint()
         answer = {"conduct": complaint} if complaint else answer
     except UsageError as error:
-        answer = {"usage": _text(error)}
+        answer = _usage(error)
     except MemoryError:
         answer = {"conduct": "needs more memory than it may use"}
     except Exception as error:  # the user's code may raise anything
-        answer = {"usage": _text(located(error, path))}
+        answer = _usage(located(error, path))
     except BaseException as error:
         answer = {"conduct": f"raises {type(error).__name__}, which would end the check"}
     wire.send(stream, answer)
 
 
-def _text(error: Exception) -> str:
-    return "\n".join([str(error), *getattr(error, "__notes__", ())])
+def _usage(error: UsageError) -> dict[str, Any]:
+    return {"usage": str(error), "notes": list(getattr(error, "__notes__", ()))}
 
 
 def _load(setup: dict[str, Any]) -> dict[str, Subject]:

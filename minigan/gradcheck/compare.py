@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -126,6 +126,15 @@ class Comparison:
             self.report.index = located.index
             self.report.analytic, self.report.numeric = located.analytic, located.numeric
             self.report.error = located.error
+
+    def measure(self, flat: Sequence[int]) -> numpy.ndarray[Any, Any]:
+        """Return the numeric gradient at some entries, by flat index; NaN where there is a kink."""
+        indices = self._unravel(numpy.asarray(flat, int))
+        slopes = (
+            next(self.line.slopes(entry_mover(self.array, index), self.floor), None)
+            for index in indices
+        )
+        return numpy.array([math.nan if slope is None else slope.value for slope in slopes])
 
     def measure_all(self, line: Line | None = None) -> numpy.ndarray[Any, Any]:
         """Return the numeric gradient, every entry; NaN where there is a kink.

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy
 
 from minigan import backend
 from minigan.backend import Array
-from minigan.gradcheck import diagnose, elsewhere, second
-from minigan.gradcheck.compare import Comparison, Settings, too_many_skipped
+from minigan.gradcheck import elsewhere, explain, second
+from minigan.gradcheck.compare import Settings, too_many_skipped
 from minigan.gradcheck.conduct import Conduct
+from minigan.gradcheck.explain import Compared
 from minigan.gradcheck.report import GradientError, Report
-from minigan.gradcheck.slopes import Line
 from minigan.gradcheck.spot import Spot
 from minigan.gradcheck.subject import Numbers, Subject
-
-DIAGNOSED_SIZE = 800
 
 
 def check(
@@ -186,10 +184,9 @@ def examine(
         elsewhere.single_precision(first, narrow)
     if report.ok and first.traits.second:
         second.check(first, settings.rough())
-    for spot, comparison in comparisons.values():
-        _explain(spot, comparison)
     if not report.ok:
-        raise GradientError(report, hint=_culprit(report))
+        explain.causes(first, comparisons, settings)
+        raise GradientError(report, hint=explain.culprit(report))
     return report
 
 
@@ -215,9 +212,6 @@ def _held(spot: Spot, report: Report) -> None:
         )
 
 
-Compared = dict[str, tuple[Spot, Comparison]]
-
-
 def _compare(spot: Spot, settings: Settings) -> Compared:
     compared = {}
     for comparison in spot.comparisons(settings):
@@ -240,87 +234,3 @@ def _compare_again(spot: Spot, settings: Settings, compared: Compared) -> None:
             before.analytic, before.numeric = row.analytic, row.numeric
             comparison.report = before
             compared[name] = spot, comparison
-
-
-# ---------------------------------------------------------------- explaining
-
-
-def _explain(spot: Spot, comparison: Comparison) -> None:
-    row = comparison.report
-    if row.error > spot.report.tolerance and comparison.gradient.size <= DIAGNOSED_SIZE:
-        row.cause = diagnose.likely_cause(_case(spot, comparison))
-
-
-def _case(spot: Spot, comparison: Comparison) -> diagnose.Case:
-    x = next(iter(spot.inputs.values()), None)
-    return diagnose.Case(
-        comparison.report.name,
-        comparison.gradient,
-        comparison.measure_all(),
-        x,
-        spot.xs[0].shape[0] if spot.xs[0].ndim else None,
-        _sizes(spot),
-        lambda: _masked(spot, comparison),
-    )
-
-
-def _sizes(spot: Spot) -> dict[int, str]:
-    """Return what each size is called; where several things share one, all of them."""
-    y_shape, x_shape = spot.y.shape, spot.xs[0].shape
-    if not (x_shape and y_shape):
-        return {}
-    named = [(x_shape[0], "the batch size")]
-    if len(y_shape) == 4:
-        named += [
-            (math.prod(y_shape[1:3]), "the number of pixels of y"),
-            (math.prod(y_shape[:3]), "the number of samples times the pixels of y"),
-        ]
-    if len(x_shape) == 4:
-        named += [(math.prod(x_shape[1:3]), "the number of pixels of x")]
-    named += [(x_shape[-1], "the last axis of x"), (y_shape[-1], "the last axis of y")]
-    sizes: dict[int, str] = {}
-    for size, what in named:
-        if what not in sizes.get(size, ""):
-            sizes[size] = f"{sizes[size]} (and also {what})" if size in sizes else what
-    return sizes
-
-
-def _masked(spot: Spot, comparison: Comparison) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Yield measurements with dy kept only for the first or last sample, row or column."""
-    axes = ["sample", "row of y", "column of y"] if spot.dy.ndim == 4 else ["sample"]
-    for axis, what in enumerate(axes[: spot.dy.ndim]):
-        for index, which in ((0, "first"), (-1, "last")):
-            if spot.dy.shape[axis] > 1:
-                place: list[Any] = [slice(None)] * spot.dy.ndim
-                place[axis] = index
-                yield f"the {which} {what}", _measurement(spot, comparison, tuple(place))
-    if spot.xs[0].dtype.kind in "iu" and spot.xs[0].ndim == 1:
-        last = {int(label): i for i, label in enumerate(spot.xs[0])}
-        yield (
-            "the last occurrence of each label",
-            _measurement(spot, comparison, (list(last.values()),)),
-        )
-
-
-def _measurement(spot: Spot, comparison: Comparison, place: Any) -> Callable[[], Any]:
-    dy = numpy.zeros_like(spot.dy)
-    dy[place] = spot.dy[place]
-    return lambda: comparison.measure_all(
-        Line(comparison.line.evaluate, dy, h=comparison.settings.h)
-    )
-
-
-def _culprit(report: Report) -> str | None:
-    """Name the wrong layer of a Sequential: its dx spoils the gradients of all layers below."""
-    numbered = [(a.name.partition(".")[0], a.error > report.tolerance) for a in report.arrays]
-    wrong = [int(name) for name, bad in numbered if bad and name.isdigit()]
-    right = [int(name) for name, bad in numbered if not bad and name.isdigit()]
-    above = [index for index in right if not wrong or index > max(wrong)]
-    if not report.failures or not above or (wrong and min(right) < max(wrong)):
-        return None
-    first, last = (max(wrong) + 1 if wrong else 0), min(above)
-    which = f"layer {last}" if first == last else f"one of the layers {first} to {last}"
-    return (
-        f"The gradients of layer {last} and above are right, those below are wrong: look at dx in "
-        f"backward of {which}."
-    )

@@ -141,7 +141,10 @@ class Runner:
         if answer is None:
             raise Misconduct(f"{self._place} {self._ending()}")
         if "usage" in answer:
-            raise UsageError(str(answer["usage"]))
+            error = UsageError(str(answer["usage"]))
+            for note in answer.get("notes", ()):
+                error.add_note(str(note))
+            raise error
         if "conduct" in answer:
             raise Misconduct(f"{self._place} {answer['conduct']}")
         return answer.get("result")

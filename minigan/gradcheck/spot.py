@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -155,6 +156,20 @@ class Spot:
         for name, array in (arrays | values).items():
             line = Line(self._output_of(name, array), self.dy, h=settings.h)
             yield Comparison(name, array, gradients[name], line, scale, settings)
+
+    def numeric(self, name: str, x: Numbers, dy: Numbers, values: Any, flat: Any) -> Numbers:
+        """Measure entries of a gradient at another first input, dy and weights."""
+        there = copy.copy(self)
+        first = next(iter(self.inputs))
+        there.xs = [
+            x if n == first else old for n, old in zip(names(self.xs), self.xs, strict=True)
+        ]
+        there.inputs, there.values = self.inputs | {first: x}, self.values | values
+        array = numpy.array((there.inputs | self.values)[name])
+        settings = Settings(1e-6, 1e-3, None, None, numpy.random.default_rng(0))
+        line = Line(there._output_of(name, array), dy, h=settings.h)
+        blank = numpy.zeros_like(array)
+        return Comparison(name, array, blank, line, largest([dy]), settings).measure(flat)
 
     def _output_of(self, name: str, array: Numbers) -> Any:
         """Return a function that gives y for an array as it is at the time of the call."""

@@ -106,7 +106,7 @@ LINEAR_BUGS = {
         "a term that is the same for all entries is missing or superfluous",
     ),
     "not finite": ({"db": lambda dy: dy.sum(axis=0) + math.nan}, "bias", "holds NaN or infinity"),
-    "unusual": ({"dx": lambda dy, w: dy**2 @ w.T}, "x", "none of the usual ones fits"),
+    "unusual": ({"dx": lambda dy, w: numpy.sin(9 * dy) @ w.T}, "x", "none of the usual ones fits"),
 }
 
 
@@ -186,13 +186,11 @@ class PlantedBatchNorm(nn.BatchNorm):
 def test_a_dropped_term_of_batch_norm(shape):
     assert gradcheck.check(PlantedBatchNorm(), seeded().standard_normal(shape)).ok
     error = fails(PlantedBatchNorm(through_mean=0), shape)
-    assert "the same for all samples" in error.report["x"].cause
-    assert "through a mean" in error.report["x"].cause
+    assert error.report["x"].cause == "the term through the mean is missing"
     error = fails(PlantedBatchNorm(through_variance=0), shape)
-    assert "proportional to x" in error.report["x"].cause
-    assert "through a variance" in error.report["x"].cause
+    assert error.report["x"].cause == "the term through the standard deviation is missing"
     error = fails(PlantedBatchNorm(through_variance=0, through_mean=0), shape)
-    assert "through a variance" in error.report["x"].cause
+    assert "through the mean is missing; the term through the st" in error.report["x"].cause
 
 
 class PlantedConv(nn.Conv2d):
