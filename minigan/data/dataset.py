@@ -9,6 +9,8 @@ from typing import Any
 import numpy
 import numpy.typing as npt
 
+from minigan import randomness
+
 __all__ = ["Batches", "Dataset"]
 
 Batch = tuple[npt.NDArray[Any], npt.NDArray[numpy.int64] | None]
@@ -113,12 +115,15 @@ class Dataset:
         ------
         ValueError
             If `n` is not between 1 and the number of images.
+        TypeError
+            If `rng` isn't a Generator.
         """
         if not 1 <= n <= len(self):
             raise ValueError(
                 f"cannot draw {n} different images from {self.name!r}: choose 1 to {len(self)}"
             )
-        return self.batch(rng.choice(len(self), size=n, replace=False))
+        chosen = randomness.generator(rng).choice(len(self), size=n, replace=False)
+        return self.batch(chosen)
 
 
 def _check_images(name: str, images: npt.NDArray[Any]) -> None:
@@ -243,11 +248,7 @@ class Batches(Iterator[Batch]):
 
 
 def _check_stream(data: Any, batch_size: int, rng: numpy.random.Generator) -> None:
-    if not isinstance(rng, numpy.random.Generator):
-        raise TypeError(
-            f"Batches got {type(rng).__name__} for rng and needs a numpy.random.Generator: use "
-            "numpy.random.default_rng(seed)"
-        )
+    randomness.generator(rng)
     if not isinstance(data, Dataset) and not numpy.issubdtype(data.dtype, numpy.floating):
         raise TypeError(
             f"Batches got an array of {data.dtype} and needs floats: convert it, or make a Dataset"

@@ -157,22 +157,6 @@ def resolution2(x: Array, y: Array) -> float:
     return 8 * float(numpy.finfo(x.dtype).eps) * largest
 
 
-def generator(rng: Any) -> numpy.random.Generator:
-    """Check that `rng` is a NumPy generator.
-
-    Raises
-    ------
-    TypeError
-        If it isn't.
-    """
-    if not isinstance(rng, numpy.random.Generator):
-        raise TypeError(
-            f"rng is {type(rng).__name__}, but a generator is needed: "
-            "numpy.random.default_rng(seed)."
-        )
-    return rng
-
-
 def _finite(xp: Any, x: Array, what: str) -> None:
     if not bool(xp.isfinite(x).all()):
         raise ValueError(
