@@ -21,11 +21,7 @@ def generator(rng: Any) -> numpy.random.Generator:
     if not isinstance(rng, numpy.random.Generator):
         seed = rng if isinstance(rng, int) and rng >= 0 else "seed"
         raise TypeError(
-            f"rng is {_described(rng)}, but needs to be a numpy.random.Generator: make one with "
+            f"rng is {type(rng).__name__}, but needs to be a numpy.random.Generator: make one with "
             f"numpy.random.default_rng({seed}), and pass it to everything that draws from it."
         )
     return rng
-
-
-def _described(rng: Any) -> str:
-    return repr(rng) if isinstance(rng, (int, float, str, type(None))) else type(rng).__name__

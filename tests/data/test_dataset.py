@@ -169,7 +169,7 @@ def test_impossible_batch_sizes_are_refused(size, message):
 
 
 def test_wrong_types_are_refused():
-    with pytest.raises(TypeError, match=r"rng is 0, but needs to be a numpy\.random\.Generator"):
+    with pytest.raises(TypeError, match=r"rng is int, but needs to be a numpy\.random\.Generator"):
         Batches(numbered(), 2, 0)
     with pytest.raises(TypeError, match="array of int64 and needs floats"):
         Batches(numpy.zeros((4, 2), numpy.int64), 2, rng())
