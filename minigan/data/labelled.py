@@ -91,7 +91,9 @@ def _characters(mapping: Path) -> list[str]:
     if not mapping.is_file():
         return []
     try:
-        rows = [[int(word) for word in line.split()] for line in mapping.read_text().splitlines()]
+        rows = [
+            [int(word) for word in line.split()] for line in mapping.read_text("utf-8").splitlines()
+        ]
         found = {row[0]: "".join(map(chr, row[1:])) for row in rows if row}
         return [found.get(label, "") for label in range(max(found, default=-1) + 1)]
     except (OSError, ValueError, OverflowError) as error:
