@@ -123,6 +123,8 @@ def train(
     if watched["tensorboard"]:
         TensorBoard("")  # fails here if tensorboardX is missing, not when the run begins
     measure(assembly, best)
+    import matplotlib.figure  # noqa: F401 - if it can't be used, say so before the run, not after
+
     rehearse(assembly.trainer)
     folder = new_folder(Path(out) if out else None, recipe.name)
     config = Config(

@@ -12,6 +12,7 @@ from minigan import gradcheck, recipes
 from minigan.cli import build_parser, main
 from minigan.cli.errors import sentence
 from minigan.runs import folder as run_folder
+from minigan.runs import training
 
 COMMANDS = (
     "train",
@@ -235,4 +236,11 @@ def test_what_the_first_step_would_refuse_is_refused_before_a_folder_is_made(
     monkeypatch.chdir(tmp_path)
     assert main(["train", "digits", "--penalty", "gradient-penalty", "--quiet"]) == 2
     assert "BatchNorm" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_that_cannot_be_drawn_are_no_surprise_after_the_last_step(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError):
+        training.train("ring", out=tmp_path / "r", steps=2, batch_size=8, progress=False)
     assert list(tmp_path.iterdir()) == []

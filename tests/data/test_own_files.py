@@ -412,9 +412,10 @@ def test_emnist_as_it_comes(tmp_path):
     mapping = tmp_path / "emnist-letters-mapping.txt"
     mapping.write_text("1 65 97\n2 66 98\n3 67 99\n")
     assert data.load(letters).class_names == ("Aa", "Bb", "Cc")
-    mapping.write_text("1 x\n")
-    with pytest.raises(DataError, match=r"mapping\.txt cannot be read"):
-        data.load(letters)
+    for wrong in ("1 x\n", "1000000000000 65\n", "1 -5\n"):
+        mapping.write_text(wrong)
+        with pytest.raises(DataError, match=r"mapping\.txt cannot be read"):
+            data.load(letters)
     with pytest.raises(DataError, match=r"there is emnist-letters-train-images-idx3-ubyte\.gz"):
         data.mnist(data_dir=tmp_path)
 
