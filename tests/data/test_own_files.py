@@ -109,6 +109,7 @@ def test_rows_that_are_no_squares_need_the_shape(tmp_path):
         (numpy.zeros((3, 4, 4), complex), "contains complex128"),
         (numpy.zeros((0, 4, 4)), r"shape \(0, 4, 4\)"),
         (numpy.zeros((8, 8, 3), "uint8"), r"must have the shape \(N, H, W\)"),
+        (numpy.zeros((16, 16), "uint8"), "may be one picture or a picture in each row"),
         (numpy.zeros((9, 2)), "points and no images: choose a recipe for points, such as ring"),
     ],
 )
