@@ -82,7 +82,7 @@ def evaluate(
         )
         draw_neighbours(run.folder / "neighbours.png", samples, train)
     with written_whole(run.folder / "evaluation.csv") as temporary:
-        temporary.write_text(table.csv())
+        temporary.write_text(table.csv(), encoding="utf-8")
     return table
 
 

@@ -97,9 +97,9 @@ def train(
     recipe = name if isinstance(name, Recipe) else get(name)
     settings = recipe.settings.changed(**changes)
     device = backend.resolve(device)
-    data_name = sources.located(data_name) if data_name else recipe.data
     data_dir = None if data_dir is None else os.path.abspath(os.path.expanduser(data_dir))
-    samples = recipe.load(data_name, data_dir)
+    samples = recipe.load(data_name or recipe.data, data_dir)
+    data_name = sources.located(data_name) if data_name else recipe.data
     if epochs is not None:
         settings = settings.changed(steps=_steps(epochs, samples, settings))
     notes = sources.notes(recipe, samples)
@@ -123,6 +123,8 @@ def train(
     if watched["tensorboard"]:
         TensorBoard("")  # fails here if tensorboardX is missing, not when the run begins
     measure(assembly, best)
+    import matplotlib.figure  # noqa: F401 - if it can't be used, say so before the run, not after
+
     rehearse(assembly.trainer)
     folder = new_folder(Path(out) if out else None, recipe.name)
     config = Config(

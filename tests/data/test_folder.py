@@ -233,6 +233,8 @@ def test_a_folder_around_all_classes_is_passed_through(tmp_path):
         ("a.tar", "is an archive: unpack it, and give the folder"),
         ("a.pkl", "is a pickle, which is read by running code: save its arrays with numpy.savez"),
         ("a.PT", "is a pickle"),
+        ("a.tar.gz", "is an archive"),
+        ("a.HEIC", "is a picture of a format that minigan doesn't read: save it as png"),
         ("a.h5", "is of a format that minigan doesn't read: save its arrays with numpy.savez"),
         ("a.npz", "cannot be read as a NumPy file"),
         ("a.npy", "cannot be read as a NumPy file"),

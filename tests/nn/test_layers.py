@@ -512,6 +512,23 @@ def test_other_precisions_are_refused_everywhere(dtype):
         net.backward(y.astype(dtype), cache)
 
 
+def test_what_is_no_precision_is_refused():
+    for wrong in (None, "rubbish", int, "bfloat16", ">f4"):
+        with pytest.raises(TypeError, match="A net computes in float32 or float64, got dtype"):
+            nn.Linear(2, 2).astype(wrong)
+    assert nn.Linear(2, 2).astype(float).weight.value.dtype == "float64"
+
+
+def test_a_parameter_is_never_set_to_none():
+    """NumPy would make it NaN."""
+    p = nn.Linear(2, 2).weight
+    for what in ("value", "grad"):
+        with pytest.raises(TypeError, match=rf"The {what} of this parameter can't be None"):
+            setattr(p, what, None)
+    assert numpy.isfinite(p.value).all()
+    assert numpy.isfinite(p.grad).all()
+
+
 def test_a_parameter_is_an_array_of_floats():
     for wrong in (numpy.ones(3, int), numpy.ones(3, complex), [1.0], 2.0):
         with pytest.raises(TypeError, match="A parameter needs an array of float32 or float64"):

@@ -403,5 +403,10 @@ def test_a_schedule_that_rounding_ends_just_below_0_ends_at_0():
 
 
 def test_a_learning_rate_by_position_is_written_by_name():
+    net = nn.Linear(2, 1)
     with pytest.raises(TypeError, match=r"write Adam\(net, lr=0\.01\)"):
-        optim.Adam(nn.Linear(2, 1), 0.01)
+        optim.Adam(net, 0.01)
+    with pytest.raises(TypeError, match=r"write ExponentialMovingAverage\(net, decay=0\.9\)"):
+        ExponentialMovingAverage(net, 0.9)
+    with pytest.raises(TypeError, match=r"write Scheduler\(optimizers, schedule, steps=10\)"):
+        optim.Scheduler(optim.Adam(net), optim.schedules.Constant(), 10)
