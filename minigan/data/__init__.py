@@ -30,6 +30,7 @@ from minigan.data.toys import (
     ring_centres,
     spiral,
 )
+from minigan.data.varied import Roomy, VariedBatches, roomy
 
 __all__ = [
     "DATASETS",
@@ -38,7 +39,9 @@ __all__ = [
     "DataError",
     "Dataset",
     "Distribution",
+    "Roomy",
     "Stream",
+    "VariedBatches",
     "cubic_matrix",
     "digits",
     "distribution",
@@ -55,6 +58,7 @@ __all__ = [
     "read_idx",
     "ring",
     "ring_centres",
+    "roomy",
     "spiral",
     "stack",
     "stacked_mnist",
