@@ -103,7 +103,7 @@ def networks(
 LATENT = 100
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ImageRecipe(Recipe):
     """A recipe whose settings, `ImageSettings`, decide the shape of its images and its nets.
 

@@ -134,7 +134,7 @@ class Settings:
         return replace(self, **given)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Recipe:
     """A trainable GAN.
 
@@ -179,6 +179,9 @@ class Recipe:
     duration: str
     classes: int = 0
     auxiliary: float = 0.0
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}: {self.title})"
 
     def fitted(self, settings: Settings) -> Recipe:
         """Return the recipe with all that the settings decide about it, such as the image size.

@@ -108,6 +108,39 @@ def _columns_figure(rows: Any, title: str) -> Any:
     return figure
 
 
+def state_figure(picture: NDArray[Any], folder: Path, *, title: str) -> Any:
+    """Draw samples on the left and the losses in ``metrics.csv`` on the right, if there are any."""
+    from minigan.plots import read_metrics
+    from minigan.plots.style import new_figure, styled
+
+    path = folder / "metrics.csv"
+    rows = read_metrics(path) if path.is_file() else {}
+    with styled():
+        figure = new_figure(width=10.0, height=4.4, layout="constrained")
+        samples, curves = figure.subplots(1, 2)
+        samples.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255)
+        samples.set_axis_off()
+        samples.set_title(title, fontsize=11)
+        _draw_columns(curves, rows)
+    return figure
+
+
+def _draw_columns(axes: Any, rows: Any) -> None:
+    """Draw the losses, or whatever a game without these two reports."""
+    from minigan.plots.style import COLOURS
+
+    known = {"loss_d": ("D", "discriminator"), "loss_g": ("G", "generator")}
+    names = [name for name in known if name in rows] or [
+        name for name in rows if name not in ("step", "loss") and not name.startswith(GAUGES)
+    ]
+    for name, colour in zip(names, itertools.cycle(COLOURS)):
+        label, colour = known.get(name, (name, colour))
+        axes.plot(rows["step"], rows[name], label=label, color=COLOURS[colour], linewidth=1.2)
+    axes.set(xlabel="training step", ylabel="loss")
+    if names:
+        axes.legend(frameon=False)
+
+
 def draw_film(folder: Path, frames: list[Path]) -> None:
     """Combine the frames into ``training.gif``."""
     from PIL import Image

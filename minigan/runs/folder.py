@@ -144,7 +144,7 @@ def sampled_nets(game: gan.BaseGame) -> Iterator[tuple[str, nn.Layer]]:
 # ---------------------------------------------------------------- opening it again
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """An opened folder of a run.
 
@@ -161,6 +161,12 @@ class Run:
     folder: Path
     config: Config
     recipe: Recipe
+
+    def __repr__(self) -> str:
+        return (
+            f"Run({str(self.folder)!r}: {self.recipe.name}, "
+            f"step {self.step:,} of {self.settings.steps:,})"
+        )
 
     @property
     def settings(self) -> Settings:
