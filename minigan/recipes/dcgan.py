@@ -153,12 +153,12 @@ RECIPE = ImageRecipe(
     latent=Latent(LATENT),
     networks=partial(networks, size=32, width=32, channels=3),
     settings=ImageSettings(
-        steps=5000,
+        steps=4000,
         batch_size=64,
-        lr_generator=2e-4,
-        lr_discriminator=2e-4,
+        lr_generator=5e-4,
+        lr_discriminator=5e-4,
         penalties=("spectral-norm",),
-        average=0.999,
+        average=0.995,
     ),
     duration="to be measured",
 )

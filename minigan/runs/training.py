@@ -153,7 +153,12 @@ def train(
     save_config(folder, config)
     for note in (*notes, *taken):
         say(note)
-    say(f"Training {recipe.name} for {settings.steps:,} steps on {device}; results in {folder}")
+    on = (
+        f" on {len(samples):,} images"
+        if recipe.makes_images and hasattr(samples, "__len__")
+        else ""
+    )
+    say(f"Training {recipe.name}{on} for {settings.steps:,} steps on {device}; results in {folder}")
     play(folder, assembly, config, progress=progress, say=say, callbacks=callbacks)
     return folder
 
