@@ -9,11 +9,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+PACKAGE = "minigan"
+"""What ``pip install`` is given in the first cell of each notebook: once the repository has an
+address, "git+https://..." runs them in Colab as they are.
+"""
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-sys.path[:0] = [str(HERE / "_ext"), str(ROOT)]
+sys.path[:0] = [str(HERE / "_ext"), str(HERE), str(ROOT)]
 
 import docutils.nodes  # noqa: E402
+import make_commands  # noqa: E402
 
 import minigan  # noqa: E402
 
@@ -50,6 +56,7 @@ def collect_benchmarks() -> None:
 
 
 collect_benchmarks()
+make_commands.write_pages()
 
 project = "minigan"
 author = "The minigan developers"
