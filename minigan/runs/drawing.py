@@ -18,6 +18,8 @@ GRID = 64
 """Number of images in ``samples.png``."""
 FRAME = 36
 """Number of images in a frame of ``training.gif``."""
+CAPTION = 20
+"""Height of the line below a frame, in pixels."""
 POINTS = 600
 """Number of points in a picture of a 2-D game."""
 
@@ -41,10 +43,25 @@ def layout(classes: int, images: int) -> tuple[int, int | None]:
 def image_frame(
     inputs: Any, labels: NDArray[Any] | None = None, *, columns: int | None = None
 ) -> Callable[[Trainer], NDArray[Any]]:
-    """Return a function that draws the samples from these inputs as a grid."""
+    """Return a function that draws the samples from these inputs as a grid, above the step."""
     from minigan.plots import image_grid
 
-    return lambda trainer: image_grid(trainer.game.sample(inputs, labels), columns=columns, scale=2)
+    def draw(trainer: Trainer) -> NDArray[Any]:
+        grid = image_grid(trainer.game.sample(inputs, labels), columns=columns)
+        return captioned(grid, f"step {trainer.step:,}")
+
+    return draw
+
+
+def captioned(picture: NDArray[Any], words: str) -> NDArray[Any]:
+    """Write a line of words below a picture, uint8 (H, W, C); returns (H + CAPTION, W, C)."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    line = Image.new("L", (picture.shape[1], CAPTION), 255)
+    # Pillow brings this font along, so that the picture doesn't depend on the system's.
+    ImageDraw.Draw(line).text((4, 4), words, fill=0, font=ImageFont.load_default())
+    strip = numpy.asarray(line)[:, :, None].repeat(picture.shape[2], axis=2)
+    return numpy.concatenate([picture, strip])
 
 
 def point_figure(
