@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -170,6 +171,33 @@ def plain_signs(
             )
 
 
+AUTOMODULE = re.compile(r"^\.\. automodule:: (\S+)\n(?!   :no-members:)", re.MULTILINE)
+
+
+def overview(app: Any, name: str, source: list[str]) -> None:
+    """Put a table of all that a page of the reference describes at the top of it."""
+    if not name.startswith("api/"):
+        return
+    rows = [row for module in AUTOMODULE.findall(source[0]) for row in described(module)]
+    if len(rows) > 1:
+        table = [".. list-table::", "   :widths: 30 70", "   :class: overview", "", *rows]
+        block = "\n".join(["```{eval-rst}", *table, "```"])
+        source[0] = source[0].replace("```{eval-rst}", f"{block}\n\n```{{eval-rst}}", 1)
+
+
+def described(module: str) -> list[str]:
+    """Return the rows of a table: each public name of a module, and the first line about it."""
+    found = importlib.import_module(module)
+    public = getattr(found, "__all__", None) or [n for n in vars(found) if not n.startswith("_")]
+    rows = []
+    for name in public:
+        thing = getattr(found, name)
+        if callable(thing) and getattr(thing, "__module__", None) == module and thing.__doc__:
+            line = thing.__doc__.strip().split("\n")[0]
+            rows += [f"   * - :py:obj:`~{module}.{name}`", f"     - {line}"]
+    return rows
+
+
 def translate_answers(app: Any, tree: Any, name: str) -> None:
     """Translate the one word of the tutorials that gettext doesn't see, since it is HTML."""
     for node in tree.findall(docutils.nodes.raw):
@@ -181,4 +209,5 @@ def setup(app: Any) -> None:
     """Connect the functions above to Sphinx, which calls this."""
     if language == "zh_CN":
         app.connect("doctree-resolved", translate_answers)
+    app.connect("source-read", overview)
     app.connect("autodoc-process-docstring", plain_signs, priority=900)

@@ -152,7 +152,7 @@ def draw_pictures(steps: int = 600) -> None:
         _minigan(here, "train", "digits", "--steps", str(steps), "--frames", "0", "--quiet")
         _minigan(here, "train", "digits", "--steps", str(steps // 4), "--frames", "0", "--quiet")
         for name, arguments in SHOWN.items():
-            _minigan(here, name, *arguments, "-o", str(PICTURES / f"{name}.png"))
+            _minigan(here, name, *arguments, "--quiet", "-o", str(PICTURES / f"{name}.png"))
 
 
 def _minigan(here: Path, *arguments: str) -> None:

@@ -85,7 +85,8 @@ def doctor(options: argparse.Namespace) -> None:
     if options.output is not None:
         check_picture(options.output)
     print(doctor.report(run))
-    say(options)(f"The numbers are drawn in {doctor.draw(run, options.output)}")
+    replaced = replaces(options.output) if options.output is not None else ""
+    say(options)(f"The numbers are drawn in {doctor.draw(run, options.output)}{replaced}")
 
 
 # ---------------------------------------------------------------- arguments

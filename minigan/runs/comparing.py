@@ -116,16 +116,24 @@ def _metrics(path: Path) -> dict[str, float]:
 
 
 def table(summaries: Sequence[Summary]) -> str:
-    """Return a table: a line for each run, with the settings in which the runs differ."""
+    """Return a line for each run, with the settings in which the runs differ; then their scores."""
     shown = ["recipe", *(name for name in differing(summaries) if name != "recipe")]
-    metrics = list(dict.fromkeys(name for each in summaries for name in each.metrics))
-    head = ["run", "steps", *shown, "loss D", "loss G", *metrics]
-    rows = [head, *(_line(each, shown, metrics) for each in summaries)]
+    head = ["run", "steps", *shown, "loss D", "loss G"]
+    lines = _aligned([head, *(_line(each, shown) for each in summaries)])
+    scored = [each for each in summaries if each.metrics]
+    if scored:
+        names = dict.fromkeys(name for each in scored for name in each.metrics)
+        rows = [[name, *(_number(each.metrics.get(name)) for each in scored)] for name in names]
+        lines += ["", *_aligned([["score", *(each.folder.name for each in scored)], *rows])]
+    return "\n".join(lines)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
+    return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
-    )
+    ]
 
 
 def differing(summaries: Sequence[Summary]) -> list[str]:
@@ -135,13 +143,12 @@ def differing(summaries: Sequence[Summary]) -> list[str]:
     return [name for name in names if len({repr(each.get(name)) for each in facts}) > 1]
 
 
-def _line(each: Summary, shown: Sequence[str], metrics: Sequence[str]) -> list[str]:
+def _line(each: Summary, shown: Sequence[str]) -> list[str]:
     goal = each.config.settings.get("steps", 0)
     steps = f"{each.step}" if each.step == goal else f"{each.step}/{goal}"
     facts = each.facts()
     losses = [_number(each.losses.get(name)) for name in ("loss_d", "loss_g")]
-    scores = [_number(each.metrics.get(name)) for name in metrics]
-    return [each.folder.name, steps, *(_cell(facts.get(name)) for name in shown), *losses, *scores]
+    return [each.folder.name, steps, *(_cell(facts.get(name)) for name in shown), *losses]
 
 
 def _number(value: float | None) -> str:

@@ -276,3 +276,27 @@ def test_what_the_first_step_would_refuse_is_refused_before_a_folder_is_made(
     assert main(["train", "digits", "--penalty", "gradient-penalty", "--quiet"]) == 2
     assert "BatchNorm" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+# ---------------------------------------------------------------- pictures that exist already
+
+
+def test_a_replaced_picture_is_mentioned_and_quiet_is_quiet(tmp_path, capsys):
+    run, grid = str(tmp_path / "run"), str(tmp_path / "grid.png")
+    quick = ["--steps", "2", "--batch-size", "8", "--frames", "0", "--quiet"]
+    assert main(["train", "digits", *quick, "--out", run]) == 0
+    commands = (
+        ["sample", run, "-n", "4"],
+        ["interpolate", run, "--rows", "1", "--steps", "2"],
+        ["arithmetic", run],
+        ["latent", run, "--sweep", "0"],
+    )
+    for name, *rest in commands:
+        (tmp_path / "grid.png").unlink(missing_ok=True)
+        said = []
+        for extra in ([], [], ["--quiet"]):
+            assert main([name, *rest, "-o", grid, *extra]) == 0
+            said.append(capsys.readouterr())
+        assert "earlier one" not in said[0].out
+        assert "(the earlier one was replaced)" in said[1].out
+        assert said[2] == ("", "")

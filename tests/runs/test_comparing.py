@@ -25,19 +25,19 @@ def runs(tmp_path_factory):
 
 def test_the_table_shows_what_differs_and_how_each_did(runs, capsys):
     assert main(["runs", str(runs)]) == 0
-    head, a, b = capsys.readouterr().out.splitlines()
+    head, a, b, blank, score, modes = capsys.readouterr().out.splitlines()
     assert head.split() == [
-        *("run", "steps", "recipe", "seed", "lr_generator"), *("loss", "D", "loss", "G", "modes")
+        *("run", "steps", "recipe", "seed", "lr_generator"), *("loss", "D", "loss", "G")
     ]  # fmt: skip
     assert a.split()[:5] == ["a", "2", "ring", "0", "0.001"]
     assert b.split()[:5] == ["b", "2", "ring", "4", "0.5"]
-    assert (a.split()[-1], b.split()[-1]) == ("-", "7")
+    assert (blank, score.split(), modes.split()) == ("", ["score", "b"], ["modes", "7"])
 
 
 def test_the_default_is_the_folder_runs(runs, monkeypatch, capsys):
     monkeypatch.chdir(runs.parent)
     assert main(["runs"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert len(capsys.readouterr().out.splitlines()) == 6
 
 
 def test_a_run_in_progress_shows_both_numbers(runs):
