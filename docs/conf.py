@@ -20,6 +20,7 @@ ROOT = HERE.parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE), str(ROOT)]
 
 import docutils.nodes  # noqa: E402
+import sphinx.domains.python  # noqa: E402
 import make_commands  # noqa: E402
 
 import minigan  # noqa: E402
@@ -150,10 +151,17 @@ copybutton_prompt_is_regexp = True
 LITERAL = re.compile(r"(``.*?``|:math:`[^`]*`|`[^`]*`|\*\*[^*]+\*\*|\*\w[^*]*?[\w.!?)]\*(?!\w))")
 
 
+# A type in words, such as "ndarray, shape (N, 2)": Sphinx would take the words for names and link
+# them to whatever is called so.
+FREE_TYPE = re.compile(r"^(:(?:var)?type \w+: )(?=.*[\s(])([^*`]+)$")
+
+
 def plain_signs(
     app: object, what: str, name: str, thing: object, options: object, lines: list[str]
 ) -> None:
     """Escape ``|a - b|`` and ``(N, *shape)``, which reStructuredText would take for markup."""
+    for i, line in enumerate(lines):
+        lines[i] = FREE_TYPE.sub(r"\1*\2*", line)
     block = -1  # the indentation of a directive whose body isn't prose
     for i, line in enumerate(lines):
         indent = len(line) - len(line.lstrip())
@@ -194,7 +202,9 @@ def described(module: str) -> list[str]:
         thing = getattr(found, name)
         if callable(thing) and getattr(thing, "__module__", None) == module and thing.__doc__:
             line = thing.__doc__.strip().split("\n")[0]
-            rows += [f"   * - :py:obj:`~{module}.{name}`", f"     - {line}"]
+            plain = [line]
+            plain_signs(None, "", "", None, None, plain)
+            rows += [f"   * - :py:obj:`~{module}.{name}`", f"     - {plain[0]}"]
     return rows
 
 
@@ -209,5 +219,8 @@ def setup(app: Any) -> None:
     """Connect the functions above to Sphinx, which calls this."""
     if language == "zh_CN":
         app.connect("doctree-resolved", translate_answers)
+    for kind in sphinx.domains.python.PyObject.doc_field_types:
+        if kind.name == "variable":
+            kind.label = "Attributes"
     app.connect("source-read", overview)
     app.connect("autodoc-process-docstring", plain_signs, priority=900)

@@ -114,13 +114,19 @@ def _commands() -> argparse._SubParsersAction:
 def page(name: str, parser: argparse.ArgumentParser) -> str:
     """Return the page of a command."""
     lines = [f"# minigan {name}", "", str(parser.description), ""]
-    lines += ["```console", *(f"$ {c:<58} # {words}" for c, words in EXAMPLES[name]), "```", ""]
+    lines += ["```console", *example_lines(name), "```", ""]
     if (PICTURES / f"{name}.png").exists():
         shown = " ".join(["minigan", name, *SHOWN[name]])
         lines += [f"```{{figure}} pictures/{name}.png", ":width: 70%", "", f"`{shown}`", "```", ""]
     for group in parser._action_groups:
         lines += table(group)
     return "\n".join(lines)
+
+
+def example_lines(name: str) -> list[str]:
+    """Return the examples of a command, each below what it does."""
+    pairs = [[f"# {words}", f"$ {command}", ""] for command, words in EXAMPLES[name]]
+    return [line for pair in pairs for line in pair][:-1]
 
 
 def table(group: argparse._ArgumentGroup) -> list[str]:
