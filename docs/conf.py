@@ -20,8 +20,8 @@ ROOT = HERE.parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE), str(ROOT)]
 
 import docutils.nodes  # noqa: E402
-import sphinx.domains.python  # noqa: E402
 import make_commands  # noqa: E402
+import sphinx.domains.python  # noqa: E402
 
 import minigan  # noqa: E402
 
