@@ -12,9 +12,11 @@
 ``python docs/build.py notebooks``          the tutorials as .ipynb files in ``docs/_notebooks``, with
                                             the outputs of the last build, and ``minigan-course.zip``
                                             of them all
+``python docs/build.py links``              checks the links to other sites, and nothing else
 ==========================================  ========================================================
 
-Warnings are errors, and so is an error in a cell. Nothing is fetched from a network.
+Warnings are errors, and so is an error in a cell. Nothing is fetched from a network, except by
+``links``.
 """
 
 from __future__ import annotations
@@ -202,6 +204,22 @@ def is_formula(text: str) -> bool:
     )
 
 
+def links(options: argparse.Namespace) -> int:
+    """Follow the links to other sites; those inside the site are checked by every build."""
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-b",
+        "linkcheck",
+        str(DOCS),
+        str(BUILD / "links"),
+    ]
+    environment = os.environ | {"MINIGAN_DOCS_EXECUTION": "off"}
+    return subprocess.run(command, env=environment, check=False).returncode
+
+
 def pictures() -> None:
     """Run the examples of the command line that draw pictures, if the library has changed."""
     import make_commands
@@ -262,7 +280,10 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "what", nargs="?", default="html", choices=["html", "catalogues", "coverage", "notebooks"]
+        "what",
+        nargs="?",
+        default="html",
+        choices=["html", "catalogues", "coverage", "notebooks", "links"],
     )
     parser.add_argument("--fresh", action="store_true", help="run every tutorial again")
     parser.add_argument("--only", nargs="+", metavar="N", help="run only these tutorials")
@@ -274,6 +295,7 @@ def main() -> int:
         "catalogues": catalogues,
         "coverage": coverage,
         "notebooks": notebooks,
+        "links": links,
     }
     return commands[options.what](options)
 

@@ -44,8 +44,8 @@ def get(name: str) -> Recipe:
     """
     if name not in names():
         near = difflib.get_close_matches(name.lower(), names(), n=1)
-        hint = f" did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"Unknown recipe {name!r};{hint} `minigan recipes` lists them all.")
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise ValueError(f"Unknown recipe {name!r}{hint} `minigan recipes` lists them all.")
     recipe: Recipe = importlib.import_module(f"minigan.recipes.{name.replace('-', '_')}").RECIPE
     return recipe
 

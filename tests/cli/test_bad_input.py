@@ -188,7 +188,7 @@ def test_compressed_rubbish(place, capsys):
         ("--smoothing", "0.7", "Label smoothing must satisfy 0 <= smoothing < 0.5, got 0.7"),
         ("--discriminator-steps", "0", "discriminator_steps must be a positive integer, got 0"),
         ("--objective", "hing", "Unknown objective 'hing'; did you mean 'hinge'?"),
-        ("--penalty", "r3", "Unknown penalty 'r3'; did you mean"),
+        ("--penalty", "r3", "Unknown penalty 'r3'. The penalties are"),
         ("--optimizer", "adamw", "Unknown optimizer 'adamw'"),
         ("--checkpoint-every", "0", "checkpoint_every must be an integer of at least 1, got 0"),
         ("--keep", "0", "keep must be an integer of at least 1, got 0"),

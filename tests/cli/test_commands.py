@@ -110,8 +110,15 @@ def test_the_help_of_an_unknown_recipe_is_an_error(capsys):
 
 
 def test_a_name_that_resembles_nothing_gets_no_suggestion(capsys):
-    assert main(["train", "xyzzy"]) == 2
-    assert "did you mean" not in capsys.readouterr().err
+    options = (
+        ["xyzzy"],
+        *(["ring", flag, "xyzzy"] for flag in ("--objective", "--penalty", "--schedule")),
+    )
+    for arguments in options:
+        assert main(["train", *arguments]) == 2
+        said = capsys.readouterr().err
+        assert "'xyzzy'. " in said
+        assert "did you mean" not in said
 
 
 # ---------------------------------------------------------------- recipe new, completion
