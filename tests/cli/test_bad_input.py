@@ -104,11 +104,19 @@ def test_a_folder_without_the_files_of_mnist(place, capsys):
     assert "train-images-idx3-ubyte" in said
 
 
-def test_a_folder_with_one_broken_picture(place, capsys):
+def test_a_folder_with_one_broken_picture_is_used_without_it(place, capsys):
     folder = pictures(place / "faces", 70)
     (folder / "33.png").write_bytes((folder / "33.png").read_bytes()[:60])
-    said = sentence(capsys, "train", "digits", "--data", folder, *QUICK)
-    assert f"{folder / '33.png'} cannot be read as an image" in said
+    assert main(["train", "digits", "--data", str(folder), *QUICK]) == 0
+    first, *_ = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"1 file passed over: {folder / '33.png'} cannot be read as an image")
+
+
+def test_a_folder_of_broken_pictures(place, capsys):
+    (place / "faces").mkdir()
+    (place / "faces" / "33.png").write_bytes(b"no picture")
+    said = sentence(capsys, "train", "digits", "--data", "faces", *QUICK)
+    assert f"{Path('faces', '33.png')} cannot be read as an image" in said
     assert said.endswith("repair or remove it.")
 
 
