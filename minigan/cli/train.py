@@ -13,6 +13,8 @@ from minigan.cli.errors import sentence
 
 START = ("seed", "out", "epochs", "data", "data_dir", "init")
 """Options that define a run, besides its settings."""
+PLACES = ("data", "data_dir")
+"""Those of them that may be given again, for data that have moved."""
 DEVICE = ("device", "cuda_graph", "precision")
 KEPT = ("checkpoint_every", "keep", "best", "frames", "tensorboard")
 
@@ -26,11 +28,11 @@ def train(options: argparse.Namespace) -> int:
     told: dict[str, Any] = {"progress": not options.quiet, "say": say(options)}
     if options.resume is not None:
         _refuse_beside_resume(options, settings, resuming.CHANGEABLE)
-        trusted: dict[str, Any] = {"trust": trust(options)}
+        places = _start(options, PLACES) | {"trust": trust(options)}
         return _conclude(
-            options, resuming.resume(options.resume, **trusted, **settings, **common, **told)
+            options, resuming.resume(options.resume, **places, **settings, **common, **told)
         )
-    arguments = _configured(options) | _start(options) | settings | common
+    arguments = _configured(options) | _start(options, ("recipe", *START)) | settings | common
     if "steps" in settings and options.epochs is None:
         arguments.pop("epochs", None)
     if "name" not in arguments:
@@ -53,11 +55,10 @@ def _configured(options: argparse.Namespace) -> dict[str, Any]:
     return configuration.read(options.config, trust=trust(options))
 
 
-def _start(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the arguments that define a run, by the names of `minigan.runs.training.train`."""
-    names = {"recipe": "name", "data": "data_name"}
-    given = _given(options, ("recipe", *START))
-    return {names.get(name, name): value for name, value in given.items()}
+def _start(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """Return the options that define a run, as the library calls them."""
+    called = {"recipe": "name", "data": "data_name"}
+    return {called.get(name, name): value for name, value in _given(options, names).items()}
 
 
 def _given(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
@@ -82,10 +83,8 @@ def _refuse_beside_resume(
         raise ValueError(
             "Both a recipe and --resume were given, but a run knows its recipe; leave one out."
         )
-    fixed = [
-        *_given(options, (*START, "config")),
-        *(name for name in settings if name not in changeable),
-    ]
+    fixed = [name for name in _given(options, (*START, "config")) if name not in PLACES]
+    fixed += [name for name in settings if name not in changeable]
     if fixed:
         flag = options.settings.get(fixed[0], f"--{fixed[0].replace('_', '-')}")
         raise ValueError(
@@ -145,7 +144,10 @@ def _add_run(parser: Parser) -> None:
         "--out", type=Path, metavar="DIR", help="folder for the results (default: runs/RECIPE)"
     )
     group.add_argument(
-        "--data", metavar="NAME|PATH", help="another data set, IDX file or folder of images"
+        "--data",
+        metavar="NAME|PATH",
+        help="another data set, or a file or folder of images or points; with --resume: where the "
+        "run's data are now",
     )
     group.add_argument(
         "--init", type=Path, metavar="RUN", help="start from the weights of a run, where they fit"

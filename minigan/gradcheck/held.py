@@ -30,18 +30,28 @@ class Place:
         Where the value is kept.
     value
         What was found there.
+    root, trail
+        Where the search began, and the keys that lead from there to the owner.
     """
 
     name: str
     owner: Any
     key: Any
     value: Any
+    root: Any
+    trail: tuple[Any, ...] = ()
 
     def read(self) -> Any:
-        """Return what is kept here now."""
-        if isinstance(self.owner, (list, dict, tuple)):
-            return self.owner[self.key]
-        return getattr(self.owner, self.key, None)
+        """Return what is kept here now, even if the containers on the way are new; or None."""
+        found = self.root
+        for key in (*self.trail, self.key):
+            try:
+                found = (
+                    found[key] if isinstance(found, (list, dict, tuple)) else getattr(found, key)
+                )
+            except (LookupError, AttributeError):
+                return None
+        return found
 
     def put(self, value: Any) -> None:
         """Keep another value here; a tuple, which can't change, keeps what it has."""
@@ -54,17 +64,17 @@ class Place:
 def places(root: Any) -> Iterator[Place]:
     """Yield every place inside `root`, each once, in order; a `Parameter` isn't opened."""
     seen: set[int] = set()
-    waiting: list[tuple[str, Any]] = [("", root)]
+    waiting: list[tuple[tuple[Any, ...], Any]] = [((), root)]
     while waiting:
-        path, owner = waiting.pop(0)
+        trail, owner = waiting.pop(0)
         if id(owner) in seen or isinstance(owner, (*CLOSED, *GENERATORS)):
             continue
         seen.add(id(owner))
         for key, value in _items(owner):
-            name = f"{path}.{key}" if path else str(key)
-            yield Place(name, owner, key, value)
+            name = ".".join(str(part) for part in (*trail, key))
+            yield Place(name, owner, key, value, root, trail)
             if not (is_number(value) or isinstance(value, Parameter)):
-                waiting.append((name, value))
+                waiting.append(((*trail, key), value))
 
 
 def _items(owner: Any) -> list[tuple[Any, Any]]:

@@ -57,7 +57,8 @@ class Functions:
         named: dict[str, Any] | None = None,
     ) -> None:
         self._functions = (forward, backward)
-        self._options = (tuple(positional), named or {})
+        # In a function, so that the check doesn't take settings for what may be learnt.
+        self._options: Callable[[], Any] = lambda: copy.deepcopy((tuple(positional), named or {}))
         self._labels = False
         taken = list(inspect.signature(forward).parameters)[1 : 1 + len(arrays)]
         if len(taken) < len(arrays):
@@ -77,7 +78,7 @@ class Functions:
     def forward(self, x: Any) -> Any:
         """Call the first function."""
         self._labels = x.dtype.kind in "iu"
-        positional, named = copy.deepcopy(self._options)
+        positional, named = self._options()
         arrays = [weight.value for weight in self.weights.values()]
         return self._functions[0](x, *arrays, *positional, **named)
 

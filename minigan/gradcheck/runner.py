@@ -24,6 +24,8 @@ from minigan.gradcheck.subject import Backward, Forward, Found, Traits
 KEPT_OUTPUT = 4000
 START_UP = 120.0
 """Seconds that Python may take to start, which doesn't count for the file."""
+PARTING = 1.0
+"""Seconds to wait for pipes that a process of the file's, in another session, may keep open."""
 
 
 class Misconduct(Exception):
@@ -87,8 +89,11 @@ class Runner:
         )  # fmt: skip
         self.printed = b""
         self._answers: queue.Queue[Any] = queue.Queue()
-        for task in (self._listen, self._drain):
-            threading.Thread(target=task, daemon=True).start()
+        self._threads = [
+            threading.Thread(target=t, daemon=True) for t in (self._listen, self._drain)
+        ]
+        for thread in self._threads:
+            thread.start()
         try:
             self._answer(START_UP)
             self._ask(
@@ -113,9 +118,12 @@ class Runner:
             else:
                 self._process.kill()
         self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-            with contextlib.suppress(OSError):
-                stream.close()  # type: ignore[union-attr]
+        for thread in self._threads:
+            thread.join(PARTING)
+        if not any(thread.is_alive() for thread in self._threads):
+            for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+                with contextlib.suppress(OSError):
+                    stream.close()  # type: ignore[union-attr]
 
     def subject(self, dtype: str) -> RemoteSubject:
         """Return what stands for the layer, in a precision."""

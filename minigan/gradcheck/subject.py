@@ -228,7 +228,7 @@ class Subject:
         candidates = {n: p for n, p in steady.items() if n not in written}
         moving = self._moving(candidates, xs, rng)
         gradients = written | {n: p for n, p in candidates.items() if n not in moving}
-        gradients |= {n: Place(n, self._returned, n, v) for n, v in self._returned.items()}
+        gradients |= {n: Place(n, r, n, v, r) for r in [self._returned] for n, v in r.items()}
         pairs = pair(
             {n: p.read() for n, p in moving.items()},
             {n: p.value for n, p in gradients.items()},
@@ -306,13 +306,8 @@ class Subject:
         return bool(abs((slope * v).sum() - numeric) <= 1e-4 * abs(numeric))
 
     def _is_constant(self, place: Place) -> bool:
-        named = any(part.startswith(("options", "running_")) for part in place.name.split("."))
-        return (
-            named
-            or place.name in self.constants
-            or bool(STATE.match(str(place.key)))
-            or (is_setting(place))
-        )
+        named = place.name in self.constants or bool(STATE.match(str(place.key)))
+        return named or is_setting(place)
 
     # ---------------------------------------------------------------- calls
 

@@ -60,6 +60,15 @@ HOSTILE = {
         {"forward": "import os, time\n        if os.fork() == 0: time.sleep(30); os._exit(0)"},
         "the gradient of W",
     ),
+    "forks into another session": (
+        {
+            "forward": "import os, time\n"
+            "        if len(sessions) == 0 and os.fork() == 0: os.setsid(); time.sleep(20); "
+            "os._exit(0)\n"
+            "        sessions.append(1)"
+        },
+        "the gradient of W",
+    ),
     "patched comparison": (
         {"at_import": "np.isclose = np.allclose = np.array_equal = lambda *a, **k: True"},
         "replaces numpy.allclose",
@@ -107,6 +116,7 @@ HOSTILE = {
     ),
 }
 HELPER = """
+sessions = []
 import fcntl, os
 def writes(fd):
     try:

@@ -154,6 +154,23 @@ class Boxes:
         return dy @ self.w.data.T
 
 
+class NewTuples:
+    """Gradients come in a new list of tuples each time."""
+
+    def __init__(self, factor):
+        self.factor = factor
+        self.layers, self.gradients = [weights()], []
+
+    def forward(self, x):
+        ((w, b),) = self.layers
+        return x @ w + b, x
+
+    def backward(self, dy, x):
+        dw = numpy.zeros((3, 5)) if self.factor is None else self.factor * x.T @ dy
+        self.gradients = [(dw, dy.sum(axis=0))]
+        return dy @ self.layers[0][0].T
+
+
 class PlainInALayer(nn.Layer):
     def __init__(self, factor):
         self.factor = factor
@@ -195,6 +212,7 @@ STYLES = {
     "returned by name": ReturnedByName,
     "kept in the layer": InTheLayer,
     "boxes": Boxes,
+    "new tuples": NewTuples,
     "plain arrays in a Layer": PlainInALayer,
 }
 
