@@ -27,6 +27,8 @@ DOCS = Path(__file__).resolve().parent
 PICTURES = DOCS / "images" / "gallery"
 RECORD = DOCS / "gallery.json"
 PAGES = DOCS / "gallery"
+LARGEST = 1_000_000
+"""Bytes above which a film isn't kept: the repository is cloned by everybody."""
 KINDS = {"": "samples.png", "-losses": "losses.png", "-film": "training.gif"}
 """What is kept of a run: the end of the name, and the file in the run's folder."""
 
@@ -61,7 +63,7 @@ def collect(name: str, out: Path, extra: list[str]) -> dict[str, object]:
     """Keep the pictures of a run: samples, curves and film; and its scores, if it was evaluated."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     for kind, file in KINDS.items():
-        if (out / file).exists():
+        if (out / file).exists() and (out / file).stat().st_size <= LARGEST:
             (PICTURES / f"{name}{kind}{Path(file).suffix}").write_bytes((out / file).read_bytes())
     config = json.loads((out / "config.json").read_text())
     settings = config["settings"]
@@ -135,7 +137,7 @@ def recipe_page(name: str, facts: dict[str, object]) -> str:
         "",
         f"```console\n$ {facts['command']}\n```",
         "",
-        f"{length(recipe, facts)} in {cost(facts)} ({facts['machine']}).",
+        f"{length(recipe, facts)}{cost(recipe, facts)} ({facts['machine']}).",
         "",
     ]
     if "credit" in facts:
@@ -170,11 +172,11 @@ def length(recipe: Recipe, facts: dict[str, object]) -> str:
     return words if facts["steps"] == whole else f"{words} (of the recipe's {whole:,})"
 
 
-def cost(facts: dict[str, object]) -> str:
+def cost(recipe: Recipe, facts: dict[str, object]) -> str:
     """Say what a run took; the older records have the time by the clock instead."""
     if "processor_seconds" in facts:
-        return f"{facts['processor_seconds']} s of processor time"
-    return f"{facts['seconds']} s" if "seconds" in facts else "a time that wasn't measured"
+        return f" in {facts['processor_seconds']} s of processor time"
+    return f" in {facts['seconds']} s" if "seconds" in facts else f"; {recipe.duration}"
 
 
 def main() -> int:
@@ -203,7 +205,7 @@ def main() -> int:
             facts = collect(name, out, extra) if options.used else measure(name, extra, out)
         facts |= {} if options.credit is None else {"credit": options.credit}
         facts = read_record().get(name, {}) | facts if options.used else facts
-        print(f"{name}: {cost(facts)}", flush=True)
+        print(f"{name}{cost(recipes.get(name), facts)}", flush=True)
         RECORD.write_text(json.dumps(read_record() | {name: facts}, indent=1) + "\n")
     write_page(read_record())
     return 0
