@@ -14,12 +14,18 @@ from contextlib import suppress
 from typing import Any
 
 import minigan
-from minigan.cli import bench, gradcheck, latent, recipes, results, train
+from minigan.cli import bench, completion, gradcheck, latent, recipes, results, runs, train
 from minigan.cli.arguments import Parser
 from minigan.cli.errors import sentence
 
-FAMILIES = (train, recipes, results, latent, gradcheck, bench)
+FAMILIES = (train, recipes, runs, results, latent, gradcheck, bench, completion)
 """The groups of commands, in the order of ``minigan --help``."""
+HELLO = """minigan trains GANs, with every derivative written by hand. Three commands to begin with:
+
+  minigan train digits     a small GAN on handwritten digits, about a minute
+  minigan recipes          what else can be trained
+  minigan --help           all commands; `minigan COMMAND --help` explains one"""
+"""What ``minigan`` says when it is told nothing."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _prepare()
     options = build_parser().parse_args(arguments)
+    if options.command is None:
+        print(HELLO)
+        return 0
     try:
         status = int(options.command(options) or 0)
         sys.stdout.flush()
@@ -84,7 +93,8 @@ def build_parser() -> Parser:
         prog="minigan", description="A GAN engine whose every derivative is written by hand."
     )
     parser.add_argument("--version", action="version", version=f"minigan {minigan.__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    parser.set_defaults(command=None, whole=parser)
     for family in FAMILIES:
         family.add_commands(commands)
     return parser

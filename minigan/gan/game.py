@@ -51,7 +51,7 @@ Penalty = Callable[..., Array]
 """``(discriminator, real, fake) -> value``; adds its gradient to the discriminator's."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Game(BaseGame):
     """Algorithm 1: two players, their losses and their optimizers.
 

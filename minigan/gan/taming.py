@@ -98,11 +98,9 @@ def parse(way: str) -> tuple[str, float]:
     """Split ``name:strength``; the strength has a default."""
     name, _, given = way.partition(":")
     if name not in WAYS:
-        near = difflib.get_close_matches(name, WAYS, n=1, cutoff=0.0)
-        raise ValueError(
-            f"Unknown penalty {name!r}; did you mean {near[0]!r}? The penalties are "
-            f"{', '.join(WAYS)}."
-        )
+        near = difflib.get_close_matches(name, WAYS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise ValueError(f"Unknown penalty {name!r}{hint} The penalties are {', '.join(WAYS)}.")
     try:
         strength = float(given) if given else WAYS[name].strength
     except ValueError:
