@@ -5,7 +5,7 @@ import pytest
 
 from minigan import nn
 
-FLAT, IMAGE = (4, 6), (4, 5, 6, 3)
+FLAT, SEQUENCE, IMAGE = (4, 6), (3, 9, 4), (4, 5, 6, 3)
 PAIRS = ("ConcatenateLabels", "Projection", "Beside")
 """Layers of samples with labels: tested inside `Given`, which holds the labels."""
 HELD = numpy.array([1, 0, 2, 1])
@@ -23,6 +23,15 @@ CASES = {
             IMAGE,
         ),
         (lambda rng: nn.Conv2d(3, 4, kernel_size=4, stride=2, padding=1, rng=rng), (4, 8, 8, 3)),
+        (lambda rng: nn.Conv2d(3, 6, kernel_size=3, groups=3, dilation=(2, 1), rng=rng), IMAGE),
+        (
+            lambda rng: nn.Conv2d(4, 6, kernel_size=3, groups=2, padding=((1, 0), (2, 1)), rng=rng),
+            (3, 5, 6, 4),
+        ),
+        (
+            lambda rng: nn.Conv2d(3, 4, kernel_size=3, padding=1, padding_mode="reflect", rng=rng),
+            IMAGE,
+        ),
     ],
     "ConvTranspose2d": [
         (lambda rng: nn.ConvTranspose2d(3, 4, kernel_size=4, stride=2, padding=1, rng=rng), IMAGE),
@@ -32,7 +41,67 @@ CASES = {
             ),
             IMAGE,
         ),
+        (lambda rng: nn.ConvTranspose2d(3, 3, kernel_size=3, stride=2, groups=3, rng=rng), IMAGE),
+        (
+            lambda rng: nn.ConvTranspose2d(
+                4, 2, kernel_size=3, stride=2, groups=2, padding=((1, 0), (0, 1)), rng=rng
+            ),
+            (3, 4, 3, 4),
+        ),
     ],
+    "Conv1d": [
+        (lambda rng: nn.Conv1d(4, 3, kernel_size=5, stride=2, padding=(1, 2), rng=rng), SEQUENCE),
+        (
+            lambda rng: nn.Conv1d(
+                4, 6, kernel_size=3, dilation=2, padding=2, groups=2, bias=False, rng=rng
+            ),
+            SEQUENCE,
+        ),
+    ],
+    "ConvTranspose1d": [
+        (
+            lambda rng: nn.ConvTranspose1d(
+                4, 3, kernel_size=5, stride=4, padding=1, output_padding=3, rng=rng
+            ),
+            SEQUENCE,
+        ),
+        (lambda rng: nn.ConvTranspose1d(4, 6, kernel_size=3, groups=2, rng=rng), SEQUENCE),
+    ],
+    "Pad": [
+        (lambda rng, mode=mode: nn.Pad(((1, 2), (0, 3)), mode=mode), IMAGE)
+        for mode in ("zeros", "reflect", "replicate", "circular")
+    ],
+    "AveragePool": [(lambda rng: nn.AveragePool(3, stride=2, padding=1), IMAGE)],
+    "MaxPool": [(lambda rng: nn.MaxPool(3, stride=2, padding=1), IMAGE)],
+    "GlobalPool": [
+        (lambda rng, kind=kind: nn.GlobalPool(kind), IMAGE) for kind in ("mean", "sum", "max")
+    ],
+    "Resize": [
+        (lambda rng: nn.Resize((3, 8)), IMAGE),
+        (lambda rng: nn.Resize((7, 4), mode="nearest"), IMAGE),
+    ],
+    "Downsample": [(lambda rng: nn.Downsample(2), (4, 4, 6, 3))],
+    "Interpolate": [(lambda rng: nn.Interpolate(2), IMAGE)],
+    "Blur": [(lambda rng: nn.Blur(), IMAGE)],
+    "PixelShuffle": [(lambda rng: nn.PixelShuffle(2), (2, 3, 5, 8))],
+    "PixelUnshuffle": [(lambda rng: nn.PixelUnshuffle(2), (2, 4, 6, 3))],
+    "ELU": [(lambda rng: nn.ELU(0.7), FLAT)],
+    "GELU": [(lambda rng: nn.GELU(), FLAT)],
+    "SiLU": [(lambda rng: nn.SiLU(), FLAT)],
+    "Softplus": [(lambda rng: nn.Softplus(), FLAT)],
+    "PReLU": [(lambda rng: nn.PReLU(), FLAT), (lambda rng: nn.PReLU(3), IMAGE)],
+    "Softmax": [(lambda rng: nn.Softmax(), FLAT), (lambda rng: nn.Softmax(axis=1), IMAGE)],
+    "GumbelSoftmax": [
+        (lambda rng: nn.GumbelSoftmax(0.7, rng=rng), FLAT),
+        (lambda rng: nn.GumbelSoftmax(hard=True, axis=1, rng=rng), IMAGE),
+    ],
+    "GroupNorm": [
+        (lambda rng: nn.GroupNorm(3, 6), FLAT),
+        (lambda rng: nn.GroupNorm(1, 3), IMAGE),
+        (lambda rng: nn.GroupNorm(2, 4), SEQUENCE),
+    ],
+    "RMSNorm": [(lambda rng: nn.RMSNorm(3), IMAGE)],
+    "PixelNorm": [(lambda rng: nn.PixelNorm(), IMAGE)],
     "BatchNorm": [(lambda rng: nn.BatchNorm(6), FLAT), (lambda rng: nn.BatchNorm(3), IMAGE)],
     "LayerNorm": [(lambda rng: nn.LayerNorm(6), FLAT), (lambda rng: nn.LayerNorm(5, 6, 3), IMAGE)],
     "InstanceNorm": [

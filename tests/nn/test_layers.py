@@ -263,7 +263,19 @@ INPUTS = {
     "Tanh": (nn.Tanh(), (4, 3)),
     "Sigmoid": (nn.Sigmoid(), (4, 3)),
     "Dropout": (nn.Dropout(), (4, 3)),
+    "Conv1d": (nn.Conv1d(3, 2, kernel_size=3), (4, 5, 3)),
+    "ConvTranspose1d": (nn.ConvTranspose1d(3, 2, kernel_size=3), (4, 5, 3)),
+    "PReLU": (nn.PReLU(3), (4, 3)),
+    "GroupNorm": (nn.GroupNorm(1, 3), (4, 3)),
+    "RMSNorm": (nn.RMSNorm(3), (4, 3)),
+    "PixelNorm": (nn.PixelNorm(), (4, 3)),
+    "MaxPool": (nn.MaxPool(2), (4, 5, 5, 3)),
+    "Pad": (nn.Pad(1), (4, 5, 5, 3)),
+    "PixelShuffle": (nn.PixelShuffle(2), (4, 5, 5, 8)),
+    "Softmax": (nn.Softmax(1), (4, 3)),
+    "GELU": (nn.GELU(), (4, 3)),
 }
+ANY_CHANNELS = ("Upsample", "MaxPool", "Pad", "PixelNorm", "Softmax")
 
 
 @pytest.mark.parametrize("name", INPUTS)
@@ -288,12 +300,14 @@ def test_what_is_no_array_of_floats_is_refused(name):
 
 
 @pytest.mark.parametrize(
-    "name", sorted(INPUTS.keys() - {"ReLU", "LeakyReLU", "Tanh", "Sigmoid", "Dropout"})
+    "name", sorted(INPUTS.keys() - {"ReLU", "LeakyReLU", "Tanh", "Sigmoid", "Dropout", "GELU"})
 )
 def test_wrong_ranks_and_channels_are_refused(name):
     layer, _ = INPUTS[name]
     bad = [()] if name == "Flatten" else [(4,), (4, 2), (4, 5, 5), (4, 5, 5, 2)]
-    bad = [s for s in bad if not (name == "Upsample" and len(s) == 4)]
+    bad = [s for s in bad if not (name in ANY_CHANNELS and len(s) == 4)]
+    if name in ("PixelNorm", "Softmax"):
+        bad = [(4,)]
     for wrong in bad:
         with pytest.raises(ValueError, match=name) as caught:
             layer.forward(numpy.ones(wrong, "float32"))
@@ -333,6 +347,28 @@ def test_a_foreign_cache_and_a_wrong_cotangent_are_refused(name):
         (lambda: nn.Reshape(), "Reshape"),
         (lambda: nn.Reshape(3, 0), "Reshape"),
         (lambda: nn.LayerNorm(), "LayerNorm"),
+        (lambda: nn.Conv2d(4, 6, kernel_size=3, groups=4), "groups must be a whole number"),
+        (lambda: nn.Conv2d(4, 4, kernel_size=3, groups=0), "groups must be a whole number"),
+        (lambda: nn.Conv2d(1, 1, kernel_size=3, dilation=0), "dilation"),
+        (lambda: nn.Conv2d(1, 1, kernel_size=3, padding=((0, 1), (0, -1))), "padding"),
+        (lambda: nn.Conv2d(1, 1, kernel_size=3, padding_mode="same"), "padding_mode"),
+        (lambda: nn.Conv1d(1, 1, kernel_size=(3, 3)), "kernel_size"),
+        (lambda: nn.Conv1d(1, 1, kernel_size=3, padding=(1, -1)), "padding"),
+        (
+            lambda: nn.ConvTranspose1d(1, 1, kernel_size=3, stride=2, output_padding=2),
+            "output_padding",
+        ),
+        (lambda: nn.Pad(1, mode="mirror"), "padding_mode"),
+        (lambda: nn.MaxPool(2, padding=2), "at most half"),
+        (lambda: nn.GlobalPool("median"), "mean, sum or max"),
+        (lambda: nn.Resize(4, mode="cubic"), "nearest or bilinear"),
+        (lambda: nn.Downsample(4, taps=(1, 2, 1)), "at least 4 taps"),
+        (lambda: nn.Blur(taps=(1, -1)), "whose sum isn't 0"),
+        (lambda: nn.PixelShuffle(0), "factor"),
+        (lambda: nn.ELU(0), "alpha"),
+        (lambda: nn.Softmax(0), "the batch"),
+        (lambda: nn.GumbelSoftmax(0), "temperature"),
+        (lambda: nn.GroupNorm(4, 6), "must divide"),
     ],
 )
 def test_bad_hyper_parameters_are_refused(build, message):
@@ -350,6 +386,30 @@ def test_one_value_per_feature_has_no_variance(shape):
     layer.forward(numpy.ones((1, 1, 2, 3), "float32"))
     with pytest.raises(ValueError, match="one pixel"):
         nn.InstanceNorm(3).forward(numpy.ones((4, 1, 1, 3), "float32"))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (nn.Pad(3, mode="reflect"), (2, 3, 9, 1), "reflect padding of 3 takes more pixels"),
+        (nn.Conv2d(1, 1, kernel_size=3, padding=2, padding_mode="circular"), (2, 1, 9, 1), "circ"),
+        (nn.Conv2d(1, 1, kernel_size=3, dilation=3), (2, 6, 9, 1), "kernel of 7x7 is larger"),
+        (nn.Conv1d(1, 1, kernel_size=3, dilation=3), (2, 6, 1), "larger than the padded"),
+        (nn.ConvTranspose1d(1, 1, kernel_size=1, padding=1), (2, 2, 1), "a length of 0"),
+        (nn.PixelShuffle(2), (2, 3, 3, 6), "multiple of 4"),
+        (nn.PixelUnshuffle(2), (2, 3, 4, 6), "multiples of 2"),
+        (nn.Downsample(2), (2, 3, 4, 6), "multiples of 2"),
+        (nn.MaxPool(3), (2, 2, 4, 6), "smaller than its window"),
+        (nn.GlobalPool(), (2, 3), "at least one axis between"),
+        (nn.GroupNorm(3, 3), (2, 3), "a group of one number"),
+        (nn.Softmax(axis=2), (2, 3), "axis 2 isn't"),
+        (nn.GumbelSoftmax(axis=-2), (2, 3), "axis -2 isn't"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(layer, shape, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        layer.forward(numpy.ones(shape, "float32"))
+    assert str(shape) in str(caught.value)
 
 
 def test_kernels_larger_than_the_image_are_refused():
