@@ -285,7 +285,108 @@ def _containers() -> Iterator[Case]:
         (4, 3, 5, 2),
     )
     yield Case("Skip", lambda rng: nn.Skip(nn.Linear(3, 2, rng=rng), nn.Tanh()), (4, 3))
+    yield Case(
+        "Branches",
+        lambda rng: nn.Branches(
+            nn.Linear(3, 2, rng=rng), nn.Sequential(nn.Linear(3, 4, rng=rng), nn.Tanh())
+        ),
+        (4, 3),
+    )
+    yield Case("Fade", lambda rng: nn.Fade(nn.Linear(3, 3, rng=rng), nn.Tanh(), alpha=0.3), (4, 3))
     yield from _conditional()
+    yield from _reparametrised()
+    yield from _generators()
+    yield from _styled()
+
+
+def _reparametrised() -> Iterator[Case]:
+    def conv(rng: Generator) -> nn.Layer:
+        return nn.Conv2d(2, 3, kernel_size=3, rng=rng)
+
+    yield Case("WeightNorm of Linear", lambda rng: nn.WeightNorm(nn.Linear(3, 5, rng=rng)), (4, 3))
+    yield Case("WeightNorm of Conv2d", lambda rng: nn.WeightNorm(conv(rng)), (4, 4, 5, 2))
+    yield Case(
+        "Equalised, a tenth of the rate",
+        lambda rng: nn.Equalised(conv(rng), lr_multiplier=0.1, rng=rng),
+        (4, 4, 5, 2),
+    )
+
+
+def _generators() -> Iterator[Case]:
+    """Attention, noise, constants, layers that see the batch."""
+    yield Case("SelfAttention", lambda rng: nn.SelfAttention(8, rng=rng), (2, 4, 6, 8))
+    yield Case(
+        "SelfAttention, no pool", lambda rng: nn.SelfAttention(8, pool=1, rng=rng), (2, 2, 3, 8)
+    )
+    yield Case("LearntNoise", lambda rng: nn.LearntNoise(3, rng=rng), (2, 3, 4, 3))
+    yield Case("Constant", lambda rng: nn.Constant(2, 3, 4, rng=rng), (5, 2))
+    yield Case("PhaseShuffle", lambda rng: nn.PhaseShuffle(2, rng=rng), (3, 7, 2))
+    yield Case(
+        "MinibatchDiscrimination",
+        lambda rng: nn.MinibatchDiscrimination(4, rows=3, length=2, rng=rng),
+        (5, 4),
+    )
+    yield Case(
+        "VirtualBatchNorm",
+        lambda rng: nn.WithReference(
+            nn.Sequential(
+                nn.Conv2d(2, 3, kernel_size=3, rng=rng),
+                nn.VirtualBatchNorm(3, reference=4),
+                nn.Tanh(),
+            ),
+            rng.standard_normal((4, 4, 5, 2)),
+        ),
+        (3, 4, 5, 2),
+    )
+
+
+def _styled() -> Iterator[Case]:
+    """Layers of (x, w): as in `Styled`, one array is both."""
+
+    def styled(*make: Callable[[Generator], nn.Layer]) -> Callable[[Generator], nn.Layer]:
+        return lambda rng: nn.Styled(nn.Reshape(3, 4, 2), *(one(rng) for one in make))
+
+    def modulated(rng: Generator, **options: Any) -> nn.Layer:
+        return nn.ModulatedConv2d(2, 3, style_features=24, kernel_size=3, rng=rng, **options)
+
+    yield Case("ModulatedConv2d", styled(lambda rng: modulated(rng, padding=1)), (3, 24))
+    yield Case(
+        "ModulatedConv2d, no demodulation",
+        styled(lambda rng: modulated(rng, demodulate=False, bias=False)),
+        (3, 24),
+    )
+    yield Case("AdaIN", styled(lambda rng: nn.AdaIN(2, style_features=24, rng=rng)), (3, 24))
+    yield Case(
+        "ConditionalBatchNorm of vectors",
+        styled(lambda rng: nn.ConditionalBatchNorm(2, condition_features=24)),
+        (3, 24),
+    )
+    yield Case(
+        "ConditionalBatchNorm of labels",
+        lambda rng: nn.Given(nn.ConditionalBatchNorm(3, classes=4), numpy.array([2, 0, 2, 1, 3])),
+        (5, 2, 3, 3),
+    )
+    yield Case(
+        "Styled, a small generator",
+        lambda rng: nn.Sequential(
+            nn.PixelNorm(),
+            nn.Linear(3, 4, rng=rng),
+            nn.Styled(
+                nn.Constant(3, 4, 2, rng=rng),
+                nn.ModulatedConv2d(2, 4, style_features=4, kernel_size=3, padding=1, rng=rng),
+                nn.LearntNoise(rng=rng),
+                nn.LeakyReLU(0.2),
+                nn.Interpolate(2),
+                nn.Equalised(
+                    nn.ModulatedConv2d(
+                        4, 3, style_features=4, kernel_size=1, demodulate=False, rng=rng
+                    ),
+                    rng=rng,
+                ),
+            ),
+        ),
+        (3, 3),
+    )
 
 
 def _conditional() -> Iterator[Case]:

@@ -149,7 +149,16 @@ def _has_second_derivative(net):
     return not (
         _draws(net)
         or any(
-            isinstance(layer, (nn.Embedding, nn.BatchNorm, nn.GumbelSoftmax))
+            isinstance(
+                layer,
+                (
+                    nn.Embedding,
+                    nn.BatchNorm,
+                    nn.GumbelSoftmax,
+                    nn.ConditionalBatchNorm,
+                    nn.VirtualBatchNorm,
+                ),
+            )
             for _, layer in net.layers()
         )
     )

@@ -6,8 +6,11 @@ import pytest
 from minigan import nn
 
 FLAT, SEQUENCE, IMAGE = (4, 6), (3, 9, 4), (4, 5, 6, 3)
-PAIRS = ("ConcatenateLabels", "Projection", "Beside")
-"""Layers of samples with labels: tested inside `Given`, which holds the labels."""
+PAIRS = (
+    "ConcatenateLabels", "Projection", "Beside", "ConditionalBatchNorm", "ModulatedConv2d", "AdaIN",
+    "VirtualBatchNorm",
+)  # fmt: skip
+"""Tested inside `Given`, which holds labels, inside `Styled`, or inside `WithReference`."""
 HELD = numpy.array([1, 0, 2, 1])
 CASES = {
     "Linear": [
@@ -147,6 +150,60 @@ CASES = {
             ),
             FLAT,
         ),
+        (lambda rng: nn.Given(nn.ConditionalBatchNorm(3, classes=3), HELD), IMAGE),
+    ],
+    "Styled": [
+        (
+            lambda rng: nn.Styled(
+                nn.Reshape(1, 3, 2),
+                nn.ModulatedConv2d(
+                    2, 4, style_features=6, kernel_size=3, padding=1, bias=False, rng=rng
+                ),
+                nn.Tanh(),
+                nn.AdaIN(4, style_features=6, rng=rng),
+                nn.ModulatedConv2d(
+                    4, 2, style_features=6, kernel_size=1, demodulate=False, rng=rng
+                ),
+            ),
+            FLAT,
+        ),
+        (
+            lambda rng: nn.Styled(
+                nn.Linear(6, 4, bias=False, rng=rng),
+                nn.ConditionalBatchNorm(4, condition_features=6),
+            ),
+            FLAT,
+        ),
+    ],
+    "WeightNorm": [(lambda rng: nn.WeightNorm(nn.Conv2d(3, 4, kernel_size=3, rng=rng)), IMAGE)],
+    "Equalised": [
+        (lambda rng: nn.Equalised(nn.Linear(6, 5, rng=rng), lr_multiplier=0.1, rng=rng), FLAT)
+    ],
+    "SelfAttention": [
+        # Of small numbers: a sharp softmax makes much of the rounding of its logits.
+        (lambda rng: nn.Sequential(nn.Downsample(2), nn.SelfAttention(8, rng=rng)), (3, 8, 12, 8))
+    ],
+    "LearntNoise": [
+        (lambda rng: nn.LearntNoise(rng=rng), IMAGE),
+        (lambda rng: nn.LearntNoise(3, in_evaluation=True, rng=rng), IMAGE),
+    ],
+    "Constant": [(lambda rng: nn.Constant(2, 3, 4, rng=rng), FLAT)],
+    "Branches": [
+        (lambda rng: nn.Branches(nn.Linear(6, 2, rng=rng), nn.Linear(6, 3, rng=rng)), FLAT)
+    ],
+    "Fade": [(lambda rng: nn.Fade(nn.Linear(6, 6, rng=rng), nn.Tanh(), alpha=0.3), FLAT)],
+    "PhaseShuffle": [(lambda rng: nn.PhaseShuffle(2, rng=rng), SEQUENCE)],
+    "MinibatchDiscrimination": [
+        (lambda rng: nn.MinibatchDiscrimination(6, rows=3, length=2, rng=rng), FLAT)
+    ],
+    "WithReference": [
+        (
+            lambda rng: nn.WithReference(
+                nn.Sequential(nn.Linear(6, 4, rng=rng), nn.VirtualBatchNorm(4, reference=3)),
+                rng.standard_normal((3, 6)).astype("float32"),
+            ),
+            FLAT,
+        )
     ],
     "Pack": [(lambda rng: nn.Pack(2), FLAT), (lambda rng: nn.Pack(2), IMAGE)],
     "InstanceNoise": [(lambda rng: nn.InstanceNoise(0.1, rng=rng), FLAT)],

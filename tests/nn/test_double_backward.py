@@ -159,6 +159,35 @@ def _of_the_field(rng):
         "group norm": (nn.GroupNorm(2, 4), wide, True),
         "rms norm": (nn.RMSNorm(4), wide, True),
         "pixel norm": (nn.PixelNorm(), wide, True),
+        "weight norm": (nn.WeightNorm(nn.Linear(6, 3, rng=rng)), FLAT, False),
+        "equalised": (nn.Equalised(nn.Conv2d(4, 3, **size), rng=rng), wide, False),
+        "self-attention": (nn.SelfAttention(8, rng=rng), (2, 4, 4, 8), True),
+        "constant": (nn.Constant(2, 3, rng=rng), FLAT, False),
+        "branches": (
+            nn.Branches(
+                nn.Linear(6, 2, rng=rng), nn.Sequential(nn.Linear(6, 2, rng=rng), nn.Tanh())
+            ),
+            FLAT,
+            True,
+        ),
+        "fade": (nn.Fade(nn.Linear(6, 6, rng=rng), nn.Tanh(), alpha=0.3), FLAT, True),
+        "fade of one path": (nn.Fade(nn.Linear(6, 6, rng=rng), nn.Tanh()), FLAT, False),
+        "minibatch discrimination": (
+            nn.MinibatchDiscrimination(6, rows=3, length=2, rng=rng),
+            FLAT,
+            True,
+        ),
+        "styled": (
+            nn.Styled(
+                nn.Reshape(1, 3, 2),
+                nn.ModulatedConv2d(
+                    2, 3, style_features=6, kernel_size=3, padding=1, bias=False, rng=rng
+                ),
+                nn.AdaIN(3, style_features=6, rng=rng),
+            ),
+            FLAT,
+            True,
+        ),
     }
 
 

@@ -369,6 +369,14 @@ def test_a_foreign_cache_and_a_wrong_cotangent_are_refused(name):
         (lambda: nn.Softmax(0), "the batch"),
         (lambda: nn.GumbelSoftmax(0), "temperature"),
         (lambda: nn.GroupNorm(4, 6), "must divide"),
+        (lambda: nn.SelfAttention(12), "multiple of 8 channels"),
+        (lambda: nn.Fade(nn.Tanh(), nn.Tanh(), alpha=1.5), "from 0 to 1"),
+        (lambda: nn.Branches(), "at least one head"),
+        (lambda: nn.Styled(), "at least one layer"),
+        (lambda: nn.PhaseShuffle(-1), "whole number"),
+        (lambda: nn.ConditionalBatchNorm(4), "either classes"),
+        (lambda: nn.VirtualBatchNorm(4, reference=1), "reference of 2 or more"),
+        (lambda: nn.Constant(3, 0), "positive sizes"),
     ],
 )
 def test_bad_hyper_parameters_are_refused(build, message):
@@ -404,12 +412,77 @@ def test_one_value_per_feature_has_no_variance(shape):
         (nn.GroupNorm(3, 3), (2, 3), "a group of one number"),
         (nn.Softmax(axis=2), (2, 3), "axis 2 isn't"),
         (nn.GumbelSoftmax(axis=-2), (2, 3), "axis -2 isn't"),
+        (nn.SelfAttention(8), (2, 4, 4, 16), "needs \\(N, height, width, 8\\)"),
+        (nn.PhaseShuffle(2), (2, 2, 3), "length of more than 2"),
+        (nn.MinibatchDiscrimination(4), (2, 3), "Flatten"),
+        (nn.Branches(nn.Flatten(), nn.Tanh()), (2, 3, 3), "can only be joined"),
+        (nn.Fade(nn.Tanh(), nn.Flatten()), (2, 3, 3), "make the shapes equal"),
+        (nn.VirtualBatchNorm(3, reference=4), (2, 3), "WithReference"),
+        (nn.LearntNoise(3), (2, 4, 4, 2), "with pixels between"),
     ],
 )
 def test_images_that_do_not_fit_are_refused(layer, shape, message):
     with pytest.raises(ValueError, match=message) as caught:
         layer.forward(numpy.ones(shape, "float32"))
     assert str(shape) in str(caught.value)
+
+
+def test_a_condition_must_be_a_pair_of_as_many_rows():
+    layer = nn.ModulatedConv2d(3, 2, style_features=4, kernel_size=1)
+    x, w = numpy.ones((2, 4, 4, 3), "float32"), numpy.ones((2, 4), "float32")
+    assert layer.forward((x, w))[0].shape == (2, 4, 4, 2)
+    with pytest.raises(TypeError, match="needs a pair"):
+        layer.forward(x)
+    with pytest.raises(ValueError, match="2 samples and a condition of shape"):
+        layer.forward((x, w[:1]))
+    with pytest.raises(ValueError, match="needs 3 channels"):
+        layer.forward((x[..., :2], w))
+    norm = nn.ConditionalBatchNorm(3, condition_features=4)
+    y, cache = norm.forward((x, w))
+    with pytest.raises(ValueError, match="gradient penalty"):
+        norm.double_backward((x, w), y, cache)
+    with pytest.raises(TypeError, match="needs a layer with a weight"):
+        nn.WeightNorm(nn.Tanh())
+
+
+def test_a_path_without_a_share_is_not_run():
+    class Never(nn.Layer):
+        def output_shape(self, shape):
+            return shape
+
+    fade = nn.Fade(nn.Tanh(), Never())
+    x = numpy.ones((2, 3))
+    numpy.testing.assert_array_equal(fade(x), numpy.tanh(x))
+    fade.alpha = 0.5
+    with pytest.raises(TypeError, match="no forward map"):
+        fade(x)
+
+
+def test_heads_can_be_taken_apart():
+    rng = numpy.random.default_rng(0)
+    a, b = nn.Linear(3, 2, rng=rng), nn.Linear(3, 4, rng=rng)
+    heads, x = nn.Branches(a, b), rng.standard_normal((5, 3)).astype("float32")
+    of_a, of_b = heads.split(heads(x), x.shape)
+    numpy.testing.assert_array_equal(of_a, a(x))
+    numpy.testing.assert_array_equal(of_b, b(x))
+
+
+def test_phase_shuffle_shifts_by_at_most_n_and_mirrors_the_ends():
+    rng = numpy.random.default_rng(0)
+    layer, x = nn.PhaseShuffle(2, rng=rng), numpy.arange(6.0).reshape(1, 6, 1)
+    seen = {tuple(layer.forward(x)[0][0, :, 0]) for _ in range(60)}
+    mirrored = numpy.array([2, 1, 0, 1, 2, 3, 4, 5, 4, 3])
+    assert seen == {tuple(mirrored[k : k + 6]) for k in range(5)}
+    numpy.testing.assert_array_equal(layer(x), x)
+
+
+def test_a_sample_becomes_the_same_in_every_batch_with_a_reference():
+    rng = numpy.random.default_rng(0)
+    norm = nn.VirtualBatchNorm(3, reference=4)
+    net = nn.WithReference(norm, rng.standard_normal((4, 3)).astype("float32"))
+    x = rng.standard_normal((5, 3)).astype("float32")
+    numpy.testing.assert_allclose(net(x)[:2], net(x[:2]), rtol=1e-5)
+    assert "samples" in net.state_dict()
 
 
 def test_kernels_larger_than_the_image_are_refused():
