@@ -601,6 +601,10 @@ class Reference:
         v_hat = v / (1 - beta2**t)
         theta -= lr * m_hat / (self.xp.sqrt(v_hat) + eps)
 
+    def shrink(self, theta: Array, lr: float, rate: float) -> None:
+        """Weight decay, in place: ``θ ← (1 - lr rate) θ``."""
+        theta *= 1 - lr * rate
+
 
 def _mean(x: Array) -> Array:
     """Over each set: (N, m, c) -> (N, 1, c)."""

@@ -449,6 +449,21 @@ def _losses() -> Iterator[Case]:
     yield Case(
         "cross_entropy", against(losses.cross_entropy, lambda rng: rng.integers(0, 4, 6)), (6, 4)
     )
+    yield Case(
+        "cross_entropy, smoothed, weighted, with ignored labels",
+        lambda rng: (
+            lambda x: losses.cross_entropy(
+                x,
+                numpy.array([2, 0, -1, 1, 3, -1]),
+                smoothing=0.2,
+                weights=numpy.array([0.5, 1.0, 2.0, 1.5]),
+                ignore_index=-1,
+            )
+        ),
+        (6, 4),
+    )
+    yield Case("huber", against(losses.huber, lambda rng: 2 * rng.standard_normal((5, 3))), (5, 3))
+    yield Case("kl_gaussians", halves(losses.kl_gaussians), (6, 4))
     yield Case("hinge_discriminator", halves(losses.hinge_discriminator), (8, 1))
     yield Case("hinge_generator", lambda rng: losses.hinge_generator, (5, 1))
     yield Case("wasserstein_critic", halves(losses.wasserstein_critic), (8, 1))

@@ -394,6 +394,14 @@ class CudaBackend(Reference):
             self.set_schedule(schedule, lr, t)
         self._each("adam", theta.size, theta, g, m, v, schedule, *betas, eps, theta.size)
 
+    def shrink(self, theta: Array, lr: float, rate: float) -> None:
+        """As `Reference.shrink`; in a recorded step the learning rate lies on the device."""
+        if self.recording is None:
+            super().shrink(theta, lr, rate)
+            return
+        lr_on_device = self.recording.schedule_of(theta)[:1]
+        theta *= (1 - lr_on_device * rate).astype(theta.dtype)
+
     def set_schedule(self, schedule: Array, lr: float, t: int) -> None:
         """Write the learning rate and the step's number to the device."""
         self._launch("set_schedule", (1,), schedule, lr, t, threads=1)
