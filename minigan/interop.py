@@ -7,10 +7,13 @@ name::
     arrays = interop.to_torch(net, input_shape=(28, 28, 1))
     torch_net.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})
 
-"Equivalent" means a net of the same layers in the same order: Linear, Conv2d, ConvTranspose2d,
-BatchNorm1d or 2d, LayerNorm, InstanceNorm2d, Embedding, spectral_norm, Flatten, and Unflatten for
-Reshape. Layers are matched in order, so names may differ (``main.0.weight``, ``module.0.weight``).
-Three things differ between the two:
+"Equivalent" means a net of the same layers in the same order: Linear, convolutions of one and two
+dimensions, BatchNorm1d or 2d, LayerNorm, InstanceNorm2d, GroupNorm, Embedding, PReLU,
+spectral_norm, pooling, activations, Flatten, and Unflatten for Reshape. Where the modules have the
+names of the net's layers, they are matched by name, whatever their order; otherwise in order, so
+names may differ (``main.0.weight``, ``module.0.weight``). Files of safetensors are sorted by name,
+``10`` before ``2``; such a state is put into the natural order of its numbers first. Three
+things differ between the two:
 
 * Layouts. Ours are channels last, and a Linear weight is (in, out):
 
@@ -20,6 +23,8 @@ Three things differ between the two:
   Linear             (in, out)              (out, in)
   Conv2d             (kh, kw, in, out)      (out, in, kh, kw)
   ConvTranspose2d    (kh, kw, out, in)      (in, out, kh, kw)
+  Conv1d             (k, in, out)           (out, in, k)
+  ConvTranspose1d    (k, out, in)           (in, out, k)
   LayerNorm          (H, W, C)              (C, H, W)
   =================  =====================  =====================
 
@@ -46,8 +51,12 @@ from minigan.backend import Array
 
 __all__ = ["from_torch", "to_torch"]
 
-_STATELESS = ("LeakyReLU", "ReLU", "Tanh", "Sigmoid", "Dropout", "Flatten", "Reshape", "Upsample")
-_KEEPS_ORDER = ("LeakyReLU", "ReLU", "Tanh", "Sigmoid", "Dropout", "BatchNorm", "LayerNorm")
+_CURVES = ("LeakyReLU", "ReLU", "Tanh", "Sigmoid", "ELU", "GELU", "SiLU", "Softplus", "Dropout")
+_STATELESS = (
+    *_CURVES, "Flatten", "Reshape", "Upsample", "AveragePool", "MaxPool", "PixelShuffle",
+    "PixelUnshuffle", "Pad", "Softmax",
+)  # fmt: skip
+_KEEPS_ORDER = (*_CURVES, "BatchNorm", "LayerNorm")
 _COUNTER = "num_batches_tracked"
 
 # PyTorch's names of parameters, by their role.
@@ -55,6 +64,7 @@ _LEARNT = {"weight": "weight", "bias": "bias", "scale": "weight", "shift": "bias
 
 # PyTorch's axes, in our order.
 _AXES = {"Linear": (1, 0), "Conv2d": (2, 3, 1, 0), "ConvTranspose2d": (2, 3, 1, 0)}
+_AXES |= {"Conv1d": (2, 1, 0), "ConvTranspose1d": (2, 1, 0)}
 
 
 def from_torch(
@@ -67,8 +77,8 @@ def from_torch(
     net
         A Sequential; it isn't changed.
     state
-        Arrays or tensors by name, in the net's order, as ``state_dict()`` or
-        ``safetensors.numpy.load_file`` return them. Counters (``num_batches_tracked``) are ignored.
+        Arrays or tensors by name, as ``state_dict()`` or ``safetensors.numpy.load_file`` return
+        them. Counters (``num_batches_tracked``) are ignored.
     input_shape
         Shape of an input, without the batch axis: ``(28, 28, 1)``, ``(100,)``. Needed only if there
         is a Flatten or Reshape.
@@ -94,8 +104,11 @@ def from_torch(
             f"({', '.join(name for name, _ in layers) or 'none'}); give the state of an equivalent "
             "net."
         )
+    own_names = {name for name, _ in layers} == modules.keys()
+    order = [name for name, _ in layers] if own_names else list(modules)
     converted = {}
-    for (name, entries), (module, arrays) in zip(layers, modules.items(), strict=True):
+    for (name, entries), module in zip(layers, order, strict=True):
+        arrays = modules[module]
         left = dict(arrays)
         for entry in entries:
             alias = next((alias for alias in entry.aliases if alias in left), None)
@@ -224,12 +237,21 @@ def _plain(key: str, value: Any) -> Any:
 def _modules(state: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Sort a state by module: ``{"0": {"weight": ..., "bias": ...}, ...}``."""
     modules: dict[str, dict[str, Any]] = {}
-    for key, value in state.items():
+    keys = list(state)
+    if keys == sorted(keys):  # the order of a file of safetensors, not of a net
+        keys.sort(key=_naturally)
+    for key in keys:
+        value = state[key]
         within = re.search(r"(parametrizations\..*|[^.]+)$", key)
         name = within.group() if within else key
         if name != _COUNTER:
             modules.setdefault(key.removesuffix(name).rstrip("."), {})[name] = value
     return modules
+
+
+def _naturally(key: str) -> list[int | str]:
+    """Sort numbers in names as numbers: ``2.weight`` before ``10.weight``."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", key)]
 
 
 def _joined(*parts: str) -> str:
@@ -298,9 +320,9 @@ class _Orders:
         shapes = _shapes(leaves, input_shape)
         self._of: list[Any] = [None] * (len(leaves) + 1)
         for i, (_, layer) in enumerate(leaves):
-            if _kind(layer) == "Flatten" and len(shapes[i]) == 4:
+            if _kind(layer) == "Flatten" and len(shapes[i]) > 2:
                 self._spread(i + 1, _channels_last(shapes[i][1:]))
-            if _kind(layer) == "Reshape" and len(shapes[i + 1]) == 4:
+            if _kind(layer) == "Reshape" and len(shapes[i + 1]) > 2:
                 if len(shapes[i]) != 2:
                     raise ValueError(
                         f"{layer!r} turns one image into another; put a Flatten before it."
@@ -340,14 +362,10 @@ class _Orders:
 
 
 def _channels_last(shape: tuple[int, ...]) -> Any:
-    """Return PyTorch's index of each entry of a flattened image (H, W, C)."""
-    height, width, channels = shape
-    return (
-        numpy.arange(height * width * channels)
-        .reshape(channels, height, width)
-        .transpose(1, 2, 0)
-        .ravel()
-    )
+    """Return PyTorch's index of each entry of a flattened image (H, W, C) or sequence (L, C)."""
+    *pixels, channels = shape
+    first = numpy.arange(numpy.prod(shape)).reshape(channels, *pixels)
+    return numpy.moveaxis(first, 0, -1).ravel()
 
 
 # ---------------------------------------------------------------- layer by layer
@@ -383,6 +401,10 @@ def _normalisation(layer: Any, rank: int | None, before: Any, after: Any) -> lis
     ]
     running = [_vector(name, name, (layer.features,), before) for name in layer.buffer_names]
     return learnt + running
+
+
+def _prelu(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry]:
+    return [_vector("slope", "weight", layer.slope.shape, None if layer.channels == 1 else before)]
 
 
 def _layer_norm(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry]:
@@ -449,6 +471,10 @@ _ENTRIES: Mapping[str, Any] = {
     "Linear": _affine,
     "Conv2d": _affine,
     "ConvTranspose2d": _affine,
+    "Conv1d": _affine,
+    "ConvTranspose1d": _affine,
+    "PReLU": _prelu,
+    "GroupNorm": _normalisation,
     "BatchNorm": _normalisation,
     "InstanceNorm": _normalisation,
     "LayerNorm": _layer_norm,

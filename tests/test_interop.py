@@ -314,3 +314,28 @@ def test_weights_in_bfloat16_are_taken_exactly():
     numpy.testing.assert_array_equal(
         net[0].weight.value, theirs[0].weight.detach().float().numpy().T
     )
+
+
+def test_a_file_of_safetensors_is_put_into_the_order_of_its_numbers():
+    """Its names are sorted, "10" before "2", so layers of one shape would change places."""
+    rng = numpy.random.default_rng(0)
+    net = nn.Sequential(*(nn.Linear(3, 3, rng=rng) for _ in range(12)))
+    state = interop.to_torch(net)
+    for prefix in ("", "main."):
+        stored = {f"{prefix}{name}": state[name] for name in sorted(state)}
+        for name, array in interop.from_torch(net, stored).items():
+            numpy.testing.assert_array_equal(array, net.state_dict()[name])
+
+
+def test_modules_of_the_same_names_are_matched_by_name():
+    class Net(nn.Sequential):
+        def children(self):
+            yield from zip(("first", "last"), self.sequence, strict=True)
+
+    rng = numpy.random.default_rng(0)
+    net = Net(nn.Linear(3, 3, rng=rng), nn.Linear(3, 3, rng=rng))
+    state = interop.to_torch(net)
+    turned = {name: state[name] for name in reversed(state)}
+    assert list(turned) != list(state)
+    for name, array in interop.from_torch(net, turned).items():
+        numpy.testing.assert_array_equal(array, net.state_dict()[name])

@@ -22,6 +22,7 @@ COMMANDS = (
     "interpolate",
     "arithmetic",
     "latent",
+    "export",
     "gradcheck",
     "bench",
 )
