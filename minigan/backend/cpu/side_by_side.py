@@ -29,7 +29,8 @@ class SideBySide(Reference):
             return super().conv_taps(x, weight, stride, dilation)
         if groups > 1:
             parts = zip(_cut(x, groups), _cut(weight, groups), strict=True)
-            return numpy.concatenate([self.conv_taps(*p, stride, dilation) for p in parts], axis=3)
+            pieces: Any = [self.conv_taps(*p, stride, dilation) for p in parts]
+            return numpy.concatenate(pieces, axis=3)
         kernel = weight.shape[0], weight.shape[1]
         size = _size(x.shape, kernel, stride, dilation)
         y: Any = numpy.empty((x.shape[0], *size, weight.shape[3]), x.dtype)
@@ -47,7 +48,9 @@ class SideBySide(Reference):
             return super().conv_taps_weight_grad(x, dy, kernel, stride, dilation, groups)
         if groups > 1:
             parts = zip(_cut(x, groups), _cut(dy, groups), strict=True)
-            grads = [self.conv_taps_weight_grad(*p, kernel, stride, dilation, 1) for p in parts]
+            grads: Any = [
+                self.conv_taps_weight_grad(*p, kernel, stride, dilation, 1) for p in parts
+            ]
             return numpy.concatenate(grads, axis=3)
         window = Window(kernel, stride, (0, 0))
         dw: Any = 0
@@ -66,7 +69,7 @@ class SideBySide(Reference):
         if groups > 1:
             piece = (*shape[:3], weight.shape[2])
             parts = zip(_cut(dy, groups), _cut(weight, groups), strict=True)
-            grads = [self.conv_taps_input_grad(*p, piece, stride, dilation) for p in parts]
+            grads: Any = [self.conv_taps_input_grad(*p, piece, stride, dilation) for p in parts]
             return numpy.concatenate(grads, axis=3)
         window = Window((weight.shape[0], weight.shape[1]), stride, (0, 0))
         dx: Any = numpy.zeros(tuple(shape), dy.dtype)
