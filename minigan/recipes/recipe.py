@@ -254,6 +254,7 @@ class Recipe:
             before_step=taming.before_step,
             after_discriminator_step=taming.after_discriminator_step,
             auxiliary=self.auxiliary,
+            feature_matching=taming.feature_matching,
             latent=self.latent,
             discriminator_steps=settings.discriminator_steps,
             conditional=self.classes > 0,

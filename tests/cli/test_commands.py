@@ -25,6 +25,7 @@ COMMANDS = (
     "interpolate",
     "arithmetic",
     "latent",
+    "export",
     "gradcheck",
     "bench",
     "completion",

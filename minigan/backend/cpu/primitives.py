@@ -20,8 +20,8 @@ from minigan.backend.cpu import winograd
 from minigan.backend.cpu.blas import Blas, numpy_with_blas
 from minigan.backend.cpu.cores import checked, cores, wanted
 from minigan.backend.cpu.malloc import Malloc
+from minigan.backend.cpu.side_by_side import SideBySide
 from minigan.backend.cpu.team import Team
-from minigan.backend.reference import Reference
 from minigan.backend.window import Window
 
 Array = Any  # of NumPy, whose functions don't take the protocol minigan.backend.Array
@@ -63,7 +63,7 @@ Transform: TypeAlias = Callable[[Array, Array], None]
 """A linear map, from the first array to the second."""
 
 
-class CpuBackend(Reference):
+class CpuBackend(SideBySide):
     """NumPy, with threads and faster forms of the convolutions."""
 
     def __init__(self) -> None:
