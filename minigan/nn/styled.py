@@ -71,15 +71,23 @@ class Conditioned(Layer):
     def double_backward(
         self, v: Any, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
     ) -> tuple[Any, Array]:
-        """Map (v_x, v_w) to the derivatives with respect to x and w, and to the tangent."""
+        """Map (v_x, v_w) to the derivatives with respect to x and w, and to the tangent.
+
+        Where w are labels, v and the derivative are those of x alone.
+        """
         kept, below = cache.recall(self, dy)
-        v_x, v_w = pair_of(self, v)
-        cache.check_tangent(self, v_x)
         _, ds = self.pull(dy, kept, param_grads=False)
-        _, v_s = self.affine.double_backward(v_w, ds, below, param_grads=param_grads)
+        if isinstance(v, tuple):
+            v_x, v_w = pair_of(self, v)
+            _, v_s = self.affine.double_backward(v_w, ds, below, param_grads=param_grads)
+        else:
+            v_x, v_s = v, backend.of(ds).xp.zeros_like(ds)
+        cache.check_tangent(self, v_x)
         (dx, ds), tangent = self.push((v_x, v_s), dy, kept, param_grads=param_grads)
         dw = self.affine.backward(ds, below, param_grads=param_grads, input_grad=input_grad)
-        return ((dx, dw) if input_grad else None), tangent
+        if not input_grad:
+            return None, tangent
+        return (dx if dw is None else (dx, dw)), tangent
 
 
 class Styled(Layer):

@@ -238,7 +238,7 @@ def test_a_folder_around_all_classes_is_passed_through(tmp_path):
         ("a.h5", "is of a format that minigan doesn't read: save its arrays with numpy.savez"),
         ("a.npz", "cannot be read as a NumPy file"),
         ("a.npy", "cannot be read as a NumPy file"),
-        ("a.zip", "cannot be read as a NumPy file"),
+        ("a.zip", "cannot be read as a zip"),
         ("a.PNG", "cannot be read as an image"),
         ("a.csv", "contains no rows of numbers"),
         ("a.bin", "is not an IDX file: it starts with 50 4b"),
