@@ -271,14 +271,14 @@ def test_the_transposed_maps_are_the_transposes(kernel, outputs, height, width, 
     rng = numpy.random.default_rng(seed)
     x, v = (
         rng.standard_normal(s)
-        for s in ((n, height, width, channels), (n * form.tiles, form.points, form.block))
+        for s in ((n, height, width, channels), (form.points, n * form.tiles, form.block))
     )
     weight, u = (
         rng.standard_normal((*s, channels))
         for s in ((size, size, channels), (form.points, form.block))
     )
     y, m = (
-        rng.standard_normal((*s, channels)) for s in ((n, *result), (n * form.tiles, form.points))
+        rng.standard_normal((*s, channels)) for s in ((n, *result), (form.points, n * form.tiles))
     )
 
     def inner(source, target, forward, transposed):

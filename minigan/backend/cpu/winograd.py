@@ -56,9 +56,9 @@ Array = Any  # of NumPy, whose functions don't take the protocol minigan.backend
 
 POINTS: dict[int, tuple[float, ...]] = {
     2: (1.0, -1.0),
-    3: (1 / 3, -1.0, 3.0),
+    3: (0.0, -1.0, math.inf),
     4: (1.0, -1.0, 0.0, math.inf),
-    5: (1 / 4, -1 / 2, 1.0, -2.0, 4.0),
+    5: (0.0, 1 / 2, -1.0, 2.0, math.inf),
     6: (0.0, 2 / 3, -2 / 3, 3 / 2, -3 / 2, math.inf),
 }
 """The points for each r; ∞ asks for the highest coefficient."""
@@ -138,9 +138,9 @@ class Winograd:
     """The six linear maps of one convolution: B, G, A and their transposes.
 
     ======  ==========================================================================
-    V       what the image becomes, (tiles, r², s² C): tiles, points, channels of a block
+    V       what the image becomes, (r², tiles, s² C): points, tiles, channels of a block
     U       what the kernel becomes, (r², s² C, K)
-    M       their product per point, (tiles, r², K), summed over s² C
+    M       their product per point, (r², tiles, K), summed over s² C
     ======  ==========================================================================
 
     Attributes
@@ -214,10 +214,6 @@ class Winograd:
         """Images whose V stays in a core's cache."""
         return max(1, 2**19 // (self.tiles * self.points * self.block))
 
-    def of(self, images: slice) -> slice:
-        """The tiles of some images, among the rows of V and M."""
-        return slice(images.start * self.tiles, images.stop * self.tiles)
-
     @functools.cached_property
     def block(self) -> int:
         """s² C, the channels of a block."""
@@ -225,40 +221,44 @@ class Winograd:
 
     # ---------------------------------------------------------------- B: the image
 
-    def image_map(self, x: Array, out: Array, *, scratch: Scratch) -> None:
-        """``V = B d``: x (n, H, W, C) to out (n tiles, r², s² C)."""
+    # Images that are done a few at a time have their tiles in the larger V and M: `first` says where.
+
+    def image_map(self, x: Array, out: Array, first: int = 0, *, scratch: Scratch) -> None:
+        """``V = B d``: x (n, H, W, C) to n tiles of out (r², tiles, s² C)."""
         canvas = scratch.with_zeros("canvas", self, (len(x), *self._canvas, self.image[2]), x.dtype)
         rows, columns, from_rows, from_columns = self._overlap
         canvas[:, rows, columns] = x[:, from_rows, from_columns]
-        patches = scratch.room("patches", out.shape, x.dtype)
         view = self._patches(canvas)
-        numpy.copyto(patches.reshape(view.shape), view)
-        numpy.matmul(self._matrices(x)[2], patches, out=out)
+        patches = scratch.room("patches", view.shape, x.dtype)
+        numpy.copyto(patches, view)
+        v = self._some(out, first, len(x))
+        numpy.matmul(self._matrices(x)[2], patches.reshape(self.points, -1), out=v)
 
     def image_map_transposed(
-        self, v: Array, out: Array, bias: Array | None = None, *, scratch: Scratch
+        self, v: Array, out: Array, bias: Array | None = None, first: int = 0, *, scratch: Scratch
     ) -> None:
-        """``dd = Bᵀ V + bias``: v (n tiles, r², s² C) to out (n, H, W, C); where tiles overlap,
-        they are added.
+        """``dd = Bᵀ V + bias``: n tiles of v (r², tiles, s² C) to out (n, H, W, C); where tiles
+        overlap, they are added.
         """
         n = len(out)
         canvas = scratch.room("sums", (n, *self._canvas, self.image[2]), v.dtype)
         (mh, mw), (rh, rw), (th, tw) = self.outputs, self.reach, self.grid
         (sh, sw) = self.window.stride
-        patches = scratch.room("patches", v.shape, v.dtype)
-        numpy.matmul(self._matrices(v)[2].T, v, out=patches)
-        patches = patches.reshape(n, th, tw, rh, rw, sh, -1)
+        target = self._patches(canvas)
+        patches = scratch.room("patches", target.shape, v.dtype)
+        numpy.matmul(
+            self._matrices(v)[2].T, self._some(v, first, n), out=patches.reshape(self.points, -1)
+        )
         canvas[:, sh * mh * th :] = 0
         canvas[:, :, sw * mw * tw :] = 0
-        target = self._patches(canvas)
         # The first m x m blocks of each tile are nobody else's first: set them, then add what
         # reaches beyond.
-        target[:, :, :, :mh, :mw] = patches[:, :, :, :mh, :mw]
+        target[:mh, :mw] = patches[:mh, :mw]
         for row in range(mh, rh):  # one row of blocks at a time: within it, no block is met twice
-            target[:, :, :, row, :mw] += patches[:, :, :, row, :mw]
+            target[row, :mw] += patches[row, :mw]
         for column in range(mw, rw):
             for row in (slice(0, mh), *range(mh, rh)):
-                target[:, :, :, row, column] += patches[:, :, :, row, column]
+                target[row, column] += patches[row, column]
         rows, columns, from_rows, from_columns = self._overlap
         inside = out[:, from_rows, from_columns]
         if inside.shape != out.shape:  # pixels that no window covers
@@ -305,25 +305,33 @@ class Winograd:
     # ---------------------------------------------------------------- A: the result
 
     def result_map(
-        self, m: Array, out: Array, bias: Array | None = None, *, scratch: Scratch
+        self, m: Array, out: Array, bias: Array | None = None, first: int = 0, *, scratch: Scratch
     ) -> None:
-        """``y = A M + bias``: m (n tiles, r², K) to out (n, Ho, Wo, K)."""
-        y = scratch.room("tiles", (len(m), math.prod(self.outputs), m.shape[2]), m.dtype)
-        numpy.matmul(self._matrices(m)[0], m, out=y)
+        """``y = A M + bias``: n tiles of m (r², tiles, K) to out (n, Ho, Wo, K)."""
+        some, matrix = self._some(m, first, len(out)), self._matrices(m)[0]
+        y = scratch.room("tiles", (len(matrix), some.shape[1]), m.dtype)
+        numpy.matmul(matrix, some, out=y)
         for tiles, pixels in self._tiled(y, out):
             _plus(tiles, bias, pixels)
 
-    def result_map_transposed(self, dy: Array, out: Array, *, scratch: Scratch) -> None:
-        """``M = Aᵀ dy``: dy (n, Ho, Wo, K) to out (n tiles, r², K)."""
-        shape = (len(out), math.prod(self.outputs), dy.shape[3])
-        y = scratch.with_zeros(
-            "cotangents", self, shape, dy.dtype
-        )  # zeros where the last tiles reach beyond dy
+    def result_map_transposed(
+        self, dy: Array, out: Array, first: int = 0, *, scratch: Scratch
+    ) -> None:
+        """``M = Aᵀ dy``: dy (n, Ho, Wo, K) to n tiles of out (r², tiles, K)."""
+        shape = (math.prod(self.outputs), len(dy) * self.tiles * dy.shape[3])
+        # Zeros stay where the last tiles reach beyond dy.
+        y = scratch.with_zeros("cotangents", self, shape, dy.dtype)
         for tiles, pixels in self._tiled(y, dy):
             tiles[...] = pixels
-        numpy.matmul(self._matrices(dy)[0].T, y, out=out)
+        numpy.matmul(self._matrices(dy)[0].T, y, out=self._some(out, first, len(dy)))
 
     # ---------------------------------------------------------------- views
+
+    def _some(self, x: Array, first: int, n: int) -> Array:
+        """The tiles of n images in a V or M, from the tile `first` on, as a matrix with a row per
+        point.
+        """
+        return x[:, first : first + n * self.tiles].reshape(self.points, -1)
 
     def _matrices(self, like: Array) -> tuple[Array, Array, Array]:
         return _in_two_axes(self.outputs, self.taps, like.dtype.str)
@@ -356,20 +364,20 @@ class Winograd:
         return slice(ph, bottom), slice(pw, right), slice(0, bottom - ph), slice(0, right - pw)
 
     def _patches(self, canvas: Array) -> Array:
-        """Every tile's blocks, overlapping, as a view: (n, th, tw, rh, rw, s, s C)."""
+        """Every tile's blocks, overlapping, as a view: (rh, rw, n, th, tw, s, s C)."""
         (sh, sw), (mh, mw), channels = self.window.stride, self.outputs, self.image[2]
         of_image, of_row, of_column, of_channel = canvas.strides
         return numpy.ndarray(
-            (len(canvas), *self.grid, *self.reach, sh, sw * channels),
+            (*self.reach, len(canvas), *self.grid, sh, sw * channels),
             canvas.dtype,
             canvas,
             0,
             (
+                sh * of_row,
+                sw * of_column,
                 of_image,
                 sh * mh * of_row,
                 sw * mw * of_column,
-                sh * of_row,
-                sw * of_column,
                 of_row,
                 of_channel,
             ),
@@ -388,14 +396,14 @@ class Winograd:
         return [tuple(zip(rows, columns, strict=True)) for rows in axes[0] for columns in axes[1]]  # type: ignore[misc]
 
     def _tiled(self, tiles: Array, pixels: Array) -> Iterator[tuple[Array, Array]]:
-        """Views of tiles (n th tw, m², K) and of a result (n, Ho, Wo, K), in pairs that hold the
+        """Views of tiles (m², n th tw K) and of a result (n, Ho, Wo, K), in pairs that hold the
         same outputs.
         """
         n, channels = len(pixels), pixels.shape[3]
-        tiles = tiles.reshape(n, *self.grid, *self.outputs, channels)
+        tiles = tiles.reshape(*self.outputs, n, *self.grid, channels)
         for (i, j), (th, tw), (mh, mw), (p, q) in self._regions:
             part = pixels[:, p : p + th * mh, q : q + tw * mw].reshape(n, th, mh, tw, mw, channels)
-            yield tiles[:, i : i + th, j : j + tw, :mh, :mw], part.transpose(0, 1, 3, 2, 4, 5)
+            yield tiles[:mh, :mw, :, i : i + th, j : j + tw], part.transpose(2, 4, 0, 1, 3, 5)
 
     def kernel_part(
         self, weight: Array, part: tuple[int, slice]
