@@ -37,7 +37,7 @@ class CompiledWinograd(winograd.Winograd):
     time.
     """
 
-    of_map: ClassVar[int] = 64
+    of_map: ClassVar[int] = 28
     of_patch: ClassVar[int] = 2
 
     @property
@@ -52,7 +52,7 @@ class CompiledWinograd(winograd.Winograd):
         if not _suits(x, out):
             super().image_map(x, out, first, scratch=scratch)
             return
-        _, _, b = _factors(self.outputs, self.taps, x.dtype.str)
+        _, _, b = winograd.factors(self.outputs, self.taps, x.dtype.str)
         loops.to_points(_in_rows(x), out, first, *b, *self._of_image)
 
     def image_map_transposed(
@@ -60,7 +60,7 @@ class CompiledWinograd(winograd.Winograd):
         scratch: winograd.Scratch,
     ) -> None:  # fmt: skip
         """See `Winograd.image_map_transposed`."""
-        _, _, b = _factors(self.outputs, self.taps, v.dtype.str, transposed=True)
+        _, _, b = winograd.factors(self.outputs, self.taps, v.dtype.str, transposed=True)
         shift = numpy.zeros(out.shape[3], out.dtype) if bias is None else bias
         if not _suits(v, out, shift) or shift.shape != out.shape[3:]:
             super().image_map_transposed(v, out, bias, first, scratch=scratch)
@@ -72,7 +72,7 @@ class CompiledWinograd(winograd.Winograd):
         if not _suits(weight, out):
             super().kernel_map(weight, out, part)
             return
-        _, g, _ = _factors(self.outputs, self.taps, weight.dtype.str)
+        _, g, _ = winograd.factors(self.outputs, self.taps, weight.dtype.str)
         points = out.reshape(self.points, 1, -1)
         loops.to_points(_in_rows(weight[None]), points, 0, *g, *self._of_kernel(part))
 
@@ -81,7 +81,7 @@ class CompiledWinograd(winograd.Winograd):
         if not _suits(u, out):
             super().kernel_map_transposed(u, out, part)
             return
-        _, g, _ = _factors(self.outputs, self.taps, u.dtype.str, transposed=True)
+        _, g, _ = winograd.factors(self.outputs, self.taps, u.dtype.str, transposed=True)
         for _, numbers in self.kernel_part(out, part):
             numbers[...] = 0
         points = u.reshape(self.points, 1, -1)
@@ -92,7 +92,7 @@ class CompiledWinograd(winograd.Winograd):
         scratch: winograd.Scratch,
     ) -> None:  # fmt: skip
         """See `Winograd.result_map`."""
-        a, _, _ = _factors(self.outputs, self.taps, m.dtype.str)
+        a, _, _ = winograd.factors(self.outputs, self.taps, m.dtype.str)
         shift = numpy.zeros(out.shape[3], out.dtype) if bias is None else bias
         if not _suits(m, out, shift) or shift.shape != out.shape[3:]:
             super().result_map(m, out, bias, first, scratch=scratch)
@@ -106,7 +106,7 @@ class CompiledWinograd(winograd.Winograd):
         if not _suits(dy, out):
             super().result_map_transposed(dy, out, first, scratch=scratch)
             return
-        a, _, _ = _factors(self.outputs, self.taps, dy.dtype.str, transposed=True)
+        a, _, _ = winograd.factors(self.outputs, self.taps, dy.dtype.str, transposed=True)
         loops.to_points(_in_rows(dy), out, first, *a, *self._of_result)
 
     # Stride, outputs of a tile, tiles, padding, numbers of a run, and which of them: of the image;
@@ -128,16 +128,6 @@ class CompiledWinograd(winograd.Winograd):
         stride, run = tuple(self.window.stride), self.window.stride[1] * self.image[2] * channels
         of_part = row, row + 1, columns.start * channels, columns.stop * channels
         return stride, tuple(self.outputs), (1, 1), (0, 0), run, of_part
-
-
-@functools.cache
-def _factors(outputs: Pair, taps: Pair, dtype: str, *, transposed: bool = False) -> Any:
-    """A, G and B, or their transposes, each for both axes."""
-    both = zip(*(winograd.matrices(m, q) for m, q in zip(outputs, taps, strict=True)), strict=True)
-    return tuple(
-        tuple(numpy.ascontiguousarray(matrix.T if transposed else matrix, dtype) for matrix in pair)
-        for pair in both
-    )
 
 
 @functools.cache
