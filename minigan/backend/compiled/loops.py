@@ -22,8 +22,8 @@ import numpy
 
 INDEX = numpy.uintp
 WIDTH = 128
-"""Channels of a tile that are worked on at a time: two tiles of 6 x 6 blocks stay in the
-first-level cache.
+"""Numbers of a block that are mapped at a time, so that a row of tiles stays in the cache: beyond,
+loops over them become no faster.
 """
 
 LONGEST = 6
@@ -37,6 +37,8 @@ sums small.
 LANES = 64
 """Numbers of a sample that are added side by side."""
 
+ONCE = (0, 0)
+"""No steps, for what is combined once."""
 
 
 def _compiled(loop):
@@ -380,18 +382,19 @@ def fold(patches, x, stride, padding):
 
 # ---------------------------------------------------------------- Winograd's form
 
-# A map goes one way after the other, a row of tiles at a time. Down the columns it adds whole rows
-# of pixels: they are long, and lie in memory as they are wanted, whatever tile they belong to. What
-# comes out is a *line* for each point. Along a line, the blocks are runs of neighbours.
+# `L d Rᵀ` is done one axis after the other, a row of tiles at a time. First L: it adds whole rows
+# of pixels, which are long and lie in memory as they are wanted, whatever tile they belong to. The
+# sums are *lines*, one for each of L's points. Along a line a block is a run of neighbours, and R
+# adds runs. `from_points` goes back the same way.
 
 
 @_compiled
 def _combine(add, w, at, terms, source, begin, steps, target, to, jumps, counts, width):
-    """``target[to + i jump_0 + j jump_1 + c] = Σ_k w_k source[at_k + begin + i step_0 + j step_1
-    + c]`` for i and j below `counts` and c < width; or ``+=``.
+    """Set, or add to, ``target[to + i jump_0 + j jump_1 + c]`` the sum over k of
+    ``w_k source[begin + i step_0 + j step_1 + at_k + c]``, for i and j below `counts`, c < width.
 
-    As many terms as a row may have are one expression each: a loop over terms would write the
-    sum and fetch it again for each of them.
+    As many terms as a row may have are one expression each: a loop over terms would write the sum
+    and fetch it again for each of them.
     """
     w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
     zero, size = target.dtype.type(0), INDEX(max(0, width))
@@ -442,22 +445,14 @@ def _combine(add, w, at, terms, source, begin, steps, target, to, jumps, counts,
             elif terms == 2:
                 for c in range(size):
                     target[t + c] = (
-                        (target[t + c] if add else zero)
-                        + w0 * source[s0 + c]
-                        + w1 * source[s1 + c]
+                        (target[t + c] if add else zero) + w0 * source[s0 + c] + w1 * source[s1 + c]
                     )
             elif terms == 1:
                 for c in range(size):
-                    target[t + c] = (
-                        (target[t + c] if add else zero)
-                        + w0 * source[s0 + c]
-                    )
+                    target[t + c] = (target[t + c] if add else zero) + w0 * source[s0 + c]
             elif not add:
                 for c in range(size):
                     target[t + c] = zero
-
-
-ONCE = (0, 0)
 
 
 @_compiled
@@ -477,13 +472,13 @@ def _terms(matrix, i, least, most, first, step, w, at):
 def to_points(image, points, tile, left, right, stride, outputs, grid, padding, run, part):
     """Map blocks of s x s pixels to points, ``L d Rᵀ`` for each tile, with zeros outside the image.
 
-    image (N, H, W C); points (a b, tiles, s² C), of which N th tw from `tile` on are made; left (a, u) and right (b, v), of which a tile
-    sees u x v blocks; tiles lie `outputs` blocks apart, `grid` of them in an image; padding in
-    rows, and in numbers of a row. Of a block's channels (s, s C), `part` says which are made: from
-    which row to which, and from which of s C to which.
+    image (N, H, W C); points (a b, tiles, s² C), of which N th tw from `tile` on are made; left
+    (a, u) and right (b, v) for tiles of u x v blocks, which lie `outputs` blocks apart, `grid` of
+    them in an image; padding in rows, and in numbers of a row; run, the s C numbers of a block's
+    row. Of a block's (s, s C), `part` says which are made: rows from, to, numbers from, to.
     """
     n, height, length = image.shape
-    (a, u), (b, v) = left.shape, right.shape
+    a, (b, v) = len(left), right.shape
     channels, blocks = points.shape[2], outputs[1] * (grid[1] - 1) + v
     every = points.shape[1] * channels
     pixels, targets = image.reshape(-1), points.reshape(-1)
@@ -522,8 +517,8 @@ def from_points(points, tile, image, bias, left, right, stride, outputs, grid, p
     """Map points to blocks of pixels, ``L d Rᵀ`` for each tile, and add them to the image:
     `to_points` transposed.
 
-    Shapes as in `to_points`, but left (u, a) and right (v, b). What lies outside the image is
-    dropped. With a bias (C,) the image is set to it before.
+    Shapes as in `to_points`, but left (u, a) and right (v, b), and the points are those of the
+    `part`. What lies outside the image is dropped. With a bias (C,) the image is set to it before.
     """
     n, height, length = image.shape
     (u, a), (v, b) = left.shape, right.shape

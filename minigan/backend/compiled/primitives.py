@@ -19,7 +19,7 @@ from minigan.backend.compiled import loops
 from minigan.backend.cpu import winograd
 from minigan.backend.cpu.blas import numpy_with_blas
 from minigan.backend.cpu.primitives import SHARE, CpuBackend
-from minigan.backend.window import Pair, Window
+from minigan.backend.window import Window
 
 Array = Any  # of NumPy, whose functions don't take the protocol minigan.backend.Array
 
@@ -45,9 +45,7 @@ class CompiledWinograd(winograd.Winograd):
         """All of them."""
         return 2**30
 
-    def image_map(
-        self, x: Array, out: Array, first: int = 0, *, scratch: winograd.Scratch
-    ) -> None:
+    def image_map(self, x: Array, out: Array, first: int = 0, *, scratch: winograd.Scratch) -> None:
         """See `Winograd.image_map`."""
         if not _suits(x, out):
             super().image_map(x, out, first, scratch=scratch)

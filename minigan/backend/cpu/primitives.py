@@ -488,13 +488,13 @@ class CpuBackend(Reference):
         return dw
 
     def _rows_at_a_time(self, form: winograd.Winograd) -> int:
-        """Tiles to do at a time: so many that each product is fast, but few where the kernel is so
-        small that it stays in the cache beside them.
+        """How many tiles to do at a time: enough for fast products, but half as many where the
+        kernel is so small that all of them stay in the cache.
         """
         return ROWS // 2 if form.points * form.block * form.result[2] <= SMALL_FACTOR else ROWS
 
     def _has_images_for_all(self, form: winograd.Winograd, n: int, times: int) -> bool:
-        """Whether the images of each thread give its products enough rows, or so many times as many.
+        """Whether the images of each thread give its products enough rows, so many times over.
 
         A few are enough where the kernel is so small that each thread may fetch all of it: then
         work is handed over once instead of once for each map and product.

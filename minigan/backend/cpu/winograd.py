@@ -31,12 +31,12 @@ gradient of the kernel    ``dg = Gᵀ [(B d)ᵀ (Aᵀ dy)]``
 gradient of the image     ``dd = Bᵀ [(Aᵀ dy) (G g)ᵀ]``
 ========================  ===========================================
 
-**Points.** Textbooks take 0, ±1, 2, ∞, because zeros and small integers save additions when a
-transform is written out by hand. Here a transform is a matrix product, which does not care; so the
-points are chosen for the rounding error alone. Powers of -2 from 1/4 to 4, or of -3, keep the
-values of high and low coefficients alike, and halve the error; for six points ±2/3, ±3/2, 0 and ∞
-do. Row scales, powers of two, which cancel in the product, do the rest. The error grows by about
-half with each point: six round to 1e-6 in float32, eight to 4e-6, and are not used.
+**Points.** 0 and ∞ put zeros into the matrices, which compiled loops leave out: a third of the
+additions. The others are chosen for the rounding error. Textbooks take ±1 and 2; but points that
+are, with their signs, each other's reciprocals keep the values of high and low coefficients alike:
+-1, 1/2 and 2 for five, ±2/3 and ±3/2 for six. That takes a third off the error. Row scales, powers
+of two, which cancel in the product, do the rest. The error grows by about half with each point: six
+round to 1e-6 in float32, eight to 4e-6, and are not used.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ class Winograd:
 
     # ---------------------------------------------------------------- B: the image
 
-    # Images that are done a few at a time have their tiles in the larger V and M: `first` says where.
+    # Of images that are done a few at a time the tiles lie in a larger V and M, from `first` on.
 
     def image_map(self, x: Array, out: Array, first: int = 0, *, scratch: Scratch) -> None:
         """``V = B d``: x (n, H, W, C) to n tiles of out (r², tiles, s² C)."""
@@ -311,10 +311,10 @@ class Winograd:
         a, _, _ = factors(self.outputs, self.taps, dy.dtype.str, transposed=True)
         self._to_points(canvas, a, (1, 1), out, first, scratch)
 
-    # ---------------------------------------------------------------- from pixels to points, and back
+    # ---------------------------------------------------------------- pixels to points and back
 
-    # Either way goes along one axis after the other. Between them there are *lines*, rows of blocks
-    # that are points in the other axis: (n, th, s, points, blocks, s C).
+    # Either way goes along one axis after the other. Between them are *lines*, rows of blocks for
+    # each point of the other axis: (n, th, s, points, blocks s C).
 
     def _to_points(
         self, canvas: Array, matrices: Any, stride: Pair, out: Array, first: int, scratch: Scratch
