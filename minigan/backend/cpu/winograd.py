@@ -533,13 +533,11 @@ def _add_up(pieces: Array, apart: int, whole: Array) -> None:
     before.
     """
     count, length = pieces.shape[:2]
+    disjoint = whole[: apart * count].reshape(count, apart, *whole.shape[1:])  # a view
+    disjoint[...] = pieces[:, :apart]
     whole[apart * count :] = 0
-    for j in range(length):
-        target = whole[j : j + apart * (count - 1) + 1 : apart]
-        if j < apart:
-            target[...] = pieces[:, j]
-        else:
-            target += pieces[:, j]
+    for j in range(apart, length):
+        whole[j : j + apart * (count - 1) + 1 : apart] += pieces[:, j]
 
 
 def _plus(x: Array, bias: Array | None, out: Array) -> None:
