@@ -22,7 +22,7 @@ from minigan import checkpoint, gan, latent, nn, optim
 from minigan.backend import Array
 from minigan.files import is_leftover, written_whole
 from minigan.recipes import Recipe, Settings, get
-from minigan.runs import drawing
+from minigan.runs import drawing, sources
 
 CONFIG, MODEL, CHECKPOINTS = "config.json", "model.safetensors", "checkpoints"
 """Names of files in a run's folder."""
@@ -43,7 +43,7 @@ class Config:
     device
         ``"cpu"`` or ``"cuda"``.
     data
-        Name or path of the data.
+        Name or absolute path of the data.
     data_dir
         Folder that the data were read from, or None.
     notes
@@ -55,6 +55,10 @@ class Config:
         ``tensorboard``. It doesn't influence training.
     computing
         How a CUDA device computes: ``cuda_graph``, ``precision``. It affects rounding only.
+    fingerprint
+        A hash of the data, see `minigan.runs.sources.fingerprint`, or None.
+    classes
+        The labels that occur in the data, for a conditional recipe; None if that isn't known.
     """
 
     recipe: str
@@ -67,6 +71,8 @@ class Config:
     versions: dict[str, str]
     watching: dict[str, Any] = field(default_factory=dict)
     computing: dict[str, Any] = field(default_factory=dict)
+    fingerprint: str | None = None
+    classes: tuple[int, ...] | None = None
 
 
 # ---------------------------------------------------------------- creating and filling a folder
@@ -238,13 +244,10 @@ class Run:
         `label` is the condition, for a conditional recipe; None draws all classes equally often,
         one class after the other.
         """
-        classes = self.recipe.classes
-        if label is not None and not 0 <= label < classes:
-            has = f"labels 0 to {classes - 1}" if classes else "no labels"
-            raise ValueError(f"The recipe {self.recipe.name!r} has {has}, got --label {label}.")
-        labels = drawing.balanced(n, classes) if label is None else numpy.full(n, label)
+        self.check_label(label)
         if n < 1:
             raise ValueError(f"The number of samples must be positive, got {n}.")
+        labels = drawing.balanced(n, self.classes) if label is None else numpy.full(n, label)
         game, rng = self.game(which, device=device), numpy.random.default_rng(seed)
         if truncation is None:
             return game.sample(game.inputs(n, rng, self.load_data), labels)
@@ -256,9 +259,34 @@ class Run:
         z = latent.truncated(self.recipe.latent, n, rng, bound=truncation)
         return game.sample(z, labels)
 
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The labels that can be sampled: those that the data had; none if not conditional."""
+        seen = self.config.classes
+        return tuple(range(self.recipe.classes)) if seen is None else tuple(seen)
+
+    def check_label(self, label: int | None) -> None:
+        """Refuse a label that the recipe doesn't have, or that its data didn't.
+
+        Raises
+        ------
+        ValueError
+            If it is one of these.
+        """
+        count = self.recipe.classes
+        if label is None or label in self.classes:
+            return
+        if 0 <= label < count:
+            raise ValueError(
+                f"No images of this run's data had the label {label}, so it was never learnt; give "
+                f"one of {', '.join(map(str, self.classes))} for --label."
+            )
+        has = f"labels 0 to {count - 1}" if count else "no labels"
+        raise ValueError(f"The recipe {self.recipe.name!r} has {has}, got --label {label}.")
+
     def load_data(self) -> Any:
         """Load the training data of the run."""
-        return self.recipe.load(self.config.data, self.config.data_dir)
+        return sources.load(self.recipe, self.config.data, self.config.data_dir)
 
 
 def open_run(folder: str | os.PathLike[str], *, recipe: Recipe | None = None) -> Run:
