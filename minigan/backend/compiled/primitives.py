@@ -18,7 +18,7 @@ import numpy
 from minigan.backend.compiled import loops
 from minigan.backend.cpu import winograd
 from minigan.backend.cpu.blas import numpy_with_blas
-from minigan.backend.cpu.primitives import SHARE, CpuBackend
+from minigan.backend.cpu.primitives import ROWS, SHARE, CpuBackend, is_small
 from minigan.backend.window import Window
 
 Array = Any  # of NumPy, whose functions don't take the protocol minigan.backend.Array
@@ -38,6 +38,7 @@ class CompiledWinograd(winograd.Winograd):
     """
 
     of_map: ClassVar[int] = 28
+    of_calls: ClassVar[int] = 2**24
     of_patch: ClassVar[int] = 2
 
     @property
@@ -414,6 +415,12 @@ class CompiledBackend(CpuBackend):
     ) -> winograd.Winograd | None:
         """See `CpuBackend._plan`."""
         return winograd.plan(window, images, channels, CompiledWinograd)
+
+    def _rows_at_a_time(self, form: winograd.Winograd) -> int:
+        """See `CpuBackend._rows_at_a_time`; half as many where the kernel is so small that all of
+        them stay in the cache.
+        """
+        return ROWS // 2 if is_small(form) else ROWS
 
     def _kernel(self, form: winograd.Winograd, weight: Array, dtype: Any) -> Array:
         """What the kernel becomes, anew each time: that takes no longer than to see whether it has

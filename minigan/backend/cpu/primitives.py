@@ -491,10 +491,8 @@ class CpuBackend(Reference):
         return dw
 
     def _rows_at_a_time(self, form: winograd.Winograd) -> int:
-        """How many tiles to do at a time: enough for fast products, but half as many where the
-        kernel is so small that all of them stay in the cache.
-        """
-        return ROWS // 2 if form.points * form.block * form.result[2] <= SMALL_FACTOR else ROWS
+        """How many tiles to do at a time: enough for fast products."""
+        return ROWS
 
     def _has_images_for_all(self, form: winograd.Winograd, n: int, times: int) -> bool:
         """Whether the images of each thread give its products enough rows, so many times over.
@@ -502,7 +500,7 @@ class CpuBackend(Reference):
         A few are enough where the kernel is so small that each thread may fetch all of it: then
         work is handed over once instead of once for each map and product.
         """
-        rows = times * ROWS if self._rows_at_a_time(form) == ROWS else FEW_ROWS
+        rows = FEW_ROWS if is_small(form) else times * ROWS
         return n * form.tiles >= rows * self.team.size
 
     def _weight_grad_by_parts(
@@ -761,6 +759,11 @@ class CpuBackend(Reference):
             pixels = out[:, y::sh, x::sw, c]
             i, j = (y + ph) // sh, (x + pw) // sw
             pixels[...] = planes[a, b, c, :, i : i + pixels.shape[1], j : j + pixels.shape[2]]
+
+
+def is_small(form: winograd.Winograd) -> bool:
+    """Whether a kernel's points are so few that each thread may fetch all of them."""
+    return form.points * form.block * form.result[2] <= SMALL_FACTOR
 
 
 def _slices(start: int, stop: int, each: int) -> Iterator[slice]:

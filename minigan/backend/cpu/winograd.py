@@ -163,6 +163,8 @@ class Winograd:
     of_map: ClassVar[int] = 50
     """What a number of V or M costs to make and to fetch, in multiply-adds; measured, as is the
     next."""
+    of_calls: ClassVar[int] = 0
+    """What it takes to call so many functions, beyond the direct form's."""
     of_patch: ClassVar[int] = 16
     """What a number of a patch costs to copy, where there is no such form."""
 
@@ -203,7 +205,7 @@ class Winograd:
         maps, kernel = self.of_map * rows * (inner + outer), 1.0 * KERNEL_ROWS * inner * outer
         if self.points * inner * outer <= SMALL_KERNEL:
             kernel /= 8
-        return self.points * (rows * inner * outer + maps + kernel)
+        return self.of_calls + self.points * (rows * inner * outer + maps + kernel)
 
     def direct_cost(self, n: int) -> float:
         """What n images cost without this form: a product with a row of patches per output."""
