@@ -272,14 +272,14 @@ def test_the_transposed_maps_are_the_transposes(kernel, outputs, height, width, 
     rng = numpy.random.default_rng(seed)
     x, v = (
         rng.standard_normal(s)
-        for s in ((n, height, width, channels), (n * form.tiles, form.points, form.block))
+        for s in ((n, height, width, channels), (form.points, n * form.tiles, form.block))
     )
     weight, u = (
         rng.standard_normal((*s, channels))
         for s in ((size, size, channels), (form.points, form.block))
     )
     y, m = (
-        rng.standard_normal((*s, channels)) for s in ((n, *result), (n * form.tiles, form.points))
+        rng.standard_normal((*s, channels)) for s in ((n, *result), (form.points, n * form.tiles))
     )
 
     def inner(source, target, forward, transposed):
@@ -317,7 +317,7 @@ def test_the_transposed_maps_are_the_transposes(kernel, outputs, height, width, 
 
 def test_the_chosen_points_round_less_than_the_textbooks(monkeypatch):
     def error():
-        winograd._in_two_axes.cache_clear()
+        winograd.factors.cache_clear()
         rng = numpy.random.default_rng(0)
         window, shape = Window((4, 4), (2, 2), (1, 1)), (64, 16, 16, 32)
         assert winograd.plan(window, shape, 32).outputs == (4, 4)
@@ -330,7 +330,7 @@ def test_the_chosen_points_round_less_than_the_textbooks(monkeypatch):
     chosen = error()
     monkeypatch.setitem(winograd.POINTS, 5, (0.0, 1.0, -1.0, 2.0, math.inf))
     textbook = error()
-    winograd._in_two_axes.cache_clear()
+    winograd.factors.cache_clear()
     assert chosen < 0.7 * textbook < 1e-5
 
 
