@@ -257,10 +257,11 @@ def _wider(layer: nn.Layer, m: int, rng: Generator) -> nn.Layer:
     if isinstance(layer, nn.Linear):
         return nn.Linear(m * layer.in_features, layer.out_features, bias=bias, rng=rng)
     if isinstance(layer, nn.Conv2d):
-        kernel, stride, padding = layer.window
+        g = layer.geometry
         return nn.Conv2d(
-            m * layer.in_channels, layer.out_channels, kernel_size=kernel, stride=stride,
-            padding=padding, bias=bias, rng=rng,
+            m * layer.in_channels, layer.out_channels, kernel_size=g.kernel, stride=g.stride,
+            padding=g.sides, dilation=g.dilation, groups=g.groups, padding_mode=g.mode, bias=bias,
+            rng=rng,
         )  # fmt: skip
     raise ValueError(
         f"packing needs a discriminator that begins with Linear or Conv2d, not {layer!r}; choose "

@@ -11,12 +11,14 @@ from small_nets import draw_gradients, gradients, one_weight, same_state, small_
 from strict_array import StrictNamespace
 
 from minigan import backend, checkpoint, nn, optim
-from minigan.optim import SGD, Adam, ExponentialMovingAverage, RMSprop
+from minigan.optim import SGD, Adam, AdamW, AMSGrad, ExponentialMovingAverage, RMSprop
 
 MAKERS = {
     "SGD": lambda net, **k: SGD(net, **{"lr": 0.1, "momentum": 0.9, "nesterov": True} | k),
     "RMSprop": lambda net, **k: RMSprop(net, **{"lr": 0.01, "momentum": 0.5} | k),
     "Adam": lambda net, **k: Adam(net, **{"lr": 0.01, "betas": (0.5, 0.99)} | k),
+    "AdamW": lambda net, **k: AdamW(net, **{"lr": 0.01, "betas": (0.5, 0.99)} | k),
+    "AMSGrad": lambda net, **k: AMSGrad(net, **{"lr": 0.01, "betas": (0.5, 0.99)} | k),
 }
 every_optimizer = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
