@@ -211,16 +211,21 @@ class Batches(Iterator[Batch]):
         return len(self.data) // self.batch_size
 
     def __next__(self) -> Batch:
+        indices = self.next_indices()
+        if isinstance(self.data, Dataset):
+            labels = self.data.labels
+            return self.data.batch(indices), None if labels is None else labels[indices]
+        return self.data[indices], None
+
+    def next_indices(self) -> npt.NDArray[numpy.int64]:
+        """Return the indices of the next batch, shape (batch_size,)."""
         if self._position + self.batch_size > len(self.data):
             self._permutation = self.rng.permutation(len(self.data)).astype(numpy.int64, copy=False)
             self._position = 0
             self.epoch += 1
         indices = self._permutation[self._position : self._position + self.batch_size]
         self._position += self.batch_size
-        if isinstance(self.data, Dataset):
-            labels = self.data.labels
-            return self.data.batch(indices), None if labels is None else labels[indices]
-        return self.data[indices], None
+        return indices
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that determines the following batches.
