@@ -12,11 +12,11 @@ import sys
 from collections.abc import Sequence
 
 import minigan
-from minigan.cli import bench, gradcheck, latent, recipes, results, train
+from minigan.cli import bench, gradcheck, latent, recipes, results, train, translate
 from minigan.cli.arguments import Parser
 from minigan.cli.errors import sentence
 
-FAMILIES = (train, recipes, results, latent, gradcheck, bench)
+FAMILIES = (train, recipes, results, translate, latent, gradcheck, bench)
 """The groups of commands, in the order of ``minigan --help``."""
 
 

@@ -24,6 +24,10 @@ MODULES = (
     "cgan_mnist",
     "stacked_mnist",
     "fashion_dcgan",
+    "pix2pix",
+    "pix2pix_glyphs",
+    "pix2pix_emoji",
+    "cyclegan",
 )
 """The modules of the recipes, in the order in which to try them."""
 

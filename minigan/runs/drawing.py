@@ -48,7 +48,9 @@ def image_frame(
     """Return a function that draws the samples from these inputs as a grid."""
     from minigan.plots import image_grid
 
-    return lambda trainer: image_grid(trainer.game.sample(inputs, labels), columns=columns, scale=2)
+    return lambda trainer: image_grid(
+        trainer.game.picture(inputs, labels), columns=columns, scale=2
+    )
 
 
 def point_figure(

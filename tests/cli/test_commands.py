@@ -19,6 +19,7 @@ COMMANDS = (
     "sample",
     "evaluate",
     "doctor",
+    "translate",
     "interpolate",
     "arithmetic",
     "latent",

@@ -2,6 +2,9 @@
 
 import numpy
 
+from minigan import data
+from minigan.recipes.translation import Translation
+
 
 def some_bytes(*shape):
     return numpy.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
@@ -31,3 +34,11 @@ def zoo_folder(root):
     for name, arrays in FILES.items():
         numpy.savez(root / f"{name}.npz", **arrays)
     return root
+
+
+def for_recipe(recipe, found):
+    """Return a data set as it is, or paired with noise for a recipe from images to images."""
+    if not isinstance(recipe, Translation):
+        return found
+    inputs = data.Dataset("inputs", some_bytes(len(found), *recipe.input_shape))
+    return data.Pairs(inputs, found, aligned=recipe.aligned)
