@@ -25,8 +25,6 @@ MODULES = (
     "stacked_mnist",
     "fashion_dcgan",
     "dcgan_cifar",
-    "sngan_cifar",
-    "cgan_cifar",
     "pix2pix",
     "pix2pix_glyphs",
     "pix2pix_emoji",
