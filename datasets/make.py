@@ -3,7 +3,8 @@
 It needs npm and Node, and Pillow and NumPy here. It writes to FOLDER:
 
 - ``avatars.npz`` (CC0; it comes with minigan, there with the faces' attributes too) and
-  ``cartoons.npz`` ("Adventurer" by Lisa Wischofsky, CC BY 4.0): drawn by @dicebear from seeds, rendered by @resvg/resvg-js;
+  ``cartoons.npz`` ("Adventurer" by Lisa Wischofsky, CC BY 4.0): drawn by @dicebear from seeds,
+  rendered by @resvg/resvg-js;
 - ``emoji.npz``: Twemoji (CC BY 4.0) and Noto Emoji (Apache 2.0), of the packages
   emoji-datasource-twitter and emoji-datasource-google.
 
