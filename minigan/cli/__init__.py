@@ -14,11 +14,22 @@ from contextlib import suppress
 from typing import Any
 
 import minigan
-from minigan.cli import bench, completion, export, gradcheck, latent, recipes, results, runs, train
+from minigan.cli import (
+    bench,
+    completion,
+    export,
+    gradcheck,
+    latent,
+    recipes,
+    results,
+    runs,
+    train,
+    translate,
+)
 from minigan.cli.arguments import Parser
 from minigan.cli.errors import sentence
 
-FAMILIES = (train, recipes, runs, results, latent, export, gradcheck, bench, completion)
+FAMILIES = (train, recipes, runs, results, translate, latent, export, gradcheck, bench, completion)
 """The groups of commands, in the order of ``minigan --help``."""
 HELLO = """minigan trains GANs, with every derivative written by hand. Three commands to begin with:
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from minigan.data import arrays, labelled, tables
 from minigan.data.archive import image_zip
+from minigan.data.cifar import cifar10
 from minigan.data.dataset import Dataset
 from minigan.data.digits import digits
 from minigan.data.errors import DataError, choices
@@ -20,10 +21,18 @@ from minigan.data.mnist import fashion_mnist, mnist
 from minigan.data.pixels import as_images, as_labels
 from minigan.data.stacked import stacked_mnist
 from minigan.data.toys import DISTRIBUTIONS
+from minigan.data.zoo import avatars, cartoons, emoji, glyphs, kana
 
 __all__ = ["DATASETS", "load"]
 
-DATASETS = ("digits", "mnist", "fashion-mnist", "stacked-mnist")
+_OF_FILES = {"cartoons": cartoons, "emoji": emoji, "glyphs": glyphs, "kana": kana}
+_SPLIT = {
+    "mnist": mnist,
+    "fashion-mnist": fashion_mnist,
+    "stacked-mnist": stacked_mnist,
+    "cifar10": cifar10,
+}
+DATASETS = ("digits", "avatars", *_SPLIT, *_OF_FILES)
 
 Shape = tuple[int, int, int]
 
@@ -59,7 +68,8 @@ def load(
     Parameters
     ----------
     name_or_path : str or path_like
-        "digits", "mnist", "fashion-mnist", "stacked-mnist", or the path of one of these:
+        "digits", "avatars", "mnist", "fashion-mnist", "stacked-mnist", "cifar10", "emoji",
+        "cartoons", "glyphs", "kana", or the path of one of these:
 
         - a folder of images, or a zip of one, which isn't unpacked; or a single picture;
         - an IDX file of uint8 (N, H, W) or (N, H, W, C), with labels if there is a file named
@@ -73,7 +83,7 @@ def load(
         Height, width and channels (1 or 3). Images of another shape are cropped, resized and
         converted to grey or RGB, and the data set's `notes` say so. Required for pictures.
     data_dir : path_like, optional
-        Folder with the files of "mnist", "fashion-mnist" and "stacked-mnist".
+        Folder with the files of the data sets that don't come with minigan.
     split : {"train", "test"}
         "test" is only for data sets that have a test split.
 
@@ -97,13 +107,13 @@ def load(
 
 
 def _named(name: str, split: str, data_dir: str | os.PathLike[str] | None) -> Dataset | None:
-    if name == "mnist":
-        return mnist(split=split, data_dir=data_dir)
-    if name == "fashion-mnist":
-        return fashion_mnist(split=split, data_dir=data_dir)
-    if name == "stacked-mnist":
-        return stacked_mnist(split=split, data_dir=data_dir)
-    return None
+    if name in _SPLIT:
+        return _SPLIT[name](split=split, data_dir=data_dir)
+    if split != "train":
+        return None
+    if name == "avatars":
+        return avatars()
+    return _OF_FILES[name](data_dir=data_dir) if name in _OF_FILES else None
 
 
 def _unsplit(name: str, image_shape: Shape | None) -> Dataset:

@@ -92,7 +92,7 @@ class Settings:
         for way in self.penalties:
             parse(way)
 
-    def optimizer_for(self, net: nn.Layer, lr: float) -> optim.Optimizer:
+    def optimizer_for(self, net: nn.Layer | Sequence[nn.Layer], lr: float) -> optim.Optimizer:
         """Return the optimizer of one player."""
         if self.optimizer == "adam":
             return optim.Adam(net, lr=lr, betas=(self.beta1, self.beta2))

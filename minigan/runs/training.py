@@ -254,5 +254,6 @@ def draw_samples(path: Path, assembly: Assembly) -> None:
     else:
         n, columns = drawing.layout(len(assembly.classes), drawing.GRID)
         labels = drawing.balanced(n, assembly.classes)
-        samples = trainer.game.sample(drawing.first(assembly.fixed, n), labels)
-        save_grid(path, samples, columns=columns)
+        samples = trainer.game.picture(drawing.first(assembly.fixed, n), labels)
+        several = samples.shape[2] > assembly.recipe.sample_shape[1]  # views beside each other
+        save_grid(path, samples, columns=columns, scale=2 if several else None)

@@ -22,6 +22,7 @@ COMMANDS = (
     "sample",
     "evaluate",
     "doctor",
+    "translate",
     "interpolate",
     "arithmetic",
     "latent",
