@@ -31,6 +31,7 @@ from minigan.data.toys import (
     ring_centres,
     spiral,
 )
+from minigan.data.varied import Roomy, VariedBatches, roomy
 
 __all__ = [
     "DATASETS",
@@ -40,7 +41,9 @@ __all__ = [
     "Dataset",
     "Distribution",
     "PointSet",
+    "Roomy",
     "Stream",
+    "VariedBatches",
     "cubic_matrix",
     "digits",
     "distribution",
@@ -58,6 +61,7 @@ __all__ = [
     "read_idx",
     "ring",
     "ring_centres",
+    "roomy",
     "spiral",
     "stack",
     "stacked_mnist",

@@ -28,7 +28,10 @@ DATASETS = ("digits", "mnist", "fashion-mnist", "stacked-mnist")
 Shape = tuple[int, int, int]
 
 _REMEDIES = {
-    **dict.fromkeys((".tar", ".tgz", ".7z", ".rar"), "an archive: unpack it, and give the folder"),
+    **dict.fromkeys(
+        (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar"),
+        "an archive: unpack it, and give the folder",
+    ),
     **dict.fromkeys(
         (".pkl", ".pickle", ".pt", ".pth"),
         "a pickle, which is read by running code: save its arrays with numpy.savez",
@@ -36,6 +39,10 @@ _REMEDIES = {
     **dict.fromkeys(
         (".h5", ".hdf5", ".mat", ".parquet", ".feather", ".tfrecord", ".json"),
         "of a format that minigan doesn't read: save its arrays with numpy.savez",
+    ),
+    **dict.fromkeys(
+        (".heic", ".heif", ".svg", ".eps", ".psd", ".pdf", ".raw", ".dng", ".exr"),
+        "a picture of a format that minigan doesn't read: save it as png",
     ),
 }
 
@@ -130,18 +137,28 @@ def _required(path: Path, what: str, image_shape: Shape | None) -> Shape:
 def _file(path: Path, image_shape: Shape | None) -> Dataset:
     """Load the images in a file, by what it begins with, or else by what its name ends in."""
     ending = path.suffix.lower()
-    if ending in _REMEDIES:
-        raise DataError(f"{path} is {_REMEDIES[ending]}")
+    for known, remedy in _REMEDIES.items():
+        if path.name.lower().endswith(known):
+            raise DataError(f"{path} is {remedy}")
     with path.open("rb") as file:
         start = file.read(8)
     if start.startswith(arrays.MAGIC) or ending == ".npy":
-        return _of_array(path, arrays.read_npy(path), image_shape)
+        return _of_array(path, _plain(path, arrays.read_npy(path)), image_shape)
     if start.startswith((b"PK\3\4", b"PK\5\6")) or ending in (".npz", ".zip"):
         return _of_zip(path, image_shape)
     if ending in EXTENSIONS:
         height, width, channels = _required(path, "a picture", image_shape)
         return image_folder(path, size=(height, width), channels=channels)
     return (_of_table if ending in tables.ENDINGS else _of_idx)(path, image_shape)
+
+
+def _plain(path: Path, array: npt.NDArray[numpy.generic]) -> npt.NDArray[numpy.generic]:
+    if array.ndim == 2 and array.shape[0] == array.shape[1] > 2:
+        raise DataError(
+            f"{path} contains {array.dtype} of shape {array.shape}, which may be one picture or a "
+            "picture in each row: save it with the shape (N, H, W)"
+        )
+    return array
 
 
 def _of_zip(path: Path, image_shape: Shape | None) -> Dataset:

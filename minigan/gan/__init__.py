@@ -16,6 +16,7 @@ from minigan.gan.callbacks import (
 )
 from minigan.gan.diagnosis import EARLIEST, UNDECIDED, Finding, Gauges, diagnose
 from minigan.gan.game import Game
+from minigan.gan.matching import feature_matching
 from minigan.gan.objectives import OBJECTIVES, Objective, objective
 from minigan.gan.taming import WAYS, Taming, tame
 from minigan.gan.trainer import Callback, Report, Trainer
@@ -47,6 +48,7 @@ __all__ = [
     "VariationalAutoencoder",
     "Watcher",
     "diagnose",
+    "feature_matching",
     "list_checkpoints",
     "objective",
     "tame",

@@ -109,6 +109,13 @@ class BaseGame:
 
     # ------------------------------------------------------------ what follows from the parts
 
+    def __repr__(self) -> str:
+        nets = ", ".join(
+            f"{name} of {sum(p.size for p in net.parameters().values()):,} parameters"
+            for name, net in self.players().items()
+        )
+        return f"{type(self).__name__}({nets})"
+
     def players(self) -> dict[str, nn.Layer]:
         """Return the nets among the parts."""
         return {name: part for name, part in self.parts().items() if isinstance(part, nn.Layer)}

@@ -82,7 +82,7 @@ def evaluate(
         )
         draw_neighbours(run.folder / "neighbours.png", samples, train)
     with written_whole(run.folder / "evaluation.csv") as temporary:
-        temporary.write_text(table.csv())
+        temporary.write_text(table.csv(), encoding="utf-8")
     return table
 
 
@@ -103,9 +103,14 @@ def _splits(run: Run, data_dir: str | None) -> tuple[data.Dataset, data.Dataset]
     """Training and test images at the recipe's size; data without a test split are split here."""
     name, shape = run.config.data, run.recipe.sample_shape
     where = data_dir or run.config.data_dir
-    whole = data.load(name, image_shape=shape, data_dir=where)  # type: ignore[arg-type]
-    if name in ("mnist", "fashion-mnist"):
-        return whole, data.load(name, image_shape=shape, data_dir=where, split="test")  # type: ignore[arg-type]
+    whole = run.recipe.load(name, where)
+    if not isinstance(whole, data.Dataset):
+        raise ValueError(
+            f"The data of the recipe {run.recipe.name!r} are {type(whole).__name__}, but only a "
+            "Dataset of images can be compared with samples; return one from its method load."
+        )
+    if name in ("mnist", "fashion-mnist") and whole.image_shape == shape:
+        return whole, data.load(name, image_shape=shape, data_dir=where, split="test")
     train, test = metrics.split(whole)
     return replace(train, name=whole.name), replace(test, name=f"{whole.name}, a fifth set aside")
 

@@ -10,7 +10,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,12 @@ from minigan import checkpoint, gan, latent, nn, optim
 from minigan.backend import Array
 from minigan.files import is_leftover, written_whole
 from minigan.recipes import Recipe, Settings, get
+from minigan.recipes.files import NAME, RecipeFile, read
 from minigan.runs import drawing, sources
+from minigan.runs.trust import Trust, load
 
 CONFIG, MODEL, CHECKPOINTS = "config.json", "model.safetensors", "checkpoints"
+RECIPE = "recipe.py"
 """Names of files in a run's folder."""
 
 
@@ -59,6 +62,10 @@ class Config:
         A hash of the data, see `minigan.runs.sources.fingerprint`, or None.
     classes
         The labels that occur in the data, for a conditional recipe; None if that isn't known.
+    recipe_file
+        For a recipe from a file, of which the folder has a copy: its ``variable`` and ``sha256``.
+    init
+        The run or the file whose weights it started from, if any.
     """
 
     recipe: str
@@ -73,6 +80,8 @@ class Config:
     computing: dict[str, Any] = field(default_factory=dict)
     fingerprint: str | None = None
     classes: tuple[int, ...] | None = None
+    recipe_file: dict[str, str] | None = None
+    init: str | None = None
 
 
 # ---------------------------------------------------------------- creating and filling a folder
@@ -115,15 +124,21 @@ def save_config(folder: Path, config: Config) -> None:
         temporary.write_text(json.dumps(asdict(config), indent=2) + "\n")
 
 
+def save_recipe(folder: Path, file: RecipeFile) -> None:
+    """Write ``recipe.py``, a copy of the recipe file that is trained."""
+    with written_whole(folder / RECIPE) as temporary:
+        temporary.write_bytes(file.source)
+
+
 def save_model(folder: Path, recipe: str, trainer: gan.Trainer) -> None:
     """Write ``model.safetensors``: the players, and their averages if there are any."""
     arrays: dict[str, Array] = {}
-    for name, net in _nets(trainer.game):
+    for name, net in sampled_nets(trainer.game):
         arrays |= checkpoint.prefixed(name, net.state_dict())
     checkpoint.save(folder / MODEL, arrays, {"recipe": recipe, "step": trainer.step})
 
 
-def _nets(game: gan.BaseGame) -> Iterator[tuple[str, nn.Layer]]:
+def sampled_nets(game: gan.BaseGame) -> Iterator[tuple[str, nn.Layer]]:
     """The nets that samples are made with, averages included, by the names of their parts."""
     for name, part in game.parts().items():
         if isinstance(part, nn.Layer):
@@ -135,7 +150,7 @@ def _nets(game: gan.BaseGame) -> Iterator[tuple[str, nn.Layer]]:
 # ---------------------------------------------------------------- opening it again
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """An opened folder of a run.
 
@@ -152,6 +167,12 @@ class Run:
     folder: Path
     config: Config
     recipe: Recipe
+
+    def __repr__(self) -> str:
+        return (
+            f"Run({str(self.folder)!r}: {self.recipe.name}, "
+            f"step {self.step:,} of {self.settings.steps:,})"
+        )
 
     @property
     def settings(self) -> Settings:
@@ -194,7 +215,7 @@ class Run:
             )
         rng = numpy.random.default_rng(0)
         game = self.recipe.game(self.settings, weights=rng, noise=rng, device=device)
-        for name, net in _nets(game):
+        for name, net in sampled_nets(game):
             state = checkpoint.under(name, arrays)
             # In a checkpoint, an average has numbers of its own beside those of its net.
             averaged = checkpoint.under(f"{name}/net.", arrays, separator="")
@@ -289,22 +310,56 @@ class Run:
         return sources.load(self.recipe, self.config.data, self.config.data_dir)
 
 
-def open_run(folder: str | os.PathLike[str], *, recipe: Recipe | None = None) -> Run:
+def open_run(
+    folder: str | os.PathLike[str], *, recipe: Recipe | None = None, trust: Trust = False
+) -> Run:
     """Open the folder of a run.
+
+    A run of a recipe file has a copy of that file, and opening the run executes it. It does so
+    only if a file with the same bytes has run on this machine before, or if `trust` allows it.
 
     Parameters
     ----------
     folder
         The path of the folder.
     recipe
-        The recipe that it trains, if it isn't one of minigan's.
+        The recipe that it trains, if it is neither one of minigan's nor in a file.
+    trust
+        Whether a recipe file that is unknown on this machine may run, or a function that is given
+        the question in words and answers it.
 
     Raises
     ------
+    UntrustedRecipe
+        If the run's recipe file may not run.
     ValueError
         If the folder isn't a run, or a run of another recipe.
     """
     folder = Path(folder)
+    config = read_config(folder)
+    if recipe is None and config.recipe_file:
+        recipe = load(recipe_file(folder, config), trust=trust)
+    try:
+        recipe = recipe or get(str(config.recipe))
+        recipe = recipe.fitted(recipe.settings.changed(**config.settings))
+    except (ValueError, TypeError, AttributeError, OSError, RecursionError) as error:
+        raise _damaged(folder / CONFIG, error) from None
+    if recipe.name != config.recipe:
+        raise ValueError(
+            f"{folder} is a run of the recipe {config.recipe!r}, not of {recipe.name!r}; give the "
+            "recipe that it trains."
+        )
+    return Run(folder, config, recipe)
+
+
+def read_config(folder: Path) -> Config:
+    """Read ``config.json`` without running anything.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or it is damaged.
+    """
     path = folder / CONFIG
     if not path.is_file():
         raise ValueError(
@@ -312,15 +367,20 @@ def open_run(folder: str | os.PathLike[str], *, recipe: Recipe | None = None) ->
         )
     try:
         config = Config(**json.loads(path.read_text()))
-        recipe = recipe or get(str(config.recipe))
-        recipe.settings.changed(**config.settings)
+        dict(config.settings)
+        dict(config.recipe_file or {})
     except (ValueError, TypeError, AttributeError, OSError, RecursionError) as error:
-        raise ValueError(
-            f"{path} can't be read ({error}); the run's folder is damaged, train it again."
-        ) from None
-    if recipe.name != config.recipe:
-        raise ValueError(
-            f"{folder} is a run of the recipe {config.recipe!r}, not of {recipe.name!r}; give the "
-            "recipe that it trains."
-        )
-    return Run(folder, config, recipe)
+        raise _damaged(path, error) from None
+    return config
+
+
+def recipe_file(folder: Path, config: Config) -> RecipeFile:
+    """Read, but don't run, the copy of the recipe file in a run's folder."""
+    variable = (config.recipe_file or {}).get("variable", NAME)
+    return replace(read(str(folder / RECIPE)), variable=str(variable))
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"{path} can't be read ({error}); the run's folder is damaged, train it again."
+    )

@@ -52,7 +52,7 @@ def _hash(arrays: list[Any]) -> str:
 
 
 def load(recipe: Recipe, name: str, data_dir: str | None) -> Any:
-    """Load the data of a run that was started earlier.
+    """Load the data of a run that was started earlier, from where they were or are now.
 
     Raises
     ------

@@ -14,15 +14,17 @@ import numpy
 from minigan import backend, gan
 from minigan.files import remove_leftovers
 from minigan.gan.callbacks import TensorBoard
-from minigan.recipes import Recipe, Settings, get
-from minigan.runs import drawing, sources
+from minigan.recipes import Recipe, Settings, files, get
+from minigan.recipes.files import RecipeFile
+from minigan.runs import drawing, sources, trust
 from minigan.runs.assembly import Assembly, assemble
-from minigan.runs.folder import Config, new_folder, save_config, save_model, versions
+from minigan.runs.folder import Config, new_folder, save_config, save_model, save_recipe, versions
+from minigan.runs.starting import start_from
 from minigan.runs.watching import choose_watching, measure, watchers
 
 
 def train(
-    name: str | Recipe,
+    name: str | Recipe | RecipeFile,
     *,
     out: str | os.PathLike[str] | None = None,
     seed: int = 0,
@@ -39,6 +41,7 @@ def train(
     tensorboard: bool | None = None,
     cuda_graph: bool = False,
     precision: str = "float32",
+    init: str | os.PathLike[str] | None = None,
     callbacks: Sequence[gan.Callback] = (),
     **changes: Any,
 ) -> Path:
@@ -47,7 +50,8 @@ def train(
     Parameters
     ----------
     name
-        Name of the recipe, see `minigan.recipes.names`, or a recipe of your own.
+        Name of the recipe, see `minigan.recipes.names`, or a recipe of your own: a `Recipe`, or the
+        place ``FILE.py`` or ``FILE.py:NAME`` of one in a file, which is executed.
     out
         The folder; by default ``runs/NAME``, with a number appended if that exists.
     seed
@@ -78,6 +82,9 @@ def train(
         Whether to write event files for TensorBoard to ``tensorboard/`` too.
     cuda_graph, precision
         How a CUDA device computes, see `minigan.runs.assembly.assemble`.
+    init
+        A run, or a file of weights, to start from instead of from random weights; `say` is told
+        what fitted.
     callbacks
         Further callbacks.
     changes
@@ -87,19 +94,21 @@ def train(
     -------
     Path
         The folder: ``samples.png``, ``losses.png``, ``training.gif``, ``metrics.csv``,
-        ``config.json``, ``model.safetensors``, ``checkpoints/`` and ``frames/``.
+        ``config.json``, ``model.safetensors``, ``checkpoints/`` and ``frames/``; for a recipe file
+        also ``recipe.py``, a copy of it.
 
     Raises
     ------
     ValueError
         If the recipe, a setting, the device, the data or the folder can't be used.
     """
-    recipe = name if isinstance(name, Recipe) else get(name)
+    recipe, file = find(name)
     settings = recipe.settings.changed(**changes)
+    recipe = recipe.fitted(settings)
     device = backend.resolve(device)
-    data_name = sources.located(data_name) if data_name else recipe.data
     data_dir = None if data_dir is None else os.path.abspath(os.path.expanduser(data_dir))
-    samples = recipe.load(data_name, data_dir)
+    samples = recipe.load(data_name or recipe.data, data_dir)
+    data_name = sources.located(data_name) if data_name else recipe.data
     if epochs is not None:
         settings = settings.changed(steps=_steps(epochs, samples, settings))
     notes = sources.notes(recipe, samples)
@@ -123,6 +132,9 @@ def train(
     if watched["tensorboard"]:
         TensorBoard("")  # fails here if tensorboardX is missing, not when the run begins
     measure(assembly, best)
+    import matplotlib.figure  # noqa: F401 - if it can't be used, say so before the run, not after
+
+    taken = start_from(assembly.trainer.game, init) if init is not None else ()
     rehearse(assembly.trainer)
     folder = new_folder(Path(out) if out else None, recipe.name)
     config = Config(
@@ -138,13 +150,39 @@ def train(
         {"cuda_graph": cuda_graph, "precision": precision},
         fingerprint=sources.fingerprint(data_name, samples),
         classes=assembly.classes if recipe.classes else None,
+        recipe_file={"variable": file.variable, "sha256": file.sha256} if file else None,
+        init=None if init is None else os.path.abspath(os.path.expanduser(init)),
     )
+    if file:
+        save_recipe(folder, file)
     save_config(folder, config)
-    for note in notes:
+    for note in (*notes, *taken):
         say(note)
-    say(f"Training {recipe.name} for {settings.steps:,} steps on {device}; results in {folder}")
+    on = (
+        f" on {len(samples):,} images"
+        if recipe.makes_images and hasattr(samples, "__len__")
+        else ""
+    )
+    say(f"Training {recipe.name}{on} for {settings.steps:,} steps on {device}; results in {folder}")
     play(folder, assembly, config, progress=progress, say=say, callbacks=callbacks)
     return folder
+
+
+def find(name: str | Recipe | RecipeFile) -> tuple[Recipe, RecipeFile | None]:
+    """Return a recipe, and the file that it is in, if it is the user's own.
+
+    Raises
+    ------
+    ValueError
+        If there is no such recipe or file, or the file can't be used.
+    """
+    if isinstance(name, str) and files.is_file(name):
+        name = files.read(name)
+    if not isinstance(name, RecipeFile):
+        return (name if isinstance(name, Recipe) else get(name)), None
+    recipe = name.load()
+    trust.remember(name)
+    return recipe, name
 
 
 def rehearse(trainer: gan.Trainer) -> None:
@@ -182,7 +220,8 @@ def play(
     """Train to the last step, then write the model and draw the pictures; arguments as `train`."""
     remove_leftovers(folder)
     film = _film(folder, assembly, config.watching["frames"])
-    crew = watchers(folder, assembly, config, film=film, progress=progress, say=say, more=callbacks)
+    more = [*assembly.recipe.callbacks(assembly.settings, folder), *callbacks]
+    crew = watchers(folder, assembly, config, film=film, progress=progress, say=say, more=more)
     assembly.trainer.run(assembly.settings.steps, crew)
     finish(folder, assembly, film.paths() if film else [])
 
