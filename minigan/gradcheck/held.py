@@ -163,7 +163,9 @@ def _inside_function(function: FunctionType) -> list[tuple[str, Any]]:
     with suppress(TypeError, ValueError):
         outside = inspect.getclosurevars(function)
         defaults = inspect.signature(function).parameters.values()
-        taken = outside.nonlocals | outside.globals | {p.name: p.default for p in defaults}
+        taken = (
+            dict(outside.nonlocals) | dict(outside.globals) | {p.name: p.default for p in defaults}
+        )
         return [(n, v) for n, v in taken.items() if not isinstance(v, CLOSED)]
     return []
 

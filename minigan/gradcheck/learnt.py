@@ -25,6 +25,7 @@ BOX = (("value", "grad"), ("data", "grad"), ("value", "gradient"), ("data", "gra
 WEIGHTS = re.compile(
     r"_?(?:w|b|weights?|bias(?:es)?|gamma|beta|scale|shift|kernels?|filters?|theta)\d*", re.I
 )
+MANGLED = re.compile(r"(?:(?<=\.)|^)_[A-Za-z0-9]+__")
 DIGITS = re.compile(r"(?:(?:^|\.)\d+)+$")
 STATE = re.compile(
     r"(?:running|moving)_?(?:mean|mu|avg|average|var|variance|std|sigma|stats?)\d*", re.I
@@ -236,7 +237,8 @@ def unboxed(name: str) -> str:
 
 def _split(name: str) -> tuple[str, str]:
     """Return the last but one and the last part of a dotted name; ``0.1`` is one part."""
-    *_, box, own = f".{DIGITS.sub('', head := name.lower())}".split(".")
+    head = MANGLED.sub("", name).lower()
+    *_, box, own = f".{DIGITS.sub('', head)}".split(".")
     digits = DIGITS.search(head)
     if digits:
         return own, digits[0].strip(".")

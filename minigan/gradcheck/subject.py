@@ -457,7 +457,7 @@ def _in_order(named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return dx and the other gradients of a dict such as ``{"dx": ..., "dW": ...}``."""
     rest = dict(named)
     key = next((k for k in named if GRADIENT.sub("", k, count=1).lower() in INPUTS), None)
-    return rest.pop(key, None), rest
+    return rest.pop(str(key), None), rest
 
 
 def _takes(method: Callable[..., Any], keyword: str) -> bool:

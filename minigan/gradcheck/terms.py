@@ -327,7 +327,6 @@ def _sums(view: View) -> Iterator[tuple[str, Numbers]]:
             c = x - x.mean(axis=axes, keepdims=True)
             s = numpy.sqrt((c * c).mean(axis=axes, keepdims=True) + 1e-12)
             factors |= {"(x - mean) dy": c * dy, "(x / s) dy": x / s * dy}
-    yield "the sum of all of dy", numpy.full(view.n.shape, dy.sum())
     for label, f in factors.items():
         for axes in (tuple(range(f.ndim - 1)), (0,), tuple(range(f.ndim))):
             total = f.sum(axis=axes)

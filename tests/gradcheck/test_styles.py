@@ -413,6 +413,23 @@ def test_plain_numbers_are_learnt_too(nested):
         assert "1.3" not in str(caught.value).partition("likely cause")[2]
 
 
+def test_gradients_exchanged_between_private_names_are_wrong():
+    class Layer:
+        def __init__(self):
+            self.__w, self.__u = seeded().standard_normal((2, 3, 3))
+
+        def forward(self, x):
+            return x @ self.__w @ self.__u, x
+
+        def backward(self, dy, x):
+            self.__du = x.T @ dy @ self.__u.T
+            self.__dw = (x @ self.__w).T @ dy
+            return dy @ self.__u.T @ self.__w.T
+
+    with pytest.raises(gradcheck.GradientError, match="the gradient of _Layer__w"):
+        gradcheck.check(Layer(), X)
+
+
 OUTSIDE = weights()[0]
 
 
