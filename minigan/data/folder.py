@@ -6,7 +6,9 @@ data set's `notes` say what was changed, because a GAN learns those changes too.
 
 from __future__ import annotations
 
+import functools
 import os
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ import numpy.typing as npt
 
 from minigan.data.dataset import Dataset
 from minigan.data.errors import DataError
+from minigan.data.limits import max_pixels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -60,7 +63,7 @@ def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channel
         If `size` or `channels` is not as above.
     """
     _check_shape((*size, channels))
-    root = Path(path).expanduser()
+    root = Path(os.path.expanduser(path))
     files = _pictures(root)
     changes: Counter[str] = Counter()
     sizes: list[tuple[int, int]] = []
@@ -191,21 +194,62 @@ def _load_picture(
     changes: Counter[str],
     sizes: list[tuple[int, int]],
 ) -> npt.NDArray[numpy.uint8]:
-    from PIL import Image
-
     try:
-        with Image.open(file) as picture:
+        with _opened(file) as picture:
             if getattr(picture, "n_frames", 1) > 1:
                 changes["animated (only the first frame is used)"] += 1
             picture.load()
             upright = _turned(picture, changes)
             sizes.append((upright.height, upright.width))
             return _fitted(_opaque(upright, changes), size, channels, changes)
+    except DataError:
+        raise
     # Pillow's decoders raise all kinds of exceptions.
     except Exception as error:
         raise DataError(
             f"{file} cannot be read as an image ({error}): repair or remove it"
         ) from error
+
+
+def _opened(file: Path) -> Image:
+    """Open a picture of a format that the extensions stand for, and of at most `max_pixels`.
+
+    Left to itself, Pillow would run Ghostscript for a file that is EPS inside, and wait for ever
+    for one that is a pipe.
+    """
+    from PIL import Image
+
+    if not file.is_file():
+        raise ValueError("it is no file, but a pipe, a device or a link to nothing")
+    most = max_pixels()
+    if most > (Image.MAX_IMAGE_PIXELS or most):
+        Image.MAX_IMAGE_PIXELS = most  # as the user asked in the environment
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = Image.open(file, formats=_formats())
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_large(file, most) from None
+    if picture.width * picture.height > most:
+        picture.close()
+        raise _too_large(file, most)
+    return picture
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Pillow's names for the formats that `EXTENSIONS` stand for."""
+    from PIL import Image
+
+    known = Image.registered_extensions()
+    return tuple(sorted({known[end] for end in EXTENSIONS if known.get(end) in Image.OPEN}))
+
+
+def _too_large(file: Path, most: int) -> DataError:
+    return DataError(
+        f"{file} has more than {most:,} pixels: make it smaller, or set MINIGAN_MAX_PIXELS to a "
+        "larger number"
+    )
 
 
 def _turned(picture: Image, changes: Counter[str]) -> Image:

@@ -84,7 +84,7 @@ def _unsplit(name: str, image_shape: tuple[int, int, int] | None) -> Dataset:
     if name == "digits":
         # The native size is loaded directly rather than enlarged and shrunk again.
         return digits(enlarge=image_shape is None or tuple(image_shape) != (8, 8, 1))
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))  # unlike its own, leaves an unknown ~user as it is
     if path.is_dir():
         if image_shape is None:
             raise ValueError(
