@@ -17,7 +17,7 @@ FLOORS = (
     ("nn", "losses"),
     ("checkpoint", "data", "latent", "plots", "tutorial"),
     ("backend",),
-    ("files", "moved"),
+    ("files", "forks", "memory", "moved"),
 )
 """From the top floor down. Rooms of one floor may not look into each other."""
 OUTSIDE = {"__main__"}

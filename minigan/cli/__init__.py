@@ -14,10 +14,12 @@ from collections.abc import Sequence
 import minigan
 from minigan.cli import bench, gradcheck, latent, recipes, results, train
 from minigan.cli.arguments import Parser
-from minigan.cli.errors import sentence
+from minigan.cli.errors import is_expected, report, sentence
 
 FAMILIES = (train, recipes, results, latent, gradcheck, bench)
 """The groups of commands, in the order of ``minigan --help``."""
+MISTAKE = 70
+"""Exit status if minigan itself is at fault: EX_SOFTWARE of sysexits.h."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         The exit status: 0 for success; 1 if a check failed; 2 for an error, which is printed in one
-        sentence; 130 if the user interrupted the command.
+        sentence; 70 for a mistake in minigan itself; 130 if the user interrupted the command.
     """
     for stream in (sys.stdout, sys.stderr):
         # A terminal or a file may know fewer characters than are printed, such as Greek letters.
@@ -48,14 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):  # whoever read the output has seen enough, as in `minigan recipes | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + 13
-    except (ValueError, TypeError, OSError, ArithmeticError) as error:
-        if options.traceback:
-            raise
-        print(f"minigan: {sentence(error)}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("minigan: interrupted.", file=sys.stderr)
         return 130
+    except Exception as error:
+        if options.traceback:
+            raise
+        expected = is_expected(error)
+        print(f"minigan: {sentence(error) if expected else report(error)}", file=sys.stderr)
+        return 2 if expected else MISTAKE
 
 
 def build_parser() -> Parser:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 # A string, because the class can't be subscripted at run time.
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -18,11 +18,25 @@ PICTURES = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports an error in one sentence and refers to ``--help``, instead of printing the usage."""
+    """Reports an error in one sentence and refers to ``--help``, instead of printing the usage.
+
+    An empty text is an error, too: as a rule, it is a variable of a script that has no value.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.register("type", None, _not_empty)
+        self.register("type", Path, lambda text: Path(_not_empty(text)))
 
     def error(self, message: str) -> NoReturn:
         """Print the message and exit with status 2."""
         self.exit(2, f"minigan: {message.rstrip('.')}; see `{self.prog} --help`.\n")
+
+
+def _not_empty(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; give a value, or leave it out")
+    return text
 
 
 def add_command(

@@ -6,25 +6,31 @@ and ``checkpoints/`` the states to resume from. All are written atomically, see 
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 
 import minigan
-from minigan import checkpoint, gan, latent, nn, optim
+from minigan import backend, checkpoint, gan, latent, memory, nn, optim
 from minigan.backend import Array
 from minigan.files import is_leftover, written_whole
 from minigan.recipes import Recipe, Settings, get
 from minigan.runs import drawing
+from minigan.runs.lock import is_of_a_writer
 
 CONFIG, MODEL, CHECKPOINTS = "config.json", "model.safetensors", "checkpoints"
+METRICS = "metrics.csv"
 """Names of files in a run's folder."""
 
 
@@ -55,6 +61,9 @@ class Config:
         ``tensorboard``. It doesn't influence training.
     computing
         How a CUDA device computes: ``cuda_graph``, ``precision``. It affects rounding only.
+    engine
+        What computed: the ``variant`` of the backend in words, and its ``threads``. It affects
+        rounding only.
     """
 
     recipe: str
@@ -67,6 +76,7 @@ class Config:
     versions: dict[str, str]
     watching: dict[str, Any] = field(default_factory=dict)
     computing: dict[str, Any] = field(default_factory=dict)
+    engine: dict[str, Any] = field(default_factory=dict)
 
 
 # ---------------------------------------------------------------- creating and filling a folder
@@ -81,17 +91,43 @@ def new_folder(out: Path | None, name: str) -> Path:
         If `out` is a file, or contains anything other than leftovers of a killed process.
     """
     if out is None:
-        taken = (Path("runs") / (f"{name}-{i}" if i > 1 else name) for i in range(1, 10_000))
-        out = next(path for path in taken if not path.exists())
+        return _next_free(Path("runs"), name)
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file, not a folder; give a folder for --out.")
-    if out.is_dir() and not all(is_leftover(path) for path in out.iterdir()):
-        raise ValueError(
-            f"{out} isn't empty; give another folder for --out, or continue a run with --resume "
-            f"{out}."
-        )
+    require_empty(out)
     out.mkdir(parents=True, exist_ok=True)
     return out
+
+
+def _next_free(parent: Path, name: str) -> Path:
+    """Create NAME, NAME-2, ...: the first that nobody else has created, even just now."""
+    parent.mkdir(parents=True, exist_ok=True)
+    names = (f"{name}-{i}" if i > 1 else name for i in itertools.count(1))
+    return next(parent / free for free in names if _created(parent / free))
+
+
+def _created(folder: Path) -> bool:
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+def require_empty(folder: Path) -> None:
+    """Refuse a folder that contains anything other than leftovers of a killed process.
+
+    Raises
+    ------
+    ValueError
+        If it does.
+    """
+    found = folder.iterdir() if folder.is_dir() else ()
+    if not all(is_leftover(path) or is_of_a_writer(path) for path in found):
+        raise ValueError(
+            f"{folder} isn't empty; give another folder for --out, or continue a run with --resume "
+            f"{folder}."
+        )
 
 
 def versions() -> dict[str, str]:
@@ -101,6 +137,18 @@ def versions() -> dict[str, str]:
         "numpy": numpy.__version__,
         "python": platform.python_version(),
     }
+
+
+def engine(device: str) -> dict[str, Any]:
+    """Return what computes on a device here: the ``variant`` in words, and its ``threads``.
+
+    Raises
+    ------
+    ValueError
+        If ``MINIGAN_THREADS`` or ``MINIGAN_FAST`` makes no sense.
+    """
+    ops = backend.get(device)
+    return {"variant": ops.describe(), "threads": ops.threads}
 
 
 def save_config(folder: Path, config: Config) -> None:
@@ -177,7 +225,7 @@ class Run:
         Raises
         ------
         ValueError
-            If the file is missing, damaged, or from another recipe.
+            If the file is missing, damaged, from another recipe, or holds NaN or infinity.
         """
         path = self._file(which)
         arrays, meta = checkpoint.load(path)
@@ -192,7 +240,7 @@ class Run:
             state = checkpoint.under(name, arrays)
             # In a checkpoint, an average has numbers of its own beside those of its net.
             averaged = checkpoint.under(f"{name}/net.", arrays, separator="")
-            net.load_state_dict(averaged or state)
+            net.load_state_dict(_finite(path, averaged or state))
         return game
 
     def networks(self, which: str | None = None) -> tuple[nn.Layer, nn.Layer]:
@@ -242,9 +290,10 @@ class Run:
         if label is not None and not 0 <= label < classes:
             has = f"labels 0 to {classes - 1}" if classes else "no labels"
             raise ValueError(f"The recipe {self.recipe.name!r} has {has}, got --label {label}.")
-        labels = drawing.balanced(n, classes) if label is None else numpy.full(n, label)
         if n < 1:
             raise ValueError(f"The number of samples must be positive, got {n}.")
+        self._require_room(n)
+        labels = drawing.balanced(n, classes) if label is None else numpy.full(n, label)
         game, rng = self.game(which, device=device), numpy.random.default_rng(seed)
         if truncation is None:
             return game.sample(game.inputs(n, rng, self.load_data), labels)
@@ -256,9 +305,69 @@ class Run:
         z = latent.truncated(self.recipe.latent, n, rng, bound=truncation)
         return game.sample(z, labels)
 
+    def _require_room(self, n: int) -> None:
+        """Refuse more samples than fit into memory: latents, samples, and a copy of them."""
+        latents = self.recipe.latent.size if self.recipe.latent else 0
+        numbers = latents + 2 * math.prod(self.recipe.sample_shape)
+        memory.require(4.0 * n * numbers, f"{n:,} samples", "draw fewer")
+
     def load_data(self) -> Any:
         """Load the training data of the run."""
         return self.recipe.load(self.config.data, self.config.data_dir)
+
+
+def _finite(path: Path, state: Mapping[str, Array]) -> Mapping[str, Array]:
+    for name, array in state.items():
+        if array.dtype.kind == "f" and not numpy.isfinite(backend.to_numpy(array)).all():
+            raise checkpoint.CheckpointError(
+                f"{path} holds NaN or infinity in {name}; choose an earlier one with --checkpoint, "
+                "or train again."
+            )
+    return state
+
+
+_KINDS: Mapping[str, Any] = {
+    "recipe": str,
+    "settings": dict,
+    "seed": int,
+    "device": str,
+    "data": str,
+    "data_dir": (str, NoneType),
+    "watching": dict,
+    "computing": dict,
+    "engine": dict,
+}
+"""What each entry of ``config.json`` that something depends on must be."""
+
+
+def _read_config(text: bytes) -> Config:
+    config = Config(**json.loads(text))
+    for name, kind in _KINDS.items():
+        value = getattr(config, name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise TypeError(f"its {name} is {value!r}")
+    return config
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Say of whatever is raised inside that the file isn't what minigan wrote."""
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        raise ValueError(
+            f"{path} can't be read ({error}); the run's folder is damaged, train it again."
+        ) from None
+
+
+def _known(path: Path, name: str) -> Recipe:
+    try:
+        return get(name)
+    except ValueError:
+        raise ValueError(
+            f"{path} names the recipe {name!r}, which isn't one of minigan's; if it is your own, "
+            "open the run in Python with open_run(folder, recipe=...)."
+        ) from None
 
 
 def open_run(folder: str | os.PathLike[str], *, recipe: Recipe | None = None) -> Run:
@@ -282,14 +391,12 @@ def open_run(folder: str | os.PathLike[str], *, recipe: Recipe | None = None) ->
         raise ValueError(
             f"{folder} isn't a run: it has no config.json; give a folder made by `minigan train`."
         )
-    try:
-        config = Config(**json.loads(path.read_text()))
-        recipe = recipe or get(str(config.recipe))
-        recipe.settings.changed(**config.settings)
-    except (ValueError, TypeError, AttributeError, OSError, RecursionError) as error:
-        raise ValueError(
-            f"{path} can't be read ({error}); the run's folder is damaged, train it again."
-        ) from None
+    text = path.read_bytes()  # an OSError says itself what is wrong
+    with _damage(path):
+        config = _read_config(text)
+    recipe = recipe or _known(path, config.recipe)
+    with _damage(path):
+        recipe.check(recipe.settings.changed(**config.settings))
     if recipe.name != config.recipe:
         raise ValueError(
             f"{folder} is a run of the recipe {config.recipe!r}, not of {recipe.name!r}; give the "

@@ -280,7 +280,7 @@ def test_a_run_whose_config_is_damaged(place, capsys, config):
 
 
 @pytest.mark.parametrize(
-    "change", [{"recipe": "rong"}, {"settings": {"steps": -1}}, {"settings": {"steeps": 1}}]
+    "change", [{"seed": "x"}, {"settings": {"steps": -1}}, {"settings": {"steeps": 1}}]
 )
 def test_a_run_whose_config_makes_no_sense(place, capsys, finished, change):
     config = json.loads((finished / "config.json").read_text()) | change
