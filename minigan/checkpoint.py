@@ -46,18 +46,14 @@ def save(
     ValueError
         If the folder doesn't exist.
     TypeError
-        If an array holds something that the format can't, such as complex numbers.
+        If an array or an entry of the description can't be written; the message names it.
     OSError
         If the disk is full or not writable; an older file of that name is then left unchanged.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import save as serialise
 
-    # ascontiguousarray, because some versions of the writer store the memory of a transposed or
-    # strided array as if it were contiguous: the numbers end up in the wrong order without an
-    # error. (It also turns 0-d arrays into 1-d ones, hence the reshape.)
-    plain = {name: backend.to_numpy(a) for name, a in arrays.items()}
-    packed = {name: numpy.ascontiguousarray(a).reshape(a.shape) for name, a in plain.items()}
+    packed = {str(name): _packed(name, array) for name, array in arrays.items()}
     described = _described(meta)
     # A single key: the writer puts several in an order that differs from run to run.
     description = {"minigan": json.dumps(
@@ -69,6 +65,22 @@ def save(
         raise TypeError(f"{path} can't hold these arrays ({_first_line(error)}).") from None
     with written_whole(path) as temporary:
         temporary.write_bytes(content)
+
+
+def _packed(name: Any, array: Array) -> NDArray[Any]:
+    """Return an array on the host, contiguous and in native byte order.
+
+    Some versions of the writer store the memory of a transposed or strided array as if it were
+    contiguous: the numbers end up in the wrong order without an error.
+    """
+    plain = backend.to_numpy(array)
+    if plain.dtype.kind not in "biuf" or plain.dtype.itemsize > 8:
+        raise TypeError(
+            f"The array {name!r} is {plain.dtype}, but a checkpoint holds real numbers of up to 64 "
+            "bits; convert it, for example with array.astype('float64')."
+        )
+    native = numpy.ascontiguousarray(plain, plain.dtype.newbyteorder("="))
+    return native.reshape(plain.shape)  # ascontiguousarray turns 0-d arrays into 1-d ones
 
 
 def _described(meta: Mapping[str, Any]) -> str:

@@ -41,8 +41,7 @@ def sigmoid(x: Array) -> Array:
     ``exp(min(x, 0)) / (1 + exp(-|x|))``: no exponent is positive, so nothing can overflow, and both
     tails keep their full relative precision.
     """
-    xp = backend.of(x).xp
-    return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-abs(x)))
+    return backend.of(x).sigmoid(x)
 
 
 def softplus(x: Array) -> Array:

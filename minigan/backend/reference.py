@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy
 from numpy.typing import NDArray
 
+from minigan import randomness
 from minigan.backend.array import Array
 from minigan.backend.window import Pair, Window
 
@@ -345,23 +346,26 @@ class Reference:
 
     # ---------------------------------------------------------------- elementwise
 
-    def multiply(self, a: Array, b: Array) -> Array:
-        """``a b``, entry by entry, for arrays of one shape."""
-        return a * b
+    def masked(self, x: Array, mask: Array) -> Array:
+        """``x m`` where m > 0, else 0, even where x is infinite."""
+        return self.xp.where(mask > 0, x, x.dtype.type(0)) * mask
 
     def zero(self, x: Array) -> None:
         """Set every entry of x to zero."""
         x[...] = 0
 
     def leaky_relu(self, x: Array, slope: float) -> Array:
-        """``y = x`` where x > 0, else ``slope x``."""
+        """``y = x`` where x > 0, else ``slope x``; with slope 0, that is 0 even for x = -∞."""
+        if not slope:
+            return self.xp.maximum(x, 0)
         return self.xp.where(x > 0, x, x * x.dtype.type(slope))
 
     def leaky_relu_grad(self, dy: Array, y: Array, slope: float) -> Array:
-        """``dx = dy`` where x > 0, else ``slope dy``; y has the sign of x, so x need not be
-        kept.
+        """``dx = dy`` where x > 0, else ``slope dy`` (with slope 0, that is 0 even for an infinite
+        dy); y has the sign of x, so x need not be kept.
         """
-        return self.xp.where(y > 0, dy, dy * dy.dtype.type(slope))
+        factor = dy.dtype.type(slope)
+        return self.xp.where(y > 0, dy, dy * factor if slope else factor)
 
     def bias_leaky_relu(self, x: Array, bias: Array, slope: float) -> Array:
         """`leaky_relu` of ``x + b``; x is (..., C), b (C,). The memory of x may become that of the
@@ -374,8 +378,15 @@ class Reference:
         return self.xp.tanh(x + bias)
 
     def bias_sigmoid(self, x: Array, bias: Array) -> Array:
-        """``1 / (1 + exp(-(x + b)))``, as a tanh, which can't overflow."""
-        return (1 + self.xp.tanh((x + bias) / 2)) / 2
+        """``σ(x + b)``, see `sigmoid`."""
+        return self.sigmoid(x + bias)
+
+    def sigmoid(self, x: Array) -> Array:
+        """``σ(x) = 1 / (1 + exp(-x))``, written so that no exponent is positive: see
+        `minigan.losses.sigmoid`.
+        """
+        xp = self.xp
+        return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-abs(x)))
 
     def draw(
         self, rng: numpy.random.Generator, make: Callable[[numpy.random.Generator], Any], dtype: Any
@@ -384,7 +395,7 @@ class Reference:
 
         Whoever draws through here can be recorded into a CUDA graph: each replay draws anew.
         """
-        return self.asarray(make(rng), dtype=dtype)
+        return self.asarray(make(randomness.generator(rng)), dtype=dtype)
 
     def dropout_mask(
         self, shape: Sequence[int], p: float, dtype: Any, rng: numpy.random.Generator
@@ -396,11 +407,8 @@ class Reference:
     # ---------------------------------------------------------------- the loss on logits
 
     def mean_probability(self, logits: Array) -> Array:
-        """``mean(σ(l))``, with σ written so that no exponent is positive: see
-        `minigan.losses.sigmoid`.
-        """
-        xp = self.xp
-        return (xp.exp(xp.minimum(logits, 0)) / (1 + xp.exp(-abs(logits)))).mean()
+        """``mean(σ(l))``, see `sigmoid`."""
+        return self.sigmoid(logits).mean()
 
     def bce_with_logits(self, logits: Array, target: Any) -> tuple[Array, Array]:
         """``mean(softplus(l) - t l)`` and ``(σ(l) - t) / n``; t is a number or an array like

@@ -25,7 +25,7 @@ def sample(options: argparse.Namespace) -> None:
 
     run = open_run(options.run)
     check_picture(options.output)
-    classes = run.recipe.classes if options.label is None else 0
+    classes = len(run.classes) if options.label is None else 0
     number, columns = drawing.layout(classes, options.number or drawing.GRID)
     if options.number is not None:
         number, columns = options.number, columns if number == options.number else None

@@ -11,6 +11,8 @@ from minigan.cli.arguments import Commands, Parser, add_command, add_quiet, say
 
 START = ("seed", "out", "epochs", "data", "data_dir")
 """Options that define a run, besides its settings."""
+PLACES = ("data", "data_dir")
+"""Those of them that may be given again, for data that have moved."""
 DEVICE = ("device", "cuda_graph", "precision")
 KEPT = ("checkpoint_every", "keep", "best", "frames", "tensorboard")
 
@@ -24,16 +26,21 @@ def train(options: argparse.Namespace) -> int:
     settings = _settings(options)
     if options.resume is not None:
         _refuse_beside_resume(options, settings, resuming.CHANGEABLE)
-        return _conclude(options, resuming.resume(options.resume, **settings, **common))
+        places = _start(options, PLACES)
+        return _conclude(options, resuming.resume(options.resume, **places, **settings, **common))
     if options.recipe is None:
         raise ValueError(
             "No recipe was given; `minigan recipes` lists them, and `minigan train digits` is a "
             "good start."
         )
-    start = _given(options, START)
-    if "data" in start:
-        start["data_name"] = start.pop("data")
+    start = _start(options, START)
     return _conclude(options, training.train(options.recipe, **start, **settings, **common))
+
+
+def _start(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """Return the options that define a run, as the library calls them."""
+    given = _given(options, names)
+    return {"data_name" if name == "data" else name: value for name, value in given.items()}
 
 
 def _given(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
@@ -58,7 +65,8 @@ def _refuse_beside_resume(
         raise ValueError(
             "Both a recipe and --resume were given, but a run knows its recipe; leave one out."
         )
-    fixed = [*_given(options, START), *(name for name in settings if name not in changeable)]
+    fixed = [name for name in _given(options, START) if name not in PLACES]
+    fixed += [name for name in settings if name not in changeable]
     if fixed:
         flag = options.settings.get(fixed[0], f"--{fixed[0].replace('_', '-')}")
         raise ValueError(
@@ -104,7 +112,10 @@ def _add_run(parser: Parser) -> None:
         "--out", type=Path, metavar="DIR", help="folder for the results (default: runs/RECIPE)"
     )
     group.add_argument(
-        "--data", metavar="NAME|PATH", help="another data set, IDX file or folder of images"
+        "--data",
+        metavar="NAME|PATH",
+        help="another data set, or a file or folder of images or points; with --resume: where the "
+        "run's data are now",
     )
     group.add_argument(
         "--data-dir", metavar="DIR", help="folder with the files of MNIST or Fashion-MNIST"

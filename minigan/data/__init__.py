@@ -15,6 +15,7 @@ from minigan.data.folder import fit, image_folder
 from minigan.data.idx import read_idx, write_idx
 from minigan.data.loading import DATASETS, load
 from minigan.data.mnist import fashion_mnist, mnist
+from minigan.data.points import PointSet, points
 from minigan.data.stacked import stack, stacked_mnist
 from minigan.data.stream import Stream
 from minigan.data.toys import (
@@ -38,6 +39,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "Distribution",
+    "PointSet",
     "Stream",
     "cubic_matrix",
     "digits",
@@ -52,6 +54,7 @@ __all__ = [
     "mnist",
     "moons",
     "parabola",
+    "points",
     "read_idx",
     "ring",
     "ring_centres",

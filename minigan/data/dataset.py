@@ -9,6 +9,8 @@ from typing import Any
 import numpy
 import numpy.typing as npt
 
+from minigan import randomness
+
 __all__ = ["Batches", "Dataset"]
 
 Batch = tuple[npt.NDArray[Any], npt.NDArray[numpy.int64] | None]
@@ -30,7 +32,7 @@ class Dataset:
         Its name in reports and file names.
     images : ndarray of uint8 (0 to 255) or float32 (-1 to 1), shape (N, H, W, C)
     labels : ndarray of int64, shape (N,), or None
-        The class of each image.
+        The class of each image, from 0; other integers, and lists of them, are converted.
     source : str
         Where it comes from: a citation, a folder or a file.
     class_names : tuple of str or None
@@ -53,13 +55,9 @@ class Dataset:
 
     def __post_init__(self) -> None:
         _check_images(self.name, self.images)
-        if self.labels is None:
-            return
-        if self.labels.shape != (len(self),) or self.labels.dtype != numpy.int64:
-            raise ValueError(
-                f"the labels of {self.name!r} are {self.labels.dtype} of shape "
-                f"{self.labels.shape}: int64 of shape ({len(self)},) is needed, one for each image"
-            )
+        if self.labels is not None:
+            # What the fields of a frozen dataclass may be replaced by.
+            object.__setattr__(self, "labels", _whole(self.name, self.labels, len(self)))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -113,15 +111,34 @@ class Dataset:
         ------
         ValueError
             If `n` is not between 1 and the number of images.
+        TypeError
+            If `rng` isn't a Generator.
         """
         if not 1 <= n <= len(self):
             raise ValueError(
                 f"cannot draw {n} different images from {self.name!r}: choose 1 to {len(self)}"
             )
-        return self.batch(rng.choice(len(self), size=n, replace=False))
+        chosen = randomness.generator(rng).choice(len(self), size=n, replace=False)
+        return self.batch(chosen)
+
+
+def _whole(name: str, labels: Any, count: int) -> npt.NDArray[numpy.int64]:
+    """Return labels of any integer type, or in a list, as int64."""
+    array = numpy.asarray(labels)
+    if array.shape != (count,) or array.dtype.kind not in "ui" or array.min() < 0:
+        raise ValueError(
+            f"the labels of {name!r} are {array.dtype} of shape {array.shape}: int64 of shape "
+            f"({count},) is needed, one of at least 0 for each image"
+        )
+    return array.astype(numpy.int64, copy=False)
 
 
 def _check_images(name: str, images: npt.NDArray[Any]) -> None:
+    if not hasattr(images, "ndim"):
+        raise ValueError(
+            f"the images of {name!r} are {type(images).__name__}: an array of uint8 or float32 is "
+            "needed"
+        )
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(
             f"the images of {name!r} have shape {images.shape}: a non-empty (N, H, W, C) is needed"
@@ -243,11 +260,7 @@ class Batches(Iterator[Batch]):
 
 
 def _check_stream(data: Any, batch_size: int, rng: numpy.random.Generator) -> None:
-    if not isinstance(rng, numpy.random.Generator):
-        raise TypeError(
-            f"Batches got {type(rng).__name__} for rng and needs a numpy.random.Generator: use "
-            "numpy.random.default_rng(seed)"
-        )
+    randomness.generator(rng)
     if not isinstance(data, Dataset) and not numpy.issubdtype(data.dtype, numpy.floating):
         raise TypeError(
             f"Batches got an array of {data.dtype} and needs floats: convert it, or make a Dataset"

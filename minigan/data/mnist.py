@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import shutil
 import tempfile
 import threading
@@ -36,6 +37,7 @@ _FILES = {
 _TIMEOUT, _DEADLINE = 30.0, 300.0  # seconds without a sign of the server; for a whole file
 _LARGEST = 2**26  # bytes of a file; the largest has 26 million
 _UNFINISHED = ".download-"
+_LIKELY = re.compile(r"images|idx3|mnist.*\.(npz|npy|csv|zip)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -168,10 +170,18 @@ def _find(family: _Family, split: str, folder: Path) -> tuple[Path, Path]:
             raise DataError(
                 f"{place} lacks {missing}.gz: put it there, next to the other file of the split"
             )
+    seen = _seen(folder)
+    hint = f" (there is {seen}, which may be given as --data)" if seen else ""
     raise DataError(
-        f"{family.name} is not in {folder}: put {_names(split)} into {folder / family.folders[0]}, "
-        "or leave out --data-dir and MINIGAN_DATA to download them"
+        f"{family.name} is not in {folder}{hint}: put {_names(split)} into "
+        f"{folder / family.folders[0]}, or leave out --data-dir and MINIGAN_DATA to download them"
     )
+
+
+def _seen(folder: Path) -> str:
+    """Name a file of images in a folder, or below it, that has another name or format."""
+    found = (path for path in folder.glob("*") if path.is_file()) if folder.is_dir() else ()
+    return next((path.name for path in sorted(found) if _LIKELY.search(path.name)), "")
 
 
 def _places(family: _Family, folder: Path) -> list[Path]:
@@ -185,10 +195,22 @@ def _places(family: _Family, folder: Path) -> list[Path]:
 
 
 def _existing(folder: Path, name: str) -> Path | None:
-    """Find a file of the family, also under the name that some tools unpack it to."""
-    dotted = name.replace("-idx", ".idx")
-    paths = (folder / f"{stem}{end}" for stem in (name, dotted) for end in (".gz", ""))
-    return next((path for path in paths if path.is_file()), None)
+    """Find a file of the family, also under the names that it has elsewhere.
+
+    Tools and copies write a dot or an underscore for a hyphen, leave out the format, call the test
+    images so, or put the file into a folder of its own name.
+    """
+    exact = [folder / f"{name}{end}" for end in (".gz", "")]
+    others = sorted(folder.iterdir()) if folder.is_dir() else []
+    alike = [path for path in others if _plain(path.name) == _plain(name)]
+    inside = [path / path.name for path in alike if path.is_dir()]
+    return next((path for path in (*exact, *alike, *inside) if path.is_file()), None)
+
+
+def _plain(name: str) -> str:
+    """What the names of one file have in common."""
+    plain = re.sub(r"[-_. ]+", "-", name.lower()).removesuffix("-gz")
+    return re.sub(r"^test-", "t10k-", re.sub(r"-(idx|ubyte).*$", "", plain))
 
 
 def _names(split: str) -> str:

@@ -87,8 +87,9 @@ class Game(BaseGame):
     Raises
     ------
     ValueError
-        If an optimizer updates the other player, `discriminator_steps` is below 1, or there are
-        penalties although D has several logits.
+        If an optimizer updates the other player, the average follows or the scheduler changes what
+        isn't in the game, `discriminator_steps` is below 1, or there are penalties although D has
+        several logits.
     TypeError
         If the objective isn't an `Objective`.
     """
@@ -332,6 +333,17 @@ class Game(BaseGame):
         for player, opponent in (both, tuple(reversed(both))):
             optimizer = getattr(self, f"{player}_optimizer")
             require_owner(optimizer, both[player], (both[opponent],), player)
+        if self.average is not None and self.average.source is not self.generator:
+            raise ValueError(
+                "The average of the game follows another net than its generator; make it with "
+                "optim.ExponentialMovingAverage(generator, decay=...)."
+            )
+        moved = (self.generator_optimizer, self.discriminator_optimizer)
+        if self.scheduler and any(one not in moved for one in self.scheduler.optimizers):
+            raise ValueError(
+                "The scheduler of the game sets the learning rate of an optimizer that isn't in "
+                "the game; make it with the optimizers of the two players."
+            )
 
 
 def _takes_reals(penalty: Penalty) -> bool:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import numpy
 
-from minigan import nn, optim
+from minigan import nn, optim, randomness
 from minigan.backend import Array
 from minigan.gan import penalties
 
@@ -79,6 +79,7 @@ def tame(
         If a name is unknown (the error suggests the closest one) or given twice, a strength isn't a
         positive number, or a way can't be applied to D.
     """
+    randomness.generator(rng)
     taming = Taming(discriminator, conditional=conditional)
     given = [parse(way) for way in ways]
     strengths = dict(given)

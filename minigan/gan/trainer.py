@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy
 
-from minigan import backend, checkpoint
+from minigan import backend, checkpoint, randomness
 from minigan.backend import Array
 from minigan.gan.base import BaseGame
 from minigan.latent import Latent
@@ -127,7 +127,8 @@ class Trainer:
             average=average,
         )
         game.check()
-        self.game, self.source, self.rng, self.noise = game, source, rng, noise
+        self.game, self.source, self.rng = game, source, randomness.generator(rng)
+        self.noise = None if noise is None else randomness.generator(noise)
         self.step = 0
         self.interrupted = False
         self.read_every = read_every if game.device.queues else 1

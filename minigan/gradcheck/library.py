@@ -310,8 +310,8 @@ def library_table(reports: dict[str, Report]) -> str:
         (
             name,
             _worst_array(report),
-            str(sum(a.checked for a in report.arrays)),
-            str(sum(a.skipped for a in report.arrays)),
+            str(sum(a.checked for a in report.rows)),
+            str(sum(a.skipped for a in report.rows)),
             f"{report.worst:.1e}",
             "ok" if report.ok else "WRONG",
         )
@@ -327,4 +327,4 @@ def library_table(reports: dict[str, Report]) -> str:
 
 
 def _worst_array(report: Report) -> str:
-    return max(report.arrays, key=lambda a: a.error).name if report.arrays else "-"
+    return max(report.rows, key=lambda a: a.error).name if report.rows else "-"

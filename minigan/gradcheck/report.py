@@ -28,6 +28,9 @@ class ArrayReport:
         The slope that `backward` gives there, and the one that finite differences give.
     cause
         The likely cause of a failure, a sentence, or None.
+    where
+        At which point the worst error was found, if not at the one that was given:
+        ``"for inputs ten times as large"``.
     """
 
     name: str
@@ -39,10 +42,12 @@ class ArrayReport:
     analytic: float = math.nan
     numeric: float = math.nan
     cause: str | None = None
+    where: str = ""
 
     def sentence(self) -> str:
         """Say what is wrong: the array, the index, both numbers, the relative error."""
         where = "along a random direction" if self.index is None else f"at {list(self.index)}"
+        where += f", {self.where}" if self.where else ""
         return (
             f"the gradient of {self.name} {self.shape} is wrong {where}: backward gives "
             f"{self.analytic:.9g}, finite differences give {self.numeric:.9g} "
@@ -65,22 +70,33 @@ class Report:
     problems
         Sentences about everything else that is wrong: `x` written to, gradients overwritten,
         shapes, NaN.
+    second
+        A row per array for the derivatives that `double_backward` gives, if there is one.
+    notes
+        Sentences about what isn't wrong but should be known, such as what couldn't be checked.
     """
 
     subject: str
     tolerance: float
     arrays: list[ArrayReport] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    second: list[ArrayReport] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def rows(self) -> list[ArrayReport]:
+        """All rows: first derivatives, then second ones."""
+        return [*self.arrays, *self.second]
 
     @property
     def worst(self) -> float:
         """The worst relative error of all arrays; 0 if there are none."""
-        return max((math.inf if math.isnan(a.error) else a.error for a in self.arrays), default=0.0)
+        return max((math.inf if math.isnan(a.error) else a.error for a in self.rows), default=0.0)
 
     @property
     def failures(self) -> list[ArrayReport]:
         """The arrays whose gradient is wrong."""
-        return [a for a in self.arrays if a.error > self.tolerance]
+        return [a for a in self.rows if a.error > self.tolerance]
 
     @property
     def ok(self) -> bool:
@@ -101,13 +117,14 @@ class Report:
                 f"{a.error:.1e}",
                 self._verdict(a),
             )
-            for a in self.arrays
+            for a in self.rows
         ]
         return "\n".join(
             [
                 f"Gradient check of {self.subject}",
                 *(table(head, rows) if rows else []),
                 *self.problems,
+                *(f"Note: {note}." for note in self.notes),
             ]
         )
 
@@ -124,10 +141,12 @@ class GradientError(AssertionError):
     ----------
     report
         Everything that was found.
+    hint
+        Where to look, if that is clear.
     """
 
     def __init__(self, report: Report, hint: str | None = None) -> None:
-        self.report = report
+        self.report, self.hint = report, hint
         lines = [f"{problem}." for problem in report.problems]
         for a in sorted(report.failures, key=lambda a: -a.error):
             lines.append(f"{a.sentence()}.")

@@ -41,7 +41,7 @@ class Dropout(Layer, samplewise=True):
             return y, Cache(self, y, None)
         ops = backend.of(x)
         mask = ops.dropout_mask(x.shape, self.p, x.dtype, self.rng)
-        y = ops.multiply(x, mask)
+        y = ops.masked(x, mask)
         return y, Cache(self, y, mask)
 
     def backward(
@@ -51,7 +51,7 @@ class Dropout(Layer, samplewise=True):
         (mask,) = cache.recall(self, dy)
         if not input_grad:
             return None
-        return dy.copy() if mask is None else backend.of(dy).multiply(dy, mask)
+        return dy.copy() if mask is None else backend.of(dy).masked(dy, mask)
 
     def double_backward(
         self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True,

@@ -9,6 +9,7 @@ import numpy
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn.cache import Cache, Shape, Signals, require_floating
+from minigan.nn.keywords import named_in_words
 from minigan.nn.parameter import Parameter
 from minigan.nn.state import State
 from minigan.nn.summary import Row, table
@@ -35,6 +36,17 @@ class Layer(State):
     def __init_subclass__(cls, *, samplewise: bool = False, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls._samplewise = samplewise
+        named_in_words(cls)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(vars(self).get(name), Parameter) and not isinstance(
+            value, (Parameter, type(None))
+        ):
+            raise TypeError(
+                f"The {name} of {self!r} is a Parameter, and {type(value).__name__} in its place "
+                f"would never be trained; set its numbers with layer.{name}.value = array."
+            )
+        super().__setattr__(name, value)
 
     @property
     def samplewise(self) -> bool:

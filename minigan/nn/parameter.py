@@ -39,7 +39,7 @@ class Parameter:
     ValueError
         If the role is none of these, or there is no such axis.
     TypeError
-        If `value` isn't an array of floating-point numbers.
+        If the value isn't an array of float32 or float64.
     """
 
     def __init__(
@@ -50,6 +50,13 @@ class Parameter:
         fan_in: float | None = None,
         output_axis: int | None = None,
     ) -> None:
+        dtype: Any = getattr(value, "dtype", None)
+        if getattr(dtype, "kind", None) != "f" or dtype.itemsize not in (4, 8):
+            raise TypeError(
+                f"A parameter needs an array of float32 or float64, got "
+                f"{type(value).__name__ if dtype is None else dtype}; convert it with "
+                "numpy.asarray(value, 'float32')."
+            )
         if role not in (None, *get_args(Role)):
             raise ValueError(
                 f"The role of a parameter must be one of {', '.join(get_args(Role))}, or None, "

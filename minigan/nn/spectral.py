@@ -108,7 +108,7 @@ class SpectralNorm(Layer, samplewise=True):
         sigma = matmul(self.u, matmul(self._matrix(w), self.v))
         sigma = sigma + (sigma == 0)  # W = 0 stretches nothing: there is nothing to divide out
         normalised = copy.copy(self.layer)  # shares everything except the weight of this call
-        normalised.weight = Parameter(w / sigma)  # type: ignore[attr-defined]
+        normalised.weight = Parameter(w / sigma)
         y, inner = normalised.forward(x, train=train)
         return y, Cache(self, y, normalised, inner, sigma, self.u.copy(), self.v.copy())
 

@@ -9,6 +9,7 @@ import numpy
 
 from minigan import backend
 from minigan.backend import Array
+from minigan.nn.keywords import named_in_words
 from minigan.nn.parameter import flatten
 from minigan.nn.state import real
 from minigan.optim import checks, states
@@ -48,6 +49,10 @@ class Optimizer:
 
     number_names: ClassVar[tuple[str, ...]] = ("lr",)
     vector_names: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        named_in_words(cls)
 
     def __init__(self, net: Nets, **numbers: Any) -> None:
         for name, value in self.checked(numbers).items():

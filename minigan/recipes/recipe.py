@@ -238,15 +238,12 @@ class Recipe:
         )
 
     def load(self, name: str, data_dir: str | None) -> Any:
-        """Load the training data: a 2-D distribution, or images fitted to `sample_shape`."""
+        """Load the training data: a 2-D distribution, by name or from a file of points, or images
+        fitted to `sample_shape`.
+        """
         if not self.makes_images:
-            if os.path.exists(name):
-                raise data.DataError(
-                    f"{name} is a file or folder, but {self.name} draws points from a "
-                    f"distribution: choose one of {', '.join(data.DISTRIBUTIONS)}, or write a "
-                    "recipe whose stream returns batches of your points"
-                )
-            return data.distribution(name)
+            own = name not in data.DISTRIBUTIONS and os.path.exists(os.path.expanduser(name))
+            return data.points(name) if own else data.distribution(name)
         return data.load(name, image_shape=self.sample_shape, data_dir=data_dir)  # type: ignore[arg-type]
 
     def stream(self, samples: Any, batch_size: int, rng: Generator) -> Source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,13 @@ def first(inputs: Any, n: int) -> Any:
     return backend.tree.mapped(lambda x: x[:n], inputs)
 
 
-def balanced(n: int, classes: int) -> NDArray[Any] | None:
-    """Return n sorted labels with equally frequent classes, shape (n,); None without classes."""
-    return numpy.arange(n) * classes // n if classes else None
+def balanced(n: int, classes: int | Sequence[int]) -> NDArray[Any] | None:
+    """Return n sorted labels with equally frequent classes, shape (n,); None without classes.
+
+    `classes` is their number, or the labels themselves.
+    """
+    labels = numpy.arange(classes) if isinstance(classes, int) else numpy.asarray(classes)
+    return labels[numpy.arange(n) * len(labels) // n] if len(labels) else None
 
 
 def layout(classes: int, images: int) -> tuple[int, int | None]:

@@ -11,6 +11,7 @@ import numpy
 
 from minigan import data, metrics
 from minigan.files import written_whole
+from minigan.runs import sources
 from minigan.runs.folder import Run
 
 NEIGHBOURS = 8
@@ -63,6 +64,7 @@ def evaluate(
     ValueError
         If the run has no model, or the data can't be read.
     """
+    sources.require_there(run.config.data)
     number = count if run.recipe.makes_images else min(max(count, 2), MOST_POINTS)
     samples = run.sample(number, seed=seed, device=device, which=which)
     rng = numpy.random.default_rng(seed)

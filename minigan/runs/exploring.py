@@ -200,12 +200,9 @@ def sampler(
     ValueError
         If the label isn't one of the recipe's.
     """
-    classes = run.recipe.classes
-    if label is not None and not 0 <= label < classes:
-        has = f"labels 0 to {classes - 1}" if classes else "no labels"
-        raise ValueError(f"The recipe {run.recipe.name!r} has {has}, got --label {label}.")
-    game = run.game(which)
-    return lambda z: game.sample(z, numpy.full(len(z), label or 0) if classes else None)
+    run.check_label(label)
+    game, chosen = run.game(which), run.classes[:1] if label is None else (label,)
+    return lambda z: game.sample(z, numpy.full(len(z), chosen[0]) if chosen else None)
 
 
 def _latent(run: Run) -> latent.Latent:

@@ -26,7 +26,7 @@ from minigan import backend, checkpoint, gan, latent, memory, nn, optim
 from minigan.backend import Array
 from minigan.files import is_leftover, written_whole
 from minigan.recipes import Recipe, Settings, get
-from minigan.runs import drawing
+from minigan.runs import drawing, sources
 from minigan.runs.lock import is_of_a_writer
 
 CONFIG, MODEL, CHECKPOINTS = "config.json", "model.safetensors", "checkpoints"
@@ -49,7 +49,7 @@ class Config:
     device
         ``"cpu"`` or ``"cuda"``.
     data
-        Name or path of the data.
+        Name or absolute path of the data.
     data_dir
         Folder that the data were read from, or None.
     notes
@@ -64,6 +64,10 @@ class Config:
     engine
         What computed: the ``variant`` of the backend in words, and its ``threads``. It affects
         rounding only.
+    fingerprint
+        A hash of the data, see `minigan.runs.sources.fingerprint`, or None.
+    classes
+        The labels that occur in the data, for a conditional recipe; None if that isn't known.
     """
 
     recipe: str
@@ -77,6 +81,8 @@ class Config:
     watching: dict[str, Any] = field(default_factory=dict)
     computing: dict[str, Any] = field(default_factory=dict)
     engine: dict[str, Any] = field(default_factory=dict)
+    fingerprint: str | None = None
+    classes: tuple[int, ...] | None = None
 
 
 # ---------------------------------------------------------------- creating and filling a folder
@@ -286,14 +292,11 @@ class Run:
         `label` is the condition, for a conditional recipe; None draws all classes equally often,
         one class after the other.
         """
-        classes = self.recipe.classes
-        if label is not None and not 0 <= label < classes:
-            has = f"labels 0 to {classes - 1}" if classes else "no labels"
-            raise ValueError(f"The recipe {self.recipe.name!r} has {has}, got --label {label}.")
+        self.check_label(label)
         if n < 1:
             raise ValueError(f"The number of samples must be positive, got {n}.")
         self._require_room(n)
-        labels = drawing.balanced(n, classes) if label is None else numpy.full(n, label)
+        labels = drawing.balanced(n, self.classes) if label is None else numpy.full(n, label)
         game, rng = self.game(which, device=device), numpy.random.default_rng(seed)
         if truncation is None:
             return game.sample(game.inputs(n, rng, self.load_data), labels)
@@ -311,9 +314,34 @@ class Run:
         numbers = latents + 2 * math.prod(self.recipe.sample_shape)
         memory.require(4.0 * n * numbers, f"{n:,} samples", "draw fewer")
 
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The labels that can be sampled: those that the data had; none if not conditional."""
+        seen = self.config.classes
+        return tuple(range(self.recipe.classes)) if seen is None else tuple(seen)
+
+    def check_label(self, label: int | None) -> None:
+        """Refuse a label that the recipe doesn't have, or that its data didn't.
+
+        Raises
+        ------
+        ValueError
+            If it is one of these.
+        """
+        count = self.recipe.classes
+        if label is None or label in self.classes:
+            return
+        if 0 <= label < count:
+            raise ValueError(
+                f"No images of this run's data had the label {label}, so it was never learnt; give "
+                f"one of {', '.join(map(str, self.classes))} for --label."
+            )
+        has = f"labels 0 to {count - 1}" if count else "no labels"
+        raise ValueError(f"The recipe {self.recipe.name!r} has {has}, got --label {label}.")
+
     def load_data(self) -> Any:
         """Load the training data of the run."""
-        return self.recipe.load(self.config.data, self.config.data_dir)
+        return sources.load(self.recipe, self.config.data, self.config.data_dir)
 
 
 def _finite(path: Path, state: Mapping[str, Array]) -> Mapping[str, Array]:

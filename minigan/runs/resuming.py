@@ -10,6 +10,7 @@ from typing import Any
 
 from minigan import backend, checkpoint, gan
 from minigan.recipes import Recipe
+from minigan.runs import sources
 from minigan.runs.assembly import Assembly, assemble
 from minigan.runs.folder import CHECKPOINTS, Config, Run, engine, open_run, save_config, versions
 from minigan.runs.lock import sole_writer
@@ -25,6 +26,8 @@ def resume(
     lr_generator: float | None = None,
     lr_discriminator: float | None = None,
     device: str | None = None,
+    data_name: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     progress: bool = True,
     say: Callable[[str], None] = lambda words: None,
     checkpoint_every: int | None = None,
@@ -53,6 +56,9 @@ def resume(
     device
         Where to continue; by default where it ran before. Another device rounds differently, so
         the last bits will differ.
+    data_name, data_dir
+        Where the data are now, if they have moved; by default where they were. They must be those
+        that the run was started with.
     progress, say, checkpoint_every, keep, frames, best, tensorboard, callbacks
         As for `minigan.runs.training.train`; by default as when the run was started.
     cuda_graph, precision
@@ -62,8 +68,8 @@ def resume(
     Raises
     ------
     ValueError
-        If the folder isn't a run, none of its checkpoints can be used, or the device isn't
-        available.
+        If the folder isn't a run, none of its checkpoints can be used, the data are others than
+        before, or the device isn't available.
     """
     with sole_writer(open_run(folder, recipe=recipe).folder):
         run = open_run(folder, recipe=recipe)
@@ -80,15 +86,15 @@ def resume(
         )
         goes_on = _device(run.config, device, say)
         computing = _computing(run.config, goes_on, cuda_graph=cuda_graph, precision=precision)
+        found, samples = _data(run, data_name, data_dir)
         config = replace(
-            run.config,
+            found,
             settings=asdict(settings),
             device=goes_on,
             watching=watched,
             computing=computing,
             engine=_engine(run.config, goes_on, say),
         )
-        samples = run.recipe.load(config.data, config.data_dir)
         assembly = assemble(
             run.recipe, settings, samples, seed=config.seed, device=config.device, **computing
         )
@@ -107,6 +113,24 @@ def resume(
         say(f"Resuming {run.folder} {where}")
         play(run.folder, assembly, config, progress=progress, say=say, callbacks=callbacks)
         return run.folder
+
+
+def _data(
+    run: Run, name: str | None, data_dir: str | os.PathLike[str] | None
+) -> tuple[Config, Any]:
+    """Load the data from their new place, or where they were, and check that they are the same."""
+    before = run.config
+    place = before.data if name is None else sources.located(name)
+    folder = before.data_dir if data_dir is None else os.path.abspath(data_dir)
+    samples = sources.load(run.recipe, place, folder)
+    sources.require_same(
+        before.fingerprint,
+        sources.fingerprint(place, samples),
+        name=before.data,
+        other=place,
+        option="--data-dir" if data_dir is not None else "--data" if name is not None else None,
+    )
+    return replace(before, data=place, data_dir=folder), samples
 
 
 def _device(config: Config, wanted: str | None, say: Callable[[str], None]) -> str:
@@ -185,10 +209,12 @@ def _restore(run: Run, assembly: Assembly, say: Callable[[str], None]) -> Path |
 
 def _require_same_run(path: Path, meta: Mapping[str, Any], run: Run) -> None:
     config = run.config
+    # The same data may have been elsewhere.
+    known = "fingerprint" if config.fingerprint and meta.get("fingerprint") else "data"
     # Settings that an older checkpoint doesn't know have their default values.
     settings = asdict(run.recipe.settings.changed(**dict(meta.get("settings", {}))))
-    theirs = {name: meta.get(name) for name in ("recipe", "seed", "data")} | settings
-    ours = {"recipe": config.recipe, "seed": config.seed, "data": config.data}
+    theirs = {name: meta.get(name) for name in ("recipe", "seed", known)} | settings
+    ours = {name: getattr(config, name) for name in ("recipe", "seed", known)}
     ours |= asdict(run.settings)
     for name in ours:
         if name not in CHANGEABLE and ours[name] != theirs.get(name):

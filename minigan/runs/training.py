@@ -16,7 +16,7 @@ from minigan import backend, gan, memory
 from minigan.files import remove_leftovers
 from minigan.gan.callbacks import TensorBoard
 from minigan.recipes import Recipe, Settings, get
-from minigan.runs import drawing
+from minigan.runs import drawing, sources
 from minigan.runs.assembly import Assembly, assemble
 from minigan.runs.folder import (
     Config,
@@ -65,7 +65,8 @@ def train(
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     data_name
-        Another data set, an IDX file or a folder of images, instead of the recipe's own data.
+        Another data set, or a file or folder of images or points, instead of the recipe's own
+        data; see `minigan.data.load` and `minigan.data.points`.
     data_dir
         Folder with the files of MNIST or Fashion-MNIST.
     epochs
@@ -106,12 +107,12 @@ def train(
     recipe = name if isinstance(name, Recipe) else get(name)
     settings = recipe.settings.changed(**changes)
     device = backend.resolve(device)
-    data_name = data_name or recipe.data
-    data_dir = None if data_dir is None else str(data_dir)
+    data_name = sources.located(data_name) if data_name else recipe.data
+    data_dir = None if data_dir is None else os.path.abspath(os.path.expanduser(data_dir))
     samples = recipe.load(data_name, data_dir)
     if epochs is not None:
         settings = settings.changed(steps=_steps(epochs, samples, settings))
-    notes = getattr(samples, "notes", ())
+    notes = sources.notes(recipe, samples)
     assembly = assemble(
         recipe,
         settings,
@@ -141,11 +142,13 @@ def train(
         device,
         data_name,
         data_dir,
-        tuple(notes),
+        notes,
         versions(),
         watched,
         {"cuda_graph": cuda_graph, "precision": precision},
         engine(device),
+        fingerprint=sources.fingerprint(data_name, samples),
+        classes=assembly.classes if recipe.classes else None,
     )
     folder = new_folder(Path(out) if out else None, recipe.name)
     with sole_writer(folder):
@@ -269,7 +272,7 @@ def draw_samples(path: Path, assembly: Assembly) -> None:
         )
         save_figure(figure, path, dpi=110)
     else:
-        n, columns = drawing.layout(assembly.recipe.classes, drawing.GRID)
-        labels = drawing.balanced(n, assembly.recipe.classes)
+        n, columns = drawing.layout(len(assembly.classes), drawing.GRID)
+        labels = drawing.balanced(n, assembly.classes)
         samples = trainer.game.sample(drawing.first(assembly.fixed, n), labels)
         save_grid(path, samples, columns=columns)

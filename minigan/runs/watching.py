@@ -129,7 +129,7 @@ def _measures(assembly: Assembly) -> list[gan.Measure]:
     if not assembly.recipe.makes_images:
         return _measures_of_points(law, z)
     if min(assembly.recipe.sample_shape[:2]) >= 16:
-        return [_measure_of_patches(law, z, drawing.balanced(len(z), assembly.recipe.classes))]
+        return [_measure_of_patches(law, z, drawing.balanced(len(z), assembly.classes))]
     return []
 
 

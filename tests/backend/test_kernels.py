@@ -194,9 +194,19 @@ def test_leaky_relu(ops, shape, slope):
     x = _normal(*shape)
     x.flat[0] = 0
     _compare(ops, "leaky_relu", "leaky_relu", x, slope, exact=True)
-    _compare(
-        ops, "leaky_relu_grad", "leaky_relu_grad", _normal(*shape, seed=1), x, slope, exact=True
-    )
+    dy = _normal(*shape, seed=1)
+    _compare(ops, "leaky_relu_grad", "leaky_relu_grad", dy, x, slope, exact=True)
+    dy.flat[-1] = numpy.inf
+    x.flat[-1] = -numpy.inf
+    _compare(ops, "leaky_relu", "leaky_relu", x, slope, exact=True)
+    _compare(ops, "leaky_relu_grad", "leaky_relu_grad", dy, x, slope, exact=True)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (70_000,)])
+def test_masked(ops, shape):
+    x, mask = _normal(*shape), numpy.maximum(_normal(*shape, seed=1), 0)
+    x.flat[-1], mask.flat[-1] = numpy.inf, 0
+    _compare(ops, "masked", "masked", x, mask, exact=True)
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, (9000, 8)])
@@ -205,6 +215,7 @@ def test_a_bias_and_the_activation_behind_it(ops, shape):
     x.flat[0] = -bias[0]  # the kink
     for slope in (0.0, 0.2):
         _compare(ops, "bias_leaky_relu", "bias_leaky_relu", x, bias, slope, exact=True)
+    _compare(ops, "bias_sigmoid", "bias_sigmoid", x - 40, bias, rtol=1e-5, atol=0)  # lower tail
     for name in ("bias_tanh", "bias_sigmoid"):
         _compare(ops, name, name, x, bias)
         large = numpy.full((1, shape[-1]), 1000, "float32")

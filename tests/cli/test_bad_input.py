@@ -325,6 +325,7 @@ def test_bad_requests_to_a_run(place, capsys, finished, arguments, words):
         (["--batch-size", "3"], "--batch-size can't be changed together with --resume"),
         (["--objective", "hinge"], "--objective can't be changed together with --resume"),
         (["--data", "grid"], "--data can't be changed together with --resume"),
+        (["--data", "nowhere"], "there is no distribution 'nowhere'"),
         (["--steps", "1"], "is already at step 2"),
     ],
 )

@@ -313,6 +313,33 @@ def test_names_with_a_dot_as_some_tools_unpack_them(tmp_path):
     assert len(data.mnist(data_dir=tmp_path)) == 3
 
 
+@pytest.mark.parametrize(
+    ("images", "labels", "split"),
+    [
+        ("train-images.idx3-ubyte.gz", "train-labels.idx1-ubyte.gz", "train"),
+        ("Train_Images.IDX3-ubyte", "train_labels.idx1_ubyte", "train"),
+        ("train-images-idx3-ubyte/train-images-idx3-ubyte", "train-labels.idx1-ubyte", "train"),
+        ("train-images.idx3-ubyte/train-images.idx3-ubyte", "train-labels.gz", "train"),
+        ("test-images-idx3-ubyte.gz", "t10k-labels.idx1-ubyte", "test"),
+        ("t10k-images", "test-labels", "test"),
+    ],
+)
+def test_the_names_that_files_have_elsewhere(tmp_path, images, labels, split):
+    for name, array in zip((images, labels), arrays(), strict=True):
+        (tmp_path / "mnist" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_idx(tmp_path / "mnist" / name, array)
+    dataset = data.mnist(split=split, data_dir=tmp_path)
+    numpy.testing.assert_array_equal(dataset.images[..., 0], arrays()[0])
+    numpy.testing.assert_array_equal(dataset.labels, arrays()[1])
+
+
+@pytest.mark.parametrize("name", ["mnist.npz", "mnist_train.csv", "my-images.idx"])
+def test_a_file_in_another_format_is_named(tmp_path, name):
+    (tmp_path / name).touch()
+    with pytest.raises(DataError, match=rf"is not in .* \(there is {name}, which may be given as"):
+        data.mnist(data_dir=tmp_path)
+
+
 # ---------------------------------------------------------------- servers that behave badly
 
 

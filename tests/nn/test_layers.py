@@ -17,7 +17,7 @@ from strategies import (
     windows,
 )
 
-from minigan import gradcheck, nn
+from minigan import backend, gradcheck, losses, nn
 
 EXAMPLES = settings(max_examples=25)
 
@@ -240,6 +240,68 @@ def test_saturated_activations_are_finite():
     numpy.testing.assert_allclose(nn.Sigmoid()(x)[0, [0, 2, 4]], [0, 0.5, 1])
 
 
+def test_the_lower_tail_of_the_sigmoid_is_kept():
+    x = numpy.array([[-20.0, -50, -87]], "float32")
+    for build in (lambda: nn.Sigmoid(), lambda: nn.Sequential(identity(3), nn.Sigmoid())):
+        y, cache = (layer := build()).forward(x)
+        numpy.testing.assert_allclose(y, numpy.exp(x), rtol=1e-5)
+        _, dy = losses.bce(y, 1.0)
+        # PyTorch's clamp of the denominator limits what comes back from below 1e-12.
+        dx = layer.backward(dy, cache)
+        numpy.testing.assert_allclose(dx[0, 0], -1 / 3, rtol=1e-5)
+        assert (dx < 0).all()
+
+
+def identity(size):
+    layer = nn.Linear(size, size)
+    layer.weight.value, layer.bias.value = numpy.eye(size), 0
+    return layer
+
+
+def closed_units():
+    """Layers that hand on only some of the cotangents, and where (1) or not (0)."""
+    x = numpy.array([[-3.0, 2.0, -1.0, 4.0]], "float32")
+    yield nn.ReLU(), x, x > 0
+    yield nn.LeakyReLU(0.0), x, x > 0
+    yield nn.Sequential(identity(4), nn.ReLU()), x, x > 0
+    dropout = nn.Dropout(0.5, rng=numpy.random.default_rng(1))
+    x = numpy.ones((8, 8), "float32")
+    yield dropout, x, copy.deepcopy(dropout).forward(x)[0] > 0
+    x = numpy.ones((2, 8, 8, 1), "float32")
+    for name in ("cutout", "translation"):
+        change = nn.Augment(name, rng=numpy.random.default_rng(0))
+        yield change, x, copy.deepcopy(change).forward(x)[0] > 0
+
+
+@pytest.mark.parametrize("case", list(closed_units()), ids=lambda case: repr(case[0]))
+def test_what_is_infinite_does_not_pass_where_nothing_passes(case):
+    layer, x, open_ = case
+    y, cache = layer.forward(x)
+    ones = numpy.ones_like(y)
+    expected = layer.backward(ones, cache)
+    for value in (numpy.inf, -numpy.inf, numpy.nan):
+        numpy.testing.assert_array_equal(
+            layer.backward(numpy.where(open_, ones, numpy.float32(value)), cache), expected
+        )
+
+
+def test_an_infinite_input_of_a_closed_unit_gives_0():
+    x = numpy.array([[-numpy.inf, numpy.nan, 2.0, numpy.inf]], "float32")
+    numpy.testing.assert_array_equal(nn.ReLU()(x), [[0, numpy.nan, 2, numpy.inf]])
+    mask = numpy.array([[0, 2, 0, 2]], "float32")
+    masked = backend.of(mask).masked(x[:, ::-1], mask)
+    numpy.testing.assert_array_equal(masked, [[0, 4, 0, -numpy.inf]])
+
+
+def test_maxout_sends_what_is_infinite_to_the_largest_alone():
+    layer = nn.Maxout(2)
+    _, cache = layer.forward(numpy.array([[1.0, 3.0, 5.0, 4.0]]))
+    dy = numpy.array([[numpy.inf, 2.0]])
+    numpy.testing.assert_array_equal(layer.backward(dy, cache), [[0, numpy.inf, 2, 0]])
+    v = numpy.array([[numpy.inf, 1.0, 2.0, numpy.nan]])
+    numpy.testing.assert_array_equal(layer.double_backward(v, dy, cache)[1], [[1, 2]])
+
+
 def test_left_slope_at_the_kink():
     layer = nn.LeakyReLU(0.2)
     _, cache = layer.forward(numpy.zeros((1, 1)))
@@ -375,6 +437,85 @@ def test_embedding_refuses_what_are_no_labels():
     numpy.testing.assert_array_equal(y, layer.weight.value[[2, 2, 0]])
     with pytest.raises(ValueError, match="cotangent"):
         layer.backward(y[:1], cache)
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: nn.Conv2d(1, 16, 4, 2, 1), "Conv2d(1, 16, kernel_size=4, stride=2, padding=1)"),
+        (lambda: nn.Linear(3, 2, False), "Linear(3, 2, bias=False)"),
+        (lambda: nn.BatchNorm(3, 0.01), "BatchNorm(3, eps=0.01)"),
+        (lambda: nn.Dropout(0.5, numpy.random.default_rng(0)), "Dropout(0.5, rng=rng)"),
+        (lambda: nn.Tanh(0.2), "Tanh() takes no arguments"),
+        (lambda: nn.ReLU(True), "takes 1 positional argument but 2 were given"),
+    ],
+)
+def test_hyper_parameters_by_position_are_written_by_name(build, words):
+    with pytest.raises(TypeError) as caught:
+        build()
+    assert words in str(caught.value)
+
+
+def test_a_layer_of_ones_own_may_take_its_arguments_as_it_likes():
+    class Mine(nn.Layer):
+        def __init__(self, a, b=2, *rest, c=3):
+            self.taken = a, b, rest, c
+
+    assert Mine(1).taken == (1, 2, (), 3)
+    assert Mine(1, 5, 6, 7, c=8).taken == (1, 5, (6, 7), 8)
+    assert copy.copy(Mine(1)).taken == copy.deepcopy(Mine(1)).taken
+
+
+@pytest.mark.parametrize("rng", [0, 1.5, "0", numpy.random, numpy.random.RandomState(0)])
+def test_a_seed_is_no_generator(rng):
+    net = nn.Linear(2, 2)
+    for build in (
+        lambda: nn.Linear(2, 2, rng=rng),
+        lambda: nn.Dropout(0.5, rng=rng),
+        lambda: nn.initial.normal(net, rng=rng),
+        lambda: nn.initial.kaiming_normal(net, rng=rng),
+    ):
+        with pytest.raises(TypeError, match=r"needs to be a numpy\.random\.Generator: make one"):
+            build()
+    with pytest.raises(TypeError, match=r"rng is int, .*default_rng\(7\)"):
+        nn.Linear(2, 2, rng=7)
+
+
+def test_an_array_in_the_place_of_a_parameter_is_refused():
+    layer = nn.Linear(2, 2)
+    weight = layer.weight
+    for wrong in (numpy.ones((2, 2)), [[1, 0], [0, 1]], 3.0):
+        with pytest.raises(TypeError, match=r"set its numbers with layer\.weight\.value = array"):
+            layer.weight = wrong
+    assert layer.weight is weight
+    layer.weight = nn.Parameter(numpy.ones((2, 2)))
+    layer.bias = None
+    assert list(layer.parameters()) == ["weight"]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "longdouble"])
+def test_other_precisions_are_refused_everywhere(dtype):
+    net = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+    x = numpy.ones((4, 3), dtype)
+    if x.dtype == numpy.float64:
+        pytest.skip("there is no wider type here")
+    for build in (
+        lambda: net.astype(dtype),
+        lambda: nn.Parameter(x),
+        lambda: net(x),
+        lambda: nn.Tanh()(x),
+    ):
+        with pytest.raises(TypeError, match=r"float32 or float64"):
+            build()
+    y, cache = net.forward(x.astype("float32"))
+    with pytest.raises(TypeError, match=r"float32 or float64"):
+        net.backward(y.astype(dtype), cache)
+
+
+def test_a_parameter_is_an_array_of_floats():
+    for wrong in (numpy.ones(3, int), numpy.ones(3, complex), [1.0], 2.0):
+        with pytest.raises(TypeError, match="A parameter needs an array of float32 or float64"):
+            nn.Parameter(wrong)
 
 
 def test_an_unfinished_layer_says_what_is_missing():

@@ -391,3 +391,19 @@ def test_a_state_of_either_device_loads_on_the_other(make):
     other.update()
     average.load_state_dict(other.state_dict())
     same_state(average.state_dict(), other.state_dict())
+
+
+def test_a_schedule_that_rounding_ends_just_below_0_ends_at_0():
+    adam, rate = Adam(nn.Linear(2, 1), lr=2e-4), 2e-4
+    lowest = 0.0
+    for _ in range(7):
+        rate -= 2e-4 / 7
+        lowest = min(lowest, rate)
+        adam.lr = rate
+    assert -1e-12 < lowest < 0
+    assert adam.lr == 0
+
+
+def test_a_learning_rate_by_position_is_written_by_name():
+    with pytest.raises(TypeError, match=r"write Adam\(net, lr=0\.01\)"):
+        optim.Adam(nn.Linear(2, 1), 0.01)

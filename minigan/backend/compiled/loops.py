@@ -55,26 +55,55 @@ def _compiled(loop):
 
 
 @_compiled
+def masked(x, mask, y):
+    """``y = x m`` where m > 0, else 0."""
+    zero = y.dtype.type(0)
+    for i in range(x.size):
+        y[i] = x[i] * mask[i] if mask[i] > 0 else zero
+
+
+@_compiled
 def leaky_relu(x, y, slope):
-    """``y = x`` where x > 0, else ``slope x``."""
+    """``y = x`` where x > 0, else ``slope x``; slope > 0."""
     for i in range(x.size):
         y[i] = x[i] if x[i] > 0 else slope * x[i]
 
 
 @_compiled
 def leaky_relu_grad(dy, y, dx, slope):
-    """``dx = dy`` where y > 0, else ``slope dy``."""
+    """``dx = dy`` where y > 0, else ``slope dy``; slope > 0."""
     for i in range(dx.size):
         dx[i] = dy[i] if y[i] > 0 else slope * dy[i]
 
 
 @_compiled
 def bias_leaky_relu(x, bias, slope):
-    """``x + b`` in the place of x, and of that `leaky_relu`."""
+    """``x + b`` in the place of x, and of that `leaky_relu`; slope > 0."""
     for i in range(x.shape[0]):
         for c in range(x.shape[1]):
             shifted = x[i, c] + bias[c]
             x[i, c] = shifted if shifted > 0 else slope * shifted
+
+
+# With a slope of 0, what is closed gives 0, even if it is infinite; 0 * inf isn't.
+
+
+@_compiled
+def relu_grad(dy, y, dx):
+    """``dx = dy`` where y > 0, else 0."""
+    zero = dx.dtype.type(0)
+    for i in range(dx.size):
+        dx[i] = dy[i] if y[i] > 0 else zero
+
+
+@_compiled
+def bias_relu(x, bias):
+    """``max(x + b, 0)`` in the place of x."""
+    zero = x.dtype.type(0)
+    for i in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            shifted = x[i, c] + bias[c]
+            x[i, c] = zero if shifted <= 0 else shifted
 
 
 @_compiled

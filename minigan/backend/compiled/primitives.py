@@ -324,7 +324,7 @@ class CompiledBackend(CpuBackend):
     def leaky_relu(self, x: Array, slope: float) -> Array:
         """See `Reference.leaky_relu`."""
         source = _flat(x)
-        if not _suits(source):
+        if not (slope and _suits(source)):
             return super().leaky_relu(x, slope)
         factor, y = x.dtype.type(slope), numpy.empty_like(source)
         self._share_rows(source, 1, lambda piece: loops.leaky_relu(source[piece], y[piece], factor))
@@ -336,11 +336,14 @@ class CompiledBackend(CpuBackend):
         if not _suits(upstream, output):
             return super().leaky_relu_grad(dy, y, slope)
         factor, dx = dy.dtype.type(slope), numpy.empty_like(upstream)
-        self._share_rows(
-            dx,
-            1,
-            lambda piece: loops.leaky_relu_grad(upstream[piece], output[piece], dx[piece], factor),
-        )
+
+        def work(piece: slice) -> None:
+            if slope:
+                loops.leaky_relu_grad(upstream[piece], output[piece], dx[piece], factor)
+            else:
+                loops.relu_grad(upstream[piece], output[piece], dx[piece])
+
+        self._share_rows(dx, 1, work)
         return dx.reshape(dy.shape)
 
     def bias_leaky_relu(self, x: Array, bias: Array, slope: float) -> Array:
@@ -348,8 +351,24 @@ class CompiledBackend(CpuBackend):
         rows, factor = _rows(x), x.dtype.type(slope)
         if not (x.flags.c_contiguous and x.flags.writeable and _fits(rows, bias)):
             return super().bias_leaky_relu(x, bias, slope)
-        self._share_rows(rows, 1, lambda piece: loops.bias_leaky_relu(rows[piece], bias, factor))
+
+        def work(piece: slice) -> None:
+            if slope:
+                loops.bias_leaky_relu(rows[piece], bias, factor)
+            else:
+                loops.bias_relu(rows[piece], bias)
+
+        self._share_rows(rows, 1, work)
         return x
+
+    def masked(self, x: Array, mask: Array) -> Array:
+        """See `Reference.masked`."""
+        first, second = _flat(x), _flat(mask)
+        if not (_suits(first, second) and x.shape == mask.shape):
+            return super().masked(x, mask)
+        y = numpy.empty_like(first)
+        self._share_rows(y, 1, lambda piece: loops.masked(first[piece], second[piece], y[piece]))
+        return y.reshape(x.shape)
 
     def _scale_where(self, bits: Array, threshold: Any, scale: Any, out: Array) -> None:
         """See `CpuBackend._scale_where`."""

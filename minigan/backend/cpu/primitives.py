@@ -349,7 +349,7 @@ class CpuBackend(Reference):
 
     def leaky_relu_grad(self, dy: Array, y: Array, slope: float) -> Array:
         """See `Reference.leaky_relu_grad`; dy times the larger of slope and the mask, which is 0 or
-        1.
+        1. With slope 0, the mask chooses instead: 0 times an infinite dy isn't 0.
         """
         if slope > 1:
             return super().leaky_relu_grad(dy, y, slope)
@@ -358,26 +358,29 @@ class CpuBackend(Reference):
 
         def work(piece: slice) -> None:
             d = dx[piece]
+            if not slope:
+                _keep(upstream[piece], numpy.greater(output[piece], 0), d)
+                return
             numpy.copyto(d, numpy.greater(output[piece], 0))
-            if slope:
-                numpy.maximum(d, factor, out=d)
+            numpy.maximum(d, factor, out=d)
             numpy.multiply(d, upstream[piece], out=d)
 
         self._share_rows(dx, 4, work)
         return dx.reshape(dy.shape)
 
-    def multiply(self, a: Array, b: Array) -> Array:
-        """See `Reference.multiply`."""
-        if a.size < SHARE or a.shape != b.shape:
-            return a * b
-        first, second = a.reshape(-1), b.reshape(-1)
-        product = numpy.empty(a.size, numpy.result_type(a, b))
+    def masked(self, x: Array, mask: Array) -> Array:
+        """See `Reference.masked`."""
+        if x.shape != mask.shape:
+            return super().masked(x, mask)
+        y = numpy.empty(x.size, numpy.result_type(x, mask))
+        first, second = x.astype(y.dtype, copy=False).reshape(-1), mask.reshape(-1)
 
         def work(piece: slice) -> None:
-            numpy.multiply(first[piece], second[piece], out=product[piece])
+            _keep(first[piece], numpy.greater(second[piece], 0), y[piece])
+            numpy.multiply(y[piece], second[piece], out=y[piece])
 
-        self._share_rows(product, 2, work)
-        return product.reshape(a.shape)
+        self._share_rows(y, 4, work)
+        return y.reshape(x.shape)
 
     def zero(self, x: Array) -> None:
         """See `Reference.zero`."""
@@ -791,3 +794,14 @@ def _column_sums(rows: Array) -> Array:
 
 def _matrix(weight: Array) -> Array:
     return weight.reshape(-1, weight.shape[3])
+
+
+def _keep(x: Array, kept: Array, out: Array) -> None:
+    """``out = x`` where `kept`, else 0: by bits, since numpy.where takes ten times as long."""
+    if x.itemsize > 8:
+        out[...] = numpy.where(kept, x, x.dtype.type(0))
+        return
+    bits = out.view(f"i{out.itemsize}")
+    numpy.copyto(bits, kept)
+    numpy.negative(bits, out=bits)  # 1 becomes -1, all bits set
+    numpy.bitwise_and(bits, x.view(bits.dtype), out=bits)

@@ -280,6 +280,14 @@ class CudaBackend(Reference):
 
     # ---------------------------------------------------------------- elementwise
 
+    def masked(self, x: Array, mask: Array) -> Array:
+        """Reads x and the mask once, writes y once."""
+        if not (_plain(x, mask) and x.shape == mask.shape):
+            return super().masked(x, mask)
+        y = self._like(x)
+        self._each("masked", x.size, x, mask, y, x.size)
+        return y
+
     def leaky_relu(self, x: Array, slope: float) -> Array:
         """Reads x once, writes y once."""
         if not _plain(x):
