@@ -50,6 +50,7 @@ def save(
     OSError
         If the disk is full or not writable; an older file of that name is then left unchanged.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save as serialise
 
     packed = {str(name): _packed(name, array) for name, array in arrays.items()}
@@ -58,8 +59,12 @@ def save(
     description = {"minigan": json.dumps(
         {"format": FORMAT, "digest": _digest(packed, described), "meta": described}
     )}  # fmt: skip
+    try:
+        content = serialise(packed, metadata=description)
+    except (SafetensorError, KeyError) as error:
+        raise TypeError(f"{path} can't hold these arrays ({_first_line(error)}).") from None
     with written_whole(path) as temporary:
-        temporary.write_bytes(serialise(packed, metadata=description))
+        temporary.write_bytes(content)
 
 
 def _packed(name: Any, array: Array) -> NDArray[Any]:
@@ -104,8 +109,9 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
     Raises
     ------
     CheckpointError
-        If there is no such file, it is truncated or altered, or a newer minigan wrote it. Sizes in
-        the header are checked against the size of the file before memory is allocated.
+        If there is no such file, it can't be opened, is truncated or altered, or a newer minigan
+        wrote it. Sizes in the header are checked against the size of the file before memory is
+        allocated.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -115,10 +121,18 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
             f"There is no checkpoint {path}; give the path of a file that minigan saved."
         )
     try:
+        with path.open("rb") as raw:
+            raw.read(1)  # whatever is wrong from here on is in the file's content
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} can't be opened: {str(error.strerror or error).lower()}; make it readable, or "
+            "use another one."
+        ) from None
+    try:
         with safe_open(path, framework="numpy") as file:
             described = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise CheckpointError(
             f"{path} can't be read as a checkpoint ({_first_line(error)}); it is truncated or not "
             "a safetensors file, use an older one."

@@ -17,7 +17,7 @@ FLOORS = (
     ("nn", "losses"),
     ("checkpoint", "data", "latent", "plots", "tutorial"),
     ("backend",),
-    ("files", "moved", "randomness"),
+    ("files", "forks", "memory", "moved", "randomness"),
 )
 """From the top floor down. Rooms of one floor may not look into each other."""
 OUTSIDE = {"__main__"}

@@ -60,6 +60,17 @@ class Reference:
         """Say what computes, in words."""
         return f"the readable version, on {self.xp.__name__} {self.xp.__version__}"
 
+    @property
+    def threads(self) -> int:
+        """The number of threads that share the work; plain array code has one.
+
+        Raises
+        ------
+        ValueError
+            If ``MINIGAN_THREADS`` is no positive integer.
+        """
+        return 1
+
     def set_precision(self, name: str) -> None:
         """Choose how float32 matrix products are rounded; there is a choice on a CUDA device only.
 

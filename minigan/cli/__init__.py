@@ -27,7 +27,7 @@ from minigan.cli import (
     translate,
 )
 from minigan.cli.arguments import Parser
-from minigan.cli.errors import sentence
+from minigan.cli.errors import is_expected, report, sentence
 
 FAMILIES = (train, recipes, runs, results, translate, latent, export, gradcheck, bench, completion)
 """The groups of commands, in the order of ``minigan --help``."""
@@ -37,6 +37,8 @@ HELLO = """minigan trains GANs, with every derivative written by hand. Three com
   minigan recipes          what else can be trained
   minigan --help           all commands; `minigan COMMAND --help` explains one"""
 """What ``minigan`` says when it is told nothing."""
+MISTAKE = 70
+"""Exit status if minigan itself is at fault: EX_SOFTWARE of sysexits.h."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         The exit status: 0 for success; 1 if a check failed; 2 for an error, which is printed in one
-        sentence; 130 if the user interrupted the command.
+        sentence; 70 for a mistake in minigan itself; 130 if the user interrupted the command.
     """
     _prepare()
     options = build_parser().parse_args(arguments)
@@ -67,14 +69,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):  # whoever read the output has seen enough, as in `minigan recipes | head`
         _silence(sys.stdout, sys.stderr)
         return 128 + 13
-    except (ValueError, TypeError, OSError, ArithmeticError) as error:
-        if options.traceback:
-            raise
-        print(f"minigan: {sentence(error)}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("minigan: interrupted.", file=sys.stderr)
         return 130
+    except Exception as error:
+        if options.traceback:
+            raise
+        expected = is_expected(error)
+        print(f"minigan: {sentence(error) if expected else report(error)}", file=sys.stderr)
+        return 2 if expected else MISTAKE
 
 
 def _prepare() -> None:

@@ -23,6 +23,8 @@ PICTURES = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
 class Parser(argparse.ArgumentParser):
     """Reports an error in one sentence and refers to ``--help``, instead of printing the usage.
 
+    An empty text is an error, too: as a rule, it is a variable of a script that has no value.
+
     Attributes
     ----------
     enrich
@@ -34,6 +36,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options | {"add_help": False})
+        self.register("type", None, _not_empty)
+        self.register("type", Path, lambda text: Path(_not_empty(text)))
         self.add_argument(
             "-h", "--help", action=_Help, nargs=0, default=argparse.SUPPRESS,
             help="show this help message and exit",
@@ -53,6 +57,12 @@ class _Help(argparse.Action):
             parser.enrich(parser, options)
         parser.print_help()
         parser.exit()
+
+
+def _not_empty(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; give a value, or leave it out")
+    return text
 
 
 def add_command(

@@ -72,7 +72,11 @@ def add_commands(commands: Commands) -> None:
         "pair of functions takes",
     )
     parser.add_argument(
-        "--args", default="", metavar="'3, 5, stride=2'", help="arguments of the constructor"
+        "--args",
+        type=str,
+        default="",
+        metavar="'3, 5, stride=2'",
+        help="arguments of the constructor",
     )
     parser.add_argument(
         "--labels", type=int, metavar="K", help="the input holds integers from 0 to K - 1"

@@ -33,6 +33,7 @@ def sample(options: argparse.Namespace) -> None:
     number, columns = drawing.layout(classes, options.number or drawing.GRID)
     if options.number is not None:
         number, columns = options.number, columns if number == options.number else None
+    drawing.require_few(number, run.recipe.sample_shape)
     samples = run.sample(
         number,
         seed=options.seed,

@@ -266,7 +266,12 @@ def _defaults(parser: Parser, recipe: str) -> dict[str, str]:
 
 
 def _add_device(parser: Parser) -> None:
-    group = parser.add_argument_group("device")
+    group = parser.add_argument_group(
+        "device",
+        "On the CPU there is a thread for each core, or as many as the environment variable "
+        "MINIGAN_THREADS says. On a machine that others use at the same time, one is often much "
+        "faster than several, which wait for each other.",
+    )
     group.add_argument(
         "--device", help="auto, cpu or cuda (default: auto; with --resume: as before)"
     )

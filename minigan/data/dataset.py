@@ -282,9 +282,9 @@ class Batches(Iterator[Batch]):
             then unchanged.
         """
         permutation, position = _checked_state(state, len(self.data), self.rng)
-        self.rng.bit_generator.state = state["rng"]
-        self._permutation, self._position = permutation, position
-        self.epoch = int(state["epoch"])
+        epoch = int(state["epoch"])
+        self.rng.bit_generator.state = state["rng"]  # raises before it changes anything
+        self._permutation, self._position, self.epoch = permutation, position, epoch
 
 
 def _check_stream(data: Any, batch_size: int, rng: numpy.random.Generator) -> None:

@@ -85,7 +85,7 @@ def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channel
         If `size` or `channels` is not as above.
     """
     check_shape((*size, channels))
-    root = Path(path).expanduser()
+    root = Path(os.path.expanduser(path))
     found, others = ([root], Counter[str]()) if root.is_file() else _pictures(root)
     changes: Counter[str] = Counter()
     sizes: list[tuple[int, int]] = []

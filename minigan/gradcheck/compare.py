@@ -29,10 +29,10 @@ class Settings:
     rng: numpy.random.Generator
 
     def __post_init__(self) -> None:
-        if not self.h > 0:
-            raise ValueError(f"The step h must be > 0, got {self.h}.")
-        if not self.tolerance > 0:
-            raise ValueError(f"The tolerance must be > 0, got {self.tolerance}.")
+        if not 0 < self.h < math.inf:
+            raise ValueError(f"The step h must be > 0 and finite, got {self.h}.")
+        if not 0 < self.tolerance < 1:
+            raise ValueError(f"The tolerance must be > 0 and < 1, got {self.tolerance}.")
         for name in ("samples", "directions"):
             count = getattr(self, name)
             if count is not None and count < 1:

@@ -66,6 +66,11 @@ class Parameter:
             raise ValueError(
                 f"A parameter of shape {tuple(value.shape)} has no output_axis {output_axis}."
             )
+        if value.dtype.kind != "f":
+            raise TypeError(
+                f"A parameter is an array of floating-point numbers, got {value.dtype}; convert it "
+                "with value.astype('float32')."
+            )
         self._value = value
         self._grad = backend.of(value).xp.zeros_like(value)
         self.home: Flat | None = None
@@ -115,6 +120,8 @@ class Parameter:
             raise ValueError(
                 f"The {what} of this parameter has shape {self.shape}; got one of shape {shape}."
             )
+        if (new if hasattr(new, "dtype") else numpy.asarray(new)).dtype.kind == "c":
+            raise TypeError(f"The {what} of this parameter is real; got complex numbers.")
         if hasattr(new, "shape") and shape != () and not backend.same_device(new, self._value):
             raise TypeError(
                 f"The parameter lives on {backend.device_of(self._value)!r}, the new {what} on "

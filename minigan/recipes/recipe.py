@@ -19,6 +19,8 @@ from minigan.latent import Latent
 
 Generator = numpy.random.Generator
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
+MOST = {"steps": 10**12, "batch_size": 10**9, "discriminator_steps": 1000}
+"""Largest values of the settings that count something."""
 ELBO = "elbo"
 """The objective of an autoencoder, which isn't a game: the evidence lower bound."""
 
@@ -72,10 +74,12 @@ class Settings:
     schedule: str = "constant"
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "discriminator_steps"):
+        for name, most in MOST.items():
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, got {value}.")
+            if value > most:
+                raise ValueError(f"{name} must be at most {most:,}, got {value}.")
         for name in ("lr_generator", "lr_discriminator"):
             value = getattr(self, name)
             if not (value > 0 and math.isfinite(value)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ CAPTION = 20
 """Height of the line below a frame, in pixels."""
 POINTS = 600
 """Number of points in a picture of a 2-D game."""
+LARGEST = 2**26
+"""Most pixels of samples in one picture; a 2-D point counts as 256."""
 
 
 def first(inputs: Any, n: int) -> Any:
@@ -42,6 +45,19 @@ def layout(classes: int, images: int) -> tuple[int, int | None]:
     """Return how many images to draw (about `images`), and the columns for one row per class."""
     columns = max(round(images / classes), 1) if classes else None
     return (classes * columns if columns else images), columns
+
+
+def require_few(n: int, sample_shape: tuple[int, ...]) -> None:
+    """Refuse a picture of so many samples that it could hardly be written or opened.
+
+    Raises
+    ------
+    ValueError
+        If they have more than `LARGEST` pixels.
+    """
+    most = LARGEST // (math.prod(sample_shape[:2]) if len(sample_shape) == 3 else 256)
+    if n > most:
+        raise ValueError(f"A picture can hold {most:,} of these samples, got {n:,}; draw fewer.")
 
 
 def image_frame(
@@ -162,12 +178,23 @@ def _draw_columns(axes: Any, rows: Any) -> None:
         axes.legend(frameon=False)
 
 
-def draw_film(folder: Path, frames: list[Path]) -> None:
-    """Combine the frames into ``training.gif``."""
-    from PIL import Image
-
+def draw_film(folder: Path, frames: list[Path], say: Callable[[str], None]) -> None:
+    """Combine the frames into ``training.gif``, those that can't be read left out."""
     from minigan.plots import save_gif, thin
 
-    if frames:
-        pictures = [numpy.atleast_3d(numpy.asarray(Image.open(path))) for path in thin(frames, 60)]
-        save_gif(folder / "training.gif", pictures)
+    pictures = [picture for path in thin(frames, 60) if (picture := _frame(path, say)) is not None]
+    alike = [picture for picture in pictures if picture.shape == pictures[-1].shape]
+    if alike:
+        save_gif(folder / "training.gif", alike)
+
+
+def _frame(path: Path, say: Callable[[str], None]) -> NDArray[Any] | None:
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            return numpy.atleast_3d(numpy.asarray(picture))
+    # Pillow's decoders raise all kinds of exceptions.
+    except Exception as error:
+        say(f"{path} can't be read ({error}); training.gif is without it.")
+        return None

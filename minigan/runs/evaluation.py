@@ -17,6 +17,8 @@ from minigan.runs.folder import Run
 
 NEIGHBOURS = 8
 """Samples in ``neighbours.png``."""
+MOST_POINTS = 10_000
+"""Points that are drawn, of which a quarter is scored."""
 
 
 def evaluate(
@@ -32,7 +34,8 @@ def evaluate(
 ) -> metrics.Table:
     """Draw samples and score them.
 
-    This writes ``evaluation.csv`` and, for images, ``neighbours.png`` to the run's folder.
+    This writes ``evaluation.csv`` and, for images, ``neighbours.png`` to the run's folder, or says
+    why it can't.
 
     Parameters
     ----------
@@ -65,11 +68,10 @@ def evaluate(
     sources.require_there(run.config.data)
     if isinstance(run.recipe, Translation):
         table = _of_translations(run, count, seed, which, device, data_dir, say)
-        _write(run, table)
+        _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
         return table
-    samples = run.sample(
-        count if run.recipe.makes_images else max(count, 2), seed=seed, device=device, which=which
-    )
+    number = count if run.recipe.makes_images else min(max(count, 2), MOST_POINTS)
+    samples = run.sample(number, seed=seed, device=device, which=which)
     rng = numpy.random.default_rng(seed)
     if not run.recipe.makes_images:
         law = run.load_data()
@@ -79,20 +81,36 @@ def evaluate(
         classifier = None
         if train.labels is not None:
             say("the classifier whose features are compared (trained once, then cached)")
-            classifier = metrics.classifier_for(
-                train, test, cache_dir=cache_dir, progress=_progress(say)
-            )
+            classifier = _classifier(train, test, cache_dir, say)
         table = metrics.evaluate_images(
             samples, train, test, classifier, rng=rng, count=count, say=say
         )
-        draw_neighbours(run.folder / "neighbours.png", samples, train)
-    _write(run, table)
+        _keep(lambda: draw_neighbours(run.folder / "neighbours.png", samples, train), say)
+    _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
     return table
 
 
-def _write(run: Run, table: metrics.Table) -> None:
-    with written_whole(run.folder / "evaluation.csv") as temporary:
-        temporary.write_text(table.csv(), encoding="utf-8")
+def _classifier(
+    train: data.Dataset, test: data.Dataset, cache_dir: str | None, say: Callable[[str], None]
+) -> metrics.Classifier:
+    try:
+        return metrics.classifier_for(train, test, cache_dir=cache_dir, progress=_progress(say))
+    except OSError as error:
+        say(f"The classifier can't be kept, and is trained for this once ({error}).")
+        return metrics.train_classifier(train, test, progress=_progress(say))
+
+
+def _keep(write: Callable[[], None], say: Callable[[str], None]) -> None:
+    """Write a file; if that fails, say why, but don't lose the table for it."""
+    try:
+        write()
+    except OSError as error:
+        say(f"{error.filename or 'A file'} can't be written: {error.strerror or error}.")
+
+
+def _write(path: Path, text: str) -> None:
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _of_translations(
@@ -108,7 +126,7 @@ def _of_translations(
     outputs = _translated(game, test.a, count, rng)
     seen, truth = _first(train.b, count), _first(test.b, count)
     tables = [metrics.evaluate_images(outputs, seen, truth, None, rng=rng, say=say)]
-    draw_neighbours(run.folder / "neighbours.png", outputs, seen)
+    _keep(lambda: draw_neighbours(run.folder / "neighbours.png", outputs, seen), say)
     if test.aligned:
         tables.insert(0, _against_truth(outputs, test.a, truth, seen))
         if isinstance(game, gan.CycleGame):

@@ -6,28 +6,33 @@ and ``checkpoints/`` the states to resume from. All are written atomically, see 
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 
 import minigan
-from minigan import checkpoint, gan, latent, nn, optim
+from minigan import backend, checkpoint, gan, latent, memory, nn, optim
 from minigan.backend import Array
 from minigan.files import is_leftover, written_whole
-from minigan.recipes import Recipe, Settings, get
+from minigan.recipes import Recipe, Settings
 from minigan.recipes.files import NAME, RecipeFile, read
 from minigan.runs import drawing, sources
+from minigan.runs.lock import is_of_a_writer
 from minigan.runs.trust import Trust, load
 
 CONFIG, MODEL, CHECKPOINTS = "config.json", "model.safetensors", "checkpoints"
-RECIPE = "recipe.py"
+METRICS, RECIPE = "metrics.csv", "recipe.py"
 """Names of files in a run's folder."""
 
 
@@ -58,6 +63,9 @@ class Config:
         ``tensorboard``. It doesn't influence training.
     computing
         How a CUDA device computes: ``cuda_graph``, ``precision``. It affects rounding only.
+    engine
+        What computed: the ``variant`` of the backend in words, and its ``threads``. It affects
+        rounding only.
     fingerprint
         A hash of the data, see `minigan.runs.sources.fingerprint`, or None.
     classes
@@ -78,6 +86,7 @@ class Config:
     versions: dict[str, str]
     watching: dict[str, Any] = field(default_factory=dict)
     computing: dict[str, Any] = field(default_factory=dict)
+    engine: dict[str, Any] = field(default_factory=dict)
     fingerprint: str | None = None
     classes: tuple[int, ...] | None = None
     recipe_file: dict[str, str] | None = None
@@ -96,17 +105,43 @@ def new_folder(out: Path | None, name: str) -> Path:
         If `out` is a file, or contains anything other than leftovers of a killed process.
     """
     if out is None:
-        taken = (Path("runs") / (f"{name}-{i}" if i > 1 else name) for i in range(1, 10_000))
-        out = next(path for path in taken if not path.exists())
+        return _next_free(Path("runs"), name)
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file, not a folder; give a folder for --out.")
-    if out.is_dir() and not all(is_leftover(path) for path in out.iterdir()):
-        raise ValueError(
-            f"{out} isn't empty; give another folder for --out, or continue a run with --resume "
-            f"{out}."
-        )
+    require_empty(out)
     out.mkdir(parents=True, exist_ok=True)
     return out
+
+
+def _next_free(parent: Path, name: str) -> Path:
+    """Create NAME, NAME-2, ...: the first that nobody else has created, even just now."""
+    parent.mkdir(parents=True, exist_ok=True)
+    names = (f"{name}-{i}" if i > 1 else name for i in itertools.count(1))
+    return next(parent / free for free in names if _created(parent / free))
+
+
+def _created(folder: Path) -> bool:
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+def require_empty(folder: Path) -> None:
+    """Refuse a folder that contains anything other than leftovers of a killed process.
+
+    Raises
+    ------
+    ValueError
+        If it does.
+    """
+    found = folder.iterdir() if folder.is_dir() else ()
+    if not all(is_leftover(path) or is_of_a_writer(path) for path in found):
+        raise ValueError(
+            f"{folder} isn't empty; give another folder for --out, or continue a run with --resume "
+            f"{folder}."
+        )
 
 
 def versions() -> dict[str, str]:
@@ -116,6 +151,18 @@ def versions() -> dict[str, str]:
         "numpy": numpy.__version__,
         "python": platform.python_version(),
     }
+
+
+def engine(device: str) -> dict[str, Any]:
+    """Return what computes on a device here: the ``variant`` in words, and its ``threads``.
+
+    Raises
+    ------
+    ValueError
+        If ``MINIGAN_THREADS`` or ``MINIGAN_FAST`` makes no sense.
+    """
+    ops = backend.get(device)
+    return {"variant": ops.describe(), "threads": ops.threads}
 
 
 def save_config(folder: Path, config: Config) -> None:
@@ -204,7 +251,7 @@ class Run:
         Raises
         ------
         ValueError
-            If the file is missing, damaged, or from another recipe.
+            If the file is missing, damaged, from another recipe, or holds NaN or infinity.
         """
         path = self._file(which)
         arrays, meta = checkpoint.load(path)
@@ -219,7 +266,7 @@ class Run:
             state = checkpoint.under(name, arrays)
             # In a checkpoint, an average has numbers of its own beside those of its net.
             averaged = checkpoint.under(f"{name}/net.", arrays, separator="")
-            net.load_state_dict(averaged or state)
+            net.load_state_dict(_finite(path, averaged or state))
         return game
 
     def networks(self, which: str | None = None) -> tuple[nn.Layer, nn.Layer]:
@@ -268,6 +315,7 @@ class Run:
         self.check_label(label)
         if n < 1:
             raise ValueError(f"The number of samples must be positive, got {n}.")
+        self._require_room(n)
         labels = drawing.balanced(n, self.classes) if label is None else numpy.full(n, label)
         game, rng = self.game(which, device=device), numpy.random.default_rng(seed)
         if truncation is None:
@@ -279,6 +327,12 @@ class Run:
             )
         z = latent.truncated(self.recipe.latent, n, rng, bound=truncation)
         return game.sample(z, labels)
+
+    def _require_room(self, n: int) -> None:
+        """Refuse more samples than fit into memory: latents, samples, and a copy of them."""
+        latents = self.recipe.latent.size if self.recipe.latent else 0
+        numbers = latents + 2 * math.prod(self.recipe.sample_shape)
+        memory.require(4.0 * n * numbers, f"{n:,} samples", "draw fewer")
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -310,6 +364,62 @@ class Run:
         return sources.load(self.recipe, self.config.data, self.config.data_dir)
 
 
+def _finite(path: Path, state: Mapping[str, Array]) -> Mapping[str, Array]:
+    for name, array in state.items():
+        if array.dtype.kind == "f" and not numpy.isfinite(backend.to_numpy(array)).all():
+            raise checkpoint.CheckpointError(
+                f"{path} holds NaN or infinity in {name}; choose an earlier one with --checkpoint, "
+                "or train again."
+            )
+    return state
+
+
+_KINDS: Mapping[str, Any] = {
+    "recipe": str,
+    "settings": dict,
+    "seed": int,
+    "device": str,
+    "data": str,
+    "data_dir": (str, NoneType),
+    "watching": dict,
+    "computing": dict,
+    "engine": dict,
+    "recipe_file": (dict, NoneType),
+    "init": (str, NoneType),
+}
+"""What each entry of ``config.json`` that something depends on must be."""
+
+
+def _read_config(text: bytes) -> Config:
+    config = Config(**json.loads(text))
+    for name, kind in _KINDS.items():
+        value = getattr(config, name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise TypeError(f"its {name} is {value!r}")
+    return config
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Say of whatever is raised inside that the file isn't what minigan wrote."""
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        raise ValueError(
+            f"{path} can't be read ({error}); the run's folder is damaged, train it again."
+        ) from None
+
+
+def _known(path: Path, name: str) -> Recipe:
+    try:
+        return get(name)
+    except ValueError:
+        raise ValueError(
+            f"{path} names the recipe {name!r}, which isn't one of minigan's; if it is your own, "
+            "open the run in Python with open_run(folder, recipe=...)."
+        ) from None
+
+
 def open_run(
     folder: str | os.PathLike[str], *, recipe: Recipe | None = None, trust: Trust = False
 ) -> Run:
@@ -339,11 +449,11 @@ def open_run(
     config = read_config(folder)
     if recipe is None and config.recipe_file:
         recipe = load(recipe_file(folder, config), trust=trust)
-    try:
-        recipe = recipe or get(str(config.recipe))
-        recipe = recipe.fitted(recipe.settings.changed(**config.settings))
-    except (ValueError, TypeError, AttributeError, OSError, RecursionError) as error:
-        raise _damaged(folder / CONFIG, error) from None
+    recipe = recipe or _known(folder / CONFIG, config.recipe)
+    with _damage(folder / CONFIG):
+        settings = recipe.settings.changed(**config.settings)
+        recipe.check(settings)
+        recipe = recipe.fitted(settings)
     if recipe.name != config.recipe:
         raise ValueError(
             f"{folder} is a run of the recipe {config.recipe!r}, not of {recipe.name!r}; give the "
@@ -365,22 +475,12 @@ def read_config(folder: Path) -> Config:
         raise ValueError(
             f"{folder} isn't a run: it has no config.json; give a folder made by `minigan train`."
         )
-    try:
-        config = Config(**json.loads(path.read_text()))
-        dict(config.settings)
-        dict(config.recipe_file or {})
-    except (ValueError, TypeError, AttributeError, OSError, RecursionError) as error:
-        raise _damaged(path, error) from None
-    return config
+    text = path.read_bytes()  # an OSError says itself what is wrong
+    with _damage(path):
+        return _read_config(text)
 
 
 def recipe_file(folder: Path, config: Config) -> RecipeFile:
     """Read, but don't run, the copy of the recipe file in a run's folder."""
     variable = (config.recipe_file or {}).get("variable", NAME)
     return replace(read(str(folder / RECIPE)), variable=str(variable))
-
-
-def _damaged(path: Path, error: Exception) -> ValueError:
-    return ValueError(
-        f"{path} can't be read ({error}); the run's folder is damaged, train it again."
-    )

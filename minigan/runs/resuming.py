@@ -12,7 +12,8 @@ from minigan import backend, checkpoint, gan
 from minigan.recipes import Recipe
 from minigan.runs import sources
 from minigan.runs.assembly import Assembly, assemble
-from minigan.runs.folder import CHECKPOINTS, Config, Run, open_run, save_config, versions
+from minigan.runs.folder import CHECKPOINTS, Config, Run, engine, open_run, save_config, versions
+from minigan.runs.lock import sole_writer
 from minigan.runs.starting import start_from
 from minigan.runs.training import play
 from minigan.runs.trust import Trust
@@ -76,44 +77,50 @@ def resume(
         If the folder isn't a run, none of its checkpoints can be used, the data are others than
         before, or the device isn't available.
     """
-    run = open_run(folder, recipe=recipe, trust=trust)
-    settings = run.settings.changed(
-        steps=steps, lr_generator=lr_generator, lr_discriminator=lr_discriminator
-    )
-    watched = choose_watching(
-        run.config.watching,
-        checkpoint_every=checkpoint_every,
-        keep=keep,
-        frames=frames,
-        best=best,
-        tensorboard=tensorboard,
-    )
-    goes_on = _device(run.config, device, say)
-    computing = _computing(run.config, goes_on, cuda_graph=cuda_graph, precision=precision)
-    found, samples = _data(run, data_name, data_dir)
-    config = replace(
-        found, settings=asdict(settings), device=goes_on, watching=watched, computing=computing
-    )
-    assembly = assemble(
-        run.recipe, settings, samples, seed=config.seed, device=config.device, **computing
-    )
-    path = _restore(run, assembly, say)
-    if path is None and config.init is not None:
-        start_from(assembly.trainer.game, config.init)
-    at, goal = assembly.trainer.step, settings.steps
-    if at > goal:
-        raise ValueError(
-            f"{run.folder} is already at step {at:,}; give a later one for --steps, or none."
+    with sole_writer(open_run(folder, recipe=recipe, trust=trust).folder):
+        run = open_run(folder, recipe=recipe, trust=trust)
+        settings = run.settings.changed(
+            steps=steps, lr_generator=lr_generator, lr_discriminator=lr_discriminator
         )
-    save_config(run.folder, config)
-    where = (
-        f"at step {at:,} of {goal:,} from {path.name}"
-        if path
-        else "from the start: it has no checkpoint yet"
-    )
-    say(f"Resuming {run.folder} {where}")
-    play(run.folder, assembly, config, progress=progress, say=say, callbacks=callbacks)
-    return run.folder
+        watched = choose_watching(
+            run.config.watching,
+            checkpoint_every=checkpoint_every,
+            keep=keep,
+            frames=frames,
+            best=best,
+            tensorboard=tensorboard,
+        )
+        goes_on = _device(run.config, device, say)
+        computing = _computing(run.config, goes_on, cuda_graph=cuda_graph, precision=precision)
+        found, samples = _data(run, data_name, data_dir)
+        config = replace(
+            found,
+            settings=asdict(settings),
+            device=goes_on,
+            watching=watched,
+            computing=computing,
+            engine=_engine(run.config, goes_on, say),
+        )
+        assembly = assemble(
+            run.recipe, settings, samples, seed=config.seed, device=config.device, **computing
+        )
+        path = _restore(run, assembly, say)
+        if path is None and config.init is not None:
+            start_from(assembly.trainer.game, config.init)
+        at, goal = assembly.trainer.step, settings.steps
+        if at > goal:
+            raise ValueError(
+                f"{run.folder} is already at step {at:,}; give a later one for --steps, or none."
+            )
+        save_config(run.folder, config)
+        where = (
+            f"at step {at:,} of {goal:,} from {path.name}"
+            if path
+            else "from the start: it has no checkpoint yet"
+        )
+        say(f"Resuming {run.folder} {where}")
+        play(run.folder, assembly, config, progress=progress, say=say, callbacks=callbacks)
+        return run.folder
 
 
 def _data(
@@ -157,12 +164,29 @@ def _device(config: Config, wanted: str | None, say: Callable[[str], None]) -> s
     return chosen
 
 
+def _engine(config: Config, device: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """Return what computes now, and say if it isn't what computed before."""
+    before, now = config.engine, engine(device)
+    if before and before != now and device == config.device:
+        say(
+            f"This run was computed by {_in_words(before)}, and goes on with {_in_words(now)}: the "
+            "last bits may differ from now on."
+        )
+    return now
+
+
+def _in_words(engine: Mapping[str, Any]) -> str:
+    threads = engine.get("threads")
+    return f"{engine.get('variant')} on {threads} thread{'s' * (threads != 1)}"
+
+
 def _computing(config: Config, device: str, **given: Any) -> dict[str, Any]:
     """Choose how a CUDA device computes: as given, else as before; a CPU has no such choice."""
+    default = {"cuda_graph": False, "precision": "float32"}
     before = config.computing if device == "cuda" else {}
     return (
-        {"cuda_graph": False, "precision": "float32"}
-        | before
+        default
+        | {name: before[name] for name in default.keys() & before.keys()}
         | {k: v for k, v in given.items() if v is not None}
     )
 
@@ -180,7 +204,7 @@ def _restore(run: Run, assembly: Assembly, say: Callable[[str], None]) -> Path |
             arrays, meta = checkpoint.load(path)
             _require_same_run(path, meta, run)
             assembly.trainer.load_state(arrays, meta["trainer"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             reasons.append(str(error))
             say(f"Skipping {path.name}: {error}")
             continue

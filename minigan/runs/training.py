@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,14 +12,24 @@ from typing import Any
 
 import numpy
 
-from minigan import backend, gan
+from minigan import backend, gan, memory
 from minigan.files import remove_leftovers
 from minigan.gan.callbacks import TensorBoard
 from minigan.recipes import Recipe, Settings, files, get
 from minigan.recipes.files import RecipeFile
 from minigan.runs import drawing, sources, trust
 from minigan.runs.assembly import Assembly, assemble
-from minigan.runs.folder import Config, new_folder, save_config, save_model, save_recipe, versions
+from minigan.runs.folder import (
+    Config,
+    engine,
+    new_folder,
+    require_empty,
+    save_config,
+    save_model,
+    save_recipe,
+    versions,
+)
+from minigan.runs.lock import sole_writer
 from minigan.runs.starting import start_from
 from minigan.runs.watching import choose_watching, measure, watchers
 
@@ -135,8 +146,8 @@ def train(
     import matplotlib.figure  # noqa: F401 - if it can't be used, say so before the run, not after
 
     taken = start_from(assembly.trainer.game, init) if init is not None else ()
+    require_room(assembly.trainer)
     rehearse(assembly.trainer)
-    folder = new_folder(Path(out) if out else None, recipe.name)
     config = Config(
         recipe.name,
         asdict(settings),
@@ -148,23 +159,28 @@ def train(
         versions(),
         watched,
         {"cuda_graph": cuda_graph, "precision": precision},
+        engine(device),
         fingerprint=sources.fingerprint(data_name, samples),
         classes=assembly.classes if recipe.classes else None,
         recipe_file={"variable": file.variable, "sha256": file.sha256} if file else None,
         init=None if init is None else os.path.abspath(os.path.expanduser(init)),
     )
-    if file:
-        save_recipe(folder, file)
-    save_config(folder, config)
-    for note in (*notes, *taken):
-        say(note)
-    on = (
-        f" on {len(samples):,} images"
-        if recipe.makes_images and hasattr(samples, "__len__")
-        else ""
-    )
-    say(f"Training {recipe.name}{on} for {settings.steps:,} steps on {device}; results in {folder}")
-    play(folder, assembly, config, progress=progress, say=say, callbacks=callbacks)
+    folder = new_folder(Path(out) if out else None, recipe.name)
+    with sole_writer(folder):
+        require_empty(folder)
+        if file:
+            save_recipe(folder, file)
+        save_config(folder, config)
+        for note in (*notes, *taken):
+            say(note)
+        on = (
+            f" on {len(samples):,} images"
+            if recipe.makes_images and hasattr(samples, "__len__")
+            else ""
+        )
+        words = f"{settings.steps:,} steps on {device}; results in {folder}"
+        say(f"Training {recipe.name}{on} for {words}")
+        play(folder, assembly, config, progress=progress, say=say, callbacks=callbacks)
     return folder
 
 
@@ -183,6 +199,46 @@ def find(name: str | Recipe | RecipeFile) -> tuple[Recipe, RecipeFile | None]:
     recipe = name.load()
     trust.remember(name)
     return recipe, name
+
+
+LARGE = 4096
+"""Samples per round up to which nobody asks whether they fit into memory."""
+
+
+def require_room(trainer: gan.Trainer) -> None:
+    """Refuse a batch whose round wouldn't fit into memory, judging by rounds of small batches.
+
+    Raises
+    ------
+    ValueError
+        If it wouldn't.
+    """
+    source = trainer.source
+    wanted, rounds = source.batch_size, getattr(trainer.game, "discriminator_steps", 1)
+    if wanted * rounds <= LARGE or trainer.game.device.queues:
+        return
+    small = min(64, wanted)
+    peaks = []
+    for size in (small, 2 * small):
+        source.batch_size = size
+        peaks.append(_peak_of(lambda: rehearse(trainer)))
+    source.batch_size = wanted
+    each = (peaks[1] - peaks[0]) / small
+    memory.require(each * wanted, f"A round with batches of {wanted:,}", "use a smaller batch")
+
+
+def _peak_of(work: Callable[[], None]) -> int:
+    """Return the most memory that Python and NumPy held at a time during some work, in bytes."""
+    traced = tracemalloc.is_tracing()
+    tracemalloc.start()
+    tracemalloc.reset_peak()
+    before = tracemalloc.get_traced_memory()[0]
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        if not traced:
+            tracemalloc.stop()
 
 
 def rehearse(trainer: gan.Trainer) -> None:
@@ -223,7 +279,7 @@ def play(
     more = [*assembly.recipe.callbacks(assembly.settings, folder), *callbacks]
     crew = watchers(folder, assembly, config, film=film, progress=progress, say=say, more=more)
     assembly.trainer.run(assembly.settings.steps, crew)
-    finish(folder, assembly, film.paths() if film else [])
+    finish(folder, assembly, film.paths() if film else [], say)
 
 
 def _film(folder: Path, assembly: Assembly, frames: int) -> gan.Frames | None:
@@ -231,12 +287,17 @@ def _film(folder: Path, assembly: Assembly, frames: int) -> gan.Frames | None:
     return gan.Frames(folder / "frames", assembly.draw_frame, every=every) if frames else None
 
 
-def finish(folder: Path, assembly: Assembly, film: Sequence[Path]) -> None:
-    """Write the model and draw the pictures."""
+def finish(
+    folder: Path, assembly: Assembly, film: Sequence[Path], say: Callable[[str], None]
+) -> None:
+    """Write the model and draw the pictures; a damaged table or frame is said and left out."""
     save_model(folder, assembly.recipe.name, assembly.trainer)
     draw_samples(folder / "samples.png", assembly)
-    drawing.draw_losses(folder, assembly.recipe, assembly.settings.objective)
-    drawing.draw_film(folder, list(film))
+    try:
+        drawing.draw_losses(folder, assembly.recipe, assembly.settings.objective)
+    except ValueError as error:
+        say(f"losses.png can't be drawn: {error}")
+    drawing.draw_film(folder, list(film), say)
 
 
 def draw_samples(path: Path, assembly: Assembly) -> None:

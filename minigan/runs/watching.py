@@ -14,7 +14,7 @@ from minigan.backend import Array
 from minigan.gan.callbacks import TensorBoard
 from minigan.runs import drawing
 from minigan.runs.assembly import Assembly
-from minigan.runs.folder import CHECKPOINTS, Config
+from minigan.runs.folder import CHECKPOINTS, METRICS, Config
 from minigan.runs.live import Live, in_notebook
 
 FRAMES = 50
@@ -40,8 +40,9 @@ def choose_watching(before: Mapping[str, Any], **given: Any) -> dict[str, Any]:
         default | dict(before) | {name: value for name, value in given.items() if value is not None}
     )
     for name, least in (("checkpoint_every", 1), ("keep", 1), ("frames", 0)):
-        if chosen[name] is not None and chosen[name] < least:
-            raise ValueError(f"{name} must be an integer of at least {least}, got {chosen[name]}.")
+        value = chosen[name]
+        if value is not None and not (isinstance(value, int) and value >= least):
+            raise ValueError(f"{name} must be an integer of at least {least}, got {value}.")
     return chosen
 
 
@@ -60,7 +61,7 @@ def watchers(
     if progress:
         bar = Live(folder, assembly) if in_notebook() else gan.Progress(steps)
     table = gan.MetricsFile(
-        folder / "metrics.csv", every=row, gauges=assembly.gauges, gauge_every=5 * row
+        folder / METRICS, every=row, gauges=assembly.gauges, gauge_every=5 * row, say=say
     )
     board = _board(folder, assembly, row) if config.watching["tensorboard"] else None
     guard = gan.Guard(lambda: next(reversed(gan.list_checkpoints(saver.folder)), None))
@@ -76,6 +77,7 @@ def _saver(folder: Path, assembly: Assembly, config: Config) -> gan.Checkpoints:
         keep=config.watching["keep"],
         about=asdict(config),
         best=measure(assembly, config.watching["best"]),
+        relies_on=[folder / METRICS],
     )
 
 
@@ -90,7 +92,7 @@ def _doctor(folder: Path, config: Config, steps: int, say: Callable[[str], None]
     from minigan.plots import read_metrics
 
     return gan.Watcher(
-        lambda: read_metrics(folder / "metrics.csv"),
+        lambda: read_metrics(folder / METRICS),
         every=max(steps // 20, 1),
         start=max(steps // 5, gan.EARLIEST),
         objective=config.settings["objective"],

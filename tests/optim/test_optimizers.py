@@ -229,6 +229,8 @@ def test_a_state_that_doesnt_fit_changes_nothing(make):
         same_state(optimizer.state_dict(), before)
     with pytest.raises(TypeError, match="Expected a NumPy or CuPy array, got list"):
         optimizer.load_state_dict(good | {vector: [1.0]})
+    with pytest.raises(TypeError, match=f"'{vector}' holds complex128 .* needs real numbers"):
+        optimizer.load_state_dict(good | {vector: good[vector] * 1j})
     same_state(optimizer.state_dict(), before)
 
 

@@ -15,6 +15,12 @@ from typing import Any, ClassVar
 import numba
 import numpy
 
+# Numba would import it at the first call of a loop, and a fork in the middle of an import leaves
+# the child waiting for the end of it.
+import numpy.ma
+from numba.core.compiler_lock import global_compiler_lock
+
+from minigan import forks
 from minigan.backend.compiled import loops
 from minigan.backend.cpu import winograd
 from minigan.backend.cpu.blas import numpy_with_blas
@@ -142,6 +148,10 @@ class CompiledBackend(CpuBackend):
     """NumPy's arrays and products, Numba's loops."""
 
     joins_bias: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        forks.held(global_compiler_lock)
 
     def describe(self) -> str:
         """Say what computes, in words."""

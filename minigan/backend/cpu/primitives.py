@@ -81,12 +81,17 @@ class CpuBackend(SideBySide):
         team = self._team
         if team is None:
             self.malloc.keep()
-            count = wanted() if self._count is None else self._count
+            count = self.threads
             if self.blas.get() > count:
                 self._blas_before = self.blas.get()
                 self.blas.set(count)
             team = self._team = Team(count if self.blas.known else 1, self.blas)
         return team
+
+    @property
+    def threads(self) -> int:
+        """See `Reference.threads`."""
+        return wanted() if self._count is None else self._count
 
     def set_threads(self, count: int | None) -> None:
         """See `minigan.set_threads`."""
@@ -163,7 +168,7 @@ class CpuBackend(SideBySide):
         if least > 1 and size < SMALL:
             return a @ b
         if least >= 128 and SPIN[0] <= size < SPIN[1]:
-            return a @ b
+            return self.blas.together(a, b)
         if size < PRODUCT:
             return self.blas.alone(lambda: a @ b)
         c = numpy.empty((m, n), numpy.result_type(a, b))

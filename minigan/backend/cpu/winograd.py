@@ -50,6 +50,7 @@ from typing import Any, ClassVar
 
 import numpy
 
+from minigan import forks
 from minigan.backend.window import Pair, Window
 
 Array = Any  # of NumPy, whose functions don't take the protocol minigan.backend.Array
@@ -482,6 +483,10 @@ class KernelMaps:
 
     def __init__(self, limit: int = 2**25) -> None:
         self.limit = limit
+        self._renew()
+        forks.in_child(self._renew)
+
+    def _renew(self) -> None:
         self._lock = threading.Lock()
         self._held: dict[Any, tuple[Array, Array]] = {}
 

@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from minigan.gan.trainer import Callback, Report, Trainer
@@ -14,6 +15,10 @@ LINE = 80
 """Width of a line in a file."""
 BAR = 52
 """Characters of a bar besides the words: percentage, steps, times."""
+WATCHED = 10.0
+"""Seconds over which the processor time is compared with the time."""
+CROWDED = 0.6
+"""A machine is crowded if a run has less than this share of one core: alone, it has all of it."""
 
 
 class Progress(Callback):
@@ -30,18 +35,28 @@ class Progress(Callback):
         Where to write, standard error by default.
     seconds
         Time between two lines in a file.
+    clocks
+        Returns the time, and the processor time that this process has had, in seconds. From these
+        it is noticed, and said once, that a machine is crowded: see `CROWDED`.
     """
 
-    def __init__(self, steps: int, *, stream: TextIO | None = None, seconds: float = 10.0) -> None:
-        self.steps, self.seconds = steps, seconds
+    def __init__(
+        self, steps: int, *, stream: TextIO | None = None, seconds: float = 10.0,
+        clocks: Callable[[], tuple[float, float]] | None = None,
+    ) -> None:  # fmt: skip
+        self.steps, self.seconds, self.clocks = steps, seconds, clocks or _clocks
         self.stream = stream
         self._bar: Any = None
+        self._watched: tuple[float, float] | None = None
+        self._crowded = 0
 
     def on_start(self, trainer: Trainer) -> None:
         """Start the clock and, if possible, the bar."""
         stream = self.stream or sys.stderr
         self._start = self._last_line = time.monotonic()
         self._first_step = trainer.step
+        self._watched = None if trainer.game.device.queues else self.clocks()
+        self._crowded = 0
         if _in_notebook():
             from tqdm.notebook import tqdm
 
@@ -63,6 +78,7 @@ class Progress(Callback):
 
     def on_step(self, trainer: Trainer, report: Report) -> None:
         """Advance the bar, or print a line if enough time has passed."""
+        self._watch(trainer)
         now = time.monotonic()
         if self._bar is not None:
             for _ in trainer.reports:
@@ -98,6 +114,25 @@ class Progress(Callback):
         else:
             print(words, file=self.stream or sys.stderr, flush=True)
 
+    def _watch(self, trainer: Trainer) -> None:
+        """Say once that others take the processor; a GPU's host has little to do anyway."""
+        if self._watched is None:
+            return
+        (begun, had), (now, has) = self._watched, self.clocks()
+        if now - begun < WATCHED:
+            return
+        share = (has - had) / (now - begun)
+        # Twice in a row: once may be a slow disk.
+        self._crowded = self._crowded + 1 if share < CROWDED else 0
+        self._watched = (now, has) if self._crowded < 2 else None
+        if self._crowded == 2:
+            threads = trainer.game.device.threads
+            fewer = "; with MINIGAN_THREADS=1 it may be much faster" if threads > 1 else ""
+            self.say(
+                f"This machine is crowded: of the last {now - begun:.0f} seconds, this run had the "
+                f"processor for {has - had:.1f}{fewer}."
+            )
+
     def _words(self, trainer: Trainer, report: Report, now: float, room: int) -> str:
         """The numbers of a report that fit into `room` characters, the losses first."""
         done = (trainer.step - self._first_step) * trainer.source.batch_size
@@ -115,6 +150,10 @@ class Progress(Callback):
         while len(shown) > 1 and len("  ".join(shown)) > room:
             shown.pop()
         return "  ".join(shown)
+
+
+def _clocks() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
 
 
 def _clock(seconds: float) -> str:
