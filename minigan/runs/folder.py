@@ -25,7 +25,7 @@ import minigan
 from minigan import backend, checkpoint, gan, latent, memory, nn, optim
 from minigan.backend import Array
 from minigan.files import is_leftover, written_whole
-from minigan.recipes import Recipe, Settings
+from minigan.recipes import Recipe, Settings, get
 from minigan.recipes.files import NAME, RecipeFile, read
 from minigan.runs import drawing, sources
 from minigan.runs.lock import is_of_a_writer
