@@ -36,6 +36,7 @@ class Progress(Callback):
         self.steps, self.seconds = steps, seconds
         self.stream = stream
         self._bar: Any = None
+        self._room = LINE - BAR
 
     def on_start(self, trainer: Trainer) -> None:
         """Start the clock and, if possible, the bar."""
