@@ -53,6 +53,14 @@ EXAMPLES: dict[str, list[tuple[str, str]]] = {
         ("minigan latent runs/digits", "which coordinates change samples most"),
         ("minigan latent runs/digits --sweep", "and what they do"),
     ],
+    "translate": [
+        ("minigan translate runs/pix2pix picture.png -o out.png", "one picture"),
+        ("minigan translate runs/cyclegan faces/ --back -o without/", "a folder, the other way"),
+    ],
+    "export": [
+        ("minigan export runs/digits -o g.onnx", "the generator as an ONNX graph"),
+        ("minigan export runs/digits --torch -o generator", "as a PyTorch module"),
+    ],
     "gradcheck": [
         ("minigan gradcheck", "every layer and loss of the library"),
         ("minigan gradcheck my_layer.py:MyLayer --input 4,8,8,3", "a layer of your own"),

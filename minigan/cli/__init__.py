@@ -10,13 +10,26 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 import minigan
-from minigan.cli import bench, completion, gradcheck, latent, recipes, results, runs, train
+from minigan.cli import (
+    bench,
+    completion,
+    export,
+    gradcheck,
+    latent,
+    recipes,
+    results,
+    runs,
+    train,
+    translate,
+)
 from minigan.cli.arguments import Parser
 from minigan.cli.errors import sentence
 
-FAMILIES = (train, recipes, runs, results, latent, gradcheck, bench, completion)
+FAMILIES = (train, recipes, runs, results, translate, latent, export, gradcheck, bench, completion)
 """The groups of commands, in the order of ``minigan --help``."""
 HELLO = """minigan trains GANs, with every derivative written by hand. Three commands to begin with:
 
@@ -40,10 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 for success; 1 if a check failed; 2 for an error, which is printed in one
         sentence; 130 if the user interrupted the command.
     """
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal or a file may know fewer characters than are printed, such as Greek letters.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    _prepare()
     options = build_parser().parse_args(arguments)
     if options.command is None:
         print(HELLO)
@@ -55,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (
         BrokenPipeError
     ):  # whoever read the output has seen enough, as in `minigan recipes | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence(sys.stdout, sys.stderr)
         return 128 + 13
     except (ValueError, TypeError, OSError, ArithmeticError) as error:
         if options.traceback:
@@ -65,6 +75,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("minigan: interrupted.", file=sys.stderr)
         return 130
+
+
+def _prepare() -> None:
+    """Make the process fit for every command, whatever it was started with."""
+    # A notebook's choice, which may not be installed here: figures are drawn without one.
+    os.environ.pop("MPLBACKEND", None)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # it was closed
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - to the end
+        # A terminal or a file may know fewer characters than are printed, such as Greek letters.
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _silence(*streams: Any) -> None:
+    """Let what is still to be written to a stream go nowhere, without an error at the exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        with suppress(OSError, ValueError):
+            os.dup2(nowhere, stream.fileno())
 
 
 def build_parser() -> Parser:

@@ -222,10 +222,10 @@ def _download(family: _Family, name: str, split: str) -> Path:
                 known_hash=f"sha256:{family.sha256[name]}",
                 fname=f"{name}.gz",
                 path=cache,
-                downloader=_fetch,
+                downloader=fetch,
             )
         except (OSError, ValueError) as error:
-            reasons.append(f"{urlsplit(mirror).netloc}: {_reason(error)}")
+            reasons.append(f"{urlsplit(mirror).netloc}: {reason(error)}")
         else:
             return Path(path)
     raise DataError(
@@ -234,7 +234,8 @@ def _download(family: _Family, name: str, split: str) -> Path:
     )
 
 
-def _fetch(url: str, output: Any, _: Any) -> None:
+def fetch(url: str, output: Any, _: Any) -> None:
+    """Download a file with a progress bar, for `pooch.retrieve`."""
     import pooch
     from tqdm.auto import tqdm
 
@@ -244,7 +245,7 @@ def _fetch(url: str, output: Any, _: Any) -> None:
         pooch.HTTPDownloader(progressbar=bar, timeout=_TIMEOUT)(url, output, None)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Shorten an error to a few words: that of a failed connection can fill a paragraph."""
     if not isinstance(error, OSError):
         return "wrong checksum"

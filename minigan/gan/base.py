@@ -96,6 +96,13 @@ class BaseGame:
             f"{type(self).__name__} can't be sampled; write its methods inputs and sample."
         )
 
+    def picture(self, inputs: Any, labels: Array | None = None) -> NDArray[Any]:
+        """Return what is drawn of samples, by default the samples; arguments as for `sample`.
+
+        A game from images to images returns inputs and samples side by side, for instance.
+        """
+        return self.sample(inputs, labels)
+
     def check(self) -> None:
         """Raise an error if parts don't fit together; called before training begins."""
 

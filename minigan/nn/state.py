@@ -11,6 +11,8 @@ from minigan import backend
 from minigan.backend import Array
 from minigan.nn.tree import Tree
 
+_PRECISIONS = (numpy.dtype("float32"), numpy.dtype("float64"))
+
 
 class State(Tree):
     """The part of `minigan.nn.Layer` that saves, loads, casts and moves its arrays."""
@@ -54,7 +56,7 @@ class State(Tree):
         TypeError
             If `dtype` is neither.
         """
-        if numpy.dtype(dtype) not in (numpy.dtype("float32"), numpy.dtype("float64")):
+        if not _is_precision(dtype):
             raise TypeError(
                 f"A net computes in float32 or float64, got dtype {dtype!r}; use one of these."
             )
@@ -99,3 +101,11 @@ class State(Tree):
         for _, layer in self.layers():
             for name in layer.buffer_names:
                 setattr(layer, name, change(getattr(layer, name)))
+
+
+def _is_precision(dtype: Any) -> bool:
+    """Tell whether a dtype is float32 or float64; NumPy takes None for float64."""
+    try:
+        return dtype is not None and numpy.dtype(dtype) in _PRECISIONS
+    except TypeError:
+        return False

@@ -25,6 +25,11 @@ MODULES = (
     "stacked_mnist",
     "fashion_dcgan",
     "dcgan",
+    "dcgan_cifar",
+    "pix2pix",
+    "pix2pix_glyphs",
+    "pix2pix_emoji",
+    "cyclegan",
 )
 """The modules of the recipes, in the order in which to try them."""
 

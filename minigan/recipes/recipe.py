@@ -92,7 +92,7 @@ class Settings:
         for way in self.penalties:
             parse(way)
 
-    def optimizer_for(self, net: nn.Layer, lr: float) -> optim.Optimizer:
+    def optimizer_for(self, net: nn.Layer | Sequence[nn.Layer], lr: float) -> optim.Optimizer:
         """Return the optimizer of one player."""
         if self.optimizer == "adam":
             return optim.Adam(net, lr=lr, betas=(self.beta1, self.beta2))
@@ -254,6 +254,7 @@ class Recipe:
             before_step=taming.before_step,
             after_discriminator_step=taming.after_discriminator_step,
             auxiliary=self.auxiliary,
+            feature_matching=taming.feature_matching,
             latent=self.latent,
             discriminator_steps=settings.discriminator_steps,
             conditional=self.classes > 0,

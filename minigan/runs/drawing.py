@@ -51,7 +51,7 @@ def image_frame(
     from minigan.plots import image_grid
 
     def draw(trainer: Trainer) -> NDArray[Any]:
-        grid = image_grid(trainer.game.sample(inputs, labels), columns=columns)
+        grid = image_grid(trainer.game.picture(inputs, labels), columns=columns)
         return captioned(grid, f"step {trainer.step:,}")
 
     return draw

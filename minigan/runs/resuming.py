@@ -121,9 +121,9 @@ def _data(
 ) -> tuple[Config, Any]:
     """Load the data from their new place, or where they were, and check that they are the same."""
     before = run.config
-    place = before.data if name is None else sources.located(name)
     folder = before.data_dir if data_dir is None else os.path.abspath(data_dir)
-    samples = sources.load(run.recipe, place, folder)
+    samples = sources.load(run.recipe, name or before.data, folder)
+    place = sources.located(name) if name else before.data
     sources.require_same(
         before.fingerprint,
         sources.fingerprint(place, samples),

@@ -106,9 +106,9 @@ def train(
     settings = recipe.settings.changed(**changes)
     recipe = recipe.fitted(settings)
     device = backend.resolve(device)
-    data_name = sources.located(data_name) if data_name else recipe.data
     data_dir = None if data_dir is None else os.path.abspath(os.path.expanduser(data_dir))
-    samples = recipe.load(data_name, data_dir)
+    samples = recipe.load(data_name or recipe.data, data_dir)
+    data_name = sources.located(data_name) if data_name else recipe.data
     if epochs is not None:
         settings = settings.changed(steps=_steps(epochs, samples, settings))
     notes = sources.notes(recipe, samples)
@@ -132,6 +132,8 @@ def train(
     if watched["tensorboard"]:
         TensorBoard("")  # fails here if tensorboardX is missing, not when the run begins
     measure(assembly, best)
+    import matplotlib.figure  # noqa: F401 - if it can't be used, say so before the run, not after
+
     taken = start_from(assembly.trainer.game, init) if init is not None else ()
     rehearse(assembly.trainer)
     folder = new_folder(Path(out) if out else None, recipe.name)
@@ -252,5 +254,6 @@ def draw_samples(path: Path, assembly: Assembly) -> None:
     else:
         n, columns = drawing.layout(len(assembly.classes), drawing.GRID)
         labels = drawing.balanced(n, assembly.classes)
-        samples = trainer.game.sample(drawing.first(assembly.fixed, n), labels)
-        save_grid(path, samples, columns=columns)
+        samples = trainer.game.picture(drawing.first(assembly.fixed, n), labels)
+        several = samples.shape[2] > assembly.recipe.sample_shape[1]  # views beside each other
+        save_grid(path, samples, columns=columns, scale=2 if several else None)

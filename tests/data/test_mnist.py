@@ -14,7 +14,7 @@ from minigan.data import DataError, write_idx
 
 # The package gives the name of the module to the function.
 module = importlib.import_module("minigan.data.mnist")
-REAL_FETCH = module._fetch
+REAL_FETCH = module.fetch
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def no_network(monkeypatch, tmp_path):
     def refuse(*_, **__):
         raise AssertionError("the network was used")
 
-    monkeypatch.setattr(module, "_fetch", refuse)
+    monkeypatch.setattr(module, "fetch", refuse)
     monkeypatch.setattr(pooch, "os_cache", lambda _: tmp_path / "cache")
     monkeypatch.delenv("MINIGAN_DATA", raising=False)
 
@@ -187,7 +187,7 @@ def serve(monkeypatch, files):
         with open(output, "wb") as file:
             file.write(answer)
 
-    monkeypatch.setattr(module, "_fetch", fetch)
+    monkeypatch.setattr(module, "fetch", fetch)
     return asked
 
 
@@ -269,7 +269,7 @@ def test_an_interrupted_download_leaves_nothing_behind(tmp_path, monkeypatch):
             file.write(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_fetch", fetch)
+    monkeypatch.setattr(module, "fetch", fetch)
     with pytest.raises(KeyboardInterrupt):
         data.mnist()
     assert cached(tmp_path) == []
@@ -287,7 +287,7 @@ def test_the_real_downloader_over_the_loopback(tmp_path, monkeypatch, capfd):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         base = f"http://127.0.0.1:{server.server_port}/"
         published(tmp_path, monkeypatch, [f"{base}nowhere/", base])
-        monkeypatch.setattr(module, "_fetch", REAL_FETCH)
+        monkeypatch.setattr(module, "fetch", REAL_FETCH)
         assert len(data.mnist()) == 6
         # The bar of a terminal goes through other code than the disabled one.
         monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
