@@ -49,6 +49,7 @@ class Progress(Callback):
         self._bar: Any = None
         self._watched: tuple[float, float] | None = None
         self._crowded = 0
+        self._room = LINE - BAR
 
     def on_start(self, trainer: Trainer) -> None:
         """Start the clock and, if possible, the bar."""
