@@ -108,6 +108,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"minigan {minigan.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands.type = str  # it takes the arguments of the command, too, which may be empty for some
     parser.set_defaults(command=None, whole=parser)
     for family in FAMILIES:
         family.add_commands(commands)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import os
-import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 import numpy
 
-from minigan import backend, gan, memory
+from minigan import backend, gan
 from minigan.files import remove_leftovers
 from minigan.gan.callbacks import TensorBoard
 from minigan.recipes import Recipe, Settings, files, get
@@ -30,6 +28,7 @@ from minigan.runs.folder import (
     versions,
 )
 from minigan.runs.lock import sole_writer
+from minigan.runs.rehearsal import rehearse
 from minigan.runs.starting import start_from
 from minigan.runs.watching import choose_watching, measure, watchers
 
@@ -146,7 +145,6 @@ def train(
     import matplotlib.figure  # noqa: F401 - if it can't be used, say so before the run, not after
 
     taken = start_from(assembly.trainer.game, init) if init is not None else ()
-    require_room(assembly.trainer)
     rehearse(assembly.trainer)
     config = Config(
         recipe.name,
@@ -199,59 +197,6 @@ def find(name: str | Recipe | RecipeFile) -> tuple[Recipe, RecipeFile | None]:
     recipe = name.load()
     trust.remember(name)
     return recipe, name
-
-
-LARGE = 4096
-"""Samples per round up to which nobody asks whether they fit into memory."""
-
-
-def require_room(trainer: gan.Trainer) -> None:
-    """Refuse a batch whose round wouldn't fit into memory, judging by rounds of small batches.
-
-    Raises
-    ------
-    ValueError
-        If it wouldn't.
-    """
-    source = trainer.source
-    wanted, rounds = source.batch_size, getattr(trainer.game, "discriminator_steps", 1)
-    if wanted * rounds <= LARGE or trainer.game.device.queues:
-        return
-    small = min(64, wanted)
-    peaks = []
-    for size in (small, 2 * small):
-        source.batch_size = size
-        peaks.append(_peak_of(lambda: rehearse(trainer)))
-    source.batch_size = wanted
-    each = (peaks[1] - peaks[0]) / small
-    memory.require(each * wanted, f"A round with batches of {wanted:,}", "use a smaller batch")
-
-
-def _peak_of(work: Callable[[], None]) -> int:
-    """Return the most memory that Python and NumPy held at a time during some work, in bytes."""
-    traced = tracemalloc.is_tracing()
-    tracemalloc.start()
-    tracemalloc.reset_peak()
-    before = tracemalloc.get_traced_memory()[0]
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1] - before
-    finally:
-        if not traced:
-            tracemalloc.stop()
-
-
-def rehearse(trainer: gan.Trainer) -> None:
-    """Play a round on a copy of the game: what would fail at the first step fails now.
-
-    The trainer's source and random generators stand where they stood.
-    """
-    source, states = copy.deepcopy(trainer.source.state_dict()), copy.deepcopy(trainer.rng)
-    drawn = trainer.game.draw(trainer.source, trainer.rng)
-    trainer.source.load_state_dict(source)
-    trainer.rng.bit_generator.state = states.bit_generator.state
-    twin = copy.deepcopy(trainer.game)
-    twin.play(*backend.tree.mapped(twin.device.asarray, drawn))
 
 
 def _steps(epochs: int, samples: Any, settings: Settings) -> int:
