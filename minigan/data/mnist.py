@@ -34,8 +34,8 @@ _FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-_TIMEOUT, _DEADLINE = 30.0, 300.0  # seconds without a sign of the server; for a whole file
-_LARGEST = 2**26  # bytes of a file; the largest has 26 million
+_TIMEOUT, _DEADLINE = 30.0, 900.0  # seconds without a sign of the server; for a whole file
+_LARGEST = 2**28  # bytes of a file; the largest, CIFAR-10's, has 170 million
 _UNFINISHED = ".download-"
 _LIKELY = re.compile(r"images|idx3|mnist.*\.(npz|npy|csv|zip)$", re.IGNORECASE)
 
@@ -304,13 +304,13 @@ def fetch(url: str, output: Any, _: Any) -> None:
 
         threading.Thread(target=work, name="minigan download", daemon=True).start()
         try:
-            reason = outcome.get(timeout=_DEADLINE)
+            failure = outcome.get(timeout=_DEADLINE)
         except queue.Empty:
-            reason = f"not done after {_DEADLINE:,.0f} seconds"
+            failure = f"not done after {_DEADLINE:,.0f} seconds"
         finally:
             target.left = -1
-    if reason:
-        raise OSError(reason)
+    if failure:
+        raise OSError(failure)
 
 
 class _Bounded:
