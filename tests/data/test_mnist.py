@@ -419,7 +419,7 @@ def test_a_server_that_never_ends(tmp_path, monkeypatch, kind, words):
         server.block_on_close = False
         threading.Thread(target=server.serve_forever, daemon=True).start()
         published(tmp_path, monkeypatch, [f"http://127.0.0.1:{server.server_port}/{kind}/"])
-        monkeypatch.setattr(module, "_fetch", REAL_FETCH)
+        monkeypatch.setattr(module, "fetch", REAL_FETCH)
         with pytest.raises(DataError, match=words):
             data.mnist()
         Endless.enough.set()
