@@ -66,6 +66,10 @@ class CudaBackend(Reference):
         self.recording: Any = None
 
     @property
+    def describe(self) -> str:
+        """Say what computes, in words."""
+        return f"CUDA kernels, CuPy {getattr(self.xp, '__version__', 'of no known version')}"
+
     def precision(self) -> str:
         """Precision of float32 matrix products, ``"float32"`` or ``"tf32"``; may be assigned to."""
         return self._precision
