@@ -66,10 +66,6 @@ class CudaBackend(Reference):
         self.recording: Any = None
 
     @property
-    def describe(self) -> str:
-        """Say what computes, in words."""
-        return f"CUDA kernels, CuPy {getattr(self.xp, '__version__', 'of no known version')}"
-
     def precision(self) -> str:
         """Precision of float32 matrix products, ``"float32"`` or ``"tf32"``; may be assigned to."""
         return self._precision
@@ -80,6 +76,10 @@ class CudaBackend(Reference):
         self._precision = name
         if self._gemm is not None:
             self._gemm.precision = name
+
+    def describe(self) -> str:
+        """Say what computes, in words."""
+        return f"CUDA kernels, CuPy {getattr(self.xp, '__version__', 'of no known version')}"
 
     def set_precision(self, name: str) -> None:
         """Choose ``"float32"``, which is strict, or ``"tf32"``."""
