@@ -47,7 +47,10 @@ class Watcher(Callback):
         """Diagnose the run if it is due."""
         if not self.due(trainer.step):
             return
-        for finding in diagnose(self.read(), objective=self.objective, smoothing=self.smoothing):
+        found = diagnose(
+            self.read(), objective=self.objective, smoothing=self.smoothing, finished=False
+        )
+        for finding in found:
             if finding.name not in self._said:
                 self._said.add(finding.name)
                 self.say(f"Step {trainer.step:,}: {finding}")
