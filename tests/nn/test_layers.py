@@ -198,6 +198,15 @@ def test_batch_norm_standardises_the_batch_and_keeps_running_statistics():
     assert (layer.running_mean != before["running_mean"]).all()
 
 
+def test_running_statistics_of_two_batches_by_hand():
+    """A step of ½ each: 0 -> 2 -> 5 for the means 4 and 8; 1 -> 4½ -> 18¼ for the variances 8 and 32."""
+    layer = nn.BatchNorm(1, momentum=0.5)
+    layer.forward(numpy.array([[2.0], [6.0]], "float32"))
+    assert (layer.running_mean, layer.running_var) == ([2.0], [4.5])
+    layer.forward(numpy.array([[4.0], [12.0]], "float32"))
+    assert (layer.running_mean, layer.running_var) == ([5.0], [18.25])
+
+
 def test_batch_norm_hyper_parameters_are_keyword_only():
     with pytest.raises(TypeError):
         nn.BatchNorm(4, 0.8)
