@@ -311,6 +311,34 @@ def test_maxout_sends_what_is_infinite_to_the_largest_alone():
     numpy.testing.assert_array_equal(layer.double_backward(v, dy, cache)[1], [[1, 2]])
 
 
+@pytest.mark.parametrize(
+    "layer", [nn.MaxPool(2), nn.MaxPool(2, stride=1, padding=1), nn.GlobalPool("max")], ids=repr
+)
+def test_pooling_sends_what_is_infinite_to_the_largest_alone(layer):
+    x = numpy.random.default_rng(0).standard_normal((2, 4, 4, 3)).astype("float32")
+    y, cache = layer.forward(x)
+    ones = numpy.ones_like(y)
+    expected = layer.backward(ones, cache)
+    infinite = layer.backward(ones * numpy.inf, cache)
+    numpy.testing.assert_array_equal(infinite, numpy.where(expected > 0, numpy.inf, 0))
+    v = numpy.where(expected > 0, x, numpy.float32(numpy.inf))
+    numpy.testing.assert_array_equal(layer.double_backward(v, ones, cache)[1], y)
+    low = numpy.where(expected > 0, x, numpy.float32(-numpy.inf))
+    numpy.testing.assert_array_equal(layer(low), y)
+
+
+@pytest.mark.parametrize("layer", [nn.Softplus(), nn.SiLU()], ids=repr)
+def test_the_lower_tail_of_a_curve_is_kept(layer):
+    x = numpy.array([[-20.0, -50, -80]], "float32")
+    y, cache = layer.forward(x)
+    dx = layer.backward(numpy.ones_like(y), cache)
+    exact, slope = numpy.exp(x), numpy.exp(x)
+    if isinstance(layer, nn.SiLU):
+        exact, slope = x * exact, exact * (1 + x)
+    numpy.testing.assert_allclose(y, exact, rtol=1e-5)
+    numpy.testing.assert_allclose(dx, slope, rtol=1e-5)
+
+
 def test_left_slope_at_the_kink():
     layer = nn.LeakyReLU(0.2)
     _, cache = layer.forward(numpy.zeros((1, 1)))
