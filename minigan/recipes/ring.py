@@ -55,5 +55,5 @@ RECIPE = Recipe(
         penalties=("packing:2",),
         schedule="linear",
     ),
-    duration="about 20 s on two cores",
+    duration="about 2 minutes on two cores",
 )
