@@ -278,7 +278,7 @@ def test_everything_from_the_command_line(digits, points, tmp_path, capsys):
         for command in (
             ["interpolate", "--rows", "1", "--steps", "3", "-o", "i.png"],
             ["arithmetic", "-a", "1,2", "-b", "3", "-c", "4,5", "-o", "a.png"],
-            ["latent", "--sweep", "0,2", "--steps", "3", "-o", "s.png"],
+            ["latent", "--sweep", "0,1", "--steps", "3", "-o", "s.png"],
             ["latent"],
             ["sample", "-n", "4", "--truncation", "0.3", "-o", "t.png"],
         ):
@@ -292,7 +292,7 @@ def test_everything_from_the_command_line(digits, points, tmp_path, capsys):
             "t.png",
         ]
     printed = capsys.readouterr().out
-    assert "Coordinates 0, 2, one per row" in printed
+    assert "Coordinates 0, 1, one per row" in printed
     assert "Latents have 64 coordinates (normal)" in printed
 
 

@@ -11,7 +11,7 @@ import sys
 import numpy
 import pytest
 from fast_backends import KINDS, Fast, make, small_work
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from strategies import generators
 
@@ -24,7 +24,9 @@ from minigan.backend.window import Window
 REFERENCE = backend.Reference(numpy, "cpu")
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 DTYPES = st.sampled_from(["float64", "float32"])
-LAYOUTS = st.sampled_from(["contiguous", "reversed", "sliced", "transposed", "read-only"])
+LAYOUTS = st.sampled_from(
+    ["contiguous", "reversed", "sliced", "transposed", "read-only", "odd strides"]
+)
 THREADS = st.sampled_from([None, 1, 2, 3, 7])
 """None for the usual number and sizes; with a number, small arrays are cut and shared, too."""
 
@@ -55,6 +57,12 @@ def _drawn(rng, shape, dtype, layout="contiguous"):
     if layout == "transposed":
         return rng.standard_normal(shape[::-1]).astype(dtype).T
     x = rng.standard_normal(shape).astype(dtype)
+    if layout == "odd strides":
+        # Contiguous by its flags: along an axis of length 1 the stride says nothing.
+        strides = (
+            7 * x.nbytes if n == 1 else step for n, step in zip(shape, x.strides, strict=True)
+        )
+        return numpy.lib.stride_tricks.as_strided(x, shape, tuple(strides))
     x.flags.writeable = layout != "read-only"
     return x[::-1] if layout == "reversed" else x
 
@@ -93,6 +101,9 @@ def convolutions(draw):
 @settings(max_examples=80)
 @given(
     convolutions(), DTYPES, LAYOUTS, st.booleans(), THREADS, st.booleans(), st.integers(0, 2**32)
+)
+@example(
+    (Window((3, 3), (1, 1), (0, 0)), (1, 5, 5, 2), 1), "float32", "odd strides", False, None, False, 0
 )
 def test_a_convolution_and_its_gradients_equal_the_readable_ones(
     fast, case, dtype, layout, with_bias, threads, eager, seed

@@ -360,7 +360,7 @@ def test_a_run_whose_config_makes_no_sense(place, capsys, finished, change):
             "argument -a/--a: 'x' isn't a list of whole numbers, such as 0,3,5",
         ),
         (["arithmetic", "-a=-2"], "must name at least one of"),
-        (["latent", "--sweep", "99"], "coordinates 0 to 15, got 99"),
+        (["latent", "--sweep", "99"], "coordinates 0 to 1, got 99"),
         (["doctor", "-o", "."], "can't be written"),
         (["sample", "-n", "1000000000"], "A picture can hold 262,144 of these samples, got 1,0"),
         (["evaluate", "-n", "0"], "At least two points are needed, got count=0"),

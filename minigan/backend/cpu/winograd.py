@@ -326,10 +326,12 @@ class Winograd:
 
         L is (a, u), R (b, v), for tiles of u x v blocks of s x s pixels.
         """
-        (left, right), (n, _, width, channels) = matrices, canvas.shape
+        (left, right), (n, height, width, channels) = matrices, canvas.shape
         (a, u), v, (sh, sw), (th, tw) = left.shape, right.shape[1], stride, self.grid
-        (mh, mw), (of_image, of_row, _, each) = self.outputs, canvas.strides
-        strides = of_image, sh * mh * of_row, of_row, sh * of_row, each
+        (mh, mw), each = self.outputs, canvas.itemsize
+        # Not `canvas.strides`: along an axis of length 1 they may be anything.
+        of_row = width * channels * each
+        strides = height * of_row, sh * mh * of_row, of_row, sh * of_row, each
         rows = numpy.ndarray((n, th, sh, u, width * channels), canvas.dtype, canvas, 0, strides)
         lines = scratch.room("lines", (n, th, sh, a, width * channels), canvas.dtype)
         numpy.matmul(left, rows, out=lines)
