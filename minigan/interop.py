@@ -7,11 +7,13 @@ name::
     arrays = interop.to_torch(net, input_shape=(28, 28, 1))
     torch_net.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})
 
-"Equivalent" means a net of the same layers in the same order: Linear, Conv2d, ConvTranspose2d,
-BatchNorm1d or 2d, LayerNorm, InstanceNorm2d, Embedding, spectral_norm, Flatten, and Unflatten for
-Reshape. Layers are matched in order, so names may differ (``main.0.weight``, ``module.0.weight``).
-A safetensors file holds its names in alphabetical order, 0, 1, 10, 11, 2; numbers are therefore put
-in order first, and a state whose order can't be told is refused.
+"Equivalent" means a net of the same layers in the same order: Linear, convolutions of one and two
+dimensions, BatchNorm1d or 2d, LayerNorm, InstanceNorm2d, GroupNorm, Embedding, PReLU,
+spectral_norm, pooling, activations, Flatten, and Unflatten for Reshape. Where the modules have the
+names of the net's layers, they are matched by name, whatever their order; otherwise in order, so
+names may differ (``main.0.weight``, ``module.0.weight``). A safetensors file holds its names in
+alphabetical order, 0, 1, 10, 11, 2; numbers are therefore put in order first, and a state whose
+order can't be told is refused.
 Three things differ between the two:
 
 * Layouts. Ours are channels last, and a Linear weight is (in, out):
@@ -22,6 +24,8 @@ Three things differ between the two:
   Linear             (in, out)              (out, in)
   Conv2d             (kh, kw, in, out)      (out, in, kh, kw)
   ConvTranspose2d    (kh, kw, out, in)      (in, out, kh, kw)
+  Conv1d             (k, in, out)           (out, in, k)
+  ConvTranspose1d    (k, out, in)           (in, out, k)
   LayerNorm          (H, W, C)              (C, H, W)
   =================  =====================  =====================
 
@@ -49,8 +53,12 @@ from minigan.backend import Array
 
 __all__ = ["from_torch", "to_torch"]
 
-_STATELESS = ("LeakyReLU", "ReLU", "Tanh", "Sigmoid", "Dropout", "Flatten", "Reshape", "Upsample")
-_KEEPS_ORDER = ("LeakyReLU", "ReLU", "Tanh", "Sigmoid", "Dropout", "BatchNorm", "LayerNorm")
+_CURVES = ("LeakyReLU", "ReLU", "Tanh", "Sigmoid", "ELU", "GELU", "SiLU", "Softplus", "Dropout")
+_STATELESS = (
+    *_CURVES, "Flatten", "Reshape", "Upsample", "AveragePool", "MaxPool", "PixelShuffle",
+    "PixelUnshuffle", "Pad", "Softmax",
+)  # fmt: skip
+_KEEPS_ORDER = (*_CURVES, "BatchNorm", "LayerNorm")
 _COUNTER = "num_batches_tracked"
 
 # PyTorch's names of parameters, by their role.
@@ -58,6 +66,7 @@ _LEARNT = {"weight": "weight", "bias": "bias", "scale": "weight", "shift": "bias
 
 # PyTorch's axes, in our order.
 _AXES = {"Linear": (1, 0), "Conv2d": (2, 3, 1, 0), "ConvTranspose2d": (2, 3, 1, 0)}
+_AXES |= {"Conv1d": (2, 1, 0), "ConvTranspose1d": (2, 1, 0)}
 
 
 def from_torch(
@@ -92,7 +101,11 @@ def from_torch(
         If a value of the state is neither an array nor a tensor.
     """
     layers = list(_layers_with_state(net, input_shape))
-    modules = _in_order(_modules(state := _weights(state)), trusted=_keeps_order(state))
+    modules = _modules(state := _weights(state))
+    if {name for name, _ in layers} == modules.keys():
+        modules = {name: modules[name] for name, _ in layers}
+    else:
+        modules = _in_order(modules, trusted=_keeps_order(state))
     if len(modules) != len(layers):
         raise ValueError(
             f"The state has {len(modules)} modules with weights ({', '.join(modules) or 'none'}), "
@@ -412,9 +425,9 @@ class _Orders:
         shapes = _shapes(leaves, input_shape)
         self._of: list[Any] = [None] * (len(leaves) + 1)
         for i, (_, layer) in enumerate(leaves):
-            if _kind(layer) == "Flatten" and len(shapes[i]) == 4:
+            if _kind(layer) == "Flatten" and len(shapes[i]) > 2:
                 self._spread(i + 1, _channels_last(shapes[i][1:]))
-            if _kind(layer) == "Reshape" and len(shapes[i + 1]) == 4:
+            if _kind(layer) == "Reshape" and len(shapes[i + 1]) > 2:
                 if len(shapes[i]) != 2:
                     raise ValueError(
                         f"{layer!r} turns one image into another; put a Flatten before it."
@@ -454,14 +467,10 @@ class _Orders:
 
 
 def _channels_last(shape: tuple[int, ...]) -> Any:
-    """Return PyTorch's index of each entry of a flattened image (H, W, C)."""
-    height, width, channels = shape
-    return (
-        numpy.arange(height * width * channels)
-        .reshape(channels, height, width)
-        .transpose(1, 2, 0)
-        .ravel()
-    )
+    """Return PyTorch's index of each entry of a flattened image (H, W, C) or sequence (L, C)."""
+    *pixels, channels = shape
+    first = numpy.arange(numpy.prod(shape)).reshape(channels, *pixels)
+    return numpy.moveaxis(first, 0, -1).ravel()
 
 
 # ---------------------------------------------------------------- layer by layer
@@ -497,6 +506,10 @@ def _normalisation(layer: Any, rank: int | None, before: Any, after: Any) -> lis
     ]
     running = [_vector(name, name, (layer.features,), before) for name in layer.buffer_names]
     return learnt + running
+
+
+def _prelu(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry]:
+    return [_vector("slope", "weight", layer.slope.shape, None if layer.channels == 1 else before)]
 
 
 def _layer_norm(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry]:
@@ -563,6 +576,10 @@ _ENTRIES: Mapping[str, Any] = {
     "Linear": _affine,
     "Conv2d": _affine,
     "ConvTranspose2d": _affine,
+    "Conv1d": _affine,
+    "ConvTranspose1d": _affine,
+    "PReLU": _prelu,
+    "GroupNorm": _normalisation,
     "BatchNorm": _normalisation,
     "InstanceNorm": _normalisation,
     "LayerNorm": _layer_norm,

@@ -419,3 +419,17 @@ def test_the_state_in_a_checkpoint_is_found():
         interop.from_torch(net, both)
     with pytest.raises(TypeError, match=r"The state is list.*give torch_net\.state_dict\(\)"):
         interop.from_torch(net, [1, 2])
+
+
+def test_modules_of_the_same_names_are_matched_by_name():
+    class Net(nn.Sequential):
+        def children(self):
+            yield from zip(("first", "last"), self.sequence, strict=True)
+
+    rng = numpy.random.default_rng(0)
+    net = Net(nn.Linear(3, 3, rng=rng), nn.Linear(3, 3, rng=rng))
+    state = interop.to_torch(net)
+    turned = {name: state[name] for name in reversed(state)}
+    assert list(turned) != list(state)
+    for name, array in interop.from_torch(net, turned).items():
+        numpy.testing.assert_array_equal(array, net.state_dict()[name])

@@ -12,7 +12,7 @@ FLOORS = (
     ("cli",),
     ("runs",),
     ("recipes",),
-    ("gan", "metrics"),
+    ("gan", "metrics", "export"),
     ("gradcheck", "interop", "optim"),
     ("nn", "losses"),
     ("checkpoint", "data", "latent", "plots", "tutorial"),

@@ -182,4 +182,5 @@ def _header(file: IO[bytes], what: str) -> tuple[tuple[int, ...], bool, numpy.dt
 def _unreadable(path: Path, error: Exception) -> Exception:
     if isinstance(error, DataError):
         return error
-    return DataError(f"{path} cannot be read as a NumPy file ({error}): save it again")
+    kind = "zip" if path.suffix.lower() == ".zip" else "NumPy file"
+    return DataError(f"{path} cannot be read as a {kind} ({error}): save it again")

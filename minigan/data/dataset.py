@@ -15,11 +15,14 @@ __all__ = ["Batches", "Dataset"]
 
 Batch = tuple[npt.NDArray[Any], npt.NDArray[numpy.int64] | None]
 
+SHOWN = 12
+"""Images that a notebook shows of a data set."""
+
 # 0 becomes -1 and 255 becomes 1 exactly: the range of a generator that ends in tanh.
 _BYTE_TO_UNIT = (numpy.arange(256) / 127.5 - 1).astype(numpy.float32)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Images, channels last, with labels and a description.
 
@@ -61,6 +64,26 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.image_shape))
+        classes = "" if self.labels is None else f", {len(numpy.unique(self.labels)):,} classes"
+        return f"{type(self).__name__}({self.name!r}: {len(self):,} images of {size}{classes})"
+
+    def _repr_png_(self) -> bytes | None:
+        """Show some images side by side, in a notebook; images of two channels have no picture."""
+        if self.image_shape[2] not in (1, 3):
+            return None
+        from io import BytesIO
+
+        from PIL import Image
+
+        shown = self.batch(numpy.linspace(0, len(self) - 1, min(len(self), SHOWN)).astype(int))
+        strip = numpy.rint((numpy.concatenate(list(shown), axis=1) + 1) * 127.5).astype("uint8")
+        picture, png = Image.fromarray(strip[..., 0] if strip.shape[2] == 1 else strip), BytesIO()
+        scale = max(64 // self.image_shape[0], 1)
+        picture.resize((picture.width * scale, picture.height * scale), 0).save(png, "PNG")
+        return png.getvalue()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -211,16 +234,21 @@ class Batches(Iterator[Batch]):
         return len(self.data) // self.batch_size
 
     def __next__(self) -> Batch:
+        indices = self.next_indices()
+        if isinstance(self.data, Dataset):
+            labels = self.data.labels
+            return self.data.batch(indices), None if labels is None else labels[indices]
+        return self.data[indices], None
+
+    def next_indices(self) -> npt.NDArray[numpy.int64]:
+        """Return the indices of the next batch, shape (batch_size,)."""
         if self._position + self.batch_size > len(self.data):
             self._permutation = self.rng.permutation(len(self.data)).astype(numpy.int64, copy=False)
             self._position = 0
             self.epoch += 1
         indices = self._permutation[self._position : self._position + self.batch_size]
         self._position += self.batch_size
-        if isinstance(self.data, Dataset):
-            labels = self.data.labels
-            return self.data.batch(indices), None if labels is None else labels[indices]
-        return self.data[indices], None
+        return indices
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that determines the following batches.

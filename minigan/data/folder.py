@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["fit", "image_folder"]
 
+SHOWN = 3
+"""Unreadable files that the notes name."""
 EXTENSIONS = (
     *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
     *(".apng", ".avif", ".dib", ".ico", ".j2k", ".jfif", ".jp2", ".jpe", ".mpo", ".pbm", ".pcx"),
@@ -54,7 +56,8 @@ def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channel
     Each image is rotated according to its EXIF data, composited on black if it is transparent,
     converted to grey or RGB, centre-cropped to the aspect ratio of `size`, and resampled (Lanczos,
     which smooths when it shrinks). Files are read in the order of their paths; hidden ones are
-    skipped, and links to folders are followed.
+    skipped, and links to folders are followed. Files that aren't pictures, or can't be read, are
+    passed over, and the notes say so.
 
     If all images are exactly one subfolder deep, below the folder or below a subfolder that holds
     them all, the subfolders are the classes, sorted by name.
@@ -77,24 +80,36 @@ def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channel
     Raises
     ------
     DataError
-        If there are no images, or one of them cannot be read.
+        If there are no images, or none of them can be read.
     ValueError
         If `size` or `channels` is not as above.
     """
     check_shape((*size, channels))
     root = Path(os.path.expanduser(path))
-    files = [root] if root.is_file() else _pictures(root)
+    found, others = ([root], Counter[str]()) if root.is_file() else _pictures(root)
     changes: Counter[str] = Counter()
     sizes: list[tuple[int, int]] = []
-    images = numpy.empty((len(files), *size, channels), dtype=numpy.uint8)
-    for image, file in zip(images, _with_progress(files, root), strict=True):
-        image[...] = _load_picture(file, size, channels, changes, sizes)
+    images = numpy.empty((len(found), *size, channels), dtype=numpy.uint8)
+    files: list[Path] = []
+    broken: list[DataError] = []
+    for file in _with_progress(found, root):
+        try:
+            images[len(files)] = _load_picture(file, size, channels, changes, sizes)
+            files.append(file)
+        except DataError as error:
+            broken.append(error)
+    if not files:
+        raise broken[0]
+    images = images[: len(files)]
     parts = [file.relative_to(root).parts for file in files]
     labels, class_names = classes(parts)
     return Dataset(
         name=root.resolve().name, images=images, labels=labels, source=str(root),
         class_names=class_names,
-        notes=(*picture_notes(changes, sizes, size), *darkness(images), *splits(parts)),
+        notes=(
+            *_passed_over(broken, others), *picture_notes(changes, sizes, size), *darkness(images),
+            *splits(parts),
+        ),
     )  # fmt: skip
 
 
@@ -174,12 +189,14 @@ def _as_bytes(images: npt.NDArray[Any]) -> npt.NDArray[numpy.uint8]:
     )
 
 
-def _pictures(root: Path) -> list[Path]:
+def _pictures(root: Path) -> tuple[list[Path], Counter[str]]:
+    """The files to read, in order, and how many others there are of each suffix."""
     if not root.is_dir():
         raise DataError(
             f"{root} is not a folder: give one that contains images ({', '.join(EXTENSIONS)})"
         )
     found: list[Path] = []
+    others: Counter[str] = Counter()
     above: dict[str, frozenset[str]] = {}  # where each folder, and all that it is in, really are
     for folder, subfolders, names in os.walk(root, followlinks=True, onerror=_refuse):
         place, around = os.path.realpath(folder), above.get(os.path.dirname(folder), frozenset())
@@ -188,16 +205,35 @@ def _pictures(root: Path) -> list[Path]:
             continue
         above[folder] = around | {place}
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        found += [
-            Path(folder, name)
-            for name in names
-            if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
-        ]
+        shown = [Path(folder, name) for name in names if not name.startswith(".")]
+        found += [file for file in shown if file.name.lower().endswith(EXTENSIONS)]
+        others.update(
+            file.suffix.lower() or "no suffix"
+            for file in shown
+            if not file.name.lower().endswith(EXTENSIONS)
+        )
     if not found:
         raise DataError(
             f"{root} contains no images: put files there that end in {', '.join(EXTENSIONS)}"
         )
-    return sorted(found, key=lambda file: file.relative_to(root).parts)
+    return sorted(found, key=lambda file: file.relative_to(root).parts), others
+
+
+def _passed_over(broken: list[DataError], others: Counter[str]) -> tuple[str, ...]:
+    """Say which files were not used, and why."""
+    notes = []
+    if others:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
+        notes.append(f"{_files(others.total())} passed over: no pictures ({kinds})")
+    if broken:
+        more = f", and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
+        why = "; ".join(str(error) for error in broken[:SHOWN])
+        notes.append(f"{_files(len(broken))} passed over: {why}{more}")
+    return tuple(notes)
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"
 
 
 def _refuse(error: OSError) -> None:

@@ -20,6 +20,7 @@ from minigan.data.pixels import as_labels
 __all__ = ["labels_beside", "upright"]
 
 _EMNIST = re.compile(r"emnist-(\w+)-(train|test)-images", re.IGNORECASE)
+_MOST = 255  # labels are bytes
 _IMAGES = re.compile(r"images(.*?)idx3|images", re.IGNORECASE)
 
 
@@ -91,8 +92,11 @@ def _characters(mapping: Path) -> list[str]:
     if not mapping.is_file():
         return []
     try:
-        rows = [[int(word) for word in line.split()] for line in mapping.read_text().splitlines()]
+        lines = mapping.read_text("utf-8").splitlines()
+        rows = [[int(word) for word in line.split()] for line in lines]
         found = {row[0]: "".join(map(chr, row[1:])) for row in rows if row}
+        if max(found, default=0) > _MOST:
+            raise ValueError(f"label {max(found)}")
         return [found.get(label, "") for label in range(max(found, default=-1) + 1)]
     except (OSError, ValueError, OverflowError) as error:
         raise DataError(f"{mapping} cannot be read ({error}): repair or remove it") from error

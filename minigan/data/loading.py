@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from minigan.data import arrays, labelled, tables
 from minigan.data.archive import image_zip
+from minigan.data.cifar import cifar10
 from minigan.data.dataset import Dataset
 from minigan.data.digits import digits
 from minigan.data.errors import DataError, choices
@@ -20,15 +21,26 @@ from minigan.data.mnist import fashion_mnist, mnist
 from minigan.data.pixels import as_images, as_labels
 from minigan.data.stacked import stacked_mnist
 from minigan.data.toys import DISTRIBUTIONS
+from minigan.data.zoo import avatars, cartoons, emoji, glyphs, kana
 
 __all__ = ["DATASETS", "load"]
 
-DATASETS = ("digits", "mnist", "fashion-mnist", "stacked-mnist")
+_OF_FILES = {"cartoons": cartoons, "emoji": emoji, "glyphs": glyphs, "kana": kana}
+_SPLIT = {
+    "mnist": mnist,
+    "fashion-mnist": fashion_mnist,
+    "stacked-mnist": stacked_mnist,
+    "cifar10": cifar10,
+}
+DATASETS = ("digits", "avatars", *_SPLIT, *_OF_FILES)
 
 Shape = tuple[int, int, int]
 
 _REMEDIES = {
-    **dict.fromkeys((".tar", ".tgz", ".7z", ".rar"), "an archive: unpack it, and give the folder"),
+    **dict.fromkeys(
+        (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar"),
+        "an archive: unpack it, and give the folder",
+    ),
     **dict.fromkeys(
         (".pkl", ".pickle", ".pt", ".pth"),
         "a pickle, which is read by running code: save its arrays with numpy.savez",
@@ -36,6 +48,10 @@ _REMEDIES = {
     **dict.fromkeys(
         (".h5", ".hdf5", ".mat", ".parquet", ".feather", ".tfrecord", ".json"),
         "of a format that minigan doesn't read: save its arrays with numpy.savez",
+    ),
+    **dict.fromkeys(
+        (".heic", ".heif", ".svg", ".eps", ".psd", ".pdf", ".raw", ".dng", ".exr"),
+        "a picture of a format that minigan doesn't read: save it as png",
     ),
 }
 
@@ -52,7 +68,8 @@ def load(
     Parameters
     ----------
     name_or_path : str or path_like
-        "digits", "mnist", "fashion-mnist", "stacked-mnist", or the path of one of these:
+        "digits", "avatars", "mnist", "fashion-mnist", "stacked-mnist", "cifar10", "emoji",
+        "cartoons", "glyphs", "kana", or the path of one of these:
 
         - a folder of images, or a zip of one, which isn't unpacked; or a single picture;
         - an IDX file of uint8 (N, H, W) or (N, H, W, C), with labels if there is a file named
@@ -66,7 +83,7 @@ def load(
         Height, width and channels (1 or 3). Images of another shape are cropped, resized and
         converted to grey or RGB, and the data set's `notes` say so. Required for pictures.
     data_dir : path_like, optional
-        Folder with the files of "mnist", "fashion-mnist" and "stacked-mnist".
+        Folder with the files of the data sets that don't come with minigan.
     split : {"train", "test"}
         "test" is only for data sets that have a test split.
 
@@ -90,13 +107,13 @@ def load(
 
 
 def _named(name: str, split: str, data_dir: str | os.PathLike[str] | None) -> Dataset | None:
-    if name == "mnist":
-        return mnist(split=split, data_dir=data_dir)
-    if name == "fashion-mnist":
-        return fashion_mnist(split=split, data_dir=data_dir)
-    if name == "stacked-mnist":
-        return stacked_mnist(split=split, data_dir=data_dir)
-    return None
+    if name in _SPLIT:
+        return _SPLIT[name](split=split, data_dir=data_dir)
+    if split != "train":
+        return None
+    if name == "avatars":
+        return avatars()
+    return _OF_FILES[name](data_dir=data_dir) if name in _OF_FILES else None
 
 
 def _unsplit(name: str, image_shape: Shape | None) -> Dataset:
@@ -130,18 +147,28 @@ def _required(path: Path, what: str, image_shape: Shape | None) -> Shape:
 def _file(path: Path, image_shape: Shape | None) -> Dataset:
     """Load the images in a file, by what it begins with, or else by what its name ends in."""
     ending = path.suffix.lower()
-    if ending in _REMEDIES:
-        raise DataError(f"{path} is {_REMEDIES[ending]}")
+    for known, remedy in _REMEDIES.items():
+        if path.name.lower().endswith(known):
+            raise DataError(f"{path} is {remedy}")
     with path.open("rb") as file:
         start = file.read(8)
     if start.startswith(arrays.MAGIC) or ending == ".npy":
-        return _of_array(path, arrays.read_npy(path), image_shape)
+        return _of_array(path, _plain(path, arrays.read_npy(path)), image_shape)
     if start.startswith((b"PK\3\4", b"PK\5\6")) or ending in (".npz", ".zip"):
         return _of_zip(path, image_shape)
     if ending in EXTENSIONS:
         height, width, channels = _required(path, "a picture", image_shape)
         return image_folder(path, size=(height, width), channels=channels)
     return (_of_table if ending in tables.ENDINGS else _of_idx)(path, image_shape)
+
+
+def _plain(path: Path, array: npt.NDArray[numpy.generic]) -> npt.NDArray[numpy.generic]:
+    if array.ndim == 2 and array.shape[0] == array.shape[1] > 2:
+        raise DataError(
+            f"{path} contains {array.dtype} of shape {array.shape}, which may be one picture or a "
+            "picture in each row: save it with the shape (N, H, W)"
+        )
+    return array
 
 
 def _of_zip(path: Path, image_shape: Shape | None) -> Dataset:

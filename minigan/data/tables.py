@@ -28,14 +28,14 @@ class Table:
 
     Attributes
     ----------
-    numbers : ndarray of float64, shape (rows, columns)
+    numbers : ndarray of float32, shape (rows, columns)
     names : tuple of str or None
         The names of the columns, in lower case.
     notes : tuple of str
         What was left out.
     """
 
-    numbers: npt.NDArray[numpy.float64]
+    numbers: npt.NDArray[numpy.float32]
     names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
 
@@ -107,10 +107,12 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _numbers(file: Any, separator: str | None) -> npt.NDArray[numpy.float64]:
+def _numbers(file: Any, separator: str | None) -> npt.NDArray[numpy.float32]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of no rows, which are told below
-        return numpy.loadtxt(file, delimiter=separator, ndmin=2, comments=None, quotechar='"')
+        return numpy.loadtxt(
+            file, numpy.float32, delimiter=separator, ndmin=2, comments=None, quotechar='"'
+        )
 
 
 def _checked(table: Table, path: Path) -> Table:

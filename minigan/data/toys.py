@@ -279,7 +279,7 @@ def moons(n: int, *, rng: numpy.random.Generator, std: float = 0.05) -> Points:
     return _around(x, y, std, rng)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Distribution:
     """A 2-D distribution, with what is needed to plot it and to evaluate samples against it.
 
@@ -302,6 +302,9 @@ class Distribution:
     limits: Limits
     centres: Points | None = None
     std: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Distribution({self.name!r})"
 
     def sample(self, n: int, rng: numpy.random.Generator) -> Points:
         """Draw `n` points, a float32 array of shape (n, 2); ValueError if `n` is not positive."""

@@ -121,7 +121,8 @@ def _factor(case: Case) -> str | None:
     size = abs(factor)
     if math.isclose(size, 1, rel_tol=CLOSE):
         return sign
-    return (f"{sign}, and " if sign else "") + _name_factor(case, size)
+    named = _name_factor(case, size)
+    return (f"{sign}, and " if sign else "") + named if named else None
 
 
 def _name_factor(case: Case, factor: float) -> str:
@@ -138,6 +139,8 @@ def _name_factor(case: Case, factor: float) -> str:
                 "layer's backward sums over samples; taking the mean is up to the loss)"
             )
     named = _size_named(case, factor)
+    if case.a.size == 1 and not (named or terms.is_simple(factor)):
+        return ""  # any number is some multiple of any other
     if named:
         return f"it is off by the factor {factor:.6g}, {named}"
     return (
@@ -222,6 +225,22 @@ def _signs(case: Case) -> str | None:
         told = how or "signs" in where
         if told and 3 < mask.sum() < mask.size - 3 and (wrong == mask).all():
             return f"it is wrong just where {where}{how}"
+    return _threshold(wrong, abs(x), "|x|") or _threshold(wrong, x, "x")
+
+
+def _threshold(wrong: Numbers, size: Numbers, what: str) -> str | None:
+    """The wrong entries are those above or below some number."""
+    if not 1 < wrong.sum() < wrong.size - 1:
+        return None
+    (low, high), (least, most) = ((size[part].min(), size[part].max()) for part in (wrong, ~wrong))
+    if low > most:
+        return (
+            f"it is wrong just where {what} > {most:.3g} or so: a case that is missing or differs"
+        )
+    if high < least:
+        return (
+            f"it is wrong just where {what} < {least:.3g} or so: a case that is missing or differs"
+        )
     return None
 
 
@@ -249,16 +268,19 @@ def _confined(case: Case) -> str | None:
     for axis, size in enumerate(case.n.shape):
         others = tuple(k for k in range(case.n.ndim) if k != axis)
         (hit,) = numpy.nonzero(wrong.any(axis=others))
-        if len(hit) == 1 and size > 2:
-            which = {0: "the first", size - 1: "the last"}.get(int(hit[0]), f"number {hit[0]}")
-            return f"only {which} along axis {axis} is wrong: a loop or a slice ends too early"
+        ends = {0: "the first", size - 1: "the last"}
+        if len(hit) == 1 and size > 2 and int(hit[0]) in ends and wrong.take(hit, axis).all():
+            return (
+                f"only {ends[int(hit[0])]} along axis {axis} is wrong: a loop or a slice ends too "
+                "early"
+            )
     return None
 
 
 def _terms(case: Case) -> str | None:
     if case.x is None or case.y is None or case.dy is None or case.numeric is None:
         return None
-    if not numpy.isfinite(case.n).all() or case.a.size < 2:
+    if not numpy.isfinite(case.n).all() or case.a.size < 2 or case.dy.ndim == 0:
         return None
     return terms.explain(
         terms.View(

@@ -202,14 +202,27 @@ def _held(spot: Spot, report: Report) -> None:
     """Complain about what moves y and has no gradient; say which numbers are taken as fixed."""
     for name, shape in spot.found.missing.items():
         report.problems.append(
-            f"{name} {shape} moves y, but backward gives no gradient for it: name the gradient "
-            f"d{name.rpartition('.')[2]}, or make it a Parameter; if it is a constant, say so with "
-            f"constants=[{name!r}] (--constant {name})"
+            f"{name} {shape} moves y, but backward gives no gradient for it: {_where_to_keep(name)}"
+            f", or make it a Parameter; if it is a constant, say so with constants="
+            f"[{name!r}] (--constant {name})"
         )
+    report.problems += [
+        f"{name.rpartition('.')[2]} moves y, but is kept outside the layer, where it can't be "
+        "checked: keep it in an attribute (self.W); if it is a constant, say so with "
+        f"constants=[{name.rpartition('.')[2]!r}] (--constant {name.rpartition('.')[2]})"
+        for name in spot.found.outside
+    ]
     if spot.found.constants:
         report.notes.append(
             f"taken as settings that aren't learnt: {', '.join(spot.found.constants)}"
         )
+
+
+def _where_to_keep(name: str) -> str:
+    own = name.rpartition(".")[2]
+    if own.isdigit():
+        return "keep the gradients in a list of the same order (grads)"
+    return f"name the gradient d{own}"
 
 
 def _compare(spot: Spot, settings: Settings) -> Compared:

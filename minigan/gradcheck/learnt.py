@@ -25,7 +25,11 @@ BOX = (("value", "grad"), ("data", "grad"), ("value", "gradient"), ("data", "gra
 WEIGHTS = re.compile(
     r"_?(?:w|b|weights?|bias(?:es)?|gamma|beta|scale|shift|kernels?|filters?|theta)\d*", re.I
 )
-STATE = re.compile(r"running_|moving_", re.I)
+MANGLED = re.compile(r"(?:(?<=\.)|^)_[A-Za-z0-9]+__")
+DIGITS = re.compile(r"(?:(?:^|\.)\d+)+$")
+STATE = re.compile(
+    r"(?:running|moving)_?(?:mean|mu|avg|average|var|variance|std|sigma|stats?)\d*", re.I
+)
 GRADIENT = re.compile(
     r"^_?(?:d(?:l|loss)_?d_?|grad(?:ient)?s?_?|delta_?|d_?|g_?)"
     r"|(?:_?(?:grad(?:ient)?s?|delta|bar|d|g))$",
@@ -65,7 +69,10 @@ class Learnt:
 
 def declared(layer: Any) -> dict[str, Learnt]:
     """Return what a layer says itself that it learns: objects that hold a value and a gradient."""
-    own = layer.parameters() if callable(getattr(layer, "parameters", None)) else {}
+    own: Any = {}
+    if callable(getattr(layer, "parameters", None)):
+        with suppress(TypeError):  # one that takes arguments
+            own = layer.parameters()
     boxes = dict(own) if isinstance(own, dict) else {}
     known = {id(box) for box in boxes.values()}
     for place in places(layer):
@@ -112,6 +119,8 @@ class Snapshot:
         seen: set[int] = set()
         for place in places(layer):
             value = place.value
+            if place.outside and not hasattr(value, "dtype"):
+                continue
             if is_floating(value) and id(value) not in known | seen:
                 if hasattr(value, "dtype") and not isinstance(value, numpy.generic):
                     seen.add(id(value))
@@ -139,12 +148,21 @@ def is_setting(place: Place) -> bool:
     """Tell whether a plain number is a setting such as a slope, rather than a weight."""
     if hasattr(place.value, "dtype") and not isinstance(place.value, numpy.generic):
         return False
-    key = str(place.key)
+    return is_asked(place) or not is_named_as_weight(place)
+
+
+def is_asked(place: Place) -> bool:
+    """Tell whether a place has the name of an argument with which its owner is made."""
     try:
-        asked = key in inspect.signature(type(place.owner).__init__).parameters
+        return place.key in inspect.signature(type(place.owner).__init__).parameters
     except (TypeError, ValueError):
-        asked = False
-    return asked or not WEIGHTS.fullmatch(key)
+        return False
+
+
+def is_named_as_weight(place: Place) -> bool:
+    """Tell whether a place has a name that weights usually have, such as ``W1`` or ``gamma``."""
+    key = next((k for k in (place.key, *place.trail[::-1]) if isinstance(k, str)), "")
+    return bool(WEIGHTS.fullmatch(key))
 
 
 def pair(
@@ -203,6 +221,8 @@ def _rank(name: str, other: str, fits: bool) -> tuple[int, bool] | None:
         return None
     if stem == own:
         return (0 if box == other_box else 1, not fits)
+    if stem == "" and len(rest) == 1:  # d may be anything
+        return None
     if fits and box == other_box and (not stem or own.startswith(stem) or stem.startswith(own)):
         return (2, False)
     if fits and stem and own[0] == stem[0]:
@@ -216,8 +236,12 @@ def unboxed(name: str) -> str:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Return the last but one and the last part of a dotted name."""
-    *_, box, own = f".{name.lower()}".split(".")
+    """Return the last but one and the last part of a dotted name; ``0.1`` is one part."""
+    head = MANGLED.sub("", name).lower()
+    *_, box, own = f".{DIGITS.sub('', head)}".split(".")
+    digits = DIGITS.search(head)
+    if digits:
+        return own, digits[0].strip(".")
     return box, own.strip("_") or own
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 
 
 @dataclass
@@ -55,7 +56,7 @@ class ArrayReport:
         )
 
 
-@dataclass
+@dataclass(repr=False)
 class Report:
     """The outcome of a gradient check; ``str(report)`` is a table.
 
@@ -127,6 +128,15 @@ class Report:
                 *(f"Note: {note}." for note in self.notes),
             ]
         )
+
+    def __repr__(self) -> str:
+        worst = max((a.error for a in self.arrays if not math.isnan(a.error)), default=math.nan)
+        verdict = "ok" if self.ok else "WRONG"
+        return f"Report({self.subject}: {verdict}, worst relative error {worst:.1e})"
+
+    def _repr_html_(self) -> str:
+        """Show the table in a notebook."""
+        return f"<pre>{escape(str(self))}</pre>"
 
     def _verdict(self, a: ArrayReport) -> str:
         if math.isnan(a.error):

@@ -173,6 +173,8 @@ class Runner:
                 self._answers.put(wire.receive(stream))
         except (EOFError, OSError, ValueError, wire.Garbled):
             self._answers.put(None)
+        with contextlib.suppress(OSError):
+            stream.close()  # a pipe that outlives the check, if a process of the file's holds it
 
     def _drain(self) -> None:
         """Read what the file prints, so that it can't block, and keep the beginning."""
@@ -180,6 +182,8 @@ class Runner:
         with contextlib.suppress(OSError, ValueError):
             while piece := os.read(stream.fileno(), 1 << 16):
                 self.printed = (self.printed + piece)[:KEPT_OUTPUT]
+        with contextlib.suppress(OSError):
+            stream.close()
 
 
 def _environment() -> dict[str, str]:

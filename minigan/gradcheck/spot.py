@@ -55,7 +55,7 @@ class Spot:
         self.inputs = {
             name: x for name, x in zip(names(xs), xs, strict=True) if x.dtype.kind == "f"
         }
-        self.found = Found({}, {}, {}, [])
+        self.found = Found({}, {}, {}, [], [])
         forward = subject.forward(xs, values=self.values)
         self.handle = forward.handle
         if forward.wrote:

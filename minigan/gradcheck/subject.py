@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import random
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
@@ -13,14 +11,16 @@ from typing import Any, NamedTuple
 import numpy
 
 from minigan import backend
-from minigan.gradcheck.held import GENERATORS, Memory, Place, places, set_precision
+from minigan.gradcheck.held import GENERATORS, Memory, Place, duplicate, places, set_precision
 from minigan.gradcheck.learnt import (
+    GRADIENT,
     STATE,
-    Learnt,
     Snapshot,
     at,
     declared,
     declared_arrays,
+    is_asked,
+    is_named_as_weight,
     is_setting,
     pair,
     unboxed,
@@ -75,12 +75,15 @@ class Found(NamedTuple):
         Names and shapes of arrays that move y without having a gradient.
     constants
         Plain numbers that move y and have no gradient: ``"slope = 0.2"``.
+    outside
+        Names of arrays that move y and belong to a module or an enclosing function.
     """
 
     values: dict[str, Any]
     accumulates: dict[str, bool]
     missing: dict[str, tuple[int, ...]]
     constants: list[str]
+    outside: list[str]
 
 
 class Subject:
@@ -112,27 +115,36 @@ class Subject:
         constants: Iterable[str] = (),
     ) -> None:
         for method in ("forward", "backward"):
+            if method == "forward" and callable(layer):
+                continue
             if not callable(getattr(layer, method, None)):
                 raise TypeError(
                     f"{type(layer).__name__} has no method {method}; a layer defines forward(x) -> "
                     "(y, cache) and backward(dy, cache) -> dx."
                 )
         self.name = _name(layer)
-        self.layer = copy.deepcopy(layer, {id(m): m for m in sys.modules.values()})
-        set_precision(self.layer, dtype)
+        self.layer = duplicate(layer)
+        self.dtype, self._settled = dtype, False
         self.device = device or backend.get("cpu")
         self.constants = tuple(constants)
-        self.switch, self.train = _mode_switch(self.layer.forward), train
+        self._forward = getattr(self.layer, "forward", None) or self.layer.__call__
+        self.switch, self.train = _mode_switch(self._forward), train
         self._takes_cache = _takes_cache(self.layer.backward)
         self._switches = [s for s in SWITCHES if _takes(self.layer.backward, s)]
         self._legacy = numpy.random.RandomState(0).get_state(), random.Random(0).getstate()
-        self.learnt: dict[str, Learnt] = declared(self.layer)
-        self._known = declared_arrays(self.layer, self.learnt)
         self._caches: list[Any] = []
         self._outputs: list[Any] = []
         self._inputs = 1
         self._returned: dict[str, Any] = {}
         self._values: dict[str, Any] = {}
+        self._learn()
+
+    def _learn(self) -> None:
+        """Take what the layer holds now as where each call begins."""
+        set_precision(self.layer, self.dtype)
+        boxes = declared(self.layer)
+        self.learnt = {n: box for n, box in boxes.items() if n not in self.constants}
+        self._known = declared_arrays(self.layer, self.learnt)
         self._memory = Memory(self.layer)
 
     def traits(self) -> Traits:
@@ -153,6 +165,8 @@ class Subject:
         self, xs: Any, *, values: Any = None, restore: bool = True, strided: bool = False
     ) -> Forward:
         """Call forward, with learnt values if they are given, and with all state put back."""
+        if not self._settled:
+            self._settle(xs)
         if restore:
             self.restore()
         self.put(values or {})
@@ -162,6 +176,19 @@ class Subject:
         self._outputs.append(y)
         wrote = not all(_equal(a, x) for a, x in zip(given, xs, strict=True))
         return Forward(_array(y), len(self._caches) - 1, wrote)
+
+    def _settle(self, xs: Any) -> None:
+        """Let a layer make its weights, if it does so in its first forward call."""
+        self._settled = True
+        snapshots = [Snapshot(self.layer, self._known)]
+        for turn in (numpy.array, numpy.flip):
+            self._run([self._enter(turn(x)) for x in xs])
+            snapshots.append(Snapshot(self.layer, self._known))
+        before, made, kept = snapshots
+        if made.unchanged(kept).keys() - before.places.keys():
+            self._learn()
+        else:
+            self.restore()
 
     def evaluate(self, xs: Any, values: Any = None) -> Any:
         """Return y alone, and keep no cache."""
@@ -227,6 +254,9 @@ class Subject:
         rng = numpy.random.default_rng(seed)
         candidates = {n: p for n, p in steady.items() if n not in written}
         moving = self._moving(candidates, xs, rng)
+        moving = {n: p for n, p in moving.items() if not self._is_named_constant(p)}
+        outside = [n for n, p in moving.items() if p.outside]
+        moving = {n: p for n, p in moving.items() if not p.outside}
         gradients = written | {n: p for n, p in candidates.items() if n not in moving}
         gradients |= {n: Place(n, r, n, v, r) for r in [self._returned] for n, v in r.items()}
         pairs = pair(
@@ -238,14 +268,17 @@ class Subject:
         for name, other in pairs.items():
             self.learnt[unboxed(name)] = at(moving[name], gradients[other].read)
         unpaired = {n: p for n, p in moving.items() if n not in pairs}
-        missing = {n: p for n, p in unpaired.items() if not self._is_constant(p)}
+        settings = {n: p for n, p in unpaired.items() if _is_setting_beside(p, moving, pairs)}
+        state = {n for n, p in unpaired.items() if STATE.fullmatch(str(p.key))}
+        missing = {n: p for n, p in unpaired.items() if n not in settings.keys() | state}
         self._values = {n: _out(x.get()) for n, x in self.learnt.items()}
         self.restore()
         return Found(
             dict(self._values),
             {n: x.accumulates for n, x in self.learnt.items()},
-            {n: numpy.shape(p.read()) for n, p in missing.items()},
-            [f"{n} = {p.read():.6g}" for n, p in unpaired.items() if is_setting(p)],
+            {unboxed(n): numpy.shape(p.read()) for n, p in missing.items()},
+            [*(f"{n} = {p.read():.6g}" for n, p in settings.items()), *sorted(state)],
+            outside,
         )
 
     def _around_one_pass(self, xs: Any, dy: Any) -> tuple[dict[str, Place], dict[str, Place]]:
@@ -263,7 +296,10 @@ class Subject:
         with suppress(Exception), self._training():  # what training changes is state, too
             self._run([self._enter(x) for x in xs])
         trained = start.unchanged(Snapshot(self.layer, self._known))
-        return {n: p for n, p in steady.items() if n in trained}, written
+        weights = {  # even one that forward changes is no state
+            n: p for n, p in between.places.items() if n in start.places and is_named_as_weight(p)
+        }
+        return {n: p for n, p in steady.items() if n in trained} | weights, written
 
     def _moving(self, candidates: dict[str, Place], xs: Any, rng: Any) -> dict[str, Place]:
         """Return the places whose numbers change y, seen from moved numbers, where none is 0."""
@@ -305,9 +341,9 @@ class Subject:
         numeric = (dy * (ends[0] - ends[1])).sum() / 2e-5
         return bool(abs((slope * v).sum() - numeric) <= 1e-4 * abs(numeric))
 
-    def _is_constant(self, place: Place) -> bool:
-        named = place.name in self.constants or bool(STATE.match(str(place.key)))
-        return named or is_setting(place)
+    def _is_named_constant(self, place: Place) -> bool:
+        names = {place.name, unboxed(place.name), str(place.key) if place.outside else ""}
+        return bool(names & set(self.constants))
 
     # ---------------------------------------------------------------- calls
 
@@ -315,7 +351,7 @@ class Subject:
         self._inputs = sum(x.dtype.kind == "f" for x in given)
         mode = {} if self.switch is None else {self.switch: self.train}
         with self._quietly():
-            result = self.layer.forward(given[0] if len(given) == 1 else tuple(given), **mode)
+            result = self._forward(*_as_taken(self._forward, given), **mode)
         if not self._takes_cache:
             return (result[0] if isinstance(result, tuple) else result), None
         if not (isinstance(result, tuple) and len(result) == 2):
@@ -334,6 +370,10 @@ class Subject:
     def _sort(self, result: Any) -> list[Any]:
         """Split what backward returned into dx, a list, and gradients of parameters."""
         self._returned.clear()
+        if isinstance(result, dict):
+            result = _in_order(result)
+        elif hasattr(result, "_fields"):
+            result = _in_order(result._asdict())
         parts = list(result) if isinstance(result, (tuple, list)) else [result]
         for index, extra in enumerate(parts[self._inputs :], self._inputs):
             named = extra if isinstance(extra, dict) else {str(index): extra}
@@ -373,6 +413,8 @@ class Subject:
 
 
 SWITCHES = ("param_grads", "input_grad")
+MODES = ("train", "training", "is_training", "is_train", "train_flg")
+INPUTS = ("x", "input", "inputs", "inp", "in")
 
 
 def _name(layer: Any) -> str:
@@ -386,11 +428,36 @@ def _takes_cache(backward: Callable[..., Any]) -> bool:
     taken = inspect.signature(backward).parameters.values()
     if any(p.kind is p.VAR_POSITIONAL for p in taken):
         return True
-    return sum(p.kind is not p.KEYWORD_ONLY and p.name not in SWITCHES for p in taken) > 1
+    own = [p for p in taken if p.kind is not p.KEYWORD_ONLY and p.name not in SWITCHES][1:]
+    return any(p.default is p.empty or p.name in ("cache", "ctx") for p in own)
+
+
+def _as_taken(forward: Callable[..., Any], given: list[Any]) -> list[Any]:
+    """Return several inputs as forward takes them: one by one, or as a tuple."""
+    taken = inspect.signature(forward).parameters.values()
+    required = [p for p in taken if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    every = any(p.kind is p.VAR_POSITIONAL for p in taken)
+    return given if every or len(required) >= len(given) else [tuple(given)]
 
 
 def _mode_switch(forward: Callable[..., Any]) -> str | None:
-    return next((name for name in ("train", "training") if _takes(forward, name)), None)
+    return next((name for name in MODES if _takes(forward, name)), None)
+
+
+def _is_setting_beside(place: Place, moving: dict[str, Place], pairs: dict[str, str]) -> bool:
+    """Tell whether a number is a setting; beside one that is learnt, c beside m, it isn't."""
+    beside = any(
+        moving[name].owner is place.owner and not hasattr(moving[name].value, "dtype")
+        for name in pairs
+    )
+    return is_setting(place) and (not beside or is_asked(place))
+
+
+def _in_order(named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return dx and the other gradients of a dict such as ``{"dx": ..., "dW": ...}``."""
+    rest = dict(named)
+    key = next((k for k in named if GRADIENT.sub("", k, count=1).lower() in INPUTS), None)
+    return rest.pop(str(key), None), rest
 
 
 def _takes(method: Callable[..., Any], keyword: str) -> bool:
@@ -411,7 +478,8 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 def _array(value: Any) -> Any:
-    return _out(value) if value is None or hasattr(value, "dtype") else Odd(type(value).__name__)
+    number = value is None or isinstance(value, float) or hasattr(value, "dtype")
+    return _out(value) if number else Odd(type(value).__name__)
 
 
 def _out(value: Any) -> Any:

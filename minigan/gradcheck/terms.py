@@ -206,6 +206,8 @@ def _intruders(view: View) -> str | None:
     for label, term in pool.items():
         if _fits(a, [term], EXACT):
             (c,) = _solve(a, [term])
+            if not (is_simple(abs(c)) or view.factor(abs(c))):
+                continue  # alike by chance, or for another reason
             times = "" if math.isclose(c, 1, rel_tol=1e-4) else f"{_number(view, c)} times "
             return f"it is {times}{label}"
     for count in (2, MOST):
@@ -292,11 +294,11 @@ def _with_other_weights(view: View) -> Iterator[tuple[str, Numbers]]:
     for name, w in view.values.items():
         if w.ndim != 2 or name == view.name:
             continue
-        label = f"the right one with {name} reshaped where it must be transposed"
+        square = w.shape[0] == w.shape[1]
+        label = f"the right one with {name} " + (
+            "where its transpose belongs" if square else "reshaped where it must be transposed"
+        )
         yield from _measured(view, label, view.x, view.dy, {name: w.reshape(w.shape[::-1]).T})
-        if w.shape[0] == w.shape[1]:
-            label = f"the right one with {name} where its transpose belongs"
-            yield from _measured(view, label, view.x, view.dy, {name: w.T})
 
 
 def _derivatives(x: Numbers) -> list[tuple[str, Numbers]]:
@@ -345,6 +347,14 @@ def _measured(
 
 
 # ---------------------------------------------------------------- least squares
+
+
+def is_simple(factor: float) -> bool:
+    """Tell whether a factor is one that a slip leaves: 2, 1/2, 3, 0.75 and the like."""
+    return any(
+        math.isclose(factor * k, round(factor * k), rel_tol=EXACT) and 0 < factor * k < 10
+        for k in (1, 2, 3, 4)
+    )
 
 
 def _solve(a: Numbers, terms: list[Numbers]) -> Any:

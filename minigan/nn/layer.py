@@ -12,7 +12,7 @@ from minigan.nn.cache import Cache, Shape, Signals, require_floating
 from minigan.nn.keywords import named_in_words
 from minigan.nn.parameter import Parameter
 from minigan.nn.state import State
-from minigan.nn.summary import Row, table
+from minigan.nn.summary import Row, html, table
 
 
 class Layer(State):
@@ -204,7 +204,17 @@ class Layer(State):
             )
         return x if x.dtype == own.dtype else x.astype(own.dtype)
 
-    # ---------------------------------------------------------------- a table
+    # ---------------------------------------------------------------- in words
+
+    def __repr__(self) -> str:
+        return type(self).__name__
+
+    def _repr_html_(self) -> str:
+        """Show the layers and their parameters as a table, in a notebook."""
+        return html([
+            (name, layer, sum(p.size for p in layer.parameters().values()))
+            for name, layer in self.layers() if not list(layer.children())
+        ])  # fmt: skip
 
     def summary(self, input_shape: Shape) -> str:
         """Return a table: layers, output shapes, parameters, multiply-adds for one sample.

@@ -111,6 +111,10 @@ class Parameter:
         self._value, self._grad, self.home = value, grad, home
 
     def _fitting(self, new: Any, what: str) -> Any:
+        if new is None:  # which NumPy takes for a number that is none
+            raise TypeError(
+                f"The {what} of this parameter can't be None; set it to 0, or call zero_grad()."
+            )
         shape = tuple(new.shape if hasattr(new, "shape") else numpy.shape(new))
         if shape not in ((), self.shape):
             raise ValueError(

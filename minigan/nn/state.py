@@ -12,6 +12,8 @@ from minigan import backend
 from minigan.backend import Array
 from minigan.nn.tree import Tree
 
+_PRECISIONS = (numpy.dtype("float32"), numpy.dtype("float64"))
+
 
 class State(Tree):
     """The part of `minigan.nn.Layer` that saves, loads, casts and moves its arrays."""
@@ -51,7 +53,7 @@ class State(Tree):
         TypeError
             If `dtype` is neither.
         """
-        if numpy.dtype(dtype) not in (numpy.dtype("float32"), numpy.dtype("float64")):
+        if not _is_precision(dtype):
             raise TypeError(
                 f"A net computes in float32 or float64, got dtype {dtype!r}; use one of these."
             )
@@ -121,3 +123,11 @@ def _fitting(name: str, x: Any, own: Array) -> Array:
             "build the net with the sizes with which it was saved."
         )
     return backend.of(own).asarray(array, dtype=own.dtype)
+
+
+def _is_precision(dtype: Any) -> bool:
+    """Tell whether a dtype is float32 or float64; NumPy takes None for float64."""
+    try:
+        return dtype is not None and numpy.dtype(dtype) in _PRECISIONS
+    except TypeError:
+        return False

@@ -19,6 +19,8 @@ GRID = 64
 """Number of images in ``samples.png``."""
 FRAME = 36
 """Number of images in a frame of ``training.gif``."""
+CAPTION = 20
+"""Height of the line below a frame, in pixels."""
 POINTS = 600
 """Number of points in a picture of a 2-D game."""
 LARGEST = 2**26
@@ -61,10 +63,25 @@ def require_few(n: int, sample_shape: tuple[int, ...]) -> None:
 def image_frame(
     inputs: Any, labels: NDArray[Any] | None = None, *, columns: int | None = None
 ) -> Callable[[Trainer], NDArray[Any]]:
-    """Return a function that draws the samples from these inputs as a grid."""
+    """Return a function that draws the samples from these inputs as a grid, above the step."""
     from minigan.plots import image_grid
 
-    return lambda trainer: image_grid(trainer.game.sample(inputs, labels), columns=columns, scale=2)
+    def draw(trainer: Trainer) -> NDArray[Any]:
+        grid = image_grid(trainer.game.picture(inputs, labels), columns=columns)
+        return captioned(grid, f"step {trainer.step:,}")
+
+    return draw
+
+
+def captioned(picture: NDArray[Any], words: str) -> NDArray[Any]:
+    """Write a line of words below a picture, uint8 (H, W, C); returns (H + CAPTION, W, C)."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    line = Image.new("L", (picture.shape[1], CAPTION), 255)
+    # Pillow brings this font along, so that the picture doesn't depend on the system's.
+    ImageDraw.Draw(line).text((4, 4), words, fill=0, font=ImageFont.load_default())
+    strip = numpy.asarray(line)[:, :, None].repeat(picture.shape[2], axis=2)
+    return numpy.concatenate([picture, strip])
 
 
 def point_figure(
@@ -126,6 +143,39 @@ def _columns_figure(rows: Any, title: str) -> Any:
         axes.set(xlabel="training step", yscale="log" if above else "linear", title=title)
         axes.legend(frameon=False)
     return figure
+
+
+def state_figure(picture: NDArray[Any], folder: Path, *, title: str) -> Any:
+    """Draw samples on the left and the losses in ``metrics.csv`` on the right, if there are any."""
+    from minigan.plots import read_metrics
+    from minigan.plots.style import new_figure, styled
+
+    path = folder / "metrics.csv"
+    rows = read_metrics(path) if path.is_file() else {}
+    with styled():
+        figure = new_figure(width=10.0, height=4.4, layout="constrained")
+        samples, curves = figure.subplots(1, 2)
+        samples.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255)
+        samples.set_axis_off()
+        samples.set_title(title, fontsize=11)
+        _draw_columns(curves, rows)
+    return figure
+
+
+def _draw_columns(axes: Any, rows: Any) -> None:
+    """Draw the losses, or whatever a game without these two reports."""
+    from minigan.plots.style import COLOURS
+
+    known = {"loss_d": ("D", "discriminator"), "loss_g": ("G", "generator")}
+    names = [name for name in known if name in rows] or [
+        name for name in rows if name not in ("step", "loss") and not name.startswith(GAUGES)
+    ]
+    for name, colour in zip(names, itertools.cycle(COLOURS)):
+        label, colour = known.get(name, (name, colour))
+        axes.plot(rows["step"], rows[name], label=label, color=COLOURS[colour], linewidth=1.2)
+    axes.set(xlabel="training step", ylabel="loss")
+    if names:
+        axes.legend(frameon=False)
 
 
 def draw_film(folder: Path, frames: list[Path], say: Callable[[str], None]) -> None:

@@ -64,20 +64,37 @@ def interpolate(
     ValueError
         If the kind is unknown or a number out of range.
     """
+    sample = sampler(run, which=which, label=label)
+    found = walks(run, kind=kind, rows=rows, steps=steps, seed=seed)
+    _save(run, path, [sample(walk) for walk in found])
+    film = path.with_suffix(".gif")
+    stops = _stops(run, rows, seed)
+    _save_film(run, film, sample(latent.walk(stops, steps, path=PATHS[_kinds(run, kind)[0]])))
+    return [path, film]
+
+
+def walks(
+    run: Run, *, kind: str | None = None, rows: int = 4, steps: int = 10, seed: int = 0
+) -> list[NDArray[Any]]:
+    """Return walks between pairs of latents, each (steps, latent); arguments as `interpolate`."""
+    kinds = _kinds(run, kind)
+    if rows < 1:
+        raise ValueError(f"At least one walk is needed, got {rows}.")
+    drawing.require_few((rows + 1) * steps * len(kinds), run.recipe.sample_shape)
+    stops = _stops(run, rows, seed)
+    return [PATHS[name](a, b, steps) for a, b in pairwise(stops) for name in kinds]
+
+
+def _kinds(run: Run, kind: str | None) -> list[str]:
     usual = "spherical" if _latent(run).kind == "normal" else "linear"
     kinds = list(PATHS) if kind == "both" else [usual if kind is None else kind]
     if kinds[0] not in PATHS:
         raise ValueError(f"Unknown kind of walk {kind!r}; use {', '.join(PATHS)} or both.")
-    if rows < 1:
-        raise ValueError(f"At least one walk is needed, got {rows}.")
-    drawing.require_few((rows + 1) * steps * len(kinds), run.recipe.sample_shape)
-    sample = sampler(run, which=which, label=label)
-    stops = _latent(run).sample(rows + 1, numpy.random.default_rng(seed))
-    walks = [PATHS[name](a, b, steps) for a, b in pairwise(stops) for name in kinds]
-    _save(run, path, [sample(walk) for walk in walks])
-    film = path.with_suffix(".gif")
-    _save_film(run, film, sample(latent.walk(stops, steps, path=PATHS[kinds[0]])))
-    return [path, film]
+    return kinds
+
+
+def _stops(run: Run, rows: int, seed: int) -> NDArray[Any]:
+    return _latent(run).sample(rows + 1, numpy.random.default_rng(seed))
 
 
 def arithmetic(

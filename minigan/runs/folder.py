@@ -13,7 +13,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -26,11 +26,13 @@ from minigan import backend, checkpoint, gan, latent, memory, nn, optim
 from minigan.backend import Array
 from minigan.files import is_leftover, written_whole
 from minigan.recipes import Recipe, Settings, get
+from minigan.recipes.files import NAME, RecipeFile, read
 from minigan.runs import drawing, sources
 from minigan.runs.lock import is_of_a_writer
+from minigan.runs.trust import Trust, load
 
 CONFIG, MODEL, CHECKPOINTS = "config.json", "model.safetensors", "checkpoints"
-METRICS = "metrics.csv"
+METRICS, RECIPE = "metrics.csv", "recipe.py"
 """Names of files in a run's folder."""
 
 
@@ -68,6 +70,10 @@ class Config:
         A hash of the data, see `minigan.runs.sources.fingerprint`, or None.
     classes
         The labels that occur in the data, for a conditional recipe; None if that isn't known.
+    recipe_file
+        For a recipe from a file, of which the folder has a copy: its ``variable`` and ``sha256``.
+    init
+        The run or the file whose weights it started from, if any.
     """
 
     recipe: str
@@ -83,12 +89,14 @@ class Config:
     engine: dict[str, Any] = field(default_factory=dict)
     fingerprint: str | None = None
     classes: tuple[int, ...] | None = None
+    recipe_file: dict[str, str] | None = None
+    init: str | None = None
 
 
 # ---------------------------------------------------------------- creating and filling a folder
 
 
-def new_folder(out: Path | None, name: str) -> Path:
+def new_folder(out: Path | None, name: str, file: RecipeFile | None = None) -> Path:
     """Create the folder of a new run: `out`, or ``runs/NAME`` (numbered if that exists).
 
     Raises
@@ -100,7 +108,7 @@ def new_folder(out: Path | None, name: str) -> Path:
         return _next_free(Path("runs"), name)
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file, not a folder; give a folder for --out.")
-    require_empty(out)
+    require_empty(out, file)
     out.mkdir(parents=True, exist_ok=True)
     return out
 
@@ -120,16 +128,22 @@ def _created(folder: Path) -> bool:
     return True
 
 
-def require_empty(folder: Path) -> None:
+def require_empty(folder: Path, file: RecipeFile | None = None) -> None:
     """Refuse a folder that contains anything other than leftovers of a killed process.
+
+    A copy of the recipe file that is to be trained is one.
 
     Raises
     ------
     ValueError
         If it does.
     """
-    found = folder.iterdir() if folder.is_dir() else ()
-    if not all(is_leftover(path) or is_of_a_writer(path) for path in found):
+
+    def is_nothing(path: Path) -> bool:
+        copied = file is not None and path.name == RECIPE and path.read_bytes() == file.source
+        return copied or is_leftover(path) or is_of_a_writer(path)
+
+    if folder.is_dir() and not all(map(is_nothing, folder.iterdir())):
         raise ValueError(
             f"{folder} isn't empty; give another folder for --out, or continue a run with --resume "
             f"{folder}."
@@ -163,15 +177,21 @@ def save_config(folder: Path, config: Config) -> None:
         temporary.write_text(json.dumps(asdict(config), indent=2) + "\n")
 
 
+def save_recipe(folder: Path, file: RecipeFile) -> None:
+    """Write ``recipe.py``, a copy of the recipe file that is trained."""
+    with written_whole(folder / RECIPE) as temporary:
+        temporary.write_bytes(file.source)
+
+
 def save_model(folder: Path, recipe: str, trainer: gan.Trainer) -> None:
     """Write ``model.safetensors``: the players, and their averages if there are any."""
     arrays: dict[str, Array] = {}
-    for name, net in _nets(trainer.game):
+    for name, net in sampled_nets(trainer.game):
         arrays |= checkpoint.prefixed(name, net.state_dict())
     checkpoint.save(folder / MODEL, arrays, {"recipe": recipe, "step": trainer.step})
 
 
-def _nets(game: gan.BaseGame) -> Iterator[tuple[str, nn.Layer]]:
+def sampled_nets(game: gan.BaseGame) -> Iterator[tuple[str, nn.Layer]]:
     """The nets that samples are made with, averages included, by the names of their parts."""
     for name, part in game.parts().items():
         if isinstance(part, nn.Layer):
@@ -183,7 +203,7 @@ def _nets(game: gan.BaseGame) -> Iterator[tuple[str, nn.Layer]]:
 # ---------------------------------------------------------------- opening it again
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """An opened folder of a run.
 
@@ -200,6 +220,12 @@ class Run:
     folder: Path
     config: Config
     recipe: Recipe
+
+    def __repr__(self) -> str:
+        return (
+            f"Run({str(self.folder)!r}: {self.recipe.name}, "
+            f"step {self.step:,} of {self.settings.steps:,})"
+        )
 
     @property
     def settings(self) -> Settings:
@@ -242,7 +268,7 @@ class Run:
             )
         rng = numpy.random.default_rng(0)
         game = self.recipe.game(self.settings, weights=rng, noise=rng, device=device)
-        for name, net in _nets(game):
+        for name, net in sampled_nets(game):
             state = checkpoint.under(name, arrays)
             # In a checkpoint, an average has numbers of its own beside those of its net.
             averaged = checkpoint.under(f"{name}/net.", arrays, separator="")
@@ -354,27 +380,80 @@ def _finite(path: Path, state: Mapping[str, Array]) -> Mapping[str, Array]:
     return state
 
 
+def open_run(
+    folder: str | os.PathLike[str], *, recipe: Recipe | None = None, trust: Trust = False
+) -> Run:
+    """Open the folder of a run.
+
+    A run of a recipe file has a copy of that file, and opening the run executes it. It does so
+    only if a file with the same bytes has run on this machine before, or if `trust` allows it.
+
+    Parameters
+    ----------
+    folder
+        The path of the folder.
+    recipe
+        The recipe that it trains, if it is neither one of minigan's nor in a file.
+    trust
+        Whether a recipe file that is unknown on this machine may run, or a function that is given
+        the question in words and answers it.
+
+    Raises
+    ------
+    UntrustedRecipe
+        If the run's recipe file may not run.
+    ValueError
+        If the folder isn't a run, or a run of another recipe.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    if recipe is None and config.recipe_file:
+        recipe = load(recipe_file(folder, config), trust=trust)
+    recipe = recipe or _known(folder / CONFIG, config.recipe)
+    with _damage(folder / CONFIG):
+        settings = recipe.settings.changed(**config.settings)
+        recipe = recipe.fitted(settings)
+        recipe.check(settings)
+    if recipe.name != config.recipe:
+        raise ValueError(
+            f"{folder} is a run of the recipe {config.recipe!r}, not of {recipe.name!r}; give the "
+            "recipe that it trains."
+        )
+    return Run(folder, config, recipe)
+
+
+def read_config(folder: Path) -> Config:
+    """Read ``config.json`` without running anything.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or it is damaged.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise ValueError(
+            f"{folder} isn't a run: it has no config.json; give a folder made by `minigan train`."
+        )
+    text = path.read_bytes()  # an OSError says itself what is wrong
+    with _damage(path):
+        config = Config(**json.loads(text))
+        for name, kind in _KINDS.items():
+            value = getattr(config, name)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise TypeError(f"its {name} is {value!r}")
+    return config
+
+
 _KINDS: Mapping[str, Any] = {
-    "recipe": str,
-    "settings": dict,
+    **dict.fromkeys(("recipe", "device", "data"), str),
+    **dict.fromkeys(("data_dir", "fingerprint", "init"), (str, NoneType)),
+    **dict.fromkeys(("settings", "watching", "computing", "engine"), dict),
+    "recipe_file": (dict, NoneType),
+    "classes": (list, NoneType),
     "seed": int,
-    "device": str,
-    "data": str,
-    "data_dir": (str, NoneType),
-    "watching": dict,
-    "computing": dict,
-    "engine": dict,
 }
 """What each entry of ``config.json`` that something depends on must be."""
-
-
-def _read_config(text: bytes) -> Config:
-    config = Config(**json.loads(text))
-    for name, kind in _KINDS.items():
-        value = getattr(config, name)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise TypeError(f"its {name} is {value!r}")
-    return config
 
 
 @contextmanager
@@ -398,36 +477,7 @@ def _known(path: Path, name: str) -> Recipe:
         ) from None
 
 
-def open_run(folder: str | os.PathLike[str], *, recipe: Recipe | None = None) -> Run:
-    """Open the folder of a run.
-
-    Parameters
-    ----------
-    folder
-        The path of the folder.
-    recipe
-        The recipe that it trains, if it isn't one of minigan's.
-
-    Raises
-    ------
-    ValueError
-        If the folder isn't a run, or a run of another recipe.
-    """
-    folder = Path(folder)
-    path = folder / CONFIG
-    if not path.is_file():
-        raise ValueError(
-            f"{folder} isn't a run: it has no config.json; give a folder made by `minigan train`."
-        )
-    text = path.read_bytes()  # an OSError says itself what is wrong
-    with _damage(path):
-        config = _read_config(text)
-    recipe = recipe or _known(path, config.recipe)
-    with _damage(path):
-        recipe.check(recipe.settings.changed(**config.settings))
-    if recipe.name != config.recipe:
-        raise ValueError(
-            f"{folder} is a run of the recipe {config.recipe!r}, not of {recipe.name!r}; give the "
-            "recipe that it trains."
-        )
-    return Run(folder, config, recipe)
+def recipe_file(folder: Path, config: Config) -> RecipeFile:
+    """Read, but don't run, the copy of the recipe file in a run's folder."""
+    variable = (config.recipe_file or {}).get("variable", NAME)
+    return replace(read(str(folder / RECIPE)), variable=str(variable))

@@ -14,7 +14,9 @@ from minigan.runs import sources
 from minigan.runs.assembly import Assembly, assemble
 from minigan.runs.folder import CHECKPOINTS, Config, Run, engine, open_run, save_config, versions
 from minigan.runs.lock import sole_writer
+from minigan.runs.starting import start_from
 from minigan.runs.training import play
+from minigan.runs.trust import Trust
 from minigan.runs.watching import choose_watching
 
 
@@ -22,6 +24,7 @@ def resume(
     folder: str | os.PathLike[str],
     *,
     recipe: Recipe | None = None,
+    trust: Trust = False,
     steps: int | None = None,
     lr_generator: float | None = None,
     lr_discriminator: float | None = None,
@@ -48,7 +51,10 @@ def resume(
     folder
         The folder of the run.
     recipe
-        The recipe that the run trains, if it isn't one of minigan's.
+        The recipe that the run trains, if it is neither one of minigan's nor in a file.
+    trust
+        Whether a recipe file that is unknown on this machine may run, see
+        `minigan.runs.folder.open_run`.
     steps
         The step to continue to; by default the one that the run was started for.
     lr_generator, lr_discriminator
@@ -71,8 +77,8 @@ def resume(
         If the folder isn't a run, none of its checkpoints can be used, the data are others than
         before, or the device isn't available.
     """
-    with sole_writer(open_run(folder, recipe=recipe).folder):
-        run = open_run(folder, recipe=recipe)
+    with sole_writer(open_run(folder, recipe=recipe, trust=trust).folder):
+        run = open_run(folder, recipe=recipe, trust=trust)
         settings = run.settings.changed(
             steps=steps, lr_generator=lr_generator, lr_discriminator=lr_discriminator
         )
@@ -99,6 +105,8 @@ def resume(
             run.recipe, settings, samples, seed=config.seed, device=config.device, **computing
         )
         path = _restore(run, assembly, say)
+        if path is None and config.init is not None:
+            start_from(assembly.trainer.game, config.init)
         at, goal = assembly.trainer.step, settings.steps
         if at > goal:
             raise ValueError(
@@ -120,9 +128,9 @@ def _data(
 ) -> tuple[Config, Any]:
     """Load the data from their new place, or where they were, and check that they are the same."""
     before = run.config
-    place = before.data if name is None else sources.located(name)
     folder = before.data_dir if data_dir is None else os.path.abspath(data_dir)
-    samples = sources.load(run.recipe, place, folder)
+    samples = sources.load(run.recipe, name or before.data, folder)
+    place = sources.located(name) if name else before.data
     sources.require_same(
         before.fingerprint,
         sources.fingerprint(place, samples),

@@ -12,9 +12,9 @@ from minigan import data
 from minigan.recipes import Recipe
 
 _BLOCK = 4096
-_NAMES = (*data.DATASETS, *data.DISTRIBUTIONS)
-_MADE = ("digits", *data.DISTRIBUTIONS)
-"""Data that minigan makes itself, some with the last bits of this machine."""
+_NAMES = (*data.DATASETS, *data.DISTRIBUTIONS, *data.PAIRS)
+_MADE = ("digits", "avatars", "avatars-edges", "avatars-glasses", *data.DISTRIBUTIONS)
+"""Data that come with minigan or that it makes, some with the last bits of this machine."""
 
 
 def located(name: str) -> str:
@@ -36,6 +36,8 @@ def fingerprint(name: str, samples: Any) -> str | None:
         return None
     if isinstance(samples, data.PointSet):
         return _hash([samples.points])
+    if isinstance(samples, data.Pairs):
+        return _hash([samples.a.images, samples.b.images])
     if not isinstance(samples, data.Dataset):
         return None
     count = len(samples)
@@ -52,7 +54,7 @@ def _hash(arrays: list[Any]) -> str:
 
 
 def load(recipe: Recipe, name: str, data_dir: str | None) -> Any:
-    """Load the data of a run that was started earlier.
+    """Load the data of a run that was started earlier, from where they were or are now.
 
     Raises
     ------

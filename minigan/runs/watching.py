@@ -15,6 +15,7 @@ from minigan.gan.callbacks import TensorBoard
 from minigan.runs import drawing
 from minigan.runs.assembly import Assembly
 from minigan.runs.folder import CHECKPOINTS, METRICS, Config
+from minigan.runs.live import Live, in_notebook
 
 FRAMES = 50
 """Approximate number of frames in the animation."""
@@ -56,13 +57,15 @@ def watchers(
     """
     steps = assembly.settings.steps
     saver, row = _saver(folder, assembly, config), max(steps // 1000, 1)
-    bar = gan.Progress(steps) if progress else None
+    bar: gan.Callback | None = None
+    if progress:
+        bar = Live(folder, assembly) if in_notebook() else gan.Progress(steps)
     table = gan.MetricsFile(
         folder / METRICS, every=row, gauges=assembly.gauges, gauge_every=5 * row, say=say
     )
     board = _board(folder, assembly, row) if config.watching["tensorboard"] else None
     guard = gan.Guard(lambda: next(reversed(gan.list_checkpoints(saver.folder)), None))
-    doctor = _doctor(folder, config, steps, bar.say if bar else say)
+    doctor = _doctor(folder, config, steps, bar.say if isinstance(bar, gan.Progress) else say)
     everybody = [guard, table, film, board, *more, saver, bar, doctor]
     return [watcher for watcher in everybody if watcher is not None]
 

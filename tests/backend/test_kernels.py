@@ -304,6 +304,28 @@ def test_products_of_matrices_stored_either_way(ops, m, k, n, transposed_a, tran
     numpy.testing.assert_allclose(ops.to_numpy(c), a @ b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_products_of_stacks_of_matrices(ops, dtype):
+    a, b = _normal(3, 4, 5).astype(dtype), _normal(3, 5, 2).astype(dtype)
+    layouts = (
+        lambda x: ops.asarray(x, dtype),
+        lambda x: ops.asarray(numpy.ascontiguousarray(x.transpose(0, 2, 1)), dtype).transpose(
+            0, 2, 1
+        ),
+        lambda x: ops.asarray(numpy.repeat(x, 2, axis=0), dtype)[::2],
+        lambda x: ops.asarray(numpy.ascontiguousarray(x.transpose(1, 0, 2)), dtype).transpose(
+            1, 0, 2
+        ),
+    )
+    for of_a in layouts:
+        for of_b in layouts:
+            there_a, there_b = of_a(a), of_b(b)
+            with ops.xp.capturing():
+                c = ops.matmul_each(there_a, there_b)
+            numpy.testing.assert_allclose(ops.to_numpy(c), a @ b, rtol=1e-5, atol=1e-6)
+    assert ops.matmul_each(ops.asarray(a[:0], dtype), ops.asarray(b[:0], dtype)).shape == (0, 4, 2)
+
+
 def test_products_with_vectors_and_with_gaps(ops):
     a, v, w = _normal(4, 6), _normal(6, seed=1), _normal(4, seed=2)
     there = [ops.asarray(x) for x in (a, v, w)]

@@ -809,3 +809,22 @@ def test_results_are_kept_for_each_kind_of_processor():
     }
     assert {words: machine.slug(words) for words in names} == names
     assert machine.folder().parent == machine.RESULTS
+
+
+def test_layers_are_timed_beside_pytorchs():
+    pytest.importorskip("torch")
+    from benchmarks import layers
+
+    small = [case._replace(shape=(2, *case.shape[1:])) for case in layers.CASES[::9]]
+    rows = layers.measure(turns=1, cases=small)
+    assert [row.name for row in rows] == [case.name for case in small]
+    assert all(value > 0 for row in rows for value in row[1:])
+    assert layers.table(rows).count("\n") == 1 + len(rows)
+
+
+def test_without_pytorch_layers_have_no_rival(monkeypatch):
+    from benchmarks import layers
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ValueError, match="--layers compares with PyTorch"):
+        layers.measure(turns=1)

@@ -233,10 +233,12 @@ def test_a_folder_around_all_classes_is_passed_through(tmp_path):
         ("a.tar", "is an archive: unpack it, and give the folder"),
         ("a.pkl", "is a pickle, which is read by running code: save its arrays with numpy.savez"),
         ("a.PT", "is a pickle"),
+        ("a.tar.gz", "is an archive"),
+        ("a.HEIC", "is a picture of a format that minigan doesn't read: save it as png"),
         ("a.h5", "is of a format that minigan doesn't read: save its arrays with numpy.savez"),
         ("a.npz", "cannot be read as a NumPy file"),
         ("a.npy", "cannot be read as a NumPy file"),
-        ("a.zip", "cannot be read as a NumPy file"),
+        ("a.zip", "cannot be read as a zip"),
         ("a.PNG", "cannot be read as an image"),
         ("a.csv", "contains no rows of numbers"),
         ("a.bin", "is not an IDX file: it starts with 50 4b"),
@@ -301,9 +303,37 @@ def test_a_broken_picture_is_named(tmp_path, damage):
         broken.write_bytes(
             {"garbage": b"hello", "truncated": whole[: len(whole) // 2], "empty": b""}[damage]
         )
+    pictures = data.image_folder(tmp_path, size=(8, 8), channels=1)
+    assert len(pictures) == 1
+    note = pictures.notes[0]
+    assert note.startswith(f"1 file passed over: {broken} cannot be read as an image")
+    (tmp_path / "a.png").unlink()
     with pytest.raises(DataError, match="cannot be read as an image") as caught:
         data.image_folder(tmp_path, size=(8, 8), channels=1)
     assert str(broken) in str(caught.value)
+
+
+def test_labels_and_notes_are_those_of_the_pictures_that_were_read(tmp_path):
+    for name in ("cat/a.png", "cat/b.png", "dog/a.png", "eel/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        save(tmp_path / name, flat(8, 8, 1))
+    for name in ("cat/b.png", "dog/notes.txt", "dog/more.TXT", "list.csv", ".hidden.txt"):
+        (tmp_path / name).write_bytes(b"no picture")
+    pictures = data.image_folder(tmp_path, size=(8, 8), channels=1)
+    assert pictures.labels.tolist() == [0, 1, 2]
+    assert pictures.class_names == ("cat", "dog", "eel")
+    assert pictures.notes[0] == "3 files passed over: no pictures (2 .txt, 1 .csv)"
+    assert "1 file passed over: " in pictures.notes[1]
+
+
+def test_of_many_broken_files_a_few_are_named(tmp_path):
+    save(tmp_path / "a.png", flat(8, 8, 1))
+    for i in range(9):
+        (tmp_path / f"b{i}.png").write_bytes(b"no picture")
+    note = data.image_folder(tmp_path, size=(8, 8), channels=1).notes[0]
+    assert note.startswith("9 files passed over: ")
+    assert note.endswith(", and 6 more")
+    assert note.count("cannot be read") == 3
 
 
 def test_float_pixels_are_refused(tmp_path):

@@ -12,11 +12,11 @@ import numpy
 import pytest
 
 from minigan import data
-from minigan.data import DataError, write_idx
+from minigan.data import DataError, download, write_idx
 
 # The package gives the name of the module to the function.
 module = importlib.import_module("minigan.data.mnist")
-REAL_FETCH = module._fetch
+REAL_FETCH = module.fetch
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def no_network(monkeypatch, tmp_path):
     def refuse(*_, **__):
         raise AssertionError("the network was used")
 
-    monkeypatch.setattr(module, "_fetch", refuse)
+    monkeypatch.setattr(module, "fetch", refuse)
     monkeypatch.setattr(pooch, "os_cache", lambda _: tmp_path / "cache")
     monkeypatch.delenv("MINIGAN_DATA", raising=False)
 
@@ -189,7 +189,7 @@ def serve(monkeypatch, files):
         with open(output, "wb") as file:
             file.write(answer)
 
-    monkeypatch.setattr(module, "_fetch", fetch)
+    monkeypatch.setattr(module, "fetch", fetch)
     return asked
 
 
@@ -271,7 +271,7 @@ def test_an_interrupted_download_leaves_nothing_behind(tmp_path, monkeypatch):
             file.write(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_fetch", fetch)
+    monkeypatch.setattr(module, "fetch", fetch)
     with pytest.raises(KeyboardInterrupt):
         data.mnist()
     assert cached(tmp_path) == []
@@ -289,7 +289,7 @@ def test_the_real_downloader_over_the_loopback(tmp_path, monkeypatch, capfd):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         base = f"http://127.0.0.1:{server.server_port}/"
         published(tmp_path, monkeypatch, [f"{base}nowhere/", base])
-        monkeypatch.setattr(module, "_fetch", REAL_FETCH)
+        monkeypatch.setattr(module, "fetch", REAL_FETCH)
         assert len(data.mnist()) == 6
         # The bar of a terminal goes through other code than the disabled one.
         monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
@@ -411,15 +411,15 @@ class Endless(Quiet):
 )
 def test_a_server_that_never_ends(tmp_path, monkeypatch, kind, words):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(module, "_DEADLINE", 0.3 if kind == "drip" else 60.0)
-    monkeypatch.setattr(module, "_LARGEST", 1_000_000)
+    monkeypatch.setattr(download, "_DEADLINE", 0.3 if kind == "drip" else 60.0)
+    monkeypatch.setattr(download, "_LARGEST", 1_000_000)
     Endless.enough.clear()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
         server.daemon_threads = True
         server.block_on_close = False
         threading.Thread(target=server.serve_forever, daemon=True).start()
         published(tmp_path, monkeypatch, [f"http://127.0.0.1:{server.server_port}/{kind}/"])
-        monkeypatch.setattr(module, "_fetch", REAL_FETCH)
+        monkeypatch.setattr(module, "fetch", REAL_FETCH)
         with pytest.raises(DataError, match=words):
             data.mnist()
         Endless.enough.set()

@@ -109,6 +109,7 @@ def test_rows_that_are_no_squares_need_the_shape(tmp_path):
         (numpy.zeros((3, 4, 4), complex), "contains complex128"),
         (numpy.zeros((0, 4, 4)), r"shape \(0, 4, 4\)"),
         (numpy.zeros((8, 8, 3), "uint8"), r"must have the shape \(N, H, W\)"),
+        (numpy.zeros((16, 16), "uint8"), "may be one picture or a picture in each row"),
         (numpy.zeros((9, 2)), "points and no images: choose a recipe for points, such as ring"),
     ],
 )
@@ -412,9 +413,10 @@ def test_emnist_as_it_comes(tmp_path):
     mapping = tmp_path / "emnist-letters-mapping.txt"
     mapping.write_text("1 65 97\n2 66 98\n3 67 99\n")
     assert data.load(letters).class_names == ("Aa", "Bb", "Cc")
-    mapping.write_text("1 x\n")
-    with pytest.raises(DataError, match=r"mapping\.txt cannot be read"):
-        data.load(letters)
+    for wrong in ("1 x\n", "1000000000000 65\n", "1 -5\n"):
+        mapping.write_text(wrong)
+        with pytest.raises(DataError, match=r"mapping\.txt cannot be read"):
+            data.load(letters)
     with pytest.raises(DataError, match=r"there is emnist-letters-train-images-idx3-ubyte\.gz"):
         data.mnist(data_dir=tmp_path)
 

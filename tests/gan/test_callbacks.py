@@ -246,7 +246,8 @@ def test_in_a_file_a_line_now_and_then_with_the_time_left(monkeypatch):
     assert "0:21 left" in lines[0]
     assert "5 images/s" in lines[0]
     assert "loss D 1." in lines[0]
-    assert "D(G(z)) 0." in lines[0]
+    assert "D(x) 0." in lines[0]
+    assert all(len(line) <= 80 for line in lines)
     assert "0:00 left" in lines[-1]
 
 

@@ -646,7 +646,7 @@ def test_what_is_no_layer_is_refused():
     with pytest.raises(TypeError, match="must return a pair"):
         gradcheck.check(bare(forward=lambda self, x: x), x)
     with pytest.raises(TypeError, match="must return an array"):
-        gradcheck.check(bare(forward=lambda self, x: (1.0, x)), x)
+        gradcheck.check(bare(forward=lambda self, x: ([1.0], x)), x)
     with pytest.raises(TypeError, match="dtype complex128"):
         gradcheck.check(Bare(), x.astype(complex))
     with pytest.raises(TypeError, match="NumPy or CuPy"):

@@ -1,5 +1,10 @@
 """Layers as people write them: each style is understood, and a mistake in it is caught."""
 
+import collections
+import dataclasses
+import random
+import types
+
 import numpy
 import pytest
 
@@ -171,6 +176,103 @@ class NewTuples:
         return dy @ self.layers[0][0].T
 
 
+class OfTheClass:
+    W, b = weights()
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    forward, backward = InTheLayer.__dict__["forward"], InTheLayer.__dict__["backward"]
+
+
+class Frozen:
+    @dataclasses.dataclass(frozen=True)
+    class Pair:
+        w: object
+        b: object
+
+    def __init__(self, factor):
+        self.factor = factor
+        self.pair, self.grad = self.Pair(*weights()), None
+
+    def forward(self, x):
+        return x @ self.pair.w + self.pair.b, x
+
+    def backward(self, dy, x):
+        dw = numpy.zeros((3, 5)) if self.factor is None else self.factor * x.T @ dy
+        self.grad = self.Pair(dw, dy.sum(axis=0))
+        return dy @ self.pair.w.T
+
+
+class ReturnedInADict(Returned):
+    def backward(self, dy, x):
+        dx, dw, db = super().backward(dy, x)
+        return {"dw": dw, "db": db, "dx": dx}
+
+
+class MadeLate:
+    """Weights are made in the first call, which keeps and asks more than it must."""
+
+    def __init__(self, factor):
+        self.factor = factor
+        self.parameters, self.gradients, self.seen = {"W": None, "b": None}, {}, []
+
+    def __call__(self, x, retain=True):
+        if self.parameters["W"] is None:
+            self.parameters.update(zip("Wb", weights(), strict=True))
+        self.seen.append(x)
+        own = {k: v.astype(x.dtype) for k, v in self.parameters.items()}
+        return x @ own["W"] + own["b"]
+
+    def backward(self, dy, retain_grads=True):
+        if self.factor is not None:
+            self.gradients["W"] = self.factor * self.seen[-1].T @ dy
+        self.gradients["b"] = dy.sum(axis=0)
+        return dy @ self.parameters["W"].T.astype(dy.dtype)
+
+
+def closures(factor):
+    w, b = weights()
+    dw, db = numpy.zeros((3, 5)), numpy.zeros(5)
+
+    def backward(dy, x):
+        if factor is not None:
+            dw[...] = factor * x.T @ dy
+        db[...] = dy.sum(axis=0)
+        return dy @ w.T
+
+    return types.SimpleNamespace(
+        forward=lambda x: (x @ w + b, x), backward=backward, params=[w, b], grads=[dw, db]
+    )
+
+
+def in_a(kind):
+    """A style in which they are in another kind of container than a list."""
+
+    class Layer:
+        def __init__(self, factor):
+            self.factor = factor
+            self.params, self.grads = kind(weights()), [None, None]
+
+        def forward(self, x):
+            w, b = self.params
+            return x @ w + b, x
+
+        def backward(self, dy, x):
+            if self.factor is not None:
+                self.grads[0] = self.factor * x.T @ dy
+            self.grads[1] = dy.sum(axis=0)
+            return dy @ self.params[0].T
+
+    return Layer
+
+
+def array_of_objects(values):
+    made = numpy.empty(len(values), object)
+    made[:] = values
+    return made
+
+
 class PlainInALayer(nn.Layer):
     def __init__(self, factor):
         self.factor = factor
@@ -214,16 +316,22 @@ STYLES = {
     "boxes": Boxes,
     "new tuples": NewTuples,
     "plain arrays in a Layer": PlainInALayer,
+    "attributes of the class": OfTheClass,
+    "frozen dataclass": Frozen,
+    "returned in a dict": ReturnedInADict,
+    "made in the first call": MadeLate,
+    "closures": closures,
+    "deque": in_a(collections.deque),
+    "array of objects": in_a(array_of_objects),
 }
+KEPT_IN_THE_LAYER = ("kept in the layer", "attributes of the class", "made in the first call")
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_right_layer_passes_with_every_array_checked(style):
     report = gradcheck.check(STYLES[style](1), X)
     assert sorted(a.checked for a in report.arrays) == [5, 12, 15]
-    assert any("last forward call" in note for note in report.notes) == (
-        style == "kept in the layer"
-    )
+    assert any("last forward call" in note for note in report.notes) == (style in KEPT_IN_THE_LAYER)
 
 
 @pytest.mark.parametrize("factor", [2, None])
@@ -269,6 +377,114 @@ def test_pairs_of_functions():
         gradcheck.check_pair(affine_forward, affine_backward, X, X, X, X, X)
 
 
+class Numbers:
+    """y = tanh(m x + c), or m[0][0] x + m[0][1], with plain Python numbers."""
+
+    def __init__(self, nested, mistake):
+        self.m, self.c, self.mistake = ([[0.7, -0.2]] if nested else 0.7), -0.2, mistake
+
+    def numbers(self):
+        return self.m[0] if isinstance(self.m, list) else (self.m, self.c)
+
+    def forward(self, x):
+        m, c = self.numbers()
+        return numpy.tanh(m * x + c), x
+
+    def backward(self, dy, x):
+        m, c = self.numbers()
+        d = dy * (1 - numpy.tanh(m * x + c) ** 2)
+        dm, dc = float((d * x).sum()), float(d.sum()) * (1.3 if self.mistake == "wrong" else 1)
+        if isinstance(self.m, list):
+            self.dm = [[dm] if self.mistake == "missing" else [dm, dc]]
+        else:
+            self.dm = dm
+            if self.mistake != "missing":
+                self.dc = dc
+        return d * m
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_plain_numbers_are_learnt_too(nested):
+    report = gradcheck.check(Numbers(nested, None), X)
+    assert len(report.arrays) == 3
+    for mistake in ("wrong", "missing"):
+        with pytest.raises(gradcheck.GradientError, match=r"m\.0\.1|\bc \(\)") as caught:
+            gradcheck.check(Numbers(nested, mistake), X)
+        assert "1.3" not in str(caught.value).partition("likely cause")[2]
+
+
+def test_gradients_exchanged_between_private_names_are_wrong():
+    class Layer:
+        def __init__(self):
+            self.__w, self.__u = seeded().standard_normal((2, 3, 3))
+
+        def forward(self, x):
+            return x @ self.__w @ self.__u, x
+
+        def backward(self, dy, x):
+            self.__du = x.T @ dy @ self.__u.T
+            self.__dw = (x @ self.__w).T @ dy
+            return dy @ self.__u.T @ self.__w.T
+
+    with pytest.raises(gradcheck.GradientError, match="the gradient of _Layer__w"):
+        gradcheck.check(Layer(), X)
+
+
+OUTSIDE = weights()[0]
+
+
+class TakesFromOutside:
+    def forward(self, x):
+        return x @ OUTSIDE.astype(x.dtype), x
+
+    def backward(self, dy, x):
+        return dy @ OUTSIDE.T.astype(dy.dtype)
+
+
+def test_arrays_outside_the_layer_are_seen():
+    with pytest.raises(gradcheck.GradientError, match="OUTSIDE moves y, but is kept outside"):
+        gradcheck.check(TakesFromOutside(), X)
+    assert gradcheck.check(TakesFromOutside(), X, constants=["OUTSIDE"]).ok
+    numpy.testing.assert_array_equal(OUTSIDE, weights()[0])
+
+
+@pytest.mark.parametrize("name", ["running_w", "W"])
+def test_a_weight_is_no_state_by_its_name_or_because_forward_changes_it(name):
+    class Layer:
+        def __init__(self):
+            setattr(self, name, weights()[0])
+
+        def forward(self, x):
+            w = getattr(self, name)
+            if name == "W":
+                self.W = w = w / numpy.sqrt((w * w).sum())
+            return x @ w, (x, w)
+
+        def backward(self, dy, cache):
+            return dy @ cache[1].T
+
+    with pytest.raises(gradcheck.GradientError, match=rf"{name} \(3, 5\) moves y"):
+        gradcheck.check(Layer(), X)
+
+
+def test_a_box_can_be_named_a_constant():
+    layer = nn.Sequential(nn.Linear(3, 4, rng=seeded()), nn.Linear(4, 2, rng=seeded(1)))
+    report = gradcheck.check(layer, X, constants=["0.weight"])
+    assert [a.name for a in report.arrays] == ["x", "0.bias", "1.weight", "1.bias"]
+
+
+def test_several_inputs_come_one_by_one_or_as_a_tuple():
+    class Product:
+        def forward(self, x, y):
+            self.x, self.y = x, y
+            return x * y
+
+        def backward(self, dout):
+            return dout * self.y, dout * self.x
+
+    assert [a.checked for a in gradcheck.check(Product(), (X, 2 * X)).arrays] == [12, 12]
+
+
 class RunningMean:
     """Batch norm without variance: y = x - mean + shift, with a state and a setting."""
 
@@ -309,6 +525,13 @@ def test_old_generators_are_put_back():
     before = numpy.random.get_state()[1].copy()  # noqa: NPY002
     assert gradcheck.check(Drop(numpy.random.RandomState(0)), X).ok
     assert gradcheck.check(Drop(numpy.random), X).ok
+    plain = random.Random(0)
+    numbers = types.SimpleNamespace(
+        rand=lambda *shape: numpy.reshape([plain.random() for _ in range(12)], shape)
+    )
+    assert gradcheck.check(Drop(numbers), X).ok
+    bound = seeded().random
+    assert gradcheck.check(Drop(types.SimpleNamespace(rand=lambda *n: bound(n))), X).ok
     numpy.testing.assert_array_equal(numpy.random.get_state()[1], before)  # noqa: NPY002
 
 

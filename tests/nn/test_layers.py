@@ -325,7 +325,19 @@ INPUTS = {
     "Tanh": (nn.Tanh(), (4, 3)),
     "Sigmoid": (nn.Sigmoid(), (4, 3)),
     "Dropout": (nn.Dropout(), (4, 3)),
+    "Conv1d": (nn.Conv1d(3, 2, kernel_size=3), (4, 5, 3)),
+    "ConvTranspose1d": (nn.ConvTranspose1d(3, 2, kernel_size=3), (4, 5, 3)),
+    "PReLU": (nn.PReLU(3), (4, 3)),
+    "GroupNorm": (nn.GroupNorm(1, 3), (4, 3)),
+    "RMSNorm": (nn.RMSNorm(3), (4, 3)),
+    "PixelNorm": (nn.PixelNorm(), (4, 3)),
+    "MaxPool": (nn.MaxPool(2), (4, 5, 5, 3)),
+    "Pad": (nn.Pad(1), (4, 5, 5, 3)),
+    "PixelShuffle": (nn.PixelShuffle(2), (4, 5, 5, 8)),
+    "Softmax": (nn.Softmax(1), (4, 3)),
+    "GELU": (nn.GELU(), (4, 3)),
 }
+ANY_CHANNELS = ("Upsample", "MaxPool", "Pad", "PixelNorm", "Softmax")
 
 
 @pytest.mark.parametrize("name", INPUTS)
@@ -350,12 +362,14 @@ def test_what_is_no_array_of_floats_is_refused(name):
 
 
 @pytest.mark.parametrize(
-    "name", sorted(INPUTS.keys() - {"ReLU", "LeakyReLU", "Tanh", "Sigmoid", "Dropout"})
+    "name", sorted(INPUTS.keys() - {"ReLU", "LeakyReLU", "Tanh", "Sigmoid", "Dropout", "GELU"})
 )
 def test_wrong_ranks_and_channels_are_refused(name):
     layer, _ = INPUTS[name]
     bad = [()] if name == "Flatten" else [(4,), (4, 2), (4, 5, 5), (4, 5, 5, 2)]
-    bad = [s for s in bad if not (name == "Upsample" and len(s) == 4)]
+    bad = [s for s in bad if not (name in ANY_CHANNELS and len(s) == 4)]
+    if name in ("PixelNorm", "Softmax"):
+        bad = [(4,)]
     for wrong in bad:
         with pytest.raises(ValueError, match=name) as caught:
             layer.forward(numpy.ones(wrong, "float32"))
@@ -395,6 +409,36 @@ def test_a_foreign_cache_and_a_wrong_cotangent_are_refused(name):
         (lambda: nn.Reshape(), "Reshape"),
         (lambda: nn.Reshape(3, 0), "Reshape"),
         (lambda: nn.LayerNorm(), "LayerNorm"),
+        (lambda: nn.Conv2d(4, 6, kernel_size=3, groups=4), "groups must be a whole number"),
+        (lambda: nn.Conv2d(4, 4, kernel_size=3, groups=0), "groups must be a whole number"),
+        (lambda: nn.Conv2d(1, 1, kernel_size=3, dilation=0), "dilation"),
+        (lambda: nn.Conv2d(1, 1, kernel_size=3, padding=((0, 1), (0, -1))), "padding"),
+        (lambda: nn.Conv2d(1, 1, kernel_size=3, padding_mode="same"), "padding_mode"),
+        (lambda: nn.Conv1d(1, 1, kernel_size=(3, 3)), "kernel_size"),
+        (lambda: nn.Conv1d(1, 1, kernel_size=3, padding=(1, -1)), "padding"),
+        (
+            lambda: nn.ConvTranspose1d(1, 1, kernel_size=3, stride=2, output_padding=2),
+            "output_padding",
+        ),
+        (lambda: nn.Pad(1, mode="mirror"), "padding_mode"),
+        (lambda: nn.MaxPool(2, padding=2), "at most half"),
+        (lambda: nn.GlobalPool("median"), "mean, sum or max"),
+        (lambda: nn.Resize(4, mode="cubic"), "nearest or bilinear"),
+        (lambda: nn.Downsample(4, taps=(1, 2, 1)), "at least 4 taps"),
+        (lambda: nn.Blur(taps=(1, -1)), "whose sum isn't 0"),
+        (lambda: nn.PixelShuffle(0), "factor"),
+        (lambda: nn.ELU(0), "alpha"),
+        (lambda: nn.Softmax(0), "the batch"),
+        (lambda: nn.GumbelSoftmax(0), "temperature"),
+        (lambda: nn.GroupNorm(4, 6), "must divide"),
+        (lambda: nn.SelfAttention(12), "multiple of 8 channels"),
+        (lambda: nn.Fade(nn.Tanh(), nn.Tanh(), alpha=1.5), "from 0 to 1"),
+        (lambda: nn.Branches(), "at least one head"),
+        (lambda: nn.Styled(), "at least one layer"),
+        (lambda: nn.PhaseShuffle(-1), "whole number"),
+        (lambda: nn.ConditionalBatchNorm(4), "either classes"),
+        (lambda: nn.VirtualBatchNorm(4, reference=1), "reference of 2 or more"),
+        (lambda: nn.Constant(3, 0), "positive sizes"),
     ],
 )
 def test_bad_hyper_parameters_are_refused(build, message):
@@ -412,6 +456,95 @@ def test_one_value_per_feature_has_no_variance(shape):
     layer.forward(numpy.ones((1, 1, 2, 3), "float32"))
     with pytest.raises(ValueError, match="one pixel"):
         nn.InstanceNorm(3).forward(numpy.ones((4, 1, 1, 3), "float32"))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (nn.Pad(3, mode="reflect"), (2, 3, 9, 1), "reflect padding of 3 takes more pixels"),
+        (nn.Conv2d(1, 1, kernel_size=3, padding=2, padding_mode="circular"), (2, 1, 9, 1), "circ"),
+        (nn.Conv2d(1, 1, kernel_size=3, dilation=3), (2, 6, 9, 1), "kernel of 7x7 is larger"),
+        (nn.Conv1d(1, 1, kernel_size=3, dilation=3), (2, 6, 1), "larger than the padded"),
+        (nn.ConvTranspose1d(1, 1, kernel_size=1, padding=1), (2, 2, 1), "a length of 0"),
+        (nn.PixelShuffle(2), (2, 3, 3, 6), "multiple of 4"),
+        (nn.PixelUnshuffle(2), (2, 3, 4, 6), "multiples of 2"),
+        (nn.Downsample(2), (2, 3, 4, 6), "multiples of 2"),
+        (nn.MaxPool(3), (2, 2, 4, 6), "smaller than its window"),
+        (nn.GlobalPool(), (2, 3), "at least one axis between"),
+        (nn.GroupNorm(3, 3), (2, 3), "a group of one number"),
+        (nn.Softmax(axis=2), (2, 3), "axis 2 isn't"),
+        (nn.GumbelSoftmax(axis=-2), (2, 3), "axis -2 isn't"),
+        (nn.SelfAttention(8), (2, 4, 4, 16), "needs \\(N, height, width, 8\\)"),
+        (nn.PhaseShuffle(2), (2, 2, 3), "length of more than 2"),
+        (nn.MinibatchDiscrimination(4), (2, 3), "Flatten"),
+        (nn.Branches(nn.Flatten(), nn.Tanh()), (2, 3, 3), "can only be joined"),
+        (nn.Fade(nn.Tanh(), nn.Flatten()), (2, 3, 3), "make the shapes equal"),
+        (nn.VirtualBatchNorm(3, reference=4), (2, 3), "WithReference"),
+        (nn.LearntNoise(3), (2, 4, 4, 2), "with pixels between"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(layer, shape, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        layer.forward(numpy.ones(shape, "float32"))
+    assert str(shape) in str(caught.value)
+
+
+def test_a_condition_must_be_a_pair_of_as_many_rows():
+    layer = nn.ModulatedConv2d(3, 2, style_features=4, kernel_size=1)
+    x, w = numpy.ones((2, 4, 4, 3), "float32"), numpy.ones((2, 4), "float32")
+    assert layer.forward((x, w))[0].shape == (2, 4, 4, 2)
+    with pytest.raises(TypeError, match="needs a pair"):
+        layer.forward(x)
+    with pytest.raises(ValueError, match="2 samples and a condition of shape"):
+        layer.forward((x, w[:1]))
+    with pytest.raises(ValueError, match="needs 3 channels"):
+        layer.forward((x[..., :2], w))
+    norm = nn.ConditionalBatchNorm(3, condition_features=4)
+    y, cache = norm.forward((x, w))
+    with pytest.raises(ValueError, match="gradient penalty"):
+        norm.double_backward((x, w), y, cache)
+    with pytest.raises(TypeError, match="needs a layer with a weight"):
+        nn.WeightNorm(nn.Tanh())
+
+
+def test_a_path_without_a_share_is_not_run():
+    class Never(nn.Layer):
+        def output_shape(self, shape):
+            return shape
+
+    fade = nn.Fade(nn.Tanh(), Never())
+    x = numpy.ones((2, 3))
+    numpy.testing.assert_array_equal(fade(x), numpy.tanh(x))
+    fade.alpha = 0.5
+    with pytest.raises(TypeError, match="no forward map"):
+        fade(x)
+
+
+def test_heads_can_be_taken_apart():
+    rng = numpy.random.default_rng(0)
+    a, b = nn.Linear(3, 2, rng=rng), nn.Linear(3, 4, rng=rng)
+    heads, x = nn.Branches(a, b), rng.standard_normal((5, 3)).astype("float32")
+    of_a, of_b = heads.split(heads(x), x.shape)
+    numpy.testing.assert_array_equal(of_a, a(x))
+    numpy.testing.assert_array_equal(of_b, b(x))
+
+
+def test_phase_shuffle_shifts_by_at_most_n_and_mirrors_the_ends():
+    rng = numpy.random.default_rng(0)
+    layer, x = nn.PhaseShuffle(2, rng=rng), numpy.arange(6.0).reshape(1, 6, 1)
+    seen = {tuple(layer.forward(x)[0][0, :, 0]) for _ in range(60)}
+    mirrored = numpy.array([2, 1, 0, 1, 2, 3, 4, 5, 4, 3])
+    assert seen == {tuple(mirrored[k : k + 6]) for k in range(5)}
+    numpy.testing.assert_array_equal(layer(x), x)
+
+
+def test_a_sample_becomes_the_same_in_every_batch_with_a_reference():
+    rng = numpy.random.default_rng(0)
+    norm = nn.VirtualBatchNorm(3, reference=4)
+    net = nn.WithReference(norm, rng.standard_normal((4, 3)).astype("float32"))
+    x = rng.standard_normal((5, 3)).astype("float32")
+    numpy.testing.assert_allclose(net(x)[:2], net(x[:2]), rtol=1e-5)
+    assert "samples" in net.state_dict()
 
 
 def test_kernels_larger_than_the_image_are_refused():
@@ -510,6 +643,23 @@ def test_other_precisions_are_refused_everywhere(dtype):
     y, cache = net.forward(x.astype("float32"))
     with pytest.raises(TypeError, match=r"float32 or float64"):
         net.backward(y.astype(dtype), cache)
+
+
+def test_what_is_no_precision_is_refused():
+    for wrong in (None, "rubbish", int, "bfloat16", ">f4"):
+        with pytest.raises(TypeError, match="A net computes in float32 or float64, got dtype"):
+            nn.Linear(2, 2).astype(wrong)
+    assert nn.Linear(2, 2).astype(float).weight.value.dtype == "float64"
+
+
+def test_a_parameter_is_never_set_to_none():
+    """NumPy would make it NaN."""
+    p = nn.Linear(2, 2).weight
+    for what in ("value", "grad"):
+        with pytest.raises(TypeError, match=rf"The {what} of this parameter can't be None"):
+            setattr(p, what, None)
+    assert numpy.isfinite(p.value).all()
+    assert numpy.isfinite(p.grad).all()
 
 
 def test_a_parameter_is_an_array_of_floats():

@@ -11,12 +11,14 @@ from small_nets import draw_gradients, gradients, one_weight, same_state, small_
 from strict_array import StrictNamespace
 
 from minigan import backend, checkpoint, nn, optim
-from minigan.optim import SGD, Adam, ExponentialMovingAverage, RMSprop
+from minigan.optim import SGD, Adam, AdamW, AMSGrad, ExponentialMovingAverage, RMSprop
 
 MAKERS = {
     "SGD": lambda net, **k: SGD(net, **{"lr": 0.1, "momentum": 0.9, "nesterov": True} | k),
     "RMSprop": lambda net, **k: RMSprop(net, **{"lr": 0.01, "momentum": 0.5} | k),
     "Adam": lambda net, **k: Adam(net, **{"lr": 0.01, "betas": (0.5, 0.99)} | k),
+    "AdamW": lambda net, **k: AdamW(net, **{"lr": 0.01, "betas": (0.5, 0.99)} | k),
+    "AMSGrad": lambda net, **k: AMSGrad(net, **{"lr": 0.01, "betas": (0.5, 0.99)} | k),
 }
 every_optimizer = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
@@ -405,5 +407,10 @@ def test_a_schedule_that_rounding_ends_just_below_0_ends_at_0():
 
 
 def test_a_learning_rate_by_position_is_written_by_name():
+    net = nn.Linear(2, 1)
     with pytest.raises(TypeError, match=r"write Adam\(net, lr=0\.01\)"):
-        optim.Adam(nn.Linear(2, 1), 0.01)
+        optim.Adam(net, 0.01)
+    with pytest.raises(TypeError, match=r"write ExponentialMovingAverage\(net, decay=0\.9\)"):
+        ExponentialMovingAverage(net, 0.9)
+    with pytest.raises(TypeError, match=r"write Scheduler\(optimizers, schedule, steps=10\)"):
+        optim.Scheduler(optim.Adam(net), optim.schedules.Constant(), 10)

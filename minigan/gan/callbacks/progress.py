@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -14,12 +15,17 @@ WATCHED = 10.0
 """Seconds over which the processor time is compared with the time."""
 CROWDED = 0.6
 """A machine is crowded if a run has less than this share of one core: alone, it has all of it."""
+LINE = 80
+"""Width of a line in a file."""
+BAR = 52
+"""Characters of a bar besides the words: percentage, steps, times."""
 
 
 class Progress(Callback):
     """Shows the progress of a run: losses, D's outputs, images per second and the time left.
 
     It is a bar in a terminal or a notebook, and a line every few seconds if the output is a file.
+    It leaves out what doesn't fit into the width of the terminal, or into 80 columns.
 
     Parameters
     ----------
@@ -53,8 +59,12 @@ class Progress(Callback):
         self._crowded = 0
         if _in_notebook():
             from tqdm.notebook import tqdm
+
+            self._room = 200
         elif stream.isatty():
             from tqdm import tqdm
+
+            self._room = shutil.get_terminal_size().columns - BAR
         else:
             return
         self._bar = tqdm(
@@ -74,7 +84,8 @@ class Progress(Callback):
             for _ in trainer.reports:
                 self._bar.update()
             if now - self._last_line > 0.2:
-                self._bar.set_postfix_str(self._words(trainer, report, now), refresh=False)
+                words = self._words(trainer, report, now, self._room)
+                self._bar.set_postfix_str(words, refresh=False)
                 self._last_line = now
         elif now - self._last_line > self.seconds or trainer.step == self.steps:
             left = (
@@ -82,11 +93,9 @@ class Progress(Callback):
                 * (now - self._start)
                 / (trainer.step - self._first_step)
             )
-            line = (
-                f"step {trainer.step}/{self.steps}  {self._words(trainer, report, now)}  "
-                f"{_clock(left)} left"
-            )
-            print(line, file=self.stream or sys.stderr, flush=True)
+            start, end = f"step {trainer.step}/{self.steps}  ", f"  {_clock(left)} left"
+            words = self._words(trainer, report, now, LINE - len(start) - len(end))
+            print(start + words + end, file=self.stream or sys.stderr, flush=True)
             self._last_line = now
 
     def on_end(self, trainer: Trainer) -> None:
@@ -124,7 +133,8 @@ class Progress(Callback):
                 f"processor for {has - had:.1f}{fewer}."
             )
 
-    def _words(self, trainer: Trainer, report: Report, now: float) -> str:
+    def _words(self, trainer: Trainer, report: Report, now: float, room: int) -> str:
+        """The numbers of a report that fit into `room` characters, the losses first."""
         done = (trainer.step - self._first_step) * trainer.source.batch_size
         names = {
             "loss_d": "loss D",
@@ -133,8 +143,13 @@ class Progress(Callback):
             "d_fake": "D(G(z))",
             "penalty": "penalty",
         }
-        words = [f"{names.get(name, name)} {value:.3f}" for name, value in report.items()]
-        return "  ".join([*words, f"{done / max(now - self._start, 1e-9):,.0f} images/s"])
+        words = {name: f"{names.get(name, name)} {value:.3f}" for name, value in report.items()}
+        losses = [words.pop(name) for name in ("loss_d", "loss_g") if name in words]
+        speed = f"{done / max(now - self._start, 1e-9):,.0f} images/s"
+        shown = [*losses, speed, *words.values()]
+        while len(shown) > 1 and len("  ".join(shown)) > room:
+            shown.pop()
+        return "  ".join(shown)
 
 
 def _clocks() -> tuple[float, float]:
