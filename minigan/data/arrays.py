@@ -169,7 +169,11 @@ def _header(file: IO[bytes], what: str) -> tuple[tuple[int, ...], bool, numpy.dt
     if version not in ((1, 0), (2, 0)):
         raise DataError(f"{what} has NumPy's format {version}: save it with a plain dtype")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, fortran, dtype = read(file)
+    try:
+        shape, fortran, dtype = read(file)
+    # A header is a Python literal, which can be wrong in all kinds of ways.
+    except Exception as error:
+        raise DataError(f"{what} has a damaged header ({error}): save it again") from None
     if dtype.hasobject:
         raise DataError(
             f"{what} holds Python objects, which are read by running code: save an array of numbers"

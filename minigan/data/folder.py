@@ -279,6 +279,18 @@ def prepared(
     sizes: list[tuple[int, int]],
 ) -> npt.NDArray[numpy.uint8]:
     """Return an opened picture as pixels (height, width, channels); note its size and changes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is odd about a file, but harmless
+        return _prepared(picture, size, channels, changes, sizes)
+
+
+def _prepared(
+    picture: Image,
+    size: tuple[int, int],
+    channels: int,
+    changes: Counter[str],
+    sizes: list[tuple[int, int]],
+) -> npt.NDArray[numpy.uint8]:
     if getattr(picture, "n_frames", 1) > 1:
         paged = picture.format in _PAGED
         kind = "of several (only the first is used)" if paged else _ANIMATED
@@ -302,6 +314,7 @@ def opened(file: Path | io.BytesIO, what: str) -> Image:
         Image.MAX_IMAGE_PIXELS = most  # as the user asked in the environment
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture = Image.open(file, formats=_formats())
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

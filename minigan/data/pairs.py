@@ -144,8 +144,16 @@ class PairBatches(Iterator[Pair]):
         Raises
         ------
         ValueError
-            As for `Batches.load_state_dict`.
+            As for `Batches.load_state_dict`; the stream is then unchanged.
         """
+        before = self.state_dict()
+        try:
+            self._load(state)
+        except BaseException:
+            self._load(before)
+            raise
+
+    def _load(self, state: Mapping[str, Any]) -> None:
         for i, order in enumerate(self._orders):
             end = f"_{i}"
             own = {k.removesuffix(end): v for k, v in state.items() if k.endswith(end)}

@@ -186,7 +186,7 @@ def _place(name: str, data_dir: Folder) -> Path:
             f"{name} doesn't come with minigan: {how}, and give its folder with --data-dir or "
             "MINIGAN_DATA"
         )
-    folder = Path(where).expanduser()
+    folder = Path(os.path.expanduser(where))
     # The heads are 64 pixels high, which their file's name may say.
     found = [path for path in (folder / f"{name}.npz", folder / f"{name}64.npz") if path.is_file()]
     if not found:

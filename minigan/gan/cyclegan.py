@@ -33,6 +33,7 @@ from minigan import backend, losses, nn, optim
 from minigan.backend import Array
 from minigan.gan.base import BaseGame, in_batches, require_owner
 from minigan.gan.pix2pix import side_by_side
+from minigan.nn.state import real_array
 
 
 class Swaps(NamedTuple):
@@ -103,15 +104,19 @@ class ImagePool:
         Raises
         ------
         ValueError
-            If it is of another pool.
+            If it is of another pool; nothing has been changed then.
         """
         if tuple(state["held"].shape) != tuple(self.held.shape):
             raise ValueError(
                 f"The pool has shape {tuple(self.held.shape)}, but this state is of one of "
                 f"{tuple(state['held'].shape)}; resume with the settings that it was made with."
             )
-        self.held[...] = backend.of(self.held).asarray(backend.to_numpy(state["held"]))
-        self.filled = int(state["filled"])
+        filled = int(state["filled"])
+        if not 0 <= filled <= self.size:
+            raise ValueError(f"The pool holds 0 to {self.size} images, but this state {filled}.")
+        held = real_array("held", state["held"])
+        self.held[...] = backend.of(self.held).asarray(held, dtype=self.held.dtype)
+        self.filled = filled
 
 
 @dataclass

@@ -8,6 +8,7 @@ endless loop and a flood of output each end in a sentence.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import queue
 import signal
@@ -44,11 +45,21 @@ class Limits:
         Bytes of address space (where the system can bound it: not on Windows).
     file_size
         Bytes of any file that it writes.
+
+    Raises
+    ------
+    ValueError
+        If a limit isn't a positive, finite number.
     """
 
     seconds: float = 20.0
     memory: int = 4 << 30
     file_size: int = 64 << 20
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0 < value < math.inf:
+                raise ValueError(f"The limit of {name} must be a positive number, got {value}.")
 
 
 class Runner:

@@ -100,7 +100,7 @@ class State(Tree):
                 setattr(layer, name, change(getattr(layer, name)))
 
 
-def real(name: str, x: Any) -> NDArray[Any]:
+def real_array(name: str, x: Any) -> NDArray[Any]:
     """Bring an array of a state to the host.
 
     Raises
@@ -116,7 +116,7 @@ def real(name: str, x: Any) -> NDArray[Any]:
 
 def _fitting(name: str, x: Any, own: Array) -> Array:
     """Bring an array of a state to the device and precision of a net's own one."""
-    array = real(name, x)
+    array = real_array(name, x)
     if array.shape != tuple(own.shape):
         raise ValueError(
             f"{name!r} has shape {tuple(own.shape)} in this net, but {array.shape} in the state; "

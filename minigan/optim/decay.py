@@ -8,6 +8,7 @@ from typing import Any
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn.parameter import flatten
+from minigan.nn.state import real_array
 from minigan.optim import checks, states
 from minigan.optim.parameters import Nets, parameters_of
 
@@ -94,11 +95,12 @@ class HistoricalAverage:
             changed then.
         """
         states.require_names("HistoricalAverage", state, ("average", "t"))
-        average = backend.to_numpy(state["average"])
+        average = real_array("average", state["average"])
         if average.shape != tuple(self.average.shape):
             raise ValueError(
                 f"'average' has shape {average.shape} in the state, but "
                 f"{tuple(self.average.shape)} here; load it into an average of the same net."
             )
-        self.t = checks.count("t", states.number(state["t"]))
+        t = checks.count("t", states.number(state["t"]))
         self.average[...] = backend.of(self.average).asarray(average, dtype=self.average.dtype)
+        self.t = t

@@ -11,7 +11,7 @@ from minigan import backend
 from minigan.backend import Array
 from minigan.nn.keywords import named_in_words
 from minigan.nn.parameter import flatten
-from minigan.nn.state import real
+from minigan.nn.state import real_array
 from minigan.optim import checks, states
 from minigan.optim.parameters import Nets, parameters_of, require_alike
 
@@ -149,7 +149,7 @@ class Optimizer:
 
     def _own(self, name: str, vector: Any) -> Array:
         """Bring a vector of a state to the device and precision of the parameters."""
-        theta, vector = self.flat.value, real(name, vector)
+        theta, vector = self.flat.value, real_array(name, vector)
         if vector.shape != theta.shape:
             raise ValueError(
                 f"{name!r} has shape {vector.shape} in the state, but {tuple(theta.shape)} in this "

@@ -7,6 +7,7 @@ installed, since a run keeps a copy of that file alone.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import sys
 import traceback
@@ -105,7 +106,7 @@ def read(place: str) -> RecipeFile:
         If there is no such file.
     """
     found = re.fullmatch(r"(.*\.py)(?::(\w+))?", place, re.DOTALL)
-    path = Path(found[1] if found else place).expanduser()
+    path = Path(os.path.expanduser(found[1] if found else place))
     if not path.is_file():
         raise RecipeError(
             f"There is no recipe file {path}; `minigan recipe new NAME` writes one to start from."

@@ -185,7 +185,7 @@ def overview(summaries: Sequence[Summary], path: Path) -> None:
         figure = new_figure(width=3 * columns, height=3.3 * rows, layout="constrained")
         for i, (each, picture) in enumerate(pictures, start=1):
             axes = figure.add_subplot(rows, columns, i)
-            with Image.open(picture) as image:
+            with Image.open(picture, formats=["PNG"]) as image:
                 axes.imshow(image.convert("RGB"))
             axes.set_axis_off()
             axes.set_title(f"{each.folder.name}, step {each.step:,}", fontsize=9)

@@ -82,7 +82,7 @@ def _parsed(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         told = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} can't be read: {error}; mend that place.") from None
     if not isinstance(told, dict):
         raise ValueError(f"{path} holds no table; give a file such as --show-config prints.")

@@ -110,7 +110,7 @@ class Run(folder.Run):
         path = self.folder / "samples.png"
         if not path.is_file():
             raise ValueError(f"{self.folder} has no samples.png yet; it is drawn at the end.")
-        with Image.open(path) as picture:
+        with Image.open(path, formats=["PNG"]) as picture:
             return numpy.asarray(picture.convert("RGB"))
 
     def _repr_html_(self) -> str:

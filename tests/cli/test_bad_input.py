@@ -417,6 +417,23 @@ def test_a_model_of_another_recipe(place, capsys, finished):
     assert "truncated or not a safetensors file" in sentence(capsys, "sample", other)
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--tolerance", "inf", "The tolerance must be > 0 and < 1, got inf"),
+        ("--tolerance", "nan", "The tolerance must be > 0 and < 1, got nan"),
+        ("--tolerance", "0", "The tolerance must be > 0 and < 1, got 0.0"),
+        ("--time-limit", "nan", "The limit of seconds must be a positive number, got nan"),
+        ("--time-limit", "inf", "The limit of seconds must be a positive number, got inf"),
+        ("--input", "", "argument --input: it is empty"),
+    ],
+)
+def test_a_gradient_check_that_would_mean_nothing(place, capsys, option, value, words):
+    (place / "mine.py").write_text("from minigan import nn\nlayer = nn.Linear(3, 2)\n")
+    said = sentence(capsys, "gradcheck", "mine.py:layer", "--input", "2,3", option, value)
+    assert words in said
+
+
 # ---------------------------------------------------------------- the files of a run
 
 

@@ -129,3 +129,28 @@ def test_a_limit_that_is_no_number(tmp_path, monkeypatch, wrong):
     monkeypatch.setenv("MINIGAN_MAX_BYTES", wrong)
     with pytest.raises(DataError, match="MINIGAN_MAX_BYTES must be a positive integer, got"):
         data.read_idx(tmp_path / "a.gz")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "(" * 5000,
+        "__import__('os').system('exit 1')",
+        "{'descr': '<f4', 'fortran_order': 0, 'shape': 'x'}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 16, 16)}",
+        "\0" * 100,
+    ],
+)
+def test_a_numpy_file_whose_header_is_no_literal(tmp_path, header):
+    text = f"{header}\n".encode()
+    content = b"\x93NUMPY\x01\0" + struct.pack("<H", len(text)) + text + bytes(2000)
+    (tmp_path / "a.npy").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.npy "):
+        data.load(tmp_path / "a.npy")
+
+
+def test_what_is_odd_about_a_picture_is_not_printed(tmp_path):
+    tiff = b"II*\0\x08\0\0\0" + b"\xff\xff" + b"\0" * 100
+    folder = folder_with(tmp_path, "a.tif", tiff)  # a warning of Pillow's would be an error here
+    with pytest.raises(DataError, match=r"a\.tif cannot be read as an image \(cannot identify"):
+        load(folder)

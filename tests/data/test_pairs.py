@@ -145,6 +145,19 @@ def test_a_stream_goes_on_where_it_was(aligned):
         numpy.testing.assert_array_equal(ours.b, theirs.b)
 
 
+def test_a_state_that_fits_in_part_changes_nothing():
+    pairs = data.Pairs(numbered(20), numbered(20, 100), aligned=False)
+    first, second = (data.PairBatches(pairs, 8, numpy.random.default_rng(i)) for i in range(2))
+    next(first)
+    before, state = second.state_dict(), first.state_dict()
+    with pytest.raises(ValueError, match="at position 99"):
+        second.load_state_dict(state | {"position_1": 99})
+    after = second.state_dict()
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        numpy.testing.assert_equal(after[name], value)
+
+
 def test_drawn_pairs_belong_together():
     a, b = data.Pairs(numbered(30), numbered(30, 100)).draw(5, numpy.random.default_rng(0))
     numpy.testing.assert_array_equal(_numbers(a) + 100, _numbers(b))

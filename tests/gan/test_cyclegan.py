@@ -183,6 +183,12 @@ def test_a_pool_that_is_too_small_or_of_another_size_is_refused():
         pool.draw(4, numpy.random.default_rng(0))
     with pytest.raises(ValueError, match="resume with the settings that it was made with"):
         pool.load_state_dict(gan.ImagePool(4, (1, 1, 1), CPU).state_dict())
+    full = {"held": numpy.ones((3, 1, 1, 1)), "filled": numpy.array(3)}
+    for wrong in ({"filled": numpy.array(4)}, {"held": full["held"] * 1j}):
+        with pytest.raises((ValueError, TypeError), match=r"this state 4|holds complex128"):
+            pool.load_state_dict(full | wrong)
+        assert pool.filled == 0
+        assert not pool.held.any()
 
 
 # ---------------------------------------------------------------- what doesn't fit

@@ -43,6 +43,12 @@ def test_the_average_is_that_of_all_steps_and_is_saved():
         other.load_state_dict({"average": pull.average})
     with pytest.raises(ValueError, match="same net"):
         other.load_state_dict({"average": pull.average[:1], "t": numpy.array(1)})
+    with pytest.raises(ValueError, match="t must be a whole number"):
+        other.load_state_dict({"average": pull.average + 1, "t": numpy.array(-1)})
+    with pytest.raises(TypeError, match="'average' holds complex128"):
+        other.load_state_dict({"average": pull.average * (1 + 1j), "t": numpy.array(7)})
+    assert other.t == 3
+    numpy.testing.assert_array_equal(other.average, pull.average)
     with pytest.raises(ValueError, match="strength"):
         optim.HistoricalAverage(net, strength=-1)
     with pytest.raises(ValueError, match="rate"):
