@@ -147,6 +147,4 @@ if __name__ == "__main__":
         g_adam.step()
         if step % 500 == 0:  # a D that can't tell has a loss of log 2 = 0.69
             print(f"step {step}: D's loss {d:.2f}, G's {g:.2f}")
-    save_picture(
-        "gan_from_nothing.png", data(999, rng), G.forward(rng.standard_normal((999, 8)))[0]
-    )
+    save_picture("gan_from_nothing.png", data(999, rng), G.forward(rng.normal(size=(999, 8)))[0])

@@ -31,14 +31,14 @@ from minigan.cli.errors import is_expected, report, sentence
 
 FAMILIES = (train, recipes, runs, results, translate, latent, export, gradcheck, bench, completion)
 """The groups of commands, in the order of ``minigan --help``."""
-MISTAKE = 70
-"""Exit status if minigan itself is at fault: EX_SOFTWARE of sysexits.h."""
 HELLO = """minigan trains GANs, with every derivative written by hand. Three commands to begin with:
 
   minigan train digits     a small GAN on handwritten digits, about a minute
   minigan recipes          what else can be trained
   minigan --help           all commands; `minigan COMMAND --help` explains one"""
 """What ``minigan`` says when it is told nothing."""
+MISTAKE = 70
+"""Exit status if minigan itself is at fault: EX_SOFTWARE of sysexits.h."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

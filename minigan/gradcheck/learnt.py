@@ -49,17 +49,22 @@ class Learnt:
         Reads the gradient, or None.
     accumulates
         Whether `backward` must add to the gradient, as `minigan.nn.Parameter` asks.
+    put_grad
+        Keeps another gradient, where it is a plain number.
     """
 
     get: Callable[[], Any]
     put: Callable[[Any], None]
     grad: Callable[[], Any]
     accumulates: bool = False
+    put_grad: Callable[[Any], None] = lambda _: None
 
     def zero(self) -> None:
-        """Set the gradient to zero where it is an array."""
+        """Set the gradient to zero."""
         grad = self.grad()
-        if hasattr(grad, "dtype") and not isinstance(grad, numpy.generic):
+        if isinstance(grad, (float, numpy.generic)):
+            self.put_grad(type(grad)(0))
+        elif hasattr(grad, "dtype"):
             with suppress(ValueError):  # a read-only one is made anew by backward
                 grad[...] = 0
 
@@ -91,12 +96,13 @@ def _open(box: Any) -> Learnt | None:
                 lambda new, value=value: getattr(box, value).__setitem__(..., new),  # type: ignore[misc]
                 lambda grad=grad: getattr(box, grad),  # type: ignore[misc]
                 accumulates=isinstance(box, Parameter),
+                put_grad=lambda new, grad=grad: setattr(box, grad, new),  # type: ignore[misc]
             )
     return None
 
 
-def at(place: Place, grad: Callable[[], Any]) -> Learnt:
-    """Return the learnt number at a place, wherever its gradient is."""
+def at(place: Place, gradient: Place | None = None) -> Learnt:
+    """Return the number at a place as one that is learnt, wherever its gradient is."""
 
     def put(new: Any) -> None:
         value = place.read()
@@ -105,7 +111,8 @@ def at(place: Place, grad: Callable[[], Any]) -> Learnt:
         else:
             place.put(type(value)(_host(new)[()]))
 
-    return Learnt(place.read, put, grad)
+    gradient = gradient or place
+    return Learnt(place.read, put, gradient.read, put_grad=gradient.put)
 
 
 # ---------------------------------------------------------------- what it holds beside that

@@ -22,6 +22,7 @@ from minigan.gradcheck import wire
 from minigan.gradcheck.load import UsageError
 from minigan.gradcheck.subject import Backward, Forward, Found, Traits
 
+GARBLED = "answered what isn't an answer: it writes where only the check may"
 KEPT_OUTPUT = 4000
 START_UP = 120.0
 """Seconds that Python may take to start, which doesn't count for the file."""
@@ -172,7 +173,7 @@ class Runner:
         try:
             status = self._process.wait(self._limits.seconds)
         except subprocess.TimeoutExpired:
-            return "answered what isn't an answer: it writes where only the check may"
+            return GARBLED
         if status < 0:
             return f"ended its process by {signal.Signals(-status).name}"
         return f"ended its process with exit status {status} before the check was done"
@@ -182,7 +183,9 @@ class Runner:
         try:
             while True:
                 self._answers.put(wire.receive(stream))
-        except (EOFError, OSError, ValueError, wire.Garbled):
+        except wire.Garbled:
+            self._answers.put({"conduct": GARBLED})
+        except (EOFError, OSError, ValueError):
             self._answers.put(None)
         with contextlib.suppress(OSError):
             stream.close()  # a pipe that outlives the check, if a process of the file's holds it

@@ -266,7 +266,7 @@ class Subject:
             lambda name, other: self._agrees(moving[name], gradients[other], xs, dy, rng),
         )
         for name, other in pairs.items():
-            self.learnt[unboxed(name)] = at(moving[name], gradients[other].read)
+            self.learnt[unboxed(name)] = at(moving[name], gradients[other])
         unpaired = {n: p for n, p in moving.items() if n not in pairs}
         settings = {n: p for n, p in unpaired.items() if _is_setting_beside(p, moving, pairs)}
         state = {n for n, p in unpaired.items() if STATE.fullmatch(str(p.key))}
@@ -321,7 +321,7 @@ class Subject:
         """Return y for other numbers, or None if the layer refuses them."""
         self.restore()
         for name, place in candidates.items():
-            at(place, place.read).put(self._enter(numbers[name]))
+            at(place).put(self._enter(numbers[name]))
         try:
             y = _out(self._run([self._enter(x) for x in xs])[0])
         except Exception:  # anything at all may come of numbers that a layer isn't made for
@@ -335,9 +335,9 @@ class Subject:
         ends = []
         for t in (1e-5, -1e-5):
             self.restore()
-            at(place, place.read).put(self._enter(value + t * v))
+            at(place).put(self._enter(value + t * v))
             ends.append(_out(self._run([self._enter(x) for x in xs])[0]))
-        at(place, place.read).put(self._enter(value))
+        at(place).put(self._enter(value))
         numeric = (dy * (ends[0] - ends[1])).sum() / 2e-5
         return bool(abs((slope * v).sum() - numeric) <= 1e-4 * abs(numeric))
 

@@ -66,11 +66,6 @@ class Parameter:
             raise ValueError(
                 f"A parameter of shape {tuple(value.shape)} has no output_axis {output_axis}."
             )
-        if value.dtype.kind != "f":
-            raise TypeError(
-                f"A parameter is an array of floating-point numbers, got {value.dtype}; convert it "
-                "with value.astype('float32')."
-            )
         self._value = value
         self._grad = backend.of(value).xp.zeros_like(value)
         self.home: Flat | None = None

@@ -42,7 +42,7 @@ TOP = ("recipe", "seed", "device", "data", "data_dir", "init", "out", "epochs")
 """What is told outside the tables, by the names in a file."""
 COMPUTING = ("cuda_graph", "precision")
 TABLES = ("settings", "watching", "computing")
-RECORDED = ("notes", "versions", "recipe_file", "fingerprint", "classes")
+RECORDED = ("engine", "notes", "versions", "recipe_file", "fingerprint", "classes")
 """What a ``config.json`` says besides; it describes the run, and isn't told again."""
 
 

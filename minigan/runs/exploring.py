@@ -64,8 +64,8 @@ def interpolate(
     ValueError
         If the kind is unknown or a number out of range.
     """
-    sample = sampler(run, which=which, label=label)
     found = walks(run, kind=kind, rows=rows, steps=steps, seed=seed)
+    sample = sampler(run, which=which, label=label)
     _save(run, path, [sample(walk) for walk in found])
     film = path.with_suffix(".gif")
     stops = _stops(run, rows, seed)

@@ -557,5 +557,5 @@ def test_a_mistake_in_a_kernel_would_be_noticed():
     nvrtc = _nvrtc()
     with pytest.raises(AssertionError, match='identifier "slop" is undefined'):
         _compile(
-            nvrtc, launch.source("elementwise").replace("x[i] * slope", "x[i] * slop"), "sm_90"
+            nvrtc, launch.source("elementwise").replace("dy[i] * slope", "dy[i] * slop"), "sm_90"
         )

@@ -37,6 +37,8 @@ LOSSES = {
     "cross_entropy": [(_normal(5, 3), LABELS)],
     "hinge_discriminator": [(ONE, _normal(5, 1, seed=1))],
     "hinge_generator": [(ONE,)],
+    "huber": [(ONE, 0.5), (ONE, TARGETS)],
+    "kl_gaussians": [(_normal(5, 3), _normal(5, 3, seed=1))],
     "l1": [(ONE, 0.5), (ONE, TARGETS)],
     "mse": [(ONE, 0.5), (ONE, TARGETS)],
     "sigmoid": [(ONE,)],
@@ -69,7 +71,9 @@ def test_a_loss_on_the_device_is_that_on_the_cpu_and_nobody_waits(name, argument
 # ---------------------------------------------------------------- optimizers
 
 OPTIMIZERS = {
+    "AMSGrad": [functools.partial(optim.AMSGrad, lr=0.01)],
     "Adam": [functools.partial(optim.Adam, lr=0.01)],
+    "AdamW": [functools.partial(optim.AdamW, lr=0.01, weight_decay=0.1)],
     "RMSprop": [functools.partial(optim.RMSprop, lr=0.01, momentum=0.5)],
     "SGD": [
         functools.partial(optim.SGD, lr=0.01),

@@ -64,9 +64,7 @@ def pictures(folder, count, *, sizes=((8, 8),)):
 def test_an_idx_file_with_a_wrong_magic_number(place, capsys):
     (place / "x.idx").write_bytes(b"\x12\x34\x08\x03" + bytes(100))
     said = sentence(capsys, "train", "digits", "--data", "x.idx", *QUICK)
-    assert said.startswith(
-        f"{place / 'x.idx'} is not an IDX file: it starts with 12 34 08 03 instead"
-    )
+    assert said.startswith("x.idx is not an IDX file: it starts with 12 34 08 03 instead of")
     assert not (place / "runs").exists()
 
 
@@ -82,7 +80,7 @@ def test_a_truncated_gzip(place, capsys):
     write_idx(place / "x.gz", rng.integers(0, 256, (20, 16, 16), dtype="uint8"))
     (place / "x.gz").write_bytes((place / "x.gz").read_bytes()[:1000])
     said = sentence(capsys, "train", "digits", "--data", "x.gz", *QUICK)
-    assert said.startswith(f"{place / 'x.gz'} cannot be read (Compressed file ended before")
+    assert said.startswith("x.gz cannot be read (Compressed file ended before")
     assert said.endswith("download it again.")
 
 

@@ -871,7 +871,7 @@ def test_checking_a_layer_of_ones_own(file, capsys, arguments, code, said):
         (["{}:FACTOR", "--input", "4,3"], "float has no method forward"),
         (["{}:make"], "give its shape, for example --input"),
         (["{}:make", "--input", "4,0"], "positive sizes"),
-        (["{}:make", "--input", ""], "positive sizes"),
+        (["{}:make", "--input", "()"], "positive sizes"),
         (["{}", "--input", "4,3"], "FILE.py:NAME"),
         (["{}.nowhere.py:A", "--input", "4,3"], "there is no file"),
         (["{}:instance", "--input", "4,7"], "Linear(3, 2) got an input of shape (4, 7)"),

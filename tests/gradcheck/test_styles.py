@@ -403,6 +403,23 @@ class Numbers:
         return d * m
 
 
+def test_a_gradient_that_is_a_plain_number_may_be_added_to():
+    class Layer:
+        def __init__(self):
+            self.m, self.dm = 0.7, 0.0
+            self.box = types.SimpleNamespace(data=0.3, grad=0.0)
+
+        def forward(self, x):
+            return self.m * self.box.data * x, x
+
+        def backward(self, dy, x):
+            self.dm += float((dy * x).sum()) * self.box.data
+            self.box.grad += float((dy * x).sum()) * self.m
+            return self.m * self.box.data * dy
+
+    assert [a.checked for a in gradcheck.check(Layer(), X).arrays] == [12, 1, 1]
+
+
 @pytest.mark.parametrize("nested", [False, True])
 def test_plain_numbers_are_learnt_too(nested):
     report = gradcheck.check(Numbers(nested, None), X)

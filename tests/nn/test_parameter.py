@@ -20,7 +20,7 @@ def chain():
 
 @pytest.mark.parametrize("dtype", ["complex64", "int64", "bool"])
 def test_a_parameter_is_an_array_of_real_numbers(dtype):
-    with pytest.raises(TypeError, match=f"floating-point numbers, got {dtype}; convert it"):
+    with pytest.raises(TypeError, match=f"array of float32 or float64, got {dtype}; convert it"):
         nn.Parameter(numpy.ones(3, dtype))
 
 

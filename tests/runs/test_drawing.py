@@ -9,7 +9,9 @@ from minigan.runs import drawing
 
 
 def trainer(step):
-    game = types.SimpleNamespace(sample=lambda z, labels: numpy.zeros((len(z), 4, 4, 3), "float32"))
+    game = types.SimpleNamespace(
+        picture=lambda z, labels: numpy.zeros((len(z), 4, 4, 3), "float32")
+    )
     return types.SimpleNamespace(game=game, step=step)
 
 

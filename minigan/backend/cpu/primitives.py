@@ -159,7 +159,9 @@ class CpuBackend(SideBySide):
         threads would go on spinning beside the team's.
         """
         if a.ndim != 2 or b.ndim != 2:
-            return self.blas.alone(lambda: a @ b)
+            # Beside a vector's end OpenBLAS computes with whatever lies there, and raises flags.
+            with numpy.errstate(invalid="ignore"):
+                return self.blas.alone(lambda: a @ b)
         (m, inner), n = a.shape, b.shape[1]
         size = m * inner * n
         if inner == 1:  # each entry is a single product, and the library is slow at those

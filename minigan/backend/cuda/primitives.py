@@ -77,6 +77,10 @@ class CudaBackend(Reference):
         if self._gemm is not None:
             self._gemm.precision = name
 
+    def describe(self) -> str:
+        """Say what computes, in words."""
+        return f"CUDA kernels, CuPy {getattr(self.xp, '__version__', 'of no known version')}"
+
     def set_precision(self, name: str) -> None:
         """Choose ``"float32"``, which is strict, or ``"tf32"``."""
         self.precision = name

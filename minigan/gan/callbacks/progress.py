@@ -11,14 +11,14 @@ from typing import Any, TextIO
 
 from minigan.gan.trainer import Callback, Report, Trainer
 
-WATCHED = 10.0
-"""Seconds over which the processor time is compared with the time."""
-CROWDED = 0.6
-"""A machine is crowded if a run has less than this share of one core: alone, it has all of it."""
 LINE = 80
 """Width of a line in a file."""
 BAR = 52
 """Characters of a bar besides the words: percentage, steps, times."""
+WATCHED = 10.0
+"""Seconds over which the processor time is compared with the time."""
+CROWDED = 0.6
+"""A machine is crowded if a run has less than this share of one core: alone, it has all of it."""
 
 
 class Progress(Callback):
@@ -49,6 +49,7 @@ class Progress(Callback):
         self._bar: Any = None
         self._watched: tuple[float, float] | None = None
         self._crowded = 0
+        self._room = LINE - BAR
 
     def on_start(self, trainer: Trainer) -> None:
         """Start the clock and, if possible, the bar."""
