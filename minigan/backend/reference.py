@@ -497,7 +497,7 @@ class Reference:
         padded = self.xp.zeros((n, height + 2 * ph, width + 2 * pw, channels), dy.dtype)
         views = _views(padded, kernel, stride, (1, 1), dy.shape[1:3])
         for tap, (_, _, view) in enumerate(views):
-            view += dy * (largest == tap)
+            view += self.masked(dy, largest == tap)
         return self.xp.ascontiguousarray(padded[:, ph : ph + height, pw : pw + width])
 
     def max_pool_take(self, v: Array, largest: Array, window: Window) -> Array:
@@ -505,7 +505,8 @@ class Reference:
         kernel, stride, padding = window
         padded = self.pad(v, _both(padding), "zeros")
         views = _views(padded, kernel, stride, (1, 1))
-        return sum(view * (largest == tap) for tap, (_, _, view) in enumerate(views))
+        taken: Any = (self.masked(view, largest == tap) for tap, (*_, view) in enumerate(views))
+        return sum(taken)
 
     def average_pool(self, x: Array, window: Window) -> Array:
         """Average over each position of the window; the zeros of the padding count."""

@@ -173,9 +173,7 @@ def _header(file: IO[bytes], what: str) -> tuple[tuple[int, ...], bool, numpy.dt
         shape, fortran, dtype = read(file)
     # A header is a Python literal, which can be wrong in all kinds of ways.
     except Exception as error:
-        raise DataError(
-            f"{what} cannot be read as a NumPy file ({error}): its header is damaged, save it again"
-        ) from None
+        raise DataError(f"{what} has a damaged header ({error}): save it again") from None
     if dtype.hasobject:
         raise DataError(
             f"{what} holds Python objects, which are read by running code: save an array of numbers"

@@ -21,7 +21,7 @@ from minigan.files import locked
 
 __all__ = ["cached", "fetch"]
 
-_TIMEOUT, _DEADLINE = 30.0, 600.0  # seconds without a sign of the server; for a whole file
+_TIMEOUT, _DEADLINE = 30.0, 900.0  # seconds without a sign of the server; for a whole file
 _LARGEST = 2**28  # bytes of a file; the largest, CIFAR-10, has 170 million
 _UNFINISHED = ".download-"
 

@@ -40,6 +40,9 @@ class Gauges:
     diversity      mean distance between two samples of the fixed latents, divided by that between
                    two real samples
     reach          2-D: share of real points that have a sample within `NEAR` mean real distances
+    precision      2-D: share of the samples that a user gets (from the average of G's weights, if
+                   there is one) that lie among the real points: nearer to one of them than its
+                   `NEIGHBOUR`-th neighbour among the others (Kynkäänniemi et al. 2019, equation 2)
     distinct       images: median distance of a sample to its nearest neighbour among the samples,
                    divided by the same for real samples
     centre         mean of the samples along the data's principal axis, in standard deviations of
@@ -57,12 +60,18 @@ class Gauges:
         Real samples on the host, shape (M, ...).
     sample
         ``game -> samples`` (N, ...) on the host, always from the same latents.
+    final
+        The same from the average of G's weights, where there is one; by default `sample`.
     """
 
     NEAR = 0.15
+    NEIGHBOUR = 3
 
-    def __init__(self, game: BaseGame, real: Array, sample: Callable[[BaseGame], Array]) -> None:
-        self.sample = sample
+    def __init__(
+        self, game: BaseGame, real: Array, sample: Callable[[BaseGame], Array],
+        final: Callable[[BaseGame], Array] | None = None,
+    ) -> None:  # fmt: skip
+        self.sample, self.final = sample, final or sample
         self._begin = {
             name: [x.copy() for x in vectors("value", parameters_of(net))]
             for name, net in game.players().items()
@@ -73,6 +82,9 @@ class Gauges:
         self._axis = axes[0] * numpy.sqrt(len(self._real)) / max(widths[0], _TINY)
         self._spread = _mean_distance(self._real)
         self._nearest = max(float(numpy.median(_nearest_others(self._real))), _TINY)
+        self._places = numpy.unique(self._real, axis=0)
+        around = numpy.sort(_distances(self._places, self._places), axis=1)  # 0, itself, is first
+        self._radii = around[:, min(self.NEIGHBOUR, len(around) - 1)]
 
     def __call__(self, trainer: Trainer) -> dict[str, float]:
         """Measure now."""
@@ -81,6 +93,8 @@ class Gauges:
         if fake.shape[1] == 2:
             nearest = _distances(self._real, fake).min(axis=1)
             numbers["reach"] = float((nearest < self.NEAR * self._spread).mean())
+            among = _distances(_rows(self.final(trainer.game)), self._places) <= self._radii
+            numbers["precision"] = float(among.any(axis=1).mean())
         else:
             numbers["distinct"] = float(numpy.median(_nearest_others(fake))) / self._nearest
         numbers["centre"] = float((fake.mean(axis=0) - self._middle) @ self._axis)
@@ -157,12 +171,15 @@ SWAY = 1.0
 """Least swing of the samples' centre, in standard deviations of the data, that counts as a turn."""
 REACHED = 0.7
 """Share of the real 2-D points that must have a sample near them."""
+PRECISE = 0.7
+"""Share of the 2-D samples that must lie among the real points at the end of a run."""
 VARIED = 0.5
 """Least diversity of generated images, as a fraction of the data's."""
 ALIKE = 0.15
 """Least distance of images to their nearest neighbour, as a fraction of the real images'."""
 RISING = 1.15
-"""Growth of diversity or reach, from one part of the run to the next, that rules out collapse."""
+"""Growth of diversity or reach, from one part of the run to the next, that rules out collapse; of
+precision, that speaks for more steps."""
 STUCK = 1e-3
 """G hasn't begun to learn if its weights have moved by less than this fraction of their norm."""
 FADED = 1e-6
@@ -180,7 +197,8 @@ class Finding:
     Attributes
     ----------
     name
-        ``"d-won"``, ``"collapse"``, ``"oscillation"``, ``"dead-g"`` or ``"explosion"``.
+        ``"d-won"``, ``"collapse"``, ``"imprecision"``, ``"oscillation"``, ``"dead-g"`` or
+        ``"explosion"``.
     title
         The finding in a few words.
     evidence
@@ -199,8 +217,9 @@ class Finding:
 
 
 def diagnose(
-    table: Table, *, objective: str = "non-saturating", smoothing: float = 0.0
-) -> list[Finding]:
+    table: Table, *, objective: str = "non-saturating", smoothing: float = 0.0,
+    finished: bool = True,
+) -> list[Finding]:  # fmt: skip
     """Diagnose a run from its metrics.
 
     Parameters
@@ -209,6 +228,9 @@ def diagnose(
         The columns of ``metrics.csv``; checks whose columns are missing are skipped.
     objective, smoothing
         The run's settings: they decide the loss of a D that knows nothing, and of a perfect D.
+    finished
+        Whether the run is over. Samples become precise last, so that before its end, samples
+        beside the data are no finding.
 
     Returns
     -------
@@ -218,7 +240,8 @@ def diagnose(
     chart = _Chart(table, objective, smoothing)
     if len(chart.step) == 0 or chart.step[-1] < EARLIEST:
         return []
-    signs = (_explosion, _dead_generator, _discriminator_won, _collapse, _oscillation)
+    signs = [_explosion, _dead_generator, _discriminator_won, _collapse, _oscillation]
+    signs += [_imprecision] if finished else []
     found = [finding for sign in signs if (finding := sign(chart)) is not None]
     # An explosion or a dead G is the cause of everything else: report it alone.
     return found[:1] if found and found[0].name in ("explosion", "dead-g") else found
@@ -385,6 +408,23 @@ def _collapse(chart: _Chart) -> Finding | None:
     if "loss_d" not in chart.table:
         advice = "There is no D here: try more steps, a larger G, or more latent dimensions."
     return Finding("collapse", f"G has collapsed to {few}", evidence, advice)
+
+
+def _imprecision(chart: _Chart) -> Finding | None:
+    precision = chart.median("precision")
+    if not precision < PRECISE:
+        return None
+    evidence = (
+        f"{chart.since}, only {100 * precision:.0f} % of the samples lay among the real points; of "
+        "samples that cannot be told from them, about 95 % do."
+    )
+    advice = (
+        "The share was still rising: try more steps (--steps)."
+        if chart.rises("precision")
+        else "Try learning rates that fade (--schedule linear), an average of G's weights "
+        "(--average 0.99), or more steps; if that doesn't help, a deeper G."
+    )
+    return Finding("imprecision", "Many samples lie beside the data", evidence, advice)
 
 
 def _oscillation(chart: _Chart) -> Finding | None:

@@ -130,12 +130,10 @@ class Runner:
             else:
                 self._process.kill()
         self._process.wait()
-        for thread in self._threads:
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()  # type: ignore[union-attr]
+        for thread in self._threads:  # each closes the pipe that it reads
             thread.join(PARTING)
-        if not any(thread.is_alive() for thread in self._threads):
-            for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-                with contextlib.suppress(OSError):
-                    stream.close()  # type: ignore[union-attr]
 
     def subject(self, dtype: str) -> RemoteSubject:
         """Return what stands for the layer, in a precision."""

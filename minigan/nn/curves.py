@@ -104,16 +104,16 @@ class SiLU(Curve, samplewise=True):
 
     def value(self, x: Array) -> Array:
         """Return φ(x)."""
-        return x * _sigmoid(x)
+        return x * backend.of(x).sigmoid(x)
 
     def slope(self, x: Array) -> Array:
         """Return φ'(x)."""
-        s = _sigmoid(x)
+        s = backend.of(x).sigmoid(x)
         return s * (1 + x * (1 - s))
 
     def bend(self, x: Array) -> Array:
         """Return φ''(x)."""
-        s = _sigmoid(x)
+        s = backend.of(x).sigmoid(x)
         return s * (1 - s) * (2 + x * (1 - 2 * s))
 
 
@@ -127,11 +127,11 @@ class Softplus(Curve, samplewise=True):
 
     def slope(self, x: Array) -> Array:
         """Return φ'(x)."""
-        return _sigmoid(x)
+        return backend.of(x).sigmoid(x)
 
     def bend(self, x: Array) -> Array:
         """Return φ''(x)."""
-        s = _sigmoid(x)
+        s = backend.of(x).sigmoid(x)
         return s * (1 - s)
 
 
@@ -167,8 +167,3 @@ class GELU(Curve, samplewise=True):
 
 
 _ROOT, _CUBE = math.sqrt(2 / math.pi), 0.044715
-
-
-def _sigmoid(x: Array) -> Array:
-    """As a tanh, which can't overflow."""
-    return (1 + backend.of(x).xp.tanh(x / 2)) / 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from minigan import backend
 from minigan.backend import Array, Window
@@ -132,7 +133,7 @@ class GlobalPool(Layer, samplewise=True):
         if self.kind == "max":
             places = xp.arange(pixels.shape[1])[:, None]
             weights = (pixels.argmax(axis=1)[:, None] == places).astype(x.dtype)
-        y = (pixels * weights).sum(axis=1)
+        y = self._weighted(pixels, weights).sum(axis=1)
         return y, Cache(self, y, weights, tuple(x.shape))
 
     def backward(
@@ -145,7 +146,7 @@ class GlobalPool(Layer, samplewise=True):
         n, *pixels, channels = shape
         xp = backend.of(dy).xp
         every = xp.broadcast_to(dy[:, None], (n, math.prod(pixels), channels))
-        return (every * weights).reshape(shape)
+        return self._weighted(every, weights).reshape(shape)
 
     def double_backward(
         self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True,
@@ -153,7 +154,13 @@ class GlobalPool(Layer, samplewise=True):
     ) -> tuple[None, Array]:  # fmt: skip
         """Map v (N, ..., C) to None and the tangent (N, C)."""
         weights, _ = cache.recall(self, dy, v)
-        return None, (v.reshape(v.shape[0], -1, v.shape[-1]) * weights).sum(axis=1)
+        pixels = v.reshape(v.shape[0], -1, v.shape[-1])
+        return None, self._weighted(pixels, weights).sum(axis=1)
+
+    def _weighted(self, pixels: Array, weights: Any) -> Array:
+        return (
+            backend.of(pixels).masked(pixels, weights) if self.kind == "max" else pixels * weights
+        )
 
     def output_shape(self, shape: Shape) -> Shape:
         """(N, ..., C) -> (N, C)."""

@@ -100,6 +100,14 @@ class State(Tree):
                 setattr(layer, name, change(getattr(layer, name)))
 
 
+def _is_precision(dtype: Any) -> bool:
+    """Tell whether a dtype is float32 or float64; NumPy takes None for float64."""
+    try:
+        return dtype is not None and numpy.dtype(dtype) in _PRECISIONS
+    except TypeError:
+        return False
+
+
 def real_array(name: str, x: Any) -> NDArray[Any]:
     """Bring an array of a state to the host.
 
@@ -123,11 +131,3 @@ def _fitting(name: str, x: Any, own: Array) -> Array:
             "build the net with the sizes with which it was saved."
         )
     return backend.of(own).asarray(array, dtype=own.dtype)
-
-
-def _is_precision(dtype: Any) -> bool:
-    """Tell whether a dtype is float32 or float64; NumPy takes None for float64."""
-    try:
-        return dtype is not None and numpy.dtype(dtype) in _PRECISIONS
-    except TypeError:
-        return False

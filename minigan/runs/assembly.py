@@ -148,5 +148,6 @@ def _gauges(
     inputs = game.inputs(n, rng, lambda: samples)
     labels = drawing.balanced(n, sources.classes(recipe, samples))
     return gan.Gauges(
-        game, samples.sample(n, rng), lambda game: game.sample(inputs, labels, averaged=False)
-    )
+        game, samples.sample(n, rng), lambda game: game.sample(inputs, labels, averaged=False),
+        lambda game: game.sample(inputs, labels),
+    )  # fmt: skip

@@ -52,7 +52,11 @@ def examine(run: Run) -> tuple[list[gan.Finding], Table]:
     if _last(table, "step") < _needed(run):
         return [], table
     settings = run.settings
-    return gan.diagnose(table, objective=settings.objective, smoothing=settings.smoothing), table
+    found = gan.diagnose(
+        table, objective=settings.objective, smoothing=settings.smoothing,
+        finished=_last(table, "step") >= settings.steps,
+    )  # fmt: skip
+    return found, table
 
 
 def report(run: Run) -> str:
@@ -90,6 +94,8 @@ def _vitals(table: Table, objective: str) -> str:
         words.append(
             f"{100 * _typical(table, 'reach'):.0f} % of the real points have a sample near them"
         )
+    if "precision" in table:
+        words.append(f"{100 * _typical(table, 'precision'):.0f} % of the samples lie among them")
     for name in table:
         if name.startswith("grad_norm_g"):
             player = name.removeprefix("grad_norm_")
@@ -125,6 +131,7 @@ PANELS: Mapping[str, Sequence[tuple[str, str, str]]] = {
     "samples": (
         ("diversity", "diversity (data: 1)", "real"),
         ("reach", "share of real points reached", "fake"),
+        ("precision", "share of samples among the real points", "discriminator"),
         ("distinct", "distance to the nearest sample (data: 1)", "fake"),
         ("centre", "centre, in standard deviations", "generator"),
     ),

@@ -125,7 +125,7 @@ def draw_losses(folder: Path, recipe: Recipe, objective_name: str) -> None:
     save_figure(figure, folder / "losses.png", dpi=110)
 
 
-GAUGES = ("diversity", "reach", "distinct", "centre", "grad_norm_", "moved_")
+GAUGES = ("diversity", "reach", "precision", "distinct", "centre", "grad_norm_", "moved_")
 """Prefixes of the columns that the game didn't report itself."""
 
 

@@ -76,6 +76,48 @@ def test_gradient_of_the_whole_bound(seed):
     assert checked.ok
 
 
+def test_both_nets_begin_each_step_with_no_gradient_and_get_all_of_theirs():
+    model, once = autoencoder(), {}
+    rng = numpy.random.default_rng(1)
+    real, epsilon = rng.normal(size=(5, 4, 4, 2)), rng.normal(size=(5, LATENT))
+    for turn in range(2):
+        model.step(real, epsilon)
+        for who in ("generator", "discriminator"):
+            for name, p in getattr(model, who).parameters().items():
+                expected = once.setdefault((who, name), p.grad.copy())
+                numpy.testing.assert_array_equal(p.grad, expected)
+                assert turn or (p.grad != 0).any(), name
+
+
+def test_the_gradient_of_the_images_is_not_computed():
+    model, asked = autoencoder(), []
+    first = model.discriminator[0]
+    backward = first.backward
+    first.backward = lambda dy, cache, **options: (
+        asked.append(options) or backward(dy, cache, **options)
+    )
+    model.step(numpy.ones((3, 4, 4, 2)), numpy.zeros((3, LATENT)))
+    assert asked == [{"param_grads": True, "input_grad": False}]
+
+
+def test_the_noise_is_three_tenths_by_default():
+    model = autoencoder()
+    plain = gan.VariationalAutoencoder(
+        model.generator, model.discriminator, model.generator_optimizer,
+        model.discriminator_optimizer,
+    )  # fmt: skip
+    real, epsilon = numpy.ones((3, 4, 4, 2)), numpy.zeros((3, LATENT))
+    loose, strict = (m.step(real, epsilon)["reconstruction"] for m in (model, plain))
+    assert strict == pytest.approx(loose * 0.5**2 / 0.3**2, rel=1e-12)
+
+
+def test_a_round_has_a_step_for_each_batch_and_ignores_labels_and_z():
+    model, seen = autoencoder(), []
+    model.step = lambda real, epsilon: seen.append((real, epsilon)) or {"loss": len(seen)}
+    assert model.play([("x", "e", None), ("y", "f", 3)], "z") == {"loss": 2}
+    assert seen == [("x", "e"), ("y", "f")]
+
+
 def test_divergence_vanishes_where_the_code_is_the_prior():
     model = autoencoder()
     for p in model.discriminator.parameters().values():

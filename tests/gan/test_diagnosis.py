@@ -54,6 +54,7 @@ def test_gauges_of_samples_that_are_the_data():
     found = measured(SQUARE, SQUARE)
     assert found["diversity"] == pytest.approx(1)
     assert found["reach"] == 1
+    assert found["precision"] == 1
     assert found["centre"] == pytest.approx(0, abs=1e-7)
     assert found["moved_g"] == pytest.approx(1)
     assert found["moved_d"] == 0
@@ -65,15 +66,53 @@ def test_gauges_of_samples_in_one_corner():
     found = measured(numpy.tile(SQUARE[1], (5, 1)), SQUARE)
     assert found["diversity"] == pytest.approx(0, abs=1e-6)
     assert found["reach"] == 0.25
+    assert found["precision"] == 1
     # The long side is the principal axis, its standard deviation 2; the corner lies 2 from the middle.
     assert abs(found["centre"]) == pytest.approx(1)
+
+
+LINE = numpy.array([[0, 0], [1, 0], [3, 0], [6, 0], [60, 0]], "float32")
+"""The third neighbour is 6, 5, 3, 6 and 59 away."""
+
+
+@pytest.mark.parametrize(
+    ("x", "inside"),
+    [(-6, True), (-6.1, False), (12, True), (12.1, True), (119, True), (119.1, False), (0.9, True)],
+)
+def test_precise_samples_lie_no_further_than_a_third_neighbour(x, inside):
+    samples = numpy.array([[x, 0], [0, -100]], "float32")
+    assert measured(samples, LINE[:4])["precision"] == (0.5 if inside and x <= 12 else 0)
+    assert measured(samples, LINE)["precision"] == (0.5 if inside else 0)
+
+
+def test_points_drawn_twice_are_one_place():
+    twice = numpy.repeat(LINE[:4], 4, axis=0)
+    samples = numpy.array([[-5.9, 0], [0.5, 0], [-6.1, 0], [7, 7]], "float32")
+    assert measured(samples, twice)["precision"] == 0.5
+    assert measured(samples, numpy.repeat(LINE[:1], 9, axis=0))["precision"] == 0
+    assert measured(samples[1:2], LINE[:2])["precision"] == 1  # there is no third neighbour
+
+
+def test_precision_is_that_of_the_samples_that_a_user_gets():
+    stage = Stage(Fixed(SQUARE), Fixed(SQUARE))
+    far = SQUARE + 100
+    gauges = gan.Gauges(stage, SQUARE, lambda game: far, lambda game: SQUARE)
+    assert (gauges(stage)["precision"], gauges(stage)["reach"]) == (1, 0)
+    recipe = recipes.get("ring")
+    law = recipe.load(recipe.data, None)
+    made = assemble(recipe, recipe.settings.changed(batch_size=4), law, seed=0)
+    made.trainer.train_step()
+    game = made.trainer.game
+    assert (made.gauges.final(game) != made.gauges.sample(game)).any()
+    game.average = None
+    numpy.testing.assert_array_equal(made.gauges.final(game), made.gauges.sample(game))
 
 
 def test_gauges_of_images():
     rng = numpy.random.default_rng(0)
     real = rng.standard_normal((12, 4, 3, 1)).astype("float32")
     twice = numpy.concatenate([real[:6], real[:6]])
-    assert "reach" not in measured(real, real)
+    assert not {"reach", "precision"} & measured(real, real).keys()
     assert measured(real, real)["distinct"] == pytest.approx(1)
     assert measured(twice, real)["distinct"] == pytest.approx(0, abs=1e-6)
     assert measured(2 * real, real)["diversity"] == pytest.approx(2)
@@ -109,7 +148,7 @@ STEPS = numpy.arange(1, 501)
 def table(**columns):
     """Return a healthy table of 500 steps, with some columns changed."""
     normal = {
-        "loss_d": 1.0, "loss_g": 1.0, "d_real": 0.7, "d_fake": 0.3, "diversity": 1.0, "reach": 0.95, "centre": 0.1,
+        "loss_d": 1.0, "loss_g": 1.0, "d_real": 0.7, "d_fake": 0.3, "diversity": 1.0, "reach": 0.95, "precision": 0.9, "centre": 0.1,
         "grad_norm_d": 1.0, "moved_d": 0.3, "grad_norm_g": 1.0, "moved_g": 0.3,
     }  # fmt: skip
     columns = {
@@ -142,6 +181,14 @@ NAN_MOSTLY = numpy.where(STEPS % 5 == 0, 1.0, numpy.nan)
         (table(reach=numpy.where(STEPS < 300, 0.1, 1.0)), []),  # it recovered
         (table(reach=ramp(0.0, 0.6)), []),  # it is about to
         (table(reach=ramp(0.5, 0.6)), ["collapse"]),
+        (table(precision=0.5), ["imprecision"]),
+        (table(precision=NAN_MOSTLY * 0.5), ["imprecision"]),
+        (table(precision=0.69), ["imprecision"]),
+        (table(precision=0.71), []),
+        (table(precision=ramp(0.0, 0.6)), ["imprecision"]),  # rising, but the run is over
+        (table(precision=ramp(0.0, 1.0)), []),
+        (table(precision=0.5, reach=0.3), ["collapse", "imprecision"]),
+        (table(precision=0.0, moved_g=1e-5), ["dead-g"]),
         (table(centre=numpy.sin(STEPS / 15)), ["oscillation"]),
         (table(centre=0.2 * numpy.sin(STEPS / 15)), []),
         (table(centre=numpy.where(STEPS < 260, numpy.sin(STEPS / 15), 0)), []),
@@ -161,6 +208,11 @@ def test_what_tables_mean(rows, found):
     assert names(rows) == found
 
 
+def test_samples_become_precise_last_so_before_the_end_it_is_no_finding():
+    assert names(table(precision=0.1), finished=False) == []
+    assert names(table(precision=0.1, reach=0.3), finished=False) == ["collapse"]
+
+
 def test_without_a_discriminator_there_is_no_advice_about_one():
     rows = {name: values for name, values in table(reach=0.2).items() if not name.endswith("_d")}
     (finding,) = gan.diagnose(rows)
@@ -169,7 +221,7 @@ def test_without_a_discriminator_there_is_no_advice_about_one():
 
 
 def test_images_are_judged_by_other_columns():
-    pictures = {name: values for name, values in table().items() if name != "reach"}
+    pictures = {k: values for k, values in table().items() if k not in ("reach", "precision")}
     assert names(pictures | {"distinct": numpy.full(500, 1.0)}) == []
     assert names(pictures | {"distinct": numpy.full(500, 0.2)}) == []
     assert names(pictures | {"distinct": numpy.full(500, 0.05)}) == ["collapse"]
@@ -209,6 +261,13 @@ def test_words_hold_the_evidence_and_what_to_try():
     assert "has 1.39; its mean output was" in words
     assert "0.998 on reals and 0.002 on fakes" in words
     assert "Try --objective non-saturating first" in words
+    rising = str(gan.diagnose(table(precision=ramp(0.0, 0.6)))[0])
+    assert rising.endswith("The share was still rising: try more steps (--steps).")
+    beside = str(gan.diagnose(table(precision=0.47))[0])
+    assert beside.startswith(
+        "Many samples lie beside the data. From step 401 to 500, only 47 % of the samples lay among "
+        "the real points; of samples that cannot be told from them, about 95 % do. Try learning"
+    )
     faded = str(gan.diagnose(table(loss_d=0.01, grad_norm_g=ramp(1.0, 0.0)))[0])
     assert "G's gradient has shrunk to 9.9 % of what it was" in faded
 
@@ -225,16 +284,17 @@ def test_turns_count_swings_and_not_jitter():
 # ---------------------------------------------------------------- real runs, healthy and made sick
 
 
-def played(tmp_path, name, *, seed=0, steps=250, **changes):
+def played(tmp_path, name, *, seed=0, steps=250, data=None, finished=True, **changes):
     recipe = recipes.get(name)
     settings = recipe.settings.changed(steps=steps, **changes)
-    assembly = assemble(recipe, settings, recipe.load(recipe.data, None), seed=seed)
+    assembly = assemble(recipe, settings, recipe.load(data or recipe.data, None), seed=seed)
     metrics = gan.MetricsFile(tmp_path / "metrics.csv", gauges=assembly.gauges, gauge_every=5)
     with numpy.errstate(all="ignore"):
         assembly.trainer.run(steps, [metrics])
     return names(
-        read_metrics(metrics.path), objective=settings.objective, smoothing=settings.smoothing
-    )
+        read_metrics(metrics.path), objective=settings.objective, smoothing=settings.smoothing,
+        finished=finished,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -243,7 +303,17 @@ def played(tmp_path, name, *, seed=0, steps=250, **changes):
      ("digits", 0, 200, 16)],
 )  # fmt: skip
 def test_healthy_runs_are_left_in_peace(tmp_path, name, seed, steps, batch):
-    assert played(tmp_path, name, seed=seed, steps=steps, batch_size=batch) == []
+    """Too short to be precise, but on their way."""
+    found = played(tmp_path, name, seed=seed, steps=steps, batch_size=batch, finished=False)
+    assert found == []
+
+
+def test_a_run_that_was_cut_short_is_told_so_and_one_that_was_not_is_left_in_peace(tmp_path):
+    short = {"batch_size": 64, "average": 0.0, "lr_generator": 5e-3, "lr_discriminator": 5e-3}
+    assert played(tmp_path, "parabola", steps=200, **short | {"lr_generator": 2e-4}) == [
+        "imprecision"
+    ]
+    assert played(tmp_path, "parabola", steps=600, **short) == []
 
 
 @pytest.mark.parametrize(
@@ -251,8 +321,7 @@ def test_healthy_runs_are_left_in_peace(tmp_path, name, seed, steps, batch):
     [
         ("dead-g", "ring", {"lr_generator": 1e-9}),
         ("explosion", "parabola", {"lr_generator": 3.0, "lr_discriminator": 3.0}),
-        ("collapse", "ring",
-         {"lr_generator": 0.07, "lr_discriminator": 0.07, "objective": "hinge", "penalties": (), "steps": 400}),
+        ("collapse", "parabola", {"data": "ring", "lr_generator": 0.05, "lr_discriminator": 0.05, "steps": 300}),
         ("oscillation", "parabola", {"lr_generator": 0.1, "lr_discriminator": 0.01, "steps": 300}),
         ("d-won", "digits", {"objective": "saturating", "lr_discriminator": 5e-3, "batch_size": 8}),
     ],
@@ -307,7 +376,7 @@ def test_a_healthy_run_is_told_its_numbers(run):
     assert doctor.report(run) == (
         f"{run.folder}: points on a parabola, two small perceptrons, 500 steps.\n"
         f"Nothing unusual. D's loss is 1.00 (1.39 if D cannot tell), the samples' diversity is 1.00 times the data's, 95 % of "
-        f"the real points have a sample near them, G's gradient has norm 1."
+        f"the real points have a sample near them, 90 % of the samples lie among them, G's gradient has norm 1."
     )
 
 
@@ -321,6 +390,15 @@ def test_a_young_run_is_told_to_wait(run):
         doctor.report(young)
         == f"It is too early to say: {run.folder} has 500 steps, but a diagnosis needs 2,000."
     )
+
+
+def test_a_run_is_called_imprecise_at_its_end_and_not_before(run):
+    write(run, table(precision=0.4))
+    assert "Many samples lie beside the data" in doctor.report(run)
+    for steps, found in ((500, ["imprecision"]), (501, [])):
+        config = dataclasses.replace(run.config, settings=run.config.settings | {"steps": steps})
+        half_way = dataclasses.replace(run, config=config)
+        assert [finding.name for finding in doctor.examine(half_way)[0]] == found
 
 
 def test_no_numbers_no_verdict(run):

@@ -98,6 +98,22 @@ def test_any_function_of_the_slope_can_be_penalised():
     )
 
 
+def test_r1_and_r2_have_a_weight_of_ten():
+    for penalty in (penalties.r1, penalties.r2):
+        assert penalty(_slope([3.0, 0.0, -4.0]), numpy.ones((6, 3))) == pytest.approx(125)
+
+
+def test_what_the_forward_pass_of_the_loss_has_computed_is_used():
+    critic, x = _curved(), _rng(1).standard_normal((4, 3))
+    expected = penalties.r1(critic, x)
+    gradient = critic.flat().grad.copy()
+    critic.zero_grad()
+    passed = critic.forward(x)
+    critic.forward = None  # a second pass would fail
+    assert penalties.r1(critic, x, passed=passed) == expected
+    numpy.testing.assert_array_equal(critic.flat().grad, gradient)
+
+
 # -------------------------------------------------------------------- conduct
 
 EVERY = {
@@ -150,6 +166,54 @@ def test_a_penalty_on_a_device_never_looks_at_a_number(name):
     assert float(device_value) == pytest.approx(float(value), rel=1e-5)
     gradient = backend.to_numpy(other.flat().grad)
     numpy.testing.assert_allclose(gradient, critic.flat().grad, rtol=1e-3, atol=1e-5)
+
+
+class Asked(nn.Linear):
+    """Notes which gradients it is asked for."""
+
+    def __init__(self, *sizes, **options):
+        super().__init__(*sizes, **options)
+        self.asked = []
+
+    def backward(self, dy, cache, *, param_grads=True, input_grad=True):
+        self.asked.append(("first", param_grads, input_grad))
+        return super().backward(dy, cache, param_grads=param_grads, input_grad=input_grad)
+
+    def double_backward(self, v, dy, cache, *, param_grads=True, input_grad=True):
+        self.asked.append(("second", param_grads, input_grad))
+        return super().double_backward(v, dy, cache, param_grads=param_grads, input_grad=input_grad)
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs", "asked"),
+    [
+        ("r1", 1, [("first", False, True), ("second", True, False), ("first", True, False)]),
+        ("virtual adversarial", 1, [("first", False, True), ("first", True, False)]),
+        (
+            "virtual adversarial",
+            4,
+            [
+                ("first", False, True),
+                ("second", False, False),
+                ("first", False, True),
+                ("first", True, False),
+            ],
+        ),
+    ],
+)
+def test_no_gradient_is_computed_that_nobody_needs(name, outputs, asked):
+    rng = _rng()
+    critic = nn.Sequential(Asked(3, 4, rng=rng), nn.Tanh(), nn.Linear(4, outputs, rng=rng))
+    EVERY[name](critic, rng.standard_normal((4, 3)).astype("float32"))
+    assert critic[0].asked == asked
+
+
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_looking_for_the_worst_direction_adds_nothing_to_the_gradients(outputs):
+    critic = _curved(outputs)
+    critic.flat().grad[...] = 7.0
+    penalties.adversarial_perturbation(critic, _rng(1).standard_normal((5, 3)), _rng(2))
+    assert (critic.flat().grad == 7.0).all()
 
 
 # -------------------------------------------------------------------- where to look
@@ -278,6 +342,29 @@ def test_the_direction_survives_float32():
     length = numpy.linalg.norm(difference, axis=1, keepdims=True)
     cosine = (difference / numpy.maximum(length, 1e-30) * exact).sum(axis=1)
     assert abs(cosine).min() < 0.999
+
+
+def test_virtual_adversarial_training_by_hand():
+    """The slope is 2 along the first axis, so r = ±(1, 0) and the logit moves from 0 by ±2."""
+    critic = _slope([2.0, 0.0])
+    critic.bias.value[...] = 0
+    x, q = numpy.zeros((3, 2)), 1 / (1 + numpy.exp(-2))
+    assert abs(penalties.adversarial_perturbation(critic, x, _rng())[:, 0]) == pytest.approx(1)
+    expected = -(numpy.log(q) + numpy.log(1 - q)) / 2 - numpy.log(2)
+    assert penalties.virtual_adversarial(critic, x, _rng()) == pytest.approx(expected)
+    assert penalties.virtual_adversarial(critic, x, _rng(), weight=3.0) == pytest.approx(
+        3 * expected
+    )
+
+
+def test_one_iteration_is_the_default():
+    critic, x = _curved(3), _rng(1).standard_normal((2, 3))
+    r, once, twice = (
+        penalties.adversarial_perturbation(critic, x, _rng(2), **options)
+        for options in ({}, {"iterations": 1}, {"iterations": 2})
+    )
+    numpy.testing.assert_array_equal(r, once)
+    assert abs(r - twice).max() > 1e-3
 
 
 def test_a_flat_critic_gives_no_direction_and_no_penalty():

@@ -50,6 +50,142 @@ def gradients(net):
     return {k: p.value for k, p in parameters.items()}, {k: p.grad for k, p in parameters.items()}
 
 
+# ---------------------------------------------------------------- the layers
+
+
+def as_images(x):
+    return x.reshape(len(x), 1, 2, -1)
+
+
+LABELS = numpy.array([2, 0])
+BOTH = numpy.arange(8.0).reshape(2, 4)
+
+
+@pytest.mark.parametrize("image", [False, True])
+@pytest.mark.parametrize("learnt", [False, True])
+def test_labels_stand_behind_the_features_of_every_pixel(image, learnt):
+    layer = nn.ConcatenateLabels(3, features=2 if learnt else None).astype("float64")
+    code = numpy.eye(3)[LABELS]
+    if learnt:
+        layer.embedding.weight.value = numpy.array([[1, 2], [3, 4], [5, 6]])
+        code = numpy.array([[5, 6], [1, 2]])
+    x = as_images(BOTH) if image else BOTH
+    beside = code[:, None, None, :].repeat(2, axis=2) if image else code
+    expected = numpy.concatenate([x, beside], axis=-1)
+    y, cache = layer.forward((x, LABELS))
+    numpy.testing.assert_array_equal(y, expected)
+    assert layer.output_shape(x.shape) == y.shape
+    dy = numpy.arange(float(y.size)).reshape(y.shape)
+    v = numpy.arange(float(x.size)).reshape(x.shape)
+    curved, tangent = layer.double_backward(v, dy, cache)
+    assert curved is None
+    numpy.testing.assert_array_equal(tangent, numpy.concatenate([v, 0 * beside], axis=-1))
+    dx = layer.backward(dy, cache, param_grads=False)
+    numpy.testing.assert_array_equal(dx, dy[..., : x.shape[-1]])
+    assert all((p.grad == 0).all() for p in layer.parameters().values())
+    assert layer.backward(dy, cache, input_grad=False) is None
+    if learnt:
+        rows = dy[..., x.shape[-1] :].reshape(2, -1, 2).sum(axis=1)
+        numpy.testing.assert_array_equal(layer.embedding.weight.grad, [rows[1], [0, 0], rows[0]])
+
+
+def test_a_projection_by_hand():
+    """y = ⟨w + V[label], φ⟩ + b with φ = x."""
+    layer = nn.Projection(nn.Flatten(), features=2, classes=3)
+    assert (layer.embedding.weight.value == 0).all()
+    assert (layer.bias.value == 0).all()
+    assert abs(layer.weight.value).max() <= 0.5**0.5
+    layer.weight.value, layer.bias.value = numpy.array([[1.0], [2.0]]), [10.0]
+    layer.embedding.weight.value = numpy.array([[0, 1], [5, 5], [1, 0]])
+    x = numpy.array([[1, 2], [3, 4]], "float32")
+    y, cache = layer.forward((x, LABELS))
+    assert y.tolist() == [[2 + 4 + 10], [3 + 12 + 10]]
+    dy = numpy.array([[1.0], [2.0]], "float32")
+    assert layer.backward(dy, cache).tolist() == [[2, 2], [2, 6]]
+    assert layer.weight.grad.tolist() == [[1 + 6], [2 + 8]]
+    assert layer.embedding.weight.grad.tolist() == [[6, 8], [0, 0], [1, 2]]
+    assert layer.bias.grad.tolist() == [3]
+    layer.zero_grad()
+    _, tangent = layer.double_backward(x, dy, cache)
+    assert tangent.tolist() == [[6], [15]]
+    assert layer.weight.grad.tolist() == [[7], [10]]
+    assert layer.embedding.weight.grad.tolist() == [[6, 8], [0, 0], [1, 2]]
+    assert layer.bias.grad.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.ConcatenateLabels(3, features=2, rng=numpy.random.default_rng(0)),
+        lambda: nn.Projection(nn.Linear(4, 2), features=2, classes=3),
+        lambda: nn.Sequential(nn.Beside(nn.Linear(4, 2)), nn.ConcatenateLabels(3)),
+    ],
+)
+def test_a_layer_of_pairs_computes_only_what_is_asked_of_it(make):
+    layer = make().astype("float64")
+    layer = nn.Given(layer, LABELS)
+    y, cache = layer.forward(BOTH)
+    dx, dy = layer.backward(numpy.ones_like(y), cache), numpy.ones_like(y)
+    full = {name: p.grad.copy() for name, p in layer.parameters().items()}
+    assert all((grad != 0).any() for grad in full.values())
+    layer.zero_grad()
+    numpy.testing.assert_array_equal(layer.backward(dy, cache, param_grads=False), dx)
+    numpy.testing.assert_array_equal(layer.backward_signals(dy, cache)[0], dx)
+    layer.double_backward(BOTH, dy, cache, param_grads=False)
+    assert all((p.grad == 0).all() for p in layer.parameters().values())
+    assert layer.backward(dy, cache, input_grad=False) is None
+    for name, p in layer.parameters().items():
+        numpy.testing.assert_array_equal(p.grad, full[name])
+
+
+def test_shapes_costs_and_names_of_layers_of_pairs():
+    assert nn.ConcatenateLabels(3).output_shape((5, 2)) == (5, 5)
+    assert nn.ConcatenateLabels(3, features=4).output_shape((5, 7, 8, 2)) == (5, 7, 8, 6)
+    projection = nn.Projection(nn.Linear(4, 2), features=2, classes=3)
+    assert projection.output_shape((5, 4)) == (5, 1)
+    assert projection.multiply_adds((5, 4)) == 5 * (8 + 2)
+    for body in (nn.Linear(4, 3), nn.Reshape(2, 2), nn.Upsample(1)):
+        with pytest.raises(ValueError, match=r"but needs \(N, 2\); end it with Flatten"):
+            nn.Projection(body, features=2, classes=3).output_shape(
+                (5, 2, 1, 2) if isinstance(body, nn.Upsample) else (5, 4)
+            )
+    beside, given_labels = nn.Beside(nn.Linear(4, 2)), nn.Given(projection, LABELS)
+    assert beside.output_shape((5, 4)) == (5, 2)
+    assert given_labels.output_shape((5, 4)) == (5, 1)
+    assert [repr(layer) for layer in (nn.ConcatenateLabels(3), nn.ConcatenateLabels(3, features=2), projection, beside, given_labels)] == [
+        "ConcatenateLabels(3)", "ConcatenateLabels(3, features=2)", "Projection(features=2, classes=3)", "Beside(Linear(4, 2))",
+        "Given(Projection(features=2, classes=3))",
+    ]  # fmt: skip
+
+
+def test_what_is_no_pair_is_refused():
+    layer, x = nn.ConcatenateLabels(3), numpy.zeros((2, 4))
+    for wrong in (x, (x,), (x, LABELS, LABELS), [x, LABELS]):
+        with pytest.raises(TypeError, match=r"needs a pair \(x, labels\)"):
+            layer.forward(wrong)
+    for labels in (LABELS.astype(float), [2, 0], numpy.array([True, False])):
+        with pytest.raises(TypeError, match="needs integer labels"):
+            layer.forward((x, labels))
+    for labels in (LABELS[:1], LABELS[:, None], numpy.array([0, 1, 2])):
+        with pytest.raises(ValueError, match="got 2 samples and labels of shape"):
+            layer.forward((x, labels))
+    layer.forward((x, LABELS.astype("uint8")))
+
+
+def test_whether_a_layer_of_pairs_trains_reaches_the_layer_inside():
+    for make in (nn.Beside, lambda norm: nn.Given(nn.Sequential(nn.Beside(norm), nn.ConcatenateLabels(3)), LABELS)):  # fmt: skip
+        norm = nn.BatchNorm(4)
+        layer = make(norm)
+        x = BOTH if isinstance(layer, nn.Given) else (BOTH, LABELS)
+        layer.forward(x, train=False)
+        assert (norm.running_mean == 0).all()
+        layer.forward(x)
+        assert (norm.running_mean != 0).any()
+
+
+# ---------------------------------------------------------------- the game
+
+
 @pytest.mark.parametrize("objective", sorted(gan.OBJECTIVES))
 @given(seed=st.integers(0, 1000))
 def test_gradients_of_a_discriminator_that_names_classes(objective, seed):

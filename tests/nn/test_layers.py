@@ -198,6 +198,15 @@ def test_batch_norm_standardises_the_batch_and_keeps_running_statistics():
     assert (layer.running_mean != before["running_mean"]).all()
 
 
+def test_running_statistics_of_two_batches_by_hand():
+    """A step of ½ each: 0 -> 2 -> 5 for the means 4 and 8; 1 -> 4½ -> 18¼ for the variances 8 and 32."""
+    layer = nn.BatchNorm(1, momentum=0.5)
+    layer.forward(numpy.array([[2.0], [6.0]], "float32"))
+    assert (layer.running_mean, layer.running_var) == ([2.0], [4.5])
+    layer.forward(numpy.array([[4.0], [12.0]], "float32"))
+    assert (layer.running_mean, layer.running_var) == ([5.0], [18.25])
+
+
 def test_batch_norm_hyper_parameters_are_keyword_only():
     with pytest.raises(TypeError):
         nn.BatchNorm(4, 0.8)
@@ -300,6 +309,34 @@ def test_maxout_sends_what_is_infinite_to_the_largest_alone():
     numpy.testing.assert_array_equal(layer.backward(dy, cache), [[0, numpy.inf, 2, 0]])
     v = numpy.array([[numpy.inf, 1.0, 2.0, numpy.nan]])
     numpy.testing.assert_array_equal(layer.double_backward(v, dy, cache)[1], [[1, 2]])
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.MaxPool(2), nn.MaxPool(2, stride=1, padding=1), nn.GlobalPool("max")], ids=repr
+)
+def test_pooling_sends_what_is_infinite_to_the_largest_alone(layer):
+    x = numpy.random.default_rng(0).standard_normal((2, 4, 4, 3)).astype("float32")
+    y, cache = layer.forward(x)
+    ones = numpy.ones_like(y)
+    expected = layer.backward(ones, cache)
+    infinite = layer.backward(ones * numpy.inf, cache)
+    numpy.testing.assert_array_equal(infinite, numpy.where(expected > 0, numpy.inf, 0))
+    v = numpy.where(expected > 0, x, numpy.float32(numpy.inf))
+    numpy.testing.assert_array_equal(layer.double_backward(v, ones, cache)[1], y)
+    low = numpy.where(expected > 0, x, numpy.float32(-numpy.inf))
+    numpy.testing.assert_array_equal(layer(low), y)
+
+
+@pytest.mark.parametrize("layer", [nn.Softplus(), nn.SiLU()], ids=repr)
+def test_the_lower_tail_of_a_curve_is_kept(layer):
+    x = numpy.array([[-20.0, -50, -80]], "float32")
+    y, cache = layer.forward(x)
+    dx = layer.backward(numpy.ones_like(y), cache)
+    exact, slope = numpy.exp(x), numpy.exp(x)
+    if isinstance(layer, nn.SiLU):
+        exact, slope = x * exact, exact * (1 + x)
+    numpy.testing.assert_allclose(y, exact, rtol=1e-5)
+    numpy.testing.assert_allclose(dx, slope, rtol=1e-5)
 
 
 def test_left_slope_at_the_kink():

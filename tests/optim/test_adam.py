@@ -3,6 +3,7 @@
 import fast_backends
 import numpy
 import pytest
+from defaults import defaults
 from hypothesis import given
 from hypothesis import strategies as st
 from strict_array import StrictNamespace
@@ -67,3 +68,26 @@ def test_where_no_faster_form_exists_adam_steps_through_the_algorithm(readable, 
     optimizer.step()
     optimizer.step()
     assert seen == ([1, 2] if readable else [])
+
+
+# ---------------------------------------------------------------- hyper-parameters
+
+
+def test_the_defaults_are_those_of_the_paper():
+    assert defaults(optim.Adam) == {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"betas": (1.0, 0.5)}, r"the first of betas must be a number in \[0, 1\), got 1.0"),
+        ({"betas": (0.5, 1.0)}, r"the second of betas must be a number in \[0, 1\), got 1.0"),
+        ({"betas": (0.5,)}, r"must be a pair of numbers in \[0, 1\), .* got \(0.5,\)"),
+        ({"betas": 0.5}, "must be a pair of numbers"),
+        ({"eps": 0.0}, "eps must be a positive number, got 0.0"),
+        ({"lr": -1.0}, "lr must be a number >= 0, got -1.0"),
+    ],
+)
+def test_what_is_out_of_range_is_named(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        optim.Adam(nn.Linear(2, 1), **wrong)

@@ -52,7 +52,8 @@ class Watcher(Callback):
         except (ValueError, OSError) as error:  # not a reason to end a run
             self._say_once("unreadable", f"The run can't be diagnosed: {error}")
             return
-        for finding in diagnose(table, objective=self.objective, smoothing=self.smoothing):
+        found = diagnose(table, objective=self.objective, smoothing=self.smoothing, finished=False)
+        for finding in found:
             self._say_once(finding.name, f"Step {trainer.step:,}: {finding}")
 
     def _say_once(self, name: str, words: str) -> None:
