@@ -15,15 +15,16 @@ import numpy
 import numpy.typing as npt
 
 from minigan.data.dataset import Dataset
+from minigan.data.download import cached, fetch
 from minigan.data.errors import DataError, choices
-from minigan.data.mnist import fetch, reason
+from minigan.data.limits import max_bytes
 
 __all__ = ["cifar10"]
 
 _FILES = {"train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test": ("test_batch.bin",)}
 _FOLDERS = ("cifar10", "cifar-10-batches-bin", "cifar-10-binary", "CIFAR10", "cifar")
 _ARCHIVE = "cifar-10-binary.tar.gz"
-_URL = f"https://www.cs.toronto.edu/~kriz/{_ARCHIVE}"
+_MIRROR = "https://www.cs.toronto.edu/~kriz/"
 _SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 _SIDE = 32
 _ROW = 1 + 3 * _SIDE * _SIDE
@@ -60,7 +61,7 @@ def cifar10(*, split: str = "train", data_dir: str | os.PathLike[str] | None = N
     if split not in _FILES:
         raise DataError(f"cifar10 has no split {split!r}: {choices(split, _FILES)}")
     folder = data_dir if data_dir is not None else os.environ.get("MINIGAN_DATA") or None
-    place = _download() if folder is None else _find(Path(folder).expanduser(), split)
+    place = _download() if folder is None else _find(Path(os.path.expanduser(folder)), split)
     rows = numpy.concatenate([_rows(name, data) for name, data in _contents(place, split)])
     planes = rows[:, 1:].reshape(-1, 3, _SIDE, _SIDE)
     return Dataset(
@@ -91,6 +92,8 @@ def _contents(place: Path, split: str) -> list[tuple[str, bytes]]:
             return [(str(place / name), (place / name).read_bytes()) for name in _FILES[split]]
         with tarfile.open(place) as archive:
             members = {Path(m.name).name: m for m in archive.getmembers() if m.isfile()}
+            for name in _FILES[split]:
+                _require_usual(members[name], place)
             found = [(name, archive.extractfile(members[name])) for name in _FILES[split]]
             return [(f"{name} in {place}", file.read()) for name, file in found if file]
     except (OSError, EOFError, tarfile.TarError, KeyError) as error:
@@ -98,6 +101,14 @@ def _contents(place: Path, split: str) -> list[tuple[str, bytes]]:
             f"{place} lacks a file of cifar10's {split} split, or is damaged ({error}): unpack "
             f"{_ARCHIVE} there again"
         ) from error
+
+
+def _require_usual(member: tarfile.TarInfo, place: Path) -> None:
+    if member.size > max_bytes():
+        raise DataError(
+            f"{member.name} in {place} unpacks to {member.size:,} bytes, more than "
+            f"{max_bytes():,}: give the archive of CIFAR-10"
+        )
 
 
 def _rows(name: str, data: bytes) -> npt.NDArray[numpy.uint8]:
@@ -115,14 +126,4 @@ def _rows(name: str, data: bytes) -> npt.NDArray[numpy.uint8]:
 
 def _download() -> Path:
     """Return the verified archive in the cache, downloaded if it isn't there yet."""
-    import pooch
-
-    cache = Path(pooch.os_cache("minigan")) / "cifar10"
-    try:
-        # Downloaded under a temporary name, and renamed only if its hash is right.
-        return Path(pooch.retrieve(_URL, f"sha256:{_SHA256}", _ARCHIVE, cache, downloader=fetch))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{_ARCHIVE} could not be downloaded ({reason(error)}): put it into {cache}, or into a "
-            "folder given by --data-dir or MINIGAN_DATA"
-        ) from error
+    return cached("cifar10", _ARCHIVE, [_MIRROR], _SHA256, fetch=fetch, needed="it")

@@ -10,23 +10,17 @@ pixels in ten classes.
 from __future__ import annotations
 
 import os
-import queue
 import re
-import shutil
-import tempfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import numpy
 import numpy.typing as npt
 
 from minigan.data.dataset import Dataset
+from minigan.data.download import cached, fetch
 from minigan.data.errors import DataError, choices
 from minigan.data.idx import read_idx
-from minigan.files import locked
 
 __all__ = ["fashion_mnist", "mnist"]
 
@@ -34,9 +28,6 @@ _FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-_TIMEOUT, _DEADLINE = 30.0, 900.0  # seconds without a sign of the server; for a whole file
-_LARGEST = 2**28  # bytes of a file; the largest, CIFAR-10's, has 170 million
-_UNFINISHED = ".download-"
 _LIKELY = re.compile(r"images|idx3|mnist.*\.(npz|npy|csv|zip)$", re.IGNORECASE)
 
 
@@ -101,9 +92,7 @@ def mnist(*, split: str = "train", data_dir: str | os.PathLike[str] | None = Non
         ``mnist`` or ``MNIST/raw``. Local files aren't verified by checksum; only their dtype and
         shape are checked. The default is the environment variable ``MINIGAN_DATA``. If that isn't
         set either, the files are downloaded to the platform's cache folder and verified against
-        their SHA-256: from the servers that ``MINIGAN_MIRRORS`` lists (``https://server/path``, in
-        which ``mnist/train-images-idx3-ubyte.gz`` and so on are looked for), then from the usual
-        ones. A file must arrive within five minutes.
+        their SHA-256, see `minigan.data.download`.
 
     Returns
     -------
@@ -219,132 +208,10 @@ def _names(split: str) -> str:
 
 def _download(family: _Family, name: str, split: str) -> Path:
     """Return a verified file in the cache, downloaded from the first mirror that has it."""
-    import pooch
-
-    cache = Path(pooch.os_cache("minigan")) / family.name
-    path, mirrors = cache / f"{name}.gz", [*_own_mirrors(family.name), *family.mirrors]
-    if _is_right(path, family.sha256[name]):
-        return path
-    cache.mkdir(parents=True, exist_ok=True)
-    with locked(cache / ".lock", seconds=_DEADLINE * len(mirrors)):
-        if _is_right(path, family.sha256[name]):  # another process was faster
-            return path
-        for leftover in cache.glob(f"{_UNFINISHED}*"):  # of a process that was killed
-            shutil.rmtree(leftover, ignore_errors=True)
-        reasons = _fetched(path, family.sha256[name], mirrors)
-    if reasons:
-        raise DataError(
-            f"{name}.gz could not be downloaded ({'; '.join(reasons)}): put {_names(split)} into "
-            f"{cache}, or into a folder given by --data-dir or MINIGAN_DATA"
-        )
-    return path
-
-
-def _own_mirrors(name: str) -> list[str]:
-    """The user's own mirrors of a data set, which are asked first."""
-    found = os.environ.get("MINIGAN_MIRRORS", "").replace(",", " ").split()
-    for mirror in found:
-        if urlsplit(mirror).scheme not in ("http", "https"):
-            raise DataError(
-                "MINIGAN_MIRRORS lists addresses that begin with https:// or http://, got "
-                f"{mirror!r}: use MINIGAN_DATA for a folder"
-            )
-    return [f"{mirror.rstrip('/')}/{name}/" for mirror in found]
-
-
-def _is_right(path: Path, sha256: str) -> bool:
-    import pooch
-
-    return path.is_file() and pooch.file_hash(str(path)) == sha256
-
-
-def _fetched(path: Path, sha256: str, mirrors: list[str]) -> list[str]:
-    """Fetch a file from the first mirror that has it; return the reasons if none has."""
-    import pooch
-
-    reasons = []
-    with tempfile.TemporaryDirectory(
-        prefix=_UNFINISHED, dir=path.parent, ignore_cleanup_errors=True
-    ) as place:
-        for mirror in mirrors:
-            try:
-                # Under a temporary name, which becomes the right one only if the hash is right.
-                whole = pooch.retrieve(
-                    f"{mirror}{path.name}",
-                    known_hash=f"sha256:{sha256}",
-                    fname=path.name,
-                    path=place,
-                    downloader=fetch,
-                )
-            except (OSError, ValueError) as error:
-                reasons.append(f"{urlsplit(mirror).netloc}: {reason(error)}")
-            else:
-                os.replace(whole, path)
-                return []
-    return reasons
-
-
-def fetch(url: str, output: Any, _: Any) -> None:
-    """Write what a server sends to a file, if it ends within `_DEADLINE` and `_LARGEST`.
-
-    In a thread of its own, since a server that sends a byte now and then, or a name that nobody
-    resolves, would keep the caller for hours.
-    """
-    outcome: queue.SimpleQueue[str] = queue.SimpleQueue()
-    with open(output, "wb") as file:
-        target = _Bounded(file)
-
-        def work() -> None:
-            try:
-                _stream(url, target)
-                outcome.put("")
-            except Exception as error:
-                # In words: the error itself would keep the connection open.
-                outcome.put(reason(error))
-
-        threading.Thread(target=work, name="minigan download", daemon=True).start()
-        try:
-            failure = outcome.get(timeout=_DEADLINE)
-        except queue.Empty:
-            failure = f"not done after {_DEADLINE:,.0f} seconds"
-        finally:
-            target.left = -1
-    if failure:
-        raise OSError(failure)
-
-
-class _Bounded:
-    """A file that takes at most `_LARGEST` bytes, and none when nobody waits for it any more."""
-
-    def __init__(self, file: Any) -> None:
-        self.file, self.left = file, _LARGEST
-
-    def write(self, chunk: bytes) -> None:
-        self.left -= len(chunk)
-        if self.left < 0:
-            raise OSError(f"more than {_LARGEST:,} bytes")
-        self.file.write(chunk)
-
-    def flush(self) -> None:
-        """Do nothing: whoever opened the file closes it."""
-
-
-def _stream(url: str, target: _Bounded) -> None:
-    import pooch
-    from tqdm.auto import tqdm
-
-    # disable=None: no bar unless the output is a terminal. total=1 until the size is known: pooch
-    # needs the bar's truth value, which isn't defined without a total.
-    with tqdm(desc=url.rsplit("/", 1)[-1], total=1, unit="B", unit_scale=True, disable=None) as bar:
-        pooch.HTTPDownloader(progressbar=bar, timeout=_TIMEOUT)(url, target, None)
-
-
-def reason(error: Exception) -> str:
-    """Shorten an error to a few words: that of a failed connection can fill a paragraph."""
-    if isinstance(error, ValueError) and not isinstance(error, OSError):
-        return "wrong checksum"
-    text = str(error).partition(" for url")[0]
-    return text if text and len(text) <= 100 else type(error).__name__
+    return cached(
+        family.name, f"{name}.gz", family.mirrors, family.sha256[name], fetch=fetch,
+        needed=_names(split),
+    )  # fmt: skip
 
 
 def _checked(

@@ -96,7 +96,7 @@ class Config:
 # ---------------------------------------------------------------- creating and filling a folder
 
 
-def new_folder(out: Path | None, name: str) -> Path:
+def new_folder(out: Path | None, name: str, file: RecipeFile | None = None) -> Path:
     """Create the folder of a new run: `out`, or ``runs/NAME`` (numbered if that exists).
 
     Raises
@@ -108,7 +108,7 @@ def new_folder(out: Path | None, name: str) -> Path:
         return _next_free(Path("runs"), name)
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file, not a folder; give a folder for --out.")
-    require_empty(out)
+    require_empty(out, file)
     out.mkdir(parents=True, exist_ok=True)
     return out
 
@@ -128,16 +128,22 @@ def _created(folder: Path) -> bool:
     return True
 
 
-def require_empty(folder: Path) -> None:
+def require_empty(folder: Path, file: RecipeFile | None = None) -> None:
     """Refuse a folder that contains anything other than leftovers of a killed process.
+
+    A copy of the recipe file that is to be trained is one.
 
     Raises
     ------
     ValueError
         If it does.
     """
-    found = folder.iterdir() if folder.is_dir() else ()
-    if not all(is_leftover(path) or is_of_a_writer(path) for path in found):
+
+    def is_nothing(path: Path) -> bool:
+        copied = file is not None and path.name == RECIPE and path.read_bytes() == file.source
+        return copied or is_leftover(path) or is_of_a_writer(path)
+
+    if folder.is_dir() and not all(map(is_nothing, folder.iterdir())):
         raise ValueError(
             f"{folder} isn't empty; give another folder for --out, or continue a run with --resume "
             f"{folder}."
@@ -374,52 +380,6 @@ def _finite(path: Path, state: Mapping[str, Array]) -> Mapping[str, Array]:
     return state
 
 
-_KINDS: Mapping[str, Any] = {
-    "recipe": str,
-    "settings": dict,
-    "seed": int,
-    "device": str,
-    "data": str,
-    "data_dir": (str, NoneType),
-    "watching": dict,
-    "computing": dict,
-    "engine": dict,
-    "recipe_file": (dict, NoneType),
-    "init": (str, NoneType),
-}
-"""What each entry of ``config.json`` that something depends on must be."""
-
-
-def _read_config(text: bytes) -> Config:
-    config = Config(**json.loads(text))
-    for name, kind in _KINDS.items():
-        value = getattr(config, name)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise TypeError(f"its {name} is {value!r}")
-    return config
-
-
-@contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    """Say of whatever is raised inside that the file isn't what minigan wrote."""
-    try:
-        yield
-    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
-        raise ValueError(
-            f"{path} can't be read ({error}); the run's folder is damaged, train it again."
-        ) from None
-
-
-def _known(path: Path, name: str) -> Recipe:
-    try:
-        return get(name)
-    except ValueError:
-        raise ValueError(
-            f"{path} names the recipe {name!r}, which isn't one of minigan's; if it is your own, "
-            "open the run in Python with open_run(folder, recipe=...)."
-        ) from None
-
-
 def open_run(
     folder: str | os.PathLike[str], *, recipe: Recipe | None = None, trust: Trust = False
 ) -> Run:
@@ -452,8 +412,8 @@ def open_run(
     recipe = recipe or _known(folder / CONFIG, config.recipe)
     with _damage(folder / CONFIG):
         settings = recipe.settings.changed(**config.settings)
-        recipe.check(settings)
         recipe = recipe.fitted(settings)
+        recipe.check(settings)
     if recipe.name != config.recipe:
         raise ValueError(
             f"{folder} is a run of the recipe {config.recipe!r}, not of {recipe.name!r}; give the "
@@ -477,7 +437,44 @@ def read_config(folder: Path) -> Config:
         )
     text = path.read_bytes()  # an OSError says itself what is wrong
     with _damage(path):
-        return _read_config(text)
+        config = Config(**json.loads(text))
+        for name, kind in _KINDS.items():
+            value = getattr(config, name)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise TypeError(f"its {name} is {value!r}")
+    return config
+
+
+_KINDS: Mapping[str, Any] = {
+    **dict.fromkeys(("recipe", "device", "data"), str),
+    **dict.fromkeys(("data_dir", "fingerprint", "init"), (str, NoneType)),
+    **dict.fromkeys(("settings", "watching", "computing", "engine"), dict),
+    "recipe_file": (dict, NoneType),
+    "classes": (list, NoneType),
+    "seed": int,
+}
+"""What each entry of ``config.json`` that something depends on must be."""
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Say of whatever is raised inside that the file isn't what minigan wrote."""
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        raise ValueError(
+            f"{path} can't be read ({error}); the run's folder is damaged, train it again."
+        ) from None
+
+
+def _known(path: Path, name: str) -> Recipe:
+    try:
+        return get(name)
+    except ValueError:
+        raise ValueError(
+            f"{path} names the recipe {name!r}, which isn't one of minigan's; if it is your own, "
+            "open the run in Python with open_run(folder, recipe=...)."
+        ) from None
 
 
 def recipe_file(folder: Path, config: Config) -> RecipeFile:

@@ -6,6 +6,7 @@ import copy
 import tracemalloc
 
 from minigan import backend, gan, memory
+from minigan.gan.callbacks import find_trouble
 
 LARGE = 4096
 """Samples per round up to which nobody asks whether they fit into memory."""
@@ -19,7 +20,7 @@ def rehearse(trainer: gan.Trainer) -> None:
     Raises
     ------
     ValueError
-        If the round wouldn't fit into memory.
+        If the round wouldn't fit into memory, or makes numbers that aren't finite.
     """
     source = trainer.source
     rounds = getattr(trainer.game, "discriminator_steps", 1)
@@ -68,3 +69,10 @@ def _play(trainer: gan.Trainer) -> None:
     trainer.rng.bit_generator.state = states.bit_generator.state
     twin = copy.deepcopy(trainer.game)
     twin.play(*backend.tree.mapped(twin.device.asarray, drawn))
+    for name, player in twin.players().items():
+        trouble = find_trouble(player, name)
+        if trouble is not None:
+            raise ValueError(
+                f"After the first round, {trouble}; use smaller learning rates (--lr), or other "
+                "settings."
+            )

@@ -163,9 +163,9 @@ def train(
         recipe_file={"variable": file.variable, "sha256": file.sha256} if file else None,
         init=None if init is None else os.path.abspath(os.path.expanduser(init)),
     )
-    folder = new_folder(Path(out) if out else None, recipe.name)
+    folder = new_folder(Path(out) if out else None, recipe.name, file)
     with sole_writer(folder):
-        require_empty(folder)
+        require_empty(folder, file)
         if file:
             save_recipe(folder, file)
         save_config(folder, config)
@@ -176,8 +176,10 @@ def train(
             if recipe.makes_images and hasattr(samples, "__len__")
             else ""
         )
-        words = f"{settings.steps:,} steps on {device}; results in {folder}"
-        say(f"Training {recipe.name}{on} for {words}")
+        say(
+            f"Training {recipe.name}{on} for {settings.steps:,} steps on {device}; results in "
+            f"{folder}"
+        )
         play(folder, assembly, config, progress=progress, say=say, callbacks=callbacks)
     return folder
 

@@ -12,7 +12,7 @@ import numpy
 import pytest
 
 from minigan import data
-from minigan.data import DataError, write_idx
+from minigan.data import DataError, download, write_idx
 
 # The package gives the name of the module to the function.
 module = importlib.import_module("minigan.data.mnist")
@@ -411,8 +411,8 @@ class Endless(Quiet):
 )
 def test_a_server_that_never_ends(tmp_path, monkeypatch, kind, words):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(module, "_DEADLINE", 0.3 if kind == "drip" else 60.0)
-    monkeypatch.setattr(module, "_LARGEST", 1_000_000)
+    monkeypatch.setattr(download, "_DEADLINE", 0.3 if kind == "drip" else 60.0)
+    monkeypatch.setattr(download, "_LARGEST", 1_000_000)
     Endless.enough.clear()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
         server.daemon_threads = True
