@@ -46,6 +46,7 @@ PARTS = {
 }
 METHODS = {
     "matmul": "GEMM",
+    "matmul_each": "GEMM",
     "_multiply": "GEMM",
     "unfold": "unfold",
     "_unfold": "unfold",
@@ -65,6 +66,8 @@ METHODS = {
     "bias_tanh": "elementwise",
     "bias_sigmoid": "elementwise",
     "multiply": "elementwise",
+    "masked": "elementwise",
+    "sigmoid": "elementwise",
     "dropout_mask": "elementwise",
     "bce_with_logits": "elementwise",
     "mean_probability": "elementwise",
@@ -73,6 +76,11 @@ METHODS = {
     "conv_keep": "convolution, rest",
     "conv_weight_grad": "convolution, rest",
     "conv_input_grad": "convolution, rest",
+    "conv_taps": "convolution, rest",
+    "conv_taps_weight_grad": "convolution, rest",
+    "conv_taps_input_grad": "convolution, rest",
+    "pad": "convolution, rest",
+    "pad_grad": "convolution, rest",
 }
 """Primitives of a backend, and what `CpuBackend` and its heir make of them; those that one hasn't
 are left out.

@@ -9,10 +9,14 @@
 ``python docs/build.py --language both``    both sites, linked to each other
 ``python docs/build.py catalogues``         brings ``docs/locale`` up to date with the English text
 ``python docs/build.py coverage``           how much of each page is translated; never an error
-``python docs/build.py notebooks``          the tutorials as .ipynb files in ``docs/_notebooks``
+``python docs/build.py notebooks``          the tutorials as .ipynb files in ``docs/_notebooks``, with
+                                            the outputs of the last build, and ``minigan-course.zip``
+                                            of them all
+``python docs/build.py links``              checks the links to other sites, and nothing else
 ==========================================  ========================================================
 
-Warnings are errors, and so is an error in a cell. Nothing is fetched from a network.
+Warnings are errors, and so is an error in a cell. Nothing is fetched from a network, except by
+``links``.
 """
 
 from __future__ import annotations
@@ -25,12 +29,15 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
+from typing import Any
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 BUILD = DOCS / "_build"
 TUTORIALS = ROOT / "tutorials"
+ARCHIVE = "minigan-course.zip"
 
 
 def library_key() -> str:
@@ -83,6 +90,7 @@ def build(options: argparse.Namespace) -> int:
     """Run Sphinx."""
     target = BUILD / "html" if options.language == "en" else BUILD / "html" / options.language
     cache = cache_folder()
+    pictures()
     notebooks(options)
     if options.fresh:
         shutil.rmtree(cache)
@@ -111,6 +119,8 @@ def build(options: argparse.Namespace) -> int:
         command.insert(3, "-E")
     code = subprocess.run(command, env=environment, check=False).returncode
     if code == 0:
+        notebooks(options)  # with the outputs that were made just now
+        shutil.copyfile(archive(), target / ARCHIVE)
         report_times(cache)
         print(f"Built {target} in {time.perf_counter() - start:.0f} s.")
     return code
@@ -194,6 +204,32 @@ def is_formula(text: str) -> bool:
     )
 
 
+def links(options: argparse.Namespace) -> int:
+    """Follow the links to other sites; those inside the site are checked by every build."""
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-b",
+        "linkcheck",
+        str(DOCS),
+        str(BUILD / "links"),
+    ]
+    environment = os.environ | {"MINIGAN_DOCS_EXECUTION": "off"}
+    return subprocess.run(command, env=environment, check=False).returncode
+
+
+def pictures() -> None:
+    """Run the examples of the command line that draw pictures, if the library has changed."""
+    import make_commands
+
+    stamp = make_commands.PICTURES / "made-with.txt"
+    if not stamp.exists() or stamp.read_text() != library_key():
+        make_commands.draw_pictures()
+        stamp.write_text(library_key())
+
+
 def notebooks(options: argparse.Namespace) -> int:
     """Write the tutorials as Jupyter notebooks that install minigan first."""
     import jupytext
@@ -202,13 +238,40 @@ def notebooks(options: argparse.Namespace) -> int:
     target = DOCS / "_notebooks"
     target.mkdir(exist_ok=True)
     for path in sorted(TUTORIALS.glob("[0-9][0-9]-*.md")):
-        notebook = jupytext.read(path)
+        notebook = with_outputs(jupytext.read(path))
         notebook.cells.insert(
-            0, nbformat.v4.new_code_cell("%pip install --quiet minigan", id="install")
+            0, nbformat.v4.new_code_cell(f"%pip install --quiet {package()}", id="install")
         )
         jupytext.write(notebook, target / f"{path.stem}.ipynb", fmt="ipynb")
-    print(f"Notebooks in {target}")
+    print(f"Notebooks in {target}, all of them in {archive()}")
     return 0
+
+
+def with_outputs(notebook: Any) -> Any:
+    """Add the outputs of the last build to a notebook; without such, return it as it is."""
+    try:
+        from jupyter_cache import get_cache
+
+        return get_cache(cache_folder()).merge_match_into_notebook(notebook)[1]
+    except (ImportError, KeyError):
+        return notebook
+
+
+def archive() -> Path:
+    """Put all notebooks into one file; return its path."""
+    folder = DOCS / "_notebooks"
+    path = folder / ARCHIVE
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for notebook in sorted(folder.glob("*.ipynb")):
+            file.write(notebook, f"minigan-course/{notebook.name}")
+    return path
+
+
+def package() -> str:
+    """Return what notebooks install, a setting in ``conf.py``."""
+    found = re.search(r'^PACKAGE = "(.+)"$', (DOCS / "conf.py").read_text(), re.MULTILINE)
+    assert found is not None
+    return found[1]
 
 
 def main() -> int:
@@ -217,7 +280,10 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "what", nargs="?", default="html", choices=["html", "catalogues", "coverage", "notebooks"]
+        "what",
+        nargs="?",
+        default="html",
+        choices=["html", "catalogues", "coverage", "notebooks", "links"],
     )
     parser.add_argument("--fresh", action="store_true", help="run every tutorial again")
     parser.add_argument("--only", nargs="+", metavar="N", help="run only these tutorials")
@@ -229,6 +295,7 @@ def main() -> int:
         "catalogues": catalogues,
         "coverage": coverage,
         "notebooks": notebooks,
+        "links": links,
     }
     return commands[options.what](options)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -9,11 +10,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+PACKAGE = "minigan"
+"""What ``pip install`` is given in the first cell of each notebook: once the repository has an
+address, "git+https://..." runs them in Colab as they are.
+"""
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-sys.path[:0] = [str(HERE / "_ext"), str(ROOT)]
+sys.path[:0] = [str(HERE / "_ext"), str(HERE), str(ROOT)]
 
 import docutils.nodes  # noqa: E402
+import make_commands  # noqa: E402
+import sphinx.domains.python  # noqa: E402
 
 import minigan  # noqa: E402
 
@@ -50,6 +58,7 @@ def collect_benchmarks() -> None:
 
 
 collect_benchmarks()
+make_commands.write_pages()
 
 project = "minigan"
 author = "The minigan developers"
@@ -142,10 +151,17 @@ copybutton_prompt_is_regexp = True
 LITERAL = re.compile(r"(``.*?``|:math:`[^`]*`|`[^`]*`|\*\*[^*]+\*\*|\*\w[^*]*?[\w.!?)]\*(?!\w))")
 
 
+# A type in words, such as "ndarray, shape (N, 2)": Sphinx would take the words for names and link
+# them to whatever is called so.
+FREE_TYPE = re.compile(r"^(:(?:var)?type \w+: )(?=.*[\s(])([^*`]+)$")
+
+
 def plain_signs(
     app: object, what: str, name: str, thing: object, options: object, lines: list[str]
 ) -> None:
     """Escape ``|a - b|`` and ``(N, *shape)``, which reStructuredText would take for markup."""
+    for i, line in enumerate(lines):
+        lines[i] = FREE_TYPE.sub(r"\1*\2*", line)
     block = -1  # the indentation of a directive whose body isn't prose
     for i, line in enumerate(lines):
         indent = len(line) - len(line.lstrip())
@@ -163,6 +179,35 @@ def plain_signs(
             )
 
 
+AUTOMODULE = re.compile(r"^\.\. automodule:: (\S+)\n(?!   :no-members:)", re.MULTILINE)
+
+
+def overview(app: Any, name: str, source: list[str]) -> None:
+    """Put a table of all that a page of the reference describes at the top of it."""
+    if not name.startswith("api/"):
+        return
+    rows = [row for module in AUTOMODULE.findall(source[0]) for row in described(module)]
+    if len(rows) > 1:
+        table = [".. list-table::", "   :widths: 30 70", "   :class: overview", "", *rows]
+        block = "\n".join(["```{eval-rst}", *table, "```"])
+        source[0] = source[0].replace("```{eval-rst}", f"{block}\n\n```{{eval-rst}}", 1)
+
+
+def described(module: str) -> list[str]:
+    """Return the rows of a table: each public name of a module, and the first line about it."""
+    found = importlib.import_module(module)
+    public = getattr(found, "__all__", None) or [n for n in vars(found) if not n.startswith("_")]
+    rows = []
+    for name in public:
+        thing = getattr(found, name)
+        if callable(thing) and getattr(thing, "__module__", None) == module and thing.__doc__:
+            line = thing.__doc__.strip().split("\n")[0]
+            plain = [line]
+            plain_signs(None, "", "", None, None, plain)
+            rows += [f"   * - :py:obj:`~{module}.{name}`", f"     - {plain[0]}"]
+    return rows
+
+
 def translate_answers(app: Any, tree: Any, name: str) -> None:
     """Translate the one word of the tutorials that gettext doesn't see, since it is HTML."""
     for node in tree.findall(docutils.nodes.raw):
@@ -174,4 +219,8 @@ def setup(app: Any) -> None:
     """Connect the functions above to Sphinx, which calls this."""
     if language == "zh_CN":
         app.connect("doctree-resolved", translate_answers)
+    for kind in sphinx.domains.python.PyObject.doc_field_types:
+        if kind.name == "variable":
+            kind.label = "Attributes"
+    app.connect("source-read", overview)
     app.connect("autodoc-process-docstring", plain_signs, priority=900)

@@ -1,8 +1,9 @@
 """Train recipes, time them, and write the gallery: ``python docs/make_gallery.py [NAME ...]``.
 
 Each recipe runs as `minigan train` would run it, in a process of its own. The pictures go to
-``docs/images/gallery``, what was measured to ``docs/gallery.json``; the page ``docs/gallery.md`` is
-written from these, so that recipes can be run one at a time. Recipes whose data isn't on this
+``docs/images/gallery``, what was measured to ``docs/gallery.json``; the page ``docs/gallery.md``, of
+thumbnails, and a page for each recipe in ``docs/gallery`` are written from these, so that recipes
+can be run one at a time. With ``--keep FOLDER`` and ``--used``, runs that exist already are used. Recipes whose data isn't on this
 machine (``MINIGAN_DATA``) can be trained on other data (``--data``); the page then says so. Times
 are processor times of one thread, which other work on the machine hardly changes.
 """
@@ -10,6 +11,7 @@ are processor times of one thread, which other work on the machine hardly change
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import platform
@@ -24,6 +26,11 @@ from minigan.recipes import Recipe
 DOCS = Path(__file__).resolve().parent
 PICTURES = DOCS / "images" / "gallery"
 RECORD = DOCS / "gallery.json"
+PAGES = DOCS / "gallery"
+LARGEST = 1_000_000
+"""Bytes above which a film isn't kept: the repository is cloned by everybody."""
+KINDS = {"": "samples.png", "-losses": "losses.png", "-film": "training.gif"}
+"""What is kept of a run: the end of the name, and the file in the run's folder."""
 
 
 ONE_THREAD = dict.fromkeys(
@@ -49,18 +56,33 @@ def measure(name: str, extra: list[str], out: Path) -> dict[str, object]:
     before = processor_seconds()
     subprocess.run(command, check=True, env=os.environ | ONE_THREAD)
     seconds = processor_seconds() - before
+    return collect(name, out, extra) | {"processor_seconds": round(seconds)}
+
+
+def collect(name: str, out: Path, extra: list[str]) -> dict[str, object]:
+    """Keep the pictures of a run: samples, curves and film; and its scores, if it was evaluated."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    (PICTURES / f"{name}.png").write_bytes((out / "samples.png").read_bytes())
+    for kind, file in KINDS.items():
+        if (out / file).exists() and (out / file).stat().st_size <= LARGEST:
+            (PICTURES / f"{name}{kind}{Path(file).suffix}").write_bytes((out / file).read_bytes())
     config = json.loads((out / "config.json").read_text())
     settings = config["settings"]
     return {
-        "processor_seconds": round(seconds),
         "steps": settings["steps"],
         "batch_size": settings["batch_size"],
         "data": config["data"],
         "command": " ".join(["minigan train", name, "--seed 0", *extra]),
         "machine": f"{platform.system()}, NumPy {config['versions']['numpy']}",
+        "scores": scores(out / "evaluation.csv"),
     }
+
+
+def scores(path: Path) -> list[list[str]]:
+    """Read what `minigan evaluate` wrote: metric, value, floor, better."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.reader(file))[1:]
 
 
 def processor_seconds() -> float:
@@ -72,48 +94,75 @@ def processor_seconds() -> float:
 
 
 def write_page(record: dict[str, dict[str, object]]) -> None:
-    """Write ``gallery.md``: a section per recipe, in the recipes' own order."""
+    """Write ``gallery.md``, thumbnails in the recipes' own order, and the page behind each."""
+    PAGES.mkdir(exist_ok=True)
+    shown = [name for name in recipes.names() if name in record]
+    for name in shown:
+        (PAGES / f"{name}.md").write_text(recipe_page(name, record[name]))
+    lines = [*HEAD, "::::{grid} 2 3 4 4", ":gutter: 3", ""]
+    for name in shown:
+        lines += [
+            f":::{{grid-item-card}} {name}",
+            f":link: gallery/{name}",
+            ":link-type: doc",
+            f":img-top: images/gallery/{name}.png",
+            recipes.get(name).title,
+            ":::",
+            "",
+        ]
+    lines += ["::::", "", "```{toctree}", ":hidden:", "", *(f"gallery/{n}" for n in shown), "```"]
+    missing = ", ".join(f"`{name}`" for name in recipes.names() if name not in record)
+    if missing:
+        lines += ["", f"There are more recipes: {missing}. `minigan recipes` describes each."]
+    (DOCS / "gallery.md").write_text("\n".join(lines) + "\n")
+
+
+HEAD = [
+    "# Gallery",
+    "",
+    "What the recipes make. Behind each picture are the command that made it, the film of its",
+    "training, the curves, its scores, and how long it took. The samples aren't selected: seed 0,",
+    "fixed latent vectors. This page is written by `python docs/make_gallery.py`.",
+    "",
+]
+
+
+def recipe_page(name: str, facts: dict[str, object]) -> str:
+    """Return the page of a recipe."""
+    recipe = recipes.get(name)
     lines = [
-        "# Gallery",
+        f"# {name}",
         "",
-        "What the recipes make, each with the one command that made it and the time that it took.",
-        "The samples aren't selected: seed 0, fixed latent vectors. Times are from a single run on",
-        "a machine that did other work as well: processor time of one thread, or wall-clock time,",
-        "which is an upper bound. This page is written by `python docs/make_gallery.py`.",
+        f"{recipe.title[0].upper()}{recipe.title[1:]}. {recipe.source}.",
+        "",
+        f"```console\n$ {facts['command']}\n```",
+        "",
+        f"{length(recipe, facts)}{cost(recipe, facts)} ({facts['machine']}).",
         "",
     ]
-    for name in recipes.names():
-        if name not in record:
-            continue
-        recipe, facts = recipes.get(name), record[name]
+    if "credit" in facts:
+        lines += [f"{facts['credit']}", ""]
+    elif facts["data"] != recipe.data:
         lines += [
-            f"## {name}",
-            "",
-            f"{recipe.title[0].upper()}{recipe.title[1:]}. {recipe.source}.",
-            "",
-            f"```console\n$ {facts['command']}\n```",
-            "",
-            f"```{{image}} images/gallery/{name}.png\n:alt: samples of {name}\n:width: 420px\n```",
-            "",
-            f"{length(recipe, facts)} in {cost(facts)} ({facts['machine']}).",
+            f"Trained on {facts['data']} instead of {recipe.data}, the recipe's own data.",
             "",
         ]
-        if facts["data"] != recipe.data:
+    for kind, words in (("", "samples"), ("-film", "the training"), ("-losses", "the curves")):
+        suffix = Path(KINDS[kind]).suffix
+        if (PICTURES / f"{name}{kind}{suffix}").exists():
+            picture = f"../images/gallery/{name}{kind}{suffix}"
             lines += [
-                f"Trained on {facts['data']} instead of {recipe.data}, the recipe's own data.",
+                f"```{{image}} {picture}",
+                f":alt: {words} of {name}",
+                ":width: 500px",
+                "```",
                 "",
             ]
-    missing = [name for name in recipes.names() if name not in record]
-    if missing:
-        lines += [
-            "## Not shown here",
-            "",
-            "There are more recipes: "
-            + ", ".join(f"`{name}`" for name in missing)
-            + ". `minigan recipes` describes each.",
-            "",
-        ]
-    (DOCS / "gallery.md").write_text("\n".join(lines))
+    found = facts.get("scores")
+    if isinstance(found, list) and found:
+        lines += ["| metric | samples | floor | better |", "|---|---|---|---|"]
+        lines += [f"| {m} | {float(v):.4g} | {float(f):.4g} | {b} |" for m, v, f, b in found] + [""]
+    return "\n".join(lines)
 
 
 def length(recipe: Recipe, facts: dict[str, object]) -> str:
@@ -123,13 +172,11 @@ def length(recipe: Recipe, facts: dict[str, object]) -> str:
     return words if facts["steps"] == whole else f"{words} (of the recipe's {whole:,})"
 
 
-def cost(facts: dict[str, object]) -> str:
+def cost(recipe: Recipe, facts: dict[str, object]) -> str:
     """Say what a run took; the older records have the time by the clock instead."""
-    return (
-        f"{facts['processor_seconds']} s of processor time"
-        if "processor_seconds" in facts
-        else f"{facts['seconds']} s"
-    )
+    if "processor_seconds" in facts:
+        return f" in {facts['processor_seconds']} s of processor time"
+    return f" in {facts['seconds']} s" if "seconds" in facts else f"; {recipe.duration}"
 
 
 def main() -> int:
@@ -145,13 +192,20 @@ def main() -> int:
     parser.add_argument(
         "--keep", type=Path, help="a folder for the runs, which are thrown away otherwise"
     )
+    parser.add_argument(
+        "--used", action="store_true", help="the runs are in --keep already: don't train them again"
+    )
+    parser.add_argument("--credit", help="where the data came from, and whose they are")
     options = parser.parse_args()
     extra = [] if options.steps is None else ["--steps", str(options.steps)]
     extra += [] if options.data is None else ["--data", options.data]
     for name in options.names:
         with tempfile.TemporaryDirectory() as folder:
-            facts = measure(name, extra, (options.keep or Path(folder)) / name)
-        print(f"{name}: {facts['processor_seconds']} s of processor time", flush=True)
+            out = (options.keep or Path(folder)) / name
+            facts = collect(name, out, extra) if options.used else measure(name, extra, out)
+        facts |= {} if options.credit is None else {"credit": options.credit}
+        facts = read_record().get(name, {}) | facts if options.used else facts
+        print(f"{name}{cost(recipes.get(name), facts)}", flush=True)
         RECORD.write_text(json.dumps(read_record() | {name: facts}, indent=1) + "\n")
     write_page(read_record())
     return 0

@@ -45,23 +45,42 @@ def save(
     ------
     ValueError
         If the folder doesn't exist.
+    TypeError
+        If an array or an entry of the description can't be written; the message names it.
     OSError
         If the disk is full or not writable; an older file of that name is then left unchanged.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save as serialise
 
-    # ascontiguousarray, because some versions of the writer store the memory of a transposed or
-    # strided array as if it were contiguous: the numbers end up in the wrong order without an
-    # error. (It also turns 0-d arrays into 1-d ones, hence the reshape.)
-    plain = {name: backend.to_numpy(a) for name, a in arrays.items()}
-    packed = {name: numpy.ascontiguousarray(a).reshape(a.shape) for name, a in plain.items()}
+    packed = {str(name): _packed(name, array) for name, array in arrays.items()}
     described = _described(meta)
     # A single key: the writer puts several in an order that differs from run to run.
     description = {"minigan": json.dumps(
         {"format": FORMAT, "digest": _digest(packed, described), "meta": described}
     )}  # fmt: skip
+    try:
+        content = serialise(packed, metadata=description)
+    except (SafetensorError, KeyError) as error:
+        raise TypeError(f"{path} can't hold these arrays ({_first_line(error)}).") from None
     with written_whole(path) as temporary:
-        temporary.write_bytes(serialise(packed, metadata=description))
+        temporary.write_bytes(content)
+
+
+def _packed(name: Any, array: Array) -> NDArray[Any]:
+    """Return an array on the host, contiguous and in native byte order.
+
+    Some versions of the writer store the memory of a transposed or strided array as if it were
+    contiguous: the numbers end up in the wrong order without an error.
+    """
+    plain = backend.to_numpy(array)
+    if plain.dtype.kind not in "biuf" or plain.dtype.itemsize > 8:
+        raise TypeError(
+            f"The array {name!r} is {plain.dtype}, but a checkpoint holds real numbers of up to 64 "
+            "bits; convert it, for example with array.astype('float64')."
+        )
+    native = numpy.ascontiguousarray(plain, plain.dtype.newbyteorder("="))
+    return native.reshape(plain.shape)  # ascontiguousarray turns 0-d arrays into 1-d ones
 
 
 def _described(meta: Mapping[str, Any]) -> str:
@@ -90,8 +109,9 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
     Raises
     ------
     CheckpointError
-        If there is no such file, it is truncated or altered, or a newer minigan wrote it. Sizes in
-        the header are checked against the size of the file before memory is allocated.
+        If there is no such file, it can't be opened, is truncated or altered, or a newer minigan
+        wrote it. Sizes in the header are checked against the size of the file before memory is
+        allocated.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -101,10 +121,18 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
             f"There is no checkpoint {path}; give the path of a file that minigan saved."
         )
     try:
+        with path.open("rb") as raw:
+            raw.read(1)  # whatever is wrong from here on is in the file's content
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} can't be opened: {str(error.strerror or error).lower()}; make it readable, or "
+            "use another one."
+        ) from None
+    try:
         with safe_open(path, framework="numpy") as file:
             described = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise CheckpointError(
             f"{path} can't be read as a checkpoint ({_first_line(error)}); it is truncated or not "
             "a safetensors file, use an older one."

@@ -1,4 +1,4 @@
-"""Files that are written atomically: whole or not at all."""
+"""Files that are written atomically, whole or not at all, and locks between processes."""
 
 from __future__ import annotations
 
@@ -67,6 +67,48 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def locked(path: str | os.PathLike[str], *, seconds: float = 0.0) -> Iterator[bool]:
+    """Hold a file's lock during the block, so that one process at a time is inside.
+
+    The system releases it when the process ends, however it ends.
+
+    Parameters
+    ----------
+    path
+        The file, made for this purpose; its folder must exist.
+    seconds
+        How long to wait for the lock.
+
+    Yields
+    ------
+    bool
+        Whether there is a lock: some file systems have none.
+
+    Raises
+    ------
+    TimeoutError
+        If somebody else still holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=seconds)
+    except NotImplementedError:
+        yield False
+        return
+    except Timeout:
+        raise TimeoutError(f"{path} is locked by another process") from None
+    try:
+        yield True
+    finally:
+        # While it is held: whoever has opened the file by now sees that it is gone, and tries anew.
+        with suppress(OSError):
+            Path(path).unlink()
+        lock.release()
+
+
 def is_leftover(path: Path) -> bool:
     """Return whether a process that was killed during `written_whole` left this file behind."""
     return _LEFTOVER.fullmatch(path.name) is not None
@@ -77,6 +119,12 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> None:
     for path in Path(folder).glob(".*"):
         if is_leftover(path) and path.is_file():
             path.unlink(missing_ok=True)
+
+
+def reach_disk(path: str | os.PathLike[str]) -> None:
+    """Wait until what was written to a file is on the disk (fsync); nothing if there is no file."""
+    with suppress(FileNotFoundError):
+        _flush(Path(path))
 
 
 def _flush(path: Path, flags: int = os.O_RDWR) -> None:

@@ -7,9 +7,13 @@ name::
     arrays = interop.to_torch(net, input_shape=(28, 28, 1))
     torch_net.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})
 
-"Equivalent" means a net of the same layers in the same order: Linear, Conv2d, ConvTranspose2d,
-BatchNorm1d or 2d, LayerNorm, InstanceNorm2d, Embedding, spectral_norm, Flatten, and Unflatten for
-Reshape. Layers are matched in order, so names may differ (``main.0.weight``, ``module.0.weight``).
+"Equivalent" means a net of the same layers in the same order: Linear, convolutions of one and two
+dimensions, BatchNorm1d or 2d, LayerNorm, InstanceNorm2d, GroupNorm, Embedding, PReLU,
+spectral_norm, pooling, activations, Flatten, and Unflatten for Reshape. Where the modules have the
+names of the net's layers, they are matched by name, whatever their order; otherwise in order, so
+names may differ (``main.0.weight``, ``module.0.weight``). A safetensors file holds its names in
+alphabetical order, 0, 1, 10, 11, 2; numbers are therefore put in order first, and a state whose
+order can't be told is refused.
 Three things differ between the two:
 
 * Layouts. Ours are channels last, and a Linear weight is (in, out):
@@ -20,6 +24,8 @@ Three things differ between the two:
   Linear             (in, out)              (out, in)
   Conv2d             (kh, kw, in, out)      (out, in, kh, kw)
   ConvTranspose2d    (kh, kw, out, in)      (in, out, kh, kw)
+  Conv1d             (k, in, out)           (out, in, k)
+  ConvTranspose1d    (k, out, in)           (in, out, k)
   LayerNorm          (H, W, C)              (C, H, W)
   =================  =====================  =====================
 
@@ -35,6 +41,7 @@ Three things differ between the two:
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,8 +53,12 @@ from minigan.backend import Array
 
 __all__ = ["from_torch", "to_torch"]
 
-_STATELESS = ("LeakyReLU", "ReLU", "Tanh", "Sigmoid", "Dropout", "Flatten", "Reshape", "Upsample")
-_KEEPS_ORDER = ("LeakyReLU", "ReLU", "Tanh", "Sigmoid", "Dropout", "BatchNorm", "LayerNorm")
+_CURVES = ("LeakyReLU", "ReLU", "Tanh", "Sigmoid", "ELU", "GELU", "SiLU", "Softplus", "Dropout")
+_STATELESS = (
+    *_CURVES, "Flatten", "Reshape", "Upsample", "AveragePool", "MaxPool", "PixelShuffle",
+    "PixelUnshuffle", "Pad", "Softmax",
+)  # fmt: skip
+_KEEPS_ORDER = (*_CURVES, "BatchNorm", "LayerNorm")
 _COUNTER = "num_batches_tracked"
 
 # PyTorch's names of parameters, by their role.
@@ -55,6 +66,7 @@ _LEARNT = {"weight": "weight", "bias": "bias", "scale": "weight", "shift": "bias
 
 # PyTorch's axes, in our order.
 _AXES = {"Linear": (1, 0), "Conv2d": (2, 3, 1, 0), "ConvTranspose2d": (2, 3, 1, 0)}
+_AXES |= {"Conv1d": (2, 1, 0), "ConvTranspose1d": (2, 1, 0)}
 
 
 def from_torch(
@@ -68,7 +80,9 @@ def from_torch(
         A Sequential; it isn't changed.
     state
         Arrays or tensors by name, in the net's order, as ``state_dict()`` or
-        ``safetensors.numpy.load_file`` return them. Counters (``num_batches_tracked``) are ignored.
+        ``safetensors.numpy.load_file`` return them; or a dictionary with one such state among other
+        things, such as ``{"epoch": ..., "model_state_dict": ...}``. Counters
+        (``num_batches_tracked``) are ignored.
     input_shape
         Shape of an input, without the batch axis: ``(28, 28, 1)``, ``(100,)``. Needed only if there
         is a Flatten or Reshape.
@@ -81,12 +95,17 @@ def from_torch(
     Raises
     ------
     ValueError
-        If the net holds a layer without a counterpart, or the state doesn't fit the net.
+        If the net holds a layer without a counterpart, or the state doesn't fit the net, or its
+        order can't be told.
     TypeError
         If a value of the state is neither an array nor a tensor.
     """
     layers = list(_layers_with_state(net, input_shape))
-    modules = _modules(state)
+    modules = _modules(state := _weights(state))
+    if {name for name, _ in layers} == modules.keys():
+        modules = {name: modules[name] for name, _ in layers}
+    else:
+        modules = _in_order(modules, trusted=_keeps_order(state))
     if len(modules) != len(layers):
         raise ValueError(
             f"The state has {len(modules)} modules with weights ({', '.join(modules) or 'none'}), "
@@ -209,16 +228,124 @@ class _Entry:
 
 
 def _plain(key: str, value: Any) -> Any:
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        # NumPy has no such type; every number of it is one in float32.
-        value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
-    if not hasattr(value, "dtype") or not hasattr(value, "shape"):
+    if not _is_array(value):
         raise TypeError(
             f"{key!r} is {type(value).__name__}, but an array or a tensor is needed; convert it "
             "first."
         )
-    return backend.to_numpy(value)
+    if hasattr(value, "detach"):
+        value = _detached(key, value)
+    array = backend.to_numpy(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{key!r} is {array.dtype}, but real numbers are needed; convert it first.")
+    return array
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "dtype") and hasattr(value, "shape")
+
+
+def _detached(key: str, tensor: Any) -> Any:
+    """Bring a tensor to NumPy; what NumPy has no type for, such as bfloat16, exactly as float32."""
+    try:
+        tensor = tensor.detach().cpu()
+        narrow = tensor.is_floating_point() and tensor.dtype.itemsize <= 2
+        half = str(tensor.dtype) == "torch.float16"
+        return (tensor.float() if narrow and not half else tensor).numpy()
+    except (TypeError, RuntimeError) as error:
+        raise TypeError(
+            f"{key!r} can't be turned into a NumPy array ({str(error).splitlines()[0]}); convert "
+            "it first."
+        ) from None
+
+
+# ---------------------------------------------------------------- the state
+
+
+def _weights(state: Any) -> Mapping[str, Any]:
+    """Return the state among the things that a checkpoint of PyTorch holds."""
+    if not isinstance(state, Mapping) and hasattr(state, "state_dict"):
+        state = state.state_dict()
+    if not isinstance(state, Mapping):
+        raise TypeError(
+            f"The state is {type(state).__name__}, but arrays or tensors by name are needed; give "
+            "torch_net.state_dict()."
+        )
+    found = [
+        name for name, value in state.items()
+        if isinstance(value, Mapping) and value and all(map(_is_array, value.values()))
+    ]  # fmt: skip
+    if len(found) > 1:
+        raise ValueError(
+            f"This holds several states, {', '.join(map(repr, found))}; give one of them, "
+            f"state[{found[0]!r}] for example."
+        )
+    return state[found[0]] if found else state
+
+
+def _keeps_order(state: Mapping[str, Any]) -> bool:
+    """Whether the order of a state was chosen, rather than that of a file."""
+    return isinstance(state, OrderedDict) or hasattr(state, "_metadata")
+
+
+def _in_order(
+    modules: dict[str, dict[str, Any]], *, trusted: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Put modules in the order of a net, as far as their names tell it."""
+    names = list(modules)
+    sort_all = names == sorted(names) and not trusted
+    if sort_all:
+        _refuse_unknown_order(modules)
+    paths = [tuple(name.split(".")) for name in names]
+    return {name: modules[name] for name in map(".".join, _ordered(paths, sort_all))}
+
+
+def _ordered(paths: list[tuple[str, ...]], sort_all: bool) -> list[tuple[str, ...]]:
+    """Sort the numbers at each level of dotted names; with `sort_all`, those of names like fc1 too.
+
+    Names of different words keep their places.
+    """
+    below: dict[str, list[tuple[str, ...]]] = {}
+    for first, *rest in paths:
+        below.setdefault(first, []).append(tuple(rest))
+    ordered = []
+    for first in _counted(list(below), sort_all):
+        own = [path for path in below[first] if not path]
+        inner = _ordered([path for path in below[first] if path], sort_all)
+        ordered += [(first, *path) for path in own + inner]
+    return ordered
+
+
+def _counted(names: list[str], sort_all: bool) -> list[str]:
+    """Sort names that differ only by the number at their end, within the places that they have."""
+    counted = list(names)
+    for stem in {_stem(name) for name in names}:
+        places = [i for i, name in enumerate(names) if _stem(name) == stem != name]
+        if not stem or sort_all:
+            by_number = sorted((names[i] for i in places), key=lambda name: int(name[len(stem) :]))
+            for i, name in zip(places, by_number, strict=True):
+                counted[i] = name
+    return counted
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"\d+$", "", name)
+
+
+def _refuse_unknown_order(modules: dict[str, dict[str, Any]]) -> None:
+    """Refuse names in alphabetical order, if modules with different ones could be exchanged."""
+    seen: dict[Any, str] = {}
+    for name, arrays in modules.items():
+        form = frozenset((key, tuple(getattr(a, "shape", ()))) for key, a in arrays.items())
+        other = seen.setdefault(form, name)
+        pairs = zip(other.split("."), name.split("."), strict=False)
+        mine, theirs = next(((a, b) for a, b in pairs if a != b), ("", ""))
+        if _stem(mine) != _stem(theirs):
+            raise ValueError(
+                f"The names of the state are in alphabetical order, as a file has them, and "
+                f"{other!r} and {name!r} have the same shapes, so it can't be told which comes "
+                "first in the net; give a collections.OrderedDict in the net's order."
+            )
 
 
 def _modules(state: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -298,9 +425,9 @@ class _Orders:
         shapes = _shapes(leaves, input_shape)
         self._of: list[Any] = [None] * (len(leaves) + 1)
         for i, (_, layer) in enumerate(leaves):
-            if _kind(layer) == "Flatten" and len(shapes[i]) == 4:
+            if _kind(layer) == "Flatten" and len(shapes[i]) > 2:
                 self._spread(i + 1, _channels_last(shapes[i][1:]))
-            if _kind(layer) == "Reshape" and len(shapes[i + 1]) == 4:
+            if _kind(layer) == "Reshape" and len(shapes[i + 1]) > 2:
                 if len(shapes[i]) != 2:
                     raise ValueError(
                         f"{layer!r} turns one image into another; put a Flatten before it."
@@ -340,14 +467,10 @@ class _Orders:
 
 
 def _channels_last(shape: tuple[int, ...]) -> Any:
-    """Return PyTorch's index of each entry of a flattened image (H, W, C)."""
-    height, width, channels = shape
-    return (
-        numpy.arange(height * width * channels)
-        .reshape(channels, height, width)
-        .transpose(1, 2, 0)
-        .ravel()
-    )
+    """Return PyTorch's index of each entry of a flattened image (H, W, C) or sequence (L, C)."""
+    *pixels, channels = shape
+    first = numpy.arange(numpy.prod(shape)).reshape(channels, *pixels)
+    return numpy.moveaxis(first, 0, -1).ravel()
 
 
 # ---------------------------------------------------------------- layer by layer
@@ -383,6 +506,10 @@ def _normalisation(layer: Any, rank: int | None, before: Any, after: Any) -> lis
     ]
     running = [_vector(name, name, (layer.features,), before) for name in layer.buffer_names]
     return learnt + running
+
+
+def _prelu(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry]:
+    return [_vector("slope", "weight", layer.slope.shape, None if layer.channels == 1 else before)]
 
 
 def _layer_norm(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry]:
@@ -449,6 +576,10 @@ _ENTRIES: Mapping[str, Any] = {
     "Linear": _affine,
     "Conv2d": _affine,
     "ConvTranspose2d": _affine,
+    "Conv1d": _affine,
+    "ConvTranspose1d": _affine,
+    "PReLU": _prelu,
+    "GroupNorm": _normalisation,
     "BatchNorm": _normalisation,
     "InstanceNorm": _normalisation,
     "LayerNorm": _layer_norm,

@@ -10,7 +10,7 @@ origin half way along, where G has hardly ever been trained; the arc stays near 
 2016, "Sampling generative networks", section 2.1). For the uniform distribution on a cube, the
 straight line never leaves the cube and is the natural path.
 
-All functions take and return NumPy arrays on the host.
+All functions take and return NumPy arrays on the host; integers are taken as float64.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy
 from numpy.typing import NDArray
+
+from minigan import randomness
 
 __all__ = ["Latent", "arithmetic", "influence", "linear", "spherical", "sweep", "truncated", "walk"]
 
@@ -62,6 +64,7 @@ class Latent:
 
     def sample(self, n: int, rng: numpy.random.Generator) -> Latents:
         """Draw n latent vectors on the host: float32, shape (n, size)."""
+        randomness.generator(rng)
         if self.kind == "normal":
             return rng.standard_normal((n, self.size), dtype="float32")
         return 2 * rng.random((n, self.size), dtype="float32") - 1
@@ -120,7 +123,7 @@ def spherical(z0: Latents, z1: Latents, steps: int) -> Latents:
         return (1 - t) * z0 + t * z1
     angle = numpy.arccos(cosine)
     way = (numpy.sin((1 - t) * angle) * z0 + numpy.sin(t * angle) * z1) / numpy.sin(angle)
-    return numpy.asarray(way, dtype=z0.dtype)
+    return numpy.asarray(way, dtype=t.dtype)
 
 
 def walk(
@@ -146,7 +149,7 @@ def walk(
     ValueError
         If there are fewer than two stops, or less than one step.
     """
-    stops = numpy.asarray(stops)
+    stops = _floats(stops)
     if len(stops) < 2 or steps < 1:
         raise ValueError(
             "A walk needs at least two stops and one step between them, got "
@@ -178,7 +181,7 @@ def arithmetic(z: Latents, a: Sequence[int], b: Sequence[int], c: Sequence[int])
     ValueError
         If a group is empty or an index out of range.
     """
-    z = numpy.asarray(z)
+    z = _floats(z)
     for group in (a, b, c):
         if not len(group) or not all(0 <= i < len(z) for i in group):
             raise ValueError(
@@ -210,7 +213,7 @@ def sweep(z: Latents, coordinate: int, values: Sequence[float] | NDArray[Any]) -
     ValueError
         If there is no such coordinate, or no value.
     """
-    z, values = numpy.asarray(z), numpy.asarray(values)
+    z, values = _floats(z), numpy.asarray(values)
     if not 0 <= coordinate < len(z) or not len(values):
         raise ValueError(
             f"A sweep of a latent of length {len(z)} needs one of its coordinates 0 to "
@@ -240,7 +243,7 @@ def influence(
     ndarray of float64, shape (d,)
         Root mean square difference between the samples `step` above and below.
     """
-    found = []
+    z, found = _floats(z), []
     for coordinate in range(z.shape[1]):
         shift = numpy.zeros(z.shape[1], z.dtype)
         shift[coordinate] = step
@@ -284,10 +287,16 @@ def truncated(latent: Latent, n: int, rng: numpy.random.Generator, *, bound: flo
 
 
 def _way(z0: Latents, z1: Latents, steps: int) -> tuple[Any, Any, Any]:
-    z0, z1 = numpy.asarray(z0), numpy.asarray(z1)
+    z0, z1 = _floats(z0), _floats(z1)
     if z0.ndim != 1 or z0.shape != z1.shape or steps < 2:
         raise ValueError(
             "A path needs two latents of the same shape (d,) and at least two steps, got "
             f"{z0.shape}, {z1.shape} and {steps} steps."
         )
-    return z0, z1, numpy.linspace(0, 1, steps, dtype=z0.dtype)[:, None]
+    return z0, z1, numpy.linspace(0, 1, steps, dtype=numpy.result_type(z0, z1))[:, None]
+
+
+def _floats(z: Any) -> NDArray[Any]:
+    """Return z as an array of floats: what lies between integers would be rounded to them."""
+    z = numpy.asarray(z)
+    return z if z.dtype.kind == "f" else z.astype("float64", casting="safe")

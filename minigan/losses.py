@@ -9,6 +9,7 @@ for arrays on the host.
 
 from __future__ import annotations
 
+import math
 from numbers import Real
 from typing import Any
 
@@ -23,6 +24,8 @@ __all__ = [
     "cross_entropy",
     "hinge_discriminator",
     "hinge_generator",
+    "huber",
+    "kl_gaussians",
     "l1",
     "mse",
     "sigmoid",
@@ -41,8 +44,7 @@ def sigmoid(x: Array) -> Array:
     ``exp(min(x, 0)) / (1 + exp(-|x|))``: no exponent is positive, so nothing can overflow, and both
     tails keep their full relative precision.
     """
-    xp = backend.of(x).xp
-    return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-abs(x)))
+    return backend.of(x).sigmoid(x)
 
 
 def softplus(x: Array) -> Array:
@@ -337,10 +339,93 @@ def l1(prediction: Array, target: Any) -> tuple[Array, Array]:
     return abs(difference).mean(), backend.of(prediction).xp.sign(difference) / prediction.size
 
 
+def huber(prediction: Array, target: Any, *, delta: float = 1.0) -> tuple[Array, Array]:
+    r"""Huber's loss: squared for small differences, absolute for large ones.
+
+    With d = x - t: ``mean(d² / 2)`` where \|d\| <= δ, ``mean(δ (|d| - δ / 2))`` elsewhere, so
+    ``dx = clip(d, -δ, δ) / n``, continuous and bounded (Huber 1964). With δ = 1 it is PyTorch's
+    ``smooth_l1_loss``.
+
+    Parameters
+    ----------
+    prediction
+        x, any shape, floating point.
+    target
+        t: a number, or an array of the shape of `prediction`.
+    delta
+        δ > 0.
+
+    Returns
+    -------
+    loss
+        A scalar of the dtype of `prediction`.
+    dprediction
+        Shape and dtype of `prediction`.
+
+    Raises
+    ------
+    ValueError
+        If there are no predictions, the shapes differ, or δ isn't positive.
+    TypeError
+        If an array isn't floating-point, or the two live on different devices.
+    """
+    if not delta > 0:
+        raise ValueError(f"The delta of huber must be > 0, got {delta!r}.")
+    d = prediction - _target("huber", prediction, target)
+    clipped = backend.of(prediction).xp.clip(d, -delta, delta)
+    # Both cases at once: where |d| <= δ the clipped difference is d itself.
+    return (clipped * (d - clipped / 2)).mean(), clipped / prediction.size
+
+
+def kl_gaussians(
+    mean: Array, log_variance: Array, *, target_mean: Any = 0.0, target_log_variance: Any = 0.0
+) -> tuple[Array, Array, Array]:
+    r"""Divergence of Gaussians, KL(N(μ, e^a) ‖ N(m, e^b)), summed over features.
+
+    With independent features (Kingma & Welling 2014, appendix B, for m = b = 0),
+
+    .. math:: KL = \frac12 \sum \Big(e^{a - b} + (\mu - m)^2 e^{-b} - 1 + b - a\Big),
+
+    averaged over the N samples. So :math:`d\mu = (\mu - m) e^{-b} / N` and
+    :math:`da = (e^{a - b} - 1) / (2 N)`.
+
+    Parameters
+    ----------
+    mean, log_variance
+        μ and a, shape (N, features), floating point.
+    target_mean, target_log_variance
+        m and b: numbers, or arrays of the shape of `mean`.
+
+    Returns
+    -------
+    loss
+        A scalar of the dtype of `mean`.
+    dmean, dlog_variance
+        Shape and dtype of `mean`.
+
+    Raises
+    ------
+    ValueError
+        If there are no numbers, or the shapes differ.
+    TypeError
+        If an array isn't floating-point, or they live on different devices.
+    """
+    a = _target("kl_gaussians", mean, log_variance)
+    m, b = (_target("kl_gaussians", mean, t) for t in (target_mean, target_log_variance))
+    xp, n = backend.of(mean).xp, mean.shape[0]
+    inverse = math.exp(-b) if isinstance(b, float) else xp.exp(-b)
+    ratio, away = xp.exp(a - b), (mean - m) * inverse
+    loss = (ratio + (mean - m) * away - 1 + b - a).sum() / (2 * n)
+    return loss, away / n, (ratio - 1) / (2 * n)
+
+
 # ---------------------------------------------------------------- which class
 
 
-def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
+def cross_entropy(
+    logits: Array, labels: Array, *, smoothing: float = 0.0, weights: Array | None = None,
+    ignore_index: int | None = None,
+) -> tuple[Array, Array]:  # fmt: skip
     r"""Cross entropy of K classes: ``-log softmax(l)[label]``, averaged over the N samples.
 
     Derivation. With :math:`p_k = e^{l_k} / \sum_j e^{l_j}`, a sample's loss is
@@ -351,12 +436,27 @@ def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
     Adding a constant to all logits of a sample changes no p, so their maximum is subtracted first,
     and nothing can overflow.
 
+    In general a sample has a target :math:`t_k` instead of [k = y], classes have weights
+    :math:`w_k`, and some samples don't count. With :math:`a_k = w_k t_k`, or 0 for those,
+
+    .. math:: L = -\frac1Z \sum a_k \log p_k, \qquad
+              dl_k = \frac1Z \Big(p_k \sum_j a_j - a_k\Big), \qquad Z = \sum w_y,
+
+    sums over all samples, the last over those that count; as in PyTorch.
+
     Parameters
     ----------
     logits
         l, shape (N, K), floating point.
     labels
         y, shape (N,), integers, 0 <= label < K.
+    smoothing
+        ε in [0, 1): the target is 1 - ε on the label, and ε / K more on every class (Szegedy et al.
+        2016, section 7).
+    weights
+        w, shape (K,), positive; None for ones.
+    ignore_index
+        A label, which may lie outside of the range, whose samples don't count.
 
     Returns
     -------
@@ -374,7 +474,11 @@ def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
         If the logits aren't floating-point, the labels aren't integers, or they live on different
         devices.
     """
-    _require_labels(logits, labels)
+    counts = _require_labels(logits, labels, ignore_index)
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"The smoothing of cross_entropy must be in [0, 1), got {smoothing!r}.")
+    if weights is not None or smoothing or ignore_index is not None:
+        return _weighted_cross_entropy(logits, labels, smoothing, weights, counts)
     xp, n = backend.of(logits).xp, logits.shape[0]
     shifted = logits - logits.max(axis=1, keepdims=True)
     e = xp.exp(shifted)
@@ -384,6 +488,27 @@ def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
     one_hot = labels[:, None] == xp.arange(logits.shape[1])
     loss = xp.where(one_hot, xp.log(total) - shifted, logits.dtype.type(0)).sum() / n
     return loss, (e / total - one_hot) / n
+
+
+def _weighted_cross_entropy(
+    logits: Array, labels: Array, smoothing: float, weights: Array | None, counts: Any
+) -> tuple[Array, Array]:
+    xp, classes = backend.of(logits).xp, logits.shape[1]
+    if weights is not None and tuple(weights.shape) != (classes,):
+        raise ValueError(
+            f"cross_entropy got weights of shape {tuple(weights.shape)}, but needs one for each of "
+            f"{classes} classes."
+        )
+    w = xp.ones(classes, logits.dtype) if weights is None else weights.astype(logits.dtype)
+    one_hot = ((labels[:, None] == xp.arange(classes)) & counts).astype(logits.dtype)
+    spread = (smoothing / classes) * counts.astype(logits.dtype)
+    a = w * ((1 - smoothing) * one_hot + spread)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    e = xp.exp(shifted)
+    total = e.sum(axis=1, keepdims=True)
+    z = (w * one_hot).sum()
+    loss = xp.where(a > 0, a * (xp.log(total) - shifted), logits.dtype.type(0)).sum() / z
+    return loss, (e / total * a.sum(axis=1, keepdims=True) - a) / z
 
 
 # ---------------------------------------------------------------- shared parts and checks
@@ -460,7 +585,8 @@ def _require_same_device(name: str, x: Array, other: Array) -> None:
         )
 
 
-def _require_labels(logits: Array, labels: Array) -> None:
+def _require_labels(logits: Array, labels: Array, ignored: int | None = None) -> Any:
+    """Check the labels; return which samples count, (N, 1)."""
     _require_numbers("cross_entropy", logits, "logits")
     if getattr(getattr(labels, "dtype", None), "kind", None) not in ("i", "u"):
         raise TypeError(
@@ -474,8 +600,18 @@ def _require_labels(logits: Array, labels: Array) -> None:
             f"{tuple(labels.shape)}, but needs (N, classes) and (N,)."
         )
     classes = logits.shape[1]
-    if backend.device_of(labels) == "cpu" and not (labels.min() >= 0 and labels.max() < classes):
+    counts = labels[:, None] == labels[:, None] if ignored is None else labels[:, None] != ignored
+    if backend.device_of(labels) != "cpu":
+        return counts
+    labels = labels[counts[:, 0]]
+    if labels.size == 0:
+        raise ValueError(
+            f"cross_entropy got only labels {ignored}, which it was told to ignore; leave such a "
+            "batch out."
+        )
+    if not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(
             f"cross_entropy got labels from {labels.min()} to {labels.max()}, but {classes} logits "
             f"per sample stand for the labels 0 to {classes - 1}."
         )
+    return counts

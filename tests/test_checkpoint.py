@@ -44,6 +44,26 @@ def test_every_layout_comes_back_number_for_number(saved):
         numpy.testing.assert_array_equal(arrays[name], array, err_msg=name)
 
 
+@pytest.mark.parametrize("dtype", [">f4", ">f8", ">i2", "<i8", "float16"])
+def test_every_byte_order_comes_back_number_for_number(tmp_path, dtype):
+    array = numpy.arange(6, dtype=dtype).reshape(2, 3)
+    checkpoint.save(tmp_path / "x.safetensors", {"x": array, "row": array[0]}, {})
+    arrays, _ = checkpoint.load(tmp_path / "x.safetensors")
+    numpy.testing.assert_array_equal(arrays["x"], array)
+    numpy.testing.assert_array_equal(arrays["row"], array[0])
+    assert arrays["x"].dtype == numpy.dtype(dtype).newbyteorder("=")
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "longdouble", "U3", "datetime64[s]", object])
+def test_what_a_checkpoint_cannot_hold_is_named(tmp_path, dtype):
+    array = numpy.zeros(2, int).astype(dtype)
+    if array.dtype == numpy.float64:
+        pytest.skip("long doubles have 64 bits here")
+    with pytest.raises(TypeError, match=r"The array 'odd' is .*, but a checkpoint holds real"):
+        checkpoint.save(tmp_path / "x.safetensors", {"odd": array}, {})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_same_state_gives_the_same_bytes(saved, tmp_path):
     again = tmp_path / "again.safetensors"
     checkpoint.save(again, ARRAYS, META)

@@ -314,3 +314,122 @@ def test_weights_in_bfloat16_are_taken_exactly():
     numpy.testing.assert_array_equal(
         net[0].weight.value, theirs[0].weight.detach().float().numpy().T
     )
+
+
+def test_float8_is_taken_exactly_and_what_cannot_be_taken_is_named():
+    net = nn.Sequential(nn.Linear(3, 4))
+    theirs = tnn.Sequential(tnn.Linear(3, 4)).state_dict()
+    small = {name: tensor.to(torch.float8_e4m3fn) for name, tensor in theirs.items()}
+    numpy.testing.assert_array_equal(
+        interop.from_torch(net, small)["0.weight"], small["0.weight"].float().numpy().T
+    )
+    for odd in (torch.zeros(4, device="meta"), torch.eye(4)[0].to_sparse(), torch.zeros(4) * 1j):
+        with pytest.raises(TypeError, match=r"'0\.bias' (can't be turned into|is complex)"):
+            interop.from_torch(net, theirs | {"0.bias": odd})
+
+
+# ---------------------------------------------------------------- the order of a file's names
+
+
+def deep(count, seed=0):
+    """Linear layers of equal shapes, each with numbers of its own: a wrong order would fit."""
+    rng = RNG(seed)
+    layers = [layer for _ in range(count) for layer in (nn.Linear(3, 3, rng=rng), nn.Tanh())]
+    return nn.Sequential(*layers)
+
+
+def through_a_file(state, path):
+    safetensors = pytest.importorskip("safetensors.numpy")
+    safetensors.save_file(state, path)
+    return safetensors.load_file(path)
+
+
+@pytest.mark.parametrize("prefix", ["", "main.", "module.net.0."])
+def test_numbers_in_alphabetical_order_are_put_in_order(tmp_path, prefix):
+    net, other = deep(7), deep(7, seed=1)
+    state = {f"{prefix}{name}": a for name, a in interop.to_torch(net).items()}
+    read = through_a_file(state, tmp_path / "net.safetensors")
+    assert list(read) != list(state)
+    other.load_state_dict(interop.from_torch(other, read))
+    x = RNG(2).standard_normal((4, 3)).astype("float32")
+    numpy.testing.assert_array_equal(other(x), net(x))
+
+
+def renamed(net, names):
+    """The state of a net of the same layers, under other names in the net's order."""
+    arrays = interop.to_torch(net)
+    kept = list(dict.fromkeys(key.split(".")[0] for key in arrays))
+    word = dict(zip(kept, names, strict=True))
+    return {f"{word[(parts := key.split('.'))[0]]}.{parts[1]}": a for key, a in arrays.items()}
+
+
+def test_numbered_words_are_put_in_order_too(tmp_path):
+    net, other = deep(12), deep(12, seed=1)
+    names = [f"block{i}.fc" for i in range(1, 13)]
+    arrays = list(interop.to_torch(net).values())
+    state = {
+        f"{name}.{kind}": array
+        for name, pair in zip(names, zip(arrays[::2], arrays[1::2], strict=True), strict=True)
+        for kind, array in zip(("weight", "bias"), pair, strict=True)
+    }
+    read = through_a_file(state, tmp_path / "net.safetensors")
+    for given in (state, read):
+        other.load_state_dict(interop.from_torch(other, given))
+        numpy.testing.assert_array_equal(other[22].weight.value, net[22].weight.value)
+        numpy.testing.assert_array_equal(other[2].weight.value, net[2].weight.value)
+
+
+def test_words_in_alphabetical_order_that_could_be_exchanged_are_refused():
+    from collections import OrderedDict
+
+    net = deep(3)
+    state = renamed(net, ("stem", "body", "out"))
+    numpy.testing.assert_array_equal(interop.from_torch(net, state)["0.bias"], state["stem.bias"])
+    as_read = dict(sorted(state.items()))
+    with pytest.raises(ValueError, match="'body' and 'out' have the same shapes, so it can't"):
+        interop.from_torch(net, as_read)
+    chosen = OrderedDict(as_read)
+    numpy.testing.assert_array_equal(interop.from_torch(net, chosen)["0.bias"], state["body.bias"])
+
+
+def test_words_in_a_chosen_order_keep_it():
+    net = deep(3)
+    for names in (("up3", "up2", "up1"), ("z", "a", "m")):
+        state = renamed(net, names)
+        converted = interop.from_torch(net, state)
+        numpy.testing.assert_array_equal(converted["2.bias"], state[f"{names[1]}.bias"])
+
+
+# ---------------------------------------------------------------- what a checkpoint holds besides
+
+
+def test_the_state_in_a_checkpoint_is_found():
+    net, theirs = nn.Sequential(nn.Linear(3, 2)), tnn.Sequential(tnn.Linear(3, 2))
+    adam = torch.optim.Adam(theirs.parameters())
+    expected = interop.from_torch(net, theirs.state_dict())
+    whole = {
+        "epoch": 3, "loss": torch.tensor(0.5), "model_state_dict": theirs.state_dict(),
+        "optimizer_state_dict": adam.state_dict(), "schedule": {},
+    }  # fmt: skip
+    for given in (whole, theirs, {"state_dict": theirs.state_dict()}):
+        for name, array in interop.from_torch(net, given).items():
+            numpy.testing.assert_array_equal(array, expected[name])
+    both = {"generator": theirs.state_dict(), "ema": theirs.state_dict(), "step": 1}
+    with pytest.raises(ValueError, match=r"several states, 'generator', 'ema'; give one of them"):
+        interop.from_torch(net, both)
+    with pytest.raises(TypeError, match=r"The state is list.*give torch_net\.state_dict\(\)"):
+        interop.from_torch(net, [1, 2])
+
+
+def test_modules_of_the_same_names_are_matched_by_name():
+    class Net(nn.Sequential):
+        def children(self):
+            yield from zip(("first", "last"), self.sequence, strict=True)
+
+    rng = numpy.random.default_rng(0)
+    net = Net(nn.Linear(3, 3, rng=rng), nn.Linear(3, 3, rng=rng))
+    state = interop.to_torch(net)
+    turned = {name: state[name] for name in reversed(state)}
+    assert list(turned) != list(state)
+    for name, array in interop.from_torch(net, turned).items():
+        numpy.testing.assert_array_equal(array, net.state_dict()[name])

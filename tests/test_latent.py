@@ -86,6 +86,29 @@ def test_what_makes_no_sense_is_refused(call, words):
         call()
 
 
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])
+def test_between_whole_numbers_there_are_others(dtype):
+    """Nothing is rounded or wrapped round, whatever type the latents have."""
+    z = numpy.array([[0, 1, 1], [1, 0, 0], [1, 1, 0]], dtype)
+    exact = z.astype("float64")
+    numpy.testing.assert_array_equal(latent.linear(z[0], z[1], 3)[1], [0.5, 0.5, 0.5])
+    for path in (latent.linear, latent.spherical):
+        numpy.testing.assert_array_equal(path(z[0], z[1], 4), path(exact[0], exact[1], 4))
+        assert path(z[0], Z[0, :3], 4).dtype == path(Z[0, :3], z[0], 4).dtype == "float64"
+    numpy.testing.assert_array_equal(latent.walk(z, 3), latent.walk(exact, 3))
+    numpy.testing.assert_array_equal(
+        latent.arithmetic(z, [0, 1], [2], [1]), latent.arithmetic(exact, [0, 1], [2], [1])
+    )
+    assert latent.sweep(z[0], 1, [-0.25, 0.75])[:, 1].tolist() == [-0.25, 0.75]
+    found = latent.influence(lambda z: z * [1, 2, 3], z, step=0.5)
+    numpy.testing.assert_allclose(found, numpy.array([1, 2, 3]) / numpy.sqrt(3))
+
+
+def test_latents_that_are_no_numbers_are_refused():
+    with pytest.raises(TypeError):
+        latent.linear(Z[0] + 1j, Z[1], 3)
+
+
 # ---------------------------------------------------------------- arithmetic, sweeps, truncation
 
 

@@ -12,12 +12,12 @@ FLOORS = (
     ("cli",),
     ("runs",),
     ("recipes",),
-    ("gan", "metrics"),
+    ("gan", "metrics", "export"),
     ("gradcheck", "interop", "optim"),
     ("nn", "losses"),
     ("checkpoint", "data", "latent", "plots", "tutorial"),
     ("backend",),
-    ("files", "moved"),
+    ("files", "forks", "memory", "moved", "randomness"),
 )
 """From the top floor down. Rooms of one floor may not look into each other."""
 OUTSIDE = {"__main__"}

@@ -213,6 +213,18 @@ CALLS = {
     "bce, number": lambda x, y: losses.bce(losses.sigmoid(x), 1.0),
     "mse": lambda x, y: losses.mse(x, y),
     "l1": lambda x, y: losses.l1(x, y),
+    "huber": lambda x, y: losses.huber(x, y),
+    "kl_gaussians": lambda x, y: losses.kl_gaussians(x, y)[:2],
+    "kl_gaussians, with a target": lambda x, y: losses.kl_gaussians(
+        x, y, target_mean=y, target_log_variance=x
+    ),
+    "cross_entropy, smoothed": lambda x, y: losses.cross_entropy(
+        x,
+        (y[:, 1:] > 0).astype("int64").sum(axis=1),
+        smoothing=0.1,
+        weights=abs(x[0]) + 1,
+        ignore_index=2,
+    ),
     "hinge_discriminator": losses.hinge_discriminator,
     "hinge_generator": lambda x, y: losses.hinge_generator(x),
     "wasserstein_critic": losses.wasserstein_critic,
@@ -352,3 +364,23 @@ def test_what_cross_entropy_refuses():
 
 def test_every_public_name_is_tested_on_a_device():
     assert {name.partition(",")[0] for name in CALLS} == set(losses.__all__)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"smoothing": 1.0}, "smoothing of cross_entropy"),
+        ({"weights": numpy.ones(3)}, "one for each of 4 classes"),
+        ({"ignore_index": 1}, "only labels 1"),
+    ],
+)
+def test_options_of_cross_entropy_that_make_no_sense(options, message):
+    with pytest.raises(ValueError, match=message):
+        losses.cross_entropy(numpy.zeros((2, 4)), numpy.array([1, 1]), **options)
+
+
+def test_huber_and_gaussians_are_checked():
+    with pytest.raises(ValueError, match="delta of huber"):
+        losses.huber(numpy.zeros(3), 0.0, delta=0)
+    with pytest.raises(ValueError, match="kl_gaussians got"):
+        losses.kl_gaussians(numpy.zeros((3, 2)), numpy.zeros((3, 1)))

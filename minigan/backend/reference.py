@@ -6,12 +6,13 @@ faster version is tested against. Shapes are batch first, channels last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy
 from numpy.typing import NDArray
 
+from minigan import randomness
 from minigan.backend.array import Array
 from minigan.backend.window import Pair, Window
 
@@ -59,6 +60,17 @@ class Reference:
         """Say what computes, in words."""
         return f"the readable version, on {self.xp.__name__} {self.xp.__version__}"
 
+    @property
+    def threads(self) -> int:
+        """The number of threads that share the work; plain array code has one.
+
+        Raises
+        ------
+        ValueError
+            If ``MINIGAN_THREADS`` is no positive integer.
+        """
+        return 1
+
     def set_precision(self, name: str) -> None:
         """Choose how float32 matrix products are rounded; there is a choice on a CUDA device only.
 
@@ -92,6 +104,10 @@ class Reference:
 
     def matmul(self, a: Array, b: Array) -> Array:
         """``a @ b``: the product of two matrices, of a matrix and a vector, or of two vectors."""
+        return a @ b
+
+    def matmul_each(self, a: Array, b: Array) -> Array:
+        """Multiply each pair of matrices: ``(n, M, K), (n, K, N) -> (n, M, N)``."""
         return a @ b
 
     def sum_rows(self, x: Array) -> Array:
@@ -332,25 +348,205 @@ class Reference:
             dx += bias
         return dx
 
+    # ------------------------------------------------------------ dilated and grouped convolution
+
+    def conv_taps(self, x: Array, weight: Array, stride: Pair, dilation: Pair) -> Array:
+        """Cross-correlate tap by tap: ``y[n, p, q] = Σ_ij x[n, p s + i d, q s + j d] W[i, j]``.
+
+        With groups, the input and output channels are cut into as many pieces, and each piece of y
+        sees its own piece of x alone: W[i, j] is block-diagonal, and only the blocks are stored.
+
+        Parameters
+        ----------
+        x
+            Images, padded already, shape (N, H, W, in).
+        weight
+            Shape (kh, kw, in / groups, out).
+        stride, dilation
+            s, from one position of the window to the next, and d, from one tap to the next.
+
+        Returns
+        -------
+        array, shape (N, Ho, Wo, out)
+        """
+        groups, y = x.shape[3] // weight.shape[2], None
+        for i, j, view in _views(x, weight.shape[:2], stride, dilation):
+            term = self._through_blocks(view, weight[i, j], groups)
+            y = term if y is None else y + term
+        assert y is not None  # a kernel has at least one tap
+        return y
+
+    def conv_taps_weight_grad(
+        self, x: Array, dy: Array, kernel: Pair, stride: Pair, dilation: Pair, groups: int
+    ) -> Array:
+        """Gradient of the kernels of `conv_taps`, block by block: ``dW[i, j] = viewᵀ dy``."""
+        each, out = x.shape[3] // groups, dy.shape[3]
+        dw = self.xp.empty((*kernel, each, out), dy.dtype)
+        d = _blocks(dy, groups)
+        for i, j, view in _views(x, kernel, stride, dilation):
+            if each == 1:
+                dw[i, j] = self.sum_products(_repeated(view, out), dy)
+            else:
+                product = self.matmul_each(_blocks(view, groups).transpose(0, 2, 1), d)
+                dw[i, j] = product.transpose(1, 0, 2).reshape(each, out)
+        return dw
+
+    def conv_taps_input_grad(
+        self, dy: Array, weight: Array, shape: Sequence[int], stride: Pair, dilation: Pair
+    ) -> Array:
+        """Gradient of the padded images of `conv_taps`: each tap adds ``dy W[i, j]ᵀ`` to its view.
+
+        The shape is that of the padded images.
+        """
+        groups = shape[3] // weight.shape[2]
+        dx = self.xp.zeros(tuple(shape), dy.dtype)
+        for i, j, view in _views(dx, weight.shape[:2], stride, dilation, dy.shape[1:3]):
+            view += self._back_through_blocks(dy, weight[i, j], groups)
+        return dx
+
+    def _through_blocks(self, x: Array, w: Array, groups: int) -> Array:
+        """``x W``, with W of `groups` blocks: (N, Ho, Wo, in), (in / groups, out)."""
+        each, out = w.shape
+        if each == 1:  # a channel of x for each group: no products of matrices
+            return _repeated(x, out) * w[0]
+        blocks = w.reshape(each, groups, -1).transpose(1, 0, 2)
+        return _unblocked(self.matmul_each(_blocks(x, groups), blocks), x.shape[:3])
+
+    def _back_through_blocks(self, dy: Array, w: Array, groups: int) -> Array:
+        """``dy Wᵀ``: (N, Ho, Wo, out), (in / groups, out) -> (N, Ho, Wo, in)."""
+        each, out = w.shape
+        if each == 1:
+            products = dy * w[0]
+            if out == groups:
+                return products
+            return products.reshape(*dy.shape[:3], groups, out // groups).sum(axis=4)
+        blocks = w.reshape(each, groups, -1).transpose(1, 2, 0)
+        return _unblocked(self.matmul_each(_blocks(dy, groups), blocks), dy.shape[:3])
+
+    # ---------------------------------------------------------------- borders
+
+    def pad(self, x: Array, sides: tuple[Pair, Pair], mode: str) -> Array:
+        """Add rows and columns around images (N, H, W, C).
+
+        Parameters
+        ----------
+        x
+            Shape (N, H, W, C).
+        sides
+            How many: ((above, below), (left, right)).
+        mode
+            What they hold. ``zeros``; ``reflect``: the image mirrored at its first and last pixel,
+            which aren't repeated; ``replicate``: the nearest pixel; ``circular``: the other end.
+        """
+        name = {"zeros": "constant", "replicate": "edge", "circular": "wrap"}.get(mode, mode)
+        return self.xp.pad(x, ((0, 0), *sides, (0, 0)), mode=name)
+
+    def pad_grad(self, dy: Array, sides: tuple[Pair, Pair], mode: str) -> Array:
+        """The adjoint of `pad`: each border is added to the pixels that it is a copy of."""
+        for axis, (before, after) in enumerate(sides, start=1):
+            turned = self.xp.moveaxis(dy, axis, 0)
+            dy = self.xp.moveaxis(_cut(turned, before, after, mode), 0, axis)
+        return self.xp.ascontiguousarray(dy)
+
+    # ------------------------------------------------------------ filters that change the size
+
+    def decimate(self, x: Array, taps: Sequence[float], factor: int, axis: int) -> Array:
+        """Filter along one axis, keep each f-th entry: ``y[p] = Σ_t taps[t] x[f p + t - b]``.
+
+        f is the factor, x is 0 outside, and b = (number of taps - f + 1) // 2 centres the filter.
+        """
+        padded = _with_border(self.xp, x, _border(taps, factor), axis)
+        pieces = _strided(padded, len(taps), factor, x.shape[axis] // factor, axis)
+        return sum(tap * piece for tap, piece in zip(taps, pieces, strict=True))
+
+    def interpolate(self, x: Array, taps: Sequence[float], factor: int, axis: int) -> Array:
+        """The adjoint of `decimate`: spread each entry over f entries with a filter."""
+        (before, after), size = _border(taps, factor), factor * x.shape[axis]
+        shape = [*x.shape[:axis], size + before + after, *x.shape[axis + 1 :]]
+        padded = self.xp.zeros(tuple(shape), x.dtype)
+        for tap, piece in zip(
+            taps, _strided(padded, len(taps), factor, x.shape[axis], axis), strict=True
+        ):
+            piece += tap * x
+        return self.xp.ascontiguousarray(padded[_along(axis, slice(before, before + size))])
+
+    # ---------------------------------------------------------------- pooling
+
+    def max_pool(self, x: Array, window: Window) -> tuple[Array, Array]:
+        """Return the largest number under each position of the window, and which tap it was.
+
+        x (N, H, W, C) is -inf outside. Of equal numbers the first counts.
+        """
+        (kh, kw), stride, (ph, pw) = window
+        sides = ((0, 0), (ph, ph), (pw, pw), (0, 0))
+        padded = self.xp.pad(x, sides, mode="constant", constant_values=-numpy.inf)
+        views = [view for _, _, view in _views(padded, (kh, kw), stride, (1, 1))]
+        y, largest = views[0].copy(), self.xp.zeros(views[0].shape, "int32")
+        for tap, view in enumerate(views[1:], start=1):
+            larger = view > y
+            y = self.xp.where(larger, view, y)
+            largest = self.xp.where(larger, numpy.int32(tap), largest)
+        return y, largest
+
+    def max_pool_grad(
+        self, dy: Array, largest: Array, shape: Sequence[int], window: Window
+    ) -> Array:
+        """Give each cotangent to the number that was the largest; shape is that of x."""
+        n, height, width, channels = shape
+        kernel, stride, (ph, pw) = window
+        padded = self.xp.zeros((n, height + 2 * ph, width + 2 * pw, channels), dy.dtype)
+        views = _views(padded, kernel, stride, (1, 1), dy.shape[1:3])
+        for tap, (_, _, view) in enumerate(views):
+            view += self.masked(dy, largest == tap)
+        return self.xp.ascontiguousarray(padded[:, ph : ph + height, pw : pw + width])
+
+    def max_pool_take(self, v: Array, largest: Array, window: Window) -> Array:
+        """Return the entries of v (N, H, W, C) where those of x were the largest."""
+        kernel, stride, padding = window
+        padded = self.pad(v, _both(padding), "zeros")
+        views = _views(padded, kernel, stride, (1, 1))
+        taken: Any = (self.masked(view, largest == tap) for tap, (*_, view) in enumerate(views))
+        return sum(taken)
+
+    def average_pool(self, x: Array, window: Window) -> Array:
+        """Average over each position of the window; the zeros of the padding count."""
+        (kh, kw), stride, padding = window
+        padded = self.pad(x, _both(padding), "zeros")
+        views = (view for _, _, view in _views(padded, (kh, kw), stride, (1, 1)))
+        return sum(views) / (kh * kw)
+
+    def average_pool_grad(self, dy: Array, shape: Sequence[int], window: Window) -> Array:
+        """The adjoint: an equal part of each cotangent for every pixel under the window."""
+        n, height, width, channels = shape
+        (kh, kw), stride, (ph, pw) = window
+        padded = self.xp.zeros((n, height + 2 * ph, width + 2 * pw, channels), dy.dtype)
+        part = dy / (kh * kw)
+        for _, _, view in _views(padded, (kh, kw), stride, (1, 1), dy.shape[1:3]):
+            view += part
+        return self.xp.ascontiguousarray(padded[:, ph : ph + height, pw : pw + width])
+
     # ---------------------------------------------------------------- elementwise
 
-    def multiply(self, a: Array, b: Array) -> Array:
-        """``a b``, entry by entry, for arrays of one shape."""
-        return a * b
+    def masked(self, x: Array, mask: Array) -> Array:
+        """``x m`` where m > 0, else 0, even where x is infinite."""
+        return self.xp.where(mask > 0, x, x.dtype.type(0)) * mask
 
     def zero(self, x: Array) -> None:
         """Set every entry of x to zero."""
         x[...] = 0
 
     def leaky_relu(self, x: Array, slope: float) -> Array:
-        """``y = x`` where x > 0, else ``slope x``."""
+        """``y = x`` where x > 0, else ``slope x``; with slope 0, that is 0 even for x = -∞."""
+        if not slope:
+            return self.xp.maximum(x, 0)
         return self.xp.where(x > 0, x, x * x.dtype.type(slope))
 
     def leaky_relu_grad(self, dy: Array, y: Array, slope: float) -> Array:
-        """``dx = dy`` where x > 0, else ``slope dy``; y has the sign of x, so x need not be
-        kept.
+        """``dx = dy`` where x > 0, else ``slope dy`` (with slope 0, that is 0 even for an infinite
+        dy); y has the sign of x, so x need not be kept.
         """
-        return self.xp.where(y > 0, dy, dy * dy.dtype.type(slope))
+        factor = dy.dtype.type(slope)
+        return self.xp.where(y > 0, dy, dy * factor if slope else factor)
 
     def bias_leaky_relu(self, x: Array, bias: Array, slope: float) -> Array:
         """`leaky_relu` of ``x + b``; x is (..., C), b (C,). The memory of x may become that of the
@@ -363,8 +559,15 @@ class Reference:
         return self.xp.tanh(x + bias)
 
     def bias_sigmoid(self, x: Array, bias: Array) -> Array:
-        """``1 / (1 + exp(-(x + b)))``, as a tanh, which can't overflow."""
-        return (1 + self.xp.tanh((x + bias) / 2)) / 2
+        """``σ(x + b)``, see `sigmoid`."""
+        return self.sigmoid(x + bias)
+
+    def sigmoid(self, x: Array) -> Array:
+        """``σ(x) = 1 / (1 + exp(-x))``, written so that no exponent is positive: see
+        `minigan.losses.sigmoid`.
+        """
+        xp = self.xp
+        return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-abs(x)))
 
     def draw(
         self, rng: numpy.random.Generator, make: Callable[[numpy.random.Generator], Any], dtype: Any
@@ -373,7 +576,7 @@ class Reference:
 
         Whoever draws through here can be recorded into a CUDA graph: each replay draws anew.
         """
-        return self.asarray(make(rng), dtype=dtype)
+        return self.asarray(make(randomness.generator(rng)), dtype=dtype)
 
     def dropout_mask(
         self, shape: Sequence[int], p: float, dtype: Any, rng: numpy.random.Generator
@@ -385,11 +588,8 @@ class Reference:
     # ---------------------------------------------------------------- the loss on logits
 
     def mean_probability(self, logits: Array) -> Array:
-        """``mean(σ(l))``, with σ written so that no exponent is positive: see
-        `minigan.losses.sigmoid`.
-        """
-        xp = self.xp
-        return (xp.exp(xp.minimum(logits, 0)) / (1 + xp.exp(-abs(logits)))).mean()
+        """``mean(σ(l))``, see `sigmoid`."""
+        return self.sigmoid(logits).mean()
 
     def bce_with_logits(self, logits: Array, target: Any) -> tuple[Array, Array]:
         """``mean(softplus(l) - t l)`` and ``(σ(l) - t) / n``; t is a number or an array like
@@ -421,6 +621,10 @@ class Reference:
         v_hat = v / (1 - beta2**t)
         theta -= lr * m_hat / (self.xp.sqrt(v_hat) + eps)
 
+    def shrink(self, theta: Array, lr: float, rate: float) -> None:
+        """Weight decay, in place: ``θ ← (1 - lr rate) θ``."""
+        theta *= 1 - lr * rate
+
 
 def _mean(x: Array) -> Array:
     """Over each set: (N, m, c) -> (N, 1, c)."""
@@ -431,6 +635,78 @@ def _rows(patches: Array) -> Array:
     """A row per window position: (N, Ho, Wo, kh, kw, C) -> (N Ho Wo, kh kw C)."""
     n, ho, wo, kh, kw, channels = patches.shape
     return patches.reshape(n * ho * wo, kh * kw * channels)
+
+
+def _views(
+    x: Array, kernel: Sequence[int], stride: Pair, dilation: Pair, size: Sequence[int] | None = None
+) -> Iterator[tuple[int, int, Any]]:
+    """Yield what each tap (i, j) of the window sees of x, in all its positions: (N, Ho, Wo, C)."""
+    (kh, kw), (sh, sw), (dh, dw) = kernel, stride, dilation
+    height, width = x.shape[1:3]
+    ho, wo = size or ((height - (kh - 1) * dh - 1) // sh + 1, (width - (kw - 1) * dw - 1) // sw + 1)
+    for i in range(kh):
+        for j in range(kw):
+            rows = slice(i * dh, i * dh + sh * (ho - 1) + 1, sh)
+            columns = slice(j * dw, j * dw + sw * (wo - 1) + 1, sw)
+            yield i, j, x[:, rows, columns]
+
+
+def _blocks(x: Array, groups: int) -> Array:
+    """A matrix for each group of channels: (N, Ho, Wo, C) -> (groups, N Ho Wo, C / groups)."""
+    return x.reshape(-1, groups, x.shape[3] // groups).transpose(1, 0, 2)
+
+
+def _unblocked(blocks: Array, shape: Sequence[int]) -> Array:
+    """Join the channels of all groups: (groups, N Ho Wo, C / groups) -> (N, Ho, Wo, C)."""
+    return blocks.transpose(1, 0, 2).reshape(*shape, -1)
+
+
+def _repeated(x: Array, out: int) -> Array:
+    """Each channel as often as there are output channels for it."""
+    return x if x.shape[3] == out else x.repeat(out // x.shape[3], axis=3)
+
+
+def _cut(dy: Array, before: int, after: int, mode: str) -> Array:
+    """Cut the borders off the first axis, and add them to what they are copies of."""
+    n = dy.shape[0] - before - after
+    head, dx, tail = dy[:before], dy[before : before + n].copy(), dy[before + n :]
+    if mode == "reflect":
+        dx[1 : before + 1] = dx[1 : before + 1] + head[::-1]
+        dx[n - 1 - after : n - 1] = dx[n - 1 - after : n - 1] + tail[::-1]
+    if mode == "replicate":
+        dx[0] = dx[0] + head.sum(axis=0)
+        dx[n - 1] = dx[n - 1] + tail.sum(axis=0)
+    if mode == "circular":
+        dx[n - before :] = dx[n - before :] + head
+        dx[:after] = dx[:after] + tail
+    return dx
+
+
+def _both(padding: Pair) -> tuple[Pair, Pair]:
+    """The same padding on both sides of each axis."""
+    return (padding[0], padding[0]), (padding[1], padding[1])
+
+
+def _border(taps: Sequence[float], factor: int) -> Pair:
+    """How far a centred filter reaches beyond the first and the last entry."""
+    return (len(taps) - factor + 1) // 2, (len(taps) - factor) // 2
+
+
+def _with_border(xp: Any, x: Array, border: Pair, axis: int) -> Array:
+    sides = [(0, 0)] * x.ndim
+    sides[axis] = border
+    return xp.pad(x, sides)
+
+
+def _strided(x: Array, taps: int, step: int, size: int, axis: int) -> Iterator[Any]:
+    """Yield the entries of an axis that each tap meets: every step-th, `size` of them."""
+    for tap in range(taps):
+        yield x[_along(axis, slice(tap, tap + step * (size - 1) + 1, step))]
+
+
+def _along(axis: int, piece: slice) -> tuple[slice, ...]:
+    """Index one axis by `piece`, and the axes before it wholly."""
+    return (*[slice(None)] * axis, piece)
 
 
 def _matrix(weight: Array) -> Array:

@@ -10,14 +10,35 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 import minigan
-from minigan.cli import bench, gradcheck, latent, recipes, results, train
+from minigan.cli import (
+    bench,
+    completion,
+    export,
+    gradcheck,
+    latent,
+    recipes,
+    results,
+    runs,
+    train,
+    translate,
+)
 from minigan.cli.arguments import Parser
-from minigan.cli.errors import sentence
+from minigan.cli.errors import is_expected, report, sentence
 
-FAMILIES = (train, recipes, results, latent, gradcheck, bench)
+FAMILIES = (train, recipes, runs, results, translate, latent, export, gradcheck, bench, completion)
 """The groups of commands, in the order of ``minigan --help``."""
+HELLO = """minigan trains GANs, with every derivative written by hand. Three commands to begin with:
+
+  minigan train digits     a small GAN on handwritten digits, about a minute
+  minigan recipes          what else can be trained
+  minigan --help           all commands; `minigan COMMAND --help` explains one"""
+"""What ``minigan`` says when it is told nothing."""
+MISTAKE = 70
+"""Exit status if minigan itself is at fault: EX_SOFTWARE of sysexits.h."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,13 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         The exit status: 0 for success; 1 if a check failed; 2 for an error, which is printed in one
-        sentence; 130 if the user interrupted the command.
+        sentence; 70 for a mistake in minigan itself; 130 if the user interrupted the command.
     """
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal or a file may know fewer characters than are printed, such as Greek letters.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    _prepare()
     options = build_parser().parse_args(arguments)
+    if options.command is None:
+        print(HELLO)
+        return 0
     try:
         status = int(options.command(options) or 0)
         sys.stdout.flush()
@@ -46,16 +67,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (
         BrokenPipeError
     ):  # whoever read the output has seen enough, as in `minigan recipes | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence(sys.stdout, sys.stderr)
         return 128 + 13
-    except (ValueError, TypeError, OSError, ArithmeticError) as error:
-        if options.traceback:
-            raise
-        print(f"minigan: {sentence(error)}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("minigan: interrupted.", file=sys.stderr)
         return 130
+    except Exception as error:
+        if options.traceback:
+            raise
+        expected = is_expected(error)
+        print(f"minigan: {sentence(error) if expected else report(error)}", file=sys.stderr)
+        return 2 if expected else MISTAKE
+
+
+def _prepare() -> None:
+    """Make the process fit for every command, whatever it was started with."""
+    # A notebook's choice, which may not be installed here: figures are drawn without one.
+    os.environ.pop("MPLBACKEND", None)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # it was closed
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - to the end
+        # A terminal or a file may know fewer characters than are printed, such as Greek letters.
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _silence(*streams: Any) -> None:
+    """Let what is still to be written to a stream go nowhere, without an error at the exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        with suppress(OSError, ValueError):
+            os.dup2(nowhere, stream.fileno())
 
 
 def build_parser() -> Parser:
@@ -64,7 +107,9 @@ def build_parser() -> Parser:
         prog="minigan", description="A GAN engine whose every derivative is written by hand."
     )
     parser.add_argument("--version", action="version", version=f"minigan {minigan.__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands.type = str  # it takes the arguments of the command, too, which may be empty for some
+    parser.set_defaults(command=None, whole=parser)
     for family in FAMILIES:
         family.add_commands(commands)
     return parser

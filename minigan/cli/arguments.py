@@ -6,7 +6,10 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+
+if TYPE_CHECKING:
+    from minigan.runs.folder import Run
 
 # A string, because the class can't be subscripted at run time.
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -18,11 +21,48 @@ PICTURES = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports an error in one sentence and refers to ``--help``, instead of printing the usage."""
+    """Reports an error in one sentence and refers to ``--help``, instead of printing the usage.
+
+    An empty text is an error, too: as a rule, it is a variable of a script that has no value.
+
+    Attributes
+    ----------
+    enrich
+        Called before the help is shown, with the parser and the options read so far: adds what
+        would take too long to find out whenever a parser is built.
+    """
+
+    enrich: Callable[[Parser, argparse.Namespace], None] | None = None
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | {"add_help": False})
+        self.register("type", None, _not_empty)
+        self.register("type", Path, lambda text: Path(_not_empty(text)))
+        self.add_argument(
+            "-h", "--help", action=_Help, nargs=0, default=argparse.SUPPRESS,
+            help="show this help message and exit",
+        )  # fmt: skip
 
     def error(self, message: str) -> NoReturn:
         """Print the message and exit with status 2."""
         self.exit(2, f"minigan: {message.rstrip('.')}; see `{self.prog} --help`.\n")
+
+
+class _Help(argparse.Action):
+    """Shows the help, enriched; like argparse's own action otherwise."""
+
+    def __call__(self, parser: Any, options: argparse.Namespace, *_: Any) -> None:
+        """Print the help and exit."""
+        if parser.enrich is not None:
+            parser.enrich(parser, options)
+        parser.print_help()
+        parser.exit()
+
+
+def _not_empty(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; give a value, or leave it out")
+    return text
 
 
 def add_command(
@@ -51,8 +91,10 @@ def add_command(
 
 
 def add_quiet(parser: Parser) -> None:
-    """Add ``--quiet``, which `say` obeys."""
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    """Add ``--quiet``, which `say` and `conclude` obey."""
+    parser.add_argument(
+        "--quiet", action="store_true", help="print nothing but errors and what was asked for"
+    )
 
 
 def add_run(parser: Parser) -> None:
@@ -62,6 +104,40 @@ def add_run(parser: Parser) -> None:
         "--checkpoint", metavar="WHICH", help="best, a step or a file (default: the end of the run)"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the latents (default: 0)")
+    add_trust(parser)
+
+
+def add_trust(parser: Any) -> None:
+    """Add ``--trust``, which `trust` obeys."""
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="run the recipe file of a run that was made elsewhere, without asking; read it first",
+    )
+
+
+def trust(options: argparse.Namespace) -> Callable[[str], bool] | bool:
+    """Return whether a run's recipe file may be executed; ask the user if there is a terminal."""
+    if options.trust or not (sys.stdin and sys.stdin.isatty()):
+        return bool(options.trust)
+    return _answer
+
+
+def _answer(question: str) -> bool:
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def open_run(options: argparse.Namespace) -> Run:
+    """Open the run that the options name."""
+    from minigan.runs import folder
+
+    return folder.open_run(options.run, trust=trust(options))
+
+
+def replaces(path: Path) -> str:
+    """Return what to add to a message about a file that is about to be written."""
+    return " (the earlier one was replaced)" if path.exists() else ""
 
 
 def add_picture(parser: Parser, name: str) -> None:
@@ -98,6 +174,12 @@ def check_picture(path: Path) -> None:
         raise ValueError(
             f"{path} doesn't end in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}; use .png."
         )
+
+
+def conclude(options: argparse.Namespace, words: str) -> None:
+    """Print to standard output what a command has written, unless ``--quiet`` was given."""
+    if not options.quiet:
+        print(words)
 
 
 def say(options: argparse.Namespace) -> Callable[[str], None]:

@@ -24,11 +24,13 @@ def _check_library(options: argparse.Namespace) -> int:
 def _check_layer(options: argparse.Namespace) -> int:
     from minigan.gradcheck import GradientError
     from minigan.gradcheck.command import check_file
+    from minigan.gradcheck.runner import Limits
 
     try:
         report = check_file(
             options.layer, options.input, arguments=options.args, labels=options.labels,
-            seed=options.seed, train=not options.eval, **_thoroughness(options),
+            seed=options.seed, train=not options.eval, constants=options.constant,
+            limits=Limits(seconds=options.time_limit), **_thoroughness(options),
         )  # fmt: skip
     except GradientError as error:
         print(error)
@@ -56,19 +58,45 @@ def add_commands(commands: Commands) -> None:
         "or those of a layer in a file of your own.",
     )
     parser.add_argument(
-        "layer", nargs="?", metavar="FILE.py:NAME", help="a class, an instance, or a function"
+        "layer",
+        nargs="?",
+        metavar="FILE.py:NAME",
+        help="a class, an instance, a function that returns a layer, or the NAME of NAME_forward "
+        "and NAME_backward",
     )
     parser.add_argument(
-        "--input", metavar="4,8,8,3", help="shape of the input, batch first, channels last"
+        "--input",
+        action="append",
+        metavar="4,8,8,3",
+        help="shape of the input, batch first, channels last; once more for each array that a "
+        "pair of functions takes",
     )
     parser.add_argument(
-        "--args", default="", metavar="'3, 5, stride=2'", help="arguments of the constructor"
+        "--args",
+        type=str,
+        default="",
+        metavar="'3, 5, stride=2'",
+        help="arguments of the constructor",
     )
     parser.add_argument(
         "--labels", type=int, metavar="K", help="the input holds integers from 0 to K - 1"
     )
     parser.add_argument(
         "--eval", action="store_true", help="check evaluation mode instead of training mode"
+    )
+    parser.add_argument(
+        "--constant",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="an array that moves the output but isn't learnt",
+    )
+    parser.add_argument(
+        "--time-limit",
+        type=float,
+        default=20.0,
+        metavar="SECONDS",
+        help="how long one call of forward or backward may take (default: 20)",
     )
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     parser.add_argument(

@@ -13,6 +13,9 @@ from minigan.cli.arguments import (
     add_quiet,
     add_run,
     check_picture,
+    conclude,
+    open_run,
+    replaces,
     whole_numbers,
 )
 
@@ -27,6 +30,7 @@ def interpolate(options: argparse.Namespace) -> None:
     """Draw walks between pairs of latents."""
     from minigan.runs import exploring
 
+    replaced = replaces(options.output)
     picture, film = exploring.interpolate(
         _open(options),
         options.output,
@@ -35,19 +39,21 @@ def interpolate(options: argparse.Namespace) -> None:
         steps=options.steps,
         **_latents(options),
     )
-    print(f"Walks in {picture}, an animated round trip in {film}")
+    conclude(options, f"Walks in {picture}, an animated round trip in {film}{replaced}")
 
 
 def arithmetic(options: argparse.Namespace) -> None:
     """Draw the samples of a - b + c."""
     from minigan.runs import exploring
 
+    replaced = replaces(options.output)
     exploring.arithmetic(
         _open(options), options.output, a=options.a, b=options.b, c=options.c, **_latents(options)
     )
-    print(
+    conclude(
+        options,
         "Rows: a, b, c (each with the sample of its mean last), and a - b + c with its neighbours, "
-        f"in {options.output}"
+        f"in {options.output}{replaced}",
     )
 
 
@@ -59,6 +65,7 @@ def latent(options: argparse.Namespace) -> None:
     if options.sweep is None:
         _name_strongest(run, options)
         return
+    replaced = replaces(options.output)
     rows = exploring.sweep(
         run,
         options.output,
@@ -67,7 +74,10 @@ def latent(options: argparse.Namespace) -> None:
         steps=options.steps,
         **_latents(options),
     )
-    print(f"Coordinates {', '.join(map(str, rows))}, one per row, in {options.output}")
+    conclude(
+        options,
+        f"Coordinates {', '.join(map(str, rows))}, one per row, in {options.output}{replaced}",
+    )
 
 
 def _name_strongest(run: Run, options: argparse.Namespace) -> None:
@@ -84,10 +94,8 @@ def _name_strongest(run: Run, options: argparse.Namespace) -> None:
 
 
 def _open(options: argparse.Namespace) -> Run:
-    from minigan.runs.folder import open_run
-
     check_picture(options.output)
-    return open_run(options.run)
+    return open_run(options)
 
 
 def _latents(options: argparse.Namespace) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""``minigan recipes``: the list of recipes."""
+"""``minigan recipes``, the list of recipes, and ``minigan recipe new``, one of your own."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from minigan.cli.arguments import Commands, add_command, add_quiet
+from minigan.cli.arguments import Commands, add_command, add_quiet, conclude
 
 
 def list_recipes(options: argparse.Namespace) -> None:
@@ -19,6 +20,20 @@ def list_recipes(options: argparse.Namespace) -> None:
         print(f"{'':<13} from: {recipe.source}\n")
 
 
+def new_recipe(options: argparse.Namespace) -> None:
+    """Write a commented recipe file to start from."""
+    from minigan.recipes import files
+
+    path = files.write_new(options.name, Path())
+    conclude(options, f"A recipe to change is in {path}; train it with `minigan train {path}`")
+
+
 def add_commands(commands: Commands) -> None:
-    """Add ``minigan recipes``."""
+    """Add ``minigan recipes`` and ``minigan recipe``."""
     add_quiet(add_command(commands, "recipes", list_recipes, "list the recipes"))
+    parser = add_command(
+        commands, "recipe", new_recipe, "write a recipe file of your own to start from"
+    )
+    add_quiet(parser)
+    parser.add_argument("what", choices=["new"], metavar="new", help="write a new file")
+    parser.add_argument("name", metavar="NAME", help="its name, and that of the file: NAME.py")

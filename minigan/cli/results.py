@@ -13,7 +13,11 @@ from minigan.cli.arguments import (
     add_picture,
     add_quiet,
     add_run,
+    add_trust,
     check_picture,
+    conclude,
+    open_run,
+    replaces,
     say,
 )
 
@@ -21,14 +25,15 @@ from minigan.cli.arguments import (
 def sample(options: argparse.Namespace) -> None:
     """Draw new samples to an image file."""
     from minigan.runs import drawing
-    from minigan.runs.folder import open_run
 
-    run = open_run(options.run)
+    run = open_run(options)
     check_picture(options.output)
-    classes = run.recipe.classes if options.label is None else 0
+    replaced = replaces(options.output)
+    classes = len(run.classes) if options.label is None else 0
     number, columns = drawing.layout(classes, options.number or drawing.GRID)
     if options.number is not None:
         number, columns = options.number, columns if number == options.number else None
+    drawing.require_few(number, run.recipe.sample_shape)
     samples = run.sample(
         number,
         seed=options.seed,
@@ -43,7 +48,7 @@ def sample(options: argparse.Namespace) -> None:
         save_grid(options.output, samples, columns=columns)
     else:
         _draw_points(options, run.load_data(), samples)
-    print(f"{number} samples in {options.output}")
+    conclude(options, f"{number} samples in {options.output}{replaced}")
 
 
 def _draw_points(options: argparse.Namespace, law: Any, samples: Any) -> None:
@@ -60,10 +65,9 @@ def _draw_points(options: argparse.Namespace, law: Any, samples: Any) -> None:
 def evaluate(options: argparse.Namespace) -> None:
     """Print a table of metrics."""
     from minigan.runs.evaluation import evaluate
-    from minigan.runs.folder import open_run
 
     table = evaluate(
-        open_run(options.run),
+        open_run(options),
         count=options.number,
         seed=options.seed,
         which=options.checkpoint,
@@ -77,13 +81,13 @@ def evaluate(options: argparse.Namespace) -> None:
 def doctor(options: argparse.Namespace) -> None:
     """Print a diagnosis, and draw the numbers that it is based on."""
     from minigan.runs import doctor
-    from minigan.runs.folder import open_run
 
-    run = open_run(options.run)
+    run = open_run(options)
     if options.output is not None:
         check_picture(options.output)
     print(doctor.report(run))
-    say(options)(f"The numbers are drawn in {doctor.draw(run, options.output)}")
+    replaced = replaces(options.output) if options.output is not None else ""
+    say(options)(f"The numbers are drawn in {doctor.draw(run, options.output)}{replaced}")
 
 
 # ---------------------------------------------------------------- arguments
@@ -135,6 +139,7 @@ def _add_doctor(commands: Commands) -> None:
         "run", type=Path, metavar="RUN", help="folder of a run, finished or in progress"
     )
     parser.add_argument("-o", "--output", type=Path, help="image file (default: RUN/doctor.png)")
+    add_trust(parser)
 
 
 def _add_device(parser: Parser) -> None:

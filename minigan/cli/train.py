@@ -3,37 +3,62 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+import ast
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from minigan.cli.arguments import Commands, Parser, add_command, add_quiet, say
+from minigan.cli.arguments import Commands, Parser, add_command, add_quiet, add_trust, say, trust
+from minigan.cli.errors import sentence
 
-START = ("seed", "out", "epochs", "data", "data_dir")
+START = ("seed", "out", "epochs", "data", "data_dir", "init")
 """Options that define a run, besides its settings."""
+PLACES = ("data", "data_dir")
+"""Those of them that may be given again, for data that have moved."""
 DEVICE = ("device", "cuda_graph", "precision")
 KEPT = ("checkpoint_every", "keep", "best", "frames", "tensorboard")
 
 
 def train(options: argparse.Namespace) -> int:
-    """Train or resume, and say where the results are."""
-    from minigan.runs import resuming, training
+    """Train or resume, and say where the results are; or print the configuration."""
+    from minigan.runs import configuration, resuming, training
 
-    common = _given(options, DEVICE) | _given(options, KEPT)
-    common |= {"progress": not options.quiet, "say": say(options)}
     settings = _settings(options)
+    common = _given(options, DEVICE) | _given(options, KEPT)
+    told: dict[str, Any] = {"progress": not options.quiet, "say": say(options)}
     if options.resume is not None:
         _refuse_beside_resume(options, settings, resuming.CHANGEABLE)
-        return _conclude(options, resuming.resume(options.resume, **settings, **common))
-    if options.recipe is None:
+        places = _start(options, PLACES) | {"trust": trust(options)}
+        return _conclude(
+            options, resuming.resume(options.resume, **places, **settings, **common, **told)
+        )
+    arguments = _configured(options) | _start(options, ("recipe", *START)) | settings | common
+    if "steps" in settings and options.epochs is None:
+        arguments.pop("epochs", None)
+    if "name" not in arguments:
         raise ValueError(
             "No recipe was given; `minigan recipes` lists them, and `minigan train digits` is a "
             "good start."
         )
-    start = _given(options, START)
-    if "data" in start:
-        start["data_name"] = start.pop("data")
-    return _conclude(options, training.train(options.recipe, **start, **settings, **common))
+    if options.show_config:
+        print(configuration.in_force(**arguments), end="")
+        return 0
+    return _conclude(options, training.train(**arguments, **told))
+
+
+def _configured(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what the configuration file says; options on the command line replace it."""
+    from minigan.runs import configuration
+
+    if options.config is None:
+        return {}
+    return configuration.read(options.config, trust=trust(options))
+
+
+def _start(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """Return the options that define a run, as the library calls them."""
+    called = {"recipe": "name", "data": "data_name"}
+    return {called.get(name, name): value for name, value in _given(options, names).items()}
 
 
 def _given(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
@@ -48,7 +73,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
         settings["penalties"] = ()
     if options.lr is not None:
         settings = {"lr_generator": options.lr, "lr_discriminator": options.lr} | settings
-    return settings
+    return settings | dict(options.set or ())
 
 
 def _refuse_beside_resume(
@@ -58,7 +83,8 @@ def _refuse_beside_resume(
         raise ValueError(
             "Both a recipe and --resume were given, but a run knows its recipe; leave one out."
         )
-    fixed = [*_given(options, START), *(name for name in settings if name not in changeable)]
+    fixed = [name for name in _given(options, (*START, "config")) if name not in PLACES]
+    fixed += [name for name in settings if name not in changeable]
     if fixed:
         flag = options.settings.get(fixed[0], f"--{fixed[0].replace('_', '-')}")
         raise ValueError(
@@ -70,7 +96,7 @@ def _refuse_beside_resume(
 def _conclude(options: argparse.Namespace, folder: Path) -> int:
     from minigan.runs.folder import open_run
 
-    run = open_run(folder)
+    run = open_run(folder, trust=options.trust)
     if run.step < run.settings.steps:
         say(options)(
             f"Stopped at step {run.step:,} of {run.settings.steps:,}, with everything saved; "
@@ -87,9 +113,23 @@ def _conclude(options: argparse.Namespace, folder: Path) -> int:
 
 def add_commands(commands: Commands) -> None:
     """Add ``minigan train``."""
-    parser = add_command(commands, "train", train, "train a recipe")
+    parser = add_command(
+        commands,
+        "train",
+        train,
+        "train a recipe",
+        "Train a recipe, or resume a run that stopped. `minigan train RECIPE --help` shows the "
+        "recipe's own defaults.",
+    )
+    parser.enrich = _enrich
     add_quiet(parser)
-    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="see `minigan recipes`")
+    add_trust(parser)
+    parser.add_argument(
+        "recipe",
+        nargs="?",
+        metavar="RECIPE",
+        help="a name, see `minigan recipes`, or a file of your own: FILE.py or FILE.py:NAME",
+    )
     _add_run(parser)
     _add_settings(parser)
     _add_device(parser)
@@ -104,7 +144,19 @@ def _add_run(parser: Parser) -> None:
         "--out", type=Path, metavar="DIR", help="folder for the results (default: runs/RECIPE)"
     )
     group.add_argument(
-        "--data", metavar="NAME|PATH", help="another data set, IDX file or folder of images"
+        "--data",
+        metavar="NAME|PATH",
+        help="another data set, or a file or folder of images or points; with --resume: where the "
+        "run's data are now",
+    )
+    group.add_argument(
+        "--init", type=Path, metavar="RUN", help="start from the weights of a run, where they fit"
+    )
+    group.add_argument(
+        "--config", type=Path, metavar="FILE", help="read all this from a TOML file or config.json"
+    )
+    group.add_argument(
+        "--show-config", action="store_true", help="print the configuration in force, and stop"
     )
     group.add_argument(
         "--data-dir", metavar="DIR", help="folder with the files of MNIST or Fashion-MNIST"
@@ -128,7 +180,7 @@ def _add_settings(parser: Parser) -> None:
     setting("--lr-discriminator", "learning rate of the discriminator", type=float)
     setting("--beta1", "Adam's first decay rate", type=float)
     setting("--beta2", "Adam's second decay rate", type=float)
-    setting("--objective", "the pair of losses: non-saturating, saturating, least-squares, ...")
+    setting("--objective", "the pair of losses: {objectives}")
     setting("--smoothing", "one-sided label smoothing", type=float)
     setting("--discriminator-steps", "discriminator steps per round", type=int, metavar="K")
     setting(
@@ -141,21 +193,85 @@ def _add_settings(parser: Parser) -> None:
     setting(
         "--schedule",
         "how the learning rates change: constant, linear, linear:0.5 (over the second half of the "
-        "run), cosine, warmup:STEPS, warmup:STEPS+cosine, ...",
+        "run), cosine, warmup:STEPS, or a warmup and another: warmup:STEPS+cosine",
     )
     setting(
         "--penalty",
-        "regularise the discriminator (may be repeated): gradient-penalty, r1, spectral-norm, "
-        "packing, ...; none for no regularisation",
+        "regularise the discriminator (may be repeated): {penalties}; none for no regularisation",
         dest="penalties",
         action="append",
         metavar="NAME[:STRENGTH]",
     )
+    _add_pictures(parser, setting)
     parser.set_defaults(settings=flags)
+    parser.add_argument_group("settings of a recipe of your own").add_argument(
+        "--set",
+        type=_own_setting,
+        action="append",
+        metavar="NAME=VALUE",
+        help="any setting of the recipe, such as one of your own (may be repeated)",
+    )
+
+
+def _add_pictures(parser: Parser, setting: Callable[..., None]) -> None:
+    group = parser.add_argument_group("settings of recipes for pictures of any size, such as dcgan")
+    setting("--image-size", "height and width: 16, 32, 64 or 128", to=group, type=int, metavar="N")
+    setting("--width", "channels of the largest map in each net", to=group, type=int, metavar="N")
+    setting("--grey", "grey pictures", to=group, dest="channels", action="store_const", const=1)
+    how = argparse.BooleanOptionalAction
+    setting("--flip", "mirror pictures at random, left to right", to=group, action=how)
+    setting("--crop", "crop at random, by up to N pixels", to=group, type=int, metavar="N")
+
+
+def _own_setting(text: str) -> tuple[str, Any]:
+    """Parse ``NAME=VALUE``; a value that isn't a Python literal is text."""
+    name, equals, value = text.partition("=")
+    if not (equals and name.isidentifier()):
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a setting, such as depth=3")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+def _enrich(parser: Parser, options: argparse.Namespace) -> None:
+    """Complete the help: all objectives and penalties, and the defaults of the recipe."""
+    from minigan.gan import OBJECTIVES, WAYS
+
+    lists = {"objectives": ", ".join(OBJECTIVES), "penalties": ", ".join(WAYS)}
+    recipe = getattr(options, "recipe", None)
+    own = _defaults(parser, recipe) if recipe else {}
+    for action in parser._actions:
+        if action.help and "{" in action.help:
+            action.help = action.help.format(**lists)
+        if action.dest in own and action.help:
+            action.help = f"{action.help} (default: {own.pop(action.dest)})".replace("%", "%%")
+    if own:
+        more = ", ".join(f"{name}={value}" for name, value in own.items())
+        parser.epilog = f"Other settings of this recipe, for --set: {more}."
+
+
+def _defaults(parser: Parser, recipe: str) -> dict[str, str]:
+    """Return the recipe's settings, and its data, as text by the names of the options."""
+    from minigan.runs.training import find
+
+    try:
+        found, _ = find(recipe)
+    except ValueError as error:
+        parser.error(sentence(error))
+    parser.description = f"{found.name}: {found.title} ({found.source}); {found.duration}."
+    values = {**vars(found.settings), "data": found.data}
+    lists = {n: ", ".join(map(str, v)) or "none" for n, v in values.items() if isinstance(v, tuple)}
+    return {name: str(value) for name, value in values.items()} | lists
 
 
 def _add_device(parser: Parser) -> None:
-    group = parser.add_argument_group("device")
+    group = parser.add_argument_group(
+        "device",
+        "On the CPU there is a thread for each core, or as many as the environment variable "
+        "MINIGAN_THREADS says. On a machine that others use at the same time, one is often much "
+        "faster than several, which wait for each other.",
+    )
     group.add_argument(
         "--device", help="auto, cpu or cuda (default: auto; with --resume: as before)"
     )

@@ -1,4 +1,4 @@
-"""Data: 2-D distributions, handwritten digits, the MNIST family, and your own images.
+"""Data: 2-D distributions, digits, faces, MNIST, CIFAR-10, pairs, and your own images.
 
 >>> from minigan import data
 >>> digits = data.load("digits")
@@ -8,6 +8,7 @@
 Randomness comes only from the generator that is passed in; importing this package reads no files.
 """
 
+from minigan.data.cifar import cifar10
 from minigan.data.dataset import Batches, Dataset
 from minigan.data.digits import cubic_matrix, digits
 from minigan.data.errors import DataError
@@ -15,6 +16,8 @@ from minigan.data.folder import fit, image_folder
 from minigan.data.idx import read_idx, write_idx
 from minigan.data.loading import DATASETS, load
 from minigan.data.mnist import fashion_mnist, mnist
+from minigan.data.pairs import PAIRS, Pair, PairBatches, Pairs, edges, pairs
+from minigan.data.points import PointSet, points
 from minigan.data.stacked import stack, stacked_mnist
 from minigan.data.stream import Stream
 from minigan.data.toys import (
@@ -30,31 +33,50 @@ from minigan.data.toys import (
     ring_centres,
     spiral,
 )
+from minigan.data.varied import Roomy, VariedBatches, roomy
+from minigan.data.zoo import avatars, cartoons, emoji, glyphs, kana
 
 __all__ = [
     "DATASETS",
     "DISTRIBUTIONS",
+    "PAIRS",
     "Batches",
     "DataError",
     "Dataset",
     "Distribution",
+    "Pair",
+    "PairBatches",
+    "Pairs",
+    "PointSet",
+    "Roomy",
     "Stream",
+    "VariedBatches",
+    "avatars",
+    "cartoons",
+    "cifar10",
     "cubic_matrix",
     "digits",
     "distribution",
+    "edges",
+    "emoji",
     "fashion_mnist",
     "fit",
     "gaussian_curve",
+    "glyphs",
     "grid",
     "grid_centres",
     "image_folder",
+    "kana",
     "load",
     "mnist",
     "moons",
+    "pairs",
     "parabola",
+    "points",
     "read_idx",
     "ring",
     "ring_centres",
+    "roomy",
     "spiral",
     "stack",
     "stacked_mnist",

@@ -9,15 +9,20 @@ from typing import Any
 import numpy
 import numpy.typing as npt
 
+from minigan import randomness
+
 __all__ = ["Batches", "Dataset"]
 
 Batch = tuple[npt.NDArray[Any], npt.NDArray[numpy.int64] | None]
+
+SHOWN = 12
+"""Images that a notebook shows of a data set."""
 
 # 0 becomes -1 and 255 becomes 1 exactly: the range of a generator that ends in tanh.
 _BYTE_TO_UNIT = (numpy.arange(256) / 127.5 - 1).astype(numpy.float32)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Images, channels last, with labels and a description.
 
@@ -30,7 +35,7 @@ class Dataset:
         Its name in reports and file names.
     images : ndarray of uint8 (0 to 255) or float32 (-1 to 1), shape (N, H, W, C)
     labels : ndarray of int64, shape (N,), or None
-        The class of each image.
+        The class of each image, from 0; other integers, and lists of them, are converted.
     source : str
         Where it comes from: a citation, a folder or a file.
     class_names : tuple of str or None
@@ -53,16 +58,32 @@ class Dataset:
 
     def __post_init__(self) -> None:
         _check_images(self.name, self.images)
-        if self.labels is None:
-            return
-        if self.labels.shape != (len(self),) or self.labels.dtype != numpy.int64:
-            raise ValueError(
-                f"the labels of {self.name!r} are {self.labels.dtype} of shape "
-                f"{self.labels.shape}: int64 of shape ({len(self)},) is needed, one for each image"
-            )
+        if self.labels is not None:
+            # What the fields of a frozen dataclass may be replaced by.
+            object.__setattr__(self, "labels", _whole(self.name, self.labels, len(self)))
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.image_shape))
+        classes = "" if self.labels is None else f", {len(numpy.unique(self.labels)):,} classes"
+        return f"{type(self).__name__}({self.name!r}: {len(self):,} images of {size}{classes})"
+
+    def _repr_png_(self) -> bytes | None:
+        """Show some images side by side, in a notebook; images of two channels have no picture."""
+        if self.image_shape[2] not in (1, 3):
+            return None
+        from io import BytesIO
+
+        from PIL import Image
+
+        shown = self.batch(numpy.linspace(0, len(self) - 1, min(len(self), SHOWN)).astype(int))
+        strip = numpy.rint((numpy.concatenate(list(shown), axis=1) + 1) * 127.5).astype("uint8")
+        picture, png = Image.fromarray(strip[..., 0] if strip.shape[2] == 1 else strip), BytesIO()
+        scale = max(64 // self.image_shape[0], 1)
+        picture.resize((picture.width * scale, picture.height * scale), 0).save(png, "PNG")
+        return png.getvalue()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -113,15 +134,34 @@ class Dataset:
         ------
         ValueError
             If `n` is not between 1 and the number of images.
+        TypeError
+            If `rng` isn't a Generator.
         """
         if not 1 <= n <= len(self):
             raise ValueError(
                 f"cannot draw {n} different images from {self.name!r}: choose 1 to {len(self)}"
             )
-        return self.batch(rng.choice(len(self), size=n, replace=False))
+        chosen = randomness.generator(rng).choice(len(self), size=n, replace=False)
+        return self.batch(chosen)
+
+
+def _whole(name: str, labels: Any, count: int) -> npt.NDArray[numpy.int64]:
+    """Return labels of any integer type, or in a list, as int64."""
+    array = numpy.asarray(labels)
+    if array.shape != (count,) or array.dtype.kind not in "ui" or array.min() < 0:
+        raise ValueError(
+            f"the labels of {name!r} are {array.dtype} of shape {array.shape}: int64 of shape "
+            f"({count},) is needed, one of at least 0 for each image"
+        )
+    return array.astype(numpy.int64, copy=False)
 
 
 def _check_images(name: str, images: npt.NDArray[Any]) -> None:
+    if not hasattr(images, "ndim"):
+        raise ValueError(
+            f"the images of {name!r} are {type(images).__name__}: an array of uint8 or float32 is "
+            "needed"
+        )
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(
             f"the images of {name!r} have shape {images.shape}: a non-empty (N, H, W, C) is needed"
@@ -194,16 +234,21 @@ class Batches(Iterator[Batch]):
         return len(self.data) // self.batch_size
 
     def __next__(self) -> Batch:
+        indices = self.next_indices()
+        if isinstance(self.data, Dataset):
+            labels = self.data.labels
+            return self.data.batch(indices), None if labels is None else labels[indices]
+        return self.data[indices], None
+
+    def next_indices(self) -> npt.NDArray[numpy.int64]:
+        """Return the indices of the next batch, shape (batch_size,)."""
         if self._position + self.batch_size > len(self.data):
             self._permutation = self.rng.permutation(len(self.data)).astype(numpy.int64, copy=False)
             self._position = 0
             self.epoch += 1
         indices = self._permutation[self._position : self._position + self.batch_size]
         self._position += self.batch_size
-        if isinstance(self.data, Dataset):
-            labels = self.data.labels
-            return self.data.batch(indices), None if labels is None else labels[indices]
-        return self.data[indices], None
+        return indices
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that determines the following batches.
@@ -237,17 +282,13 @@ class Batches(Iterator[Batch]):
             then unchanged.
         """
         permutation, position = _checked_state(state, len(self.data), self.rng)
-        self.rng.bit_generator.state = state["rng"]
-        self._permutation, self._position = permutation, position
-        self.epoch = int(state["epoch"])
+        epoch = int(state["epoch"])
+        self.rng.bit_generator.state = state["rng"]  # raises before it changes anything
+        self._permutation, self._position, self.epoch = permutation, position, epoch
 
 
 def _check_stream(data: Any, batch_size: int, rng: numpy.random.Generator) -> None:
-    if not isinstance(rng, numpy.random.Generator):
-        raise TypeError(
-            f"Batches got {type(rng).__name__} for rng and needs a numpy.random.Generator: use "
-            "numpy.random.default_rng(seed)"
-        )
+    randomness.generator(rng)
     if not isinstance(data, Dataset) and not numpy.issubdtype(data.dtype, numpy.floating):
         raise TypeError(
             f"Batches got an array of {data.dtype} and needs floats: convert it, or make a Dataset"

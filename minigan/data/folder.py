@@ -6,8 +6,13 @@ data set's `notes` say what was changed, because a GAN learns those changes too.
 
 from __future__ import annotations
 
+import functools
+import io
 import os
+import re
+import warnings
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +21,32 @@ import numpy.typing as npt
 
 from minigan.data.dataset import Dataset
 from minigan.data.errors import DataError
+from minigan.data.limits import max_pixels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = ["fit", "image_folder"]
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+SHOWN = 3
+"""Unreadable files that the notes name."""
+EXTENSIONS = (
+    *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
+    *(".apng", ".avif", ".dib", ".ico", ".j2k", ".jfif", ".jp2", ".jpe", ".mpo", ".pbm", ".pcx"),
+    *(".pgm", ".pnm", ".ppm", ".qoi", ".sgi", ".tga"),
+)
+"""What the names of pictures end in; what reads them is Pillow."""
 _MODES = {1: "L", 3: "RGB"}
-_SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
+_GREY = ("1", "L", "LA", "La")
+_SPLIT = re.compile(
+    r"(train|test|val|valid|dev|eval|holdout)(ing|ation|s)?"
+    r"([-_ ]?(set|data|images|pictures|split|[ab]|\d+))?",
+    re.IGNORECASE,
+)
+"""Names of folders with a part of the images: train, test_set, validation, trainA, ..."""
+_TURNS = {2: "mirrored", 4: "mirrored", 5: "rotated and mirrored", 7: "rotated and mirrored"}
+_ANIMATED = "animated (only the first frame is used)"
+_PAGED = ("TIFF", "MPO", "ICO")  # formats whose further pictures are pages, sizes, or a preview
 _DARK = 31  # of 255: reached by pixels of 0 and 1, by masks, and by 12-bit scans in 16-bit files
 
 
@@ -34,14 +56,17 @@ def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channel
     Each image is rotated according to its EXIF data, composited on black if it is transparent,
     converted to grey or RGB, centre-cropped to the aspect ratio of `size`, and resampled (Lanczos,
     which smooths when it shrinks). Files are read in the order of their paths; hidden ones are
-    skipped.
+    skipped, and links to folders are followed. Files that aren't pictures, or can't be read, are
+    passed over, and the notes say so.
 
-    If all images are exactly one subfolder deep, the subfolders are the classes, sorted by name.
+    If all images are exactly one subfolder deep, below the folder or below a subfolder that holds
+    them all, the subfolders are the classes, sorted by name.
 
     Parameters
     ----------
     path : path_like
-        The folder, searched recursively for png, jpg, jpeg, bmp, gif, webp, tif and tiff files.
+        The folder, searched recursively for the files of png, jpg, webp, tiff and many other
+        formats, or a single picture.
     size : (int, int)
         Desired height and width.
     channels : {1, 3}
@@ -55,23 +80,36 @@ def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channel
     Raises
     ------
     DataError
-        If there are no images, or one of them cannot be read.
+        If there are no images, or none of them can be read.
     ValueError
         If `size` or `channels` is not as above.
     """
-    _check_shape((*size, channels))
-    root = Path(path).expanduser()
-    files = _pictures(root)
+    check_shape((*size, channels))
+    root = Path(os.path.expanduser(path))
+    found, others = ([root], Counter[str]()) if root.is_file() else _pictures(root)
     changes: Counter[str] = Counter()
     sizes: list[tuple[int, int]] = []
-    images = numpy.empty((len(files), *size, channels), dtype=numpy.uint8)
-    for image, file in zip(images, _with_progress(files, root), strict=True):
-        image[...] = _load_picture(file, size, channels, changes, sizes)
-    labels, class_names = _classes(root, files)
+    images = numpy.empty((len(found), *size, channels), dtype=numpy.uint8)
+    files: list[Path] = []
+    broken: list[DataError] = []
+    for file in _with_progress(found, root):
+        try:
+            images[len(files)] = _load_picture(file, size, channels, changes, sizes)
+            files.append(file)
+        except DataError as error:
+            broken.append(error)
+    if not files:
+        raise broken[0]
+    images = images[: len(files)]
+    parts = [file.relative_to(root).parts for file in files]
+    labels, class_names = classes(parts)
     return Dataset(
         name=root.resolve().name, images=images, labels=labels, source=str(root),
         class_names=class_names,
-        notes=(*_notes(changes, sizes, size), *darkness(images), *_splits(root, files)),
+        notes=(
+            *_passed_over(broken, others), *picture_notes(changes, sizes, size), *darkness(images),
+            *splits(parts),
+        ),
     )  # fmt: skip
 
 
@@ -101,7 +139,7 @@ def fit(dataset: Dataset, image_shape: tuple[int, int, int]) -> Dataset:
     """
     if dataset.image_shape == tuple(image_shape):
         return dataset
-    _check_shape(image_shape)
+    check_shape(image_shape)
     height, width, channels = image_shape
     if dataset.image_shape[2] not in _MODES:
         raise DataError(
@@ -115,7 +153,7 @@ def fit(dataset: Dataset, image_shape: tuple[int, int, int]) -> Dataset:
     for image, pixels in zip(images, _as_bytes(dataset.images), strict=True):
         picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
         image[...] = _fitted(picture, (height, width), channels, changes)
-    notes = _notes(changes, [dataset.image_shape[:2]] * len(dataset), (height, width))
+    notes = picture_notes(changes, [dataset.image_shape[:2]] * len(dataset), (height, width))
     return Dataset(
         name=dataset.name,
         images=images,
@@ -134,7 +172,8 @@ def darkness(images: npt.NDArray[Any]) -> tuple[str, ...]:
     return (f"the largest value is {largest} of 255, nearly black: scale the images to 0..255",)
 
 
-def _check_shape(shape: tuple[int, ...]) -> None:
+def check_shape(shape: tuple[int, ...]) -> None:
+    """Refuse what isn't a height, a width and 1 or 3 channels."""
     if len(shape) != 3 or min(shape) < 1 or shape[2] not in _MODES:
         raise ValueError(
             f"images cannot be converted to shape {tuple(shape)}: (height, width, channels) with 1 "
@@ -150,29 +189,56 @@ def _as_bytes(images: npt.NDArray[Any]) -> npt.NDArray[numpy.uint8]:
     )
 
 
-def _pictures(root: Path) -> list[Path]:
+def _pictures(root: Path) -> tuple[list[Path], Counter[str]]:
+    """The files to read, in order, and how many others there are of each suffix."""
     if not root.is_dir():
         raise DataError(
             f"{root} is not a folder: give one that contains images ({', '.join(EXTENSIONS)})"
         )
-    found, seen = [], set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        place = os.path.realpath(folder)
-        if place in seen:  # a link back to where the walk has been
+    found: list[Path] = []
+    others: Counter[str] = Counter()
+    above: dict[str, frozenset[str]] = {}  # where each folder, and all that it is in, really are
+    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=_refuse):
+        place, around = os.path.realpath(folder), above.get(os.path.dirname(folder), frozenset())
+        if place in around:  # a link back to a folder that it is in
             subfolders.clear()
             continue
-        seen.add(place)
+        above[folder] = around | {place}
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        found += [
-            Path(folder, name)
-            for name in names
-            if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
-        ]
+        shown = [Path(folder, name) for name in names if not name.startswith(".")]
+        found += [file for file in shown if file.name.lower().endswith(EXTENSIONS)]
+        others.update(
+            file.suffix.lower() or "no suffix"
+            for file in shown
+            if not file.name.lower().endswith(EXTENSIONS)
+        )
     if not found:
         raise DataError(
             f"{root} contains no images: put files there that end in {', '.join(EXTENSIONS)}"
         )
-    return sorted(found, key=lambda file: file.relative_to(root).parts)
+    return sorted(found, key=lambda file: file.relative_to(root).parts), others
+
+
+def _passed_over(broken: list[DataError], others: Counter[str]) -> tuple[str, ...]:
+    """Say which files were not used, and why."""
+    notes = []
+    if others:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
+        notes.append(f"{_files(others.total())} passed over: no pictures ({kinds})")
+    if broken:
+        more = f", and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
+        why = "; ".join(str(error) for error in broken[:SHOWN])
+        notes.append(f"{_files(len(broken))} passed over: {why}{more}")
+    return tuple(notes)
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"
+
+
+def _refuse(error: OSError) -> None:
+    why = (error.strerror or "unknown error").lower()
+    raise DataError(f"{error.filename} cannot be read ({why}): allow it, or remove the folder")
 
 
 def _with_progress(files: list[Path], root: Path) -> Any:
@@ -191,16 +257,13 @@ def _load_picture(
     changes: Counter[str],
     sizes: list[tuple[int, int]],
 ) -> npt.NDArray[numpy.uint8]:
-    from PIL import Image
-
     try:
-        with Image.open(file) as picture:
-            if getattr(picture, "n_frames", 1) > 1:
-                changes["animated (only the first frame is used)"] += 1
-            picture.load()
-            upright = _turned(picture, changes)
-            sizes.append((upright.height, upright.width))
-            return _fitted(_opaque(upright, changes), size, channels, changes)
+        if not file.is_file():
+            raise ValueError("it is no file, but a pipe, a device or a link to nothing")
+        with opened(file, str(file)) as picture:
+            return prepared(picture, size, channels, changes, sizes)
+    except DataError:
+        raise
     # Pillow's decoders raise all kinds of exceptions.
     except Exception as error:
         raise DataError(
@@ -208,12 +271,83 @@ def _load_picture(
         ) from error
 
 
+def prepared(
+    picture: Image,
+    size: tuple[int, int],
+    channels: int,
+    changes: Counter[str],
+    sizes: list[tuple[int, int]],
+) -> npt.NDArray[numpy.uint8]:
+    """Return an opened picture as pixels (height, width, channels); note its size and changes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is odd about a file, but harmless
+        return _prepared(picture, size, channels, changes, sizes)
+
+
+def _prepared(
+    picture: Image,
+    size: tuple[int, int],
+    channels: int,
+    changes: Counter[str],
+    sizes: list[tuple[int, int]],
+) -> npt.NDArray[numpy.uint8]:
+    if getattr(picture, "n_frames", 1) > 1:
+        paged = picture.format in _PAGED
+        kind = "of several (only the first is used)" if paged else _ANIMATED
+        changes[kind] += 1
+    picture.load()
+    upright = _turned(picture, changes)
+    sizes.append((upright.height, upright.width))
+    return _fitted(_opaque(upright, changes), size, channels, changes)
+
+
+def opened(file: Path | io.BytesIO, what: str) -> Image:
+    """Open a picture of a format that the extensions stand for, and of at most `max_pixels`.
+
+    Left to itself, Pillow would run Ghostscript for a file that is EPS inside, and wait for ever
+    for one that is a pipe. `what` is the picture's name in the error message.
+    """
+    from PIL import Image
+
+    most = max_pixels()
+    if most > (Image.MAX_IMAGE_PIXELS or most):
+        Image.MAX_IMAGE_PIXELS = most  # as the user asked in the environment
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = Image.open(file, formats=_formats())
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_large(what, most) from None
+    if picture.width * picture.height > most:
+        picture.close()
+        raise _too_large(what, most)
+    return picture
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Pillow's names for the formats that `EXTENSIONS` stand for."""
+    from PIL import Image
+
+    known = Image.registered_extensions()
+    return tuple(sorted({known[end] for end in EXTENSIONS if known.get(end) in Image.OPEN}))
+
+
+def _too_large(what: str, most: int) -> DataError:
+    return DataError(
+        f"{what} has more than {most:,} pixels: make it smaller, or set MINIGAN_MAX_PIXELS to a "
+        "larger number"
+    )
+
+
 def _turned(picture: Image, changes: Counter[str]) -> Image:
     from PIL import ExifTags, ImageOps
 
-    if picture.getexif().get(ExifTags.Base.Orientation, 1) not in range(2, 9):
+    orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    if orientation not in range(2, 9):
         return picture
-    changes["rotated according to the EXIF data"] += 1
+    changes[f"{_TURNS.get(orientation, 'rotated')} according to the EXIF data"] += 1
     return ImageOps.exif_transpose(picture)
 
 
@@ -221,8 +355,8 @@ def _opaque(picture: Image, changes: Counter[str]) -> Image:
     """The picture composited on black, with 8 bits per channel."""
     from PIL import Image
 
-    # Pillow's name for 16-bit PNGs was once "I" too.
-    if picture.mode == "F" or (picture.mode == "I" and picture.format != "PNG"):
+    # Pillow's name for the 16 bits of these formats is, or was once, "I" too.
+    if picture.mode == "F" or (picture.mode == "I" and picture.format not in ("PNG", "PPM")):
         kind = "floating-point" if picture.mode == "F" else "32-bit integer"
         raise ValueError(f"{kind} pixels have no agreed range; convert it to 8 or 16 bits")
     if picture.mode.startswith("I"):
@@ -232,11 +366,11 @@ def _opaque(picture: Image, changes: Counter[str]) -> Image:
         return Image.fromarray(numpy.rint(deep / 257).clip(0, 255).astype(numpy.uint8))
     if not picture.has_transparency_data:
         return picture
-    changes["composited on black"] += 1
-    layer = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer).convert(
-        "RGB"
-    )
+    layer, base = picture.convert("RGBA"), "L" if picture.mode in _GREY else "RGB"
+    if numpy.asarray(layer)[..., 3].min() < 255:
+        changes["composited on black"] += 1
+        layer = Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer)
+    return layer.convert(base)
 
 
 def _fitted(
@@ -244,7 +378,7 @@ def _fitted(
 ) -> npt.NDArray[numpy.uint8]:
     from PIL import Image, ImageOps
 
-    grey = picture.mode in ("1", "L", "LA")
+    grey = picture.mode in _GREY or (picture.mode == "P" and not _coloured(picture))
     if grey != (channels == 1):
         changes["converted to grey" if channels == 1 else "converted from grey to RGB"] += 1
     picture = picture.convert(_MODES[channels])
@@ -256,9 +390,15 @@ def _fitted(
     return numpy.asarray(picture, dtype=numpy.uint8).reshape(height, width, channels)
 
 
-def _notes(
+def _coloured(picture: Image) -> bool:
+    red, green, blue = numpy.moveaxis(numpy.asarray(picture.convert("RGB")), 2, 0)
+    return bool((red != green).any() or (green != blue).any())
+
+
+def picture_notes(
     changes: Counter[str], sizes: list[tuple[int, int]], size: tuple[int, int]
 ) -> tuple[str, ...]:
+    """Say what was changed, and from which sizes images were resized."""
     notes = [f"{_images(count)} {change}" for change, count in changes.items()]
     resized = [before for before in sizes if before != size]
     if resized:
@@ -276,22 +416,38 @@ def _by(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def _splits(root: Path, files: list[Path]) -> tuple[str, ...]:
-    """Return a note if the folder is divided into images for training and for testing."""
-    parts = [file.relative_to(root).parts for file in files]
-    found = sorted({p[0] for p in parts if len(p) > 1 and p[0].lower() in _SPLITS})
-    if len(found) < 2:
-        return ()
-    return (
-        f"the images in {', '.join(found)} are all used together: give one of these folders to "
-        "use it alone, with its subfolders as classes",
-    )
+def splits(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return a note if images for training and for testing are used together.
+
+    Parameters
+    ----------
+    paths
+        The parts of the images' paths.
+    """
+    for depth in range(max(map(len, paths), default=1) - 1):
+        folders = {path[depth] for path in paths if len(path) > depth + 1}
+        kinds = {name: match[1].lower() for name in folders if (match := _SPLIT.fullmatch(name))}
+        if len(set(kinds.values())) > 1:
+            return (
+                f"the images in {', '.join(sorted(kinds))} are all used together: give one of "
+                "these folders to use it alone, with its subfolders as classes",
+            )
+    return ()
 
 
-def _classes(
-    root: Path, files: list[Path]
+def classes(
+    paths: Sequence[tuple[str, ...]],
 ) -> tuple[npt.NDArray[numpy.int64] | None, tuple[str, ...] | None]:
-    parents = [file.relative_to(root).parts[:-1] for file in files]
+    """Return the labels of images, and the names of the classes; None if there are none.
+
+    Parameters
+    ----------
+    paths
+        The parts of the images' paths.
+    """
+    parents = [path[:-1] for path in paths]
+    while len({parts[0] for parts in parents if parts}) == 1 and min(map(len, parents)) > 1:
+        parents = [parts[1:] for parts in parents]  # a folder around all of them
     if any(len(parts) != 1 for parts in parents):
         return None, None
     names = sorted({parts[0] for parts in parents})

@@ -29,6 +29,7 @@ from typing import Any
 import numpy
 import numpy.typing as npt
 
+from minigan.data import limits
 from minigan.data.errors import DataError
 
 __all__ = ["read_idx", "write_idx"]
@@ -41,14 +42,15 @@ _CHUNK = 1 << 20
 _MAX_RATIO, _SLACK = 1032, 1024
 
 
-def read_idx(path: str | os.PathLike[str], *, max_bytes: int = 1 << 32) -> npt.NDArray[Any]:
+def read_idx(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> npt.NDArray[Any]:
     """Read an array from an IDX file, gzipped or not (detected by content, not by name).
 
     Parameters
     ----------
     path : path_like
-    max_bytes : int
-        Size in bytes of the largest array that is accepted.
+    max_bytes : int, optional
+        Size in bytes of the largest array that is accepted; by default that of
+        `minigan.data.limits`, a gigabyte unless ``MINIGAN_MAX_BYTES`` says otherwise.
 
     Returns
     -------
@@ -62,6 +64,7 @@ def read_idx(path: str | os.PathLike[str], *, max_bytes: int = 1 << 32) -> npt.N
         header says.
     """
     path = Path(path)
+    max_bytes = limits.max_bytes() if max_bytes is None else max_bytes
     if not path.is_file():
         raise DataError(f"{path} is not a file: give an existing IDX file")
     try:
@@ -123,8 +126,8 @@ def _read(stream: io.BufferedIOBase, path: Path, holds: int, max_bytes: int) -> 
     # A size of zero doesn't make the others harmless: NumPy refuses (0, 2**32 - 1, 2**32 - 1) too.
     if math.prod(max(size, 1) for size in shape) * dtype.itemsize > max_bytes:
         raise DataError(
-            f"{path} claims shape {shape} of {dtype.name}, more than max_bytes={max_bytes}: "
-            "increase max_bytes"
+            f"{path} claims shape {shape} of {dtype.name}, more than max_bytes={max_bytes}: if "
+            "that is meant, set MINIGAN_MAX_BYTES, or max_bytes in Python, to a larger number"
         )
     payload = _read_up_to(stream, expected + 1)
     if len(payload) < expected:

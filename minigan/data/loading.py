@@ -2,36 +2,64 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
 import numpy
+import numpy.typing as npt
 
+from minigan.data import arrays, labelled, tables
+from minigan.data.archive import image_zip
+from minigan.data.cifar import cifar10
 from minigan.data.dataset import Dataset
 from minigan.data.digits import digits
 from minigan.data.errors import DataError, choices
 from minigan.data.folder import EXTENSIONS, darkness, fit, image_folder
 from minigan.data.idx import read_idx
 from minigan.data.mnist import fashion_mnist, mnist
+from minigan.data.pixels import as_images, as_labels
 from minigan.data.stacked import stacked_mnist
 from minigan.data.toys import DISTRIBUTIONS
+from minigan.data.zoo import avatars, cartoons, emoji, glyphs, kana
 
 __all__ = ["DATASETS", "load"]
 
-DATASETS = ("digits", "mnist", "fashion-mnist", "stacked-mnist")
+_OF_FILES = {"cartoons": cartoons, "emoji": emoji, "glyphs": glyphs, "kana": kana}
+_SPLIT = {
+    "mnist": mnist,
+    "fashion-mnist": fashion_mnist,
+    "stacked-mnist": stacked_mnist,
+    "cifar10": cifar10,
+}
+DATASETS = ("digits", "avatars", *_SPLIT, *_OF_FILES)
+
+Shape = tuple[int, int, int]
 
 _REMEDIES = {
-    **dict.fromkeys((".npz", ".npy"), "a NumPy file: save its uint8 array with data.write_idx"),
-    **dict.fromkeys((".csv", ".tsv"), "a CSV file: save its pixels, as an array, with write_idx"),
-    **dict.fromkeys((".zip", ".tar", ".tgz"), "an archive: unpack it, and give the folder"),
-    **dict.fromkeys(EXTENSIONS, "one picture: give a folder of many"),
+    **dict.fromkeys(
+        (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar"),
+        "an archive: unpack it, and give the folder",
+    ),
+    **dict.fromkeys(
+        (".pkl", ".pickle", ".pt", ".pth"),
+        "a pickle, which is read by running code: save its arrays with numpy.savez",
+    ),
+    **dict.fromkeys(
+        (".h5", ".hdf5", ".mat", ".parquet", ".feather", ".tfrecord", ".json"),
+        "of a format that minigan doesn't read: save its arrays with numpy.savez",
+    ),
+    **dict.fromkeys(
+        (".heic", ".heif", ".svg", ".eps", ".psd", ".pdf", ".raw", ".dng", ".exr"),
+        "a picture of a format that minigan doesn't read: save it as png",
+    ),
 }
 
 
 def load(
     name_or_path: str | os.PathLike[str],
     *,
-    image_shape: tuple[int, int, int] | None = None,
+    image_shape: Shape | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     split: str = "train",
 ) -> Dataset:
@@ -40,14 +68,22 @@ def load(
     Parameters
     ----------
     name_or_path : str or path_like
-        "digits", "mnist", "fashion-mnist", "stacked-mnist", a folder of images, or an IDX file of
-        uint8 (N, H, W) or (N, H, W, C). A name takes precedence over a folder of that name; write
-        ``./mnist`` for the folder.
+        "digits", "avatars", "mnist", "fashion-mnist", "stacked-mnist", "cifar10", "emoji",
+        "cartoons", "glyphs", "kana", or the path of one of these:
+
+        - a folder of images, or a zip of one, which isn't unpacked; or a single picture;
+        - an IDX file of uint8 (N, H, W) or (N, H, W, C), with labels if there is a file named
+          alike, such as ``x-images.idx`` and ``x-labels.idx``;
+        - a NumPy file: an array in a .npy, or a .npz with images and perhaps labels, named as
+          ``x_train`` and ``y_train``, or ``images`` and ``labels``;
+        - a table (.csv, .tsv, .txt) of a grey image in each row, perhaps with a column of labels.
+
+        A name takes precedence over a folder of that name; write ``./mnist`` for the folder.
     image_shape : (int, int, int), optional
         Height, width and channels (1 or 3). Images of another shape are cropped, resized and
-        converted to grey or RGB, and the data set's `notes` say so. Required for a folder.
+        converted to grey or RGB, and the data set's `notes` say so. Required for pictures.
     data_dir : path_like, optional
-        Folder with the files of "mnist", "fashion-mnist" and "stacked-mnist".
+        Folder with the files of the data sets that don't come with minigan.
     split : {"train", "test"}
         "test" is only for data sets that have a test split.
 
@@ -60,7 +96,7 @@ def load(
     DataError
         If there is no such data set, or it is missing, damaged or of the wrong kind.
     ValueError
-        If `image_shape` is missing for a folder, or not a shape of images.
+        If `image_shape` is missing for pictures, or not a shape of images.
     """
     dataset = _named(os.fspath(name_or_path), split, data_dir)
     if dataset is None:
@@ -71,28 +107,25 @@ def load(
 
 
 def _named(name: str, split: str, data_dir: str | os.PathLike[str] | None) -> Dataset | None:
-    if name == "mnist":
-        return mnist(split=split, data_dir=data_dir)
-    if name == "fashion-mnist":
-        return fashion_mnist(split=split, data_dir=data_dir)
-    if name == "stacked-mnist":
-        return stacked_mnist(split=split, data_dir=data_dir)
-    return None
+    if name in _SPLIT:
+        return _SPLIT[name](split=split, data_dir=data_dir)
+    if split != "train":
+        return None
+    if name == "avatars":
+        return avatars()
+    return _OF_FILES[name](data_dir=data_dir) if name in _OF_FILES else None
 
 
-def _unsplit(name: str, image_shape: tuple[int, int, int] | None) -> Dataset:
+def _unsplit(name: str, image_shape: Shape | None) -> Dataset:
     if name == "digits":
         # The native size is loaded directly rather than enlarged and shrunk again.
         return digits(enlarge=image_shape is None or tuple(image_shape) != (8, 8, 1))
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))  # unlike its own, leaves an unknown ~user as it is
     if path.is_dir():
-        if image_shape is None:
-            raise ValueError(
-                f"{path} is a folder of images: give the image_shape to convert them to"
-            )
-        return image_folder(path, size=(image_shape[0], image_shape[1]), channels=image_shape[2])
+        height, width, channels = _required(path, "a folder of images", image_shape)
+        return image_folder(path, size=(height, width), channels=channels)
     if path.is_file():
-        return _idx_images(path)
+        return _file(path, image_shape)
     if name in DISTRIBUTIONS:
         raise DataError(
             f"{name!r} is a 2-D distribution and has no images: use distribution({name!r})"
@@ -102,19 +135,114 @@ def _unsplit(name: str, image_shape: tuple[int, int, int] | None) -> Dataset:
     )
 
 
-def _idx_images(path: Path) -> Dataset:
-    remedy = _REMEDIES.get(path.suffix.lower())
-    if remedy is not None:
-        raise DataError(f"{path} is {remedy}")
+def _required(path: Path, what: str, image_shape: Shape | None) -> Shape:
+    if image_shape is None:
+        raise ValueError(f"{path} is {what}: give the image_shape to convert to")
+    return image_shape
+
+
+# ---------------------------------------------------------------- files
+
+
+def _file(path: Path, image_shape: Shape | None) -> Dataset:
+    """Load the images in a file, by what it begins with, or else by what its name ends in."""
+    ending = path.suffix.lower()
+    for known, remedy in _REMEDIES.items():
+        if path.name.lower().endswith(known):
+            raise DataError(f"{path} is {remedy}")
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start.startswith(arrays.MAGIC) or ending == ".npy":
+        return _of_array(path, _plain(path, arrays.read_npy(path)), image_shape)
+    if start.startswith((b"PK\3\4", b"PK\5\6")) or ending in (".npz", ".zip"):
+        return _of_zip(path, image_shape)
+    if ending in EXTENSIONS:
+        height, width, channels = _required(path, "a picture", image_shape)
+        return image_folder(path, size=(height, width), channels=channels)
+    return (_of_table if ending in tables.ENDINGS else _of_idx)(path, image_shape)
+
+
+def _plain(path: Path, array: npt.NDArray[numpy.generic]) -> npt.NDArray[numpy.generic]:
+    if array.ndim == 2 and array.shape[0] == array.shape[1] > 2:
+        raise DataError(
+            f"{path} contains {array.dtype} of shape {array.shape}, which may be one picture or a "
+            "picture in each row: save it with the shape (N, H, W)"
+        )
+    return array
+
+
+def _of_zip(path: Path, image_shape: Shape | None) -> Dataset:
+    found = arrays.shapes(path)
+    if not found:
+        height, width, channels = _required(path, "a zip of pictures", image_shape)
+        return image_zip(path, size=(height, width), channels=channels)
+    name, partner = arrays.choose(found, path)
+    images, *labels = arrays.read_npz(path, name, *([partner] if partner else []))
+    others = [other for other in found if other not in (name, partner)]
+    notes = (f"not used of {path.name}: {', '.join(others)}",) if others else ()
+    what = f"{name!r} in {path}"
+    return _of_array(path, images, image_shape, labels[0] if labels else None, notes, what)
+
+
+def _of_array(
+    path: Path,
+    array: npt.NDArray[numpy.generic],
+    image_shape: Shape | None,
+    labels: npt.NDArray[numpy.generic] | None = None,
+    notes: tuple[str, ...] = (),
+    what: str = "",
+) -> Dataset:
+    what = what or str(path)
+    images, changes = as_images(array, what, image_shape)
+    return Dataset(
+        name=path.stem,
+        images=images,
+        labels=None if labels is None else as_labels(labels, len(images), str(path)),
+        source=str(path),
+        notes=(*notes, *changes, *darkness(images)),
+    )
+
+
+def _of_table(path: Path, image_shape: Shape | None) -> Dataset:
+    table = tables.read_table(path)
+    column = _label_column(table, image_shape)
+    if column is None:
+        return _of_array(path, table.numbers, image_shape, None, table.notes)
+    name, labels = table.names[column] if table.names else column + 1, table.numbers[:, column]
+    table = table.without(column, f"column {name} was taken for the labels")
+    return _of_array(path, table.numbers, image_shape, labels, table.notes)
+
+
+def _label_column(table: tables.Table, image_shape: Shape | None) -> int | None:
+    """The column of labels: by its name, or the first or the last if the others make an image."""
+    named, columns = table.find(tables.LABELS | {"y"}), table.numbers.shape[1]
+    if named is not None:
+        return named
+    if _is_image(columns, image_shape) or not _is_image(columns - 1, image_shape):
+        return None
+    constant = [numpy.ptp(table.numbers[:, column]) == 0 for column in (0, -1)]
+    return columns - 1 if constant == [True, False] else 0
+
+
+def _is_image(pixels: int, image_shape: Shape | None) -> bool:
+    fits = image_shape is not None and image_shape[0] * image_shape[1] == pixels
+    return fits or (pixels > 1 and math.isqrt(pixels) ** 2 == pixels)
+
+
+def _of_idx(path: Path, image_shape: Shape | None) -> Dataset:
     images = read_idx(path)
     if images.dtype != numpy.uint8 or images.ndim not in (3, 4) or 0 in images.shape:
         raise DataError(
             f"{path} contains {images.dtype} of shape {images.shape}: images must be uint8, of "
             "shape (N, H, W) or (N, H, W, C)"
         )
+    upright, notes = labelled.upright(path, images)
+    labels, class_names = labelled.labels_beside(path, len(images))
     return Dataset(
         name=path.name.removesuffix(".gz"),
-        images=images if images.ndim == 4 else images[..., None],
+        images=upright if images.ndim == 4 else upright[..., None],
+        labels=labels,
         source=str(path),
-        notes=darkness(images),
+        class_names=class_names,
+        notes=(*notes, *darkness(images)),
     )

@@ -10,6 +10,11 @@ pixels in ten classes.
 from __future__ import annotations
 
 import os
+import queue
+import re
+import shutil
+import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +26,7 @@ import numpy.typing as npt
 from minigan.data.dataset import Dataset
 from minigan.data.errors import DataError, choices
 from minigan.data.idx import read_idx
+from minigan.files import locked
 
 __all__ = ["fashion_mnist", "mnist"]
 
@@ -28,7 +34,10 @@ _FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-_TIMEOUT = 30.0
+_TIMEOUT, _DEADLINE = 30.0, 900.0  # seconds without a sign of the server; for a whole file
+_LARGEST = 2**28  # bytes of a file; the largest, CIFAR-10's, has 170 million
+_UNFINISHED = ".download-"
+_LIKELY = re.compile(r"images|idx3|mnist.*\.(npz|npy|csv|zip)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,9 @@ def mnist(*, split: str = "train", data_dir: str | os.PathLike[str] | None = Non
         ``mnist`` or ``MNIST/raw``. Local files aren't verified by checksum; only their dtype and
         shape are checked. The default is the environment variable ``MINIGAN_DATA``. If that isn't
         set either, the files are downloaded to the platform's cache folder and verified against
-        their SHA-256.
+        their SHA-256: from the servers that ``MINIGAN_MIRRORS`` lists (``https://server/path``, in
+        which ``mnist/train-images-idx3-ubyte.gz`` and so on are looked for), then from the usual
+        ones. A file must arrive within five minutes.
 
     Returns
     -------
@@ -149,7 +160,7 @@ def _load(family: _Family, split: str, data_dir: str | os.PathLike[str] | None) 
 
 def _find(family: _Family, split: str, folder: Path) -> tuple[Path, Path]:
     """Find both files of a split, in the first of the usual places that has one of them."""
-    folder = folder.expanduser()
+    folder = Path(os.path.expanduser(folder))
     for place in _places(family, folder):
         image_path, label_path = (_existing(place, name) for name in _FILES[split])
         if image_path and label_path:
@@ -159,10 +170,18 @@ def _find(family: _Family, split: str, folder: Path) -> tuple[Path, Path]:
             raise DataError(
                 f"{place} lacks {missing}.gz: put it there, next to the other file of the split"
             )
+    seen = _seen(folder)
+    hint = f" (there is {seen}, which may be given as --data)" if seen else ""
     raise DataError(
-        f"{family.name} is not in {folder}: put {_names(split)} into {folder / family.folders[0]}, "
-        "or leave out --data-dir and MINIGAN_DATA to download them"
+        f"{family.name} is not in {folder}{hint}: put {_names(split)} into "
+        f"{folder / family.folders[0]}, or leave out --data-dir and MINIGAN_DATA to download them"
     )
+
+
+def _seen(folder: Path) -> str:
+    """Name a file of images in a folder, or below it, that has another name or format."""
+    found = (path for path in folder.glob("*") if path.is_file()) if folder.is_dir() else ()
+    return next((path.name for path in sorted(found) if _LIKELY.search(path.name)), "")
 
 
 def _places(family: _Family, folder: Path) -> list[Path]:
@@ -176,10 +195,22 @@ def _places(family: _Family, folder: Path) -> list[Path]:
 
 
 def _existing(folder: Path, name: str) -> Path | None:
-    """Find a file of the family, also under the name that some tools unpack it to."""
-    dotted = name.replace("-idx", ".idx")
-    paths = (folder / f"{stem}{end}" for stem in (name, dotted) for end in (".gz", ""))
-    return next((path for path in paths if path.is_file()), None)
+    """Find a file of the family, also under the names that it has elsewhere.
+
+    Tools and copies write a dot or an underscore for a hyphen, leave out the format, call the test
+    images so, or put the file into a folder of its own name.
+    """
+    exact = [folder / f"{name}{end}" for end in (".gz", "")]
+    others = sorted(folder.iterdir()) if folder.is_dir() else []
+    alike = [path for path in others if _plain(path.name) == _plain(name)]
+    inside = [path / path.name for path in alike if path.is_dir()]
+    return next((path for path in (*exact, *alike, *inside) if path.is_file()), None)
+
+
+def _plain(name: str) -> str:
+    """What the names of one file have in common."""
+    plain = re.sub(r"[-_. ]+", "-", name.lower()).removesuffix("-gz")
+    return re.sub(r"^test-", "t10k-", re.sub(r"-(idx|ubyte).*$", "", plain))
 
 
 def _names(split: str) -> str:
@@ -191,40 +222,126 @@ def _download(family: _Family, name: str, split: str) -> Path:
     import pooch
 
     cache = Path(pooch.os_cache("minigan")) / family.name
-    reasons = []
-    for mirror in family.mirrors:
-        try:
-            # Downloaded under a temporary name, and renamed only if its hash is right.
-            path = pooch.retrieve(
-                f"{mirror}{name}.gz",
-                known_hash=f"sha256:{family.sha256[name]}",
-                fname=f"{name}.gz",
-                path=cache,
-                downloader=_fetch,
+    path, mirrors = cache / f"{name}.gz", [*_own_mirrors(family.name), *family.mirrors]
+    if _is_right(path, family.sha256[name]):
+        return path
+    cache.mkdir(parents=True, exist_ok=True)
+    with locked(cache / ".lock", seconds=_DEADLINE * len(mirrors)):
+        if _is_right(path, family.sha256[name]):  # another process was faster
+            return path
+        for leftover in cache.glob(f"{_UNFINISHED}*"):  # of a process that was killed
+            shutil.rmtree(leftover, ignore_errors=True)
+        reasons = _fetched(path, family.sha256[name], mirrors)
+    if reasons:
+        raise DataError(
+            f"{name}.gz could not be downloaded ({'; '.join(reasons)}): put {_names(split)} into "
+            f"{cache}, or into a folder given by --data-dir or MINIGAN_DATA"
+        )
+    return path
+
+
+def _own_mirrors(name: str) -> list[str]:
+    """The user's own mirrors of a data set, which are asked first."""
+    found = os.environ.get("MINIGAN_MIRRORS", "").replace(",", " ").split()
+    for mirror in found:
+        if urlsplit(mirror).scheme not in ("http", "https"):
+            raise DataError(
+                "MINIGAN_MIRRORS lists addresses that begin with https:// or http://, got "
+                f"{mirror!r}: use MINIGAN_DATA for a folder"
             )
-        except (OSError, ValueError) as error:
-            reasons.append(f"{urlsplit(mirror).netloc}: {_reason(error)}")
-        else:
-            return Path(path)
-    raise DataError(
-        f"{name}.gz could not be downloaded ({'; '.join(reasons)}): put {_names(split)} into "
-        f"{cache}, or into a folder given by --data-dir or MINIGAN_DATA"
-    )
+    return [f"{mirror.rstrip('/')}/{name}/" for mirror in found]
 
 
-def _fetch(url: str, output: Any, _: Any) -> None:
+def _is_right(path: Path, sha256: str) -> bool:
+    import pooch
+
+    return path.is_file() and pooch.file_hash(str(path)) == sha256
+
+
+def _fetched(path: Path, sha256: str, mirrors: list[str]) -> list[str]:
+    """Fetch a file from the first mirror that has it; return the reasons if none has."""
+    import pooch
+
+    reasons = []
+    with tempfile.TemporaryDirectory(
+        prefix=_UNFINISHED, dir=path.parent, ignore_cleanup_errors=True
+    ) as place:
+        for mirror in mirrors:
+            try:
+                # Under a temporary name, which becomes the right one only if the hash is right.
+                whole = pooch.retrieve(
+                    f"{mirror}{path.name}",
+                    known_hash=f"sha256:{sha256}",
+                    fname=path.name,
+                    path=place,
+                    downloader=fetch,
+                )
+            except (OSError, ValueError) as error:
+                reasons.append(f"{urlsplit(mirror).netloc}: {reason(error)}")
+            else:
+                os.replace(whole, path)
+                return []
+    return reasons
+
+
+def fetch(url: str, output: Any, _: Any) -> None:
+    """Write what a server sends to a file, if it ends within `_DEADLINE` and `_LARGEST`.
+
+    In a thread of its own, since a server that sends a byte now and then, or a name that nobody
+    resolves, would keep the caller for hours.
+    """
+    outcome: queue.SimpleQueue[str] = queue.SimpleQueue()
+    with open(output, "wb") as file:
+        target = _Bounded(file)
+
+        def work() -> None:
+            try:
+                _stream(url, target)
+                outcome.put("")
+            except Exception as error:
+                # In words: the error itself would keep the connection open.
+                outcome.put(reason(error))
+
+        threading.Thread(target=work, name="minigan download", daemon=True).start()
+        try:
+            failure = outcome.get(timeout=_DEADLINE)
+        except queue.Empty:
+            failure = f"not done after {_DEADLINE:,.0f} seconds"
+        finally:
+            target.left = -1
+    if failure:
+        raise OSError(failure)
+
+
+class _Bounded:
+    """A file that takes at most `_LARGEST` bytes, and none when nobody waits for it any more."""
+
+    def __init__(self, file: Any) -> None:
+        self.file, self.left = file, _LARGEST
+
+    def write(self, chunk: bytes) -> None:
+        self.left -= len(chunk)
+        if self.left < 0:
+            raise OSError(f"more than {_LARGEST:,} bytes")
+        self.file.write(chunk)
+
+    def flush(self) -> None:
+        """Do nothing: whoever opened the file closes it."""
+
+
+def _stream(url: str, target: _Bounded) -> None:
     import pooch
     from tqdm.auto import tqdm
 
     # disable=None: no bar unless the output is a terminal. total=1 until the size is known: pooch
     # needs the bar's truth value, which isn't defined without a total.
     with tqdm(desc=url.rsplit("/", 1)[-1], total=1, unit="B", unit_scale=True, disable=None) as bar:
-        pooch.HTTPDownloader(progressbar=bar, timeout=_TIMEOUT)(url, output, None)
+        pooch.HTTPDownloader(progressbar=bar, timeout=_TIMEOUT)(url, target, None)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Shorten an error to a few words: that of a failed connection can fill a paragraph."""
-    if not isinstance(error, OSError):
+    if isinstance(error, ValueError) and not isinstance(error, OSError):
         return "wrong checksum"
     text = str(error).partition(" for url")[0]
     return text if text and len(text) <= 100 else type(error).__name__

@@ -14,6 +14,7 @@ from typing import Any
 import numpy
 import numpy.typing as npt
 
+from minigan import randomness
 from minigan.data.dataset import Dataset
 from minigan.data.mnist import mnist
 
@@ -88,7 +89,7 @@ def stack(digits: Dataset, n: int, *, rng: numpy.random.Generator) -> Dataset:
         raise ValueError(
             f"stacking needs grey images with labels, which {digits.name!r} doesn't have"
         )
-    chosen = rng.integers(0, len(digits), (n, CHANNELS))
+    chosen = randomness.generator(rng).integers(0, len(digits), (n, CHANNELS))
     place = CLASSES ** numpy.arange(CHANNELS)[::-1]
     return Dataset(
         name=f"stacked {digits.name}",

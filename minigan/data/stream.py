@@ -8,6 +8,7 @@ from typing import Any
 import numpy
 import numpy.typing as npt
 
+from minigan import randomness
 from minigan.data.toys import Distribution
 
 
@@ -27,6 +28,8 @@ class Stream(Iterator[tuple[npt.NDArray[numpy.float32], None]]):
     ------
     ValueError
         If `batch_size` is not positive.
+    TypeError
+        If `rng` isn't a Generator.
     """
 
     def __init__(
@@ -34,7 +37,8 @@ class Stream(Iterator[tuple[npt.NDArray[numpy.float32], None]]):
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}: it must be at least 1")
-        self.distribution, self.batch_size, self.rng = distribution, batch_size, rng
+        self.distribution, self.batch_size = distribution, batch_size
+        self.rng = randomness.generator(rng)
 
     def __next__(self) -> tuple[npt.NDArray[numpy.float32], None]:
         return self.distribution.sample(self.batch_size, self.rng), None

@@ -30,6 +30,7 @@ from typing import Any
 import numpy
 import numpy.typing as npt
 
+from minigan import randomness
 from minigan.data.errors import choices
 
 __all__ = [
@@ -181,7 +182,7 @@ def parabola(n: int, *, rng: numpy.random.Generator, std: float = 0.02) -> Point
     ValueError
         If `n` is not positive or `std` is negative.
     """
-    x = rng.uniform(-1, 1, _count(n))
+    x = randomness.generator(rng).uniform(-1, 1, _count(n))
     return _around(x, x * x, std, rng)
 
 
@@ -211,7 +212,7 @@ def gaussian_curve(
         If `n` or `width` is not positive, or `std` is negative.
     """
     _need(width > 0, f"gaussian-curve got width={width} and needs a positive width")
-    x = rng.uniform(-1, 1, _count(n))
+    x = randomness.generator(rng).uniform(-1, 1, _count(n))
     return _around(x, numpy.exp(-x * x / (2 * width * width)), std, rng)
 
 
@@ -242,7 +243,7 @@ def spiral(n: int, *, rng: numpy.random.Generator, turns: float = 2.0, std: floa
         If `n` or `turns` is not positive, or `std` is negative.
     """
     _need(turns > 0, f"spiral got turns={turns} and needs a positive number of turns")
-    radius = numpy.sqrt(rng.uniform(0, 1, _count(n)))
+    radius = numpy.sqrt(randomness.generator(rng).uniform(0, 1, _count(n)))
     angle = 2 * numpy.pi * turns * radius
     return _around(radius * numpy.cos(angle), radius * numpy.sin(angle), std, rng)
 
@@ -271,14 +272,14 @@ def moons(n: int, *, rng: numpy.random.Generator, std: float = 0.05) -> Points:
     ValueError
         If `n` is not positive or `std` is negative.
     """
-    angle = rng.uniform(0, numpy.pi, _count(n))
+    angle = randomness.generator(rng).uniform(0, numpy.pi, _count(n))
     lower = rng.integers(0, 2, n)
     x = numpy.where(lower, 1 - numpy.cos(angle), numpy.cos(angle))
     y = numpy.where(lower, 0.5 - numpy.sin(angle), numpy.sin(angle))
     return _around(x, y, std, rng)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Distribution:
     """A 2-D distribution, with what is needed to plot it and to evaluate samples against it.
 
@@ -301,6 +302,9 @@ class Distribution:
     limits: Limits
     centres: Points | None = None
     std: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Distribution({self.name!r})"
 
     def sample(self, n: int, rng: numpy.random.Generator) -> Points:
         """Draw `n` points, a float32 array of shape (n, 2); ValueError if `n` is not positive."""
@@ -365,7 +369,7 @@ def _square(reach: float) -> Limits:
 
 
 def _mixture(n: int, centres: Points, std: float, rng: numpy.random.Generator) -> Points:
-    which = rng.integers(len(centres), size=_count(n))
+    which = randomness.generator(rng).integers(len(centres), size=_count(n))
     return _around(centres[which, 0], centres[which, 1], std, rng)
 
 

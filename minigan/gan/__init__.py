@@ -14,9 +14,12 @@ from minigan.gan.callbacks import (
     Watcher,
     list_checkpoints,
 )
+from minigan.gan.cyclegan import CycleGame, ImagePool
 from minigan.gan.diagnosis import EARLIEST, UNDECIDED, Finding, Gauges, diagnose
 from minigan.gan.game import Game
+from minigan.gan.matching import feature_matching
 from minigan.gan.objectives import OBJECTIVES, Objective, objective
+from minigan.gan.pix2pix import ImageToImage
 from minigan.gan.taming import WAYS, Taming, tame
 from minigan.gan.trainer import Callback, Report, Trainer
 from minigan.latent import Latent
@@ -29,11 +32,14 @@ __all__ = [
     "BaseGame",
     "Callback",
     "Checkpoints",
+    "CycleGame",
     "Finding",
     "Frames",
     "Game",
     "Gauges",
     "Guard",
+    "ImagePool",
+    "ImageToImage",
     "Latent",
     "Measure",
     "MetricsFile",
@@ -47,6 +53,7 @@ __all__ = [
     "VariationalAutoencoder",
     "Watcher",
     "diagnose",
+    "feature_matching",
     "list_checkpoints",
     "objective",
     "tame",

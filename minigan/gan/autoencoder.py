@@ -30,7 +30,7 @@ from minigan.backend import Array
 from minigan.gan.game import Batch, Game
 
 
-@dataclass
+@dataclass(repr=False)
 class VariationalAutoencoder(Game):
     """A decoder and an encoder with one loss, in place of G and D, so that a `Trainer` can run it.
 

@@ -96,6 +96,13 @@ class BaseGame:
             f"{type(self).__name__} can't be sampled; write its methods inputs and sample."
         )
 
+    def picture(self, inputs: Any, labels: Array | None = None) -> NDArray[Any]:
+        """Return what is drawn of samples, by default the samples; arguments as for `sample`.
+
+        A game from images to images returns inputs and samples side by side, for instance.
+        """
+        return self.sample(inputs, labels)
+
     def check(self) -> None:
         """Raise an error if parts don't fit together; called before training begins."""
 
@@ -108,6 +115,13 @@ class BaseGame:
         return None
 
     # ------------------------------------------------------------ what follows from the parts
+
+    def __repr__(self) -> str:
+        nets = ", ".join(
+            f"{name} of {sum(p.size for p in net.parameters().values()):,} parameters"
+            for name, net in self.players().items()
+        )
+        return f"{type(self).__name__}({nets})"
 
     def players(self) -> dict[str, nn.Layer]:
         """Return the nets among the parts."""

@@ -121,12 +121,14 @@ def _rows(samples: Array) -> Any:
 
 def _norm(vectors: list[Array]) -> float:
     """Euclidean norm over the entries of all arrays."""
-    return math.hypot(*(float(backend.of(x).xp.linalg.norm(x)) for x in vectors))
+    rows = (x.ravel() for x in vectors)
+    return math.hypot(*(math.sqrt(float(backend.of(x).matmul(x, x))) for x in rows))
 
 
 def _distances(a: Any, b: Any) -> Any:
     """Euclidean distances between the rows of a (N, d) and b (M, d): (N, M)."""
-    squared = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None, :] - 2 * a @ b.T
+    squared = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None, :]
+    squared -= backend.of(a).matmul(2 * a, b.T)
     return numpy.sqrt(numpy.maximum(squared, 0))
 
 

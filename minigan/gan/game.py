@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from minigan import backend, losses, nn, optim
 from minigan.backend import Array
 from minigan.gan.base import BaseGame, in_batches, require_owner
+from minigan.gan.matching import feature_matching
 from minigan.gan.objectives import Objective, non_saturating, with_classes
 from minigan.latent import Latent
 
@@ -51,7 +52,7 @@ Penalty = Callable[..., Array]
 """``(discriminator, real, fake) -> value``; adds its gradient to the discriminator's."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Game(BaseGame):
     """Algorithm 1: two players, their losses and their optimizers.
 
@@ -73,6 +74,9 @@ class Game(BaseGame):
     auxiliary
         Weight of the classification losses, see `minigan.gan.objectives.with_classes`. If it isn't
         0, D doesn't receive the labels but predicts them, with logits (N, 1 + classes).
+    feature_matching
+        Weight of the distance between the mean features of reals and fakes in G's loss, see
+        `minigan.gan.matching`.
     latent
         The distribution of z; needed by a `Trainer`, but not to call the two steps yourself.
     discriminator_steps
@@ -87,8 +91,9 @@ class Game(BaseGame):
     Raises
     ------
     ValueError
-        If an optimizer updates the other player, `discriminator_steps` is below 1, or there are
-        penalties although D has several logits.
+        If an optimizer updates the other player, the average follows or the scheduler changes what
+        isn't in the game, `discriminator_steps` is below 1, or there are penalties although D has
+        several logits.
     TypeError
         If the objective isn't an `Objective`.
     """
@@ -102,6 +107,7 @@ class Game(BaseGame):
     before_step: Callable[[nn.Layer], Any] | None = None
     after_discriminator_step: Callable[[nn.Layer], Any] | None = None
     auxiliary: float = 0.0
+    feature_matching: float = 0.0
     latent: Latent | None = None
     discriminator_steps: int = 1
     conditional: bool = False
@@ -199,7 +205,7 @@ class Game(BaseGame):
         Returns
         -------
         dict
-            ``loss_g``, a scalar of the array library.
+            ``loss_g`` and, with feature matching, ``matching``, scalars of the array library.
         """
         D, G = self.discriminator, self.generator
         self.generator_optimizer.zero_grad()
@@ -212,12 +218,19 @@ class Game(BaseGame):
         loss, d_logits = objective.generator(logits, real_logits)
         # Through D, whose own gradients stay unchanged.
         d_fake: Any = D.backward(d_logits, logits_cache, param_grads=False)
+        report = {"loss_g": loss}
+        if self.feature_matching:
+            with nn.frozen_statistics(D):
+                report["matching"], d_matching = feature_matching(
+                    D, _given(told, real), _given(told, fake), weight=self.feature_matching
+                )
+            d_fake = d_fake + d_matching
         G.backward(d_fake, fake_cache, input_grad=False)
 
         if self.before_step is not None:
             self.before_step(G)
         self.generator_optimizer.step()
-        return {"loss_g": loss}
+        return report
 
     def _judged(self, labels: Array | None) -> tuple[Objective, Array | None]:
         """Return the objective and the labels for D: None if D has to predict them."""
@@ -332,6 +345,17 @@ class Game(BaseGame):
         for player, opponent in (both, tuple(reversed(both))):
             optimizer = getattr(self, f"{player}_optimizer")
             require_owner(optimizer, both[player], (both[opponent],), player)
+        if self.average is not None and self.average.source is not self.generator:
+            raise ValueError(
+                "The average of the game follows another net than its generator; make it with "
+                "optim.ExponentialMovingAverage(generator, decay=...)."
+            )
+        moved = (self.generator_optimizer, self.discriminator_optimizer)
+        if self.scheduler and any(one not in moved for one in self.scheduler.optimizers):
+            raise ValueError(
+                "The scheduler of the game sets the learning rate of an optimizer that isn't in "
+                "the game; make it with the optimizers of the two players."
+            )
 
 
 def _takes_reals(penalty: Penalty) -> bool:

@@ -243,9 +243,9 @@ def objective(name: str, *, smoothing: float = 0.0) -> Objective:
     if not 0 <= smoothing < 0.5:
         raise ValueError(f"Label smoothing must satisfy 0 <= smoothing < 0.5, got {smoothing}.")
     if name not in OBJECTIVES:
-        near = difflib.get_close_matches(name, OBJECTIVES, n=1, cutoff=0.0)
+        near = difflib.get_close_matches(name, OBJECTIVES, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         raise ValueError(
-            f"Unknown objective {name!r}; did you mean {near[0]!r}? The objectives are "
-            f"{', '.join(OBJECTIVES)}."
+            f"Unknown objective {name!r}{hint} The objectives are {', '.join(OBJECTIVES)}."
         )
     return OBJECTIVES[name](smoothing=smoothing)

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import numpy
 
-from minigan import nn, optim
+from minigan import nn, optim, randomness
 from minigan.backend import Array
 from minigan.gan import penalties
 
@@ -39,6 +39,8 @@ class Taming:
         As for `minigan.gan.Game`, or None.
     conditional
         Whether D receives pairs of samples and labels.
+    feature_matching
+        As for `minigan.gan.Game`.
     """
 
     discriminator: nn.Layer
@@ -46,6 +48,7 @@ class Taming:
     before_step: Callable[[nn.Layer], Any] | None = None
     after_discriminator_step: Callable[[nn.Layer], Any] | None = None
     conditional: bool = False
+    feature_matching: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def tame(
         If a name is unknown (the error suggests the closest one) or given twice, a strength isn't a
         positive number, or a way can't be applied to D.
     """
+    randomness.generator(rng)
     taming = Taming(discriminator, conditional=conditional)
     given = [parse(way) for way in ways]
     strengths = dict(given)
@@ -97,11 +101,9 @@ def parse(way: str) -> tuple[str, float]:
     """Split ``name:strength``; the strength has a default."""
     name, _, given = way.partition(":")
     if name not in WAYS:
-        near = difflib.get_close_matches(name, WAYS, n=1, cutoff=0.0)
-        raise ValueError(
-            f"Unknown penalty {name!r}; did you mean {near[0]!r}? The penalties are "
-            f"{', '.join(WAYS)}."
-        )
+        near = difflib.get_close_matches(name, WAYS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise ValueError(f"Unknown penalty {name!r}{hint} The penalties are {', '.join(WAYS)}.")
     try:
         strength = float(given) if given else WAYS[name].strength
     except ValueError:
@@ -237,17 +239,38 @@ def _packing(taming: Taming, strength: float, rng: Generator) -> None:
 
 
 def _minibatch(taming: Taming, strength: float, rng: Generator) -> None:
-    layers = _chain(taming.discriminator, "minibatch-stddev")
-    *body, last = layers
+    group = _whole("minibatch-stddev", strength)
+    _before_the_last(taming, "minibatch-stddev", lambda _: nn.MinibatchStdDev(group), 1, rng)
+
+
+def _discrimination(taming: Taming, strength: float, rng: Generator) -> None:
+    rows, name = _whole("minibatch-discrimination", strength), "minibatch-discrimination"
+    _before_the_last(
+        taming, name, lambda f: nn.MinibatchDiscrimination(f, rows=rows, rng=rng), rows, rng
+    )
+
+
+def _before_the_last(
+    taming: Taming, name: str, make: Callable[[int], nn.Layer], more: int, rng: Generator
+) -> None:
+    """Put a layer that appends features before the last one, and widen that."""
+    *body, last = _chain(taming.discriminator, name)
     if not isinstance(last, nn.Linear):
         raise ValueError(
-            "minibatch-stddev needs a discriminator that ends in a Linear layer; choose another "
-            "penalty."
+            f"{name} needs a discriminator that ends in a Linear layer; choose another penalty."
         )
-    wider = nn.Linear(last.in_features + 1, last.out_features, bias=last.bias is not None, rng=rng)
-    wider.weight.value[:-1] = last.weight.value
-    group = _whole("minibatch-stddev", strength)
-    taming.discriminator = nn.Sequential(*body, nn.MinibatchStdDev(group), wider)
+    layer, features = make(last.in_features), last.in_features
+    wider = nn.Linear(features + more, last.out_features, bias=last.bias is not None, rng=rng)
+    wider.weight.value[:features] = last.weight.value
+    taming.discriminator = nn.Sequential(*body, layer, wider)
+
+
+def _feature_matching(taming: Taming, strength: float, rng: Generator) -> None:
+    if len(_chain(taming.discriminator, "feature-matching")) < 2:
+        raise ValueError(
+            "feature-matching needs a discriminator of two layers or more; choose another penalty."
+        )
+    taming.feature_matching = strength
 
 
 def _wider(layer: nn.Layer, m: int, rng: Generator) -> nn.Layer:
@@ -256,10 +279,11 @@ def _wider(layer: nn.Layer, m: int, rng: Generator) -> nn.Layer:
     if isinstance(layer, nn.Linear):
         return nn.Linear(m * layer.in_features, layer.out_features, bias=bias, rng=rng)
     if isinstance(layer, nn.Conv2d):
-        kernel, stride, padding = layer.window
+        g = layer.geometry
         return nn.Conv2d(
-            m * layer.in_channels, layer.out_channels, kernel_size=kernel, stride=stride,
-            padding=padding, bias=bias, rng=rng,
+            m * layer.in_channels, layer.out_channels, kernel_size=g.kernel, stride=g.stride,
+            padding=g.sides, dilation=g.dilation, groups=g.groups, padding_mode=g.mode, bias=bias,
+            rng=rng,
         )  # fmt: skip
     raise ValueError(
         f"packing needs a discriminator that begins with Linear or Conv2d, not {layer!r}; choose "
@@ -297,6 +321,12 @@ WAYS: dict[str, Way] = {
         2.0, _packing, "D judges several samples at once (PacGAN); the strength is their number"
     ),
     "minibatch-stddev": Way(4.0, _minibatch, "D sees how much the samples of a group differ"),
+    "minibatch-discrimination": Way(
+        16.0, _discrimination, "D learns which samples are alike; the strength counts its features"
+    ),
+    "feature-matching": Way(
+        1.0, _feature_matching, "G also matches the mean of D's inner features at the reals"
+    ),
     "dropout": Way(0.3, _dropout, "features zeroed at random; the strength is the probability"),
     "spectral-norm": Way(
         1.0, _spectral_norm, "every weight matrix divided by its largest singular value"

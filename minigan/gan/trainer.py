@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy
 
-from minigan import backend, checkpoint
+from minigan import backend, checkpoint, randomness
 from minigan.backend import Array
 from minigan.gan.base import BaseGame
 from minigan.latent import Latent
@@ -127,7 +127,8 @@ class Trainer:
             average=average,
         )
         game.check()
-        self.game, self.source, self.rng, self.noise = game, source, rng, noise
+        self.game, self.source, self.rng = game, source, randomness.generator(rng)
+        self.noise = None if noise is None else randomness.generator(noise)
         self.step = 0
         self.interrupted = False
         self.read_every = read_every if game.device.queues else 1
@@ -230,10 +231,24 @@ class Trainer:
         Raises
         ------
         ValueError
-            If the state is of other nets, optimizers, data or generators.
+            If the state is of other nets, optimizers, data or generators. Whatever is raised, the
+            trainer is as it was.
         """
+        before = self.state()
+        try:
+            self._load(arrays, meta)
+        except BaseException:
+            self._load(*before)
+            raise
+
+    def _load(self, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
         generators = self._generators()
-        if meta.get("rng", {}).keys() != generators.keys():
+        if missing := {"step", "source", "rng"} - meta.keys():
+            raise ValueError(
+                f"This state of a trainer lacks {', '.join(sorted(missing))}; pass everything that "
+                "state returned."
+            )
+        if dict(meta["rng"]).keys() != generators.keys():
             raise ValueError(
                 "This checkpoint has other random generators than the game; resume with the recipe "
                 "that wrote it."

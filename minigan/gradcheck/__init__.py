@@ -10,14 +10,16 @@ backward map survives that.
 >>> report.ok
 True
 
-`check` takes a layer or a net, the library's or your own; `check_function` a loss; `check_scalar`
-any function that returns a number, such as a whole training step.
+`check` takes a layer or a net, the library's or your own; `check_pair` two functions that hand over
+a cache; `check_function` a loss; `check_scalar` any function that returns a number, such as a whole
+training step.
 """
 
-from minigan.gradcheck.command import load_layer
 from minigan.gradcheck.functions import check_function, check_scalar
 from minigan.gradcheck.layers import check
 from minigan.gradcheck.library import check_library, library_cases, library_table
+from minigan.gradcheck.load import load_layer
+from minigan.gradcheck.pairs import check_pair
 from minigan.gradcheck.report import ArrayReport, GradientError, Report
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "check",
     "check_function",
     "check_library",
+    "check_pair",
     "check_scalar",
     "library_cases",
     "library_table",

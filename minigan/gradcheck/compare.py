@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy
@@ -15,6 +15,7 @@ from minigan.gradcheck.report import ArrayReport
 from minigan.gradcheck.slopes import Line, Slope, direction_mover, entry_mover, unit_direction
 
 REDRAWS = 5
+ROUGH = 2
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,18 @@ class Settings:
     rng: numpy.random.Generator
 
     def __post_init__(self) -> None:
-        if not self.h > 0:
-            raise ValueError(f"The step h must be > 0, got {self.h}.")
-        if not self.tolerance > 0:
-            raise ValueError(f"The tolerance must be > 0, got {self.tolerance}.")
+        if not 0 < self.h < math.inf:
+            raise ValueError(f"The step h must be > 0 and finite, got {self.h}.")
+        if not 0 < self.tolerance < 1:
+            raise ValueError(f"The tolerance must be > 0 and < 1, got {self.tolerance}.")
         for name in ("samples", "directions"):
             count = getattr(self, name)
             if count is not None and count < 1:
                 raise ValueError(f"{name} must be None or >= 1, got {count}.")
+
+    def rough(self) -> Settings:
+        """Return settings for a check that comes after a thorough one."""
+        return replace(self, directions=min(self.directions or ROUGH, ROUGH))
 
 
 class Comparison:
@@ -121,6 +126,15 @@ class Comparison:
             self.report.index = located.index
             self.report.analytic, self.report.numeric = located.analytic, located.numeric
             self.report.error = located.error
+
+    def measure(self, flat: Sequence[int]) -> numpy.ndarray[Any, Any]:
+        """Return the numeric gradient at some entries, by flat index; NaN where there is a kink."""
+        indices = self._unravel(numpy.asarray(flat, int))
+        slopes = (
+            next(self.line.slopes(entry_mover(self.array, index), self.floor), None)
+            for index in indices
+        )
+        return numpy.array([math.nan if slope is None else slope.value for slope in slopes])
 
     def measure_all(self, line: Line | None = None) -> numpy.ndarray[Any, Any]:
         """Return the numeric gradient, every entry; NaN where there is a kink.

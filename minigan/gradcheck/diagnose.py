@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy
 
+from minigan.gradcheck import terms
+
 Numbers = numpy.ndarray[Any, Any]
 CLOSE = 1e-5
 
@@ -36,6 +38,13 @@ class Case(NamedTuple):
     masked
         Yields pairs of a description and a function that measures the numeric gradient with dy kept
         at one place only.
+    y, dy
+        Output and cotangent, or None if there are none.
+    values
+        What the layer learns, by name.
+    numeric
+        Measures entries of the numeric gradient (their flat indices come last) for another x,
+        another dy and other weights.
     """
 
     name: str
@@ -45,6 +54,10 @@ class Case(NamedTuple):
     batch: int | None
     sizes: dict[int, str]
     masked: Callable[[], Iterator[tuple[str, Callable[[], Numbers]]]]
+    y: Numbers | None = None
+    dy: Numbers | None = None
+    values: dict[str, Numbers] | None = None
+    numeric: Callable[[Numbers, Numbers, dict[str, Numbers], Numbers], Numbers] | None = None
 
 
 def likely_cause(case: Case) -> str:
@@ -60,11 +73,14 @@ def likely_cause(case: Case) -> str:
         _transposed,
         _flipped,
         _shifted,
+        _signs,
         _partly_written,
         _border,
+        _confined,
+        _one_place,
+        _terms,
         _offset,
         _affine,
-        _one_place,
     )
     for test in tests:
         sentence = test(case)
@@ -105,7 +121,8 @@ def _factor(case: Case) -> str | None:
     size = abs(factor)
     if math.isclose(size, 1, rel_tol=CLOSE):
         return sign
-    return (f"{sign}, and " if sign else "") + _name_factor(case, size)
+    named = _name_factor(case, size)
+    return (f"{sign}, and " if sign else "") + named if named else None
 
 
 def _name_factor(case: Case, factor: float) -> str:
@@ -121,6 +138,11 @@ def _name_factor(case: Case, factor: float) -> str:
                 f"it is too small by the factor {size}, {what}: a sum is taken as a mean (a "
                 "layer's backward sums over samples; taking the mean is up to the loss)"
             )
+    named = _size_named(case, factor)
+    if case.a.size == 1 and not (named or terms.is_simple(factor)):
+        return ""  # any number is some multiple of any other
+    if named:
+        return f"it is off by the factor {factor:.6g}, {named}"
     return (
         f"every entry is off by the same factor, {factor:.6g}: a constant is missing or is there "
         "twice"
@@ -186,6 +208,103 @@ def _partly_written(case: Case) -> str | None:
         f"{int(unwritten.sum())} of {case.n.size} entries are zero and the others are right: a "
         "part is never written (or is assigned where it must be added)"
     )
+
+
+def _signs(case: Case) -> str | None:
+    """The wrong entries are told by the signs of x and dy at their places."""
+    x, dy = case.x, case.dy
+    if case.name != "x" or x is None or dy is None or not x.shape == dy.shape == case.a.shape:
+        return None
+    wrong = _wrong(case)
+    for where, mask in (
+        ("x and dy have different signs: the case is decided by dy, but must be by x", x * dy < 0),
+        ("x < 0", x < 0),
+        ("x > 0", x > 0),
+    ):
+        how = _how(case, wrong) if wrong.any() else ""
+        told = how or "signs" in where
+        if told and 3 < mask.sum() < mask.size - 3 and (wrong == mask).all():
+            return f"it is wrong just where {where}{how}"
+    return _threshold(wrong, abs(x), "|x|") or _threshold(wrong, x, "x")
+
+
+def _threshold(wrong: Numbers, size: Numbers, what: str) -> str | None:
+    """The wrong entries are those above or below some number."""
+    if not 1 < wrong.sum() < wrong.size - 1:
+        return None
+    (low, high), (least, most) = ((size[part].min(), size[part].max()) for part in (wrong, ~wrong))
+    if low > most:
+        return (
+            f"it is wrong just where {what} > {most:.3g} or so: a case that is missing or differs"
+        )
+    if high < least:
+        return (
+            f"it is wrong just where {what} < {least:.3g} or so: a case that is missing or differs"
+        )
+    return None
+
+
+def _how(case: Case, wrong: Numbers) -> str:
+    """Say what stands at the wrong entries, if it is always the same."""
+    a, n = case.a[wrong], case.n[wrong]
+    if (a == 0).all():
+        return ", where it is 0"
+    if (n == 0).all():
+        return ", where it must be 0"
+    ratio = a / numpy.where(n == 0, numpy.nan, n)
+    same = numpy.isfinite(ratio).all() and numpy.ptp(ratio) <= CLOSE * abs(ratio).max()
+    return f", by the factor {ratio[0]:.4g}" if same else ""
+
+
+def _wrong(case: Case) -> Numbers:
+    known = numpy.isfinite(case.n)
+    scale = float(abs(case.n[known]).max()) if known.any() else 0.0
+    return known & (abs(case.a - numpy.where(known, case.n, 0)) > CLOSE * scale)
+
+
+def _confined(case: Case) -> str | None:
+    """All wrong entries share an index along an axis."""
+    wrong = _wrong(case)
+    for axis, size in enumerate(case.n.shape):
+        others = tuple(k for k in range(case.n.ndim) if k != axis)
+        (hit,) = numpy.nonzero(wrong.any(axis=others))
+        ends = {0: "the first", size - 1: "the last"}
+        if len(hit) == 1 and size > 2 and int(hit[0]) in ends and wrong.take(hit, axis).all():
+            return (
+                f"only {ends[int(hit[0])]} along axis {axis} is wrong: a loop or a slice ends too "
+                "early"
+            )
+    return None
+
+
+def _terms(case: Case) -> str | None:
+    if case.x is None or case.y is None or case.dy is None or case.numeric is None:
+        return None
+    if not numpy.isfinite(case.n).all() or case.a.size < 2 or case.dy.ndim == 0:
+        return None
+    return terms.explain(
+        terms.View(
+            case.name, case.a, case.n, case.x, case.y, case.dy, case.values or {}, case.numeric,
+            lambda factor: _size_named(case, factor),
+        )
+    )  # fmt: skip
+
+
+def _size_named(case: Case, factor: float) -> str:
+    """Name a factor that comes from a size, or nothing."""
+    for size, what in case.sizes.items():
+        for value, words in (
+            (size, what),
+            (1 / size, f"1 / {what}"),
+            (math.sqrt(size), f"the root of {what}"),
+            (1 / math.sqrt(size), f"1 / the root of {what}"),
+            (size / (size - 1) if size > 1 else 0, f"m / (m - 1) with m, {what}: Bessel's"),
+            ((size - 1) / size, f"(m - 1) / m with m, {what}: Bessel's"),
+        ):
+            whole = words.startswith(("the root", "1 / the root")) and math.isqrt(size) ** 2 == size
+            if size > 1 and value and not whole and math.isclose(factor, value, rel_tol=1e-4):
+                return words
+    return ""
 
 
 def _border(case: Case) -> str | None:

@@ -12,7 +12,8 @@ from minigan import backend
 from minigan.backend import Array
 from minigan.gradcheck import diagnose
 from minigan.gradcheck.compare import Comparison, Settings, too_many_skipped
-from minigan.gradcheck.layers import DIAGNOSED_SIZE, float64, generator, point
+from minigan.gradcheck.explain import DIAGNOSED_SIZE
+from minigan.gradcheck.layers import float64, generator, point
 from minigan.gradcheck.report import GradientError, Report
 from minigan.gradcheck.slopes import Line
 

@@ -79,6 +79,7 @@ def library_cases() -> Iterator[Case]:
     """Yield every layer and every loss of the library, each in the settings that matter."""
     yield from _layers()
     yield from _convolutions()
+    yield from _windows()
     yield from _normalisations()
     yield from _containers()
     yield from _losses()
@@ -98,6 +99,7 @@ def _layers() -> Iterator[Case]:
     yield Case("Flatten", lambda rng: nn.Flatten(), (2, 3, 4, 5))
     yield Case("Reshape", lambda rng: nn.Reshape(2, 3, 4), (5, 24))
     yield Case("Upsample", lambda rng: nn.Upsample((2, 3)), (2, 3, 4, 5))
+    yield from _activations()
     yield Case("MinibatchStdDev", lambda rng: nn.MinibatchStdDev(3), (6, 2, 3, 2))
     yield Case("Pack, training", lambda rng: nn.Pack(2), (6, 2, 3, 4))
     yield Case("Pack, evaluation", lambda rng: nn.Pack(3), (5, 4), train=False)
@@ -109,6 +111,43 @@ def _layers() -> Iterator[Case]:
         ),
         (4, 9, 8, 3),
     )
+
+
+def _activations() -> Iterator[Case]:
+    yield Case("ELU", lambda rng: nn.ELU(0.7), (4, 3))
+    yield Case("GELU", lambda rng: nn.GELU(), (4, 3))
+    yield Case("SiLU", lambda rng: nn.SiLU(), (4, 3))
+    yield Case("Softplus", lambda rng: nn.Softplus(), (4, 3))
+    yield Case("PReLU, one slope", lambda rng: nn.PReLU(), (4, 3))
+    yield Case("PReLU, a slope per channel", lambda rng: nn.PReLU(3), (2, 4, 5, 3))
+    yield Case("Softmax", lambda rng: nn.Softmax(), (4, 3))
+    yield Case("Softmax of another axis", lambda rng: nn.Softmax(axis=1), (2, 4, 3))
+    yield Case("GumbelSoftmax", lambda rng: nn.GumbelSoftmax(0.7, rng=rng), (4, 3))
+
+
+def _windows() -> Iterator[Case]:
+    image = (2, 5, 6, 3)
+    yield Case("AveragePool", lambda rng: nn.AveragePool((2, 3)), image)
+    yield Case(
+        "AveragePool, overlapping", lambda rng: nn.AveragePool(3, stride=2, padding=1), image
+    )
+    yield Case("MaxPool", lambda rng: nn.MaxPool(2), image)
+    yield Case("MaxPool, overlapping", lambda rng: nn.MaxPool(3, stride=2, padding=1), image)
+    yield Case("GlobalPool, mean", lambda rng: nn.GlobalPool("mean"), image)
+    yield Case("GlobalPool, sum", lambda rng: nn.GlobalPool("sum"), image)
+    yield Case("GlobalPool, max", lambda rng: nn.GlobalPool("max"), image)
+    border = ((1, 2), (0, 3))
+    yield Case("Pad, zeros", lambda rng: nn.Pad(border), image)
+    yield Case("Pad, reflect", lambda rng: nn.Pad(border, mode="reflect"), image)
+    yield Case("Pad, replicate", lambda rng: nn.Pad(border, mode="replicate"), image)
+    yield Case("Pad, circular", lambda rng: nn.Pad(border, mode="circular"), image)
+    yield Case("Resize, bilinear", lambda rng: nn.Resize((3, 8)), image)
+    yield Case("Resize, nearest", lambda rng: nn.Resize((7, 4), mode="nearest"), image)
+    yield Case("Downsample", lambda rng: nn.Downsample(2), (2, 4, 6, 3))
+    yield Case("Interpolate", lambda rng: nn.Interpolate(2), image)
+    yield Case("Blur", lambda rng: nn.Blur(), image)
+    yield Case("PixelShuffle", lambda rng: nn.PixelShuffle(2), (2, 3, 5, 8))
+    yield Case("PixelUnshuffle", lambda rng: nn.PixelUnshuffle(3), (2, 3, 6, 2))
 
 
 def _convolutions() -> Iterator[Case]:
@@ -139,12 +178,39 @@ def _convolutions() -> Iterator[Case]:
     }
     for name, window in (plain | extra).items():
         yield Case(f"ConvTranspose2d, {name}", _maker(nn.ConvTranspose2d, window), (4, 3, 5, 2))
+    yield from _other_convolutions()
+
+
+def _other_convolutions() -> Iterator[Case]:
+    """Windows with gaps, channels in groups, borders of all kinds, sequences."""
+    size: dict[str, Any] = {"kernel_size": 3}
+    four = (2, 5, 6, 4)
+    for name, layer in (("Conv2d", nn.Conv2d), ("ConvTranspose2d", nn.ConvTranspose2d)):
+        options: dict[str, dict[str, Any]] = {
+            "dilation 2x1": {"dilation": (2, 1)},
+            "2 groups, stride 2": {"groups": 2, "stride": 2},
+            "depthwise, asymmetric padding": {"groups": 4, "padding": ((1, 0), (0, 2))},
+        }
+        for words, more in options.items():
+            yield Case(f"{name}, {words}", _maker(layer, size | more, (4, 8)), four)
+    for mode in ("reflect", "replicate", "circular"):
+        more = {"padding": ((2, 1), (0, 3)), "padding_mode": mode, "kernel_size": 4}
+        yield Case(f"Conv2d, {mode} padding", _maker(nn.Conv2d, more, (4, 3)), four)
+    sequence = (3, 9, 4)
+    more = {"kernel_size": 5, "stride": 2, "padding": (1, 3)}
+    yield Case("Conv1d, stride 2", _maker(nn.Conv1d, more, (4, 3)), sequence)
+    more = {"kernel_size": 3, "dilation": 2, "padding": 2, "groups": 2, "padding_mode": "reflect"}
+    yield Case("Conv1d, dilation 2, 2 groups", _maker(nn.Conv1d, more, (4, 6)), sequence)
+    more = {"kernel_size": 5, "stride": 4, "padding": (1, 2), "output_padding": 3}
+    yield Case("ConvTranspose1d, stride 4", _maker(nn.ConvTranspose1d, more, (4, 3)), sequence)
+    more = {"kernel_size": 3, "groups": 2, "bias": False}
+    yield Case("ConvTranspose1d, 2 groups", _maker(nn.ConvTranspose1d, more, (4, 6)), sequence)
 
 
 def _maker(
-    layer: Callable[..., nn.Layer], window: dict[str, Any]
+    layer: Callable[..., nn.Layer], window: dict[str, Any], channels: tuple[int, int] = (2, 3)
 ) -> Callable[[Generator], nn.Layer]:
-    return lambda rng: layer(2, 3, rng=rng, **window)
+    return lambda rng: layer(*channels, rng=rng, **window)
 
 
 def _normalisations() -> Iterator[Case]:
@@ -159,6 +225,10 @@ def _normalisations() -> Iterator[Case]:
     yield Case("LayerNorm of images", lambda rng: nn.LayerNorm(2, 3, 4), (5, 2, 3, 4))
     yield Case("InstanceNorm", lambda rng: nn.InstanceNorm(4), (5, 2, 3, 4))
     yield Case("InstanceNorm, affine", lambda rng: nn.InstanceNorm(4, affine=True), (5, 2, 3, 4))
+    yield Case("GroupNorm of images", lambda rng: nn.GroupNorm(2, 6), (3, 2, 3, 6))
+    yield Case("GroupNorm of features", lambda rng: nn.GroupNorm(2, 6), (3, 6))
+    yield Case("RMSNorm", lambda rng: nn.RMSNorm(5), (4, 3, 5))
+    yield Case("PixelNorm", lambda rng: nn.PixelNorm(), (4, 2, 3, 5))
     # In evaluation, where σ is the function of W that the formula differentiates. In training,
     # forward also changes its singular vectors, which the formula, exact at the fixed point,
     # ignores.
@@ -215,7 +285,108 @@ def _containers() -> Iterator[Case]:
         (4, 3, 5, 2),
     )
     yield Case("Skip", lambda rng: nn.Skip(nn.Linear(3, 2, rng=rng), nn.Tanh()), (4, 3))
+    yield Case(
+        "Branches",
+        lambda rng: nn.Branches(
+            nn.Linear(3, 2, rng=rng), nn.Sequential(nn.Linear(3, 4, rng=rng), nn.Tanh())
+        ),
+        (4, 3),
+    )
+    yield Case("Fade", lambda rng: nn.Fade(nn.Linear(3, 3, rng=rng), nn.Tanh(), alpha=0.3), (4, 3))
     yield from _conditional()
+    yield from _reparametrised()
+    yield from _generators()
+    yield from _styled()
+
+
+def _reparametrised() -> Iterator[Case]:
+    def conv(rng: Generator) -> nn.Layer:
+        return nn.Conv2d(2, 3, kernel_size=3, rng=rng)
+
+    yield Case("WeightNorm of Linear", lambda rng: nn.WeightNorm(nn.Linear(3, 5, rng=rng)), (4, 3))
+    yield Case("WeightNorm of Conv2d", lambda rng: nn.WeightNorm(conv(rng)), (4, 4, 5, 2))
+    yield Case(
+        "Equalised, a tenth of the rate",
+        lambda rng: nn.Equalised(conv(rng), lr_multiplier=0.1, rng=rng),
+        (4, 4, 5, 2),
+    )
+
+
+def _generators() -> Iterator[Case]:
+    """Attention, noise, constants, layers that see the batch."""
+    yield Case("SelfAttention", lambda rng: nn.SelfAttention(8, rng=rng), (2, 4, 6, 8))
+    yield Case(
+        "SelfAttention, no pool", lambda rng: nn.SelfAttention(8, pool=1, rng=rng), (2, 2, 3, 8)
+    )
+    yield Case("LearntNoise", lambda rng: nn.LearntNoise(3, rng=rng), (2, 3, 4, 3))
+    yield Case("Constant", lambda rng: nn.Constant(2, 3, 4, rng=rng), (5, 2))
+    yield Case("PhaseShuffle", lambda rng: nn.PhaseShuffle(2, rng=rng), (3, 7, 2))
+    yield Case(
+        "MinibatchDiscrimination",
+        lambda rng: nn.MinibatchDiscrimination(4, rows=3, length=2, rng=rng),
+        (5, 4),
+    )
+    yield Case(
+        "VirtualBatchNorm",
+        lambda rng: nn.WithReference(
+            nn.Sequential(
+                nn.Conv2d(2, 3, kernel_size=3, rng=rng),
+                nn.VirtualBatchNorm(3, reference=4),
+                nn.Tanh(),
+            ),
+            rng.standard_normal((4, 4, 5, 2)),
+        ),
+        (3, 4, 5, 2),
+    )
+
+
+def _styled() -> Iterator[Case]:
+    """Layers of (x, w): as in `Styled`, one array is both."""
+
+    def styled(*make: Callable[[Generator], nn.Layer]) -> Callable[[Generator], nn.Layer]:
+        return lambda rng: nn.Styled(nn.Reshape(3, 4, 2), *(one(rng) for one in make))
+
+    def modulated(rng: Generator, **options: Any) -> nn.Layer:
+        return nn.ModulatedConv2d(2, 3, style_features=24, kernel_size=3, rng=rng, **options)
+
+    yield Case("ModulatedConv2d", styled(lambda rng: modulated(rng, padding=1)), (3, 24))
+    yield Case(
+        "ModulatedConv2d, no demodulation",
+        styled(lambda rng: modulated(rng, demodulate=False, bias=False)),
+        (3, 24),
+    )
+    yield Case("AdaIN", styled(lambda rng: nn.AdaIN(2, style_features=24, rng=rng)), (3, 24))
+    yield Case(
+        "ConditionalBatchNorm of vectors",
+        styled(lambda rng: nn.ConditionalBatchNorm(2, condition_features=24)),
+        (3, 24),
+    )
+    yield Case(
+        "ConditionalBatchNorm of labels",
+        lambda rng: nn.Given(nn.ConditionalBatchNorm(3, classes=4), numpy.array([2, 0, 2, 1, 3])),
+        (5, 2, 3, 3),
+    )
+    yield Case(
+        "Styled, a small generator",
+        lambda rng: nn.Sequential(
+            nn.PixelNorm(),
+            nn.Linear(3, 4, rng=rng),
+            nn.Styled(
+                nn.Constant(3, 4, 2, rng=rng),
+                nn.ModulatedConv2d(2, 4, style_features=4, kernel_size=3, padding=1, rng=rng),
+                nn.LearntNoise(rng=rng),
+                nn.LeakyReLU(0.2),
+                nn.Interpolate(2),
+                nn.Equalised(
+                    nn.ModulatedConv2d(
+                        4, 3, style_features=4, kernel_size=1, demodulate=False, rng=rng
+                    ),
+                    rng=rng,
+                ),
+            ),
+        ),
+        (3, 3),
+    )
 
 
 def _conditional() -> Iterator[Case]:
@@ -278,6 +449,21 @@ def _losses() -> Iterator[Case]:
     yield Case(
         "cross_entropy", against(losses.cross_entropy, lambda rng: rng.integers(0, 4, 6)), (6, 4)
     )
+    yield Case(
+        "cross_entropy, smoothed, weighted, with ignored labels",
+        lambda rng: (
+            lambda x: losses.cross_entropy(
+                x,
+                numpy.array([2, 0, -1, 1, 3, -1]),
+                smoothing=0.2,
+                weights=numpy.array([0.5, 1.0, 2.0, 1.5]),
+                ignore_index=-1,
+            )
+        ),
+        (6, 4),
+    )
+    yield Case("huber", against(losses.huber, lambda rng: 2 * rng.standard_normal((5, 3))), (5, 3))
+    yield Case("kl_gaussians", halves(losses.kl_gaussians), (6, 4))
     yield Case("hinge_discriminator", halves(losses.hinge_discriminator), (8, 1))
     yield Case("hinge_generator", lambda rng: losses.hinge_generator, (5, 1))
     yield Case("wasserstein_critic", halves(losses.wasserstein_critic), (8, 1))
@@ -310,8 +496,8 @@ def library_table(reports: dict[str, Report]) -> str:
         (
             name,
             _worst_array(report),
-            str(sum(a.checked for a in report.arrays)),
-            str(sum(a.skipped for a in report.arrays)),
+            str(sum(a.checked for a in report.rows)),
+            str(sum(a.skipped for a in report.rows)),
             f"{report.worst:.1e}",
             "ok" if report.ok else "WRONG",
         )
@@ -327,4 +513,4 @@ def library_table(reports: dict[str, Report]) -> str:
 
 
 def _worst_array(report: Report) -> str:
-    return max(report.arrays, key=lambda a: a.error).name if report.arrays else "-"
+    return max(report.rows, key=lambda a: a.error).name if report.rows else "-"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 
 
 @dataclass
@@ -28,6 +29,9 @@ class ArrayReport:
         The slope that `backward` gives there, and the one that finite differences give.
     cause
         The likely cause of a failure, a sentence, or None.
+    where
+        At which point the worst error was found, if not at the one that was given:
+        ``"for inputs ten times as large"``.
     """
 
     name: str
@@ -39,10 +43,12 @@ class ArrayReport:
     analytic: float = math.nan
     numeric: float = math.nan
     cause: str | None = None
+    where: str = ""
 
     def sentence(self) -> str:
         """Say what is wrong: the array, the index, both numbers, the relative error."""
         where = "along a random direction" if self.index is None else f"at {list(self.index)}"
+        where += f", {self.where}" if self.where else ""
         return (
             f"the gradient of {self.name} {self.shape} is wrong {where}: backward gives "
             f"{self.analytic:.9g}, finite differences give {self.numeric:.9g} "
@@ -50,7 +56,7 @@ class ArrayReport:
         )
 
 
-@dataclass
+@dataclass(repr=False)
 class Report:
     """The outcome of a gradient check; ``str(report)`` is a table.
 
@@ -65,22 +71,33 @@ class Report:
     problems
         Sentences about everything else that is wrong: `x` written to, gradients overwritten,
         shapes, NaN.
+    second
+        A row per array for the derivatives that `double_backward` gives, if there is one.
+    notes
+        Sentences about what isn't wrong but should be known, such as what couldn't be checked.
     """
 
     subject: str
     tolerance: float
     arrays: list[ArrayReport] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    second: list[ArrayReport] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def rows(self) -> list[ArrayReport]:
+        """All rows: first derivatives, then second ones."""
+        return [*self.arrays, *self.second]
 
     @property
     def worst(self) -> float:
         """The worst relative error of all arrays; 0 if there are none."""
-        return max((math.inf if math.isnan(a.error) else a.error for a in self.arrays), default=0.0)
+        return max((math.inf if math.isnan(a.error) else a.error for a in self.rows), default=0.0)
 
     @property
     def failures(self) -> list[ArrayReport]:
         """The arrays whose gradient is wrong."""
-        return [a for a in self.arrays if a.error > self.tolerance]
+        return [a for a in self.rows if a.error > self.tolerance]
 
     @property
     def ok(self) -> bool:
@@ -101,15 +118,25 @@ class Report:
                 f"{a.error:.1e}",
                 self._verdict(a),
             )
-            for a in self.arrays
+            for a in self.rows
         ]
         return "\n".join(
             [
                 f"Gradient check of {self.subject}",
                 *(table(head, rows) if rows else []),
                 *self.problems,
+                *(f"Note: {note}." for note in self.notes),
             ]
         )
+
+    def __repr__(self) -> str:
+        worst = max((a.error for a in self.arrays if not math.isnan(a.error)), default=math.nan)
+        verdict = "ok" if self.ok else "WRONG"
+        return f"Report({self.subject}: {verdict}, worst relative error {worst:.1e})"
+
+    def _repr_html_(self) -> str:
+        """Show the table in a notebook."""
+        return f"<pre>{escape(str(self))}</pre>"
 
     def _verdict(self, a: ArrayReport) -> str:
         if math.isnan(a.error):
@@ -124,10 +151,12 @@ class GradientError(AssertionError):
     ----------
     report
         Everything that was found.
+    hint
+        Where to look, if that is clear.
     """
 
     def __init__(self, report: Report, hint: str | None = None) -> None:
-        self.report = report
+        self.report, self.hint = report, hint
         lines = [f"{problem}." for problem in report.problems]
         for a in sorted(report.failures, key=lambda a: -a.error):
             lines.append(f"{a.sentence()}.")

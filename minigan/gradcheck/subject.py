@@ -1,44 +1,95 @@
-"""What a check needs of any layer, the library's or not: to run it and to reach its arrays."""
+"""What a check needs of any layer, the library's or not: to run it and to reach its numbers."""
 
 from __future__ import annotations
 
-import copy
 import inspect
-from collections.abc import Callable, Iterator
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
-from typing import Any
+import random
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
 
 import numpy
 
-from minigan.backend import Array
+from minigan import backend
+from minigan.gradcheck.held import GENERATORS, Memory, Place, duplicate, places, set_precision
+from minigan.gradcheck.learnt import (
+    GRADIENT,
+    STATE,
+    Snapshot,
+    at,
+    declared,
+    declared_arrays,
+    is_asked,
+    is_named_as_weight,
+    is_setting,
+    pair,
+    unboxed,
+)
 from minigan.nn.layer import Layer
-from minigan.nn.parameter import Parameter
 
-GRADIENT_NAMES = ("d{}", "d_{}", "grad_{}", "{}_grad")
-OPAQUE = (type, ModuleType, FunctionType, MethodType, BuiltinFunctionType, numpy.random.Generator)
+Numbers = numpy.ndarray[Any, Any]
 
 
-class Learnt:
-    """A learnt array, and where to find its gradient."""
+class Odd(NamedTuple):
+    """Stands for a result that isn't an array: the name of its type."""
 
-    def __init__(
-        self, value: Callable[[], Array], grad: Callable[[], Any], *, accumulates: bool
-    ) -> None:
-        self._value, self._grad, self.accumulates = value, grad, accumulates
+    kind: str
 
-    @property
-    def value(self) -> Array:
-        """The array itself, to be moved in place."""
-        return self._value()
 
-    @property
-    def grad(self) -> Any:
-        """The current gradient, or None."""
-        return self._grad()
+class Traits(NamedTuple):
+    """What a layer's methods take and do."""
+
+    name: str
+    param_grads: bool
+    input_grad: bool
+    second: bool
+    caches: bool
+    """Whether backward takes a cache, rather than relying on the last forward call."""
+    random: bool
+
+
+class Forward(NamedTuple):
+    """A forward call: y, the number of its cache, whether x was written to."""
+
+    y: Any
+    handle: int
+    wrote: bool
+
+
+class Backward(NamedTuple):
+    """A backward call: dx for each floating-point input, gradients by name, dy written to."""
+
+    dx: list[Any]
+    grads: dict[str, Any]
+    wrote: bool
+
+
+class Found(NamedTuple):
+    """What a layer holds: learnt values by name, and what else moves y.
+
+    Attributes
+    ----------
+    values, accumulates
+        The learnt ones, and whether their gradients must be added to.
+    missing
+        Names and shapes of arrays that move y without having a gradient.
+    constants
+        Plain numbers that move y and have no gradient: ``"slope = 0.2"``.
+    outside
+        Names of arrays that move y and belong to a module or an enclosing function.
+    """
+
+    values: dict[str, Any]
+    accumulates: dict[str, bool]
+    missing: dict[str, tuple[int, ...]]
+    constants: list[str]
+    outside: list[str]
 
 
 class Subject:
-    """A copy of a layer in float64, whose state is put back before each forward call.
+    """A copy of a layer in one precision, whose state is put back before each forward call.
+
+    All arrays that go in and come out are NumPy's, wherever the layer lives.
 
     Parameters
     ----------
@@ -46,185 +97,367 @@ class Subject:
         See `minigan.gradcheck.check`.
     train
         Passed to forward, if it takes it.
+    device
+        The backend of the layer's arrays.
+    dtype
+        ``"float64"`` or ``"float32"``.
+    constants
+        Names of arrays that aren't learnt.
     """
 
-    def __init__(self, layer: Any, *, train: bool) -> None:
+    def __init__(
+        self,
+        layer: Any,
+        *,
+        train: bool = True,
+        device: Any = None,
+        dtype: str = "float64",
+        constants: Iterable[str] = (),
+    ) -> None:
         for method in ("forward", "backward"):
+            if method == "forward" and callable(layer):
+                continue
             if not callable(getattr(layer, method, None)):
                 raise TypeError(
                     f"{type(layer).__name__} has no method {method}; a layer defines forward(x) -> "
                     "(y, cache) and backward(dy, cache) -> dx."
                 )
-        described = vars(type(layer)).get("__repr__") or not repr(layer).startswith("<")
-        self.name = _short(repr(layer)) if described else type(layer).__name__
-        self.layer = copy.deepcopy(layer)
-        _to_float64(self.layer)
-        self._train = {"train": train} if _takes(self.layer.forward, "train") else {}
-        self.has_param_grads = _takes(self.layer.backward, "param_grads")
-        self.has_input_grad = _takes(self.layer.backward, "input_grad")
-        self.learnt = dict(_parameters(self.layer))
-        self._state: list[Callable[[], None]] = []
-        self._remember()
+        self.name = _name(layer)
+        self.layer = duplicate(layer)
+        self.dtype, self._settled = dtype, False
+        self.device = device or backend.get("cpu")
+        self.constants = tuple(constants)
+        self._forward = getattr(self.layer, "forward", None) or self.layer.__call__
+        self.switch, self.train = _mode_switch(self._forward), train
+        self._takes_cache = _takes_cache(self.layer.backward)
+        self._switches = [s for s in SWITCHES if _takes(self.layer.backward, s)]
+        self._legacy = numpy.random.RandomState(0).get_state(), random.Random(0).getstate()
+        self._caches: list[Any] = []
+        self._outputs: list[Any] = []
+        self._inputs = 1
+        self._returned: dict[str, Any] = {}
+        self._values: dict[str, Any] = {}
+        self._learn()
 
-    def forward(self, x: Array) -> tuple[Array, Any]:
-        """Put all state (random generators, running statistics) back, and call forward."""
+    def _learn(self) -> None:
+        """Take what the layer holds now as where each call begins."""
+        set_precision(self.layer, self.dtype)
+        boxes = declared(self.layer)
+        self.learnt = {n: box for n, box in boxes.items() if n not in self.constants}
+        self._known = declared_arrays(self.layer, self.learnt)
+        self._memory = Memory(self.layer)
+
+    def traits(self) -> Traits:
+        """Say what the layer's methods take."""
+        own = getattr(type(self.layer), "double_backward", Layer.double_backward)
+        return Traits(
+            self.name,
+            "param_grads" in self._switches,
+            "input_grad" in self._switches,
+            own is not Layer.double_backward,
+            self._takes_cache,
+            any(isinstance(place.value, GENERATORS) for place in places(self.layer)),
+        )
+
+    # ---------------------------------------------------------------- the two maps
+
+    def forward(
+        self, xs: Any, *, values: Any = None, restore: bool = True, strided: bool = False
+    ) -> Forward:
+        """Call forward, with learnt values if they are given, and with all state put back."""
+        if not self._settled:
+            self._settle(xs)
+        if restore:
+            self.restore()
+        self.put(values or {})
+        given = [self._enter(x, strided) for x in xs]
+        y, cache = self._run(given)
+        self._caches.append(cache)
+        self._outputs.append(y)
+        wrote = not all(_equal(a, x) for a, x in zip(given, xs, strict=True))
+        return Forward(_array(y), len(self._caches) - 1, wrote)
+
+    def _settle(self, xs: Any) -> None:
+        """Let a layer make its weights, if it does so in its first forward call."""
+        self._settled = True
+        snapshots = [Snapshot(self.layer, self._known)]
+        for turn in (numpy.array, numpy.flip):
+            self._run([self._enter(turn(x)) for x in xs])
+            snapshots.append(Snapshot(self.layer, self._known))
+        before, made, kept = snapshots
+        if made.unchanged(kept).keys() - before.places.keys():
+            self._learn()
+        else:
+            self.restore()
+
+    def evaluate(self, xs: Any, values: Any = None) -> Any:
+        """Return y alone, and keep no cache."""
         self.restore()
-        return self.call(x)
+        self.put(values or {})
+        return _array(self._run([self._enter(x) for x in xs])[0])
 
-    def call(self, x: Array) -> tuple[Array, Any]:
-        """Call forward with the state as it is now."""
-        result = self.layer.forward(x, **self._train)
+    def backward(
+        self, dy: Any, handle: int, *, zero: bool = True, strided: bool = False, **switches: bool
+    ) -> Backward:
+        """Call backward for an earlier forward call, from gradients of zero or on top of them."""
+        if zero:
+            for learnt in self.learnt.values():
+                learnt.zero()
+        given = self._enter(dy, strided)
+        result = self._pull(given, handle, switches)
+        dx = self._sort(result)
+        return Backward([_array(d) for d in dx], self.grads(), not _equal(given, dy))
+
+    def second(self, vs: Any, dy: Any, handle: int) -> Backward:
+        """Call double_backward from gradients of zero; ``dx`` holds its two results."""
+        for learnt in self.learnt.values():
+            learnt.zero()
+        cache, signals = self._caches[handle], self._enter(dy)
+        if isinstance(self.layer, Layer):
+            _, signals = self.layer.backward_signals(signals, cache)
+            for learnt in self.learnt.values():
+                learnt.zero()
+        with self._quietly():
+            dx, tangent = self.layer.double_backward(self._enter(vs), signals, cache)
+        return Backward([None if dx is None else _out(dx), _out(tangent)], self.grads(), False)
+
+    def grads(self) -> dict[str, Any]:
+        """Return copies of all current gradients."""
+        return {n: None if (g := x.grad()) is None else _out(g) for n, x in self.learnt.items()}
+
+    def put(self, values: dict[str, Any]) -> None:
+        """Give learnt values other numbers, which stay."""
+        self._values |= values
+        for name, value in values.items():
+            self.learnt[name].put(self._enter(value))
+
+    def restore(self) -> None:
+        """Put generators, buffers and counters back."""
+        self._memory.restore()
+        for name, value in self._values.items():
+            self.learnt[name].put(self._enter(value))
+
+    def output(self, handle: int) -> Any:
+        """Return the y of an earlier forward call, as it is now."""
+        return _out(self._outputs[handle])
+
+    def forget(self) -> None:
+        """Drop what forward calls have left."""
+        self._caches.clear()
+        self._outputs.clear()
+
+    # ---------------------------------------------------------------- what it holds
+
+    def find(self, xs: Any, dy: Any, seed: int) -> Found:
+        """Find all that the layer learns; call this before anything is moved."""
+        steady, written = self._around_one_pass(xs, dy)
+        rng = numpy.random.default_rng(seed)
+        candidates = {n: p for n, p in steady.items() if n not in written}
+        moving = self._moving(candidates, xs, rng)
+        moving = {n: p for n, p in moving.items() if not self._is_named_constant(p)}
+        outside = [n for n, p in moving.items() if p.outside]
+        moving = {n: p for n, p in moving.items() if not p.outside}
+        gradients = written | {n: p for n, p in candidates.items() if n not in moving}
+        gradients |= {n: Place(n, r, n, v, r) for r in [self._returned] for n, v in r.items()}
+        pairs = pair(
+            {n: p.read() for n, p in moving.items()},
+            {n: p.value for n, p in gradients.items()},
+            set(written) | set(self._returned),
+            lambda name, other: self._agrees(moving[name], gradients[other], xs, dy, rng),
+        )
+        for name, other in pairs.items():
+            self.learnt[unboxed(name)] = at(moving[name], gradients[other])
+        unpaired = {n: p for n, p in moving.items() if n not in pairs}
+        settings = {n: p for n, p in unpaired.items() if _is_setting_beside(p, moving, pairs)}
+        state = {n for n, p in unpaired.items() if STATE.fullmatch(str(p.key))}
+        missing = {n: p for n, p in unpaired.items() if n not in settings.keys() | state}
+        self._values = {n: _out(x.get()) for n, x in self.learnt.items()}
+        self.restore()
+        return Found(
+            dict(self._values),
+            {n: x.accumulates for n, x in self.learnt.items()},
+            {unboxed(n): numpy.shape(p.read()) for n, p in missing.items()},
+            [*(f"{n} = {p.read():.6g}" for n, p in settings.items()), *sorted(state)],
+            outside,
+        )
+
+    def _around_one_pass(self, xs: Any, dy: Any) -> tuple[dict[str, Place], dict[str, Place]]:
+        """Return what forward leaves alone, and what backward then writes."""
+        self.restore()
+        start = Snapshot(self.layer, self._known)
+        handle = self.forward(xs).handle
+        between = Snapshot(self.layer, self._known)
+        self._sort(self._pull(self._enter(dy), handle, {}))
+        after = Snapshot(self.layer, self._known)
+        kept = between.unchanged(after)
+        written = {n: p for n, p in after.places.items() if n not in kept}
+        steady = start.unchanged(between)
+        self.restore()
+        with suppress(Exception), self._training():  # what training changes is state, too
+            self._run([self._enter(x) for x in xs])
+        trained = start.unchanged(Snapshot(self.layer, self._known))
+        weights = {  # even one that forward changes is no state
+            n: p for n, p in between.places.items() if n in start.places and is_named_as_weight(p)
+        }
+        return {n: p for n, p in steady.items() if n in trained} | weights, written
+
+    def _moving(self, candidates: dict[str, Place], xs: Any, rng: Any) -> dict[str, Place]:
+        """Return the places whose numbers change y, seen from moved numbers, where none is 0."""
+        self._before_moves = {n: numpy.copy(_out(p.read())) for n, p in candidates.items()}
+        numbers = {n: moved(v, rng) for n, v in self._before_moves.items()}
+        start = self._tried(candidates, numbers, xs)
+        if start is None:
+            numbers = self._before_moves
+            start = self._tried(candidates, numbers, xs)
+        found = {}
+        for name, place in candidates.items():
+            y = self._tried(candidates, numbers | {name: moved(numbers[name], rng)}, xs)
+            if y is not None and not (y.shape == start.shape and _equal(y, start)):
+                found[name] = place
+        self._tried(candidates, self._before_moves, xs)
+        return found
+
+    def _tried(self, candidates: dict[str, Place], numbers: dict[str, Any], xs: Any) -> Any:
+        """Return y for other numbers, or None if the layer refuses them."""
+        self.restore()
+        for name, place in candidates.items():
+            at(place).put(self._enter(numbers[name]))
+        try:
+            y = _out(self._run([self._enter(x) for x in xs])[0])
+        except Exception:  # anything at all may come of numbers that a layer isn't made for
+            return None
+        return y if not isinstance(y, Odd) and numpy.isfinite(y).all() else None
+
+    def _agrees(self, place: Place, gradient: Place, xs: Any, dy: Any, rng: Any) -> bool:
+        """Tell whether a gradient has the slope along one random direction."""
+        value, slope = numpy.array(_out(place.read())), numpy.array(_out(gradient.value))
+        v = rng.standard_normal(value.shape)
+        ends = []
+        for t in (1e-5, -1e-5):
+            self.restore()
+            at(place).put(self._enter(value + t * v))
+            ends.append(_out(self._run([self._enter(x) for x in xs])[0]))
+        at(place).put(self._enter(value))
+        numeric = (dy * (ends[0] - ends[1])).sum() / 2e-5
+        return bool(abs((slope * v).sum() - numeric) <= 1e-4 * abs(numeric))
+
+    def _is_named_constant(self, place: Place) -> bool:
+        names = {place.name, unboxed(place.name), str(place.key) if place.outside else ""}
+        return bool(names & set(self.constants))
+
+    # ---------------------------------------------------------------- calls
+
+    def _run(self, given: list[Any]) -> tuple[Any, Any]:
+        self._inputs = sum(x.dtype.kind == "f" for x in given)
+        mode = {} if self.switch is None else {self.switch: self.train}
+        with self._quietly():
+            result = self._forward(*_as_taken(self._forward, given), **mode)
+        if not self._takes_cache:
+            return (result[0] if isinstance(result, tuple) else result), None
         if not (isinstance(result, tuple) and len(result) == 2):
             raise TypeError(
                 f"{self.name}.forward returned {type(result).__name__}, but must return a pair "
                 "(y, cache)."
             )
-        y, cache = result
-        if not hasattr(y, "dtype"):
-            raise TypeError(
-                f"{self.name}.forward returned {type(y).__name__} as y, but must return an array."
-            )
-        return y, cache
+        return result
 
-    def backward(
-        self, dy: Array, cache: Any, *, param_grads: bool = True, input_grad: bool = True
-    ) -> Any:
-        """Call backward with the switches that it knows."""
-        switches = {}
-        if self.has_param_grads:
-            switches["param_grads"] = param_grads
-        if self.has_input_grad:
-            switches["input_grad"] = input_grad
-        return self.layer.backward(dy, cache, **switches)
+    def _pull(self, given: Any, handle: int, switches: dict[str, bool]) -> Any:
+        known = {k: v for k, v in switches.items() if k in self._switches}
+        cache = (self._caches[handle],) if self._takes_cache else ()
+        with self._quietly():
+            return self.layer.backward(given, *cache, **known)
 
-    def find_plain_arrays(self) -> None:
-        """If there are no parameters, use attributes that come with a gradient, such as W with dW.
+    def _sort(self, result: Any) -> list[Any]:
+        """Split what backward returned into dx, a list, and gradients of parameters."""
+        self._returned.clear()
+        if isinstance(result, dict):
+            result = _in_order(result)
+        elif hasattr(result, "_fields"):
+            result = _in_order(result._asdict())
+        parts = list(result) if isinstance(result, (tuple, list)) else [result]
+        for index, extra in enumerate(parts[self._inputs :], self._inputs):
+            named = extra if isinstance(extra, dict) else {str(index): extra}
+            self._returned |= {f"returned.{k}": v for k, v in named.items() if v is not None}
+        return parts[: self._inputs]
 
-        Call this after a first backward, which may be what creates the gradients.
-        """
-        if self.learnt:
-            return
-        own = vars(self.layer) if hasattr(self.layer, "__dict__") else {}
-        for name, value in own.items():
-            partner = next(
-                (
-                    g.format(name)
-                    for g in GRADIENT_NAMES
-                    if _same_shape(own.get(g.format(name)), value)
-                ),
-                "",
-            )
-            if partner:
-                self.learnt[name] = Learnt(
-                    lambda name=name: getattr(self.layer, name),  # type: ignore[misc]
-                    lambda partner=partner: getattr(self.layer, partner),  # type: ignore[misc]
-                    accumulates=False,
-                )
-        found = self.gradients()
-        self.restore()  # gradients made in __init__ are put back with the rest
-        for name, gradient in found.items():
-            self.learnt[name].grad[...] = gradient
-        self._remember()
+    @contextmanager
+    def _quietly(self) -> Iterator[None]:
+        """Silence floating-point warnings, and give NumPy's old generator the same start."""
+        legacy, plain = numpy.random.get_state(), random.getstate()  # noqa: NPY002
+        numpy.random.set_state(self._legacy[0])  # noqa: NPY002 - a layer may draw from it
+        random.setstate(self._legacy[1])
+        try:
+            with numpy.errstate(all="ignore"):
+                yield
+        finally:
+            numpy.random.set_state(legacy)  # noqa: NPY002
+            random.setstate(plain)
 
-    def zero(self) -> None:
-        """Set all gradients to zero."""
-        for array in self.learnt.values():
-            if array.grad is not None:
-                array.grad[...] = 0
+    @contextmanager
+    def _training(self) -> Iterator[None]:
+        before, self.train = self.train, True
+        try:
+            yield
+        finally:
+            self.train = before
 
-    def gradients(self) -> dict[str, Any]:
-        """Return copies of all current gradients."""
-        return {name: None if a.grad is None else a.grad.copy() for name, a in self.learnt.items()}
-
-    def restore(self) -> None:
-        """Put generators, buffers and counters back."""
-        for put_back in self._state:
-            put_back()
-
-    def _remember(self) -> None:
-        learnt = {id(a.value) for a in self.learnt.values()} | {
-            id(a.grad) for a in self.learnt.values()
-        }
-        self._state = []
-        for owner in _parts(self.layer):
-            for name, value in vars(owner).items():
-                if isinstance(value, numpy.random.Generator):
-                    self._state.append(_reseed(value))
-                elif isinstance(value, (bool, int, float)) or (
-                    hasattr(value, "dtype") and id(value) not in learnt
-                ):
-                    self._state.append(_assign(owner, name, value))
+    def _enter(self, a: Any, strided: bool = False) -> Any:
+        """Return a copy on the layer's device; if `strided`, one with gaps, running backwards."""
+        array = self.device.asarray(numpy.array(a))
+        if not strided or array.ndim == 0:
+            return array
+        wide = self.device.xp.zeros((*array.shape[::-1][:-1], 2 * array.shape[0]), array.dtype)
+        view = wide[..., ::-2].transpose()
+        view[...] = array
+        return view
 
 
-def _parameters(layer: Any) -> Iterator[tuple[str, Learnt]]:
-    found = layer.parameters() if callable(getattr(layer, "parameters", None)) else None
-    if not isinstance(found, dict):
-        own = vars(layer) if hasattr(layer, "__dict__") else {}
-        found = {name: p for name, p in own.items() if isinstance(p, Parameter)}
-    for name, p in found.items():
-        if not (hasattr(p, "value") and hasattr(p, "grad")):
-            raise TypeError(
-                f"{type(layer).__name__}.parameters()[{name!r}] is {type(p).__name__}, but needs "
-                "attributes value and grad; use minigan.nn.Parameter."
-            )
-        yield name, Learnt(lambda p=p: p.value, lambda p=p: p.grad, accumulates=True)  # type: ignore[misc]
+SWITCHES = ("param_grads", "input_grad")
+MODES = ("train", "training", "is_training", "is_train", "train_flg")
+INPUTS = ("x", "input", "inputs", "inp", "in")
 
 
-def _parts(root: Any) -> Iterator[Any]:
-    """Yield every object inside a layer that may hold state, each once."""
-    seen: set[int] = set()
-    waiting = [root]
-    while waiting:
-        item = waiting.pop()
-        if id(item) in seen or isinstance(item, OPAQUE):
-            continue
-        seen.add(id(item))
-        if isinstance(item, (list, tuple)):
-            waiting.extend(item)
-        elif isinstance(item, dict):
-            waiting.extend(item.values())
-        elif (
-            hasattr(item, "__dict__")
-            and not hasattr(item, "dtype")
-            and not isinstance(item, Parameter)
-        ):
-            yield item
-            waiting.extend(vars(item).values())
+def _name(layer: Any) -> str:
+    described = vars(type(layer)).get("__repr__") or not repr(layer).startswith("<")
+    text = repr(layer) if described else type(layer).__name__
+    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
-def _to_float64(layer: Any) -> None:
-    memo: dict[int, Any] = {}
-
-    def wide(a: Any) -> Any:
-        if getattr(getattr(a, "dtype", None), "kind", "") != "f" or a.dtype == "float64":
-            return a
-        return memo.setdefault(id(a), a.astype("float64"))
-
-    # What a net itself returns as its parameters comes first: they may be in tuples and nested
-    # lists, where the walk below doesn't convert them.
-    own = layer.parameters() if isinstance(layer, Layer) else {}
-    for p in own.values():
-        p.replace(wide(p.value), wide(p.grad), None)
-    for owner in _parts(layer):
-        for name, value in list(vars(owner).items()):
-            if isinstance(value, Parameter):
-                value.replace(wide(value.value), wide(value.grad), None)
-            elif (
-                hasattr(value, "value") and hasattr(value, "grad") and hasattr(value.value, "dtype")
-            ):
-                value.value, value.grad = wide(value.value), wide(value.grad)
-            elif wide(value) is not value:
-                setattr(owner, name, wide(value))
-            elif isinstance(value, (list, dict)):
-                _widen_items(value, wide)
+def _takes_cache(backward: Callable[..., Any]) -> bool:
+    """Tell whether backward takes more than dy."""
+    taken = inspect.signature(backward).parameters.values()
+    if any(p.kind is p.VAR_POSITIONAL for p in taken):
+        return True
+    own = [p for p in taken if p.kind is not p.KEYWORD_ONLY and p.name not in SWITCHES][1:]
+    return any(p.default is p.empty or p.name in ("cache", "ctx") for p in own)
 
 
-def _widen_items(items: Any, wide: Callable[[Any], Any]) -> None:
-    for key, item in list(items.items() if isinstance(items, dict) else enumerate(items)):
-        if isinstance(item, Parameter):
-            item.replace(wide(item.value), wide(item.grad), None)
-        else:
-            items[key] = wide(item)
+def _as_taken(forward: Callable[..., Any], given: list[Any]) -> list[Any]:
+    """Return several inputs as forward takes them: one by one, or as a tuple."""
+    taken = inspect.signature(forward).parameters.values()
+    required = [p for p in taken if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    every = any(p.kind is p.VAR_POSITIONAL for p in taken)
+    return given if every or len(required) >= len(given) else [tuple(given)]
+
+
+def _mode_switch(forward: Callable[..., Any]) -> str | None:
+    return next((name for name in MODES if _takes(forward, name)), None)
+
+
+def _is_setting_beside(place: Place, moving: dict[str, Place], pairs: dict[str, str]) -> bool:
+    """Tell whether a number is a setting; beside one that is learnt, c beside m, it isn't."""
+    beside = any(
+        moving[name].owner is place.owner and not hasattr(moving[name].value, "dtype")
+        for name in pairs
+    )
+    return is_setting(place) and (not beside or is_asked(place))
+
+
+def _in_order(named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return dx and the other gradients of a dict such as ``{"dx": ..., "dW": ...}``."""
+    rest = dict(named)
+    key = next((k for k in named if GRADIENT.sub("", k, count=1).lower() in INPUTS), None)
+    return rest.pop(str(key), None), rest
 
 
 def _takes(method: Callable[..., Any], keyword: str) -> bool:
@@ -232,28 +465,31 @@ def _takes(method: Callable[..., Any], keyword: str) -> bool:
     return keyword in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
-def _reseed(rng: numpy.random.Generator) -> Callable[[], None]:
-    state = copy.deepcopy(rng.bit_generator.state)
-
-    def put_back() -> None:
-        rng.bit_generator.state = state
-
-    return put_back
+def moved(value: Numbers, rng: numpy.random.Generator) -> Any:
+    """Move every number; what is positive stays so, and what is 0 doesn't stay so."""
+    factor = 1 + 0.2 * rng.uniform(0.5, 1, value.shape)
+    one_sign = (value > 0).all() or (value < 0).all()
+    return value * factor + (0.0 if one_sign else 0.3 * rng.standard_normal(value.shape))
 
 
-def _assign(owner: Any, name: str, value: Any) -> Callable[[], None]:
-    saved = value.copy() if hasattr(value, "copy") else value
-
-    def put_back() -> None:
-        setattr(owner, name, saved.copy() if hasattr(saved, "copy") else saved)
-
-    return put_back
+def _equal(a: Any, b: Any) -> bool:
+    host = _out(a)
+    return bool(numpy.array_equal(host, b, equal_nan=getattr(b, "dtype", "i") != "O"))
 
 
-def _same_shape(a: Any, b: Any) -> bool:
-    kinds = [getattr(getattr(v, "dtype", None), "kind", "") for v in (a, b)]
-    return kinds == ["f", "f"] and a.shape == b.shape
+def _array(value: Any) -> Any:
+    number = value is None or isinstance(value, float) or hasattr(value, "dtype")
+    return _out(value) if number else Odd(type(value).__name__)
 
 
-def _short(text: str, width: int = 120) -> str:
-    return text if len(text) <= width else f"{text[: width - 3]}..."
+def _out(value: Any) -> Any:
+    """Copy an array or a number to NumPy as it is in memory, whatever its class says of itself."""
+    if value is None:
+        return None
+    if isinstance(value, numpy.ndarray):
+        return numpy.array(numpy.ndarray.view(value, numpy.ndarray))
+    if isinstance(value, (float, numpy.generic)):
+        return numpy.array(value)
+    if hasattr(value, "dtype"):
+        return numpy.array(backend.to_numpy(value))
+    return Odd(type(value).__name__)

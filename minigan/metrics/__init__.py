@@ -24,6 +24,7 @@ from minigan.metrics.frechet import frechet_distance, frechet_gaussian
 from minigan.metrics.kid import KernelDistance, kernel_distance, mmd2
 from minigan.metrics.modes import ModeReport, ideal_modes, mode_report, reverse_kl
 from minigan.metrics.neighbours import Neighbours, nearest_neighbours
+from minigan.metrics.pairs import evaluate_pairs, sharpness
 from minigan.metrics.prdc import PRDC, expected_coverage, prdc
 from minigan.metrics.swd import PatchDistance, patch_distance, sliced_wasserstein
 from minigan.metrics.table import Row, Table
@@ -39,6 +40,7 @@ __all__ = [
     "Table",
     "classifier_for",
     "evaluate_images",
+    "evaluate_pairs",
     "evaluate_points",
     "expected_coverage",
     "frechet_classifier_distance",
@@ -52,6 +54,7 @@ __all__ = [
     "patch_distance",
     "prdc",
     "reverse_kl",
+    "sharpness",
     "sliced_wasserstein",
     "split",
     "train_classifier",

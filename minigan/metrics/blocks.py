@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-import numpy
-
 from minigan import backend
 from minigan.backend import Array
 
@@ -149,28 +147,6 @@ def squared_distances(x: Array, y: Array) -> Array:
     d2 += (x * x).sum(axis=1)[:, None]
     d2 += (y * y).sum(axis=1)[None, :]
     return xp.maximum(d2, 0, out=d2)
-
-
-def resolution2(x: Array, y: Array) -> float:
-    """Return the squared distance below which `squared_distances` can't tell points apart."""
-    largest = max(float((a * a).sum(axis=1).max()) for a in (x, y))
-    return 8 * float(numpy.finfo(x.dtype).eps) * largest
-
-
-def generator(rng: Any) -> numpy.random.Generator:
-    """Check that `rng` is a NumPy generator.
-
-    Raises
-    ------
-    TypeError
-        If it isn't.
-    """
-    if not isinstance(rng, numpy.random.Generator):
-        raise TypeError(
-            f"rng is {type(rng).__name__}, but a generator is needed: "
-            "numpy.random.default_rng(seed)."
-        )
-    return rng
 
 
 def _finite(xp: Any, x: Array, what: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy
 
-from minigan import backend
+from minigan import backend, randomness
 from minigan.backend import Array
 from minigan.metrics import blocks
 from minigan.metrics.blocks import ImageSet
@@ -142,7 +142,7 @@ class _Drawn:
         count: int,
         rng: numpy.random.Generator,
     ) -> None:
-        rng = blocks.generator(rng)
+        rng = randomness.generator(rng)
         self.images, self.train_set, self.test_set = images, train_set, test_set
         n = min(count, len(images), len(train_set))
         self.samples = rng.choice(len(images), n, replace=False)
@@ -289,7 +289,7 @@ def evaluate_points(
         If the shape is wrong, values aren't finite, or there are fewer than two points.
     """
     samples = blocks.points(samples, "samples", at_least=2)
-    rng, say, ops = blocks.generator(rng), say or (lambda words: None), backend.of(samples)
+    rng, say, ops = randomness.generator(rng), say or (lambda words: None), backend.of(samples)
     if count < 2:
         raise ValueError(f"At least two points are needed, got count={count}; increase it.")
     n = min(count, len(samples))

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy
 
-from minigan import backend
+from minigan import backend, randomness
 from minigan.backend import Array
 from minigan.metrics import blocks
 
@@ -83,7 +83,7 @@ def kernel_distance(
     features, reference = blocks.pair(
         features, reference, "features", "reference features", at_least=2
     )
-    rng = blocks.generator(rng)
+    rng = randomness.generator(rng)
     if subsets < 1 or subset_size < 2:
         raise ValueError(
             f"At least 1 subset of 2 samples is needed, got {subsets} of {subset_size}."

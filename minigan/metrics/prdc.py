@@ -29,6 +29,9 @@ from minigan import backend
 from minigan.backend import Array
 from minigan.metrics import blocks
 
+ROUNDING = 1e-14
+"""Of a squared distance, relative to |x|² + |y|²: that of several operations in float64."""
+
 
 @dataclass(frozen=True)
 class PRDC:
@@ -77,26 +80,31 @@ def prdc(samples: Array, reference: Array, *, k: int = 5) -> PRDC:
 
     Notes
     -----
-    Distances are computed in the arrays' precision, a block of rows at a time, so that an N x M
-    matrix is never held in memory. The balls are closed, as in the papers, so that copies of a
-    point are in its ball even if its radius is 0; distances within rounding error count as equal.
+    Distances are computed in float64, a block of rows at a time, so that an N x M matrix is never
+    held in memory. The balls are closed, as in the papers, so that copies of a point are in its
+    ball even if its radius is 0; distances that differ by rounding alone count as equal. The points
+    are centred on their median, which a few outliers don't move: rounding grows with the squares of
+    their distances from there.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}.")
     samples, reference = blocks.pair(samples, reference, "samples", "reference", at_least=k + 1)
-    centre = reference.mean(axis=0)
+    xp = backend.of(samples).xp
+    centre = xp.median(reference.astype("float64"), axis=0)
     samples, reference = samples - centre, reference - centre
-    tie = blocks.resolution2(samples, reference)
-    sample_radius2 = kth_distances2(samples, k) + tie
-    real_radius2 = kth_distances2(reference, k) + tie
+    sample_slack, real_slack = _slack(samples), _slack(reference)
+    sample_radius2 = kth_distances2(samples, k) * (1 + ROUNDING) + sample_slack
+    real_radius2 = kth_distances2(reference, k) * (1 + ROUNDING) + real_slack
     n, m = int(reference.shape[0]), int(samples.shape[0])
-    hits = backend.of(samples).xp.zeros(m, dtype="int64")
+    hits = xp.zeros(m, dtype="int64")
     recalled = covered = 0
     for block in blocks.blocks(n, m):
         d2 = blocks.squared_distances(reference[block], samples)
+        within_samples = d2 - real_slack[block, None] <= sample_radius2
+        recalled += int(within_samples.any(axis=1).sum())
+        d2 -= sample_slack
         radius2 = real_radius2[block]
         hits += (d2 <= radius2[:, None]).sum(axis=0)
-        recalled += int((d2 <= sample_radius2[None, :]).any(axis=1).sum())
         covered += int((d2.min(axis=1) <= radius2).sum())
     return PRDC(
         precision=int((hits > 0).sum()) / m,
@@ -105,6 +113,11 @@ def prdc(samples: Array, reference: Array, *, k: int = 5) -> PRDC:
         coverage=covered / n,
         k=k,
     )
+
+
+def _slack(x: Array) -> Array:
+    """Bound what a point contributes to the rounding of its squared distances: (N, d) -> (N,)."""
+    return ROUNDING * (x * x).sum(axis=1)
 
 
 def kth_distances2(x: Array, k: int) -> Array:

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy
 
-from minigan import backend
+from minigan import backend, randomness
 from minigan.backend import Array
 from minigan.metrics import blocks
 
@@ -149,7 +149,7 @@ def patch_distance(
         blocks.images(reference, "reference images"),
     )
     _check_patches(images, reference, patches, directions)
-    rng = blocks.generator(rng)
+    rng = randomness.generator(rng)
     levels = []
     for a, b in zip(_pyramid(images), _pyramid(reference), strict=True):
         first, second = _Patches(a, patches, rng), _Patches(b, patches, rng)
@@ -244,7 +244,7 @@ def _smooth(images: Array) -> Array:
 
 def _sphere(d: int, directions: int, rng: numpy.random.Generator) -> Any:
     """Uniform directions as columns, (d, directions): those of Gaussian vectors."""
-    drawn = blocks.generator(rng).standard_normal((d, directions))
+    drawn = randomness.generator(rng).standard_normal((d, directions))
     return drawn / numpy.sqrt((drawn * drawn).sum(axis=0))
 
 

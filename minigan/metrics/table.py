@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 _BETTER = ("lower", "higher", "as the floor")
@@ -39,7 +40,7 @@ class Row:
             raise ValueError(f"better must be one of {_BETTER}, got {self.better!r}.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """Metrics, and what they were measured on.
 
@@ -78,6 +79,22 @@ class Table:
         ]
         rule = "-" * max(map(len, lines))
         return "\n".join([*facts, "", lines[0], rule, *lines[1:]])
+
+    __str__ = text
+
+    def __repr__(self) -> str:
+        return f"Table({', '.join(f'{row.metric}={_number(row.value)}' for row in self.rows)})"
+
+    def _repr_html_(self) -> str:
+        """Show the metrics as a table, in a notebook."""
+        facts = "; ".join(f"{name}: {value}" for name, value in self.facts.items())
+        rows = "".join(
+            f"<tr><td style='text-align: left'>{escape(row.metric)}</td><td>{_number(row.value)}"
+            f"</td><td>{_number(row.floor)}</td><td>{row.better}</td></tr>"
+            for row in self.rows
+        )
+        head = "<tr><th>metric</th><th>samples</th><th>floor</th><th>better</th></tr>"
+        return f"<table><caption>{escape(facts)}</caption>{head}{rows}</table>"
 
     def csv(self) -> str:
         """Return the rows as CSV with a header, numbers in full precision."""

@@ -110,13 +110,14 @@ class Tanh(Layer, samplewise=True):
 class Sigmoid(Layer, samplewise=True):
     """``y = 1 / (1 + exp(-x))``, backward ``dx = y (1 - y) dy``.
 
-    It is computed as ``(1 + tanh(x/2)) / 2``, the same function, which can't overflow.
+    It is computed as ``exp(min(x, 0)) / (1 + exp(-|x|))``, the same function: nothing can overflow,
+    and y keeps its full relative precision where it is close to 0.
     """
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x to y of the same shape."""
         x = self.check(x)
-        y = (1 + backend.of(x).xp.tanh(x / 2)) / 2
+        y = backend.of(x).sigmoid(x)
         return y, Cache(self, y, y)
 
     def backward(

@@ -113,7 +113,7 @@ class Translation(Change):
         inside = ((i >= 0) & (i < height))[:, :, None] & ((j >= 0) & (j < width))[:, None, :]
         rows, columns = xp.clip(i, 0, height - 1), xp.clip(j, 0, width - 1)
         taken = x[xp.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
-        return taken * inside[:, :, :, None].astype(x.dtype)
+        return xp.where(inside[:, :, :, None], taken, x.dtype.type(0))
 
     def adjoint(self, dy: Array, drawn: tuple[Array, Array]) -> Array:
         """Shift back."""
@@ -130,8 +130,8 @@ class Cutout(Change):
         return backend.of(x).draw(rng, lambda rng: _holes(n, height, width, rng), x.dtype)
 
     def linear(self, x: Array, drawn: Array) -> Array:
-        """A is diagonal."""
-        return x * drawn
+        """A is diagonal, of zeros and ones."""
+        return backend.of(x).xp.where(drawn > 0, x, x.dtype.type(0))
 
 
 CHANGES: dict[str, Change] = {

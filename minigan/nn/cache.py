@@ -74,15 +74,15 @@ class Signals(tuple[Any, ...]):
 
 
 def require_floating(owner: Any, x: Any, what: str) -> None:
-    """Refuse anything but a floating-point array; the message names `owner` and `what`."""
-    kind = getattr(getattr(x, "dtype", None), "kind", None)
-    if kind is None:
+    """Refuse anything but an array of float32 or float64; the message names `owner` and `what`."""
+    dtype: Any = getattr(x, "dtype", None)
+    if getattr(dtype, "kind", None) is None:
         raise TypeError(
             f"{owner!r} got {type(x).__name__} as {what}, but needs an array; convert it with "
             "numpy.asarray(x, dtype='float32')."
         )
-    if kind != "f":
+    if dtype.kind != "f" or dtype.itemsize not in (4, 8):
         raise TypeError(
-            f"{owner!r} got {what} of dtype {x.dtype}, but needs floating-point numbers; convert "
+            f"{owner!r} got {what} of dtype {dtype}, but computes in float32 or float64; convert "
             "with x.astype('float32')."
         )

@@ -17,8 +17,13 @@ double backward         ``dW = U(v)ᵀ dy``        ``dW = U(dy)ᵀ v``
 The right column is the left one with forward and backward exchanged. "Convolution" means, as
 everywhere in deep learning, cross-correlation: the kernel isn't flipped (Dumoulin & Visin 2016,
 chapters 2 and 4). The last row is the gradient of ⟨v, dx⟩ = ⟨tangent, dy⟩, where the tangent is the
-forward map of v without b. How ``U`` and the products are computed is up to the backend:
-`minigan.backend.reference` is the version to read.
+forward map of v without b. Which windows there are, `minigan.nn.geometry` says; how ``U`` and the
+products are computed is up to the backend: `minigan.backend.reference` is the version to read.
+
+With *dilation* d the taps of the window are d pixels apart (Yu & Koltun 2016). With *groups* the
+channels of x and y are cut into as many pieces, and each piece of y sees one piece of x; with as
+many groups as channels the convolution is *depthwise* (Chollet 2017). W is then a matrix with zeros
+outside its blocks, and only the blocks are stored: (kh, kw, in / groups, out).
 """
 
 from __future__ import annotations
@@ -32,6 +37,7 @@ from minigan.backend import Array, Window
 from minigan.backend.window import Pair, pair
 from minigan.nn import initial
 from minigan.nn.cache import Cache, Shape
+from minigan.nn.geometry import Padding, geometry
 from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
 
@@ -39,8 +45,8 @@ from minigan.nn.parameter import Parameter
 class Conv2d(Layer, samplewise=True):
     """A convolution, ``y = U(x) W + b``.
 
-    Shapes: x (N, H, W, in), W (kh, kw, in, out), b (out,), y (N, Ho, Wo, out) with
-    ``Ho = (H + 2 padding - kh) // stride + 1``.
+    Shapes: x (N, H, W, in), W (kh, kw, in / groups, out), b (out,), y (N, Ho, Wo, out) with
+    ``Ho = (H + 2 padding - dilation (kh - 1) - 1) // stride + 1``.
 
     Backward: ``dW = U(x)ᵀ dy``, ``db = Σ dy`` over samples and pixels, ``dx = Uᵀ(dy Wᵀ)``; see the
     top of this file.
@@ -49,23 +55,31 @@ class Conv2d(Layer, samplewise=True):
     ----------
     in_channels, out_channels
         Channels of x and of y.
-    kernel_size, stride, padding
-        Each an integer or a pair (height, width); the image is padded with zeros on both sides.
+    kernel_size, stride, dilation
+        Each an integer or a pair (height, width).
+    padding
+        Likewise, on both sides; or ((above, below), (left, right)).
+    groups
+        Divides the channels of x and of y.
+    padding_mode
+        ``zeros``, ``reflect``, ``replicate`` or ``circular``; see `minigan.nn.Pad`.
     bias
         Whether to add a bias b.
     rng
-        Draws the initial W and b from U(-1/√(kh kw in), 1/√(kh kw in)).
+        Draws the initial W and b from U(-1/√f, 1/√f), f = kh kw in / groups.
     """
 
     def __init__(
         self, in_channels: int, out_channels: int, *, kernel_size: int | Pair,
-        stride: int | Pair = 1, padding: int | Pair = 0, bias: bool = True,
-        rng: numpy.random.Generator | None = None,
+        stride: int | Pair = 1, padding: Padding = 0, dilation: int | Pair = 1, groups: int = 1,
+        padding_mode: str = "zeros", bias: bool = True, rng: numpy.random.Generator | None = None,
     ) -> None:  # fmt: skip
         rng = initial.generator(rng)
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.window = _window(kernel_size, stride, padding)
-        shape = (*self.window.kernel, in_channels, out_channels)
+        self.in_channels, self.out_channels = channels = in_channels, out_channels
+        self.geometry = geometry(
+            kernel_size, stride, padding, dilation, groups, padding_mode, channels
+        )
+        shape = (*self.geometry.kernel, in_channels // groups, out_channels)
         fan_in = math.prod(shape[:3])
         drawn = initial.fan_in_uniform(shape, fan_in, rng)
         self.weight = Parameter(drawn, role="weight", fan_in=fan_in, output_axis=3)
@@ -75,7 +89,7 @@ class Conv2d(Layer, samplewise=True):
         """Map x (N, H, W, in) to y (N, Ho, Wo, out); with ``bias=False`` to U(x) W alone."""
         x = self.check(x)
         b = self.bias.value if bias and self.bias is not None else None
-        y, patches = backend.of(x).conv(x, self.weight.value, self.window, b)
+        y, patches = self.geometry.conv(backend.of(x), x, self.weight.value, b)
         return y, Cache(self, y, patches, x.shape)
 
     def backward(
@@ -85,12 +99,12 @@ class Conv2d(Layer, samplewise=True):
         patches, x_shape = cache.recall(self, dy)
         ops = backend.of(dy)
         if param_grads:
-            self.weight.grad += ops.conv_weight_grad(patches, dy, self.window)
+            self.weight.grad += self.geometry.weight_grad(ops, patches, dy)
             if self.bias is not None:
                 self.bias.grad += ops.sum_rows(dy)
-        return (
-            ops.conv_input_grad(dy, self.weight.value, x_shape, self.window) if input_grad else None
-        )
+        if not input_grad:
+            return None
+        return self.geometry.input_grad(ops, dy, self.weight.value, x_shape)
 
     def double_backward(
         self,
@@ -104,30 +118,30 @@ class Conv2d(Layer, samplewise=True):
         """Map v (N, H, W, in) to None and the tangent (N, Ho, Wo, out)."""
         cache.recall(self, dy, v)
         ops = backend.of(v)
-        tangent, patches = ops.conv(v, self.weight.value, self.window)
+        tangent, patches = self.geometry.conv(ops, v, self.weight.value)
         if param_grads:
-            self.weight.grad += ops.conv_weight_grad(patches, dy, self.window)
+            self.weight.grad += self.geometry.weight_grad(ops, patches, dy)
         return None, tangent
 
     def output_shape(self, shape: Shape) -> Shape:
         """(N, H, W, in) -> (N, Ho, Wo, out)."""
         _check_image(self, shape, self.in_channels)
-        size = self.window.output_size(*shape[1:3])
-        if min(size) < 1:
-            (kh, kw), _, (ph, pw) = self.window
-            raise ValueError(
-                f"{self!r} got an input of shape {shape}: its kernel of {kh}x{kw} is larger than "
-                f"the padded image of {shape[1] + 2 * ph}x{shape[2] + 2 * pw}; use a smaller "
-                "kernel, more padding or fewer strides before it."
-            )
-        return (shape[0], *size, self.out_channels)
+        refusal = self.geometry.refusal(shape)
+        if refusal:
+            raise ValueError(f"{self!r} got an input of shape {shape}: {refusal}.")
+        return (shape[0], *self.geometry.output_size(*shape[1:3]), self.out_channels)
 
     def multiply_adds(self, shape: Shape) -> int:
-        """Every entry of y costs kh kw in."""
+        """Every entry of y costs kh kw in / groups."""
         return math.prod(self.output_shape(shape)) * math.prod(self.weight.shape[:3])
 
     def __repr__(self) -> str:
-        return f"Conv2d({self.in_channels}, {self.out_channels}, {_describe(self.window)})"
+        return f"Conv2d({self.in_channels}, {self.out_channels}, {self.geometry})"
+
+    @property
+    def window(self) -> Window:
+        """Kernel, stride and the zero padding that is the same on both sides."""
+        return self.geometry.window
 
 
 class ConvTranspose2d(Layer, samplewise=True):
@@ -135,11 +149,11 @@ class ConvTranspose2d(Layer, samplewise=True):
 
     It enlarges images where a convolution shrinks them.
 
-    Shapes: x (N, H, W, in), W (kh, kw, out, in), b (out,), y (N, Ho, Wo, out) with
-    ``Ho = (H - 1) stride - 2 padding + kh + output_padding``. W is the weight of the convolution,
-    from y's shape to x's, whose adjoint this layer is: ⟨conv(a), x⟩ = ⟨a, conv_transpose(x)⟩. With
-    a stride, several sizes of `a` give the same size of `x`; `output_padding` says which one is
-    meant.
+    Shapes: x (N, H, W, in), W (kh, kw, out / groups, in), b (out,), y (N, Ho, Wo, out) with
+    ``Ho = (H - 1) stride - 2 padding + dilation (kh - 1) + 1 + output_padding``. W is the weight of
+    the convolution, from y's shape to x's, whose adjoint this layer is: ⟨conv(a), x⟩ = ⟨a,
+    conv_transpose(x)⟩. With a stride, several sizes of `a` give the same size of `x`;
+    `output_padding` says which one is meant.
 
     Backward: ``dW = U(dy)ᵀ x``, ``db = Σ dy``, ``dx = U(dy) W``; see the top of this file.
 
@@ -147,15 +161,15 @@ class ConvTranspose2d(Layer, samplewise=True):
     ----------
     in_channels, out_channels
         Channels of x and of y.
-    kernel_size, stride, padding
-        Those of the convolution, each an integer or a pair (height, width).
+    kernel_size, stride, padding, dilation, groups
+        Those of the convolution; the padding consists of zeros.
     output_padding
         Rows and columns added at the end of y; less than the stride.
     bias
         Whether to add a bias b.
     rng
-        Draws the initial W and b from U(-1/√f, 1/√f), f = kh kw in / stride², the number of
-        products that reach one output pixel.
+        Draws the initial W and b from U(-1/√f, 1/√f), f = kh kw in / (groups stride²), the number
+        of products that reach one output pixel.
     """
 
     def __init__(
@@ -165,23 +179,28 @@ class ConvTranspose2d(Layer, samplewise=True):
         *,
         kernel_size: int | Pair,
         stride: int | Pair = 1,
-        padding: int | Pair = 0,
+        padding: Padding = 0,
         output_padding: int | Pair = 0,
+        dilation: int | Pair = 1,
+        groups: int = 1,
         bias: bool = True,
         rng: numpy.random.Generator | None = None,
     ) -> None:
         rng = initial.generator(rng)
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.window = _window(kernel_size, stride, padding)
+        self.geometry = geometry(
+            kernel_size, stride, padding, dilation, groups, "zeros", (in_channels, out_channels)
+        )
+        kernel, stride = self.geometry.kernel, self.geometry.stride
         self.output_padding = pair("output_padding", output_padding, minimum=0)
-        if any(o >= s for o, s in zip(self.output_padding, self.window.stride, strict=True)):
+        if any(o >= s for o, s in zip(self.output_padding, stride, strict=True)):
             raise ValueError(
                 f"output_padding must be smaller than the stride, got {self.output_padding} with a "
-                f"stride of {self.window.stride}."
+                f"stride of {stride}."
             )
-        shape = (*self.window.kernel, out_channels, in_channels)
         # One patch starts every stride² pixels of y, so a pixel is in kh kw / stride² of them.
-        fan_in = math.prod(self.window.kernel) * in_channels / math.prod(self.window.stride)
+        fan_in = math.prod(kernel) * in_channels / groups / math.prod(stride)
+        shape = (*kernel, out_channels // groups, in_channels)
         drawn = initial.fan_in_uniform(shape, fan_in, rng)
         self.weight = Parameter(drawn, role="weight", fan_in=fan_in, output_axis=2)
         self.bias = initial.bias(out_channels, fan_in, rng) if bias else None
@@ -191,7 +210,7 @@ class ConvTranspose2d(Layer, samplewise=True):
         x = self.check(x)
         shape = self.output_shape(x.shape)
         b = self.bias.value if bias and self.bias is not None else None
-        y = backend.of(x).conv_input_grad(x, self.weight.value, shape, self.window, b)
+        y = self.geometry.input_grad(backend.of(x), x, self.weight.value, shape, b)
         return y, Cache(self, y, x)
 
     def backward(
@@ -202,11 +221,11 @@ class ConvTranspose2d(Layer, samplewise=True):
         ops = backend.of(dy)
         dx = None
         if input_grad:
-            dx, patches = ops.conv(dy, self.weight.value, self.window)
+            dx, patches = self.geometry.conv(ops, dy, self.weight.value)
         elif param_grads:
-            patches = ops.conv_keep(dy, self.window)
+            patches = self.geometry.keep(ops, dy)
         if param_grads:
-            self.weight.grad += ops.conv_weight_grad(patches, x, self.window)
+            self.weight.grad += self.geometry.weight_grad(ops, patches, x)
             if self.bias is not None:
                 self.bias.grad += ops.sum_rows(dy)
         return dx
@@ -224,16 +243,17 @@ class ConvTranspose2d(Layer, samplewise=True):
         cache.recall(self, dy, v)
         ops = backend.of(v)
         if param_grads:
-            self.weight.grad += ops.conv_weight_grad(ops.conv_keep(dy, self.window), v, self.window)
-        return None, ops.conv_input_grad(v, self.weight.value, cache.y_shape, self.window)
+            self.weight.grad += self.geometry.weight_grad(ops, self.geometry.keep(ops, dy), v)
+        return None, self.geometry.input_grad(ops, v, self.weight.value, cache.y_shape)
 
     def output_shape(self, shape: Shape) -> Shape:
         """(N, H, W, in) -> (N, Ho, Wo, out)."""
         _check_image(self, shape, self.in_channels)
-        size = [
-            (n - 1) * s - 2 * p + k + o
-            for n, k, s, p, o in zip(shape[1:3], *self.window, self.output_padding, strict=True)
-        ]
+        g = self.geometry
+        places = zip(
+            shape[1:3], g.kernel, g.stride, g.sides, g.dilation, self.output_padding, strict=True
+        )
+        size = [(n - 1) * s - sum(p) + d * (k - 1) + 1 + o for n, k, s, p, d, o in places]
         if min(shape[1:3]) < 1 or min(size) < 1:
             raise ValueError(
                 f"{self!r} got an input of shape {shape}: its output would be {size[0]}x{size[1]} "
@@ -248,23 +268,12 @@ class ConvTranspose2d(Layer, samplewise=True):
 
     def __repr__(self) -> str:
         extra = f", output_padding={self.output_padding}" if any(self.output_padding) else ""
-        return (
-            f"ConvTranspose2d({self.in_channels}, {self.out_channels}, "
-            f"{_describe(self.window)}{extra})"
-        )
+        return f"ConvTranspose2d({self.in_channels}, {self.out_channels}, {self.geometry}{extra})"
 
-
-def _window(kernel_size: int | Pair, stride: int | Pair, padding: int | Pair) -> Window:
-    return Window(
-        pair("kernel_size", kernel_size, minimum=1),
-        pair("stride", stride, minimum=1),
-        pair("padding", padding, minimum=0),
-    )
-
-
-def _describe(window: Window) -> str:
-    kernel, stride, padding = (a if a == b else (a, b) for a, b in window)
-    return f"kernel_size={kernel}, stride={stride}, padding={padding}"
+    @property
+    def window(self) -> Window:
+        """Kernel, stride and the zero padding that is the same on both sides."""
+        return self.geometry.window
 
 
 def _check_image(layer: Layer, shape: Shape, channels: int) -> None:

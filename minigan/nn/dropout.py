@@ -15,7 +15,7 @@ class Dropout(Layer, samplewise=True):
     """Zero each entry with probability p in training, and scale the others up.
 
     ``y = x m / (1 - p)``, with a mask m of zeros and ones. As E[y] = x, evaluation passes x through
-    unchanged (Srivastava et al. 2014, "inverted" form).
+    unchanged (Srivastava et al. 2014, "inverted" form) unless `always` is set.
 
     Backward: the mask is a constant, so ``dx = dy m / (1 - p)``.
 
@@ -25,23 +25,27 @@ class Dropout(Layer, samplewise=True):
         Probability that an entry is zeroed, 0 <= p < 1.
     rng
         Draws the masks, on the host; if None, a generator seeded by the operating system.
+    always
+        Whether to do so in evaluation too, as a source of noise in a generator (Isola et al. 2017).
     """
 
-    def __init__(self, p: float = 0.5, *, rng: numpy.random.Generator | None = None) -> None:
+    def __init__(
+        self, p: float = 0.5, *, rng: numpy.random.Generator | None = None, always: bool = False
+    ) -> None:
         if not 0 <= p < 1:
             raise ValueError(f"Dropout's probability must satisfy 0 <= p < 1, got {p}.")
-        self.p = p
+        self.p, self.always = p, always
         self.rng = initial.generator(rng)
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x to y of the same shape."""
         x = self.check(x)
-        if not train or self.p == 0:
+        if not (train or self.always) or self.p == 0:
             y = x.copy()
             return y, Cache(self, y, None)
         ops = backend.of(x)
         mask = ops.dropout_mask(x.shape, self.p, x.dtype, self.rng)
-        y = ops.multiply(x, mask)
+        y = ops.masked(x, mask)
         return y, Cache(self, y, mask)
 
     def backward(
@@ -51,7 +55,7 @@ class Dropout(Layer, samplewise=True):
         (mask,) = cache.recall(self, dy)
         if not input_grad:
             return None
-        return dy.copy() if mask is None else backend.of(dy).multiply(dy, mask)
+        return dy.copy() if mask is None else backend.of(dy).masked(dy, mask)
 
     def double_backward(
         self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True,
@@ -74,4 +78,4 @@ class Dropout(Layer, samplewise=True):
         return None, v.copy()
 
     def __repr__(self) -> str:
-        return f"Dropout({self.p})"
+        return f"Dropout({self.p}{', always=True' * self.always})"

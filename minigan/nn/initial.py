@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy
 
-from minigan import backend
+from minigan import backend, randomness
 from minigan.backend import Array
 from minigan.nn.parameter import Parameter, Role
 from minigan.nn.tree import Tree
@@ -16,8 +16,14 @@ Generator = numpy.random.Generator
 
 
 def generator(rng: Generator | None) -> Generator:
-    """Return `rng`, or a generator seeded by the operating system if it is None."""
-    return numpy.random.default_rng() if rng is None else rng
+    """Return `rng`, or a generator seeded by the operating system if it is None.
+
+    Raises
+    ------
+    TypeError
+        If it is anything else, such as a seed.
+    """
+    return numpy.random.default_rng() if rng is None else randomness.generator(rng)
 
 
 def fan_in_uniform(shape: Sequence[int], fan_in: float, rng: Generator) -> Array:
@@ -49,6 +55,7 @@ def normal(net: Tree, *, rng: Generator, std: float = 0.02, norm_mean: float = 1
     norm_mean
         Mean of the scales.
     """
+    randomness.generator(rng)
     for p in net.parameters().values():
         role = _role(p)
         if role == "weight":
@@ -78,6 +85,7 @@ def kaiming_normal(net: Tree, *, rng: Generator, slope: float = 0.2) -> None:
     slope
         Slope of the leaky ReLUs after the weights; 0 for ReLU, 1 where there is no activation.
     """
+    randomness.generator(rng)
     for p in net.parameters().values():
         role = _role(p)
         if role == "weight":

@@ -9,9 +9,10 @@ import numpy
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn.cache import Cache, Shape, Signals, require_floating
+from minigan.nn.keywords import named_in_words
 from minigan.nn.parameter import Parameter
 from minigan.nn.state import State
-from minigan.nn.summary import Row, table
+from minigan.nn.summary import Row, html, table
 
 
 class Layer(State):
@@ -35,6 +36,17 @@ class Layer(State):
     def __init_subclass__(cls, *, samplewise: bool = False, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls._samplewise = samplewise
+        named_in_words(cls)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(vars(self).get(name), Parameter) and not isinstance(
+            value, (Parameter, type(None))
+        ):
+            raise TypeError(
+                f"The {name} of {self!r} is a Parameter, and {type(value).__name__} in its place "
+                f"would never be trained; set its numbers with layer.{name}.value = array."
+            )
+        super().__setattr__(name, value)
 
     @property
     def samplewise(self) -> bool:
@@ -192,7 +204,17 @@ class Layer(State):
             )
         return x if x.dtype == own.dtype else x.astype(own.dtype)
 
-    # ---------------------------------------------------------------- a table
+    # ---------------------------------------------------------------- in words
+
+    def __repr__(self) -> str:
+        return type(self).__name__
+
+    def _repr_html_(self) -> str:
+        """Show the layers and their parameters as a table, in a notebook."""
+        return html([
+            (name, layer, sum(p.size for p in layer.parameters().values()))
+            for name, layer in self.layers() if not list(layer.children())
+        ])  # fmt: skip
 
     def summary(self, input_shape: Shape) -> str:
         """Return a table: layers, output shapes, parameters, multiply-adds for one sample.

@@ -43,7 +43,11 @@ class Maxout(Layer, samplewise=True):
     ) -> Array | None:
         """Map dy (N, ..., F) to dx (N, ..., k F)."""
         (largest,) = cache.recall(self, dy)
-        return (dy[..., None] * largest).reshape(*dy.shape[:-1], -1) if input_grad else None
+        if not input_grad:
+            return None
+        ops = backend.of(dy)
+        copies = ops.xp.broadcast_to(dy[..., None], largest.shape)
+        return ops.masked(copies, largest).reshape(*dy.shape[:-1], -1)
 
     def double_backward(
         self,
@@ -56,7 +60,7 @@ class Maxout(Layer, samplewise=True):
     ) -> tuple[None, Array]:
         """Map v (N, ..., k F) to None and the features of v that were the largest of x."""
         (largest,) = cache.recall(self, dy, v)
-        return None, (self._groups(v) * largest).sum(axis=-1)
+        return None, backend.of(v).masked(self._groups(v), largest).sum(axis=-1)
 
     def _groups(self, x: Array) -> Array:
         return x.reshape(*x.shape[:-1], x.shape[-1] // self.pieces, self.pieces)

@@ -38,6 +38,8 @@ class Parameter:
     ------
     ValueError
         If the role is none of these, or there is no such axis.
+    TypeError
+        If the value isn't an array of float32 or float64.
     """
 
     def __init__(
@@ -48,6 +50,13 @@ class Parameter:
         fan_in: float | None = None,
         output_axis: int | None = None,
     ) -> None:
+        dtype: Any = getattr(value, "dtype", None)
+        if getattr(dtype, "kind", None) != "f" or dtype.itemsize not in (4, 8):
+            raise TypeError(
+                f"A parameter needs an array of float32 or float64, got "
+                f"{type(value).__name__ if dtype is None else dtype}; convert it with "
+                "numpy.asarray(value, 'float32')."
+            )
         if role not in (None, *get_args(Role)):
             raise ValueError(
                 f"The role of a parameter must be one of {', '.join(get_args(Role))}, or None, "
@@ -97,11 +106,17 @@ class Parameter:
         self._value, self._grad, self.home = value, grad, home
 
     def _fitting(self, new: Any, what: str) -> Any:
+        if new is None:  # which NumPy takes for a number that is none
+            raise TypeError(
+                f"The {what} of this parameter can't be None; set it to 0, or call zero_grad()."
+            )
         shape = tuple(new.shape if hasattr(new, "shape") else numpy.shape(new))
         if shape not in ((), self.shape):
             raise ValueError(
                 f"The {what} of this parameter has shape {self.shape}; got one of shape {shape}."
             )
+        if (new if hasattr(new, "dtype") else numpy.asarray(new)).dtype.kind == "c":
+            raise TypeError(f"The {what} of this parameter is real; got complex numbers.")
         if hasattr(new, "shape") and shape != () and not backend.same_device(new, self._value):
             raise TypeError(
                 f"The parameter lives on {backend.device_of(self._value)!r}, the new {what} on "

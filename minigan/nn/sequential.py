@@ -195,8 +195,8 @@ def _shape(x: Any) -> Any:
     return tuple(x.shape) if hasattr(x, "shape") else getattr(x, "y_shape", "?")
 
 
-def plus(a: Array | None, b: Array | None) -> Array | None:
-    """``a + b``, where None stands for zeros."""
+def plus(a: Any, b: Any) -> Any:
+    """``a + b``, where None stands for zeros; entry by entry for tuples of arrays."""
     if a is None or b is None:
         return b if a is None else a
-    return a + b
+    return tuple(map(plus, a, b)) if isinstance(a, tuple) else a + b

@@ -69,7 +69,7 @@ class SpectralNorm(Layer, samplewise=True):
     rng
         Draws the first u and v; if None, a generator seeded by the operating system.
     eps
-        The smallest norm by which a vector is divided.
+        Vectors of numbers below ε or above 1/ε are scaled before their length is taken.
     """
 
     buffer_names = ("u", "v")
@@ -108,7 +108,7 @@ class SpectralNorm(Layer, samplewise=True):
         sigma = matmul(self.u, matmul(self._matrix(w), self.v))
         sigma = sigma + (sigma == 0)  # W = 0 stretches nothing: there is nothing to divide out
         normalised = copy.copy(self.layer)  # shares everything except the weight of this call
-        normalised.weight = Parameter(w / sigma)  # type: ignore[attr-defined]
+        normalised.weight = Parameter(w / sigma)
         y, inner = normalised.forward(x, train=train)
         return y, Cache(self, y, normalised, inner, sigma, self.u.copy(), self.v.copy())
 
@@ -171,7 +171,12 @@ class SpectralNorm(Layer, samplewise=True):
         return backend.of(u).xp.moveaxis((u[:, None] * v).reshape(out, *shape), 0, self._axis)
 
     def _unit(self, a: Array) -> Array:
+        """Return a scaled to length 1; zero stays zero."""
         xp = backend.of(a).xp
+        largest = abs(a).max()
+        # Numbers whose squares would vanish or overflow are divided by the largest first.
+        usual = xp.logical_and(largest > self.eps, largest < 1 / self.eps)
+        a = xp.where(usual, a, a / (largest + (largest == 0)))
         return a / xp.maximum(xp.sqrt((a * a).sum()), self.eps)
 
     def _turned(self, old: Array, a: Array) -> Array:

@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy
+from numpy.typing import NDArray
 
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn.tree import Tree
+
+_PRECISIONS = (numpy.dtype("float32"), numpy.dtype("float64"))
 
 
 class State(Tree):
@@ -26,6 +29,8 @@ class State(Tree):
         ------
         ValueError
             If a name is missing or unknown, or a shape differs; nothing has been changed then.
+        TypeError
+            If one isn't an array of real numbers; nothing has been changed then.
         """
         own = self._arrays()
         missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
@@ -34,15 +39,9 @@ class State(Tree):
                 f"The state doesn't fit this net: missing {sorted(missing) or 'nothing'}, unknown "
                 f"{sorted(unknown) or 'nothing'}; load it into the net that it was saved from."
             )
+        new = {name: _fitting(name, state[name], array) for name, array in own.items()}
         for name, array in own.items():
-            if tuple(state[name].shape) != tuple(array.shape):
-                raise ValueError(
-                    f"{name!r} has shape {tuple(array.shape)} in this net, but "
-                    f"{tuple(state[name].shape)} in the state; build the net with the sizes with "
-                    "which it was saved."
-                )
-        for name, array in own.items():
-            array[...] = backend.of(array).asarray(backend.to_numpy(state[name]), dtype=array.dtype)
+            array[...] = new[name]
 
     def astype(self, dtype: Any) -> Self:
         """Change the precision (``"float32"`` or ``"float64"``) in place; return the net.
@@ -54,7 +53,7 @@ class State(Tree):
         TypeError
             If `dtype` is neither.
         """
-        if numpy.dtype(dtype) not in (numpy.dtype("float32"), numpy.dtype("float64")):
+        if not _is_precision(dtype):
             raise TypeError(
                 f"A net computes in float32 or float64, got dtype {dtype!r}; use one of these."
             )
@@ -99,3 +98,36 @@ class State(Tree):
         for _, layer in self.layers():
             for name in layer.buffer_names:
                 setattr(layer, name, change(getattr(layer, name)))
+
+
+def _is_precision(dtype: Any) -> bool:
+    """Tell whether a dtype is float32 or float64; NumPy takes None for float64."""
+    try:
+        return dtype is not None and numpy.dtype(dtype) in _PRECISIONS
+    except TypeError:
+        return False
+
+
+def real_array(name: str, x: Any) -> NDArray[Any]:
+    """Bring an array of a state to the host.
+
+    Raises
+    ------
+    TypeError
+        If it isn't an array, or not one of real numbers.
+    """
+    array = backend.to_numpy(x)
+    if array.dtype.kind in "cOSUMm":
+        raise TypeError(f"{name!r} holds {array.dtype} in the state, but needs real numbers.")
+    return array
+
+
+def _fitting(name: str, x: Any, own: Array) -> Array:
+    """Bring an array of a state to the device and precision of a net's own one."""
+    array = real_array(name, x)
+    if array.shape != tuple(own.shape):
+        raise ValueError(
+            f"{name!r} has shape {tuple(own.shape)} in this net, but {array.shape} in the state; "
+            "build the net with the sizes with which it was saved."
+        )
+    return backend.of(own).asarray(array, dtype=own.dtype)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from html import escape
+from typing import Any, NamedTuple
 
 from minigan.nn.cache import Shape
 
@@ -40,6 +42,24 @@ def table(input_shape: Shape, layers: list[Row], parameters: int, multiply_adds:
     head, *body, total = [_line(row, widths) for row in rows]
     rule = "-" * len(head)
     return "\n".join(line.rstrip() for line in (head, rule, *body, rule, total))
+
+
+def html(layers: Sequence[tuple[str, Any, int]]) -> str:
+    """Return a table of layers for a notebook.
+
+    Parameters
+    ----------
+    layers
+        Name, layer and number of parameters of each.
+    """
+    rows = [
+        f"<tr><td>{escape(name)}</td><td style='text-align: left'>{escape(repr(layer))}</td>"
+        f"<td>{count:,}</td></tr>"
+        for name, layer, count in layers
+    ]
+    total = f"<tr><td></td><th>total</th><td>{sum(count for *_, count in layers):,}</td></tr>"
+    head = "<tr><th></th><th style='text-align: left'>layer</th><th>parameters</th></tr>"
+    return f"<table>{head}{''.join(rows)}{total}</table>"
 
 
 def _line(row: tuple[str, ...], widths: list[int]) -> str:

@@ -8,8 +8,10 @@ GPU to the host, except `load_state_dict`.
 
 from minigan.optim import schedules
 from minigan.optim.adam import Adam
+from minigan.optim.adam_kin import AdamW, AMSGrad
 from minigan.optim.averaging import ExponentialMovingAverage
 from minigan.optim.clipping import all_but_last, clip_by_global_norm, clip_by_norm, clip_weights
+from minigan.optim.decay import HistoricalAverage, add_weight_decay
 from minigan.optim.optimizer import Optimizer
 from minigan.optim.rmsprop import RMSprop
 from minigan.optim.scheduler import Scheduler
@@ -17,11 +19,15 @@ from minigan.optim.sgd import SGD
 
 __all__ = [
     "SGD",
+    "AMSGrad",
     "Adam",
+    "AdamW",
     "ExponentialMovingAverage",
+    "HistoricalAverage",
     "Optimizer",
     "RMSprop",
     "Scheduler",
+    "add_weight_decay",
     "all_but_last",
     "clip_by_global_norm",
     "clip_by_norm",

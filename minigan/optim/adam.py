@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from minigan import backend
 from minigan.backend import Array
@@ -48,8 +48,8 @@ class Adam(Optimizer):
         If `net` is neither a layer nor a sequence of layers.
     """
 
-    number_names = ("lr", "betas", "eps")
-    vector_names = ("m", "v")
+    number_names: ClassVar[tuple[str, ...]] = ("lr", "betas", "eps")
+    vector_names: ClassVar[tuple[str, ...]] = ("m", "v")
     betas: tuple[float, float]
     eps: float
     m: Array

@@ -10,12 +10,14 @@ import numpy
 
 from minigan import backend
 from minigan.backend import Array
+from minigan.nn.keywords import named_in_words
 from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter, flatten
 from minigan.optim import checks, states
 from minigan.optim.parameters import is_flat, parameters_of, vectors
 
 
+@named_in_words
 class ExponentialMovingAverage:
     r"""A copy of a net whose parameters follow it slowly: ``θ̄ ← θ̄ + (1 - d)(θ - θ̄)``.
 

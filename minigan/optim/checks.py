@@ -10,6 +10,9 @@ from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
+ROUNDING = 1e-12
+"""How far below 0 a number may be that is 0 but for rounding, such as the end of a schedule."""
+
 
 def _real(name: str, value: Any, needed: str, fits: Callable[[float], bool]) -> float:
     if not (isinstance(value, Real) and math.isfinite(value) and fits(float(value))):
@@ -23,8 +26,8 @@ def positive(name: str, value: Any) -> float:
 
 
 def not_negative(name: str, value: Any) -> float:
-    """Return `value` if it is a finite number >= 0."""
-    return _real(name, value, "a number >= 0", lambda x: x >= 0)
+    """Return `value` if it is a finite number >= 0, and 0 if rounding left it just below."""
+    return max(_real(name, value, "a number >= 0", lambda x: x >= -ROUNDING), 0.0)
 
 
 def fraction(name: str, value: Any) -> float:

@@ -9,7 +9,9 @@ import numpy
 
 from minigan import backend
 from minigan.backend import Array
+from minigan.nn.keywords import named_in_words
 from minigan.nn.parameter import flatten
+from minigan.nn.state import real_array
 from minigan.optim import checks, states
 from minigan.optim.parameters import Nets, parameters_of, require_alike
 
@@ -47,6 +49,10 @@ class Optimizer:
 
     number_names: ClassVar[tuple[str, ...]] = ("lr",)
     vector_names: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        named_in_words(cls)
 
     def __init__(self, net: Nets, **numbers: Any) -> None:
         for name, value in self.checked(numbers).items():
@@ -127,6 +133,8 @@ class Optimizer:
         ValueError
             If a name is missing or unknown, a vector has the wrong length, or a number is out of
             range; nothing has been changed then.
+        TypeError
+            If a vector isn't an array of real numbers; nothing has been changed then.
         """
         names = ("t", *self.number_names, *self.vector_names)
         states.require_names(type(self).__name__, state, names)
@@ -141,7 +149,7 @@ class Optimizer:
 
     def _own(self, name: str, vector: Any) -> Array:
         """Bring a vector of a state to the device and precision of the parameters."""
-        theta, vector = self.flat.value, backend.to_numpy(vector)
+        theta, vector = self.flat.value, real_array(name, vector)
         if vector.shape != theta.shape:
             raise ValueError(
                 f"{name!r} has shape {vector.shape} in the state, but {tuple(theta.shape)} in this "

@@ -26,9 +26,10 @@ def parameters_of(net: Nets) -> list[Parameter]:
     """
     nets = [net] if isinstance(net, Layer) else list(net) if isinstance(net, Iterable) else []
     if not nets or not all(isinstance(one, Layer) for one in nets):
+        got = repr(net) if len(repr(net)) < 80 else type(net).__name__
         raise TypeError(
-            f"Expected a layer, a net or a sequence of them, got {net!r}; give a Sequential, for "
-            "example."
+            f"Expected a layer, a net or a sequence of them, got {got}; give the net itself, a "
+            "Sequential for example, rather than its parameters."
         )
     found = {id(p): p for one in nets for p in one.parameters().values()}
     if not found:

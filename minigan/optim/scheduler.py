@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy
 
 from minigan.backend import Array
+from minigan.nn.keywords import named_in_words
 from minigan.optim import checks, states
 from minigan.optim.schedules import Schedule
 
@@ -19,6 +20,7 @@ class HasLearningRate(Protocol):
     lr: float
 
 
+@named_in_words
 class Scheduler:
     """Multiplies the learning rates of optimizers by the factor of a schedule.
 

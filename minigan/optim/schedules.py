@@ -173,11 +173,9 @@ def parse(text: str) -> Schedule:
 def _one(text: str) -> Schedule:
     name, colon, number = text.partition(":")
     if name not in FORMS:
-        near = difflib.get_close_matches(name, FORMS, n=1, cutoff=0.0)[0]
-        raise ValueError(
-            f"Unknown schedule {name!r}; did you mean {near!r}? There are "
-            f"{', '.join(FORMS.values())}."
-        )
+        near = difflib.get_close_matches(name, FORMS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise ValueError(f"Unknown schedule {name!r}{hint} There are {', '.join(FORMS.values())}.")
     try:
         return _made(name, number if colon else None)
     except ValueError:

@@ -30,17 +30,30 @@ def read_metrics(path: str | os.PathLike[str]) -> dict[str, NDArray[numpy.float6
         header, or a cell that isn't a number.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        # A pipe would be waited for.
+        text = Path(path).read_text(encoding="utf-8-sig") if _may_be_read(path) else ""
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(
             f"cannot read {path} ({error}); give the metrics.csv in the folder of a training run"
         ) from error
-    lines = csv.reader(text.splitlines())
-    names = _header(next(lines, []), path)
+    try:
+        lines = list(csv.reader(text.splitlines()))
+    except csv.Error as error:
+        raise ValueError(
+            f"{path} can't be read as a table ({error}); restore it, or delete the line"
+        ) from None
+    names = _header(lines[0] if lines else [], path)
     # In a file with a single column, NaN is a blank line, which csv returns as a row without cells.
-    rows = [_numbers(row or [""] * (len(names) == 1), names, path, lines.line_num) for row in lines]
+    rows = [
+        _numbers(row or [""] * (len(names) == 1), names, path, line)
+        for line, row in enumerate(lines[1:], start=2)
+    ]
     table = numpy.array(rows, dtype=numpy.float64).reshape(len(rows), len(names))
     return {name: numpy.ascontiguousarray(table[:, i]) for i, name in enumerate(names)}
+
+
+def _may_be_read(path: str | os.PathLike[str]) -> bool:
+    return Path(path).is_file() or not Path(path).exists() or Path(path).is_dir()
 
 
 def _header(cells: list[str], path: str | os.PathLike[str]) -> list[str]:

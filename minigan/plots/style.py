@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
+from minigan import forks
 from minigan.files import written_whole
 from minigan.plots.images import Pixels
 
@@ -64,9 +65,23 @@ STYLE: Mapping[str, Any] = MappingProxyType(
 )
 """The rcParams of all figures, read-only; use them with ``matplotlib.rc_context(dict(STYLE))``."""
 
-# rc_context changes settings that the whole process shares: two threads inside it would restore
-# each other's settings.
-_LOCK = threading.RLock()
+
+class _Turn:
+    """Whose turn it is to change settings that the whole process shares.
+
+    Two threads inside ``rc_context`` would restore each other's settings.
+    """
+
+    def __init__(self) -> None:
+        self.renew()
+        forks.in_child(self.renew)
+
+    def renew(self) -> None:
+        """Make it nobody's turn."""
+        self.lock = threading.RLock()
+
+
+_TURN = _Turn()
 
 
 @contextmanager
@@ -76,7 +91,7 @@ def styled() -> Iterator[None]:
 
     # Any: some versions of matplotlib type the names of all settings individually.
     settings: Any = dict(STYLE)
-    with _LOCK, matplotlib.rc_context(settings):
+    with _TURN.lock, matplotlib.rc_context(settings):
         yield
 
 

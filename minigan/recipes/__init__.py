@@ -24,6 +24,12 @@ MODULES = (
     "cgan_mnist",
     "stacked_mnist",
     "fashion_dcgan",
+    "dcgan",
+    "dcgan_cifar",
+    "pix2pix",
+    "pix2pix_glyphs",
+    "pix2pix_emoji",
+    "cyclegan",
 )
 """The modules of the recipes, in the order in which to try them."""
 
@@ -39,13 +45,12 @@ def get(name: str) -> Recipe:
     Raises
     ------
     ValueError
-        If there is no recipe of this name; the error suggests the closest one.
+        If there is no recipe of this name; the error suggests a similar one.
     """
     if name not in names():
-        near = difflib.get_close_matches(name.lower(), names(), n=1, cutoff=0.0)
-        raise ValueError(
-            f"Unknown recipe {name!r}; did you mean {near[0]!r}? `minigan recipes` lists them all."
-        )
+        near = difflib.get_close_matches(name.lower(), names(), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise ValueError(f"Unknown recipe {name!r}{hint} `minigan recipes` lists them all.")
     recipe: Recipe = importlib.import_module(f"minigan.recipes.{name.replace('-', '_')}").RECIPE
     return recipe
 

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -13,11 +14,13 @@ import numpy
 from minigan import backend, data, nn, optim
 from minigan.gan import BaseGame, Game, objective
 from minigan.gan.taming import parse, tame
-from minigan.gan.trainer import Source
+from minigan.gan.trainer import Callback, Source
 from minigan.latent import Latent
 
 Generator = numpy.random.Generator
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
+MOST = {"steps": 10**12, "batch_size": 10**9, "discriminator_steps": 1000}
+"""Largest values of the settings that count something."""
 ELBO = "elbo"
 """The objective of an autoencoder, which isn't a game: the evidence lower bound."""
 
@@ -71,10 +74,12 @@ class Settings:
     schedule: str = "constant"
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "discriminator_steps"):
+        for name, most in MOST.items():
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, got {value}.")
+            if value > most:
+                raise ValueError(f"{name} must be at most {most:,}, got {value}.")
         for name in ("lr_generator", "lr_discriminator"):
             value = getattr(self, name)
             if not (value > 0 and math.isfinite(value)):
@@ -91,7 +96,7 @@ class Settings:
         for way in self.penalties:
             parse(way)
 
-    def optimizer_for(self, net: nn.Layer, lr: float) -> optim.Optimizer:
+    def optimizer_for(self, net: nn.Layer | Sequence[nn.Layer], lr: float) -> optim.Optimizer:
         """Return the optimizer of one player."""
         if self.optimizer == "adam":
             return optim.Adam(net, lr=lr, betas=(self.beta1, self.beta2))
@@ -126,17 +131,19 @@ class Settings:
                 f"{', '.join(sorted(known))}."
             )
         given = {name: value for name, value in changes.items() if value is not None}
-        if "penalties" in given:
-            given["penalties"] = tuple(given["penalties"])
+        for name, value in given.items():
+            # JSON and TOML have lists, but no tuples.
+            if isinstance(getattr(self, name), tuple):
+                given[name] = tuple(value)
         return replace(self, **given)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Recipe:
     """A trainable GAN.
 
-    For another kind of game, derive from it and override `game`, `load`, `stream` or `check`;
-    nothing else has to change.
+    For another kind of game, derive from it and override `game`, `load`, `stream`, `check`,
+    `fitted` or `callbacks`; nothing else has to change.
 
     Attributes
     ----------
@@ -176,6 +183,29 @@ class Recipe:
     duration: str
     classes: int = 0
     auxiliary: float = 0.0
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}: {self.title})"
+
+    def fitted(self, settings: Settings) -> Recipe:
+        """Return the recipe with all that the settings decide about it, such as the image size.
+
+        By default it is the recipe itself. A recipe with settings of its own (a class derived from
+        `Settings`) can return a copy with another `sample_shape` or other `networks`.
+        """
+        return self
+
+    def callbacks(self, settings: Settings, folder: Path) -> Sequence[Callback]:
+        """Return callbacks that follow every run of this recipe; none by default.
+
+        Parameters
+        ----------
+        settings
+            Those of the run.
+        folder
+            The run's folder, where they may write files.
+        """
+        return ()
 
     def check(self, settings: Settings) -> None:
         """Check that the settings make sense for this recipe.
@@ -228,21 +258,19 @@ class Recipe:
             before_step=taming.before_step,
             after_discriminator_step=taming.after_discriminator_step,
             auxiliary=self.auxiliary,
+            feature_matching=taming.feature_matching,
             latent=self.latent,
             discriminator_steps=settings.discriminator_steps,
             conditional=self.classes > 0,
         )
 
     def load(self, name: str, data_dir: str | None) -> Any:
-        """Load the training data: a 2-D distribution, or images fitted to `sample_shape`."""
+        """Load the training data: a 2-D distribution, by name or from a file of points, or images
+        fitted to `sample_shape`.
+        """
         if not self.makes_images:
-            if os.path.exists(name):
-                raise data.DataError(
-                    f"{name} is a file or folder, but {self.name} draws points from a "
-                    f"distribution: choose one of {', '.join(data.DISTRIBUTIONS)}, or write a "
-                    "recipe whose stream returns batches of your points"
-                )
-            return data.distribution(name)
+            own = name not in data.DISTRIBUTIONS and os.path.exists(os.path.expanduser(name))
+            return data.points(name) if own else data.distribution(name)
         return data.load(name, image_shape=self.sample_shape, data_dir=data_dir)  # type: ignore[arg-type]
 
     def stream(self, samples: Any, batch_size: int, rng: Generator) -> Source:

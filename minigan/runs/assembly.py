@@ -11,7 +11,7 @@ import numpy
 from minigan import backend, gan
 from minigan.backend import Array
 from minigan.recipes import Recipe, Settings
-from minigan.runs import drawing
+from minigan.runs import drawing, sources
 
 GAUGED = 256
 """Number of fixed latents whose samples the gauges measure."""
@@ -55,6 +55,11 @@ class Assembly:
     fixed: Any
     draw_frame: Callable[[gan.Trainer], Array]
     gauges: Callable[[gan.Trainer], dict[str, float]]
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The labels that occur in the data, for a conditional recipe."""
+        return sources.classes(self.recipe, self.samples)
 
 
 def assemble(
@@ -130,8 +135,9 @@ def _frames(
     if not recipe.makes_images:
         real = samples.sample(drawing.POINTS, rng)
         return drawing.point_frame(real, drawing.first(fixed, drawing.POINTS), samples)
-    n, columns = drawing.layout(recipe.classes, drawing.FRAME)
-    labels = drawing.balanced(n, recipe.classes)
+    classes = sources.classes(recipe, samples)
+    n, columns = drawing.layout(len(classes), drawing.FRAME)
+    labels = drawing.balanced(n, classes)
     return drawing.image_frame(drawing.first(fixed, n), labels, columns=columns)
 
 
@@ -140,7 +146,7 @@ def _gauges(
 ) -> gan.Gauges:
     n = min(GAUGED // 2, len(samples)) if recipe.makes_images else GAUGED
     inputs = game.inputs(n, rng, lambda: samples)
-    labels = drawing.balanced(n, recipe.classes)
+    labels = drawing.balanced(n, sources.classes(recipe, samples))
     return gan.Gauges(
         game, samples.sample(n, rng), lambda game: game.sample(inputs, labels, averaged=False),
         lambda game: game.sample(inputs, labels),

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy
 
 from minigan import backend, data, recipes
+from minigan.recipes.translation import Translation
 from minigan.runs.assembly import assemble
 
 WARM_UP = 2
@@ -149,13 +150,18 @@ def measure(
     )
 
 
-def stand_in(recipe: recipes.Recipe) -> data.Dataset | data.Distribution:
+def stand_in(recipe: recipes.Recipe) -> data.Dataset | data.Distribution | data.Pairs:
     """Return the data for timing a recipe: its 2-D distribution, or random images and labels."""
     if not recipe.makes_images:
         return data.distribution(recipe.data)
     rng = numpy.random.default_rng(0)
     images = rng.integers(0, 256, (IMAGES, *recipe.sample_shape), dtype="uint8")
-    return data.Dataset("random images", images, rng.integers(0, max(recipe.classes, 1), IMAGES))
+    labels = rng.integers(0, max(recipe.classes, 1), IMAGES)
+    found = data.Dataset("random images", images, labels)
+    if not isinstance(recipe, Translation):
+        return found
+    inputs = rng.integers(0, 256, (IMAGES, *recipe.input_shape), dtype="uint8")
+    return data.Pairs(data.Dataset("random inputs", inputs), found, aligned=recipe.aligned)
 
 
 # ---------------------------------------------------------------- what computes

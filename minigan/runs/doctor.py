@@ -13,7 +13,7 @@ import numpy
 from minigan import gan
 from minigan.plots import COLOURS
 from minigan.runs.drawing import GAUGES
-from minigan.runs.folder import Run
+from minigan.runs.folder import METRICS, Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,11 @@ def examine(run: Run) -> tuple[list[gan.Finding], Table]:
     """
     from minigan.plots import read_metrics
 
-    table = read_metrics(run.folder / "metrics.csv")
+    table = read_metrics(run.folder / METRICS)
+    if "step" not in table:
+        raise ValueError(
+            f"{run.folder / METRICS} has no column 'step'; restore it, or train the run again."
+        )
     if _last(table, "step") < _needed(run):
         return [], table
     settings = run.settings
@@ -83,7 +87,9 @@ def _vitals(table: Table, objective: str) -> str:
             f"D's loss is {_typical(table, 'loss_d'):.2f} ({gan.UNDECIDED[objective]:.2f} if D "
             "cannot tell)"
         )
-    words.append(f"the samples' diversity is {_typical(table, 'diversity'):.2f} times the data's")
+    if "diversity" in table:
+        diversity = _typical(table, "diversity")
+        words.append(f"the samples' diversity is {diversity:.2f} times the data's")
     if "reach" in table:
         words.append(
             f"{100 * _typical(table, 'reach'):.0f} % of the real points have a sample near them"
@@ -94,7 +100,7 @@ def _vitals(table: Table, objective: str) -> str:
         if name.startswith("grad_norm_g"):
             player = name.removeprefix("grad_norm_")
             words.append(f"{_upper(player)}'s gradient has norm {_typical(table, name):.3g}")
-    return _upper(", ".join(words)) + "."
+    return _upper(", ".join(words)) + "." if words else ""
 
 
 def _upper(words: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,12 @@ GRID = 64
 """Number of images in ``samples.png``."""
 FRAME = 36
 """Number of images in a frame of ``training.gif``."""
+CAPTION = 20
+"""Height of the line below a frame, in pixels."""
 POINTS = 600
 """Number of points in a picture of a 2-D game."""
+LARGEST = 2**26
+"""Most pixels of samples in one picture; a 2-D point counts as 256."""
 
 
 def first(inputs: Any, n: int) -> Any:
@@ -27,9 +32,13 @@ def first(inputs: Any, n: int) -> Any:
     return backend.tree.mapped(lambda x: x[:n], inputs)
 
 
-def balanced(n: int, classes: int) -> NDArray[Any] | None:
-    """Return n sorted labels with equally frequent classes, shape (n,); None without classes."""
-    return numpy.arange(n) * classes // n if classes else None
+def balanced(n: int, classes: int | Sequence[int]) -> NDArray[Any] | None:
+    """Return n sorted labels with equally frequent classes, shape (n,); None without classes.
+
+    `classes` is their number, or the labels themselves.
+    """
+    labels = numpy.arange(classes) if isinstance(classes, int) else numpy.asarray(classes)
+    return labels[numpy.arange(n) * len(labels) // n] if len(labels) else None
 
 
 def layout(classes: int, images: int) -> tuple[int, int | None]:
@@ -38,13 +47,41 @@ def layout(classes: int, images: int) -> tuple[int, int | None]:
     return (classes * columns if columns else images), columns
 
 
+def require_few(n: int, sample_shape: tuple[int, ...]) -> None:
+    """Refuse a picture of so many samples that it could hardly be written or opened.
+
+    Raises
+    ------
+    ValueError
+        If they have more than `LARGEST` pixels.
+    """
+    most = LARGEST // (math.prod(sample_shape[:2]) if len(sample_shape) == 3 else 256)
+    if n > most:
+        raise ValueError(f"A picture can hold {most:,} of these samples, got {n:,}; draw fewer.")
+
+
 def image_frame(
     inputs: Any, labels: NDArray[Any] | None = None, *, columns: int | None = None
 ) -> Callable[[Trainer], NDArray[Any]]:
-    """Return a function that draws the samples from these inputs as a grid."""
+    """Return a function that draws the samples from these inputs as a grid, above the step."""
     from minigan.plots import image_grid
 
-    return lambda trainer: image_grid(trainer.game.sample(inputs, labels), columns=columns, scale=2)
+    def draw(trainer: Trainer) -> NDArray[Any]:
+        grid = image_grid(trainer.game.picture(inputs, labels), columns=columns)
+        return captioned(grid, f"step {trainer.step:,}")
+
+    return draw
+
+
+def captioned(picture: NDArray[Any], words: str) -> NDArray[Any]:
+    """Write a line of words below a picture, uint8 (H, W, C); returns (H + CAPTION, W, C)."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    line = Image.new("L", (picture.shape[1], CAPTION), 255)
+    # Pillow brings this font along, so that the picture doesn't depend on the system's.
+    ImageDraw.Draw(line).text((4, 4), words, fill=0, font=ImageFont.load_default())
+    strip = numpy.asarray(line)[:, :, None].repeat(picture.shape[2], axis=2)
+    return numpy.concatenate([picture, strip])
 
 
 def point_figure(
@@ -108,12 +145,56 @@ def _columns_figure(rows: Any, title: str) -> Any:
     return figure
 
 
-def draw_film(folder: Path, frames: list[Path]) -> None:
-    """Combine the frames into ``training.gif``."""
-    from PIL import Image
+def state_figure(picture: NDArray[Any], folder: Path, *, title: str) -> Any:
+    """Draw samples on the left and the losses in ``metrics.csv`` on the right, if there are any."""
+    from minigan.plots import read_metrics
+    from minigan.plots.style import new_figure, styled
 
+    path = folder / "metrics.csv"
+    rows = read_metrics(path) if path.is_file() else {}
+    with styled():
+        figure = new_figure(width=10.0, height=4.4, layout="constrained")
+        samples, curves = figure.subplots(1, 2)
+        samples.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255)
+        samples.set_axis_off()
+        samples.set_title(title, fontsize=11)
+        _draw_columns(curves, rows)
+    return figure
+
+
+def _draw_columns(axes: Any, rows: Any) -> None:
+    """Draw the losses, or whatever a game without these two reports."""
+    from minigan.plots.style import COLOURS
+
+    known = {"loss_d": ("D", "discriminator"), "loss_g": ("G", "generator")}
+    names = [name for name in known if name in rows] or [
+        name for name in rows if name not in ("step", "loss") and not name.startswith(GAUGES)
+    ]
+    for name, colour in zip(names, itertools.cycle(COLOURS)):
+        label, colour = known.get(name, (name, colour))
+        axes.plot(rows["step"], rows[name], label=label, color=COLOURS[colour], linewidth=1.2)
+    axes.set(xlabel="training step", ylabel="loss")
+    if names:
+        axes.legend(frameon=False)
+
+
+def draw_film(folder: Path, frames: list[Path], say: Callable[[str], None]) -> None:
+    """Combine the frames into ``training.gif``, those that can't be read left out."""
     from minigan.plots import save_gif, thin
 
-    if frames:
-        pictures = [numpy.atleast_3d(numpy.asarray(Image.open(path))) for path in thin(frames, 60)]
-        save_gif(folder / "training.gif", pictures)
+    pictures = [picture for path in thin(frames, 60) if (picture := _frame(path, say)) is not None]
+    alike = [picture for picture in pictures if picture.shape == pictures[-1].shape]
+    if alike:
+        save_gif(folder / "training.gif", alike)
+
+
+def _frame(path: Path, say: Callable[[str], None]) -> NDArray[Any] | None:
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            return numpy.atleast_3d(numpy.asarray(picture))
+    # Pillow's decoders raise all kinds of exceptions.
+    except Exception as error:
+        say(f"{path} can't be read ({error}); training.gif is without it.")
+        return None

@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy
 
-from minigan import data, metrics
+from minigan import data, gan, metrics
 from minigan.files import written_whole
+from minigan.recipes.translation import Translation
+from minigan.runs import sources
 from minigan.runs.folder import Run
 
 NEIGHBOURS = 8
 """Samples in ``neighbours.png``."""
+MOST_POINTS = 10_000
+"""Points that are drawn, of which a quarter is scored."""
 
 
 def evaluate(
@@ -30,7 +34,8 @@ def evaluate(
 ) -> metrics.Table:
     """Draw samples and score them.
 
-    This writes ``evaluation.csv`` and, for images, ``neighbours.png`` to the run's folder.
+    This writes ``evaluation.csv`` and, for images, ``neighbours.png`` to the run's folder, or says
+    why it can't.
 
     Parameters
     ----------
@@ -60,9 +65,13 @@ def evaluate(
     ValueError
         If the run has no model, or the data can't be read.
     """
-    samples = run.sample(
-        count if run.recipe.makes_images else max(count, 2), seed=seed, device=device, which=which
-    )
+    sources.require_there(run.config.data)
+    if isinstance(run.recipe, Translation):
+        table = _of_translations(run, count, seed, which, device, data_dir, say)
+        _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
+        return table
+    number = count if run.recipe.makes_images else min(max(count, 2), MOST_POINTS)
+    samples = run.sample(number, seed=seed, device=device, which=which)
     rng = numpy.random.default_rng(seed)
     if not run.recipe.makes_images:
         law = run.load_data()
@@ -72,16 +81,81 @@ def evaluate(
         classifier = None
         if train.labels is not None:
             say("the classifier whose features are compared (trained once, then cached)")
-            classifier = metrics.classifier_for(
-                train, test, cache_dir=cache_dir, progress=_progress(say)
-            )
+            classifier = _classifier(train, test, cache_dir, say)
         table = metrics.evaluate_images(
             samples, train, test, classifier, rng=rng, count=count, say=say
         )
-        draw_neighbours(run.folder / "neighbours.png", samples, train)
-    with written_whole(run.folder / "evaluation.csv") as temporary:
-        temporary.write_text(table.csv())
+        _keep(lambda: draw_neighbours(run.folder / "neighbours.png", samples, train), say)
+    _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
     return table
+
+
+def _classifier(
+    train: data.Dataset, test: data.Dataset, cache_dir: str | None, say: Callable[[str], None]
+) -> metrics.Classifier:
+    try:
+        return metrics.classifier_for(train, test, cache_dir=cache_dir, progress=_progress(say))
+    except OSError as error:
+        say(f"The classifier can't be kept, and is trained for this once ({error}).")
+        return metrics.train_classifier(train, test, progress=_progress(say))
+
+
+def _keep(write: Callable[[], None], say: Callable[[str], None]) -> None:
+    """Write a file; if that fails, say why, but don't lose the table for it."""
+    try:
+        write()
+    except OSError as error:
+        say(f"{error.filename or 'A file'} can't be written: {error.strerror or error}.")
+
+
+def _write(path: Path, text: str) -> None:
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _of_translations(
+    run: Run, count: int, seed: int, which: str | None, device: str, data_dir: str | None,
+    say: Callable[[str], None],
+) -> metrics.Table:  # fmt: skip
+    """Translate held-out pictures; compare them with the truth, if it is known, and as images."""
+    recipe, where = run.recipe, data_dir or run.config.data_dir
+    assert isinstance(recipe, Translation)
+    train, test = (recipe.load_split(run.config.data, where, s) for s in ("train", "test"))
+    game: Any = run.game(which, device=device)
+    rng = numpy.random.default_rng(seed)
+    outputs = _translated(game, test.a, count, rng)
+    seen, truth = _first(train.b, count), _first(test.b, count)
+    tables = [metrics.evaluate_images(outputs, seen, truth, None, rng=rng, say=say)]
+    _keep(lambda: draw_neighbours(run.folder / "neighbours.png", outputs, seen), say)
+    if test.aligned:
+        tables.insert(0, _against_truth(outputs, test.a, truth, seen))
+        if isinstance(game, gan.CycleGame):
+            back = _translated(game, test.b, count, rng, back=True)
+            tables.insert(1, _against_truth(back, test.b, test.a, train.a, way=", back"))
+    facts = {name: fact for table in tables for name, fact in table.facts.items()}
+    return metrics.Table(facts, tuple(row for table in tables for row in table.rows))
+
+
+def _translated(
+    game: Any, images: data.Dataset, count: int, rng: numpy.random.Generator, *, back: bool = False
+) -> Any:
+    inputs = images.batch(numpy.arange(min(count, len(images))))
+    # A generator that adds to its input may go beyond what a picture can show.
+    return numpy.clip(game.translate(inputs, rng, back=back), -1, 1)
+
+
+def _against_truth(
+    outputs: Any, inputs: data.Dataset, truth: data.Dataset, seen: data.Dataset, *, way: str = ""
+) -> metrics.Table:
+    chosen = numpy.arange(len(outputs))
+    mean = seen.batch(numpy.arange(len(seen))).mean(axis=0)
+    return metrics.evaluate_pairs(
+        outputs, inputs.batch(chosen), truth.batch(chosen), mean=mean, way=way
+    )
+
+
+def _first(images: data.Dataset, count: int) -> data.Dataset:
+    return replace(images, images=images.images[:count], labels=None)
 
 
 def draw_neighbours(path: Path, samples: Any, train: data.Dataset) -> None:
@@ -101,9 +175,14 @@ def _splits(run: Run, data_dir: str | None) -> tuple[data.Dataset, data.Dataset]
     """Training and test images at the recipe's size; data without a test split are split here."""
     name, shape = run.config.data, run.recipe.sample_shape
     where = data_dir or run.config.data_dir
-    whole = data.load(name, image_shape=shape, data_dir=where)  # type: ignore[arg-type]
-    if name in ("mnist", "fashion-mnist"):
-        return whole, data.load(name, image_shape=shape, data_dir=where, split="test")  # type: ignore[arg-type]
+    whole = run.recipe.load(name, where)
+    if not isinstance(whole, data.Dataset):
+        raise ValueError(
+            f"The data of the recipe {run.recipe.name!r} are {type(whole).__name__}, but only a "
+            "Dataset of images can be compared with samples; return one from its method load."
+        )
+    if name in ("mnist", "fashion-mnist", "cifar10") and whole.image_shape == shape:
+        return whole, data.load(name, image_shape=shape, data_dir=where, split="test")
     train, test = metrics.split(whole)
     return replace(train, name=whole.name), replace(test, name=f"{whole.name}, a fifth set aside")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -63,19 +64,37 @@ def interpolate(
     ValueError
         If the kind is unknown or a number out of range.
     """
-    usual = "spherical" if _latent(run).kind == "normal" else "linear"
-    kinds = list(PATHS) if kind == "both" else [kind or usual]
-    if kinds[0] not in PATHS:
-        raise ValueError(f"Unknown kind of walk {kind!r}; use {', '.join(PATHS)} or both.")
+    found = walks(run, kind=kind, rows=rows, steps=steps, seed=seed)
+    sample = sampler(run, which=which, label=label)
+    _save(run, path, [sample(walk) for walk in found])
+    film = path.with_suffix(".gif")
+    stops = _stops(run, rows, seed)
+    _save_film(run, film, sample(latent.walk(stops, steps, path=PATHS[_kinds(run, kind)[0]])))
+    return [path, film]
+
+
+def walks(
+    run: Run, *, kind: str | None = None, rows: int = 4, steps: int = 10, seed: int = 0
+) -> list[NDArray[Any]]:
+    """Return walks between pairs of latents, each (steps, latent); arguments as `interpolate`."""
+    kinds = _kinds(run, kind)
     if rows < 1:
         raise ValueError(f"At least one walk is needed, got {rows}.")
-    sample = sampler(run, which=which, label=label)
-    stops = _latent(run).sample(rows + 1, numpy.random.default_rng(seed))
-    walks = [PATHS[name](a, b, steps) for a, b in pairwise(stops) for name in kinds]
-    _save(run, path, [sample(walk) for walk in walks])
-    film = path.with_suffix(".gif")
-    _save_film(run, film, sample(latent.walk(stops, steps, path=PATHS[kinds[0]])))
-    return [path, film]
+    drawing.require_few((rows + 1) * steps * len(kinds), run.recipe.sample_shape)
+    stops = _stops(run, rows, seed)
+    return [PATHS[name](a, b, steps) for a, b in pairwise(stops) for name in kinds]
+
+
+def _kinds(run: Run, kind: str | None) -> list[str]:
+    usual = "spherical" if _latent(run).kind == "normal" else "linear"
+    kinds = list(PATHS) if kind == "both" else [usual if kind is None else kind]
+    if kinds[0] not in PATHS:
+        raise ValueError(f"Unknown kind of walk {kind!r}; use {', '.join(PATHS)} or both.")
+    return kinds
+
+
+def _stops(run: Run, rows: int, seed: int) -> NDArray[Any]:
+    return _latent(run).sample(rows + 1, numpy.random.default_rng(seed))
 
 
 def arithmetic(
@@ -118,8 +137,10 @@ def arithmetic(
         If a group is empty or an index negative.
     """
     groups = (a, b, c)
+    largest = max((i for group in groups for i in group), default=0)
+    drawing.require_few(largest + 1, run.recipe.sample_shape)
     rng = numpy.random.default_rng(seed)
-    z = _latent(run).sample(1 + max((i for group in groups for i in group), default=0), rng)
+    z = _latent(run).sample(1 + largest, rng)
     result = latent.arithmetic(z, a, b, c)
     longest = max(len(group) for group in groups)
     near = result + rng.uniform(-NEIGHBOURS, NEIGHBOURS, (longest, len(result))).astype(z.dtype)
@@ -165,11 +186,12 @@ def sweep(
     ValueError
         If there is no such coordinate, or a number is out of range.
     """
-    if not reach > 0 or steps < 2:
+    if not 0 < reach < math.inf or steps < 2:
         raise ValueError(
             "A sweep needs a positive reach and at least two steps, got "
             f"reach {reach} and {steps} steps."
         )
+    drawing.require_few(max(len(coordinates or ()), 8) * steps, run.recipe.sample_shape)
     sample = sampler(run, which=which, label=label)
     z = _latent(run).sample(1, numpy.random.default_rng(seed))[0]
     chosen = list(coordinates) if coordinates is not None else strongest(run, sample, 8)
@@ -195,12 +217,9 @@ def sampler(
     ValueError
         If the label isn't one of the recipe's.
     """
-    classes = run.recipe.classes
-    if label is not None and not 0 <= label < classes:
-        has = f"labels 0 to {classes - 1}" if classes else "no labels"
-        raise ValueError(f"The recipe {run.recipe.name!r} has {has}, got --label {label}.")
-    game = run.game(which)
-    return lambda z: game.sample(z, numpy.full(len(z), label or 0) if classes else None)
+    run.check_label(label)
+    game, chosen = run.game(which), run.classes[:1] if label is None else (label,)
+    return lambda z: game.sample(z, numpy.full(len(z), chosen[0]) if chosen else None)
 
 
 def _latent(run: Run) -> latent.Latent:

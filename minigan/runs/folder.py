@@ -6,25 +6,33 @@ and ``checkpoints/`` the states to resume from. All are written atomically, see 
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import os
 import platform
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 
 import minigan
-from minigan import checkpoint, gan, latent, nn, optim
+from minigan import backend, checkpoint, gan, latent, memory, nn, optim
 from minigan.backend import Array
 from minigan.files import is_leftover, written_whole
 from minigan.recipes import Recipe, Settings, get
-from minigan.runs import drawing
+from minigan.recipes.files import NAME, RecipeFile, read
+from minigan.runs import drawing, sources
+from minigan.runs.lock import is_of_a_writer
+from minigan.runs.trust import Trust, load
 
 CONFIG, MODEL, CHECKPOINTS = "config.json", "model.safetensors", "checkpoints"
+METRICS, RECIPE = "metrics.csv", "recipe.py"
 """Names of files in a run's folder."""
 
 
@@ -43,7 +51,7 @@ class Config:
     device
         ``"cpu"`` or ``"cuda"``.
     data
-        Name or path of the data.
+        Name or absolute path of the data.
     data_dir
         Folder that the data were read from, or None.
     notes
@@ -55,6 +63,17 @@ class Config:
         ``tensorboard``. It doesn't influence training.
     computing
         How a CUDA device computes: ``cuda_graph``, ``precision``. It affects rounding only.
+    engine
+        What computed: the ``variant`` of the backend in words, and its ``threads``. It affects
+        rounding only.
+    fingerprint
+        A hash of the data, see `minigan.runs.sources.fingerprint`, or None.
+    classes
+        The labels that occur in the data, for a conditional recipe; None if that isn't known.
+    recipe_file
+        For a recipe from a file, of which the folder has a copy: its ``variable`` and ``sha256``.
+    init
+        The run or the file whose weights it started from, if any.
     """
 
     recipe: str
@@ -67,6 +86,11 @@ class Config:
     versions: dict[str, str]
     watching: dict[str, Any] = field(default_factory=dict)
     computing: dict[str, Any] = field(default_factory=dict)
+    engine: dict[str, Any] = field(default_factory=dict)
+    fingerprint: str | None = None
+    classes: tuple[int, ...] | None = None
+    recipe_file: dict[str, str] | None = None
+    init: str | None = None
 
 
 # ---------------------------------------------------------------- creating and filling a folder
@@ -81,17 +105,43 @@ def new_folder(out: Path | None, name: str) -> Path:
         If `out` is a file, or contains anything other than leftovers of a killed process.
     """
     if out is None:
-        taken = (Path("runs") / (f"{name}-{i}" if i > 1 else name) for i in range(1, 10_000))
-        out = next(path for path in taken if not path.exists())
+        return _next_free(Path("runs"), name)
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file, not a folder; give a folder for --out.")
-    if out.is_dir() and not all(is_leftover(path) for path in out.iterdir()):
-        raise ValueError(
-            f"{out} isn't empty; give another folder for --out, or continue a run with --resume "
-            f"{out}."
-        )
+    require_empty(out)
     out.mkdir(parents=True, exist_ok=True)
     return out
+
+
+def _next_free(parent: Path, name: str) -> Path:
+    """Create NAME, NAME-2, ...: the first that nobody else has created, even just now."""
+    parent.mkdir(parents=True, exist_ok=True)
+    names = (f"{name}-{i}" if i > 1 else name for i in itertools.count(1))
+    return next(parent / free for free in names if _created(parent / free))
+
+
+def _created(folder: Path) -> bool:
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+def require_empty(folder: Path) -> None:
+    """Refuse a folder that contains anything other than leftovers of a killed process.
+
+    Raises
+    ------
+    ValueError
+        If it does.
+    """
+    found = folder.iterdir() if folder.is_dir() else ()
+    if not all(is_leftover(path) or is_of_a_writer(path) for path in found):
+        raise ValueError(
+            f"{folder} isn't empty; give another folder for --out, or continue a run with --resume "
+            f"{folder}."
+        )
 
 
 def versions() -> dict[str, str]:
@@ -103,21 +153,39 @@ def versions() -> dict[str, str]:
     }
 
 
+def engine(device: str) -> dict[str, Any]:
+    """Return what computes on a device here: the ``variant`` in words, and its ``threads``.
+
+    Raises
+    ------
+    ValueError
+        If ``MINIGAN_THREADS`` or ``MINIGAN_FAST`` makes no sense.
+    """
+    ops = backend.get(device)
+    return {"variant": ops.describe(), "threads": ops.threads}
+
+
 def save_config(folder: Path, config: Config) -> None:
     """Write ``config.json``."""
     with written_whole(folder / CONFIG) as temporary:
         temporary.write_text(json.dumps(asdict(config), indent=2) + "\n")
 
 
+def save_recipe(folder: Path, file: RecipeFile) -> None:
+    """Write ``recipe.py``, a copy of the recipe file that is trained."""
+    with written_whole(folder / RECIPE) as temporary:
+        temporary.write_bytes(file.source)
+
+
 def save_model(folder: Path, recipe: str, trainer: gan.Trainer) -> None:
     """Write ``model.safetensors``: the players, and their averages if there are any."""
     arrays: dict[str, Array] = {}
-    for name, net in _nets(trainer.game):
+    for name, net in sampled_nets(trainer.game):
         arrays |= checkpoint.prefixed(name, net.state_dict())
     checkpoint.save(folder / MODEL, arrays, {"recipe": recipe, "step": trainer.step})
 
 
-def _nets(game: gan.BaseGame) -> Iterator[tuple[str, nn.Layer]]:
+def sampled_nets(game: gan.BaseGame) -> Iterator[tuple[str, nn.Layer]]:
     """The nets that samples are made with, averages included, by the names of their parts."""
     for name, part in game.parts().items():
         if isinstance(part, nn.Layer):
@@ -129,7 +197,7 @@ def _nets(game: gan.BaseGame) -> Iterator[tuple[str, nn.Layer]]:
 # ---------------------------------------------------------------- opening it again
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """An opened folder of a run.
 
@@ -146,6 +214,12 @@ class Run:
     folder: Path
     config: Config
     recipe: Recipe
+
+    def __repr__(self) -> str:
+        return (
+            f"Run({str(self.folder)!r}: {self.recipe.name}, "
+            f"step {self.step:,} of {self.settings.steps:,})"
+        )
 
     @property
     def settings(self) -> Settings:
@@ -177,7 +251,7 @@ class Run:
         Raises
         ------
         ValueError
-            If the file is missing, damaged, or from another recipe.
+            If the file is missing, damaged, from another recipe, or holds NaN or infinity.
         """
         path = self._file(which)
         arrays, meta = checkpoint.load(path)
@@ -188,11 +262,11 @@ class Run:
             )
         rng = numpy.random.default_rng(0)
         game = self.recipe.game(self.settings, weights=rng, noise=rng, device=device)
-        for name, net in _nets(game):
+        for name, net in sampled_nets(game):
             state = checkpoint.under(name, arrays)
             # In a checkpoint, an average has numbers of its own beside those of its net.
             averaged = checkpoint.under(f"{name}/net.", arrays, separator="")
-            net.load_state_dict(averaged or state)
+            net.load_state_dict(_finite(path, averaged or state))
         return game
 
     def networks(self, which: str | None = None) -> tuple[nn.Layer, nn.Layer]:
@@ -238,13 +312,11 @@ class Run:
         `label` is the condition, for a conditional recipe; None draws all classes equally often,
         one class after the other.
         """
-        classes = self.recipe.classes
-        if label is not None and not 0 <= label < classes:
-            has = f"labels 0 to {classes - 1}" if classes else "no labels"
-            raise ValueError(f"The recipe {self.recipe.name!r} has {has}, got --label {label}.")
-        labels = drawing.balanced(n, classes) if label is None else numpy.full(n, label)
+        self.check_label(label)
         if n < 1:
             raise ValueError(f"The number of samples must be positive, got {n}.")
+        self._require_room(n)
+        labels = drawing.balanced(n, self.classes) if label is None else numpy.full(n, label)
         game, rng = self.game(which, device=device), numpy.random.default_rng(seed)
         if truncation is None:
             return game.sample(game.inputs(n, rng, self.load_data), labels)
@@ -256,43 +328,159 @@ class Run:
         z = latent.truncated(self.recipe.latent, n, rng, bound=truncation)
         return game.sample(z, labels)
 
+    def _require_room(self, n: int) -> None:
+        """Refuse more samples than fit into memory: latents, samples, and a copy of them."""
+        latents = self.recipe.latent.size if self.recipe.latent else 0
+        numbers = latents + 2 * math.prod(self.recipe.sample_shape)
+        memory.require(4.0 * n * numbers, f"{n:,} samples", "draw fewer")
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The labels that can be sampled: those that the data had; none if not conditional."""
+        seen = self.config.classes
+        return tuple(range(self.recipe.classes)) if seen is None else tuple(seen)
+
+    def check_label(self, label: int | None) -> None:
+        """Refuse a label that the recipe doesn't have, or that its data didn't.
+
+        Raises
+        ------
+        ValueError
+            If it is one of these.
+        """
+        count = self.recipe.classes
+        if label is None or label in self.classes:
+            return
+        if 0 <= label < count:
+            raise ValueError(
+                f"No images of this run's data had the label {label}, so it was never learnt; give "
+                f"one of {', '.join(map(str, self.classes))} for --label."
+            )
+        has = f"labels 0 to {count - 1}" if count else "no labels"
+        raise ValueError(f"The recipe {self.recipe.name!r} has {has}, got --label {label}.")
+
     def load_data(self) -> Any:
         """Load the training data of the run."""
-        return self.recipe.load(self.config.data, self.config.data_dir)
+        return sources.load(self.recipe, self.config.data, self.config.data_dir)
 
 
-def open_run(folder: str | os.PathLike[str], *, recipe: Recipe | None = None) -> Run:
+def _finite(path: Path, state: Mapping[str, Array]) -> Mapping[str, Array]:
+    for name, array in state.items():
+        if array.dtype.kind == "f" and not numpy.isfinite(backend.to_numpy(array)).all():
+            raise checkpoint.CheckpointError(
+                f"{path} holds NaN or infinity in {name}; choose an earlier one with --checkpoint, "
+                "or train again."
+            )
+    return state
+
+
+_KINDS: Mapping[str, Any] = {
+    "recipe": str,
+    "settings": dict,
+    "seed": int,
+    "device": str,
+    "data": str,
+    "data_dir": (str, NoneType),
+    "watching": dict,
+    "computing": dict,
+    "engine": dict,
+    "recipe_file": (dict, NoneType),
+    "init": (str, NoneType),
+}
+"""What each entry of ``config.json`` that something depends on must be."""
+
+
+def _read_config(text: bytes) -> Config:
+    config = Config(**json.loads(text))
+    for name, kind in _KINDS.items():
+        value = getattr(config, name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise TypeError(f"its {name} is {value!r}")
+    return config
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Say of whatever is raised inside that the file isn't what minigan wrote."""
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        raise ValueError(
+            f"{path} can't be read ({error}); the run's folder is damaged, train it again."
+        ) from None
+
+
+def _known(path: Path, name: str) -> Recipe:
+    try:
+        return get(name)
+    except ValueError:
+        raise ValueError(
+            f"{path} names the recipe {name!r}, which isn't one of minigan's; if it is your own, "
+            "open the run in Python with open_run(folder, recipe=...)."
+        ) from None
+
+
+def open_run(
+    folder: str | os.PathLike[str], *, recipe: Recipe | None = None, trust: Trust = False
+) -> Run:
     """Open the folder of a run.
+
+    A run of a recipe file has a copy of that file, and opening the run executes it. It does so
+    only if a file with the same bytes has run on this machine before, or if `trust` allows it.
 
     Parameters
     ----------
     folder
         The path of the folder.
     recipe
-        The recipe that it trains, if it isn't one of minigan's.
+        The recipe that it trains, if it is neither one of minigan's nor in a file.
+    trust
+        Whether a recipe file that is unknown on this machine may run, or a function that is given
+        the question in words and answers it.
 
     Raises
     ------
+    UntrustedRecipe
+        If the run's recipe file may not run.
     ValueError
         If the folder isn't a run, or a run of another recipe.
     """
     folder = Path(folder)
-    path = folder / CONFIG
-    if not path.is_file():
-        raise ValueError(
-            f"{folder} isn't a run: it has no config.json; give a folder made by `minigan train`."
-        )
-    try:
-        config = Config(**json.loads(path.read_text()))
-        recipe = recipe or get(str(config.recipe))
-        recipe.settings.changed(**config.settings)
-    except (ValueError, TypeError, AttributeError, OSError, RecursionError) as error:
-        raise ValueError(
-            f"{path} can't be read ({error}); the run's folder is damaged, train it again."
-        ) from None
+    config = read_config(folder)
+    if recipe is None and config.recipe_file:
+        recipe = load(recipe_file(folder, config), trust=trust)
+    recipe = recipe or _known(folder / CONFIG, config.recipe)
+    with _damage(folder / CONFIG):
+        settings = recipe.settings.changed(**config.settings)
+        recipe.check(settings)
+        recipe = recipe.fitted(settings)
     if recipe.name != config.recipe:
         raise ValueError(
             f"{folder} is a run of the recipe {config.recipe!r}, not of {recipe.name!r}; give the "
             "recipe that it trains."
         )
     return Run(folder, config, recipe)
+
+
+def read_config(folder: Path) -> Config:
+    """Read ``config.json`` without running anything.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or it is damaged.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise ValueError(
+            f"{folder} isn't a run: it has no config.json; give a folder made by `minigan train`."
+        )
+    text = path.read_bytes()  # an OSError says itself what is wrong
+    with _damage(path):
+        return _read_config(text)
+
+
+def recipe_file(folder: Path, config: Config) -> RecipeFile:
+    """Read, but don't run, the copy of the recipe file in a run's folder."""
+    variable = (config.recipe_file or {}).get("variable", NAME)
+    return replace(read(str(folder / RECIPE)), variable=str(variable))

@@ -10,9 +10,13 @@ from typing import Any
 
 from minigan import backend, checkpoint, gan
 from minigan.recipes import Recipe
+from minigan.runs import sources
 from minigan.runs.assembly import Assembly, assemble
-from minigan.runs.folder import CHECKPOINTS, Config, Run, open_run, save_config, versions
+from minigan.runs.folder import CHECKPOINTS, Config, Run, engine, open_run, save_config, versions
+from minigan.runs.lock import sole_writer
+from minigan.runs.starting import start_from
 from minigan.runs.training import play
+from minigan.runs.trust import Trust
 from minigan.runs.watching import choose_watching
 
 
@@ -20,10 +24,13 @@ def resume(
     folder: str | os.PathLike[str],
     *,
     recipe: Recipe | None = None,
+    trust: Trust = False,
     steps: int | None = None,
     lr_generator: float | None = None,
     lr_discriminator: float | None = None,
     device: str | None = None,
+    data_name: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     progress: bool = True,
     say: Callable[[str], None] = lambda words: None,
     checkpoint_every: int | None = None,
@@ -44,7 +51,10 @@ def resume(
     folder
         The folder of the run.
     recipe
-        The recipe that the run trains, if it isn't one of minigan's.
+        The recipe that the run trains, if it is neither one of minigan's nor in a file.
+    trust
+        Whether a recipe file that is unknown on this machine may run, see
+        `minigan.runs.folder.open_run`.
     steps
         The step to continue to; by default the one that the run was started for.
     lr_generator, lr_discriminator
@@ -52,6 +62,9 @@ def resume(
     device
         Where to continue; by default where it ran before. Another device rounds differently, so
         the last bits will differ.
+    data_name, data_dir
+        Where the data are now, if they have moved; by default where they were. They must be those
+        that the run was started with.
     progress, say, checkpoint_every, keep, frames, best, tensorboard, callbacks
         As for `minigan.runs.training.train`; by default as when the run was started.
     cuda_graph, precision
@@ -61,45 +74,71 @@ def resume(
     Raises
     ------
     ValueError
-        If the folder isn't a run, none of its checkpoints can be used, or the device isn't
-        available.
+        If the folder isn't a run, none of its checkpoints can be used, the data are others than
+        before, or the device isn't available.
     """
-    run = open_run(folder, recipe=recipe)
-    settings = run.settings.changed(
-        steps=steps, lr_generator=lr_generator, lr_discriminator=lr_discriminator
-    )
-    watched = choose_watching(
-        run.config.watching,
-        checkpoint_every=checkpoint_every,
-        keep=keep,
-        frames=frames,
-        best=best,
-        tensorboard=tensorboard,
-    )
-    goes_on = _device(run.config, device, say)
-    computing = _computing(run.config, goes_on, cuda_graph=cuda_graph, precision=precision)
-    config = replace(
-        run.config, settings=asdict(settings), device=goes_on, watching=watched, computing=computing
-    )
-    samples = run.recipe.load(config.data, config.data_dir)
-    assembly = assemble(
-        run.recipe, settings, samples, seed=config.seed, device=config.device, **computing
-    )
-    path = _restore(run, assembly, say)
-    at, goal = assembly.trainer.step, settings.steps
-    if at > goal:
-        raise ValueError(
-            f"{run.folder} is already at step {at:,}; give a later one for --steps, or none."
+    with sole_writer(open_run(folder, recipe=recipe, trust=trust).folder):
+        run = open_run(folder, recipe=recipe, trust=trust)
+        settings = run.settings.changed(
+            steps=steps, lr_generator=lr_generator, lr_discriminator=lr_discriminator
         )
-    save_config(run.folder, config)
-    where = (
-        f"at step {at:,} of {goal:,} from {path.name}"
-        if path
-        else "from the start: it has no checkpoint yet"
+        watched = choose_watching(
+            run.config.watching,
+            checkpoint_every=checkpoint_every,
+            keep=keep,
+            frames=frames,
+            best=best,
+            tensorboard=tensorboard,
+        )
+        goes_on = _device(run.config, device, say)
+        computing = _computing(run.config, goes_on, cuda_graph=cuda_graph, precision=precision)
+        found, samples = _data(run, data_name, data_dir)
+        config = replace(
+            found,
+            settings=asdict(settings),
+            device=goes_on,
+            watching=watched,
+            computing=computing,
+            engine=_engine(run.config, goes_on, say),
+        )
+        assembly = assemble(
+            run.recipe, settings, samples, seed=config.seed, device=config.device, **computing
+        )
+        path = _restore(run, assembly, say)
+        if path is None and config.init is not None:
+            start_from(assembly.trainer.game, config.init)
+        at, goal = assembly.trainer.step, settings.steps
+        if at > goal:
+            raise ValueError(
+                f"{run.folder} is already at step {at:,}; give a later one for --steps, or none."
+            )
+        save_config(run.folder, config)
+        where = (
+            f"at step {at:,} of {goal:,} from {path.name}"
+            if path
+            else "from the start: it has no checkpoint yet"
+        )
+        say(f"Resuming {run.folder} {where}")
+        play(run.folder, assembly, config, progress=progress, say=say, callbacks=callbacks)
+        return run.folder
+
+
+def _data(
+    run: Run, name: str | None, data_dir: str | os.PathLike[str] | None
+) -> tuple[Config, Any]:
+    """Load the data from their new place, or where they were, and check that they are the same."""
+    before = run.config
+    folder = before.data_dir if data_dir is None else os.path.abspath(data_dir)
+    samples = sources.load(run.recipe, name or before.data, folder)
+    place = sources.located(name) if name else before.data
+    sources.require_same(
+        before.fingerprint,
+        sources.fingerprint(place, samples),
+        name=before.data,
+        other=place,
+        option="--data-dir" if data_dir is not None else "--data" if name is not None else None,
     )
-    say(f"Resuming {run.folder} {where}")
-    play(run.folder, assembly, config, progress=progress, say=say, callbacks=callbacks)
-    return run.folder
+    return replace(before, data=place, data_dir=folder), samples
 
 
 def _device(config: Config, wanted: str | None, say: Callable[[str], None]) -> str:
@@ -125,12 +164,29 @@ def _device(config: Config, wanted: str | None, say: Callable[[str], None]) -> s
     return chosen
 
 
+def _engine(config: Config, device: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """Return what computes now, and say if it isn't what computed before."""
+    before, now = config.engine, engine(device)
+    if before and before != now and device == config.device:
+        say(
+            f"This run was computed by {_in_words(before)}, and goes on with {_in_words(now)}: the "
+            "last bits may differ from now on."
+        )
+    return now
+
+
+def _in_words(engine: Mapping[str, Any]) -> str:
+    threads = engine.get("threads")
+    return f"{engine.get('variant')} on {threads} thread{'s' * (threads != 1)}"
+
+
 def _computing(config: Config, device: str, **given: Any) -> dict[str, Any]:
     """Choose how a CUDA device computes: as given, else as before; a CPU has no such choice."""
+    default = {"cuda_graph": False, "precision": "float32"}
     before = config.computing if device == "cuda" else {}
     return (
-        {"cuda_graph": False, "precision": "float32"}
-        | before
+        default
+        | {name: before[name] for name in default.keys() & before.keys()}
         | {k: v for k, v in given.items() if v is not None}
     )
 
@@ -148,7 +204,7 @@ def _restore(run: Run, assembly: Assembly, say: Callable[[str], None]) -> Path |
             arrays, meta = checkpoint.load(path)
             _require_same_run(path, meta, run)
             assembly.trainer.load_state(arrays, meta["trainer"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             reasons.append(str(error))
             say(f"Skipping {path.name}: {error}")
             continue
@@ -161,10 +217,12 @@ def _restore(run: Run, assembly: Assembly, say: Callable[[str], None]) -> Path |
 
 def _require_same_run(path: Path, meta: Mapping[str, Any], run: Run) -> None:
     config = run.config
+    # The same data may have been elsewhere.
+    known = "fingerprint" if config.fingerprint and meta.get("fingerprint") else "data"
     # Settings that an older checkpoint doesn't know have their default values.
     settings = asdict(run.recipe.settings.changed(**dict(meta.get("settings", {}))))
-    theirs = {name: meta.get(name) for name in ("recipe", "seed", "data")} | settings
-    ours = {"recipe": config.recipe, "seed": config.seed, "data": config.data}
+    theirs = {name: meta.get(name) for name in ("recipe", "seed", known)} | settings
+    ours = {name: getattr(config, name) for name in ("recipe", "seed", known)}
     ours |= asdict(run.settings)
     for name in ours:
         if name not in CHANGEABLE and ours[name] != theirs.get(name):

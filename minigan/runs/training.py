@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -14,15 +13,28 @@ import numpy
 from minigan import backend, gan
 from minigan.files import remove_leftovers
 from minigan.gan.callbacks import TensorBoard
-from minigan.recipes import Recipe, Settings, get
-from minigan.runs import drawing
+from minigan.recipes import Recipe, Settings, files, get
+from minigan.recipes.files import RecipeFile
+from minigan.runs import drawing, sources, trust
 from minigan.runs.assembly import Assembly, assemble
-from minigan.runs.folder import Config, new_folder, save_config, save_model, versions
+from minigan.runs.folder import (
+    Config,
+    engine,
+    new_folder,
+    require_empty,
+    save_config,
+    save_model,
+    save_recipe,
+    versions,
+)
+from minigan.runs.lock import sole_writer
+from minigan.runs.rehearsal import rehearse
+from minigan.runs.starting import start_from
 from minigan.runs.watching import choose_watching, measure, watchers
 
 
 def train(
-    name: str | Recipe,
+    name: str | Recipe | RecipeFile,
     *,
     out: str | os.PathLike[str] | None = None,
     seed: int = 0,
@@ -39,6 +51,7 @@ def train(
     tensorboard: bool | None = None,
     cuda_graph: bool = False,
     precision: str = "float32",
+    init: str | os.PathLike[str] | None = None,
     callbacks: Sequence[gan.Callback] = (),
     **changes: Any,
 ) -> Path:
@@ -47,7 +60,8 @@ def train(
     Parameters
     ----------
     name
-        Name of the recipe, see `minigan.recipes.names`, or a recipe of your own.
+        Name of the recipe, see `minigan.recipes.names`, or a recipe of your own: a `Recipe`, or the
+        place ``FILE.py`` or ``FILE.py:NAME`` of one in a file, which is executed.
     out
         The folder; by default ``runs/NAME``, with a number appended if that exists.
     seed
@@ -55,7 +69,8 @@ def train(
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     data_name
-        Another data set, an IDX file or a folder of images, instead of the recipe's own data.
+        Another data set, or a file or folder of images or points, instead of the recipe's own
+        data; see `minigan.data.load` and `minigan.data.points`.
     data_dir
         Folder with the files of MNIST or Fashion-MNIST.
     epochs
@@ -77,6 +92,9 @@ def train(
         Whether to write event files for TensorBoard to ``tensorboard/`` too.
     cuda_graph, precision
         How a CUDA device computes, see `minigan.runs.assembly.assemble`.
+    init
+        A run, or a file of weights, to start from instead of from random weights; `say` is told
+        what fitted.
     callbacks
         Further callbacks.
     changes
@@ -86,22 +104,24 @@ def train(
     -------
     Path
         The folder: ``samples.png``, ``losses.png``, ``training.gif``, ``metrics.csv``,
-        ``config.json``, ``model.safetensors``, ``checkpoints/`` and ``frames/``.
+        ``config.json``, ``model.safetensors``, ``checkpoints/`` and ``frames/``; for a recipe file
+        also ``recipe.py``, a copy of it.
 
     Raises
     ------
     ValueError
         If the recipe, a setting, the device, the data or the folder can't be used.
     """
-    recipe = name if isinstance(name, Recipe) else get(name)
+    recipe, file = find(name)
     settings = recipe.settings.changed(**changes)
+    recipe = recipe.fitted(settings)
     device = backend.resolve(device)
-    data_name = data_name or recipe.data
-    data_dir = None if data_dir is None else str(data_dir)
-    samples = recipe.load(data_name, data_dir)
+    data_dir = None if data_dir is None else os.path.abspath(os.path.expanduser(data_dir))
+    samples = recipe.load(data_name or recipe.data, data_dir)
+    data_name = sources.located(data_name) if data_name else recipe.data
     if epochs is not None:
         settings = settings.changed(steps=_steps(epochs, samples, settings))
-    notes = getattr(samples, "notes", ())
+    notes = sources.notes(recipe, samples)
     assembly = assemble(
         recipe,
         settings,
@@ -122,8 +142,10 @@ def train(
     if watched["tensorboard"]:
         TensorBoard("")  # fails here if tensorboardX is missing, not when the run begins
     measure(assembly, best)
+    import matplotlib.figure  # noqa: F401 - if it can't be used, say so before the run, not after
+
+    taken = start_from(assembly.trainer.game, init) if init is not None else ()
     rehearse(assembly.trainer)
-    folder = new_folder(Path(out) if out else None, recipe.name)
     config = Config(
         recipe.name,
         asdict(settings),
@@ -131,30 +153,50 @@ def train(
         device,
         data_name,
         data_dir,
-        tuple(notes),
+        notes,
         versions(),
         watched,
         {"cuda_graph": cuda_graph, "precision": precision},
+        engine(device),
+        fingerprint=sources.fingerprint(data_name, samples),
+        classes=assembly.classes if recipe.classes else None,
+        recipe_file={"variable": file.variable, "sha256": file.sha256} if file else None,
+        init=None if init is None else os.path.abspath(os.path.expanduser(init)),
     )
-    save_config(folder, config)
-    for note in notes:
-        say(note)
-    say(f"Training {recipe.name} for {settings.steps:,} steps on {device}; results in {folder}")
-    play(folder, assembly, config, progress=progress, say=say, callbacks=callbacks)
+    folder = new_folder(Path(out) if out else None, recipe.name)
+    with sole_writer(folder):
+        require_empty(folder)
+        if file:
+            save_recipe(folder, file)
+        save_config(folder, config)
+        for note in (*notes, *taken):
+            say(note)
+        on = (
+            f" on {len(samples):,} images"
+            if recipe.makes_images and hasattr(samples, "__len__")
+            else ""
+        )
+        words = f"{settings.steps:,} steps on {device}; results in {folder}"
+        say(f"Training {recipe.name}{on} for {words}")
+        play(folder, assembly, config, progress=progress, say=say, callbacks=callbacks)
     return folder
 
 
-def rehearse(trainer: gan.Trainer) -> None:
-    """Play a round on a copy of the game: what would fail at the first step fails now.
+def find(name: str | Recipe | RecipeFile) -> tuple[Recipe, RecipeFile | None]:
+    """Return a recipe, and the file that it is in, if it is the user's own.
 
-    The trainer's source and random generators stand where they stood.
+    Raises
+    ------
+    ValueError
+        If there is no such recipe or file, or the file can't be used.
     """
-    source, states = copy.deepcopy(trainer.source.state_dict()), copy.deepcopy(trainer.rng)
-    drawn = trainer.game.draw(trainer.source, trainer.rng)
-    trainer.source.load_state_dict(source)
-    trainer.rng.bit_generator.state = states.bit_generator.state
-    twin = copy.deepcopy(trainer.game)
-    twin.play(*backend.tree.mapped(twin.device.asarray, drawn))
+    if isinstance(name, str) and files.is_file(name):
+        name = files.read(name)
+    if not isinstance(name, RecipeFile):
+        return (name if isinstance(name, Recipe) else get(name)), None
+    recipe = name.load()
+    trust.remember(name)
+    return recipe, name
 
 
 def _steps(epochs: int, samples: Any, settings: Settings) -> int:
@@ -179,9 +221,10 @@ def play(
     """Train to the last step, then write the model and draw the pictures; arguments as `train`."""
     remove_leftovers(folder)
     film = _film(folder, assembly, config.watching["frames"])
-    crew = watchers(folder, assembly, config, film=film, progress=progress, say=say, more=callbacks)
+    more = [*assembly.recipe.callbacks(assembly.settings, folder), *callbacks]
+    crew = watchers(folder, assembly, config, film=film, progress=progress, say=say, more=more)
     assembly.trainer.run(assembly.settings.steps, crew)
-    finish(folder, assembly, film.paths() if film else [])
+    finish(folder, assembly, film.paths() if film else [], say)
 
 
 def _film(folder: Path, assembly: Assembly, frames: int) -> gan.Frames | None:
@@ -189,12 +232,17 @@ def _film(folder: Path, assembly: Assembly, frames: int) -> gan.Frames | None:
     return gan.Frames(folder / "frames", assembly.draw_frame, every=every) if frames else None
 
 
-def finish(folder: Path, assembly: Assembly, film: Sequence[Path]) -> None:
-    """Write the model and draw the pictures."""
+def finish(
+    folder: Path, assembly: Assembly, film: Sequence[Path], say: Callable[[str], None]
+) -> None:
+    """Write the model and draw the pictures; a damaged table or frame is said and left out."""
     save_model(folder, assembly.recipe.name, assembly.trainer)
     draw_samples(folder / "samples.png", assembly)
-    drawing.draw_losses(folder, assembly.recipe, assembly.settings.objective)
-    drawing.draw_film(folder, list(film))
+    try:
+        drawing.draw_losses(folder, assembly.recipe, assembly.settings.objective)
+    except ValueError as error:
+        say(f"losses.png can't be drawn: {error}")
+    drawing.draw_film(folder, list(film), say)
 
 
 def draw_samples(path: Path, assembly: Assembly) -> None:
@@ -210,7 +258,8 @@ def draw_samples(path: Path, assembly: Assembly) -> None:
         )
         save_figure(figure, path, dpi=110)
     else:
-        n, columns = drawing.layout(assembly.recipe.classes, drawing.GRID)
-        labels = drawing.balanced(n, assembly.recipe.classes)
-        samples = trainer.game.sample(drawing.first(assembly.fixed, n), labels)
-        save_grid(path, samples, columns=columns)
+        n, columns = drawing.layout(len(assembly.classes), drawing.GRID)
+        labels = drawing.balanced(n, assembly.classes)
+        samples = trainer.game.picture(drawing.first(assembly.fixed, n), labels)
+        several = samples.shape[2] > assembly.recipe.sample_shape[1]  # views beside each other
+        save_grid(path, samples, columns=columns, scale=2 if several else None)

@@ -14,7 +14,8 @@ from minigan.backend import Array
 from minigan.gan.callbacks import TensorBoard
 from minigan.runs import drawing
 from minigan.runs.assembly import Assembly
-from minigan.runs.folder import CHECKPOINTS, Config
+from minigan.runs.folder import CHECKPOINTS, METRICS, Config
+from minigan.runs.live import Live, in_notebook
 
 FRAMES = 50
 """Approximate number of frames in the animation."""
@@ -39,8 +40,9 @@ def choose_watching(before: Mapping[str, Any], **given: Any) -> dict[str, Any]:
         default | dict(before) | {name: value for name, value in given.items() if value is not None}
     )
     for name, least in (("checkpoint_every", 1), ("keep", 1), ("frames", 0)):
-        if chosen[name] is not None and chosen[name] < least:
-            raise ValueError(f"{name} must be an integer of at least {least}, got {chosen[name]}.")
+        value = chosen[name]
+        if value is not None and not (isinstance(value, int) and value >= least):
+            raise ValueError(f"{name} must be an integer of at least {least}, got {value}.")
     return chosen
 
 
@@ -55,13 +57,15 @@ def watchers(
     """
     steps = assembly.settings.steps
     saver, row = _saver(folder, assembly, config), max(steps // 1000, 1)
-    bar = gan.Progress(steps) if progress else None
+    bar: gan.Callback | None = None
+    if progress:
+        bar = Live(folder, assembly) if in_notebook() else gan.Progress(steps)
     table = gan.MetricsFile(
-        folder / "metrics.csv", every=row, gauges=assembly.gauges, gauge_every=5 * row
+        folder / METRICS, every=row, gauges=assembly.gauges, gauge_every=5 * row, say=say
     )
     board = _board(folder, assembly, row) if config.watching["tensorboard"] else None
     guard = gan.Guard(lambda: next(reversed(gan.list_checkpoints(saver.folder)), None))
-    doctor = _doctor(folder, config, steps, bar.say if bar else say)
+    doctor = _doctor(folder, config, steps, bar.say if isinstance(bar, gan.Progress) else say)
     everybody = [guard, table, film, board, *more, saver, bar, doctor]
     return [watcher for watcher in everybody if watcher is not None]
 
@@ -73,6 +77,7 @@ def _saver(folder: Path, assembly: Assembly, config: Config) -> gan.Checkpoints:
         keep=config.watching["keep"],
         about=asdict(config),
         best=measure(assembly, config.watching["best"]),
+        relies_on=[folder / METRICS],
     )
 
 
@@ -87,7 +92,7 @@ def _doctor(folder: Path, config: Config, steps: int, say: Callable[[str], None]
     from minigan.plots import read_metrics
 
     return gan.Watcher(
-        lambda: read_metrics(folder / "metrics.csv"),
+        lambda: read_metrics(folder / METRICS),
         every=max(steps // 20, 1),
         start=max(steps // 5, gan.EARLIEST),
         objective=config.settings["objective"],
@@ -127,7 +132,7 @@ def _measures(assembly: Assembly) -> list[gan.Measure]:
     if not assembly.recipe.makes_images:
         return _measures_of_points(law, z)
     if min(assembly.recipe.sample_shape[:2]) >= 16:
-        return [_measure_of_patches(law, z, drawing.balanced(len(z), assembly.recipe.classes))]
+        return [_measure_of_patches(law, z, drawing.balanced(len(z), assembly.classes))]
     return []
 
 

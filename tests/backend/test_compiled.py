@@ -82,8 +82,8 @@ def test_each_of_winograds_maps_is_the_matrix_product(form, n, cuts, dtype, with
         a.flags.writeable = False
         return a
 
-    x, v = drawn(n, *form.image), drawn(n * form.tiles, form.points, form.block)
-    y, m = drawn(n, *form.result), drawn(n * form.tiles, form.points, channels)
+    x, v = drawn(n, *form.image), drawn(form.points, n * form.tiles, form.block)
+    y, m = drawn(n, *form.result), drawn(form.points, n * form.tiles, channels)
     weight, u = drawn(kh, kw, form.image[2], channels), drawn(form.points, form.block, channels)
     of_image, of_result = (drawn(c) if with_bias else None for c in (form.image[2], channels))
 

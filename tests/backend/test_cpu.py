@@ -13,6 +13,7 @@ import pytest
 from fast_backends import KINDS, Fast, make, small_work
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from strategies import generators
 
 from minigan import backend, losses, nn
 from minigan.backend.cpu import CpuBackend, winograd
@@ -271,14 +272,14 @@ def test_the_transposed_maps_are_the_transposes(kernel, outputs, height, width, 
     rng = numpy.random.default_rng(seed)
     x, v = (
         rng.standard_normal(s)
-        for s in ((n, height, width, channels), (n * form.tiles, form.points, form.block))
+        for s in ((n, height, width, channels), (form.points, n * form.tiles, form.block))
     )
     weight, u = (
         rng.standard_normal((*s, channels))
         for s in ((size, size, channels), (form.points, form.block))
     )
     y, m = (
-        rng.standard_normal((*s, channels)) for s in ((n, *result), (n * form.tiles, form.points))
+        rng.standard_normal((*s, channels)) for s in ((n, *result), (form.points, n * form.tiles))
     )
 
     def inner(source, target, forward, transposed):
@@ -316,7 +317,7 @@ def test_the_transposed_maps_are_the_transposes(kernel, outputs, height, width, 
 
 def test_the_chosen_points_round_less_than_the_textbooks(monkeypatch):
     def error():
-        winograd._in_two_axes.cache_clear()
+        winograd.factors.cache_clear()
         rng = numpy.random.default_rng(0)
         window, shape = Window((4, 4), (2, 2), (1, 1)), (64, 16, 16, 32)
         assert winograd.plan(window, shape, 32).outputs == (4, 4)
@@ -329,7 +330,7 @@ def test_the_chosen_points_round_less_than_the_textbooks(monkeypatch):
     chosen = error()
     monkeypatch.setitem(winograd.POINTS, 5, (0.0, 1.0, -1.0, 2.0, math.inf))
     textbook = error()
-    winograd._in_two_axes.cache_clear()
+    winograd.factors.cache_clear()
     assert chosen < 0.7 * textbook < 1e-5
 
 
@@ -442,7 +443,7 @@ def test_leaky_relu_equals_the_readable_one_to_the_bit(
         )
 
 
-@pytest.mark.parametrize("slope", [0.2, 1.0, 1.5])
+@pytest.mark.parametrize("slope", [0.0, 0.2, 1.0, 1.5])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_leaky_relu_treats_what_is_no_ordinary_number_as_the_readable_one(fast, dtype, slope):
     odd = [numpy.nan, numpy.inf, -numpy.inf, 0.0, -0.0, 1.0, -1.0, 1e-42]
@@ -463,13 +464,16 @@ def test_leaky_relu_treats_what_is_no_ordinary_number_as_the_readable_one(fast, 
 
 @pytest.mark.parametrize("shape", [(3, 4), (600, 700)])
 @pytest.mark.parametrize("layout", ["contiguous", "reversed", "sliced", "transposed"])
-def test_entrywise_products_and_zeros_equal_the_readable_ones(fast, shape, layout):
+def test_masks_and_zeros_equal_the_readable_ones(fast, shape, layout):
     rng = numpy.random.default_rng(0)
     a, b = _drawn(rng, shape, "float32", layout), _drawn(rng, shape, "float32")
-    numpy.testing.assert_array_equal(fast().multiply(a, b), REFERENCE.multiply(a, b), strict=True)
-    numpy.testing.assert_array_equal(
-        fast().multiply(a, b[0]), REFERENCE.multiply(a, b[0]), strict=True
-    )
+    a[0, :3] = numpy.inf, -numpy.inf, numpy.nan
+    b = numpy.maximum(b, 0)
+    b[0, :3] = 0
+    ours = fast().masked(a, b)
+    assert (ours[0, :3] == 0).all()
+    numpy.testing.assert_array_equal(ours, REFERENCE.masked(a, b), strict=True)
+    numpy.testing.assert_array_equal(fast().masked(a, b[0]), REFERENCE.masked(a, b[0]), strict=True)
     for x in (a, b):
         fast().zero(x)
         assert not x.any()
@@ -785,3 +789,35 @@ def test_importing_changes_nothing_of_the_process():
     subprocess.run(
         [sys.executable, "-c", code], check=True, env=os.environ | {"MINIGAN_THREADS": "2"}
     )
+
+
+@given(
+    rng=generators,
+    kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    dilation=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    stride=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    groups=st.integers(1, 3),
+    each=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    extra=st.tuples(st.integers(0, 4), st.integers(0, 4)),
+)
+def test_convolutions_side_by_side(rng, kernel, dilation, stride, groups, each, extra):
+    """Groups and gaps in terms of ordinary convolutions, against the version tap by tap."""
+    readable, fast = backend.Reference(numpy, "cpu"), backend.get("cpu")
+    size = [(k - 1) * d + 1 + e for k, d, e in zip(kernel, dilation, extra, strict=True)]
+    x = rng.standard_normal((2, *size, groups * each[0]))
+    w = rng.standard_normal((*kernel, each[0], groups * each[1]))
+    y = readable.conv_taps(x, w, stride, dilation)
+    dy = rng.standard_normal(y.shape)
+    arguments = (kernel, stride, dilation, groups)
+    for expected, got in (
+        (y, fast.conv_taps(x, w, stride, dilation)),
+        (
+            readable.conv_taps_weight_grad(x, dy, *arguments),
+            fast.conv_taps_weight_grad(x, dy, *arguments),
+        ),
+        (
+            readable.conv_taps_input_grad(dy, w, x.shape, stride, dilation),
+            fast.conv_taps_input_grad(dy, w, x.shape, stride, dilation),
+        ),
+    ):
+        numpy.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-10)

@@ -194,9 +194,19 @@ def test_leaky_relu(ops, shape, slope):
     x = _normal(*shape)
     x.flat[0] = 0
     _compare(ops, "leaky_relu", "leaky_relu", x, slope, exact=True)
-    _compare(
-        ops, "leaky_relu_grad", "leaky_relu_grad", _normal(*shape, seed=1), x, slope, exact=True
-    )
+    dy = _normal(*shape, seed=1)
+    _compare(ops, "leaky_relu_grad", "leaky_relu_grad", dy, x, slope, exact=True)
+    dy.flat[-1] = numpy.inf
+    x.flat[-1] = -numpy.inf
+    _compare(ops, "leaky_relu", "leaky_relu", x, slope, exact=True)
+    _compare(ops, "leaky_relu_grad", "leaky_relu_grad", dy, x, slope, exact=True)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (70_000,)])
+def test_masked(ops, shape):
+    x, mask = _normal(*shape), numpy.maximum(_normal(*shape, seed=1), 0)
+    x.flat[-1], mask.flat[-1] = numpy.inf, 0
+    _compare(ops, "masked", "masked", x, mask, exact=True)
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, (9000, 8)])
@@ -205,6 +215,7 @@ def test_a_bias_and_the_activation_behind_it(ops, shape):
     x.flat[0] = -bias[0]  # the kink
     for slope in (0.0, 0.2):
         _compare(ops, "bias_leaky_relu", "bias_leaky_relu", x, bias, slope, exact=True)
+    _compare(ops, "bias_sigmoid", "bias_sigmoid", x - 40, bias, rtol=1e-5, atol=0)  # lower tail
     for name in ("bias_tanh", "bias_sigmoid"):
         _compare(ops, name, name, x, bias)
         large = numpy.full((1, shape[-1]), 1000, "float32")
@@ -291,6 +302,28 @@ def test_products_of_matrices_stored_either_way(ops, m, k, n, transposed_a, tran
         c = ops.matmul(there_a, there_b)
     assert c.dtype == dtype
     numpy.testing.assert_allclose(ops.to_numpy(c), a @ b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_products_of_stacks_of_matrices(ops, dtype):
+    a, b = _normal(3, 4, 5).astype(dtype), _normal(3, 5, 2).astype(dtype)
+    layouts = (
+        lambda x: ops.asarray(x, dtype),
+        lambda x: ops.asarray(numpy.ascontiguousarray(x.transpose(0, 2, 1)), dtype).transpose(
+            0, 2, 1
+        ),
+        lambda x: ops.asarray(numpy.repeat(x, 2, axis=0), dtype)[::2],
+        lambda x: ops.asarray(numpy.ascontiguousarray(x.transpose(1, 0, 2)), dtype).transpose(
+            1, 0, 2
+        ),
+    )
+    for of_a in layouts:
+        for of_b in layouts:
+            there_a, there_b = of_a(a), of_b(b)
+            with ops.xp.capturing():
+                c = ops.matmul_each(there_a, there_b)
+            numpy.testing.assert_allclose(ops.to_numpy(c), a @ b, rtol=1e-5, atol=1e-6)
+    assert ops.matmul_each(ops.asarray(a[:0], dtype), ops.asarray(b[:0], dtype)).shape == (0, 4, 2)
 
 
 def test_products_with_vectors_and_with_gaps(ops):
@@ -524,5 +557,5 @@ def test_a_mistake_in_a_kernel_would_be_noticed():
     nvrtc = _nvrtc()
     with pytest.raises(AssertionError, match='identifier "slop" is undefined'):
         _compile(
-            nvrtc, launch.source("elementwise").replace("x[i] * slope", "x[i] * slop"), "sm_90"
+            nvrtc, launch.source("elementwise").replace("dy[i] * slope", "dy[i] * slop"), "sm_90"
         )

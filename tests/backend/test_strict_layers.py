@@ -148,7 +148,19 @@ def _has_second_derivative(net):
     """Embedding, and layers that draw or couple the samples of a batch, have none; they refuse."""
     return not (
         _draws(net)
-        or any(isinstance(layer, (nn.Embedding, nn.BatchNorm)) for _, layer in net.layers())
+        or any(
+            isinstance(
+                layer,
+                (
+                    nn.Embedding,
+                    nn.BatchNorm,
+                    nn.GumbelSoftmax,
+                    nn.ConditionalBatchNorm,
+                    nn.VirtualBatchNorm,
+                ),
+            )
+            for _, layer in net.layers()
+        )
     )
 
 

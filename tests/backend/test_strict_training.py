@@ -9,6 +9,7 @@ import numpy
 import pytest
 from strict_array import StrictNamespace
 from strict_cuda import strict_cuda
+from zoo_files import for_recipe
 
 from minigan import backend, cli, data, gan, losses, nn, optim, recipes
 from minigan.backend.cuda import StepGraph
@@ -36,6 +37,8 @@ LOSSES = {
     "cross_entropy": [(_normal(5, 3), LABELS)],
     "hinge_discriminator": [(ONE, _normal(5, 1, seed=1))],
     "hinge_generator": [(ONE,)],
+    "huber": [(ONE, 0.5), (ONE, TARGETS)],
+    "kl_gaussians": [(_normal(5, 3), _normal(5, 3, seed=1))],
     "l1": [(ONE, 0.5), (ONE, TARGETS)],
     "mse": [(ONE, 0.5), (ONE, TARGETS)],
     "sigmoid": [(ONE,)],
@@ -68,7 +71,9 @@ def test_a_loss_on_the_device_is_that_on_the_cpu_and_nobody_waits(name, argument
 # ---------------------------------------------------------------- optimizers
 
 OPTIMIZERS = {
+    "AMSGrad": [functools.partial(optim.AMSGrad, lr=0.01)],
     "Adam": [functools.partial(optim.Adam, lr=0.01)],
+    "AdamW": [functools.partial(optim.AdamW, lr=0.01, weight_decay=0.1)],
     "RMSprop": [functools.partial(optim.RMSprop, lr=0.01, momentum=0.5)],
     "SGD": [
         functools.partial(optim.SGD, lr=0.01),
@@ -133,7 +138,8 @@ def _samples(recipe):
         return data.distribution(recipe.data)
     images = numpy.random.default_rng(0).integers(0, 256, (16, *recipe.sample_shape), dtype="uint8")
     labels = numpy.arange(16) % max(recipe.classes, 1)
-    return data.Dataset("random", images, labels.astype("int64"))
+    found = data.Dataset("random", images, labels.astype("int64"))
+    return for_recipe(recipe, found)
 
 
 def _assembled(name, device):
@@ -158,9 +164,9 @@ def test_a_round_of_every_recipe_makes_nobody_wait_and_is_that_of_the_cpu(name):
             float(report[key]), float(value), rtol=1e-4, atol=1e-5, err_msg=key
         )
     # Where a gradient is next to nothing, rounding decides its sign, and with it Adam's first step.
-    lr = max(here.game.generator_optimizer.lr, here.game.discriminator_optimizer.lr)
-    for player in ("generator", "discriminator"):
-        ours, theirs = (getattr(t.game, player).state_dict() for t in (there, here))
+    lr = max(one.lr for one in here.game.optimizers().values())
+    for player in here.game.players():
+        ours, theirs = (t.game.players()[player].state_dict() for t in (there, here))
         for key, a in theirs.items():
             numpy.testing.assert_allclose(
                 backend.to_numpy(ours[key]), a, rtol=1e-4, atol=2.1 * lr, err_msg=key
@@ -197,15 +203,16 @@ def test_a_round_of_every_recipe_can_be_recorded(name):
     )
     recorded = _with_graph(recorded)
     recorded._play._warm_up = 1
-    small = ordinary.game.discriminator.flat().value.size < 100_000
+    judges = [net for name, net in ordinary.game.players().items() if "discriminator" in name]
+    small = sum(p.value.size for net in judges for p in net.parameters().values()) < 100_000
     for _ in range(3 if small else 2):
         report, expected = recorded.train_step(), ordinary.train_step()
     assert recorded._play.recorded
     assert {key: value.item() for key, value in report.items()} == {
         k: v.item() for k, v in expected.items()
     }
-    for player in ("generator", "discriminator"):
-        ours, theirs = (getattr(t.game, player).state_dict() for t in (recorded, ordinary))
+    for player in ordinary.game.players():
+        ours, theirs = (t.game.players()[player].state_dict() for t in (recorded, ordinary))
         for key, a in theirs.items():
             numpy.testing.assert_array_equal(
                 backend.to_numpy(ours[key]), backend.to_numpy(a), err_msg=key

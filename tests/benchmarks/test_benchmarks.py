@@ -671,6 +671,14 @@ def test_every_primitive_of_a_step_has_a_part_in_the_profile():
         "draw",
         "upsample",
         "upsample_grad",
+        "interpolate",
+        "decimate",
+        "shrink",
+        "average_pool",
+        "average_pool_grad",
+        "max_pool",
+        "max_pool_grad",
+        "max_pool_take",
     }  # random numbers are "rest"; no workload resizes
     primitives = {name for name in vars(backend.Reference) if not name.startswith("_")}
     computing = {name for name in primitives if callable(getattr(backend.Reference, name))}
@@ -809,3 +817,22 @@ def test_results_are_kept_for_each_kind_of_processor():
     }
     assert {words: machine.slug(words) for words in names} == names
     assert machine.folder().parent == machine.RESULTS
+
+
+def test_layers_are_timed_beside_pytorchs():
+    pytest.importorskip("torch")
+    from benchmarks import layers
+
+    small = [case._replace(shape=(2, *case.shape[1:])) for case in layers.CASES[::9]]
+    rows = layers.measure(turns=1, cases=small)
+    assert [row.name for row in rows] == [case.name for case in small]
+    assert all(value > 0 for row in rows for value in row[1:])
+    assert layers.table(rows).count("\n") == 1 + len(rows)
+
+
+def test_without_pytorch_layers_have_no_rival(monkeypatch):
+    from benchmarks import layers
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ValueError, match="--layers compares with PyTorch"):
+        layers.measure(turns=1)

@@ -12,18 +12,24 @@ from minigan import gradcheck, recipes
 from minigan.cli import build_parser, main
 from minigan.cli.errors import sentence
 from minigan.runs import folder as run_folder
+from minigan.runs import training
 
 COMMANDS = (
     "train",
     "recipes",
+    "recipe",
+    "runs",
     "sample",
     "evaluate",
     "doctor",
+    "translate",
     "interpolate",
     "arithmetic",
     "latent",
+    "export",
     "gradcheck",
     "bench",
+    "completion",
 )
 
 
@@ -68,11 +74,102 @@ def test_python_m_minigan_is_the_command():
     assert python(code)[0] == "minigan"
 
 
+def test_without_a_command_it_says_hello_and_three_commands(capsys):
+    assert main([]) == 0
+    commands = re.findall(r"^  minigan (\S+)", capsys.readouterr().out, re.MULTILINE)
+    assert commands == ["train", "recipes", "--help"]
+
+
+def help_of(capsys, *command):
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--help"])
+    assert stop.value.code == 0
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_the_help_of_a_recipe_has_its_own_defaults(capsys):
+    shown = help_of(capsys, "train", "digits")
+    assert "handwritten digits of 16x16 pixels" in shown
+    assert "rounds of the game (default: 3000)" in shown
+    assert "learning rate of the generator (default: 0.001)" in shown
+    assert "(default: digits)" in shown
+    assert "(default: 3000)" not in help_of(capsys, "train")
+
+
+def test_the_help_lists_everything_that_can_be_chosen(capsys):
+    from minigan.gan import OBJECTIVES, WAYS
+
+    shown = help_of(capsys, "train").replace("- ", "-")
+    assert all(name in shown for name in (*OBJECTIVES, *WAYS))
+    assert "..." not in shown
+    assert "{" not in shown
+
+
+def test_the_help_of_an_unknown_recipe_is_an_error(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "digit", "--help"])
+    assert stop.value.code == 2
+    assert "did you mean 'digits'?" in capsys.readouterr().err
+
+
+def test_a_name_that_resembles_nothing_gets_no_suggestion(capsys):
+    options = (
+        ["xyzzy"],
+        *(["ring", flag, "xyzzy"] for flag in ("--objective", "--penalty", "--schedule")),
+    )
+    for arguments in options:
+        assert main(["train", *arguments]) == 2
+        said = capsys.readouterr().err
+        assert "'xyzzy'. " in said
+        assert "did you mean" not in said
+
+
+# ---------------------------------------------------------------- recipe new, completion
+
+
+def test_a_new_recipe_is_written_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["recipe", "new", "tiny-cats"]) == 0
+    assert "minigan train tiny_cats.py" in capsys.readouterr().out
+    before = (tmp_path / "tiny_cats.py").read_text()
+    assert main(["recipe", "new", "tiny-cats"]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert (tmp_path / "tiny_cats.py").read_text() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs bash")
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["minigan", "tra"], "train"),
+        (["minigan", "train", "fashion"], "fashion-dcgan"),
+        (["minigan", "train", "digits", "--checkpoint"], "--checkpoint-every"),
+        (["minigan", "completion", "fi"], "fish"),
+    ],
+)
+def test_bash_completes(words, offered, capsys):
+    assert main(["completion", "bash"]) == 0
+    quoted = " ".join(f"'{word}'" for word in words)
+    asked = f"COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; _minigan; echo ${{COMPREPLY[@]}}"
+    script = f"{capsys.readouterr().out}\n{asked}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert offered in done.stdout.split()
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_get_a_script(shell, capsys):
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert "--checkpoint-every" in script
+    assert "fashion-dcgan" in script
+
+
 # ---------------------------------------------------------------- the settings of `train`
 
 
 def test_every_setting_is_one_of_the_recipes():
-    fields = {field.name for field in dataclasses.fields(recipes.Settings)}
+    classes = {type(recipes.get(name).settings) for name in recipes.names()}
+    fields = {field.name for each in classes for field in dataclasses.fields(each)}
     options = build_parser().parse_args(["train", "ring"])
     assert set(options.settings) <= fields
     assert options.settings["penalties"] == "--penalty"
@@ -109,7 +206,7 @@ def test_an_error_and_its_notes_are_one_sentence(error, said):
 
 
 def test_notes_are_printed(tmp_path, monkeypatch, capsys):
-    def fails(path):
+    def fails(path, **options):
         raise noted(ValueError("Too few; give 3."), "layer 1 of 2")
 
     monkeypatch.setattr(run_folder, "open_run", fails)
@@ -171,15 +268,62 @@ def test_a_terminal_that_knows_few_characters_is_shown_all_lines(encoding):
     assert done.stdout.decode(encoding).count(" data: ") >= len(recipes.names())
 
 
+RING = ["train", "ring", "--steps", "2", "--batch-size", "8", "--frames", "2", "--out", "r"]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="no SIGPIPE on this system")
-def test_a_reader_that_has_seen_enough_is_no_error():
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["recipes"], 141),
+        (["gradcheck", "--samples", "2"], 141),
+        (["--help"], 0),
+        (["train", "--help"], 0),
+        (["--version"], 0),
+    ],
+)
+def test_a_reader_that_has_seen_enough_is_no_error(arguments, status):
     command = subprocess.Popen(
-        [sys.executable, "-m", "minigan", "recipes"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+        [sys.executable, "-m", "minigan", *arguments], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
     command.stdout.close()  # before anything is printed
-    assert command.stderr.read() == b""
+    said = command.stderr.read()
     command.stderr.close()
-    assert command.wait(60) == 141
+    assert said == b""
+    assert command.wait(60) in (status, 120)  # Python's own, of a flush that failed at the exit
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGPIPE on this system")
+def test_nobody_who_listens_to_the_progress_is_no_error(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-m", "minigan", *RING], cwd=tmp_path, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as command:  # fmt: skip
+        command.stdout.close()
+        assert command.wait(60) == 141
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell closes streams otherwise there")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", ">&- 2>&- <&-"])
+def test_a_closed_stream_is_no_error(tmp_path, closed):
+    line = f'"{sys.executable}" -m minigan {" ".join(RING)} {closed}'
+    assert subprocess.run(line, shell=True, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "r" / "training.gif").exists()
+
+
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "rubbish"])
+def test_the_backend_of_a_notebook_is_nothing_to_a_command(tmp_path, backend):
+    """It is inherited from the kernel by every command that a cell starts."""
+    environment = os.environ | {"MPLBACKEND": backend}
+    for arguments in (RING, ["sample", "r"], ["doctor", "r"], ["interpolate", "r"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "minigan", *arguments], cwd=tmp_path, env=environment,
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    made = {path.name for path in (tmp_path / "r").iterdir()}
+    assert {"losses.png", "samples.png", "training.gif", "doctor.png"} <= made
 
 
 def test_what_the_first_step_would_refuse_is_refused_before_a_folder_is_made(
@@ -189,3 +333,34 @@ def test_what_the_first_step_would_refuse_is_refused_before_a_folder_is_made(
     assert main(["train", "digits", "--penalty", "gradient-penalty", "--quiet"]) == 2
     assert "BatchNorm" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_that_cannot_be_drawn_are_no_surprise_after_the_last_step(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError):
+        training.train("ring", out=tmp_path / "r", steps=2, batch_size=8, progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---------------------------------------------------------------- pictures that exist already
+
+
+def test_a_replaced_picture_is_mentioned_and_quiet_is_quiet(tmp_path, capsys):
+    run, grid = str(tmp_path / "run"), str(tmp_path / "grid.png")
+    quick = ["--steps", "2", "--batch-size", "8", "--frames", "0", "--quiet"]
+    assert main(["train", "digits", *quick, "--out", run]) == 0
+    commands = (
+        ["sample", run, "-n", "4"],
+        ["interpolate", run, "--rows", "1", "--steps", "2"],
+        ["arithmetic", run],
+        ["latent", run, "--sweep", "0"],
+    )
+    for name, *rest in commands:
+        (tmp_path / "grid.png").unlink(missing_ok=True)
+        said = []
+        for extra in ([], [], ["--quiet"]):
+            assert main([name, *rest, "-o", grid, *extra]) == 0
+            said.append(capsys.readouterr())
+        assert "earlier one" not in said[0].out
+        assert "(the earlier one was replaced)" in said[1].out
+        assert said[2] == ("", "")

@@ -68,10 +68,35 @@ def test_images_of_the_wrong_form_are_refused(images, message):
         Dataset(name="wrong", images=images)
 
 
-@pytest.mark.parametrize("labels", [numpy.zeros(2, numpy.int64), numpy.zeros(3, numpy.int32)])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        numpy.zeros(2, numpy.int64),
+        numpy.zeros(3),
+        numpy.zeros((3, 1), int),
+        [0, 1],
+        [0, 1, -1],
+        ["a", "b", "c"],
+        3,
+    ],
+)
 def test_labels_of_the_wrong_form_are_refused(labels):
     with pytest.raises(ValueError, match=r"int64 of shape \(3,\) is needed"):
         Dataset(name="wrong", images=numpy.zeros((3, 2, 2, 1), numpy.uint8), labels=labels)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, numpy.uint8, numpy.int32, numpy.int64])
+def test_labels_of_any_integers_are_taken(kind):
+    labels = kind([2, 0, 1]) if kind in (list, tuple) else numpy.array([2, 0, 1], kind)
+    dataset = Dataset("three", numpy.zeros((3, 2, 2, 1), numpy.uint8), labels=labels)
+    assert dataset.labels.dtype == numpy.int64
+    assert dataset.labels.tolist() == [2, 0, 1]
+    assert next(Batches(dataset, 3, rng()))[1].dtype == numpy.int64
+
+
+def test_images_in_a_list_are_refused_in_a_sentence():
+    with pytest.raises(ValueError, match="are list: an array of uint8 or float32 is needed"):
+        Dataset("list", [[[[0]]]])
 
 
 def test_an_epoch_serves_every_image_once_with_its_label_and_drops_the_rest():
@@ -169,7 +194,7 @@ def test_impossible_batch_sizes_are_refused(size, message):
 
 
 def test_wrong_types_are_refused():
-    with pytest.raises(TypeError, match=r"int for rng and needs a numpy\.random\.Generator"):
+    with pytest.raises(TypeError, match=r"rng is int, but needs to be a numpy\.random\.Generator"):
         Batches(numbered(), 2, 0)
     with pytest.raises(TypeError, match="array of int64 and needs floats"):
         Batches(numpy.zeros((4, 2), numpy.int64), 2, rng())

@@ -1,3 +1,5 @@
+import os
+
 import numpy
 import pytest
 from PIL import Image
@@ -66,6 +68,84 @@ def test_colour_is_made_grey_and_grey_colour(tmp_path):
     assert colour.notes == ("1 image converted from grey to RGB",)
 
 
+def test_nothing_is_noted_that_was_not_done(tmp_path):
+    """Grey with alpha, opaque colours with alpha, and palettes of grey."""
+    grey, full = flat(4, 4, 90), flat(4, 4, 255)
+    save(tmp_path / "grey" / "alpha.png", numpy.dstack([grey, full]))
+    save(tmp_path / "grey" / "palette.png", grey, "P")
+    save(tmp_path / "grey" / "line.png", flat(4, 4, 0), "1")
+    save(tmp_path / "colour" / "alpha.png", numpy.dstack([grey, full, grey, full]))
+    save(tmp_path / "colour" / "palette.gif", numpy.dstack([full, grey, grey]), "P")
+    dark = data.image_folder(tmp_path / "grey", size=(4, 4), channels=1)
+    assert dark.notes == ()
+    assert sorted(map(int, dark.images[:, 0, 0, 0])) == [0, 90, 90]
+    assert data.image_folder(tmp_path / "colour", size=(4, 4), channels=3).notes == ()
+    both = data.image_folder(tmp_path / "colour", size=(4, 4), channels=1)
+    assert both.notes == ("2 images converted to grey",)
+    assert data.image_folder(tmp_path / "grey", size=(4, 4), channels=3).notes == (
+        "3 images converted from grey to RGB",
+    )
+
+
+def test_transparent_grey_is_laid_on_black_and_stays_grey(tmp_path):
+    save(tmp_path / "a.png", numpy.dstack([flat(4, 4, 200), flat(4, 4, 128)]))
+    dataset = data.image_folder(tmp_path, size=(4, 4), channels=1)
+    assert abs(int(dataset.images[0, 0, 0, 0]) - 100) <= 1
+    assert dataset.notes == ("1 image composited on black",)
+
+
+def test_pages_are_no_animation(tmp_path):
+    pages = [Image.fromarray(flat(4, 4, value)) for value in (40, 200)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    dataset = data.image_folder(tmp_path, size=(4, 4), channels=1)
+    assert numpy.all(dataset.images == 40)
+    assert dataset.notes == ("1 image of several (only the first is used)",)
+
+
+@pytest.mark.parametrize(("turn", "words"), [(2, "mirrored"), (3, "rotated"), (5, "rotated and")])
+def test_what_the_exif_data_ask_for_is_named(tmp_path, turn, words):
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    save(tmp_path / "a.png", flat(4, 4, 1), exif=exif)
+    (note, *_) = data.image_folder(tmp_path, size=(4, 4), channels=1).notes
+    assert note.startswith(f"1 image {words}")
+
+
+@pytest.mark.parametrize("ending", ["pgm", "ppm", "pbm", "pnm", "jfif", "jpe", "tga", "pcx", "JP2"])
+def test_pictures_are_known_by_many_endings(tmp_path, ending):
+    kind = {"jfif": "JPEG", "jpe": "JPEG", "pnm": "PPM", "pgm": "PPM", "pbm": "PPM"}
+    picture = Image.fromarray(flat(8, 8, 255)).convert("1" if ending == "pbm" else "L")
+    picture = picture.convert("RGB") if ending == "ppm" else picture
+    try:
+        picture.save(tmp_path / f"a.{ending}", format=kind.get(ending))
+    except (OSError, KeyError):
+        pytest.skip(f"this Pillow doesn't write {ending}")
+    assert numpy.all(data.image_folder(tmp_path, size=(8, 8), channels=1).images == 255)
+
+
+def test_sixteen_bits_of_a_pgm_are_scaled(tmp_path):
+    deep = numpy.array([[0, 257 * 100], [257 * 200, 65535]], ">u2")
+    (tmp_path / "a.pgm").write_bytes(b"P5 2 2 65535\n" + deep.tobytes())
+    dataset = data.image_folder(tmp_path, size=(2, 2), channels=1)
+    numpy.testing.assert_array_equal(dataset.images[0, ..., 0], [[0, 100], [200, 255]])
+
+
+def test_a_format_that_is_not_meant_is_not_opened(tmp_path):
+    """Pillow would run Ghostscript for it."""
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    with pytest.raises(DataError, match=r"a\.png cannot be read as an image"):
+        data.image_folder(tmp_path, size=(2, 2), channels=1)
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    save(tmp_path / "a.png", flat(20, 20, 1))
+    monkeypatch.setenv("MINIGAN_MAX_PIXELS", "399")
+    with pytest.raises(DataError, match=r"a\.png has more than 399 pixels"):
+        data.image_folder(tmp_path, size=(2, 2), channels=1)
+    monkeypatch.setenv("MINIGAN_MAX_PIXELS", "400")
+    assert len(data.image_folder(tmp_path, size=(2, 2), channels=1)) == 1
+
+
 def test_transparency_is_laid_on_black(tmp_path):
     save(tmp_path / "a.png", flat(4, 4, (200, 100, 50, 128)))
     save(tmp_path / "b.png", flat(4, 4, (200, 100, 50, 0)))
@@ -123,18 +203,51 @@ def test_a_folder_of_splits_is_noted(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("names", "noted"),
+    [
+        (("cat/train/a.png", "cat/test/a.png"), True),
+        (("trainA/a.png", "testA/a.png"), True),
+        (("train_set/a.png", "Validation/a.png", "more/a.png"), True),
+        (("trainA/a.png", "trainB/a.png"), False),
+        (("train/a.png", "bus/a.png"), False),
+        (("testament/a.png", "trains/b/a.png"), False),
+    ],
+)
+def test_splits_are_known_by_their_names(tmp_path, names, noted):
+    for name in names:
+        save(tmp_path / name, flat(4, 4, 90))
+    notes = data.image_folder(tmp_path, size=(4, 4), channels=1).notes
+    assert [("are all used together" in note) for note in notes] == [True] * noted
+
+
+def test_a_folder_around_all_classes_is_passed_through(tmp_path):
+    for name in ("pets/train/cat/a.png", "pets/train/dog/b.png"):
+        save(tmp_path / name, flat(4, 4, 90))
+    dataset = data.image_folder(tmp_path, size=(4, 4), channels=1)
+    assert (dataset.class_names, dataset.labels.tolist()) == (("cat", "dog"), [0, 1])
+
+
+@pytest.mark.parametrize(
     ("name", "remedy"),
     [
-        ("a.npz", "a NumPy file: save its uint8 array with data.write_idx"),
-        ("a.csv", "a CSV file"),
-        ("a.zip", "an archive: unpack it, and give the folder"),
-        ("a.PNG", "one picture: give a folder of many"),
+        ("a.tar", "is an archive: unpack it, and give the folder"),
+        ("a.pkl", "is a pickle, which is read by running code: save its arrays with numpy.savez"),
+        ("a.PT", "is a pickle"),
+        ("a.tar.gz", "is an archive"),
+        ("a.HEIC", "is a picture of a format that minigan doesn't read: save it as png"),
+        ("a.h5", "is of a format that minigan doesn't read: save its arrays with numpy.savez"),
+        ("a.npz", "cannot be read as a NumPy file"),
+        ("a.npy", "cannot be read as a NumPy file"),
+        ("a.zip", "cannot be read as a zip"),
+        ("a.PNG", "cannot be read as an image"),
+        ("a.csv", "contains no rows of numbers"),
+        ("a.bin", "is not an IDX file: it starts with 50 4b"),
     ],
 )
 def test_files_of_other_kinds_are_refused_with_a_remedy(tmp_path, name, remedy):
     (tmp_path / name).write_bytes(b"PK")
-    with pytest.raises(data.DataError, match=rf"{name} is {remedy}"):
-        data.load(tmp_path / name)
+    with pytest.raises(data.DataError, match=rf"{name} {remedy}"):
+        data.load(tmp_path / name, image_shape=(8, 8, 1))
 
 
 def test_exif_rotation_is_applied(tmp_path):
@@ -190,9 +303,37 @@ def test_a_broken_picture_is_named(tmp_path, damage):
         broken.write_bytes(
             {"garbage": b"hello", "truncated": whole[: len(whole) // 2], "empty": b""}[damage]
         )
+    pictures = data.image_folder(tmp_path, size=(8, 8), channels=1)
+    assert len(pictures) == 1
+    note = pictures.notes[0]
+    assert note.startswith(f"1 file passed over: {broken} cannot be read as an image")
+    (tmp_path / "a.png").unlink()
     with pytest.raises(DataError, match="cannot be read as an image") as caught:
         data.image_folder(tmp_path, size=(8, 8), channels=1)
     assert str(broken) in str(caught.value)
+
+
+def test_labels_and_notes_are_those_of_the_pictures_that_were_read(tmp_path):
+    for name in ("cat/a.png", "cat/b.png", "dog/a.png", "eel/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        save(tmp_path / name, flat(8, 8, 1))
+    for name in ("cat/b.png", "dog/notes.txt", "dog/more.TXT", "list.csv", ".hidden.txt"):
+        (tmp_path / name).write_bytes(b"no picture")
+    pictures = data.image_folder(tmp_path, size=(8, 8), channels=1)
+    assert pictures.labels.tolist() == [0, 1, 2]
+    assert pictures.class_names == ("cat", "dog", "eel")
+    assert pictures.notes[0] == "3 files passed over: no pictures (2 .txt, 1 .csv)"
+    assert "1 file passed over: " in pictures.notes[1]
+
+
+def test_of_many_broken_files_a_few_are_named(tmp_path):
+    save(tmp_path / "a.png", flat(8, 8, 1))
+    for i in range(9):
+        (tmp_path / f"b{i}.png").write_bytes(b"no picture")
+    note = data.image_folder(tmp_path, size=(8, 8), channels=1).notes[0]
+    assert note.startswith("9 files passed over: ")
+    assert note.endswith(", and 6 more")
+    assert note.count("cannot be read") == 3
 
 
 def test_float_pixels_are_refused(tmp_path):
@@ -310,6 +451,42 @@ def test_load_refuses_what_it_does_not_know(tmp_path):
         data.load("ring")
     with pytest.raises(DataError, match="digits has no 'test' split"):
         data.load("digits", split="test")
+
+
+def test_two_links_to_one_folder_are_two_classes(tmp_path):
+    save(tmp_path / "elsewhere" / "1.png", flat(4, 4, 1))
+    (tmp_path / "data").mkdir()
+    try:
+        for name in ("cat", "dog"):
+            (tmp_path / "data" / name).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    except OSError:
+        pytest.skip("links can't be made here")
+    found = data.image_folder(tmp_path / "data", size=(4, 4), channels=1)
+    assert (found.class_names, found.labels.tolist()) == (("cat", "dog"), [0, 1])
+
+
+def test_links_that_lead_round_in_a_circle_end(tmp_path):
+    for name, other in (("a", "b"), ("b", "a")):
+        save(tmp_path / name / "1.png", flat(4, 4, 1))
+        try:
+            (tmp_path / name / "on").symlink_to(tmp_path / other, target_is_directory=True)
+        except OSError:
+            pytest.skip("links can't be made here")
+    assert len(data.image_folder(tmp_path, size=(4, 4), channels=1)) == 4
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    save(tmp_path / "cat" / "1.png", flat(4, 4, 1))
+    real = os.scandir
+
+    def scandir(path):
+        if os.path.basename(os.fspath(path)) == "cat":
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match=r"cat cannot be read \(permission denied\)"):
+        data.image_folder(tmp_path, size=(4, 4), channels=1)
 
 
 def test_links_to_folders_are_followed_once(tmp_path):

@@ -5,6 +5,8 @@ import http.server
 import importlib
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy
 import pytest
@@ -14,7 +16,7 @@ from minigan.data import DataError, write_idx
 
 # The package gives the name of the module to the function.
 module = importlib.import_module("minigan.data.mnist")
-REAL_FETCH = module._fetch
+REAL_FETCH = module.fetch
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +27,7 @@ def no_network(monkeypatch, tmp_path):
     def refuse(*_, **__):
         raise AssertionError("the network was used")
 
-    monkeypatch.setattr(module, "_fetch", refuse)
+    monkeypatch.setattr(module, "fetch", refuse)
     monkeypatch.setattr(pooch, "os_cache", lambda _: tmp_path / "cache")
     monkeypatch.delenv("MINIGAN_DATA", raising=False)
 
@@ -187,7 +189,7 @@ def serve(monkeypatch, files):
         with open(output, "wb") as file:
             file.write(answer)
 
-    monkeypatch.setattr(module, "_fetch", fetch)
+    monkeypatch.setattr(module, "fetch", fetch)
     return asked
 
 
@@ -269,7 +271,7 @@ def test_an_interrupted_download_leaves_nothing_behind(tmp_path, monkeypatch):
             file.write(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_fetch", fetch)
+    monkeypatch.setattr(module, "fetch", fetch)
     with pytest.raises(KeyboardInterrupt):
         data.mnist()
     assert cached(tmp_path) == []
@@ -287,7 +289,7 @@ def test_the_real_downloader_over_the_loopback(tmp_path, monkeypatch, capfd):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         base = f"http://127.0.0.1:{server.server_port}/"
         published(tmp_path, monkeypatch, [f"{base}nowhere/", base])
-        monkeypatch.setattr(module, "_fetch", REAL_FETCH)
+        monkeypatch.setattr(module, "fetch", REAL_FETCH)
         assert len(data.mnist()) == 6
         # The bar of a terminal goes through other code than the disabled one.
         monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
@@ -309,3 +311,121 @@ def test_names_with_a_dot_as_some_tools_unpack_them(tmp_path):
     write_idx(tmp_path / "train-images.idx3-ubyte", numpy.zeros((3, 28, 28), "uint8"))
     write_idx(tmp_path / "train-labels.idx1-ubyte", numpy.arange(3, dtype="uint8"))
     assert len(data.mnist(data_dir=tmp_path)) == 3
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "split"),
+    [
+        ("train-images.idx3-ubyte.gz", "train-labels.idx1-ubyte.gz", "train"),
+        ("Train_Images.IDX3-ubyte", "train_labels.idx1_ubyte", "train"),
+        ("train-images-idx3-ubyte/train-images-idx3-ubyte", "train-labels.idx1-ubyte", "train"),
+        ("train-images.idx3-ubyte/train-images.idx3-ubyte", "train-labels.gz", "train"),
+        ("test-images-idx3-ubyte.gz", "t10k-labels.idx1-ubyte", "test"),
+        ("t10k-images", "test-labels", "test"),
+    ],
+)
+def test_the_names_that_files_have_elsewhere(tmp_path, images, labels, split):
+    for name, array in zip((images, labels), arrays(), strict=True):
+        (tmp_path / "mnist" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_idx(tmp_path / "mnist" / name, array)
+    dataset = data.mnist(split=split, data_dir=tmp_path)
+    numpy.testing.assert_array_equal(dataset.images[..., 0], arrays()[0])
+    numpy.testing.assert_array_equal(dataset.labels, arrays()[1])
+
+
+@pytest.mark.parametrize("name", ["mnist.npz", "mnist_train.csv", "my-images.idx"])
+def test_a_file_in_another_format_is_named(tmp_path, name):
+    (tmp_path / name).touch()
+    with pytest.raises(DataError, match=rf"is not in .* \(there is {name}, which may be given as"):
+        data.mnist(data_dir=tmp_path)
+
+
+# ---------------------------------------------------------------- servers that behave badly
+
+
+def test_ones_own_mirrors_are_asked_first(tmp_path, monkeypatch):
+    files = published(tmp_path, monkeypatch, ["https://a/"])
+    monkeypatch.setenv("MINIGAN_MIRRORS", "https://x/data/, http://y")
+    asked = serve(
+        monkeypatch, {f"http://y/mnist/{name}": content for name, content in files.items()}
+    )
+    assert len(data.mnist()) == 6
+    assert asked[:2] == [
+        "https://x/data/mnist/train-images-idx3-ubyte.gz",
+        "http://y/mnist/train-images-idx3-ubyte.gz",
+    ]
+    monkeypatch.setenv("MINIGAN_MIRRORS", "https://x")
+    for path in (tmp_path / "cache").rglob("*.gz"):
+        path.unlink()
+    with pytest.raises(DataError, match=r"x: 404 .*; a: 404"):
+        data.mnist()
+
+
+@pytest.mark.parametrize("wrong", ["/data", "ftp://x", "server", "https://a server"])
+def test_a_mirror_that_is_no_address(tmp_path, monkeypatch, wrong):
+    published(tmp_path, monkeypatch, ["https://a/"])
+    monkeypatch.setenv("MINIGAN_MIRRORS", wrong)
+    with pytest.raises(DataError, match="MINIGAN_MIRRORS lists addresses that begin with https"):
+        data.mnist()
+    assert not (tmp_path / "cache").exists()
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path, monkeypatch):
+    files = published(tmp_path, monkeypatch, ["https://a/"])
+    serve(monkeypatch, {f"https://a/{name}": content for name, content in files.items()})
+    left = tmp_path / "cache" / "mnist" / ".download-abc"
+    left.mkdir(parents=True)
+    (left / "tmp123").write_bytes(b"half")
+    data.mnist()
+    assert {path.name for path in (tmp_path / "cache" / "mnist").iterdir()} == set(files)
+
+
+def test_two_processes_download_one_after_the_other(tmp_path, monkeypatch):
+    files = published(tmp_path, monkeypatch, ["https://a/"])
+    asked = serve(monkeypatch, {f"https://a/{name}": content for name, content in files.items()})
+    with ThreadPoolExecutor(4) as pool:
+        assert [len(found) for found in pool.map(lambda _: data.mnist(), range(4))] == [6] * 4
+    assert sorted(asked) == sorted(f"https://a/{name}" for name in files)
+
+
+class Endless(Quiet):
+    """Sends a byte now and then, or bytes without end, until it is told that it is enough."""
+
+    enough = threading.Event()
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        try:
+            while not self.enough.is_set():
+                self.wfile.write(b"x" if "drip" in self.path else b"x" * 2**16)
+                if "drip" in self.path:
+                    time.sleep(0.01)
+        except OSError:  # nobody listens any more
+            pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("drip", "not done after 0 seconds"), ("flood", "more than 1,000,000 bytes")],
+)
+def test_a_server_that_never_ends(tmp_path, monkeypatch, kind, words):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(module, "_DEADLINE", 0.3 if kind == "drip" else 60.0)
+    monkeypatch.setattr(module, "_LARGEST", 1_000_000)
+    Endless.enough.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        server.daemon_threads = True
+        server.block_on_close = False
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        published(tmp_path, monkeypatch, [f"http://127.0.0.1:{server.server_port}/{kind}/"])
+        monkeypatch.setattr(module, "fetch", REAL_FETCH)
+        with pytest.raises(DataError, match=words):
+            data.mnist()
+        Endless.enough.set()
+        server.shutdown()
+    assert cached(tmp_path) == []
+    for thread in threading.enumerate():  # the one that nobody waited for ends, too
+        if thread.name == "minigan download":
+            thread.join(20)
+            assert not thread.is_alive()

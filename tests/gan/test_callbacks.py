@@ -117,7 +117,117 @@ def test_an_empty_table_left_by_a_killed_process_is_begun_anew(tmp_path):
     assert read_metrics(path)["step"].tolist() == [3]
 
 
+@pytest.mark.parametrize(
+    ("damage", "lost"),
+    [
+        (lambda rows: rows, None),
+        (lambda rows: rows[:-3], "3 to 5"),  # a disk that lost its power
+        (lambda rows: [rows[0], *rows[2:]], "1 to 1"),
+        (lambda rows: [*rows[:2], "2,x,1,1,1", *rows[3:]], "2 to 2"),
+        (lambda rows: [*rows[:2], "2," + "1" * 200_000 + ",1,1,1", *rows[3:]], "2 to 2"),
+        (lambda rows: [*rows[:2], "\0" * 20, *rows[3:]], "2 to 2"),
+        (lambda rows: ["no table"], "1 to 5"),
+        (lambda rows: [], "1 to 5"),
+    ],
+)
+def test_rows_that_are_lost_are_noticed_when_the_run_goes_on(tmp_path, damage, lost):
+    path, said = tmp_path / "metrics.csv", []
+    trainer = make_trainer()
+    trainer.run(5, [gan.MetricsFile(path)])
+    path.write_text("\n".join(damage(path.read_text().splitlines())) + "\n")
+    trainer.run(7, [gan.MetricsFile(path, say=said.append)])
+    words = f"has lost the rows of steps {lost}; training isn't affected"
+    assert [words in one for one in said] == ([] if lost is None else [True])
+    assert read_metrics(path)["step"][-2:].tolist() == [6, 7]
+
+
+def test_rows_further_apart_than_now_are_not_taken_for_lost(tmp_path):
+    path, said = tmp_path / "metrics.csv", []
+    trainer = make_trainer()
+    trainer.run(20, [gan.MetricsFile(path, every=5)])
+    trainer.run(22, [gan.MetricsFile(path, every=2, say=said.append)])
+    assert said == []
+
+
+def test_the_table_is_on_the_disk_before_a_checkpoint_that_relies_on_it(tmp_path, monkeypatch):
+    from minigan import files
+
+    events, real_sync, real_replace = [], files.os.fsync, files.os.replace
+    table = tmp_path / "metrics.csv"
+
+    def sync(handle):
+        if table.exists() and files.os.fstat(handle).st_ino == table.stat().st_ino:
+            events.append("table")
+        real_sync(handle)
+
+    def replace(source, target):
+        events.append(target.name)
+        real_replace(source, target)
+
+    monkeypatch.setattr(files.os, "fsync", sync)
+    monkeypatch.setattr(files.os, "replace", replace)
+    saver = gan.Checkpoints(tmp_path / "checkpoints", every=2, relies_on=[table])
+    make_trainer().run(2, [gan.MetricsFile(table), saver])
+    names = [f"step-{step:08d}.safetensors" for step in (1, 2)]
+    assert events == ["table", names[0], "table", names[1]]
+
+
+@pytest.mark.parametrize(
+    "best",
+    [
+        {},
+        {"best": 3},
+        {"best": []},
+        {"best": {"metric": "share"}},
+        {"best": {"metric": "share", "value": "much"}},
+        {"best": {"metric": "share", "value": None}},
+    ],
+)
+def test_a_best_checkpoint_that_says_nonsense_is_replaced(tmp_path, best):
+    from minigan import checkpoint
+
+    path = tmp_path / "best.safetensors"
+    checkpoint.save(path, {"x": numpy.zeros(1)}, best)
+    measure = gan.Measure("share", lambda trainer: 0.5, larger_is_better=True)
+    make_trainer().run(1, [gan.Checkpoints(tmp_path, every=1, best=measure)])
+    assert checkpoint.load(path)[1]["best"] == {"metric": "share", "value": 0.5}
+
+
+# ---------------------------------------------------------------- the doctor
+
+
+def test_a_table_that_cannot_be_read_does_not_end_the_run():
+    said = []
+
+    def read():
+        raise ValueError("line 3 has 'x'")
+
+    trainer = make_trainer()
+    watcher = gan.Watcher(read, every=1, start=1, say=said.append, objective="hinge")
+    trainer.run(3, [watcher])
+    assert trainer.step == 3
+    assert said == ["The run can't be diagnosed: line 3 has 'x'"]
+
+
 # ---------------------------------------------------------------- progress
+
+
+def progress_with(ticks):
+    """The lines of a run of which each step takes 6 seconds, `ticks` of them on the processor."""
+    stream, clock = io.StringIO(), iter((6.0 * i, ticks * i) for i in range(100))
+    make_trainer().run(9, [gan.Progress(9, stream=stream, clocks=lambda: next(clock))])
+    return [line for line in stream.getvalue().splitlines() if "crowded" in line]
+
+
+def test_a_crowded_machine_is_noticed_and_said_once(monkeypatch):
+    from minigan.backend.cpu import CpuBackend
+
+    assert progress_with(12.0) == progress_with(6.0) == progress_with(3.8) == []
+    monkeypatch.setattr(CpuBackend, "threads", 2)
+    words = "This machine is crowded: of the last 12 seconds, this run had the processor for 4.0"
+    assert progress_with(2.0) == [f"{words}; with MINIGAN_THREADS=1 it may be much faster."]
+    monkeypatch.setattr(CpuBackend, "threads", 1)
+    assert progress_with(2.0) == [f"{words}."]
 
 
 class Terminal(io.StringIO):
@@ -136,7 +246,8 @@ def test_in_a_file_a_line_now_and_then_with_the_time_left(monkeypatch):
     assert "0:21 left" in lines[0]
     assert "5 images/s" in lines[0]
     assert "loss D 1." in lines[0]
-    assert "D(G(z)) 0." in lines[0]
+    assert "D(x) 0." in lines[0]
+    assert all(len(line) <= 80 for line in lines)
     assert "0:00 left" in lines[-1]
 
 
@@ -392,3 +503,37 @@ def test_an_interrupt_ends_after_the_step_with_everything_written(tmp_path):
     assert gan.list_checkpoints(saver.folder)[-1].name == "step-00000007.safetensors"
     trainer.run(9)
     assert not trainer.interrupted
+
+
+# ---------------------------------------------------------------- the state of a trainer
+
+
+def whole_state(trainer):
+    arrays, meta = trainer.state()
+    return {name: array.tobytes() for name, array in arrays.items()}, meta
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda arrays, meta: arrays.pop("discriminator_optimizer/m"),
+        lambda arrays, meta: arrays.update({"average/t": numpy.array(-1)}),
+        lambda arrays, meta: meta.update(step="many"),
+        lambda arrays, meta: meta.update(rng={"latents": {"bit_generator": "MT19937"}}),
+        lambda arrays, meta: meta.update(source={}),
+        lambda arrays, meta: meta.pop("source"),
+        lambda arrays, meta: meta.pop("rng"),
+    ],
+)
+def test_a_state_that_does_not_fit_leaves_a_trainer_as_it_was(damage):
+    trainer, other = make_trainer(average=True), make_trainer(average=True)
+    trainer.run(1)
+    other.run(3)
+    before = whole_state(trainer)
+    arrays, meta = other.state()
+    damage(arrays, meta)
+    with pytest.raises((ValueError, TypeError)):
+        trainer.load_state(arrays, meta)
+    assert whole_state(trainer) == before
+    trainer.load_state(*other.state())
+    assert whole_state(trainer) == whole_state(other)

@@ -317,6 +317,21 @@ def test_an_optimizer_of_the_other_player_is_refused():
         gan.Game(G, D, optim.Adam([G, D]), optim.Adam(D))
 
 
+def test_averages_and_schedulers_of_other_nets_are_refused():
+    G, D = _players()
+    moves = optim.Adam(G), optim.Adam(D)
+    for other in (D, copy.deepcopy(G)):
+        average = optim.ExponentialMovingAverage(other, decay=0.9)
+        with pytest.raises(ValueError, match="follows another net than its generator"):
+            gan.Game(G, D, *moves, average=average)
+    linear = optim.schedules.parse("linear")
+    foreign = optim.Scheduler([moves[0], optim.Adam(nn.Linear(2, 2))], linear, steps=3)
+    with pytest.raises(ValueError, match="an optimizer that isn't in the game"):
+        gan.Game(G, D, *moves, scheduler=foreign)
+    average = optim.ExponentialMovingAverage(G, decay=0.9)
+    gan.Game(G, D, *moves, average=average, scheduler=optim.Scheduler(moves[0], linear, steps=3))
+
+
 def test_an_optimizer_of_a_part_of_its_player_is_welcome():
     G, D = _players()
     deep = nn.Sequential(D, nn.LeakyReLU(), nn.Linear(1, 1))

@@ -333,7 +333,9 @@ def test_a_run_of_another_recipe_is_refused(whole):
         ValueError, match="is a run of the recipe 'ring-to-parabola', not of 'another'"
     ):
         open_run(whole, recipe=other)
-    with pytest.raises(ValueError, match="Unknown recipe 'ring-to-parabola'"):
+    with pytest.raises(
+        ValueError, match="names the recipe 'ring-to-parabola', which isn't one of minigan's"
+    ):
         open_run(whole)
 
 

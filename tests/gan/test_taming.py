@@ -58,6 +58,7 @@ def tamed_game(ways, *, kind="points", seed=0, dtype="float32", lr=1e-3, activat
         penalties=taming.penalties,
         before_step=taming.before_step,
         after_discriminator_step=taming.after_discriminator_step,
+        feature_matching=taming.feature_matching,
     )
     real = rng.normal(size=(BATCH, *shape)).astype(dtype)
     return game, noise, real, rng.normal(size=(BATCH, LATENT)).astype(dtype)

@@ -6,6 +6,7 @@ import copy
 
 import numpy
 import pytest
+from zoo_files import for_recipe
 
 from minigan import backend, gan, nn, optim, recipes
 from minigan.backend import Reference, Window
@@ -191,11 +192,12 @@ def _samples(recipe):
     if not recipe.makes_images:
         return data.distribution(recipe.data)
     images = numpy.random.default_rng(0).integers(0, 256, (64, *recipe.sample_shape), dtype="uint8")
-    return data.Dataset("random", images, numpy.arange(64) % max(recipe.classes, 1))
+    found = data.Dataset("random", images, numpy.arange(64) % max(recipe.classes, 1))
+    return for_recipe(recipe, found)
 
 
 def _draws(trainer):
-    nets = trainer.game.generator, trainer.game.discriminator
+    nets = trainer.game.players().values()
     return any(isinstance(layer, nn.Dropout) for net in nets for _, layer in net.layers())
 
 
@@ -218,8 +220,8 @@ def test_replayed_training_equals_ordinary_training_over_100_steps(name):
     assert recorded._play.recorded
     for key, value in expected.items():
         assert float(report[key]) == pytest.approx(float(value), rel=1e-5)
-    for player in ("generator", "discriminator"):
-        ours, theirs = (getattr(t.game, player).state_dict() for t in (recorded, ordinary))
+    for player in ordinary.game.players():
+        ours, theirs = (t.game.players()[player].state_dict() for t in (recorded, ordinary))
         for key, a in theirs.items():
             numpy.testing.assert_allclose(
                 backend.to_numpy(ours[key]), backend.to_numpy(a), rtol=1e-5, atol=1e-6

@@ -5,9 +5,12 @@ import pytest
 
 from minigan import nn
 
-FLAT, IMAGE = (4, 6), (4, 5, 6, 3)
-PAIRS = ("ConcatenateLabels", "Projection", "Beside")
-"""Layers of samples with labels: tested inside `Given`, which holds the labels."""
+FLAT, SEQUENCE, IMAGE = (4, 6), (3, 9, 4), (4, 5, 6, 3)
+PAIRS = (
+    "ConcatenateLabels", "Projection", "Beside", "ConditionalBatchNorm", "ModulatedConv2d", "AdaIN",
+    "VirtualBatchNorm",
+)  # fmt: skip
+"""Tested inside `Given`, which holds labels, inside `Styled`, or inside `WithReference`."""
 HELD = numpy.array([1, 0, 2, 1])
 CASES = {
     "Linear": [
@@ -23,6 +26,15 @@ CASES = {
             IMAGE,
         ),
         (lambda rng: nn.Conv2d(3, 4, kernel_size=4, stride=2, padding=1, rng=rng), (4, 8, 8, 3)),
+        (lambda rng: nn.Conv2d(3, 6, kernel_size=3, groups=3, dilation=(2, 1), rng=rng), IMAGE),
+        (
+            lambda rng: nn.Conv2d(4, 6, kernel_size=3, groups=2, padding=((1, 0), (2, 1)), rng=rng),
+            (3, 5, 6, 4),
+        ),
+        (
+            lambda rng: nn.Conv2d(3, 4, kernel_size=3, padding=1, padding_mode="reflect", rng=rng),
+            IMAGE,
+        ),
     ],
     "ConvTranspose2d": [
         (lambda rng: nn.ConvTranspose2d(3, 4, kernel_size=4, stride=2, padding=1, rng=rng), IMAGE),
@@ -32,7 +44,67 @@ CASES = {
             ),
             IMAGE,
         ),
+        (lambda rng: nn.ConvTranspose2d(3, 3, kernel_size=3, stride=2, groups=3, rng=rng), IMAGE),
+        (
+            lambda rng: nn.ConvTranspose2d(
+                4, 2, kernel_size=3, stride=2, groups=2, padding=((1, 0), (0, 1)), rng=rng
+            ),
+            (3, 4, 3, 4),
+        ),
     ],
+    "Conv1d": [
+        (lambda rng: nn.Conv1d(4, 3, kernel_size=5, stride=2, padding=(1, 2), rng=rng), SEQUENCE),
+        (
+            lambda rng: nn.Conv1d(
+                4, 6, kernel_size=3, dilation=2, padding=2, groups=2, bias=False, rng=rng
+            ),
+            SEQUENCE,
+        ),
+    ],
+    "ConvTranspose1d": [
+        (
+            lambda rng: nn.ConvTranspose1d(
+                4, 3, kernel_size=5, stride=4, padding=1, output_padding=3, rng=rng
+            ),
+            SEQUENCE,
+        ),
+        (lambda rng: nn.ConvTranspose1d(4, 6, kernel_size=3, groups=2, rng=rng), SEQUENCE),
+    ],
+    "Pad": [
+        (lambda rng, mode=mode: nn.Pad(((1, 2), (0, 3)), mode=mode), IMAGE)
+        for mode in ("zeros", "reflect", "replicate", "circular")
+    ],
+    "AveragePool": [(lambda rng: nn.AveragePool(3, stride=2, padding=1), IMAGE)],
+    "MaxPool": [(lambda rng: nn.MaxPool(3, stride=2, padding=1), IMAGE)],
+    "GlobalPool": [
+        (lambda rng, kind=kind: nn.GlobalPool(kind), IMAGE) for kind in ("mean", "sum", "max")
+    ],
+    "Resize": [
+        (lambda rng: nn.Resize((3, 8)), IMAGE),
+        (lambda rng: nn.Resize((7, 4), mode="nearest"), IMAGE),
+    ],
+    "Downsample": [(lambda rng: nn.Downsample(2), (4, 4, 6, 3))],
+    "Interpolate": [(lambda rng: nn.Interpolate(2), IMAGE)],
+    "Blur": [(lambda rng: nn.Blur(), IMAGE)],
+    "PixelShuffle": [(lambda rng: nn.PixelShuffle(2), (2, 3, 5, 8))],
+    "PixelUnshuffle": [(lambda rng: nn.PixelUnshuffle(2), (2, 4, 6, 3))],
+    "ELU": [(lambda rng: nn.ELU(0.7), FLAT)],
+    "GELU": [(lambda rng: nn.GELU(), FLAT)],
+    "SiLU": [(lambda rng: nn.SiLU(), FLAT)],
+    "Softplus": [(lambda rng: nn.Softplus(), FLAT)],
+    "PReLU": [(lambda rng: nn.PReLU(), FLAT), (lambda rng: nn.PReLU(3), IMAGE)],
+    "Softmax": [(lambda rng: nn.Softmax(), FLAT), (lambda rng: nn.Softmax(axis=1), IMAGE)],
+    "GumbelSoftmax": [
+        (lambda rng: nn.GumbelSoftmax(0.7, rng=rng), FLAT),
+        (lambda rng: nn.GumbelSoftmax(hard=True, axis=1, rng=rng), IMAGE),
+    ],
+    "GroupNorm": [
+        (lambda rng: nn.GroupNorm(3, 6), FLAT),
+        (lambda rng: nn.GroupNorm(1, 3), IMAGE),
+        (lambda rng: nn.GroupNorm(2, 4), SEQUENCE),
+    ],
+    "RMSNorm": [(lambda rng: nn.RMSNorm(3), IMAGE)],
+    "PixelNorm": [(lambda rng: nn.PixelNorm(), IMAGE)],
     "BatchNorm": [(lambda rng: nn.BatchNorm(6), FLAT), (lambda rng: nn.BatchNorm(3), IMAGE)],
     "LayerNorm": [(lambda rng: nn.LayerNorm(6), FLAT), (lambda rng: nn.LayerNorm(5, 6, 3), IMAGE)],
     "InstanceNorm": [
@@ -78,6 +150,60 @@ CASES = {
             ),
             FLAT,
         ),
+        (lambda rng: nn.Given(nn.ConditionalBatchNorm(3, classes=3), HELD), IMAGE),
+    ],
+    "Styled": [
+        (
+            lambda rng: nn.Styled(
+                nn.Reshape(1, 3, 2),
+                nn.ModulatedConv2d(
+                    2, 4, style_features=6, kernel_size=3, padding=1, bias=False, rng=rng
+                ),
+                nn.Tanh(),
+                nn.AdaIN(4, style_features=6, rng=rng),
+                nn.ModulatedConv2d(
+                    4, 2, style_features=6, kernel_size=1, demodulate=False, rng=rng
+                ),
+            ),
+            FLAT,
+        ),
+        (
+            lambda rng: nn.Styled(
+                nn.Linear(6, 4, bias=False, rng=rng),
+                nn.ConditionalBatchNorm(4, condition_features=6),
+            ),
+            FLAT,
+        ),
+    ],
+    "WeightNorm": [(lambda rng: nn.WeightNorm(nn.Conv2d(3, 4, kernel_size=3, rng=rng)), IMAGE)],
+    "Equalised": [
+        (lambda rng: nn.Equalised(nn.Linear(6, 5, rng=rng), lr_multiplier=0.1, rng=rng), FLAT)
+    ],
+    "SelfAttention": [
+        # Of small numbers: a sharp softmax makes much of the rounding of its logits.
+        (lambda rng: nn.Sequential(nn.Downsample(2), nn.SelfAttention(8, rng=rng)), (3, 8, 12, 8))
+    ],
+    "LearntNoise": [
+        (lambda rng: nn.LearntNoise(rng=rng), IMAGE),
+        (lambda rng: nn.LearntNoise(3, in_evaluation=True, rng=rng), IMAGE),
+    ],
+    "Constant": [(lambda rng: nn.Constant(2, 3, 4, rng=rng), FLAT)],
+    "Branches": [
+        (lambda rng: nn.Branches(nn.Linear(6, 2, rng=rng), nn.Linear(6, 3, rng=rng)), FLAT)
+    ],
+    "Fade": [(lambda rng: nn.Fade(nn.Linear(6, 6, rng=rng), nn.Tanh(), alpha=0.3), FLAT)],
+    "PhaseShuffle": [(lambda rng: nn.PhaseShuffle(2, rng=rng), SEQUENCE)],
+    "MinibatchDiscrimination": [
+        (lambda rng: nn.MinibatchDiscrimination(6, rows=3, length=2, rng=rng), FLAT)
+    ],
+    "WithReference": [
+        (
+            lambda rng: nn.WithReference(
+                nn.Sequential(nn.Linear(6, 4, rng=rng), nn.VirtualBatchNorm(4, reference=3)),
+                rng.standard_normal((3, 6)).astype("float32"),
+            ),
+            FLAT,
+        )
     ],
     "Pack": [(lambda rng: nn.Pack(2), FLAT), (lambda rng: nn.Pack(2), IMAGE)],
     "InstanceNoise": [(lambda rng: nn.InstanceNoise(0.1, rng=rng), FLAT)],

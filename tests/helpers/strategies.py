@@ -174,6 +174,123 @@ def upsample(draw):
     return nn.Upsample(factor), draw(st.tuples(sizes, sizes, sizes, sizes))
 
 
+@st.composite
+def general_conv(draw):
+    """Gaps, groups, borders of every kind, on one side or on both; forwards or transposed."""
+    window, rng = draw(windows(kernel=3, stride=2)), draw(generators)
+    groups, each_in, each_out = draw(st.integers(1, 3)), draw(st.integers(1, 2)), draw(sizes)
+    dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
+    side = st.tuples(st.integers(0, 2), st.integers(0, 2))
+    sides, mode = draw(st.tuples(side, side)), draw(st.sampled_from(MODES))
+    size = tuple(
+        draw(st.integers(least, least + 2))
+        for least in (
+            max((k - 1) * d + 1, max(s) + 1)
+            for k, d, s in zip(window.kernel, dilation, sides, strict=True)
+        )
+    )
+    make, more = nn.Conv2d, {"padding_mode": mode}
+    if draw(st.booleans()):
+        make, more = nn.ConvTranspose2d, {}
+        sides = tuple(
+            (min(a, (k - 1) * d), 0)
+            for (a, _), k, d in zip(sides, window.kernel, dilation, strict=True)
+        )
+    layer = make(
+        groups * each_in, groups * each_out, kernel_size=window.kernel, stride=window.stride,
+        padding=sides, dilation=dilation, groups=groups, bias=draw(st.booleans()), rng=rng, **more,
+    )  # fmt: skip
+    return layer, (draw(sizes), *size, groups * each_in)
+
+
+MODES = ("zeros", "reflect", "replicate", "circular")
+
+
+@st.composite
+def sequences(draw):
+    """Conv1d and ConvTranspose1d."""
+    kernel, stride, dilation = draw(st.tuples(sizes, st.integers(1, 3), st.integers(1, 2)))
+    groups, rng = draw(st.integers(1, 2)), draw(generators)
+    options = {"kernel_size": kernel, "stride": stride, "dilation": dilation, "groups": groups}
+    ends = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
+    channels = 2 * groups, 3 * groups
+    if draw(st.booleans()):
+        mode = draw(st.sampled_from(MODES))
+        layer = nn.Conv1d(*channels, padding=ends, padding_mode=mode, rng=rng, **options)
+    else:
+        extra = draw(st.integers(0, stride - 1))
+        layer = nn.ConvTranspose1d(
+            *channels,
+            padding=min(ends[0], dilation * (kernel - 1)),
+            output_padding=extra,
+            rng=rng,
+            **options,
+        )
+    length = draw(st.integers(dilation * (kernel - 1) + 3, 10))
+    return layer, (draw(sizes), length, channels[0])
+
+
+@st.composite
+def resampling(draw):
+    n, h, w, c = draw(st.tuples(sizes, st.integers(2, 5), st.integers(2, 5), sizes))
+    factor = draw(st.integers(1, 3))
+    taps = draw(st.sampled_from([(1, 3, 3, 1), (1, 2, 1), (1.0, 2.0, 3.0, 4.0, 2.0)]))
+    side = st.tuples(st.integers(0, 1), st.integers(0, 1))
+    makers = [
+        (lambda: nn.Downsample(factor, taps=taps), (n, factor * h, factor * w, c)),
+        (lambda: nn.Interpolate(factor, taps=taps), (n, h, w, c)),
+        (lambda: nn.Blur(taps=taps), (n, h, w, c)),
+        (lambda: nn.Resize((w + 3, h), mode="bilinear"), (n, h, w, c)),
+        (lambda: nn.Resize((h, 2 * w - 1), mode="nearest"), (n, h, w, c)),
+        (lambda: nn.PixelShuffle(factor), (n, h, w, factor**2 * c)),
+        (lambda: nn.PixelUnshuffle(factor), (n, factor * h, factor * w, c)),
+        (
+            lambda: nn.Pad(draw(st.tuples(side, side)), mode=draw(st.sampled_from(MODES))),
+            (n, h, w, c),
+        ),
+    ]
+    make, shape = draw(st.sampled_from(makers))
+    return make(), shape
+
+
+@st.composite
+def pooling(draw):
+    kernel, stride = draw(st.tuples(*[st.integers(1, 3)] * 2)), draw(st.integers(1, 3))
+    padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
+    kind = draw(st.sampled_from(["mean", "sum", "max"]))
+    makers = [
+        lambda: nn.AveragePool(kernel, stride=stride, padding=padding),
+        lambda: nn.MaxPool(kernel, stride=stride, padding=padding),
+        lambda: nn.GlobalPool(kind),
+    ]
+    shape = draw(st.tuples(sizes, st.integers(3, 6), st.integers(3, 6), sizes))
+    return draw(st.sampled_from(makers))(), shape
+
+
+@st.composite
+def curves(draw):
+    shape = draw(any_shape)
+    makers = [
+        lambda: nn.ELU(0.7), nn.GELU, nn.SiLU, nn.Softplus, nn.PReLU, lambda: nn.PReLU(shape[-1]),
+        nn.Softmax, lambda: nn.Softmax(axis=1),
+    ]  # fmt: skip
+    return draw(st.sampled_from(makers))(), shape
+
+
+@st.composite
+def other_norms(draw):
+    shape = draw(any_shape)
+    groups = draw(st.integers(1, 3))
+    wide = (*shape[:-1], 2 * groups * shape[-1])
+    makers = [
+        (lambda: nn.GroupNorm(groups, wide[-1], eps=1e-3), wide),
+        (lambda: nn.RMSNorm(shape[-1], eps=1e-2), shape),
+        (lambda: nn.PixelNorm(eps=1e-2), shape),
+    ]
+    make, shape = draw(st.sampled_from(makers))
+    return make(), shape
+
+
 LAYERS = {
     "Linear": linear(),
     "Conv2d": conv(),
@@ -185,6 +302,12 @@ LAYERS = {
     "Dropout": dropout(),
     "Flatten and Reshape": shape_changing(),
     "Upsample": upsample(),
+    "general convolutions": general_conv(),
+    "convolutions of sequences": sequences(),
+    "resampling": resampling(),
+    "pooling": pooling(),
+    "curves": curves(),
+    "other norms": other_norms(),
 }
 """Strategies of pairs (layer in float32, shape of a fitting input), for every layer of
 floating-point inputs.

@@ -216,6 +216,8 @@ class NumpyProducts:
     def __call__(self, a: StrictArray, b: StrictArray) -> StrictArray:
         return StrictArray(self._xp.record(lambda: a._a @ b._a), self._xp)
 
+    each = __call__
+
 
 class RecordedCublas:
     """The stand-in for cuBLAS; products go onto the tape while there is one."""
@@ -225,7 +227,7 @@ class RecordedCublas:
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(cublas(), name)
-        if not name.endswith("gemm_v2"):
+        if "gemm" not in name:
             return function
         return _Recorded(self._xp, function)
 

@@ -187,3 +187,15 @@ def test_ties_on_a_grid_count_as_inside():
     found = metrics.prdc(grid + [0.0, 1.0], grid, k=1)
     assert found.recall == (8 * 8) / 64
     assert found.precision == 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_outliers_dont_blur_what_lies_close_together(dtype):
+    """Rounding grows with the distance from the centre, which one far point may not move."""
+    real, fake = rng(0).standard_normal((2, 60, 3)).astype(dtype)
+    expected = values(metrics.prdc(fake, real, k=3))
+    assert 0 < expected[2] < 2
+    for far in (1e5, 1e8):
+        with_one = numpy.concatenate([real, numpy.full((1, 3), far, dtype)])
+        got = values(metrics.prdc(fake, with_one, k=3))
+        assert got == pytest.approx(slow_prdc(fake, with_one, 3), rel=1e-12)

@@ -101,6 +101,93 @@ def _layers(rng):
             True,
         ),
         "a net that is empty": (nn.Sequential(), FLAT, False),
+        **_of_the_field(numpy.random.default_rng(1)),
+    }
+
+
+def _of_the_field(rng):
+    wide, sequence = (3, 5, 6, 4), (3, 9, 4)
+    size = {"kernel_size": 3, "rng": rng}
+    return {
+        "dilated conv": (nn.Conv2d(2, 3, dilation=(1, 2), **size), (3, 4, 6, 2), False),
+        "grouped conv": (nn.Conv2d(4, 6, groups=2, stride=2, **size), wide, False),
+        "depthwise conv": (
+            nn.Conv2d(4, 8, groups=4, padding=((1, 0), (0, 2)), **size),
+            wide,
+            False,
+        ),
+        "conv with mirrored borders": (
+            nn.Conv2d(4, 3, padding=((2, 1), (0, 1)), padding_mode="reflect", **size),
+            wide,
+            False,
+        ),
+        "grouped transposed conv": (
+            nn.ConvTranspose2d(4, 6, groups=2, stride=2, padding=((1, 0), (0, 1)), **size),
+            wide,
+            False,
+        ),
+        "conv of sequences": (
+            nn.Conv1d(4, 3, stride=2, padding=(2, 1), dilation=2, **size),
+            sequence,
+            False,
+        ),
+        "transposed conv of sequences": (
+            nn.ConvTranspose1d(4, 6, stride=2, groups=2, output_padding=1, **size),
+            sequence,
+            False,
+        ),
+        "pad": (nn.Pad(((1, 2), (0, 3)), mode="circular"), wide, False),
+        "average pool": (nn.AveragePool(3, stride=2, padding=1), wide, False),
+        "max pool": (nn.MaxPool(3, stride=2, padding=1), wide, False),
+        "global mean": (nn.GlobalPool(), wide, False),
+        "global max": (nn.GlobalPool("max"), wide, False),
+        "bilinear resize": (nn.Resize((3, 8)), wide, False),
+        "nearest resize": (nn.Resize((7, 4), mode="nearest"), wide, False),
+        "downsample": (nn.Downsample(2), IMAGE, False),
+        "interpolate": (nn.Interpolate(2), wide, False),
+        "blur": (nn.Blur(), wide, False),
+        "pixel shuffle": (nn.PixelShuffle(2), wide, False),
+        "pixel unshuffle": (nn.PixelUnshuffle(2), IMAGE, False),
+        "elu": (nn.ELU(0.7), FLAT, True),
+        "gelu": (nn.GELU(), FLAT, True),
+        "silu": (nn.SiLU(), FLAT, True),
+        "softplus": (nn.Softplus(), FLAT, True),
+        "prelu": (nn.PReLU(), wide, False),
+        "prelu per channel": (nn.PReLU(4), wide, False),
+        "softmax": (nn.Softmax(), FLAT, True),
+        "softmax of another axis": (nn.Softmax(axis=1), wide, True),
+        "group norm": (nn.GroupNorm(2, 4), wide, True),
+        "rms norm": (nn.RMSNorm(4), wide, True),
+        "pixel norm": (nn.PixelNorm(), wide, True),
+        "weight norm": (nn.WeightNorm(nn.Linear(6, 3, rng=rng)), FLAT, False),
+        "equalised": (nn.Equalised(nn.Conv2d(4, 3, **size), rng=rng), wide, False),
+        "self-attention": (nn.SelfAttention(8, rng=rng), (2, 4, 4, 8), True),
+        "constant": (nn.Constant(2, 3, rng=rng), FLAT, False),
+        "branches": (
+            nn.Branches(
+                nn.Linear(6, 2, rng=rng), nn.Sequential(nn.Linear(6, 2, rng=rng), nn.Tanh())
+            ),
+            FLAT,
+            True,
+        ),
+        "fade": (nn.Fade(nn.Linear(6, 6, rng=rng), nn.Tanh(), alpha=0.3), FLAT, True),
+        "fade of one path": (nn.Fade(nn.Linear(6, 6, rng=rng), nn.Tanh()), FLAT, False),
+        "minibatch discrimination": (
+            nn.MinibatchDiscrimination(6, rows=3, length=2, rng=rng),
+            FLAT,
+            True,
+        ),
+        "styled": (
+            nn.Styled(
+                nn.Reshape(1, 3, 2),
+                nn.ModulatedConv2d(
+                    2, 3, style_features=6, kernel_size=3, padding=1, bias=False, rng=rng
+                ),
+                nn.AdaIN(3, style_features=6, rng=rng),
+            ),
+            FLAT,
+            True,
+        ),
     }
 
 

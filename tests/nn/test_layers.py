@@ -17,7 +17,7 @@ from strategies import (
     windows,
 )
 
-from minigan import gradcheck, nn
+from minigan import backend, gradcheck, losses, nn
 
 EXAMPLES = settings(max_examples=25)
 
@@ -249,6 +249,96 @@ def test_saturated_activations_are_finite():
     numpy.testing.assert_allclose(nn.Sigmoid()(x)[0, [0, 2, 4]], [0, 0.5, 1])
 
 
+def test_the_lower_tail_of_the_sigmoid_is_kept():
+    x = numpy.array([[-20.0, -50, -87]], "float32")
+    for build in (lambda: nn.Sigmoid(), lambda: nn.Sequential(identity(3), nn.Sigmoid())):
+        y, cache = (layer := build()).forward(x)
+        numpy.testing.assert_allclose(y, numpy.exp(x), rtol=1e-5)
+        _, dy = losses.bce(y, 1.0)
+        # PyTorch's clamp of the denominator limits what comes back from below 1e-12.
+        dx = layer.backward(dy, cache)
+        numpy.testing.assert_allclose(dx[0, 0], -1 / 3, rtol=1e-5)
+        assert (dx < 0).all()
+
+
+def identity(size):
+    layer = nn.Linear(size, size)
+    layer.weight.value, layer.bias.value = numpy.eye(size), 0
+    return layer
+
+
+def closed_units():
+    """Layers that hand on only some of the cotangents, and where (1) or not (0)."""
+    x = numpy.array([[-3.0, 2.0, -1.0, 4.0]], "float32")
+    yield nn.ReLU(), x, x > 0
+    yield nn.LeakyReLU(0.0), x, x > 0
+    yield nn.Sequential(identity(4), nn.ReLU()), x, x > 0
+    dropout = nn.Dropout(0.5, rng=numpy.random.default_rng(1))
+    x = numpy.ones((8, 8), "float32")
+    yield dropout, x, copy.deepcopy(dropout).forward(x)[0] > 0
+    x = numpy.ones((2, 8, 8, 1), "float32")
+    for name in ("cutout", "translation"):
+        change = nn.Augment(name, rng=numpy.random.default_rng(0))
+        yield change, x, copy.deepcopy(change).forward(x)[0] > 0
+
+
+@pytest.mark.parametrize("case", list(closed_units()), ids=lambda case: repr(case[0]))
+def test_what_is_infinite_does_not_pass_where_nothing_passes(case):
+    layer, x, open_ = case
+    y, cache = layer.forward(x)
+    ones = numpy.ones_like(y)
+    expected = layer.backward(ones, cache)
+    for value in (numpy.inf, -numpy.inf, numpy.nan):
+        numpy.testing.assert_array_equal(
+            layer.backward(numpy.where(open_, ones, numpy.float32(value)), cache), expected
+        )
+
+
+def test_an_infinite_input_of_a_closed_unit_gives_0():
+    x = numpy.array([[-numpy.inf, numpy.nan, 2.0, numpy.inf]], "float32")
+    numpy.testing.assert_array_equal(nn.ReLU()(x), [[0, numpy.nan, 2, numpy.inf]])
+    mask = numpy.array([[0, 2, 0, 2]], "float32")
+    masked = backend.of(mask).masked(x[:, ::-1], mask)
+    numpy.testing.assert_array_equal(masked, [[0, 4, 0, -numpy.inf]])
+
+
+def test_maxout_sends_what_is_infinite_to_the_largest_alone():
+    layer = nn.Maxout(2)
+    _, cache = layer.forward(numpy.array([[1.0, 3.0, 5.0, 4.0]]))
+    dy = numpy.array([[numpy.inf, 2.0]])
+    numpy.testing.assert_array_equal(layer.backward(dy, cache), [[0, numpy.inf, 2, 0]])
+    v = numpy.array([[numpy.inf, 1.0, 2.0, numpy.nan]])
+    numpy.testing.assert_array_equal(layer.double_backward(v, dy, cache)[1], [[1, 2]])
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.MaxPool(2), nn.MaxPool(2, stride=1, padding=1), nn.GlobalPool("max")], ids=repr
+)
+def test_pooling_sends_what_is_infinite_to_the_largest_alone(layer):
+    x = numpy.random.default_rng(0).standard_normal((2, 4, 4, 3)).astype("float32")
+    y, cache = layer.forward(x)
+    ones = numpy.ones_like(y)
+    expected = layer.backward(ones, cache)
+    infinite = layer.backward(ones * numpy.inf, cache)
+    numpy.testing.assert_array_equal(infinite, numpy.where(expected > 0, numpy.inf, 0))
+    v = numpy.where(expected > 0, x, numpy.float32(numpy.inf))
+    numpy.testing.assert_array_equal(layer.double_backward(v, ones, cache)[1], y)
+    low = numpy.where(expected > 0, x, numpy.float32(-numpy.inf))
+    numpy.testing.assert_array_equal(layer(low), y)
+
+
+@pytest.mark.parametrize("layer", [nn.Softplus(), nn.SiLU()], ids=repr)
+def test_the_lower_tail_of_a_curve_is_kept(layer):
+    x = numpy.array([[-20.0, -50, -80]], "float32")
+    y, cache = layer.forward(x)
+    dx = layer.backward(numpy.ones_like(y), cache)
+    exact, slope = numpy.exp(x), numpy.exp(x)
+    if isinstance(layer, nn.SiLU):
+        exact, slope = x * exact, exact * (1 + x)
+    numpy.testing.assert_allclose(y, exact, rtol=1e-5)
+    numpy.testing.assert_allclose(dx, slope, rtol=1e-5)
+
+
 def test_left_slope_at_the_kink():
     layer = nn.LeakyReLU(0.2)
     _, cache = layer.forward(numpy.zeros((1, 1)))
@@ -272,7 +362,19 @@ INPUTS = {
     "Tanh": (nn.Tanh(), (4, 3)),
     "Sigmoid": (nn.Sigmoid(), (4, 3)),
     "Dropout": (nn.Dropout(), (4, 3)),
+    "Conv1d": (nn.Conv1d(3, 2, kernel_size=3), (4, 5, 3)),
+    "ConvTranspose1d": (nn.ConvTranspose1d(3, 2, kernel_size=3), (4, 5, 3)),
+    "PReLU": (nn.PReLU(3), (4, 3)),
+    "GroupNorm": (nn.GroupNorm(1, 3), (4, 3)),
+    "RMSNorm": (nn.RMSNorm(3), (4, 3)),
+    "PixelNorm": (nn.PixelNorm(), (4, 3)),
+    "MaxPool": (nn.MaxPool(2), (4, 5, 5, 3)),
+    "Pad": (nn.Pad(1), (4, 5, 5, 3)),
+    "PixelShuffle": (nn.PixelShuffle(2), (4, 5, 5, 8)),
+    "Softmax": (nn.Softmax(1), (4, 3)),
+    "GELU": (nn.GELU(), (4, 3)),
 }
+ANY_CHANNELS = ("Upsample", "MaxPool", "Pad", "PixelNorm", "Softmax")
 
 
 @pytest.mark.parametrize("name", INPUTS)
@@ -297,12 +399,14 @@ def test_what_is_no_array_of_floats_is_refused(name):
 
 
 @pytest.mark.parametrize(
-    "name", sorted(INPUTS.keys() - {"ReLU", "LeakyReLU", "Tanh", "Sigmoid", "Dropout"})
+    "name", sorted(INPUTS.keys() - {"ReLU", "LeakyReLU", "Tanh", "Sigmoid", "Dropout", "GELU"})
 )
 def test_wrong_ranks_and_channels_are_refused(name):
     layer, _ = INPUTS[name]
     bad = [()] if name == "Flatten" else [(4,), (4, 2), (4, 5, 5), (4, 5, 5, 2)]
-    bad = [s for s in bad if not (name == "Upsample" and len(s) == 4)]
+    bad = [s for s in bad if not (name in ANY_CHANNELS and len(s) == 4)]
+    if name in ("PixelNorm", "Softmax"):
+        bad = [(4,)]
     for wrong in bad:
         with pytest.raises(ValueError, match=name) as caught:
             layer.forward(numpy.ones(wrong, "float32"))
@@ -342,6 +446,36 @@ def test_a_foreign_cache_and_a_wrong_cotangent_are_refused(name):
         (lambda: nn.Reshape(), "Reshape"),
         (lambda: nn.Reshape(3, 0), "Reshape"),
         (lambda: nn.LayerNorm(), "LayerNorm"),
+        (lambda: nn.Conv2d(4, 6, kernel_size=3, groups=4), "groups must be a whole number"),
+        (lambda: nn.Conv2d(4, 4, kernel_size=3, groups=0), "groups must be a whole number"),
+        (lambda: nn.Conv2d(1, 1, kernel_size=3, dilation=0), "dilation"),
+        (lambda: nn.Conv2d(1, 1, kernel_size=3, padding=((0, 1), (0, -1))), "padding"),
+        (lambda: nn.Conv2d(1, 1, kernel_size=3, padding_mode="same"), "padding_mode"),
+        (lambda: nn.Conv1d(1, 1, kernel_size=(3, 3)), "kernel_size"),
+        (lambda: nn.Conv1d(1, 1, kernel_size=3, padding=(1, -1)), "padding"),
+        (
+            lambda: nn.ConvTranspose1d(1, 1, kernel_size=3, stride=2, output_padding=2),
+            "output_padding",
+        ),
+        (lambda: nn.Pad(1, mode="mirror"), "padding_mode"),
+        (lambda: nn.MaxPool(2, padding=2), "at most half"),
+        (lambda: nn.GlobalPool("median"), "mean, sum or max"),
+        (lambda: nn.Resize(4, mode="cubic"), "nearest or bilinear"),
+        (lambda: nn.Downsample(4, taps=(1, 2, 1)), "at least 4 taps"),
+        (lambda: nn.Blur(taps=(1, -1)), "whose sum isn't 0"),
+        (lambda: nn.PixelShuffle(0), "factor"),
+        (lambda: nn.ELU(0), "alpha"),
+        (lambda: nn.Softmax(0), "the batch"),
+        (lambda: nn.GumbelSoftmax(0), "temperature"),
+        (lambda: nn.GroupNorm(4, 6), "must divide"),
+        (lambda: nn.SelfAttention(12), "multiple of 8 channels"),
+        (lambda: nn.Fade(nn.Tanh(), nn.Tanh(), alpha=1.5), "from 0 to 1"),
+        (lambda: nn.Branches(), "at least one head"),
+        (lambda: nn.Styled(), "at least one layer"),
+        (lambda: nn.PhaseShuffle(-1), "whole number"),
+        (lambda: nn.ConditionalBatchNorm(4), "either classes"),
+        (lambda: nn.VirtualBatchNorm(4, reference=1), "reference of 2 or more"),
+        (lambda: nn.Constant(3, 0), "positive sizes"),
     ],
 )
 def test_bad_hyper_parameters_are_refused(build, message):
@@ -359,6 +493,95 @@ def test_one_value_per_feature_has_no_variance(shape):
     layer.forward(numpy.ones((1, 1, 2, 3), "float32"))
     with pytest.raises(ValueError, match="one pixel"):
         nn.InstanceNorm(3).forward(numpy.ones((4, 1, 1, 3), "float32"))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (nn.Pad(3, mode="reflect"), (2, 3, 9, 1), "reflect padding of 3 takes more pixels"),
+        (nn.Conv2d(1, 1, kernel_size=3, padding=2, padding_mode="circular"), (2, 1, 9, 1), "circ"),
+        (nn.Conv2d(1, 1, kernel_size=3, dilation=3), (2, 6, 9, 1), "kernel of 7x7 is larger"),
+        (nn.Conv1d(1, 1, kernel_size=3, dilation=3), (2, 6, 1), "larger than the padded"),
+        (nn.ConvTranspose1d(1, 1, kernel_size=1, padding=1), (2, 2, 1), "a length of 0"),
+        (nn.PixelShuffle(2), (2, 3, 3, 6), "multiple of 4"),
+        (nn.PixelUnshuffle(2), (2, 3, 4, 6), "multiples of 2"),
+        (nn.Downsample(2), (2, 3, 4, 6), "multiples of 2"),
+        (nn.MaxPool(3), (2, 2, 4, 6), "smaller than its window"),
+        (nn.GlobalPool(), (2, 3), "at least one axis between"),
+        (nn.GroupNorm(3, 3), (2, 3), "a group of one number"),
+        (nn.Softmax(axis=2), (2, 3), "axis 2 isn't"),
+        (nn.GumbelSoftmax(axis=-2), (2, 3), "axis -2 isn't"),
+        (nn.SelfAttention(8), (2, 4, 4, 16), "needs \\(N, height, width, 8\\)"),
+        (nn.PhaseShuffle(2), (2, 2, 3), "length of more than 2"),
+        (nn.MinibatchDiscrimination(4), (2, 3), "Flatten"),
+        (nn.Branches(nn.Flatten(), nn.Tanh()), (2, 3, 3), "can only be joined"),
+        (nn.Fade(nn.Tanh(), nn.Flatten()), (2, 3, 3), "make the shapes equal"),
+        (nn.VirtualBatchNorm(3, reference=4), (2, 3), "WithReference"),
+        (nn.LearntNoise(3), (2, 4, 4, 2), "with pixels between"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(layer, shape, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        layer.forward(numpy.ones(shape, "float32"))
+    assert str(shape) in str(caught.value)
+
+
+def test_a_condition_must_be_a_pair_of_as_many_rows():
+    layer = nn.ModulatedConv2d(3, 2, style_features=4, kernel_size=1)
+    x, w = numpy.ones((2, 4, 4, 3), "float32"), numpy.ones((2, 4), "float32")
+    assert layer.forward((x, w))[0].shape == (2, 4, 4, 2)
+    with pytest.raises(TypeError, match="needs a pair"):
+        layer.forward(x)
+    with pytest.raises(ValueError, match="2 samples and a condition of shape"):
+        layer.forward((x, w[:1]))
+    with pytest.raises(ValueError, match="needs 3 channels"):
+        layer.forward((x[..., :2], w))
+    norm = nn.ConditionalBatchNorm(3, condition_features=4)
+    y, cache = norm.forward((x, w))
+    with pytest.raises(ValueError, match="gradient penalty"):
+        norm.double_backward((x, w), y, cache)
+    with pytest.raises(TypeError, match="needs a layer with a weight"):
+        nn.WeightNorm(nn.Tanh())
+
+
+def test_a_path_without_a_share_is_not_run():
+    class Never(nn.Layer):
+        def output_shape(self, shape):
+            return shape
+
+    fade = nn.Fade(nn.Tanh(), Never())
+    x = numpy.ones((2, 3))
+    numpy.testing.assert_array_equal(fade(x), numpy.tanh(x))
+    fade.alpha = 0.5
+    with pytest.raises(TypeError, match="no forward map"):
+        fade(x)
+
+
+def test_heads_can_be_taken_apart():
+    rng = numpy.random.default_rng(0)
+    a, b = nn.Linear(3, 2, rng=rng), nn.Linear(3, 4, rng=rng)
+    heads, x = nn.Branches(a, b), rng.standard_normal((5, 3)).astype("float32")
+    of_a, of_b = heads.split(heads(x), x.shape)
+    numpy.testing.assert_array_equal(of_a, a(x))
+    numpy.testing.assert_array_equal(of_b, b(x))
+
+
+def test_phase_shuffle_shifts_by_at_most_n_and_mirrors_the_ends():
+    rng = numpy.random.default_rng(0)
+    layer, x = nn.PhaseShuffle(2, rng=rng), numpy.arange(6.0).reshape(1, 6, 1)
+    seen = {tuple(layer.forward(x)[0][0, :, 0]) for _ in range(60)}
+    mirrored = numpy.array([2, 1, 0, 1, 2, 3, 4, 5, 4, 3])
+    assert seen == {tuple(mirrored[k : k + 6]) for k in range(5)}
+    numpy.testing.assert_array_equal(layer(x), x)
+
+
+def test_a_sample_becomes_the_same_in_every_batch_with_a_reference():
+    rng = numpy.random.default_rng(0)
+    norm = nn.VirtualBatchNorm(3, reference=4)
+    net = nn.WithReference(norm, rng.standard_normal((4, 3)).astype("float32"))
+    x = rng.standard_normal((5, 3)).astype("float32")
+    numpy.testing.assert_allclose(net(x)[:2], net(x[:2]), rtol=1e-5)
+    assert "samples" in net.state_dict()
 
 
 def test_kernels_larger_than_the_image_are_refused():
@@ -384,6 +607,102 @@ def test_embedding_refuses_what_are_no_labels():
     numpy.testing.assert_array_equal(y, layer.weight.value[[2, 2, 0]])
     with pytest.raises(ValueError, match="cotangent"):
         layer.backward(y[:1], cache)
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: nn.Conv2d(1, 16, 4, 2, 1), "Conv2d(1, 16, kernel_size=4, stride=2, padding=1)"),
+        (lambda: nn.Linear(3, 2, False), "Linear(3, 2, bias=False)"),
+        (lambda: nn.BatchNorm(3, 0.01), "BatchNorm(3, eps=0.01)"),
+        (lambda: nn.Dropout(0.5, numpy.random.default_rng(0)), "Dropout(0.5, rng=rng)"),
+        (lambda: nn.Tanh(0.2), "Tanh() takes no arguments"),
+        (lambda: nn.ReLU(True), "takes 1 positional argument but 2 were given"),
+    ],
+)
+def test_hyper_parameters_by_position_are_written_by_name(build, words):
+    with pytest.raises(TypeError) as caught:
+        build()
+    assert words in str(caught.value)
+
+
+def test_a_layer_of_ones_own_may_take_its_arguments_as_it_likes():
+    class Mine(nn.Layer):
+        def __init__(self, a, b=2, *rest, c=3):
+            self.taken = a, b, rest, c
+
+    assert Mine(1).taken == (1, 2, (), 3)
+    assert Mine(1, 5, 6, 7, c=8).taken == (1, 5, (6, 7), 8)
+    assert copy.copy(Mine(1)).taken == copy.deepcopy(Mine(1)).taken
+
+
+@pytest.mark.parametrize("rng", [0, 1.5, "0", numpy.random, numpy.random.RandomState(0)])
+def test_a_seed_is_no_generator(rng):
+    net = nn.Linear(2, 2)
+    for build in (
+        lambda: nn.Linear(2, 2, rng=rng),
+        lambda: nn.Dropout(0.5, rng=rng),
+        lambda: nn.initial.normal(net, rng=rng),
+        lambda: nn.initial.kaiming_normal(net, rng=rng),
+    ):
+        with pytest.raises(TypeError, match=r"needs to be a numpy\.random\.Generator: make one"):
+            build()
+    with pytest.raises(TypeError, match=r"rng is int, .*default_rng\(7\)"):
+        nn.Linear(2, 2, rng=7)
+
+
+def test_an_array_in_the_place_of_a_parameter_is_refused():
+    layer = nn.Linear(2, 2)
+    weight = layer.weight
+    for wrong in (numpy.ones((2, 2)), [[1, 0], [0, 1]], 3.0):
+        with pytest.raises(TypeError, match=r"set its numbers with layer\.weight\.value = array"):
+            layer.weight = wrong
+    assert layer.weight is weight
+    layer.weight = nn.Parameter(numpy.ones((2, 2)))
+    layer.bias = None
+    assert list(layer.parameters()) == ["weight"]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "longdouble"])
+def test_other_precisions_are_refused_everywhere(dtype):
+    net = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+    x = numpy.ones((4, 3), dtype)
+    if x.dtype == numpy.float64:
+        pytest.skip("there is no wider type here")
+    for build in (
+        lambda: net.astype(dtype),
+        lambda: nn.Parameter(x),
+        lambda: net(x),
+        lambda: nn.Tanh()(x),
+    ):
+        with pytest.raises(TypeError, match=r"float32 or float64"):
+            build()
+    y, cache = net.forward(x.astype("float32"))
+    with pytest.raises(TypeError, match=r"float32 or float64"):
+        net.backward(y.astype(dtype), cache)
+
+
+def test_what_is_no_precision_is_refused():
+    for wrong in (None, "rubbish", int, "bfloat16", ">f4"):
+        with pytest.raises(TypeError, match="A net computes in float32 or float64, got dtype"):
+            nn.Linear(2, 2).astype(wrong)
+    assert nn.Linear(2, 2).astype(float).weight.value.dtype == "float64"
+
+
+def test_a_parameter_is_never_set_to_none():
+    """NumPy would make it NaN."""
+    p = nn.Linear(2, 2).weight
+    for what in ("value", "grad"):
+        with pytest.raises(TypeError, match=rf"The {what} of this parameter can't be None"):
+            setattr(p, what, None)
+    assert numpy.isfinite(p.value).all()
+    assert numpy.isfinite(p.grad).all()
+
+
+def test_a_parameter_is_an_array_of_floats():
+    for wrong in (numpy.ones(3, int), numpy.ones(3, complex), [1.0], 2.0):
+        with pytest.raises(TypeError, match="A parameter needs an array of float32 or float64"):
+            nn.Parameter(wrong)
 
 
 def test_an_unfinished_layer_says_what_is_missing():

@@ -18,6 +18,22 @@ def chain():
 # ---------------------------------------------------------------- Parameter
 
 
+@pytest.mark.parametrize("dtype", ["complex64", "int64", "bool"])
+def test_a_parameter_is_an_array_of_real_numbers(dtype):
+    with pytest.raises(TypeError, match=f"array of float32 or float64, got {dtype}; convert it"):
+        nn.Parameter(numpy.ones(3, dtype))
+
+
+@pytest.mark.parametrize("wrong", [numpy.full(3, 1j), 1j])
+@pytest.mark.parametrize("name", ["value", "grad"])
+def test_complex_numbers_are_refused_rather_than_halved(name, wrong):
+    p = nn.Parameter(numpy.ones(3))
+    before = getattr(p, name).copy()
+    with pytest.raises(TypeError, match=f"The {name} of this parameter is real; got complex"):
+        setattr(p, name, wrong)
+    numpy.testing.assert_array_equal(getattr(p, name), before)
+
+
 def test_a_parameter_starts_with_a_gradient_of_zeros():
     p = nn.Parameter(numpy.ones((2, 3), "float32"))
     assert p.shape == p.grad.shape == (2, 3)

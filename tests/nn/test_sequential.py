@@ -337,6 +337,12 @@ def test_a_state_that_does_not_fit_changes_nothing():
         change(bad)
         with pytest.raises(ValueError, match=message):
             net.load_state_dict(bad)
+    # Complex numbers would lose a part; these would be noticed after other arrays were changed.
+    for wrong in (state["5.bias"] + 1j, numpy.array(["a"]), numpy.array([None])):
+        with pytest.raises(TypeError, match=r"'5\.bias' holds .* but needs real numbers"):
+            net.load_state_dict(state | {"5.bias": wrong})
+    with pytest.raises(TypeError, match="Expected a NumPy or CuPy array, got list"):
+        net.load_state_dict(state | {"5.bias": [1.0]})
     for name, array in net.state_dict().items():
         numpy.testing.assert_array_equal(array, before[name])
 

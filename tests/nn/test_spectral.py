@@ -241,3 +241,14 @@ def test_a_weight_of_zeros_stays_finite_and_learns():
     layer.iterate(100)
     sigma = numpy.linalg.norm(inner.weight.value, 2)
     numpy.testing.assert_allclose(layer(x), x @ inner.weight.value / sigma + 1, rtol=1e-9)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-20, 1e-13, 1e-11, 1.0, 1e13, 1e20, 1e30])
+def test_the_size_of_a_weight_does_not_matter(size):
+    """Not even where its squares vanish or overflow in float32."""
+    inner = nn.Linear(6, 4, bias=False, rng=_rng())
+    inner.weight.value *= size
+    layer = nn.spectral_norm(inner, rng=_rng())
+    layer.iterate(100)
+    normalised = layer(numpy.eye(6, dtype="float32"))
+    assert numpy.linalg.norm(normalised, 2) == pytest.approx(1, rel=1e-5)

@@ -81,6 +81,54 @@ def test_cross_entropy():
         )
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("ignored", [None, -100, 2])
+def test_cross_entropy_with_all_its_options(smoothing, weighted, ignored):
+    rng = numpy.random.default_rng(3)
+    for scale in (1.0, 300.0):
+        x, labels = rng.normal(0, scale, (9, 4)), rng.integers(0, 4, 9)
+        if ignored is not None:
+            labels[[1, 4]] = ignored
+        weights = rng.uniform(0.1, 2, 4) if weighted else None
+        there = tensor(x, grad=True)
+        expected = functional.cross_entropy(
+            there,
+            torch.tensor(labels),
+            weight=None if weights is None else tensor(weights),
+            label_smoothing=smoothing,
+            ignore_index=-100 if ignored is None else ignored,
+        )
+        ours = losses.cross_entropy(
+            x, labels, smoothing=smoothing, weights=weights, ignore_index=ignored
+        )
+        agree(ours, expected, there)
+
+
+@pytest.mark.parametrize("delta", [0.3, 1.0, 5.0])
+def test_huber(delta):
+    rng = numpy.random.default_rng(4)
+    x, t = rng.normal(0, 2, (2, 7, 3))
+    there = tensor(x, grad=True)
+    expected = functional.huber_loss(there, tensor(t), delta=delta)
+    agree(losses.huber(x, t, delta=delta), expected, there)
+
+
+@pytest.mark.parametrize("target", [(0.0, 0.0), (0.5, -1.0), None])
+def test_divergence_of_gaussians(target):
+    rng = numpy.random.default_rng(5)
+    mean, log_variance, m, b = rng.normal(0, 1, (4, 5, 3))
+    if target is not None:
+        m, b = target
+    means, logs = tensor(mean, grad=True), tensor(log_variance, grad=True)
+    normal = torch.distributions.Normal
+    expected = torch.distributions.kl_divergence(
+        normal(means, (logs / 2).exp()), normal(tensor(m), (tensor(b) / 2).exp())
+    )
+    ours = losses.kl_gaussians(mean, log_variance, target_mean=m, target_log_variance=b)
+    agree(ours, expected.sum() / 5, means, logs)
+
+
 def test_losses_of_critics_and_their_generators():
     rng = numpy.random.default_rng(0)
     x, y = rng.normal(0, 2, (6, 1)), rng.normal(0, 2, (4, 1))
@@ -116,6 +164,15 @@ PAIRS = {
     "Adam, DCGAN's": (
         lambda n: optim.Adam(n, lr=2e-4, betas=(0.5, 0.999)),
         lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
+    ),
+    "AdamW": (lambda n: optim.AdamW(n), lambda p: torch.optim.AdamW(p)),
+    "AdamW, strong": (
+        lambda n: optim.AdamW(n, lr=0.01, betas=(0.5, 0.9), weight_decay=2.0),
+        lambda p: torch.optim.AdamW(p, lr=0.01, betas=(0.5, 0.9), weight_decay=2.0),
+    ),
+    "AMSGrad": (
+        lambda n: optim.AMSGrad(n, lr=0.01, betas=(0.5, 0.6)),
+        lambda p: torch.optim.Adam(p, lr=0.01, betas=(0.5, 0.6), amsgrad=True),
     ),
     "Adam, large eps": (
         lambda n: optim.Adam(n, lr=0.1, betas=(0.0, 0.9), eps=0.1),
@@ -159,6 +216,18 @@ def test_twenty_steps_of_a_regression(name):
         other.step()
         assert abs(net.flat().value - before).max() > 1e-5
         equal(net, theirs, **TIGHT)
+
+
+def test_weight_decay_as_part_of_the_gradient():
+    net, theirs = twins()
+    ours, other = optim.SGD(net, lr=0.1), torch.optim.SGD(theirs, lr=0.1, weight_decay=0.3)
+    for p in theirs:
+        p.grad = torch.ones_like(p)
+    net.flat().grad[...] = 1
+    optim.add_weight_decay(net, 0.3)
+    ours.step()
+    other.step()
+    equal(net, theirs, **TIGHT)
 
 
 W, T = 5, 30

@@ -11,12 +11,14 @@ from small_nets import draw_gradients, gradients, one_weight, same_state, small_
 from strict_array import StrictNamespace
 
 from minigan import backend, checkpoint, nn, optim
-from minigan.optim import SGD, Adam, ExponentialMovingAverage, RMSprop
+from minigan.optim import SGD, Adam, AdamW, AMSGrad, ExponentialMovingAverage, RMSprop
 
 MAKERS = {
     "SGD": lambda net, **k: SGD(net, **{"lr": 0.1, "momentum": 0.9, "nesterov": True} | k),
     "RMSprop": lambda net, **k: RMSprop(net, **{"lr": 0.01, "momentum": 0.5} | k),
     "Adam": lambda net, **k: Adam(net, **{"lr": 0.01, "betas": (0.5, 0.99)} | k),
+    "AdamW": lambda net, **k: AdamW(net, **{"lr": 0.01, "betas": (0.5, 0.99)} | k),
+    "AMSGrad": lambda net, **k: AMSGrad(net, **{"lr": 0.01, "betas": (0.5, 0.99)} | k),
 }
 every_optimizer = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
@@ -227,6 +229,8 @@ def test_a_state_that_doesnt_fit_changes_nothing(make):
         same_state(optimizer.state_dict(), before)
     with pytest.raises(TypeError, match="Expected a NumPy or CuPy array, got list"):
         optimizer.load_state_dict(good | {vector: [1.0]})
+    with pytest.raises(TypeError, match=f"'{vector}' holds complex128 .* needs real numbers"):
+        optimizer.load_state_dict(good | {vector: good[vector] * 1j})
     same_state(optimizer.state_dict(), before)
 
 
@@ -389,3 +393,24 @@ def test_a_state_of_either_device_loads_on_the_other(make):
     other.update()
     average.load_state_dict(other.state_dict())
     same_state(average.state_dict(), other.state_dict())
+
+
+def test_a_schedule_that_rounding_ends_just_below_0_ends_at_0():
+    adam, rate = Adam(nn.Linear(2, 1), lr=2e-4), 2e-4
+    lowest = 0.0
+    for _ in range(7):
+        rate -= 2e-4 / 7
+        lowest = min(lowest, rate)
+        adam.lr = rate
+    assert -1e-12 < lowest < 0
+    assert adam.lr == 0
+
+
+def test_a_learning_rate_by_position_is_written_by_name():
+    net = nn.Linear(2, 1)
+    with pytest.raises(TypeError, match=r"write Adam\(net, lr=0\.01\)"):
+        optim.Adam(net, 0.01)
+    with pytest.raises(TypeError, match=r"write ExponentialMovingAverage\(net, decay=0\.9\)"):
+        ExponentialMovingAverage(net, 0.9)
+    with pytest.raises(TypeError, match=r"write Scheduler\(optimizers, schedule, steps=10\)"):
+        optim.Scheduler(optim.Adam(net), optim.schedules.Constant(), 10)

@@ -126,7 +126,7 @@ def test_parse(text, expected):
         ("cosin", "Unknown schedule 'cosin'; did you mean 'cosine'"),
         ("warm-up:500", "Unknown schedule 'warm-up'; did you mean 'warmup'"),
         ("Linear:0.5", "did you mean 'linear'"),
-        ("", "Unknown schedule ''; did you mean"),
+        ("", "Unknown schedule ''. There are"),
         ("warmup:500+cos", "Unknown schedule 'cos'; did you mean"),
         ("warmup:500+", "Unknown schedule ''"),
         ("warmup", "'warmup' can't be read.*; write warmup:STEPS"),

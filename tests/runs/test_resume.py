@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy
 import pytest
+from zoo_files import for_recipe
 
 from minigan import checkpoint, data, gan, recipes
 from minigan.cli import main
@@ -27,7 +28,7 @@ def fake_data(recipe):
         return data.distribution(recipe.data)
     rng = numpy.random.default_rng(0)
     images = rng.integers(0, 256, (10, *recipe.sample_shape), dtype="uint8")
-    return data.Dataset("noise", images, labels=rng.integers(0, 10, 10))
+    return for_recipe(recipe, data.Dataset("noise", images, labels=rng.integers(0, 10, 10)))
 
 
 def assembled(name):
@@ -254,6 +255,47 @@ def test_a_damaged_checkpoint_is_skipped_for_an_older_one(run):
     assert said[0].startswith("Skipping step-00000006.safetensors")
     assert "at step 4 of 6 from step-00000004.safetensors" in said[1]
     assert (run / "model.safetensors").read_bytes() == expected
+
+
+def test_a_damaged_frame_is_left_out_of_the_film(tmp_path):
+    folder = tmp_path / "run"
+    training.train("digits", out=folder, steps=2, batch_size=8, frames=2, progress=False)
+    (folder / "training.gif").unlink()
+    frame = folder / "frames" / "step-00000001.png"
+    frame.write_bytes(frame.read_bytes()[:100])
+    said = resumed(folder, steps=3)
+    assert [f"{frame} can't be read (" in words for words in said].count(True) == 1
+    assert (folder / "training.gif").is_file()
+    assert (folder / "losses.png").is_file()
+
+
+def test_a_damaged_table_does_not_end_a_finished_run(run, monkeypatch):
+    def damaged(path):
+        raise ValueError("line 3 has 'x'")
+
+    monkeypatch.setattr("minigan.plots.read_metrics", damaged)
+    assert "losses.png can't be drawn: line 3 has 'x'" in resumed(run, steps=7)
+
+
+def test_what_computes_is_recorded_and_a_change_is_said(run):
+    from minigan import backend
+
+    here = {"variant": backend.get("cpu").describe(), "threads": backend.get("cpu").threads}
+    config = json.loads((run / "config.json").read_text())
+    assert config["engine"] == here
+    assert not any("was computed by" in words for words in resumed(run, steps=7))
+    for other, name in (
+        (here | {"threads": 7}, f"{here['variant']} on 7 threads"),
+        ({"variant": "an abacus", "threads": 1}, "an abacus on 1 thread,"),
+    ):
+        (run / "config.json").write_text(json.dumps(config | {"engine": other}))
+        said = [words for words in resumed(run, steps=7) if "was computed by" in words]
+        assert len(said) == 1
+        assert name in said[0]
+        assert json.loads((run / "config.json").read_text())["engine"] == here
+    config.pop("engine")  # a run of an earlier version
+    (run / "config.json").write_text(json.dumps(config))
+    assert not any("was computed by" in words for words in resumed(run, steps=7))
 
 
 def test_a_damaged_checkpoint_never_drives_out_a_good_one(run):

@@ -22,8 +22,8 @@ import numpy
 
 INDEX = numpy.uintp
 WIDTH = 128
-"""Channels of a tile that are worked on at a time: two tiles of 6 x 6 blocks stay in the
-first-level cache.
+"""Numbers of a block that are mapped at a time, so that a row of tiles stays in the cache: beyond,
+loops over them become no faster.
 """
 
 LONGEST = 6
@@ -37,9 +37,8 @@ sums small.
 LANES = 64
 """Numbers of a sample that are added side by side."""
 
-CELL = INDEX(WIDTH)
-LINE = INDEX(LONGEST * WIDTH)
-TILE = INDEX(LONGEST * LONGEST * WIDTH)
+ONCE = (0, 0)
+"""No steps, for what is combined once."""
 
 
 def _compiled(loop):
@@ -55,26 +54,55 @@ def _compiled(loop):
 
 
 @_compiled
+def masked(x, mask, y):
+    """``y = x m`` where m > 0, else 0."""
+    zero = y.dtype.type(0)
+    for i in range(x.size):
+        y[i] = x[i] * mask[i] if mask[i] > 0 else zero
+
+
+@_compiled
 def leaky_relu(x, y, slope):
-    """``y = x`` where x > 0, else ``slope x``."""
+    """``y = x`` where x > 0, else ``slope x``; slope > 0."""
     for i in range(x.size):
         y[i] = x[i] if x[i] > 0 else slope * x[i]
 
 
 @_compiled
 def leaky_relu_grad(dy, y, dx, slope):
-    """``dx = dy`` where y > 0, else ``slope dy``."""
+    """``dx = dy`` where y > 0, else ``slope dy``; slope > 0."""
     for i in range(dx.size):
         dx[i] = dy[i] if y[i] > 0 else slope * dy[i]
 
 
 @_compiled
 def bias_leaky_relu(x, bias, slope):
-    """``x + b`` in the place of x, and of that `leaky_relu`."""
+    """``x + b`` in the place of x, and of that `leaky_relu`; slope > 0."""
     for i in range(x.shape[0]):
         for c in range(x.shape[1]):
             shifted = x[i, c] + bias[c]
             x[i, c] = shifted if shifted > 0 else slope * shifted
+
+
+# With a slope of 0, what is closed gives 0, even if it is infinite; 0 * inf isn't.
+
+
+@_compiled
+def relu_grad(dy, y, dx):
+    """``dx = dy`` where y > 0, else 0."""
+    zero = dx.dtype.type(0)
+    for i in range(dx.size):
+        dx[i] = dy[i] if y[i] > 0 else zero
+
+
+@_compiled
+def bias_relu(x, bias):
+    """``max(x + b, 0)`` in the place of x."""
+    zero = x.dtype.type(0)
+    for i in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            shifted = x[i, c] + bias[c]
+            x[i, c] = zero if shifted <= 0 else shifted
 
 
 @_compiled
@@ -383,177 +411,182 @@ def fold(patches, x, stride, padding):
 
 # ---------------------------------------------------------------- Winograd's form
 
+# `L d Rᵀ` is done one axis after the other, a row of tiles at a time. First L: it adds whole rows
+# of pixels, which are long and lie in memory as they are wanted, whatever tile they belong to. The
+# sums are *lines*, one for each of L's points. Along a line a block is a run of neighbours, and R
+# adds runs. `from_points` goes back the same way.
+
 
 @_compiled
-def _combine(w, at, terms, work, source, target, width):
-    """``work[target] = Σ_k w_k work[source + at_k]``, for as many channels as `width` says.
+def _combine(add, w, at, terms, source, begin, steps, target, to, jumps, counts, width):
+    """Set, or add to, ``target[to + i jump_0 + j jump_1 + c]`` the sum over k of
+    ``w_k source[begin + i step_0 + j step_1 + at_k + c]``, for i and j below `counts`, c < width.
 
     As many terms as a row may have are one expression each: a loop over terms would write the sum
     and fetch it again for each of them.
     """
     w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
-    s0, s1, s2 = source + at[0], source + at[1], source + at[2]
-    s3, s4, s5 = source + at[3], source + at[4], source + at[5]
-    if terms == 6:
-        for c in range(width):
-            work[target + c] = (
-                w0 * work[s0 + c]
-                + w1 * work[s1 + c]
-                + w2 * work[s2 + c]
-                + w3 * work[s3 + c]
-                + w4 * work[s4 + c]
-                + w5 * work[s5 + c]
-            )
-    elif terms == 5:
-        for c in range(width):
-            work[target + c] = (
-                w0 * work[s0 + c]
-                + w1 * work[s1 + c]
-                + w2 * work[s2 + c]
-                + w3 * work[s3 + c]
-                + w4 * work[s4 + c]
-            )
-    elif terms == 4:
-        for c in range(width):
-            work[target + c] = (
-                w0 * work[s0 + c] + w1 * work[s1 + c] + w2 * work[s2 + c] + w3 * work[s3 + c]
-            )
-    elif terms == 3:
-        for c in range(width):
-            work[target + c] = w0 * work[s0 + c] + w1 * work[s1 + c] + w2 * work[s2 + c]
-    elif terms == 2:
-        for c in range(width):
-            work[target + c] = w0 * work[s0 + c] + w1 * work[s1 + c]
-    else:
-        for c in range(width):
-            work[target + c] = w0 * work[s0 + c]
+    zero, size = target.dtype.type(0), INDEX(max(0, width))
+    for i in range(counts[0]):
+        for j in range(counts[1]):
+            shift = begin + i * steps[0] + j * steps[1]
+            t = INDEX(to + i * jumps[0] + j * jumps[1])
+            s0, s1, s2 = INDEX(at[0] + shift), INDEX(at[1] + shift), INDEX(at[2] + shift)
+            s3, s4, s5 = INDEX(at[3] + shift), INDEX(at[4] + shift), INDEX(at[5] + shift)
+            if terms == 6:
+                for c in range(size):
+                    target[t + c] = (
+                        (target[t + c] if add else zero)
+                        + w0 * source[s0 + c]
+                        + w1 * source[s1 + c]
+                        + w2 * source[s2 + c]
+                        + w3 * source[s3 + c]
+                        + w4 * source[s4 + c]
+                        + w5 * source[s5 + c]
+                    )
+            elif terms == 5:
+                for c in range(size):
+                    target[t + c] = (
+                        (target[t + c] if add else zero)
+                        + w0 * source[s0 + c]
+                        + w1 * source[s1 + c]
+                        + w2 * source[s2 + c]
+                        + w3 * source[s3 + c]
+                        + w4 * source[s4 + c]
+                    )
+            elif terms == 4:
+                for c in range(size):
+                    target[t + c] = (
+                        (target[t + c] if add else zero)
+                        + w0 * source[s0 + c]
+                        + w1 * source[s1 + c]
+                        + w2 * source[s2 + c]
+                        + w3 * source[s3 + c]
+                    )
+            elif terms == 3:
+                for c in range(size):
+                    target[t + c] = (
+                        (target[t + c] if add else zero)
+                        + w0 * source[s0 + c]
+                        + w1 * source[s1 + c]
+                        + w2 * source[s2 + c]
+                    )
+            elif terms == 2:
+                for c in range(size):
+                    target[t + c] = (
+                        (target[t + c] if add else zero) + w0 * source[s0 + c] + w1 * source[s1 + c]
+                    )
+            elif terms == 1:
+                for c in range(size):
+                    target[t + c] = (target[t + c] if add else zero) + w0 * source[s0 + c]
+            elif not add:
+                for c in range(size):
+                    target[t + c] = zero
 
 
 @_compiled
-def _row(matrix, i, step, w, at):
-    """Put the numbers of a row that aren't zero into w, and how far apart they act into `at`;
-    return how many.
+def _terms(matrix, i, least, most, first, step, w, at):
+    """Put the numbers of row i that aren't zero, from `least` up to `most`, into w, and where what
+    they multiply begins into `at`; return how many.
     """
     terms = 0
-    for k in range(matrix.shape[1]):
+    for k in range(max(least, 0), min(most, matrix.shape[1])):
         if matrix[i, k] != 0:
-            w[terms] = matrix[i, k]
-            at[terms] = INDEX(k) * step
+            w[terms], at[terms] = matrix[i, k], first + k * step
             terms += 1
     return terms
 
 
 @_compiled
-def _sandwich(left, right, work, w, at, width):
-    """``L d Rᵀ`` in the place of d: the columns first, to the second half of `work`, then the rows,
-    and back.
-    """
-    (a, _), (b, v) = left.shape, right.shape
-    for i in range(a):
-        terms = _row(left, i, LINE, w, at)
-        for j in range(v):
-            source = INDEX(j) * CELL
-            _combine(w, at, terms, work, source, TILE + INDEX(i) * LINE + source, width)
-    for j in range(b):
-        terms = _row(right, j, CELL, w, at)
-        for i in range(a):
-            source = INDEX(i) * LINE
-            _combine(w, at, terms, work, TILE + source, source + INDEX(j) * CELL, width)
-
-
-@_compiled
-def to_points(image, points, left, right, stride, outputs, grid, padding, start, stop):
+def to_points(image, points, tile, left, right, stride, outputs, grid, padding, run, part):
     """Map blocks of s x s pixels to points, ``L d Rᵀ`` for each tile, with zeros outside the image.
 
-    image (N, H, W, C); points (N th tw, a b, s² C), whose channels from `start` to `stop` are made;
-    left (a, u) and right (b, v), of which a tile sees u x v blocks; tiles lie `outputs` blocks
-    apart, `grid` of them in an image. Of few channels, those of several tiles are worked on at a
-    time.
+    image (N, H, W C); points (a b, tiles, s² C), of which N th tw from `tile` on are made; left
+    (a, u) and right (b, v) for tiles of u x v blocks, which lie `outputs` blocks apart, `grid` of
+    them in an image; padding in rows, and in numbers of a row; run, the s C numbers of a block's
+    row. Of a block's (s, s C), `part` says which are made: rows from, to, numbers from, to.
     """
-    n, height, width, channels = image.shape
-    (a, u), (b, v) = left.shape, right.shape
-    work = numpy.zeros(2 * LONGEST * LONGEST * WIDTH, image.dtype)
-    w, apart = numpy.zeros(LONGEST, image.dtype), numpy.zeros(LONGEST, INDEX)
-    tiles = n * grid[0] * grid[1]
-    at = start
-    while at < stop:
-        pixel, channel = at // channels, at % channels
-        count = min(WIDTH, channels - channel, stop - at)
-        size, first, to, each = INDEX(count), INDEX(channel), INDEX(at), WIDTH // count
-        for begin in range(0, tiles, each):
-            some = min(each, tiles - begin)
-            for k in range(some):
-                tile = begin + k
-                picture = tile // (grid[0] * grid[1])
-                i, j = tile // grid[1] % grid[0], tile % grid[1]
-                y = stride[0] * outputs[0] * i + pixel // stride[1] - padding[0]
-                x = stride[1] * outputs[1] * j + pixel % stride[1] - padding[1]
-                for p in range(u):
-                    for q in range(v):
-                        row, column = y + stride[0] * p, x + stride[1] * q
-                        cell = INDEX(p) * LINE + INDEX(q) * CELL + INDEX(k) * size
-                        if 0 <= row < height and 0 <= column < width:
-                            for c in range(size):
-                                work[cell + c] = image[picture, row, column, first + c]
-                        else:
-                            for c in range(size):
-                                work[cell + c] = 0
-            _sandwich(left, right, work, w, apart, INDEX(some) * size)
-            for k in range(some):
+    n, height, length = image.shape
+    a, (b, v) = len(left), right.shape
+    channels, blocks = points.shape[2], outputs[1] * (grid[1] - 1) + v
+    every = points.shape[1] * channels
+    pixels, targets = image.reshape(-1), points.reshape(-1)
+    w, at = numpy.zeros(LONGEST, image.dtype), numpy.zeros(LONGEST, numpy.int64)
+    for start in range(part[2], part[3], WIDTH):
+        width = min(WIDTH, part[3] - start)
+        line = blocks * width
+        pieces, size = (1, line) if width == run else (blocks, width)
+        lines = numpy.zeros(a * line, image.dtype)
+        for i in range(n * grid[0]):
+            for row in range(part[0], part[1]):
+                y = stride[0] * outputs[0] * (i % grid[0]) - padding[0] + row
+                first = (i // grid[0] * height + y) * length
+                least, most = -(y // stride[0]), (height - y + stride[0] - 1) // stride[0]
                 for p in range(a):
-                    for q in range(b):
-                        cell = INDEX(p) * LINE + INDEX(q) * CELL + INDEX(k) * size
-                        for c in range(size):
-                            points[begin + k, p * b + q, to + c] = work[cell + c]
-        at += count
+                    terms = _terms(left, p, least, most, first, stride[0] * length, w, at)
+                    for k in range(pieces):
+                        x = k * run + start - padding[1]
+                        begin = max(0, -x)
+                        _combine(
+                            False, w, at, terms, pixels, x + begin, ONCE,
+                            lines, p * line + k * size + begin, ONCE, (1, 1),
+                            min(size, length - x) - begin,
+                        )  # fmt: skip
+                for q in range(b):
+                    terms = _terms(right, q, 0, v, 0, width, w, at)
+                    to = q * every + (tile + i * grid[1]) * channels + row * run + start
+                    _combine(
+                        False, w, at, terms, lines, 0, (line, outputs[1] * width),
+                        targets, to, (b * every, channels), (a, grid[1]), width,
+                    )  # fmt: skip
 
 
 @_compiled
-def from_points(points, image, bias, left, right, stride, outputs, grid, padding, start, stop):
+def from_points(points, tile, image, bias, left, right, stride, outputs, grid, padding, run, part):
     """Map points to blocks of pixels, ``L d Rᵀ`` for each tile, and add them to the image:
     `to_points` transposed.
 
-    Shapes as in `to_points`, but left (u, a) and right (v, b), and the first of the points'
-    channels is `start`. What lies outside the image is dropped. With a bias (C,) the blocks are not
-    added but set, to their sum with the bias: for tiles that don't overlap.
+    Shapes as in `to_points`, but left (u, a) and right (v, b), and the points are those of the
+    `part`. What lies outside the image is dropped. With a bias (C,) the image is set to it before.
     """
-    n, height, width, channels = image.shape
+    n, height, length = image.shape
     (u, a), (v, b) = left.shape, right.shape
-    work = numpy.zeros(2 * LONGEST * LONGEST * WIDTH, image.dtype)
-    w, apart = numpy.zeros(LONGEST, image.dtype), numpy.zeros(LONGEST, INDEX)
-    tiles = n * grid[0] * grid[1]
-    at = start
-    while at < stop:
-        pixel, channel = at // channels, at % channels
-        count = min(WIDTH, channels - channel, stop - at)
-        size, first, source, each = INDEX(count), INDEX(channel), INDEX(at - start), WIDTH // count
-        for begin in range(0, tiles, each):
-            some = min(each, tiles - begin)
-            for k in range(some):
+    channels, blocks = points.shape[2], outputs[1] * (grid[1] - 1) + v
+    every = points.shape[1] * channels
+    pixels, sources = image.reshape(-1), points.reshape(-1)
+    w, at = numpy.zeros(LONGEST, image.dtype), numpy.zeros(LONGEST, numpy.int64)
+    if bias.size:
+        for start in range(0, image.size, bias.size):
+            for c in range(INDEX(bias.size)):
+                pixels[INDEX(start) + c] = bias[c]
+    for start in range(part[2], part[3], WIDTH):
+        width = min(WIDTH, part[3] - start)
+        line = blocks * width
+        pieces, size = (1, line) if width == run else (blocks, width)
+        lines = numpy.zeros(a * line, image.dtype)
+        for i in range(n * grid[0]):
+            for row in range(part[0], part[1]):
                 for p in range(a):
-                    for q in range(b):
-                        cell = INDEX(p) * LINE + INDEX(q) * CELL + INDEX(k) * size
-                        for c in range(size):
-                            work[cell + c] = points[begin + k, p * b + q, source + c]
-            _sandwich(left, right, work, w, apart, INDEX(some) * size)
-            for k in range(some):
-                tile = begin + k
-                picture = tile // (grid[0] * grid[1])
-                i, j = tile // grid[1] % grid[0], tile % grid[1]
-                y = stride[0] * outputs[0] * i + pixel // stride[1] - padding[0]
-                x = stride[1] * outputs[1] * j + pixel % stride[1] - padding[1]
+                    for c in range(p * line + outputs[1] * grid[1] * width, (p + 1) * line):
+                        lines[c] = 0
+                begin = (tile + i * grid[1]) * channels + (row - part[0]) * run + start - part[2]
+                for q in range(v):
+                    terms = _terms(right, q, 0, b, begin, every, w, at)
+                    _combine(
+                        q >= outputs[1], w, at, terms, sources, 0, (b * every, channels),
+                        lines, q * width, (line, outputs[1] * width), (a, grid[1]), width,
+                    )  # fmt: skip
+                top = stride[0] * outputs[0] * (i % grid[0]) - padding[0] + row
                 for p in range(u):
-                    for q in range(v):
-                        row, column = y + stride[0] * p, x + stride[1] * q
-                        cell = INDEX(p) * LINE + INDEX(q) * CELL + INDEX(k) * size
-                        if row < 0 or row >= height or column < 0 or column >= width:
-                            continue
-                        if bias.size:
-                            for c in range(size):
-                                image[picture, row, column, first + c] = (
-                                    work[cell + c] + bias[first + c]
-                                )
-                        else:
-                            for c in range(size):
-                                image[picture, row, column, first + c] += work[cell + c]
-        at += count
+                    y = top + stride[0] * p
+                    if y < 0 or y >= height:
+                        continue
+                    terms = _terms(left, p, 0, a, 0, line, w, at)
+                    for k in range(pieces):
+                        x = k * run + start - padding[1]
+                        begin = max(0, -x)
+                        _combine(
+                            True, w, at, terms, lines, k * size + begin, ONCE,
+                            pixels, (i // grid[0] * height + y) * length + x + begin, ONCE, (1, 1),
+                            min(size, length - x) - begin,
+                        )  # fmt: skip

@@ -15,11 +15,17 @@ from typing import Any, ClassVar
 import numba
 import numpy
 
+# Numba would import it at the first call of a loop, and a fork in the middle of an import leaves
+# the child waiting for the end of it.
+import numpy.ma
+from numba.core.compiler_lock import global_compiler_lock
+
+from minigan import forks
 from minigan.backend.compiled import loops
 from minigan.backend.cpu import winograd
 from minigan.backend.cpu.blas import numpy_with_blas
-from minigan.backend.cpu.primitives import SHARE, CpuBackend
-from minigan.backend.window import Pair, Window
+from minigan.backend.cpu.primitives import ROWS, SHARE, CpuBackend, is_small
+from minigan.backend.window import Window
 
 Array = Any  # of NumPy, whose functions don't take the protocol minigan.backend.Array
 
@@ -37,7 +43,8 @@ class CompiledWinograd(winograd.Winograd):
     time.
     """
 
-    of_map: ClassVar[int] = 64
+    of_map: ClassVar[int] = 28
+    of_calls: ClassVar[int] = 2**24
     of_patch: ClassVar[int] = 2
 
     @property
@@ -45,94 +52,87 @@ class CompiledWinograd(winograd.Winograd):
         """All of them."""
         return 2**30
 
-    def image_map(self, x: Array, out: Array, *, scratch: winograd.Scratch) -> None:
+    def image_map(self, x: Array, out: Array, first: int = 0, *, scratch: winograd.Scratch) -> None:
         """See `Winograd.image_map`."""
         if not _suits(x, out):
-            super().image_map(x, out, scratch=scratch)
+            super().image_map(x, out, first, scratch=scratch)
             return
-        _, _, b = _factors(self.outputs, self.taps, x.dtype.str)
-        loops.to_points(x, out, *b, *self._where, 0, self.block)
+        _, _, b = winograd.factors(self.outputs, self.taps, x.dtype.str)
+        loops.to_points(_in_rows(x), out, first, *b, *self._of_image)
 
     def image_map_transposed(
-        self, v: Array, out: Array, bias: Array | None = None, *, scratch: winograd.Scratch
-    ) -> None:
+        self, v: Array, out: Array, bias: Array | None = None, first: int = 0, *,
+        scratch: winograd.Scratch,
+    ) -> None:  # fmt: skip
         """See `Winograd.image_map_transposed`."""
-        if not _suits(v, out):
-            super().image_map_transposed(v, out, bias, scratch=scratch)
+        _, _, b = winograd.factors(self.outputs, self.taps, v.dtype.str, transposed=True)
+        shift = numpy.zeros(out.shape[3], out.dtype) if bias is None else bias
+        if not _suits(v, out, shift) or shift.shape != out.shape[3:]:
+            super().image_map_transposed(v, out, bias, first, scratch=scratch)
             return
-        _, _, b = _factors(self.outputs, self.taps, v.dtype.str, transposed=True)
-        out[...] = 0 if bias is None else bias
-        loops.from_points(v, out, _none(v), *b, *self._where, 0, self.block)
+        loops.from_points(v, first, _in_rows(out), shift, *b, *self._of_image)
 
     def kernel_map(self, weight: Array, out: Array, part: tuple[int, slice]) -> None:
         """See `Winograd.kernel_map`."""
         if not _suits(weight, out):
             super().kernel_map(weight, out, part)
             return
-        _, g, _ = _factors(self.outputs, self.taps, weight.dtype.str)
-        image, points = weight.reshape(1, *self.window.kernel, -1), out.reshape(1, self.points, -1)
-        loops.to_points(image, points, *g, *self._of_kernel, *self._range(part, weight))
+        _, g, _ = winograd.factors(self.outputs, self.taps, weight.dtype.str)
+        points = out.reshape(self.points, 1, -1)
+        loops.to_points(_in_rows(weight[None]), points, 0, *g, *self._of_kernel(part))
 
     def kernel_map_transposed(self, u: Array, out: Array, part: tuple[int, slice]) -> None:
         """See `Winograd.kernel_map_transposed`."""
         if not _suits(u, out):
             super().kernel_map_transposed(u, out, part)
             return
-        _, g, _ = _factors(self.outputs, self.taps, u.dtype.str, transposed=True)
+        _, g, _ = winograd.factors(self.outputs, self.taps, u.dtype.str, transposed=True)
         for _, numbers in self.kernel_part(out, part):
             numbers[...] = 0
-        image, points = out.reshape(1, *self.window.kernel, -1), u.reshape(1, self.points, -1)
-        loops.from_points(points, image, _none(u), *g, *self._of_kernel, *self._range(part, out))
+        points = u.reshape(self.points, 1, -1)
+        loops.from_points(points, 0, _in_rows(out[None]), _none(u), *g, *self._of_kernel(part))
 
     def result_map(
-        self, m: Array, out: Array, bias: Array | None = None, *, scratch: winograd.Scratch
-    ) -> None:
+        self, m: Array, out: Array, bias: Array | None = None, first: int = 0, *,
+        scratch: winograd.Scratch,
+    ) -> None:  # fmt: skip
         """See `Winograd.result_map`."""
-        a, _, _ = _factors(self.outputs, self.taps, m.dtype.str)
+        a, _, _ = winograd.factors(self.outputs, self.taps, m.dtype.str)
         shift = numpy.zeros(out.shape[3], out.dtype) if bias is None else bias
         if not _suits(m, out, shift) or shift.shape != out.shape[3:]:
-            super().result_map(m, out, bias, scratch=scratch)
+            super().result_map(m, out, bias, first, scratch=scratch)
             return
-        loops.from_points(m, out, shift, *a, *self._of_result, 0, out.shape[3])
+        loops.from_points(m, first, _in_rows(out), shift, *a, *self._of_result)
 
-    def result_map_transposed(self, dy: Array, out: Array, *, scratch: winograd.Scratch) -> None:
+    def result_map_transposed(
+        self, dy: Array, out: Array, first: int = 0, *, scratch: winograd.Scratch
+    ) -> None:
         """See `Winograd.result_map_transposed`."""
         if not _suits(dy, out):
-            super().result_map_transposed(dy, out, scratch=scratch)
+            super().result_map_transposed(dy, out, first, scratch=scratch)
             return
-        a, _, _ = _factors(self.outputs, self.taps, dy.dtype.str, transposed=True)
-        loops.to_points(dy, out, *a, *self._of_result, 0, dy.shape[3])
+        a, _, _ = winograd.factors(self.outputs, self.taps, dy.dtype.str, transposed=True)
+        loops.to_points(_in_rows(dy), out, first, *a, *self._of_result)
 
-    # Stride, outputs of a tile, tiles and padding: of the image; of the result; of the kernel, a
-    # single tile.
-
-    @functools.cached_property
-    def _where(self) -> tuple[Pair, Pair, Pair, Pair]:
-        return tuple(self.window.stride), tuple(self.outputs), self.grid, tuple(self.window.padding)  # type: ignore[return-value]
+    # Stride, outputs of a tile, tiles, padding, numbers of a run, and which of them: of the image;
+    # of the result; of the kernel, a single tile.
 
     @functools.cached_property
-    def _of_result(self) -> tuple[Pair, Pair, Pair, Pair]:
-        return (1, 1), tuple(self.outputs), self.grid, (0, 0)  # type: ignore[return-value]
+    def _of_image(self) -> tuple[Any, ...]:
+        (sh, sw), (ph, pw), channels = self.window.stride, self.window.padding, self.image[2]
+        run = sw * channels
+        return (sh, sw), tuple(self.outputs), self.grid, (ph, pw * channels), run, (0, sh, 0, run)
 
     @functools.cached_property
-    def _of_kernel(self) -> tuple[Pair, Pair, Pair, Pair]:
-        return tuple(self.window.stride), tuple(self.outputs), (1, 1), (0, 0)  # type: ignore[return-value]
+    def _of_result(self) -> tuple[Any, ...]:
+        run = self.result[2]
+        return (1, 1), tuple(self.outputs), self.grid, (0, 0), run, (0, 1, 0, run)
 
-    def _range(self, part: tuple[int, slice], weight: Array) -> Pair:
-        """The first and the last channel, of blocks of the kernel, of one of the `parts`."""
-        (row, columns), channels = part, weight.shape[3]
-        start = row * self.window.stride[1] * self.image[2]
-        return (start + columns.start) * channels, (start + columns.stop) * channels
-
-
-@functools.cache
-def _factors(outputs: Pair, taps: Pair, dtype: str, *, transposed: bool = False) -> Any:
-    """A, G and B, or their transposes, each for both axes."""
-    both = zip(*(winograd.matrices(m, q) for m, q in zip(outputs, taps, strict=True)), strict=True)
-    return tuple(
-        tuple(numpy.ascontiguousarray(matrix.T if transposed else matrix, dtype) for matrix in pair)
-        for pair in both
-    )
+    def _of_kernel(self, part: tuple[int, slice]) -> tuple[Any, ...]:
+        (row, columns), channels = part, self.result[2]
+        stride, run = tuple(self.window.stride), self.window.stride[1] * self.image[2] * channels
+        of_part = row, row + 1, columns.start * channels, columns.stop * channels
+        return stride, tuple(self.outputs), (1, 1), (0, 0), run, of_part
 
 
 @functools.cache
@@ -148,6 +148,10 @@ class CompiledBackend(CpuBackend):
     """NumPy's arrays and products, Numba's loops."""
 
     joins_bias: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        forks.held(global_compiler_lock)
 
     def describe(self) -> str:
         """Say what computes, in words."""
@@ -314,7 +318,7 @@ class CompiledBackend(CpuBackend):
     def leaky_relu(self, x: Array, slope: float) -> Array:
         """See `Reference.leaky_relu`."""
         source = _flat(x)
-        if not _suits(source):
+        if not (slope and _suits(source)):
             return super().leaky_relu(x, slope)
         factor, y = x.dtype.type(slope), numpy.empty_like(source)
         self._share_rows(source, 1, lambda piece: loops.leaky_relu(source[piece], y[piece], factor))
@@ -326,11 +330,14 @@ class CompiledBackend(CpuBackend):
         if not _suits(upstream, output):
             return super().leaky_relu_grad(dy, y, slope)
         factor, dx = dy.dtype.type(slope), numpy.empty_like(upstream)
-        self._share_rows(
-            dx,
-            1,
-            lambda piece: loops.leaky_relu_grad(upstream[piece], output[piece], dx[piece], factor),
-        )
+
+        def work(piece: slice) -> None:
+            if slope:
+                loops.leaky_relu_grad(upstream[piece], output[piece], dx[piece], factor)
+            else:
+                loops.relu_grad(upstream[piece], output[piece], dx[piece])
+
+        self._share_rows(dx, 1, work)
         return dx.reshape(dy.shape)
 
     def bias_leaky_relu(self, x: Array, bias: Array, slope: float) -> Array:
@@ -338,8 +345,24 @@ class CompiledBackend(CpuBackend):
         rows, factor = _rows(x), x.dtype.type(slope)
         if not (x.flags.c_contiguous and x.flags.writeable and _fits(rows, bias)):
             return super().bias_leaky_relu(x, bias, slope)
-        self._share_rows(rows, 1, lambda piece: loops.bias_leaky_relu(rows[piece], bias, factor))
+
+        def work(piece: slice) -> None:
+            if slope:
+                loops.bias_leaky_relu(rows[piece], bias, factor)
+            else:
+                loops.bias_relu(rows[piece], bias)
+
+        self._share_rows(rows, 1, work)
         return x
+
+    def masked(self, x: Array, mask: Array) -> Array:
+        """See `Reference.masked`."""
+        first, second = _flat(x), _flat(mask)
+        if not (_suits(first, second) and x.shape == mask.shape):
+            return super().masked(x, mask)
+        y = numpy.empty_like(first)
+        self._share_rows(y, 1, lambda piece: loops.masked(first[piece], second[piece], y[piece]))
+        return y.reshape(x.shape)
 
     def _scale_where(self, bits: Array, threshold: Any, scale: Any, out: Array) -> None:
         """See `CpuBackend._scale_where`."""
@@ -403,6 +426,12 @@ class CompiledBackend(CpuBackend):
         """See `CpuBackend._plan`."""
         return winograd.plan(window, images, channels, CompiledWinograd)
 
+    def _rows_at_a_time(self, form: winograd.Winograd) -> int:
+        """See `CpuBackend._rows_at_a_time`; half as many where the kernel is so small that all of
+        them stay in the cache.
+        """
+        return ROWS // 2 if is_small(form) else ROWS
+
     def _kernel(self, form: winograd.Winograd, weight: Array, dtype: Any) -> Array:
         """What the kernel becomes, anew each time: that takes no longer than to see whether it has
         changed.
@@ -445,6 +474,11 @@ class CompiledBackend(CpuBackend):
 
 def _flat(x: Array) -> Array:
     return numpy.ascontiguousarray(x).reshape(-1)
+
+
+def _in_rows(images: Array) -> Array:
+    """(N, H, ...) -> (N, H, the numbers of a row)."""
+    return images.reshape(*images.shape[:2], math.prod(images.shape[2:]))
 
 
 def _rows(x: Array) -> Array:

@@ -14,6 +14,8 @@ import os
 import sys
 import threading
 
+from minigan import forks
+
 # The numbers of malloc.h.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4
 _KEEP = {_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 64 * 2**20}
@@ -36,8 +38,12 @@ class Malloc:
     """The settings of ``malloc``: as they are, or such that freed memory stays with the process."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self.keeps = False
+        self._renew()
+        forks.in_child(self._renew)
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
 
     def keep(self) -> bool:
         """Keep freed memory from now on; return whether it does.

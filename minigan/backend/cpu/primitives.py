@@ -12,7 +12,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy
 
@@ -20,8 +20,8 @@ from minigan.backend.cpu import winograd
 from minigan.backend.cpu.blas import Blas, numpy_with_blas
 from minigan.backend.cpu.cores import checked, cores, wanted
 from minigan.backend.cpu.malloc import Malloc
+from minigan.backend.cpu.side_by_side import SideBySide
 from minigan.backend.cpu.team import Team
-from minigan.backend.reference import Reference
 from minigan.backend.window import Window
 
 Array = Any  # of NumPy, whose functions don't take the protocol minigan.backend.Array
@@ -49,21 +49,14 @@ PRODUCT = 2**25
 ROWS = 256
 """Rows of a matrix product from which on it becomes no faster."""
 
-SMALL_FACTOR = 2**18
+SMALL_FACTOR = 2**19
 """Numbers of a matrix that each thread may fetch for itself."""
 
 FEW_ROWS = 32
 """Rows with which a product with a small matrix is fast enough."""
 
 
-KEEP = 2**22
-"""Numbers of a transformed image batch up to which it is kept for the backward pass."""
-
-Transform: TypeAlias = Callable[[Array, Array], None]
-"""A linear map, from the first array to the second."""
-
-
-class CpuBackend(Reference):
+class CpuBackend(SideBySide):
     """NumPy, with threads and faster forms of the convolutions."""
 
     def __init__(self) -> None:
@@ -88,12 +81,17 @@ class CpuBackend(Reference):
         team = self._team
         if team is None:
             self.malloc.keep()
-            count = wanted() if self._count is None else self._count
+            count = self.threads
             if self.blas.get() > count:
                 self._blas_before = self.blas.get()
                 self.blas.set(count)
             team = self._team = Team(count if self.blas.known else 1, self.blas)
         return team
+
+    @property
+    def threads(self) -> int:
+        """See `Reference.threads`."""
+        return wanted() if self._count is None else self._count
 
     def set_threads(self, count: int | None) -> None:
         """See `minigan.set_threads`."""
@@ -161,7 +159,9 @@ class CpuBackend(Reference):
         threads would go on spinning beside the team's.
         """
         if a.ndim != 2 or b.ndim != 2:
-            return self.blas.alone(lambda: a @ b)
+            # Beside a vector's end OpenBLAS computes with whatever lies there, and raises flags.
+            with numpy.errstate(invalid="ignore"):
+                return self.blas.alone(lambda: a @ b)
         (m, inner), n = a.shape, b.shape[1]
         size = m * inner * n
         if inner == 1:  # each entry is a single product, and the library is slow at those
@@ -170,7 +170,7 @@ class CpuBackend(Reference):
         if least > 1 and size < SMALL:
             return a @ b
         if least >= 128 and SPIN[0] <= size < SPIN[1]:
-            return a @ b
+            return self.blas.together(a, b)
         if size < PRODUCT:
             return self.blas.alone(lambda: a @ b)
         c = numpy.empty((m, n), numpy.result_type(a, b))
@@ -344,7 +344,7 @@ class CpuBackend(Reference):
 
     def leaky_relu_grad(self, dy: Array, y: Array, slope: float) -> Array:
         """See `Reference.leaky_relu_grad`; dy times the larger of slope and the mask, which is 0 or
-        1.
+        1. With slope 0, the mask chooses instead: 0 times an infinite dy isn't 0.
         """
         if slope > 1:
             return super().leaky_relu_grad(dy, y, slope)
@@ -353,26 +353,29 @@ class CpuBackend(Reference):
 
         def work(piece: slice) -> None:
             d = dx[piece]
+            if not slope:
+                _keep(upstream[piece], numpy.greater(output[piece], 0), d)
+                return
             numpy.copyto(d, numpy.greater(output[piece], 0))
-            if slope:
-                numpy.maximum(d, factor, out=d)
+            numpy.maximum(d, factor, out=d)
             numpy.multiply(d, upstream[piece], out=d)
 
         self._share_rows(dx, 4, work)
         return dx.reshape(dy.shape)
 
-    def multiply(self, a: Array, b: Array) -> Array:
-        """See `Reference.multiply`."""
-        if a.size < SHARE or a.shape != b.shape:
-            return a * b
-        first, second = a.reshape(-1), b.reshape(-1)
-        product = numpy.empty(a.size, numpy.result_type(a, b))
+    def masked(self, x: Array, mask: Array) -> Array:
+        """See `Reference.masked`."""
+        if x.shape != mask.shape:
+            return super().masked(x, mask)
+        y = numpy.empty(x.size, numpy.result_type(x, mask))
+        first, second = x.astype(y.dtype, copy=False).reshape(-1), mask.reshape(-1)
 
         def work(piece: slice) -> None:
-            numpy.multiply(first[piece], second[piece], out=product[piece])
+            _keep(first[piece], numpy.greater(second[piece], 0), y[piece])
+            numpy.multiply(y[piece], second[piece], out=y[piece])
 
-        self._share_rows(product, 2, work)
-        return product.reshape(a.shape)
+        self._share_rows(y, 4, work)
+        return y.reshape(x.shape)
 
     def zero(self, x: Array) -> None:
         """See `Reference.zero`."""
@@ -471,9 +474,9 @@ class CpuBackend(Reference):
             self._share(n, _at_a_time(width), 4 * n * width, by_patches)
         else:
             into = functools.partial(form.image_map, scratch=self._scratch)
-            out_of = functools.partial(form.result_map, bias=bias, scratch=self._scratch)
-            v = self._by_points(form, into, x, self._kernel(form, weight, y.dtype), out_of, y)
-            return y, (x, v)
+            out_of = functools.partial(form.result_map, scratch=self._scratch)
+            u = self._kernel(form, weight, y.dtype)
+            return y, (x, self._by_points(form, into, x, u, out_of, y, bias))
         return y, (x, None)
 
     def conv_keep(self, x: Array, window: Window) -> Any:
@@ -488,20 +491,24 @@ class CpuBackend(Reference):
         if form is None:
             dw[...] = self._weight_grad_by_patches(x, dy, window).reshape(dw.shape)
             return dw
-        if self._has_images_for_all(form, n, 2 * ROWS):
-            self._weight_grad_by_images(form, x, made, dy, dw)
+        if self._has_images_for_all(form, n, 2):
+            self._weight_grad_by_images(form, x, dy, dw)
         else:
             self._weight_grad_by_parts(form, x, made, dy, dw)
         return dw
 
-    def _has_images_for_all(self, form: winograd.Winograd, n: int, rows: int) -> bool:
-        """Whether the images of each thread give its products `rows` rows.
+    def _rows_at_a_time(self, form: winograd.Winograd) -> int:
+        """How many tiles to do at a time: enough for fast products."""
+        return ROWS
+
+    def _has_images_for_all(self, form: winograd.Winograd, n: int, times: int) -> bool:
+        """Whether the images of each thread give its products enough rows, so many times over.
 
         A few are enough where the kernel is so small that each thread may fetch all of it: then
         work is handed over once instead of once for each map and product.
         """
-        small = form.points * form.block * form.result[2] <= SMALL_FACTOR
-        return n * form.tiles >= (FEW_ROWS if small else rows) * self.team.size
+        rows = FEW_ROWS if is_small(form) else times * ROWS
+        return n * form.tiles >= rows * self.team.size
 
     def _weight_grad_by_parts(
         self, form: winograd.Winograd, x: Array, made: Array | None, dy: Array, dw: Array
@@ -514,15 +521,16 @@ class CpuBackend(Reference):
         m = self._room(form, n, dy.shape[3], dw)
 
         def transform(images: slice) -> None:
+            first = images.start * form.tiles
             if made is None:
-                form.image_map(x[images], v[form.of(images)], scratch=self._scratch)
-            form.result_map_transposed(dy[images], m[form.of(images)], scratch=self._scratch)
+                form.image_map(x[images], v, first, scratch=self._scratch)
+            form.result_map_transposed(dy[images], m, first, scratch=self._scratch)
 
         def multiply(pieces: slice) -> None:
             for row, columns in parts[pieces]:
                 part = form.channels(v, 2)[:, :, row, columns]
                 u = numpy.empty((form.points, part.shape[2], m.shape[2]), dw.dtype)
-                self._multiply(part.transpose(1, 2, 0), m.transpose(1, 0, 2), u)
+                self._multiply(part.transpose(0, 2, 1), m, u)
                 form.kernel_map_transposed(u, dw, (row, columns))
 
         parts = form.parts(self.team.size)
@@ -530,28 +538,25 @@ class CpuBackend(Reference):
         self._share(len(parts), 1, math.inf, multiply)
 
     def _weight_grad_by_images(
-        self, form: winograd.Winograd, x: Array, made: Array | None, dy: Array, dw: Array
+        self, form: winograd.Winograd, x: Array, dy: Array, dw: Array
     ) -> None:
         """The gradient of a kernel to `dw`: each thread adds up U over its images, a few at a time,
         whose points it need not keep.
         """
-        n, each = len(x), -(-ROWS // form.tiles)
+        n, each = len(x), -(-self._rows_at_a_time(form) // form.tiles)
         sums: dict[int, Array] = {}
 
         def work(images: slice) -> None:
             total = numpy.zeros((form.points, form.block, dy.shape[3]), dw.dtype)
             product = numpy.empty_like(total)
-            v, m = (self._room(form, each, width, dw) for width in (form.block, dy.shape[3]))
             for some in _slices(images.start, images.stop, each):
-                rows = form.of(slice(0, some.stop - some.start))
-                for few in _slices(0, some.stop - some.start, form.at_a_time):
-                    if made is None:
-                        form.image_map(x[some][few], v[form.of(few)], scratch=self._scratch)
-                    form.result_map_transposed(
-                        dy[some][few], m[form.of(few)], scratch=self._scratch
-                    )
-                a = v[rows] if made is None else made[form.of(some)]
-                self._multiply(a.transpose(1, 2, 0), m[rows].transpose(1, 0, 2), product)
+                count = some.stop - some.start
+                v, m = (self._room(form, count, width, dw) for width in (form.block, dy.shape[3]))
+                for few in _slices(0, count, form.at_a_time):
+                    first = few.start * form.tiles
+                    form.image_map(x[some][few], v, first, scratch=self._scratch)
+                    form.result_map_transposed(dy[some][few], m, first, scratch=self._scratch)
+                self._multiply(v.transpose(0, 2, 1), m, product)
                 numpy.add(total, product, out=total)
             sums[images.start] = total
 
@@ -567,7 +572,7 @@ class CpuBackend(Reference):
         self._share(len(parts), 1, 2 * form.points * form.block * dy.shape[3], finish)
 
     def _room(self, form: winograd.Winograd, images: int, width: int, like: Array) -> Array:
-        return numpy.empty((images * form.tiles, form.points, width), like.dtype)
+        return numpy.empty((form.points, images * form.tiles, width), like.dtype)
 
     def conv_input_grad(
         self,
@@ -592,59 +597,57 @@ class CpuBackend(Reference):
             self._share(n, _at_a_time(width), 8 * n * width, by_patches)
         else:
             u = self._kernel(form, weight, dx.dtype).transpose(0, 2, 1)
+            if u.size <= SMALL_FACTOR:  # small products are slow with a transposed factor
+                u = numpy.ascontiguousarray(u)
             into = functools.partial(form.result_map_transposed, scratch=self._scratch)
-            out_of = functools.partial(form.image_map_transposed, bias=bias, scratch=self._scratch)
-            self._by_points(form, into, dy, u, out_of, dx)
+            out_of = functools.partial(form.image_map_transposed, scratch=self._scratch)
+            self._by_points(form, into, dy, u, out_of, dx, bias)
         return dx
 
     def _by_points(
         self,
         form: winograd.Winograd,
-        into: Transform,
+        into: Callable[..., None],
         x: Array,
         factor: Array,
-        out_of: Transform,
+        out_of: Callable[..., None],
         out: Array,
+        bias: Array | None,
     ) -> Array | None:
-        """Map images x to points, multiply there by `factor` (r², i, o), map back to images `out`.
+        """Map images x to points, multiply there by `factor` (r², i, o), map back to images `out`,
+        and add the bias.
 
-        Returns what the images were mapped to, (tiles, r², i), unless that is too large to be kept.
+        Returns what the images were mapped to, (r², tiles, i), unless that was done a few at a
+        time.
         """
-        n, (points, inner, outer) = len(x), factor.shape
+        n, (_, inner, outer) = len(x), factor.shape
 
-        def room(images: int, width: int) -> Array:
-            return self._room(form, images, width, out)
+        def there(images: slice, a: Array, start: int = 0) -> None:
+            into(x[images], a, (images.start - start) * form.tiles)
 
-        if not self._has_images_for_all(form, n, ROWS):
+        def back(images: slice, b: Array, start: int = 0) -> None:
+            out_of(b, out[images], bias, (images.start - start) * form.tiles)
+
+        if not self._has_images_for_all(form, n, 1):
             # Few rows per thread make slow products: so for these the points are shared instead of
             # the images.
-            a, b = room(n, inner), room(n, outer)
-
-            self._share(
-                n, form.at_a_time, a.size * 8, lambda images: into(x[images], a[form.of(images)])
-            )
-            self._multiply_by_points(a.transpose(1, 0, 2), factor, b.transpose(1, 0, 2))
-            self._share(
-                n,
-                form.at_a_time,
-                b.size * 8,
-                lambda images: out_of(b[form.of(images)], out[images]),
-            )
+            a, b = self._room(form, n, inner, out), self._room(form, n, outer, out)
+            self._share(n, form.at_a_time, a.size * 8, lambda images: there(images, a))
+            self._multiply_by_points(a, factor, b)
+            self._share(n, form.at_a_time, b.size * 8, lambda images: back(images, b))
             return a
-
-        kept = room(n, inner) if n * form.tiles * points * inner <= KEEP else None
 
         def all_three(images: slice) -> None:
             count = images.stop - images.start
-            a, b = room(count, inner) if kept is None else kept[form.of(images)], room(count, outer)
-            for some in _slices(0, count, form.at_a_time):
-                into(x[images][some], a[form.of(some)])
-            self._multiply(a.transpose(1, 0, 2), factor, b.transpose(1, 0, 2))
-            for some in _slices(0, count, form.at_a_time):
-                out_of(b[form.of(some)], out[images][some])
+            a, b = self._room(form, count, inner, out), self._room(form, count, outer, out)
+            for some in _slices(images.start, images.stop, form.at_a_time):
+                there(some, a, images.start)
+            self._multiply(a, factor, b)
+            for some in _slices(images.start, images.stop, form.at_a_time):
+                back(some, b, images.start)
 
-        self._share(n, -(-ROWS // form.tiles), math.inf, all_three)
-        return kept
+        self._share(n, -(-self._rows_at_a_time(form) // form.tiles), math.inf, all_three)
+        return None
 
     def _multiply_by_points(self, a: Array, factor: Array, out: Array) -> None:
         """``out = a @ factor`` for stacks of matrices; of what is left over, each thread does some
@@ -765,6 +768,11 @@ class CpuBackend(Reference):
             pixels[...] = planes[a, b, c, :, i : i + pixels.shape[1], j : j + pixels.shape[2]]
 
 
+def is_small(form: winograd.Winograd) -> bool:
+    """Whether a kernel's points are so few that each thread may fetch all of them."""
+    return form.points * form.block * form.result[2] <= SMALL_FACTOR
+
+
 def _slices(start: int, stop: int, each: int) -> Iterator[slice]:
     pieces = -(-(stop - start) // each)
     edges = [start + (stop - start) * k // max(1, pieces) for k in range(pieces + 1)]
@@ -786,3 +794,14 @@ def _column_sums(rows: Array) -> Array:
 
 def _matrix(weight: Array) -> Array:
     return weight.reshape(-1, weight.shape[3])
+
+
+def _keep(x: Array, kept: Array, out: Array) -> None:
+    """``out = x`` where `kept`, else 0: by bits, since numpy.where takes ten times as long."""
+    if x.itemsize > 8:
+        out[...] = numpy.where(kept, x, x.dtype.type(0))
+        return
+    bits = out.view(f"i{out.itemsize}")
+    numpy.copyto(bits, kept)
+    numpy.negative(bits, out=bits)  # 1 becomes -1, all bits set
+    numpy.bitwise_and(bits, x.view(bits.dtype), out=bits)

@@ -31,12 +31,12 @@ gradient of the kernel    ``dg = Gᵀ [(B d)ᵀ (Aᵀ dy)]``
 gradient of the image     ``dd = Bᵀ [(Aᵀ dy) (G g)ᵀ]``
 ========================  ===========================================
 
-**Points.** Textbooks take 0, ±1, 2, ∞, because zeros and small integers save additions when a
-transform is written out by hand. Here a transform is a matrix product, which does not care; so the
-points are chosen for the rounding error alone. Powers of -2 from 1/4 to 4, or of -3, keep the
-values of high and low coefficients alike, and halve the error; for six points ±2/3, ±3/2, 0 and ∞
-do. Row scales, powers of two, which cancel in the product, do the rest. The error grows by about
-half with each point: six round to 1e-6 in float32, eight to 4e-6, and are not used.
+**Points.** 0 and ∞ put zeros into the matrices, which compiled loops leave out: a third of the
+additions. The others are chosen for the rounding error. Textbooks take ±1 and 2; but points that
+are, with their signs, each other's reciprocals keep the values of high and low coefficients alike:
+-1, 1/2 and 2 for five, ±2/3 and ±3/2 for six. That takes a third off the error. Row scales, powers
+of two, which cancel in the product, do the rest. The error grows by about half with each point: six
+round to 1e-6 in float32, eight to 4e-6, and are not used.
 """
 
 from __future__ import annotations
@@ -50,15 +50,16 @@ from typing import Any, ClassVar
 
 import numpy
 
+from minigan import forks
 from minigan.backend.window import Pair, Window
 
 Array = Any  # of NumPy, whose functions don't take the protocol minigan.backend.Array
 
 POINTS: dict[int, tuple[float, ...]] = {
     2: (1.0, -1.0),
-    3: (1 / 3, -1.0, 3.0),
+    3: (0.0, -1.0, math.inf),
     4: (1.0, -1.0, 0.0, math.inf),
-    5: (1 / 4, -1 / 2, 1.0, -2.0, 4.0),
+    5: (0.0, 1 / 2, -1.0, 2.0, math.inf),
     6: (0.0, 2 / 3, -2 / 3, 3 / 2, -3 / 2, math.inf),
 }
 """The points for each r; ∞ asks for the highest coefficient."""
@@ -90,11 +91,13 @@ def matrices(outputs: int, taps: int) -> tuple[Array, Array, Array]:
 
 
 @functools.cache
-def _in_two_axes(outputs: Pair, taps: Pair, dtype: str) -> tuple[Array, Array, Array]:
-    """The Kronecker products of both axes' matrices: A (m², r²), G (r², q²), B (r², r²)."""
-    pairs = zip(*(matrices(m, q) for m, q in zip(outputs, taps, strict=True)), strict=True)
-    a, g, b = (numpy.kron(rows, columns).astype(dtype) for rows, columns in pairs)
-    return a, g, b
+def factors(outputs: Pair, taps: Pair, dtype: str, *, transposed: bool = False) -> Any:
+    """A, G and B, or their transposes, each for both axes."""
+    both = zip(*(matrices(m, q) for m, q in zip(outputs, taps, strict=True)), strict=True)
+    return tuple(
+        tuple(numpy.ascontiguousarray(matrix.T if transposed else matrix, dtype) for matrix in pair)
+        for pair in both
+    )
 
 
 def taps(window: Window) -> Pair:
@@ -138,9 +141,9 @@ class Winograd:
     """The six linear maps of one convolution: B, G, A and their transposes.
 
     ======  ==========================================================================
-    V       what the image becomes, (tiles, r², s² C): tiles, points, channels of a block
+    V       what the image becomes, (r², tiles, s² C): points, tiles, channels of a block
     U       what the kernel becomes, (r², s² C, K)
-    M       their product per point, (tiles, r², K), summed over s² C
+    M       their product per point, (r², tiles, K), summed over s² C
     ======  ==========================================================================
 
     Attributes
@@ -161,6 +164,8 @@ class Winograd:
     of_map: ClassVar[int] = 50
     """What a number of V or M costs to make and to fetch, in multiply-adds; measured, as is the
     next."""
+    of_calls: ClassVar[int] = 0
+    """What it takes to call so many functions, beyond the direct form's."""
     of_patch: ClassVar[int] = 16
     """What a number of a patch costs to copy, where there is no such form."""
 
@@ -201,7 +206,7 @@ class Winograd:
         maps, kernel = self.of_map * rows * (inner + outer), 1.0 * KERNEL_ROWS * inner * outer
         if self.points * inner * outer <= SMALL_KERNEL:
             kernel /= 8
-        return self.points * (rows * inner * outer + maps + kernel)
+        return self.of_calls + self.points * (rows * inner * outer + maps + kernel)
 
     def direct_cost(self, n: int) -> float:
         """What n images cost without this form: a product with a row of patches per output."""
@@ -214,10 +219,6 @@ class Winograd:
         """Images whose V stays in a core's cache."""
         return max(1, 2**19 // (self.tiles * self.points * self.block))
 
-    def of(self, images: slice) -> slice:
-        """The tiles of some images, among the rows of V and M."""
-        return slice(images.start * self.tiles, images.stop * self.tiles)
-
     @functools.cached_property
     def block(self) -> int:
         """s² C, the channels of a block."""
@@ -225,40 +226,25 @@ class Winograd:
 
     # ---------------------------------------------------------------- B: the image
 
-    def image_map(self, x: Array, out: Array, *, scratch: Scratch) -> None:
-        """``V = B d``: x (n, H, W, C) to out (n tiles, r², s² C)."""
+    # Of images that are done a few at a time the tiles lie in a larger V and M, from `first` on.
+
+    def image_map(self, x: Array, out: Array, first: int = 0, *, scratch: Scratch) -> None:
+        """``V = B d``: x (n, H, W, C) to n tiles of out (r², tiles, s² C)."""
         canvas = scratch.with_zeros("canvas", self, (len(x), *self._canvas, self.image[2]), x.dtype)
         rows, columns, from_rows, from_columns = self._overlap
         canvas[:, rows, columns] = x[:, from_rows, from_columns]
-        patches = scratch.room("patches", out.shape, x.dtype)
-        view = self._patches(canvas)
-        numpy.copyto(patches.reshape(view.shape), view)
-        numpy.matmul(self._matrices(x)[2], patches, out=out)
+        _, _, b = factors(self.outputs, self.taps, x.dtype.str)
+        self._to_points(canvas, b, self.window.stride, out, first, scratch)
 
     def image_map_transposed(
-        self, v: Array, out: Array, bias: Array | None = None, *, scratch: Scratch
+        self, v: Array, out: Array, bias: Array | None = None, first: int = 0, *, scratch: Scratch
     ) -> None:
-        """``dd = Bᵀ V + bias``: v (n tiles, r², s² C) to out (n, H, W, C); where tiles overlap,
-        they are added.
+        """``dd = Bᵀ V + bias``: n tiles of v (r², tiles, s² C) to out (n, H, W, C); where tiles
+        overlap, they are added.
         """
-        n = len(out)
-        canvas = scratch.room("sums", (n, *self._canvas, self.image[2]), v.dtype)
-        (mh, mw), (rh, rw), (th, tw) = self.outputs, self.reach, self.grid
-        (sh, sw) = self.window.stride
-        patches = scratch.room("patches", v.shape, v.dtype)
-        numpy.matmul(self._matrices(v)[2].T, v, out=patches)
-        patches = patches.reshape(n, th, tw, rh, rw, sh, -1)
-        canvas[:, sh * mh * th :] = 0
-        canvas[:, :, sw * mw * tw :] = 0
-        target = self._patches(canvas)
-        # The first m x m blocks of each tile are nobody else's first: set them, then add what
-        # reaches beyond.
-        target[:, :, :, :mh, :mw] = patches[:, :, :, :mh, :mw]
-        for row in range(mh, rh):  # one row of blocks at a time: within it, no block is met twice
-            target[:, :, :, row, :mw] += patches[:, :, :, row, :mw]
-        for column in range(mw, rw):
-            for row in (slice(0, mh), *range(mh, rh)):
-                target[:, :, :, row, column] += patches[:, :, :, row, column]
+        canvas = scratch.room("sums", (len(out), *self._canvas, self.image[2]), v.dtype)
+        _, _, b = factors(self.outputs, self.taps, v.dtype.str, transposed=True)
+        self._from_points(v, first, b, self.window.stride, canvas, scratch)
         rows, columns, from_rows, from_columns = self._overlap
         inside = out[:, from_rows, from_columns]
         if inside.shape != out.shape:  # pixels that no window covers
@@ -274,16 +260,15 @@ class Winograd:
         source = numpy.zeros((*self.taps, *target.shape[1:]), weight.dtype)
         for at, numbers in self.kernel_part(weight, part):
             source[at] = numbers
-        numpy.matmul(
-            self._matrices(weight)[1],
-            source.reshape(math.prod(self.taps), -1),
-            out=target.reshape(self.points, -1),
-        )
+        _, (left, right), _ = factors(self.outputs, self.taps, weight.dtype.str)
+        lines = (left @ source.reshape(self.taps[0], -1)).reshape(len(left), self.taps[1], -1)
+        numpy.matmul(right, lines, out=target.reshape(*self.reach, -1))
 
     def kernel_map_transposed(self, u: Array, out: Array, part: tuple[int, slice]) -> None:
         """``dg = Gᵀ U``: u, that part of a U, to that part of out (kh, kw, C, K)."""
-        blocks = self._matrices(u)[1].T @ u.reshape(self.points, -1)
-        blocks = blocks.reshape(*self.taps, *u.shape[1:])
+        _, (left, right), _ = factors(self.outputs, self.taps, u.dtype.str, transposed=True)
+        lines = right @ u.reshape(*self.reach, -1)
+        blocks = (left @ lines.reshape(len(lines), -1)).reshape(*self.taps, *u.shape[1:])
         for at, numbers in self.kernel_part(out, part):
             numbers[...] = blocks[at]
 
@@ -305,28 +290,92 @@ class Winograd:
     # ---------------------------------------------------------------- A: the result
 
     def result_map(
-        self, m: Array, out: Array, bias: Array | None = None, *, scratch: Scratch
+        self, m: Array, out: Array, bias: Array | None = None, first: int = 0, *, scratch: Scratch
     ) -> None:
-        """``y = A M + bias``: m (n tiles, r², K) to out (n, Ho, Wo, K)."""
-        y = scratch.room("tiles", (len(m), math.prod(self.outputs), m.shape[2]), m.dtype)
-        numpy.matmul(self._matrices(m)[0], m, out=y)
-        for tiles, pixels in self._tiled(y, out):
-            _plus(tiles, bias, pixels)
+        """``y = A M + bias``: n tiles of m (r², tiles, K) to out (n, Ho, Wo, K)."""
+        canvas = out
+        if self._whole != self.result[:2] or not (out.flags.c_contiguous and out.dtype == m.dtype):
+            canvas = scratch.room("tiles", (len(out), *self._whole, self.result[2]), m.dtype)
+        a, _, _ = factors(self.outputs, self.taps, m.dtype.str)
+        self._from_points(m, first, a, (1, 1), canvas, scratch)
+        if canvas is not out or bias is not None:
+            _plus(canvas[:, : self.result[0], : self.result[1]], bias, out)
 
-    def result_map_transposed(self, dy: Array, out: Array, *, scratch: Scratch) -> None:
-        """``M = Aᵀ dy``: dy (n, Ho, Wo, K) to out (n tiles, r², K)."""
-        shape = (len(out), math.prod(self.outputs), dy.shape[3])
-        y = scratch.with_zeros(
-            "cotangents", self, shape, dy.dtype
-        )  # zeros where the last tiles reach beyond dy
-        for tiles, pixels in self._tiled(y, dy):
-            tiles[...] = pixels
-        numpy.matmul(self._matrices(dy)[0].T, y, out=out)
+    def result_map_transposed(
+        self, dy: Array, out: Array, first: int = 0, *, scratch: Scratch
+    ) -> None:
+        """``M = Aᵀ dy``: dy (n, Ho, Wo, K) to n tiles of out (r², tiles, K)."""
+        canvas = dy
+        if self._whole != self.result[:2] or not dy.flags.c_contiguous:
+            # Zeros stay where the last tiles reach beyond dy.
+            shape = len(dy), *self._whole, self.result[2]
+            canvas = scratch.with_zeros("cotangents", self, shape, dy.dtype)
+            canvas[:, : self.result[0], : self.result[1]] = dy
+        a, _, _ = factors(self.outputs, self.taps, dy.dtype.str, transposed=True)
+        self._to_points(canvas, a, (1, 1), out, first, scratch)
 
-    # ---------------------------------------------------------------- views
+    # ---------------------------------------------------------------- pixels to points and back
 
-    def _matrices(self, like: Array) -> tuple[Array, Array, Array]:
-        return _in_two_axes(self.outputs, self.taps, like.dtype.str)
+    # Either way goes along one axis after the other. Between them are *lines*, rows of blocks for
+    # each point of the other axis: (n, th, s, points, blocks s C).
+
+    def _to_points(
+        self, canvas: Array, matrices: Any, stride: Pair, out: Array, first: int, scratch: Scratch
+    ) -> None:
+        """``L d Rᵀ`` for each tile: canvas (n, height, width, C) to n tiles of out.
+
+        L is (a, u), R (b, v), for tiles of u x v blocks of s x s pixels.
+        """
+        (left, right), (n, _, width, channels) = matrices, canvas.shape
+        (a, u), v, (sh, sw), (th, tw) = left.shape, right.shape[1], stride, self.grid
+        (mh, mw), (of_image, of_row, _, each) = self.outputs, canvas.strides
+        strides = of_image, sh * mh * of_row, of_row, sh * of_row, each
+        rows = numpy.ndarray((n, th, sh, u, width * channels), canvas.dtype, canvas, 0, strides)
+        lines = scratch.room("lines", (n, th, sh, a, width * channels), canvas.dtype)
+        numpy.matmul(left, rows, out=lines)
+        strides = *lines.strides[:4], mw * sw * channels * each, sw * channels * each, each
+        shape = n, th, sh, a, tw, v, sw * channels
+        blocks = numpy.ndarray(shape, canvas.dtype, lines, 0, strides)
+        numpy.matmul(right, blocks, out=self._by_tiles(out, first, n, sh))
+
+    def _from_points(
+        self, points: Array, first: int, matrices: Any, stride: Pair, canvas: Array,
+        scratch: Scratch,
+    ) -> None:  # fmt: skip
+        """``L d Rᵀ`` for each tile, added up: n tiles of points to canvas; L (u, a), R (v, b)."""
+        (left, right), (n, _, width, channels) = matrices, canvas.shape
+        (u, a), v, (sh, sw), (th, tw) = left.shape, right.shape[0], stride, self.grid
+        mh, mw = self.outputs
+        blocks = scratch.room("blocks", (n, th, sh, a, tw, v, sw * channels), points.dtype)
+        numpy.matmul(right, self._by_tiles(points, first, n, sh), out=blocks)
+        lines = blocks.reshape(n, th, sh, a, -1)
+        if v != mw:
+            lines = scratch.room("lines", (n, th, sh, a, width * channels), points.dtype)
+            whole = lines.reshape(n, th, sh, a, -1, sw * channels)
+            _add_up(blocks.transpose(4, 5, 0, 1, 2, 3, 6), mw, numpy.moveaxis(whole, 4, 0))
+        if u == mh:
+            rows = canvas.reshape(n, th, mh, sh, -1).transpose(0, 1, 3, 2, 4)
+            numpy.matmul(left, lines, out=rows)
+        else:
+            rows = scratch.room("rows", (n, th, sh, u, width * channels), points.dtype)
+            numpy.matmul(left, lines, out=rows)
+            whole = canvas.reshape(n, -1, sh, width * channels)
+            _add_up(rows.transpose(1, 3, 0, 2, 4), mh, numpy.moveaxis(whole, 1, 0))
+
+    def _by_tiles(self, x: Array, first: int, n: int, rows: int) -> Array:
+        """A view of n images' tiles in a V or M, for blocks of so many rows:
+        (n, th, s, r, tw, r, s C).
+        """
+        some = x[:, first : first + n * self.tiles]
+        view = some.reshape(*self.reach, n, *self.grid, rows, -1)
+        return view.transpose(2, 3, 5, 0, 4, 1, 6)
+
+    # ---------------------------------------------------------------- sizes of canvases
+
+    @functools.cached_property
+    def _whole(self) -> Pair:
+        """Height and width of the outputs of whole tiles."""
+        return self.grid[0] * self.outputs[0], self.grid[1] * self.outputs[1]
 
     @functools.cached_property
     def _canvas(self) -> Pair:
@@ -354,48 +403,6 @@ class Winograd:
         ]
         (ph, pw), (bottom, right) = self.window.padding, stops
         return slice(ph, bottom), slice(pw, right), slice(0, bottom - ph), slice(0, right - pw)
-
-    def _patches(self, canvas: Array) -> Array:
-        """Every tile's blocks, overlapping, as a view: (n, th, tw, rh, rw, s, s C)."""
-        (sh, sw), (mh, mw), channels = self.window.stride, self.outputs, self.image[2]
-        of_image, of_row, of_column, of_channel = canvas.strides
-        return numpy.ndarray(
-            (len(canvas), *self.grid, *self.reach, sh, sw * channels),
-            canvas.dtype,
-            canvas,
-            0,
-            (
-                of_image,
-                sh * mh * of_row,
-                sw * mw * of_column,
-                sh * of_row,
-                sw * of_column,
-                of_row,
-                of_channel,
-            ),
-        )
-
-    @functools.cached_property
-    def _regions(self) -> list[tuple[Pair, Pair, Pair, Pair]]:
-        """Whole tiles, and those cut off at the end: first tile, tiles, outputs of each that exist,
-        first output.
-        """
-        axes = []
-        for size, m, t in zip(self.result[:2], self.outputs, self.grid, strict=True):
-            whole = size // m
-            parts = [(0, whole, m, 0)] if whole else []
-            axes.append(parts if whole == t else [*parts, (whole, 1, size - whole * m, whole * m)])
-        return [tuple(zip(rows, columns, strict=True)) for rows in axes[0] for columns in axes[1]]  # type: ignore[misc]
-
-    def _tiled(self, tiles: Array, pixels: Array) -> Iterator[tuple[Array, Array]]:
-        """Views of tiles (n th tw, m², K) and of a result (n, Ho, Wo, K), in pairs that hold the
-        same outputs.
-        """
-        n, channels = len(pixels), pixels.shape[3]
-        tiles = tiles.reshape(n, *self.grid, *self.outputs, channels)
-        for (i, j), (th, tw), (mh, mw), (p, q) in self._regions:
-            part = pixels[:, p : p + th * mh, q : q + tw * mw].reshape(n, th, mh, tw, mw, channels)
-            yield tiles[:, i : i + th, j : j + tw, :mh, :mw], part.transpose(0, 1, 3, 2, 4, 5)
 
     def kernel_part(
         self, weight: Array, part: tuple[int, slice]
@@ -476,6 +483,10 @@ class KernelMaps:
 
     def __init__(self, limit: int = 2**25) -> None:
         self.limit = limit
+        self._renew()
+        forks.in_child(self._renew)
+
+    def _renew(self) -> None:
         self._lock = threading.Lock()
         self._held: dict[Any, tuple[Array, Array]] = {}
 
@@ -522,6 +533,18 @@ class KernelMaps:
         """Forget all of them."""
         with self._lock:
             self._held.clear()
+
+
+def _add_up(pieces: Array, apart: int, whole: Array) -> None:
+    """Add pieces (t, k, ...) up to whole (apart (t - 1) + k, ...): each begins so far after the one
+    before.
+    """
+    count, length = pieces.shape[:2]
+    disjoint = whole[: apart * count].reshape(count, apart, *whole.shape[1:])  # a view
+    disjoint[...] = pieces[:, :apart]
+    whole[apart * count :] = 0
+    for j in range(apart, length):
+        whole[j : j + apart * (count - 1) + 1 : apart] += pieces[:, j]
 
 
 def _plus(x: Array, bias: Array | None, out: Array) -> None:

@@ -29,7 +29,7 @@ _ROUTINES = {
 
 
 class Gemm:
-    """``C = A B`` for matrices of float32 or float64.
+    """``C = A B`` for matrices of float32 or float64, or for stacks of them.
 
     Parameters
     ----------
@@ -79,6 +79,30 @@ class Gemm:
             ctypes.byref(zero), c.data.ptr, n,
         )  # fmt: skip
         return c
+
+    def each(self, a: Array, b: Array) -> Array:
+        """Multiply each matrix of a (n, M, K) by that of b (n, K, N), in one launch."""
+        self._follow_stream()
+        (count, m, k), n = a.shape, b.shape[2]
+        c = self._xp.empty((count, m, n), a.dtype)
+        a, a_operation, a_leading = self._operands(a)
+        b, b_operation, b_leading = self._operands(b)
+        routine, number = _ROUTINES[str(a.dtype)]
+        one, zero = number(1), number(0)
+        self._check(
+            routine.replace("_v2", "StridedBatched"), self._handle, b_operation, a_operation,
+            n, m, k, ctypes.byref(one), b.data.ptr, b_leading, k * n, a.data.ptr, a_leading, m * k,
+            ctypes.byref(zero), c.data.ptr, n, m * n, count,
+        )  # fmt: skip
+        return c
+
+    def _operands(self, x: Array) -> tuple[Array, int, int]:
+        """As `_operand`, for a stack of matrices."""
+        if x.flags.c_contiguous:
+            return x, _NORMAL, x.shape[2]
+        if x.transpose(0, 2, 1).flags.c_contiguous:
+            return x, _TRANSPOSED, x.shape[1]
+        return self._xp.ascontiguousarray(x), _NORMAL, x.shape[2]
 
     def _operand(self, x: Array) -> tuple[Array, int, int]:
         """Say how cuBLAS should read a matrix: the array, whether transposed, and the distance of
@@ -141,6 +165,7 @@ def load() -> Any:
 def _declared(library: Any) -> Any:
     """Declare the argument types of the few routines in use."""
     handle, integer, pointer = ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p
+    long = ctypes.c_longlong
     library.cublasCreate_v2.argtypes = [ctypes.POINTER(handle)]
     library.cublasSetStream_v2.argtypes = [handle, pointer]
     library.cublasSetWorkspace_v2.argtypes = [handle, pointer, ctypes.c_size_t]
@@ -150,5 +175,10 @@ def _declared(library: Any) -> Any:
             handle, integer, integer, integer, integer, integer,
             ctypes.POINTER(number), pointer, integer, pointer, integer,
             ctypes.POINTER(number), pointer, integer,
+        ]  # fmt: skip
+        getattr(library, routine.replace("_v2", "StridedBatched")).argtypes = [
+            handle, integer, integer, integer, integer, integer,
+            ctypes.POINTER(number), pointer, integer, long, pointer, integer, long,
+            ctypes.POINTER(number), pointer, integer, long, integer,
         ]  # fmt: skip
     return library

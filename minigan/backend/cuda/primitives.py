@@ -77,6 +77,10 @@ class CudaBackend(Reference):
         if self._gemm is not None:
             self._gemm.precision = name
 
+    def describe(self) -> str:
+        """Say what computes, in words."""
+        return f"CUDA kernels, CuPy {getattr(self.xp, '__version__', 'of no known version')}"
+
     def set_precision(self, name: str) -> None:
         """Choose ``"float32"``, which is strict, or ``"tf32"``."""
         self.precision = name
@@ -136,6 +140,15 @@ class CudaBackend(Reference):
         rows = a if a.ndim == 2 else a.reshape(1, -1)
         columns = b if b.ndim == 2 else b.reshape(-1, 1)
         return self._gemm(rows, columns).reshape((*a.shape[:-1], *b.shape[1:]))
+
+    def matmul_each(self, a: Array, b: Array) -> Array:
+        """``a @ b`` for stacks of matrices, in one launch on our own handle."""
+        alike = a.dtype == b.dtype and str(a.dtype) in ("float32", "float64")
+        if not (alike and a.size > 0 and b.size > 0):
+            return super().matmul_each(a, b)
+        if self._gemm is None:
+            self._gemm = Gemm(self.xp, precision=self._precision)
+        return self._gemm.each(a, b)
 
     # ---------------------------------------------------------------- sums over rows
 
@@ -280,6 +293,14 @@ class CudaBackend(Reference):
 
     # ---------------------------------------------------------------- elementwise
 
+    def masked(self, x: Array, mask: Array) -> Array:
+        """Reads x and the mask once, writes y once."""
+        if not (_plain(x, mask) and x.shape == mask.shape):
+            return super().masked(x, mask)
+        y = self._like(x)
+        self._each("masked", x.size, x, mask, y, x.size)
+        return y
+
     def leaky_relu(self, x: Array, slope: float) -> Array:
         """Reads x once, writes y once."""
         if not _plain(x):
@@ -384,6 +405,14 @@ class CudaBackend(Reference):
             schedule = self.xp.empty(2, "float64")
             self.set_schedule(schedule, lr, t)
         self._each("adam", theta.size, theta, g, m, v, schedule, *betas, eps, theta.size)
+
+    def shrink(self, theta: Array, lr: float, rate: float) -> None:
+        """As `Reference.shrink`; in a recorded step the learning rate lies on the device."""
+        if self.recording is None:
+            super().shrink(theta, lr, rate)
+            return
+        lr_on_device = self.recording.schedule_of(theta)[:1]
+        theta *= (1 - lr_on_device * rate).astype(theta.dtype)
 
     def set_schedule(self, schedule: Array, lr: float, t: int) -> None:
         """Write the learning rate and the step's number to the device."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from minigan import checkpoint
 from minigan.backend import Array
-from minigan.files import remove_leftovers
+from minigan.files import reach_disk, remove_leftovers
 from minigan.gan.trainer import Callback, Report, Trainer
 
 
@@ -31,6 +31,9 @@ class Checkpoints(Callback):
     best
         The measure by which to keep the best checkpoint so far, as ``best.safetensors``; None
         keeps none.
+    relies_on
+        Files that a resumed run continues, such as ``metrics.csv``: they reach the disk before a
+        checkpoint does, so that a power failure can't leave it without them.
     """
 
     def __init__(
@@ -41,12 +44,13 @@ class Checkpoints(Callback):
         keep: int = 3,
         about: dict[str, Any] | None = None,
         best: Measure | None = None,
+        relies_on: Sequence[Path] = (),
     ) -> None:
         for name, value in (("steps between checkpoints", every), ("checkpoints to keep", keep)):
             if value < 1:
                 raise ValueError(f"The number of {name} must be positive, got {value}.")
         self.folder, self.every, self.keep, self.about = Path(folder), every, keep, about or {}
-        self.best = best
+        self.best, self.relies_on = best, relies_on
         self._saved = -1
 
     def on_start(self, trainer: Trainer) -> None:
@@ -74,6 +78,8 @@ class Checkpoints(Callback):
         self.folder.mkdir(exist_ok=True)
         path = self.folder / f"step-{trainer.step:08d}.safetensors"
         arrays, meta = trainer.state()
+        for file in self.relies_on:
+            reach_disk(file)
         whole = self.about | {"trainer": meta}
         if self.best is not None and self.due(trainer.step):
             # Saved before the ordinary checkpoint: if the process is killed between the two, the
@@ -125,10 +131,10 @@ class Measure:
 def _best_so_far(path: Path, metric: str) -> float | None:
     """Return the value of the best checkpoint so far; None if there is none by this metric."""
     try:
-        best = checkpoint.load(path)[1].get("best", {})
-    except checkpoint.CheckpointError:
+        best = dict(checkpoint.load(path)[1]["best"])
+        return float(best["value"]) if best["metric"] == metric else None
+    except (ValueError, KeyError, TypeError):  # none, damaged, or not one that minigan kept
         return None
-    return float(best["value"]) if best.get("metric") == metric else None
 
 
 def list_checkpoints(folder: str | os.PathLike[str]) -> list[Path]:

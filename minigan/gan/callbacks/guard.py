@@ -72,7 +72,7 @@ def find_trouble(net: nn.Layer, name: str) -> str | None:
     found = parameters_of(net)
     # One sum of squares per vector is enough to detect trouble; only then is it located.
     rows = (x.ravel() for what in ("grad", "value") for x in vectors(what, found))
-    if all(math.isfinite(float(x @ x)) for x in rows):
+    if all(math.isfinite(float(backend.of(x).matmul(x, x))) for x in rows):
         return None
     for parameter_name, p in net.parameters().items():
         for what, array in (("gradient", p.grad), ("weight", p.value)):

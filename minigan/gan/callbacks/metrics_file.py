@@ -33,32 +33,30 @@ class MetricsFile(Callback):
     gauge_every
         Steps between these measurements, a multiple of `every`; in the rows between, their cells
         are empty.
+    say
+        Called with a sentence if rows of a resumed run are lost: those of a disk that lost its
+        power, or that can't be read.
     """
 
     def __init__(
         self, path: str | os.PathLike[str], *, every: int = 1,
         gauges: Callable[[Trainer], dict[str, float]] | None = None, gauge_every: int = 1,
+        say: Callable[[str], None] = lambda words: None,
     ) -> None:  # fmt: skip
-        self.path, self.every, self.gauges, self.gauge_every = (
-            Path(path),
-            every,
-            gauges,
-            gauge_every,
-        )
+        self.path, self.every, self.say = Path(path), every, say
+        self.gauges, self.gauge_every = gauges, gauge_every
         self._last: Callable[[], list[str]] | None = None
         self._last_step = self._written = 0
         self._columns: list[str] = []
 
     def on_start(self, trainer: Trainer) -> None:
         """Remove the rows of steps that will be repeated."""
-        rows = self._rows() if trainer.step else []
-        if not rows:
+        self._columns, rows = self._rows() if trainer.step else ([], [])
+        if not self._columns:
             self.path.unlink(missing_ok=True)
+            self._say_lost([], trainer.step)
             return
-        self._columns, *rows = rows
-        past = [
-            row for row in rows if len(row) == len(self._columns) and int(row[0]) <= trainer.step
-        ]
+        past = [row for row in rows if int(row[0]) <= trainer.step]
         # An interruption added a row that an uninterrupted run doesn't have, unless it ends here.
         kept = [row for row in past if self._due(int(row[0]))]
         if past and past[-1] is not (kept[-1] if kept else None):
@@ -66,8 +64,9 @@ class MetricsFile(Callback):
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([self._columns, *kept])
         with written_whole(self.path) as temporary:
-            temporary.write_text(text.getvalue())
+            temporary.write_text(text.getvalue(), encoding="utf-8")
         self._written = int(kept[-1][0]) if kept else 0
+        self._say_lost([int(row[0]) for row in past], trainer.step)
 
     def due(self, step: int) -> bool:
         """Return whether gauges are measured at this step; rows without them can wait."""
@@ -95,11 +94,29 @@ class MetricsFile(Callback):
     def _due(self, step: int) -> bool:
         return step == 1 or step % self.every == 0
 
-    def _rows(self) -> list[list[str]]:
-        if not self.path.exists():
-            return []
-        with self.path.open(newline="") as file:
-            return [row for row in csv.reader(file) if row]
+    def _rows(self) -> tuple[list[str], list[list[str]]]:
+        """Return the names of the columns and the rows that are whole; none without a table."""
+        if not self.path.is_file():
+            return [], []
+        with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
+            columns, *rows = [_cells(line) for line in file] or [[]]
+        if columns[:1] != ["step"]:
+            return [], []
+        return columns, [row for row in rows if len(row) == len(columns) and _are_numbers(row)]
+
+    def _say_lost(self, steps: list[int], now: int) -> None:
+        """Say which rows a resumed run should have, but hasn't."""
+        gaps = sorted(after - before for before, after in itertools.pairwise(steps))
+        # Rows that were written before `every` changed may lie further apart.
+        usual = max(self.every, gaps[(len(gaps) - 1) // 2] if gaps else 0)
+        places = itertools.pairwise([0, *steps, (now // usual + 1) * usual])
+        lost = [f"{a + 1:,} to {min(b - 1, now):,}" for a, b in places if b - a > usual]
+        if lost:
+            more = ", ..." if len(lost) > 3 else ""
+            self.say(
+                f"{self.path} has lost the rows of steps {', '.join(lost[:3])}{more}; training "
+                "isn't affected, but curves have a gap there."
+            )
 
     def _is_gauged(self, step: int) -> bool:
         return step == 1 or step % self.gauge_every == 0
@@ -127,6 +144,23 @@ class MetricsFile(Callback):
             return
         row = self._last()
         new = not self.path.exists()
-        with self.path.open("a", newline="") as file:
+        with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([self._columns, row] if new else [row])
         self._written = self._last_step
+
+
+def _cells(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error:
+        return []
+
+
+def _are_numbers(row: list[str]) -> bool:
+    """Return whether a row holds a step, then numbers, or nothing where nothing was measured."""
+    try:
+        for cell in filter(None, row[1:]):
+            float(cell)
+    except ValueError:
+        return False
+    return row[0].isdecimal()

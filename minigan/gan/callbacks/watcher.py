@@ -47,10 +47,16 @@ class Watcher(Callback):
         """Diagnose the run if it is due."""
         if not self.due(trainer.step):
             return
-        found = diagnose(
-            self.read(), objective=self.objective, smoothing=self.smoothing, finished=False
-        )
+        try:
+            table = self.read()
+        except (ValueError, OSError) as error:  # not a reason to end a run
+            self._say_once("unreadable", f"The run can't be diagnosed: {error}")
+            return
+        found = diagnose(table, objective=self.objective, smoothing=self.smoothing, finished=False)
         for finding in found:
-            if finding.name not in self._said:
-                self._said.add(finding.name)
-                self.say(f"Step {trainer.step:,}: {finding}")
+            self._say_once(finding.name, f"Step {trainer.step:,}: {finding}")
+
+    def _say_once(self, name: str, words: str) -> None:
+        if name not in self._said:
+            self._said.add(name)
+            self.say(words)

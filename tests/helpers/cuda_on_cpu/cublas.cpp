@@ -1,4 +1,4 @@
-// The five cuBLAS routines that minigan calls, on the CPU: to test what is asked of cuBLAS, not cuBLAS.
+// The seven cuBLAS routines that minigan calls, on the CPU: to test what is asked of cuBLAS, not cuBLAS.
 #include <cstddef>
 
 static void *stream = nullptr, *workspace = nullptr;
@@ -19,6 +19,15 @@ static int product(int opa, int opb, int m, int n, int k, const T* alpha, const 
             out = (T)(*alpha * sum) + (*beta == 0 ? T(0) : *beta * out);
         }
     return 0;
+}
+
+template <typename T>
+static int products(int opa, int opb, int m, int n, int k, const T* alpha, const T* a, int lda, long long step_a,
+                    const T* b, int ldb, long long step_b, const T* beta, T* c, int ldc, long long step_c, int count) {
+    int status = 0;
+    for (int i = 0; i < count && status == 0; i++)
+        status = product(opa, opb, m, n, k, alpha, a + i * step_a, lda, b + i * step_b, ldb, beta, c + i * step_c, ldc);
+    return status;
 }
 
 extern "C" {
@@ -47,5 +56,15 @@ int cublasSgemm_v2(void*, int opa, int opb, int m, int n, int k, const float* al
 int cublasDgemm_v2(void*, int opa, int opb, int m, int n, int k, const double* alpha, const double* a, int lda,
                    const double* b, int ldb, const double* beta, double* c, int ldc) {
     return product(opa, opb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+int cublasSgemmStridedBatched(void*, int opa, int opb, int m, int n, int k, const float* alpha, const float* a,
+                              int lda, long long step_a, const float* b, int ldb, long long step_b, const float* beta,
+                              float* c, int ldc, long long step_c, int count) {
+    return products(opa, opb, m, n, k, alpha, a, lda, step_a, b, ldb, step_b, beta, c, ldc, step_c, count);
+}
+int cublasDgemmStridedBatched(void*, int opa, int opb, int m, int n, int k, const double* alpha, const double* a,
+                              int lda, long long step_a, const double* b, int ldb, long long step_b,
+                              const double* beta, double* c, int ldc, long long step_c, int count) {
+    return products(opa, opb, m, n, k, alpha, a, lda, step_a, b, ldb, step_b, beta, c, ldc, step_c, count);
 }
 }

@@ -1,5 +1,5 @@
-// Twins: Reference.standardise, standardise_grad, leaky_relu and leaky_relu_grad, bias_leaky_relu, bias_tanh and
-// bias_sigmoid.
+// Twins: Reference.standardise, standardise_grad, masked, leaky_relu and leaky_relu_grad, bias_leaky_relu, bias_tanh
+// and bias_sigmoid.
 //
 // One pass over memory each, where plain array code makes one for every operation. The vectors of a value per
 // channel stay in the cache, so they are read one float at a time; they need no alignment.
@@ -23,22 +23,29 @@ extern "C" __global__ void standardise_grad(const float* dy, const float* x_hat,
     }
 }
 
+extern "C" __global__ void masked(const float* x, const float* mask, float* y, int count) {
+    FOR_EACH(i, count) y[i] = mask[i] > 0.0f ? x[i] * mask[i] : 0.0f;
+}
+
+// A slope of 0 gives 0, even where x or dy is infinite; what is not a number is handed on.
+__device__ inline float bent(float x, float slope) {
+    if (slope == 0.0f) return x <= 0.0f ? 0.0f : x;
+    return x > 0.0f ? x : x * slope;
+}
+
 extern "C" __global__ void leaky_relu(const float* x, float* y, float slope, int count) {
-    FOR_EACH(i, count) y[i] = x[i] > 0.0f ? x[i] : x[i] * slope;
+    FOR_EACH(i, count) y[i] = bent(x[i], slope);
 }
 
 extern "C" __global__ void leaky_relu_grad(const float* dy, const float* y, float* dx, float slope, int count) {
-    FOR_EACH(i, count) dx[i] = y[i] > 0.0f ? dy[i] : dy[i] * slope;
+    FOR_EACH(i, count) dx[i] = y[i] > 0.0f ? dy[i] : slope == 0.0f ? 0.0f : dy[i] * slope;
 }
 
 // y = f(x + b): a product's bias and the activation behind it.
 
 extern "C" __global__ void bias_leaky_relu(const float* x, const float* bias, float* y, float slope, int count,
                                            int channels) {
-    FOR_EACH(i, count) {
-        float z = x[i] + bias[i % channels];
-        y[i] = z > 0.0f ? z : z * slope;
-    }
+    FOR_EACH(i, count) y[i] = bent(x[i] + bias[i % channels], slope);
 }
 
 extern "C" __global__ void bias_tanh(const float* x, const float* bias, float* y, int count, int channels) {
@@ -46,5 +53,8 @@ extern "C" __global__ void bias_tanh(const float* x, const float* bias, float* y
 }
 
 extern "C" __global__ void bias_sigmoid(const float* x, const float* bias, float* y, int count, int channels) {
-    FOR_EACH(i, count) y[i] = 0.5f * (1.0f + tanhf(0.5f * (x[i] + bias[i % channels])));
+    FOR_EACH(i, count) {
+        float z = x[i] + bias[i % channels];
+        y[i] = expf(fminf(z, 0.0f)) / (1.0f + expf(-fabsf(z)));
+    }
 }

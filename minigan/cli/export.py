@@ -1,0 +1,49 @@
+"""``minigan export``: a trained net for other programs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from minigan.cli.arguments import Commands, add_command
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write a net of a run as an ONNX graph, or as a PyTorch module with its weights."""
+    from minigan.runs.exporting import export_run
+    from minigan.runs.folder import open_run
+
+    name = "d" if options.discriminator else "g"
+    files = export_run(
+        open_run(options.run),
+        options.output or Path(f"{name}.py" if options.torch else f"{name}.onnx"),
+        which=options.checkpoint,
+        discriminator=options.discriminator,
+        torch=options.torch,
+    )
+    print(f"written: {', '.join(map(str, files))}")
+
+
+def add_commands(commands: Commands) -> None:
+    """Add ``minigan export``."""
+    parser = add_command(
+        commands,
+        "export",
+        export,
+        "write a trained net for ONNX or PyTorch",
+        "Write the generator of a run as an ONNX graph, which takes batches of any size, channels "
+        "last (needs minigan[onnx]), or as a PyTorch module with its weights.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="file to write (default: g.onnx or g.py)"
+    )
+    parser.add_argument(
+        "--discriminator", action="store_true", help="the discriminator instead of the generator"
+    )
+    parser.add_argument(
+        "--torch", action="store_true", help="a Python file and a state_dict for PyTorch instead"
+    )
+    parser.add_argument(
+        "--checkpoint", metavar="WHICH", help="best, a step or a file (default: the end of the run)"
+    )

@@ -1,0 +1,102 @@
+"""The labels beside an IDX file of images, and EMNIST as it comes.
+
+EMNIST: G. Cohen, S. Afshar, J. Tapson and A. van Schaik, "EMNIST: an extension of MNIST to
+handwritten letters", arXiv:1702.05373, 2017. Its images are stored column by column, and the
+labels of its letters begin at 1.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy
+import numpy.typing as npt
+
+from minigan.data.errors import DataError
+from minigan.data.idx import read_idx
+from minigan.data.pixels import as_labels
+
+__all__ = ["labels_beside", "upright"]
+
+_EMNIST = re.compile(r"emnist-(\w+)-(train|test)-images", re.IGNORECASE)
+_MOST = 255  # labels are bytes
+_IMAGES = re.compile(r"images(.*?)idx3|images", re.IGNORECASE)
+
+
+def upright(
+    path: Path, images: npt.NDArray[numpy.uint8]
+) -> tuple[npt.NDArray[numpy.uint8], tuple[str, ...]]:
+    """Turn EMNIST's images upright, and say so; leave others as they are."""
+    if not _EMNIST.match(path.name) or images.ndim != 3:
+        return images, ()
+    note = f"{len(images)} images turned upright: EMNIST has rows and columns exchanged"
+    return images.transpose(0, 2, 1).copy(), (note,)
+
+
+def labels_beside(
+    path: Path, count: int
+) -> tuple[npt.NDArray[numpy.int64] | None, tuple[str, ...] | None]:
+    """Read the labels from the IDX file that is named like a file of images.
+
+    It is called labels instead of images: ``x-labels-idx1-ubyte.gz`` beside
+    ``x-images-idx3-ubyte.gz``; or, beside ``x.idx``, ``x-labels.idx``; each gzipped or not.
+
+    Parameters
+    ----------
+    path : Path
+        The file of images.
+    count : int
+        The number of images.
+
+    Returns
+    -------
+    labels : ndarray of int64, shape (count,), or None
+        None if there is no such file.
+    class_names : tuple of str or None
+        The characters of EMNIST, if its mapping lies there too.
+
+    Raises
+    ------
+    DataError
+        If it doesn't hold a label for each image.
+    """
+    beside = next((place for place in _places(path) if place.is_file()), None)
+    if beside is None:
+        return None, None
+    labels = as_labels(read_idx(beside), count, str(beside))
+    kind = _EMNIST.match(path.name)
+    if kind is None:
+        return labels, None
+    characters = _characters(path.with_name(f"emnist-{kind[1]}-mapping.txt"))
+    first = 1 if kind[1].lower() == "letters" and labels.min() >= 1 else 0
+    return labels - first, tuple(characters[first:]) or None
+
+
+def _places(path: Path) -> list[Path]:
+    stem = path.name.removesuffix(".gz")
+    if "images" in stem.lower():
+        names = [_IMAGES.sub(_labels, stem)]
+    else:
+        base, dot, ending = stem.rpartition(".")
+        names = [f"{base or stem}{mark}labels{dot}{ending * bool(dot)}" for mark in "-_."]
+    return [path.with_name(name + end) for name in names for end in (".gz", "")]
+
+
+def _labels(match: re.Match[str]) -> str:
+    return "labels" if match[1] is None else f"labels{match[1]}idx1"
+
+
+def _characters(mapping: Path) -> list[str]:
+    """EMNIST's characters by label, from lines such as ``10 65`` or ``1 65 97``."""
+    if not mapping.is_file():
+        return []
+    try:
+        lines = mapping.read_text("utf-8").splitlines()
+        rows = [[int(word) for word in line.split()] for line in lines]
+        found = {row[0]: "".join(map(chr, row[1:])) for row in rows if row}
+        if max(found, default=0) > _MOST:
+            raise ValueError(f"label {max(found)}")
+        return [found.get(label, "") for label in range(max(found, default=-1) + 1)]
+    except (OSError, ValueError, OverflowError) as error:
+        raise DataError(f"{mapping} cannot be read ({error}): repair or remove it") from error

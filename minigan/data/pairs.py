@@ -1,0 +1,354 @@
+"""Pairs of pictures: what a game from images to images learns from.
+
+The two pictures of a pair may show the same thing (edges and the face that they are drawn from), or
+the two sets may only be of two kinds, without any pairs (plain faces, and other people's faces with
+glasses).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy
+import numpy.typing as npt
+
+from minigan import randomness
+from minigan.data import zoo
+from minigan.data.dataset import Batches, Dataset
+from minigan.data.errors import DataError, choices
+from minigan.data.folder import EXTENSIONS, fit, image_folder
+
+__all__ = ["PAIRS", "Pair", "PairBatches", "Pairs", "edges", "pairs"]
+
+PAIRS = ("avatars-edges", "avatars-glasses", "glyphs-bold", "emoji-designs")
+HELD_OUT = 6
+"""Every sixth pair, or family of fonts, is kept for tests."""
+PEOPLE = 10_000
+"""The faces that may be trained on for glasses; the others are for tests."""
+
+Shape = tuple[int, int, int]
+Images = npt.NDArray[numpy.float32]
+
+
+class Pair(NamedTuple):
+    """Pictures of both kinds, shapes (N, H, W, C) each, in [-1, 1]; the second may be missing."""
+
+    a: Any
+    b: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pictures of two kinds.
+
+    Attributes
+    ----------
+    a, b : Dataset
+        What is translated, and what it shall become.
+    aligned : bool
+        Whether ``a.images[i]`` and ``b.images[i]`` belong together.
+
+    Raises
+    ------
+    ValueError
+        If they belong together, but there aren't equally many.
+    """
+
+    a: Dataset
+    b: Dataset
+    aligned: bool = True
+
+    def __post_init__(self) -> None:
+        if self.aligned and len(self.a) != len(self.b):
+            raise ValueError(
+                f"there are {len(self.a)} pictures in {self.a.name!r} but {len(self.b)} in "
+                f"{self.b.name!r}: pairs need equally many"
+            )
+
+    def __len__(self) -> int:
+        return min(len(self.a), len(self.b))
+
+    @property
+    def name(self) -> str:
+        """The name of both, in reports."""
+        return self.b.name
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was changed when the images were loaded."""
+        return tuple(dict.fromkeys((*self.a.notes, *self.b.notes)))
+
+    def sample(self, n: int, rng: numpy.random.Generator) -> Images:
+        """Draw `n` different pictures of the second kind, shape (n, H, W, C)."""
+        return self.b.sample(n, rng)
+
+    def draw(self, n: int, rng: numpy.random.Generator) -> Pair:
+        """Draw `n` pairs, different ones as long as there are enough."""
+        picked = [
+            randomness.generator(rng).choice(len(kind), n, replace=n > len(kind))
+            for kind in (self.a, self.b)
+        ]
+        if self.aligned:
+            picked[1] = picked[0]
+        return Pair(self.a.batch(picked[0]), self.b.batch(picked[1]))
+
+
+class PairBatches(Iterator[Pair]):
+    """An endless stream of minibatches of pairs, resumable bit for bit.
+
+    Pictures that don't belong together are shuffled separately.
+
+    Parameters
+    ----------
+    pairs : Pairs
+    batch_size : int
+        Between 1 and the number of pairs.
+    rng : numpy.random.Generator
+        Draws the permutations.
+
+    Raises
+    ------
+    ValueError
+        If `batch_size` is out of range.
+    """
+
+    def __init__(self, pairs: Pairs, batch_size: int, rng: numpy.random.Generator) -> None:
+        self.pairs, self.batch_size, self.rng = pairs, batch_size, rng
+        kinds = (pairs.b,) if pairs.aligned else (pairs.b, pairs.a)
+        self._orders = [Batches(kind, batch_size, rng) for kind in kinds]
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches in one epoch."""
+        return len(self.pairs) // self.batch_size
+
+    def __next__(self) -> Pair:
+        indices = [order.next_indices() for order in self._orders]
+        return Pair(self.pairs.a.batch(indices[-1]), self.pairs.b.batch(indices[0]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that determines the following batches; see `Batches.state_dict`."""
+        return {
+            f"{key}_{i}": value
+            for i, order in enumerate(self._orders)
+            for key, value in order.state_dict().items()
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where the stream that returned `state` was.
+
+        Raises
+        ------
+        ValueError
+            As for `Batches.load_state_dict`; the stream is then unchanged.
+        """
+        before = self.state_dict()
+        try:
+            self._load(state)
+        except BaseException:
+            self._load(before)
+            raise
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        for i, order in enumerate(self._orders):
+            end = f"_{i}"
+            own = {k.removesuffix(end): v for k, v in state.items() if k.endswith(end)}
+            order.load_state_dict(own)
+
+
+# ---------------------------------------------------------------- loading
+
+
+def pairs(
+    name_or_path: str | os.PathLike[str],
+    *,
+    a_shape: Shape | None = None,
+    b_shape: Shape | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    split: str = "train",
+    aligned: bool = True,
+) -> Pairs:
+    """Load pairs of pictures by name or from a folder.
+
+    Parameters
+    ----------
+    name_or_path : str or path_like
+        One of
+
+        - "avatars-edges": outlines of the embedded faces, and the faces;
+        - "avatars-glasses": faces, and faces with glasses: of other people for training, of the
+          same people for tests;
+        - "glyphs-bold": letters and digits of regular fonts, and of their bold companions; the
+          fonts of the tests are of other families;
+        - "emoji-designs": Google's emoji, and Twitter's;
+        - a folder with subfolders ``a`` and ``b`` (or ``trainA`` and ``trainB``), whose files have
+          the same names where they belong together;
+        - a folder of pictures, each of which shows a pair side by side.
+
+        In a folder, every sixth pair is kept for tests, in the order of their names.
+    a_shape, b_shape : (int, int, int), optional
+        Height, width and channels of both; required for folders.
+    data_dir : path_like, optional
+        Folder with ``glyphs.npz`` or ``emoji.npz``.
+    split : {"train", "test"}
+    aligned : bool
+        Whether the pictures in a folder belong together; if not, ``a`` and ``b`` may have
+        different numbers of files. The named sets know for themselves.
+
+    Returns
+    -------
+    Pairs
+
+    Raises
+    ------
+    DataError
+        If there is no such set or folder, or it isn't one of pairs.
+    ValueError
+        If a shape is missing for a folder.
+    """
+    if split not in ("train", "test"):
+        raise DataError(f"pairs have no split {split!r}: {choices(split, ('train', 'test'))}")
+    name = os.fspath(name_or_path)
+    if name in PAIRS:
+        found = _NAMED[name](split == "test", data_dir)
+    else:
+        found = _folder(Path(os.path.expanduser(name)), a_shape, b_shape, split == "test", aligned)
+    a = found.a if a_shape is None else fit(found.a, a_shape)
+    return replace(found, a=a, b=found.b if b_shape is None else fit(found.b, b_shape))
+
+
+def edges(images: npt.NDArray[Any], *, threshold: int = 24) -> npt.NDArray[numpy.uint8]:
+    """Draw the outlines of pictures, black on white.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (N, H, W, C)
+    threshold : int
+        Pixels whose colour differs by more than this from that on the left or above, in any
+        channel, are black.
+
+    Returns
+    -------
+    ndarray of uint8, shape (N, H, W, 1)
+    """
+    values = images.astype(numpy.int16)
+    found = numpy.zeros(images.shape[:3], bool)
+    found[:, 1:] |= abs(numpy.diff(values, axis=1)).max(axis=-1) > threshold
+    found[:, :, 1:] |= abs(numpy.diff(values, axis=2)).max(axis=-1) > threshold
+    return numpy.where(found, 0, 255).astype(numpy.uint8)[..., None]
+
+
+def _set_aside(count: int, test: bool) -> npt.NDArray[numpy.bool_]:
+    """Choose the entries of a split: every sixth is for tests."""
+    kept = numpy.arange(count) % HELD_OUT == HELD_OUT - 1
+    return kept if test else ~kept
+
+
+def _part(kind: Dataset, images: Any, name: str) -> Dataset:
+    return Dataset(name, numpy.ascontiguousarray(images), source=kind.source, notes=kind.notes)
+
+
+def _edges(test: bool, data_dir: Any) -> Pairs:
+    faces = zoo.avatars()
+    images = faces.images[_set_aside(len(faces), test)]
+    return Pairs(_part(faces, edges(images), "edges"), _part(faces, images, "avatars"))
+
+
+def _glasses(test: bool, data_dir: Any) -> Pairs:
+    plain, glasses = zoo.avatars(), zoo.avatars(glasses=True)
+    first, second = slice(PEOPLE // 2), slice(PEOPLE // 2, PEOPLE)
+    if test:
+        first = second = slice(PEOPLE, None)
+    a = _part(plain, plain.images[first], "avatars")
+    return Pairs(a, _part(glasses, glasses.images[second], "avatars with glasses"), aligned=test)
+
+
+def _bold(test: bool, data_dir: Any) -> Pairs:
+    regular, bold = zoo.weights(data_dir=data_dir)
+    chosen = _set_aside(len(regular), test)
+    a, b = (
+        Dataset(name, fonts[chosen].reshape(-1, *fonts.shape[2:], 1), source="fonts of Debian")
+        for name, fonts in (("glyphs", regular), ("bold glyphs", bold))
+    )
+    return Pairs(a, b)
+
+
+def _designs(test: bool, data_dir: Any) -> Pairs:
+    noto, twemoji = (zoo.emoji(data_dir=data_dir, design=which) for which in ("noto", "twemoji"))
+    chosen = _set_aside(len(noto), test)
+    return Pairs(
+        _part(noto, noto.images[chosen], "noto emoji"),
+        _part(twemoji, twemoji.images[chosen], "twemoji"),
+    )
+
+
+_NAMED = {
+    "avatars-edges": _edges,
+    "avatars-glasses": _glasses,
+    "glyphs-bold": _bold,
+    "emoji-designs": _designs,
+}
+
+
+# ---------------------------------------------------------------- folders
+
+
+def _folder(
+    root: Path, a_shape: Shape | None, b_shape: Shape | None, test: bool, aligned: bool
+) -> Pairs:
+    if not root.is_dir():
+        raise DataError(
+            f"there are no pairs {str(root)!r}: {choices(str(root), PAIRS)}, or give a folder with "
+            "subfolders a and b, or of pictures with a pair side by side"
+        )
+    if a_shape is None or b_shape is None:
+        raise ValueError(f"{root} is a folder of pictures: give a_shape and b_shape to convert to")
+    kinds = _kinds(root)
+    if kinds is None:
+        a, b = _side_by_side(root, a_shape, b_shape)
+    else:
+        if aligned:
+            _require_partners(*kinds)
+        a = image_folder(kinds[0], size=a_shape[:2], channels=a_shape[2])
+        b = image_folder(kinds[1], size=b_shape[:2], channels=b_shape[2])
+    chosen = [_set_aside(len(kind), test) for kind in (a, b)]
+    if not all(map(numpy.any, chosen)):
+        raise DataError(f"{root} has {min(len(a), len(b))} pairs: at least {HELD_OUT} are needed")
+    a, b = (_part(k, k.images[c], k.name) for k, c in zip((a, b), chosen, strict=True))
+    return Pairs(a, b, aligned=aligned)
+
+
+def _kinds(root: Path) -> tuple[Path, Path] | None:
+    """Find the two subfolders of a folder; None if there aren't any."""
+    inside = {path.name.lower(): path for path in root.iterdir() if path.is_dir()}
+    for a, b in (("a", "b"), ("traina", "trainb")):
+        if a in inside and b in inside:
+            return inside[a], inside[b]
+    return None
+
+
+def _names(folder: Path) -> set[str]:
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
+    return {path.relative_to(folder).with_suffix("").as_posix() for path in files}
+
+
+def _require_partners(a: Path, b: Path) -> None:
+    alone = sorted(_names(a) ^ _names(b))
+    if alone:
+        raise DataError(
+            f"{a.parent} has a picture {alone[0]!r} in only one of {a.name} and {b.name}: give "
+            "both pictures of a pair the same name"
+        )
+
+
+def _side_by_side(root: Path, a_shape: Shape, b_shape: Shape) -> tuple[Dataset, Dataset]:
+    """Load pictures of twice the width, and cut them in the middle."""
+    height, width = (max(sizes) for sizes in zip(a_shape[:2], b_shape[:2], strict=True))
+    whole = image_folder(root, size=(height, 2 * width), channels=max(a_shape[2], b_shape[2]))
+    halves = whole.images[:, :, :width], whole.images[:, :, width:]
+    left, right = (_part(whole, half, whole.name) for half in halves)
+    return fit(left, a_shape), fit(right, b_shape)

@@ -1,0 +1,137 @@
+"""Tables of numbers in text files: CSV with or without names in its first line."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy
+import numpy.typing as npt
+
+from minigan.data import limits
+from minigan.data.errors import DataError
+
+__all__ = ["ENDINGS", "Table", "read_table"]
+
+ENDINGS = (".csv", ".tsv", ".txt", ".dat", ".data")
+LABELS = {"label", "labels", "class", "target", "digit", "category", "cluster"}
+"""Names of a column of labels."""
+_COUNTERS = {"", "id", "index", "unnamed: 0"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of numbers.
+
+    Attributes
+    ----------
+    numbers : ndarray of float32, shape (rows, columns)
+    names : tuple of str or None
+        The names of the columns, in lower case.
+    notes : tuple of str
+        What was left out.
+    """
+
+    numbers: npt.NDArray[numpy.float32]
+    names: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+    def without(self, column: int, note: str) -> Table:
+        """Return the table without a column, and with a note."""
+        names = self.names and self.names[:column] + self.names[column + 1 :]
+        return replace(
+            self,
+            numbers=numpy.delete(self.numbers, column, axis=1),
+            names=names,
+            notes=(*self.notes, note),
+        )
+
+    def find(self, names: set[str]) -> int | None:
+        """Return the first column with one of these names."""
+        return next((i for i, name in enumerate(self.names or ()) if name in names), None)
+
+
+def read_table(path: Path) -> Table:
+    """Read a table: numbers separated by commas, semicolons, tabs or spaces.
+
+    A first line that isn't of numbers is taken for the names of the columns. A column that counts
+    the rows is left out.
+
+    Raises
+    ------
+    DataError
+        If it isn't such a table, or it is too large.
+    """
+    size = path.stat().st_size
+    if size > limits.max_bytes():
+        raise DataError(
+            f"{path} has {size:,} bytes, more than {limits.max_bytes():,}: if that is meant, set "
+            "MINIGAN_MAX_BYTES to a larger number"
+        )
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+            separator = _separator(first)
+            names = _names(first, separator)
+            if names is None:
+                file.seek(0)
+            table = Table(_numbers(file, separator), names)
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(
+            f"{path} cannot be read as a table of numbers ({error}): save numbers alone, with the "
+            "names of the columns in the first line or none"
+        ) from error
+    return _without_counter(_checked(table, path))
+
+
+def _separator(line: str) -> str | None:
+    return next((mark for mark in "\t;," if mark in line), None)
+
+
+def _names(line: str, separator: str | None) -> tuple[str, ...] | None:
+    """The names in a table's first line; None if there are numbers."""
+    cells = next(csv.reader([line], delimiter=separator)) if separator else line.split()
+    if cells and all(map(_is_number, cells)):
+        return None
+    return tuple(cell.strip().lower() for cell in cells)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _numbers(file: Any, separator: str | None) -> npt.NDArray[numpy.float32]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of no rows, which are told below
+        return numpy.loadtxt(
+            file, numpy.float32, delimiter=separator, ndmin=2, comments=None, quotechar='"'
+        )
+
+
+def _checked(table: Table, path: Path) -> Table:
+    rows, columns = table.numbers.shape
+    if not rows or not columns:
+        raise DataError(f"{path} contains no rows of numbers: give another file")
+    if table.names is not None and len(table.names) != columns:
+        raise DataError(
+            f"{path} has {len(table.names)} names in its first line, but {columns} numbers in each "
+            "row: name each column"
+        )
+    if not numpy.isfinite(table.numbers).all():
+        raise DataError(f"{path} contains numbers that are not finite: remove their rows")
+    return table
+
+
+def _without_counter(table: Table) -> Table:
+    column = table.find(_COUNTERS)
+    rows = numpy.arange(len(table.numbers))
+    if column is None or numpy.ptp(table.numbers[:, column] - rows) > 0:
+        return table
+    return table.without(column, "the column that counts the rows was left out")

@@ -1,0 +1,141 @@
+"""Find the likely causes of what a check has found wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy
+
+from minigan.gradcheck import diagnose, elsewhere
+from minigan.gradcheck.compare import Comparison, Settings
+from minigan.gradcheck.report import Report
+from minigan.gradcheck.slopes import Line
+from minigan.gradcheck.spot import Spot
+
+DIAGNOSED_SIZE = 800
+Compared = dict[str, tuple[Spot, Comparison]]
+
+
+def causes(first: Spot, compared: Compared, settings: Settings) -> None:
+    """Give each wrong row of the report a likely cause.
+
+    Parameters
+    ----------
+    first
+        The spot that was asked for.
+    compared
+        For each array, the spot where it was found wrong, and the comparison there.
+    settings
+        How to compare.
+    """
+    wrong = {n: c for n, c in compared.items() if c[1].report.error > settings.tolerance}
+    telling = wrong if _is_telling(first) else wrong | _at_a_telling_spot(first, wrong, settings)
+    for name, (_, comparison) in wrong.items():
+        spot, better = telling[name]
+        if better.gradient.size <= DIAGNOSED_SIZE:
+            comparison.report.cause = diagnose.likely_cause(_case(spot, better))
+
+
+def _is_telling(spot: Spot) -> bool:
+    """Tell whether no other size is that of the batch: where all are 1, causes look alike."""
+    n, *others = spot.xs[0].shape or (0,)
+    return n > 2 and n not in (*others, *spot.y.shape[1:])
+
+
+def _at_a_telling_spot(first: Spot, wrong: Compared, settings: Settings) -> Compared:
+    """Compare again at other sizes, if the layer takes them."""
+    notes = list(first.report.notes)
+    found = {}
+    for spot in elsewhere.spots(first, settings.rng):
+        if _is_telling(spot):
+            for comparison in spot.comparisons(settings.rough()):
+                name = comparison.report.name
+                if name in wrong and comparison.run().error > settings.tolerance:
+                    found[name] = spot, comparison
+            break
+    first.report.notes[:] = notes
+    return found
+
+
+def _case(spot: Spot, comparison: Comparison) -> diagnose.Case:
+    x = next(iter(spot.inputs.values()), None)
+    return diagnose.Case(
+        comparison.report.name,
+        comparison.gradient,
+        comparison.measure_all(),
+        x,
+        spot.xs[0].shape[0] if spot.xs[0].ndim else None,
+        _sizes(spot),
+        lambda: _masked(spot, comparison),
+        spot.y,
+        spot.dy,
+        spot.values,
+        lambda *point: spot.numeric(comparison.report.name, *point),
+    )
+
+
+def _sizes(spot: Spot) -> dict[int, str]:
+    """Return what each size is called; where several things share one, all of them."""
+    y_shape, x_shape = spot.y.shape, spot.xs[0].shape
+    if not (x_shape and y_shape):
+        return {}
+    named = [(x_shape[0], "the batch size")]
+    if len(y_shape) == 4:
+        named += [
+            (math.prod(y_shape[1:3]), "the number of pixels of y"),
+            (math.prod(y_shape[:3]), "the number of samples times the pixels of y"),
+        ]
+    if len(x_shape) == 4:
+        named += [(math.prod(x_shape[1:3]), "the number of pixels of x")]
+    named += [(x_shape[-1], "the last axis of x"), (y_shape[-1], "the last axis of y")]
+    sizes: dict[int, str] = {}
+    for size, what in named:
+        if what not in sizes.get(size, ""):
+            sizes[size] = f"{sizes[size]} (and also {what})" if size in sizes else what
+    return sizes
+
+
+def _masked(spot: Spot, comparison: Comparison) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield measurements with dy kept only for the first or last sample, row or column."""
+    axes = ["sample", "row of y", "column of y"] if spot.dy.ndim == 4 else ["sample"]
+    for axis, what in enumerate(axes[: spot.dy.ndim]):
+        for index, which in ((0, "first"), (-1, "last")):
+            if spot.dy.shape[axis] > 1:
+                place = (*[slice(None)] * axis, index)
+                yield f"the {which} {what}", _measurement(spot, comparison, place)
+    blocks = [b // a for a, b in zip(spot.xs[0].shape, spot.dy.shape, strict=False)]
+    if spot.dy.ndim == 4 and spot.xs[0].ndim == 4 and max(blocks[1:3]) > 1:
+        corners = (slice(None), slice(None, None, blocks[1]), slice(None, None, blocks[2]))
+        yield "the first pixel of each block", _measurement(spot, comparison, corners)
+    if spot.xs[0].dtype.kind in "iu" and spot.xs[0].ndim == 1:
+        last = {int(label): i for i, label in enumerate(spot.xs[0])}
+        yield (
+            "the last occurrence of each label",
+            _measurement(spot, comparison, (list(last.values()),)),
+        )
+
+
+def _measurement(spot: Spot, comparison: Comparison, place: Any) -> Callable[[], Any]:
+    dy = numpy.zeros_like(spot.dy)
+    dy[place] = spot.dy[place]
+    return lambda: comparison.measure_all(
+        Line(comparison.line.evaluate, dy, h=comparison.settings.h)
+    )
+
+
+def culprit(report: Report) -> str | None:
+    """Name the wrong layer of a Sequential: its dx spoils the gradients of all layers below."""
+    numbered = [(a.name.partition(".")[0], a.error > report.tolerance) for a in report.arrays]
+    wrong = [int(name) for name, bad in numbered if bad and name.isdigit()]
+    right = [int(name) for name, bad in numbered if not bad and name.isdigit()]
+    above = [index for index in right if not wrong or index > max(wrong)]
+    if not report.failures or not above or (wrong and min(right) < max(wrong)):
+        return None
+    first, last = (max(wrong) + 1 if wrong else 0), min(above)
+    which = f"layer {last}" if first == last else f"one of the layers {first} to {last}"
+    return (
+        f"The gradients of layer {last} and above are right, those below are wrong: look at dx in "
+        f"backward of {which}."
+    )

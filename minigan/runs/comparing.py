@@ -1,0 +1,201 @@
+"""Runs beside one another: which settings differ, how far they are, and how they did."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from minigan.runs.folder import CONFIG, Config, read_config
+
+WIDTH = 24
+"""Largest width of a column of the table, in characters."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run's files say, without running anything.
+
+    Attributes
+    ----------
+    folder
+        The run.
+    config
+        What it was started with.
+    step
+        The last step in its table of losses; 0 if there is none.
+    losses
+        The last row of ``metrics.csv``: column to number.
+    metrics
+        The values of ``evaluation.csv``, if it was evaluated.
+    """
+
+    folder: Path
+    config: Config
+    step: int
+    losses: dict[str, float]
+    metrics: dict[str, float]
+
+    def facts(self) -> dict[str, Any]:
+        """Return everything that may differ between two runs, by name."""
+        config = self.config
+        whole = {"recipe": config.recipe, "data": config.data, "seed": config.seed}
+        whole |= {"device": config.device, "init": config.init}
+        return whole | config.settings | config.computing
+
+
+def find(places: Iterable[Path]) -> list[Path]:
+    """Return the folders of runs among, or directly inside, some folders; by name.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    places = list(places)
+    found = [
+        folder
+        for place in places
+        for folder in ([place] if (place / CONFIG).is_file() else sorted(_inside(place)))
+        if (folder / CONFIG).is_file()
+    ]
+    if not found:
+        raise ValueError(
+            f"There are no runs in {', '.join(map(str, places))}; `minigan train digits` makes "
+            "one, and `minigan runs FOLDER` looks elsewhere."
+        )
+    return found
+
+
+def _inside(place: Path) -> Iterable[Path]:
+    return place.iterdir() if place.is_dir() else ()
+
+
+def summary(folder: Path) -> Summary:
+    """Read what a run's files say.
+
+    Raises
+    ------
+    ValueError
+        If its ``config.json`` is damaged.
+    """
+    config = read_config(folder)
+    losses = _numbers(_last_row(folder / "metrics.csv"))
+    step = int(losses.pop("step", 0))
+    return Summary(folder, config, step, losses, _metrics(folder / "evaluation.csv"))
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error):
+        return []
+
+
+def _last_row(path: Path) -> dict[str, str]:
+    return (_rows(path) or [{}])[-1]
+
+
+def _numbers(row: dict[str, str]) -> dict[str, float]:
+    numbers = {}
+    for name, text in row.items():
+        try:
+            numbers[name] = float(text)
+        except (TypeError, ValueError):
+            continue
+    return numbers
+
+
+def _metrics(path: Path) -> dict[str, float]:
+    rows = [row for row in _rows(path) if row.get("metric") and row.get("value")]
+    return _numbers({row["metric"]: row["value"] for row in rows})
+
+
+def table(summaries: Sequence[Summary]) -> str:
+    """Return a line for each run, with the settings in which the runs differ; then their scores."""
+    shown = ["recipe", *(name for name in differing(summaries) if name != "recipe")]
+    head = ["run", "steps", *shown, "loss D", "loss G"]
+    lines = _aligned([head, *(_line(each, shown) for each in summaries)])
+    scored = [each for each in summaries if each.metrics]
+    if scored:
+        names = dict.fromkeys(name for each in scored for name in each.metrics)
+        rows = [[name, *(_number(each.metrics.get(name)) for each in scored)] for name in names]
+        lines += ["", *_aligned([["score", *(each.folder.name for each in scored)], *rows])]
+    return "\n".join(lines)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def differing(summaries: Sequence[Summary]) -> list[str]:
+    """Return the names of all settings that aren't the same in all runs."""
+    facts = [each.facts() for each in summaries]
+    names = dict.fromkeys(name for each in facts for name in each)
+    return [name for name in names if len({repr(each.get(name)) for each in facts}) > 1]
+
+
+def _line(each: Summary, shown: Sequence[str]) -> list[str]:
+    goal = each.config.settings.get("steps", 0)
+    steps = f"{each.step}" if each.step == goal else f"{each.step}/{goal}"
+    facts = each.facts()
+    losses = [_number(each.losses.get(name)) for name in ("loss_d", "loss_g")]
+    return [each.folder.name, steps, *(_cell(facts.get(name)) for name in shown), *losses]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.4g}"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return text if len(text) <= WIDTH else f"...{text[3 - WIDTH :]}"
+
+
+def overview(summaries: Sequence[Summary], path: Path) -> None:
+    """Draw the samples of each run under its name, in rows of four.
+
+    Raises
+    ------
+    ValueError
+        If none of the runs has a picture yet.
+    """
+    from PIL import Image
+
+    from minigan.plots import save_figure
+    from minigan.plots.style import new_figure, styled
+
+    pictures = [(each, each.folder / "samples.png") for each in summaries]
+    pictures = [(each, picture) for each, picture in pictures if picture.is_file()]
+    if not pictures:
+        raise ValueError("None of these runs has samples.png yet; wait until one is finished.")
+    columns = min(len(pictures), 4)
+    rows = math.ceil(len(pictures) / columns)
+    with styled():
+        figure = new_figure(width=3 * columns, height=3.3 * rows, layout="constrained")
+        for i, (each, picture) in enumerate(pictures, start=1):
+            axes = figure.add_subplot(rows, columns, i)
+            with Image.open(picture, formats=["PNG"]) as image:
+                axes.imshow(image.convert("RGB"))
+            axes.set_axis_off()
+            axes.set_title(f"{each.folder.name}, step {each.step:,}", fontsize=9)
+    save_figure(figure, path, dpi=110)
+
+
+def report(summaries: Sequence[Summary]) -> list[dict[str, Any]]:
+    """Return the runs as dictionaries for JSON."""
+    return [
+        {"run": str(each.folder), "step": each.step, "losses": each.losses,
+         "metrics": each.metrics, "config": asdict(each.config)}
+        for each in summaries
+    ]  # fmt: skip

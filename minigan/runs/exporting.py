@@ -1,0 +1,95 @@
+"""The nets of a run for other programs: ``minigan export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from minigan import export, nn
+from minigan.files import written_whole
+from minigan.runs.folder import Run
+
+EXAMPLES = 4
+"""Samples that go through the net while its graph is written; graphs take any number."""
+
+
+def export_run(
+    run: Run, path: Path, *, which: str | None = None, discriminator: bool = False,
+    torch: bool = False,
+) -> list[Path]:  # fmt: skip
+    """Write a net of a run to a file; return the files that were written.
+
+    Parameters
+    ----------
+    run
+        A run of a `minigan.gan.Game`.
+    path
+        For ONNX the graph; for PyTorch the Python file, beside which its weights are written, with
+        the same name and the ending ``.safetensors``.
+    which
+        As in `Run.game`.
+    discriminator
+        Whether to write the discriminator instead of the generator.
+    torch
+        Whether to write for PyTorch instead of ONNX.
+
+    Raises
+    ------
+    ValueError
+        If the folder of `path` doesn't exist, its ending is another one, ``onnx`` isn't installed,
+        or the net holds a layer that can't be exported. Nothing has been written then.
+    """
+    _check(path, ".py" if torch else ".onnx")
+    generator, critic = run.networks(which)
+    example = _example(run, discriminator)
+    net = critic if discriminator else generator
+    return _to_torch(run, net, example, path) if torch else _to_onnx(net, example, path)
+
+
+def _check(path: Path, ending: str) -> None:
+    if path.suffix != ending:
+        raise ValueError(f"{path} must end in {ending}; give for example -o g{ending}.")
+    if not path.parent.is_dir():
+        raise ValueError(f"The folder {path.parent} doesn't exist; create it first.")
+
+
+def _example(run: Run, discriminator: bool) -> Any:
+    """Return inputs of the net: samples or latents, with labels if it takes them."""
+    recipe, rng = run.recipe, numpy.random.default_rng(0)
+    if discriminator:
+        x: Any = numpy.zeros((EXAMPLES, *recipe.sample_shape), "float32")
+    else:
+        x = run.game().inputs(EXAMPLES, rng, run.load_data)
+    conditional = recipe.classes and not (discriminator and recipe.auxiliary)
+    return (x, numpy.arange(EXAMPLES) % recipe.classes) if conditional else x
+
+
+def _to_onnx(net: nn.Layer, example: Any, path: Path) -> list[Path]:
+    model = export.to_onnx(net, example)
+    with written_whole(path) as file:
+        file.write_bytes(model.SerializeToString())
+    return [path]
+
+
+def _to_torch(run: Run, net: nn.Layer, example: Any, path: Path) -> list[Path]:
+    if isinstance(example, tuple):
+        raise ValueError(
+            f"The net of the recipe {run.recipe.name!r} takes labels, and there is no counterpart "
+            "of such a net in PyTorch; export it to ONNX instead."
+        )
+    from safetensors.numpy import save
+
+    weights = path.with_suffix(".safetensors")
+    text, state = export.torch_source(
+        net,
+        input_shape=example.shape[1:],
+        weights=weights.name,
+        title=f"A net of the recipe {run.recipe.name}: {run.recipe.title}.",
+    )
+    with written_whole(weights) as file:
+        file.write_bytes(save({name: numpy.ascontiguousarray(a) for name, a in state.items()}))
+    with written_whole(path) as file:
+        file.write_text(text, encoding="utf-8")
+    return [path, weights]

@@ -1,0 +1,90 @@
+"""A net as a Python file for PyTorch: written, imported, loaded, and compared."""
+
+import importlib.util
+
+import numpy
+import pytest
+
+from minigan import export, nn
+
+torch = pytest.importorskip("torch")
+
+
+def _loaded(net, shape, tmp_path):
+    from safetensors.numpy import save_file
+
+    text, state = export.torch_source(net, input_shape=shape, weights="net.safetensors")
+    save_file(state, tmp_path / "net.safetensors")
+    (tmp_path / "net.py").write_text(text, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("net_of_a_test", tmp_path / "net.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.load()
+
+
+def conv(c_in, c_out, kernel, **more):
+    return nn.Conv2d(c_in, c_out, kernel_size=kernel, **more)
+
+
+NETS = {
+    "generator": (
+        lambda: nn.Sequential(
+            nn.Linear(5, 24), nn.BatchNorm(24), nn.ReLU(), nn.Reshape(2, 3, 4),
+            nn.ConvTranspose2d(4, 4, kernel_size=4, stride=2, padding=1, groups=2),
+            nn.GroupNorm(2, 4), nn.SiLU(), nn.PixelShuffle(2), nn.Pad(1, mode="reflect"),
+            conv(1, 3, 3, dilation=2, padding=2, padding_mode="circular"), nn.Tanh(),
+        ),
+        (5,),
+    ),
+    "critic": (
+        lambda: nn.Sequential(
+            nn.Sequential(nn.spectral_norm(conv(3, 4, 3, padding=1)), nn.PReLU(4)),
+            nn.AveragePool(2), nn.GELU(), nn.InstanceNorm(4, affine=True), nn.ELU(0.5),
+            nn.Upsample(2), nn.MaxPool(3, stride=2, padding=1), nn.Softplus(), nn.PixelUnshuffle(2),
+            nn.Flatten(), nn.Dropout(0.2), nn.Linear(32, 3), nn.LayerNorm(3), nn.Softmax(),
+        ),
+        (8, 4, 3),
+    ),
+    "sounds": (
+        lambda: nn.Sequential(
+            nn.Conv1d(2, 4, kernel_size=5, stride=2, padding=2), nn.LeakyReLU(0.2),
+            nn.ConvTranspose1d(4, 3, kernel_size=4, stride=2, padding=1), nn.Softmax(axis=1),
+            nn.Flatten(), nn.Linear(24, 2), nn.Sigmoid(),
+        ),
+        (8, 2),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_written_module_computes_what_the_net_does(name, tmp_path):
+    make, shape = NETS[name]
+    rng = numpy.random.default_rng(0)
+    net = make()
+    for p in net.parameters().values():
+        p.value = p.value + 0.2 * rng.standard_normal(p.shape)
+    for key, buffer in net.buffers().items():
+        if "running" in key:
+            buffer[...] = rng.uniform(0.5, 2, buffer.shape)
+    for _, layer in net.layers():
+        if isinstance(layer, nn.SpectralNorm):
+            layer.iterate(15)
+    x = rng.standard_normal((4, *shape), "float32")
+    theirs = _loaded(net, shape, tmp_path)
+    first = torch.tensor(numpy.ascontiguousarray(numpy.moveaxis(x, -1, 1)) if x.ndim > 2 else x)
+    with torch.no_grad():
+        y = theirs(first).numpy()
+    y = numpy.moveaxis(y, 1, -1) if y.ndim > 2 else y
+    numpy.testing.assert_allclose(y, net(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (nn.Sequential(nn.PixelNorm()), "no known counterpart"),
+        (nn.Sequential(conv(2, 2, 3, padding=((0, 1), (1, 1)))), "the same on both sides"),
+    ],
+)
+def test_what_pytorch_lacks_is_refused(net, message):
+    with pytest.raises(ValueError, match=message):
+        export.torch_source(net, input_shape=(4, 4, 2), weights="w")

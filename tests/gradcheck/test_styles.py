@@ -1,0 +1,717 @@
+"""Layers as people write them: each style is understood, and a mistake in it is caught."""
+
+import collections
+import dataclasses
+import random
+import types
+
+import numpy
+import pytest
+
+from minigan import gradcheck, nn
+
+
+def seeded(seed=0):
+    return numpy.random.default_rng(seed)
+
+
+X = seeded(1).standard_normal((4, 3))
+
+
+def weights():
+    return seeded().standard_normal((3, 5)), seeded(2).standard_normal(5)
+
+
+def attributes(w, b, dw, db):
+    """A style in which the arrays are attributes of these names."""
+
+    class Layer:
+        def __init__(self, factor):
+            self.factor = factor
+            values = weights()
+            setattr(self, w, values[0])
+            setattr(self, b, values[1])
+
+        def forward(self, x):
+            return x @ getattr(self, w) + getattr(self, b), x
+
+        def backward(self, dy, x):
+            if self.factor is not None:
+                setattr(self, dw, self.factor * x.T @ dy)
+            setattr(self, db, dy.sum(axis=0))
+            return dy @ getattr(self, w).T
+
+    return Layer
+
+
+def containers(values, gradients, keys, gradient_keys=None):
+    """A style in which they are in dicts or lists."""
+
+    class Layer:
+        def __init__(self, factor):
+            self.factor = factor
+            kind = dict(zip(keys, weights(), strict=True))
+            setattr(self, values, kind if isinstance(keys[0], str) else list(weights()))
+            empty = {} if isinstance(keys[0], str) else [None, None]
+            setattr(self, gradients, empty)
+
+        def forward(self, x):
+            own = getattr(self, values)
+            return x @ own[keys[0]] + own[keys[1]], x
+
+        def backward(self, dy, x):
+            own, to = getattr(self, gradients), gradient_keys or keys
+            if self.factor is not None:
+                own[to[0]] = self.factor * x.T @ dy
+            own[to[1]] = dy.sum(axis=0)
+            return dy @ getattr(self, values)[keys[0]].T
+
+    return Layer
+
+
+class Slots:
+    __slots__ = ("W", "b", "dW", "db", "factor")
+
+    def __init__(self, factor):
+        self.factor = factor
+        self.W, self.b = weights()
+
+    def forward(self, x):
+        return x @ self.W + self.b, x
+
+    def backward(self, dy, x):
+        if self.factor is not None:
+            self.dW = self.factor * x.T @ dy
+        self.db = dy.sum(axis=0)
+        return dy @ self.W.T
+
+
+class Properties:
+    def __init__(self, factor):
+        self.factor = factor
+        self._w, self._b = weights()
+        self._gradient_of_w, self._gradient_of_b = numpy.zeros((3, 5)), numpy.zeros(5)
+
+    params = property(lambda self: [self._w, self._b])
+    grads = property(lambda self: [self._gradient_of_w, self._gradient_of_b])
+
+    def forward(self, x):
+        return x @ self._w + self._b, x
+
+    def backward(self, dy, x):
+        if self.factor is not None:
+            self._gradient_of_w[...] = self.factor * x.T @ dy
+        self._gradient_of_b[...] = dy.sum(axis=0)
+        return dy @ self._w.T
+
+
+class Returned:
+    def __init__(self, factor):
+        self.factor = factor
+        self.w, self.b = weights()
+
+    def forward(self, x):
+        return x @ self.w + self.b, x
+
+    def backward(self, dy, x):
+        dw = numpy.zeros((3, 5)) if self.factor is None else self.factor * x.T @ dy
+        return dy @ self.w.T, dw, dy.sum(axis=0)
+
+
+class ReturnedByName(Returned):
+    def backward(self, dy, x):
+        dx, dw, db = super().backward(dy, x)
+        return dx, {"w": dw, "b": db}
+
+
+class InTheLayer:
+    def __init__(self, factor):
+        self.factor = factor
+        self.W, self.b = weights()
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, dy):
+        if self.factor is not None:
+            self.dW = self.factor * self.x.T @ dy
+        self.db = dy.sum(axis=0)
+        return dy @ self.W.T
+
+
+class Boxes:
+    class Tensor:
+        def __init__(self, data):
+            self.data, self.grad = data, None
+
+    def __init__(self, factor):
+        self.factor = factor
+        self.w, self.b = (self.Tensor(a) for a in weights())
+
+    def forward(self, x):
+        return x @ self.w.data + self.b.data, x
+
+    def backward(self, dy, x):
+        if self.factor is not None:
+            self.w.grad = self.factor * x.T @ dy
+        self.b.grad = dy.sum(axis=0)
+        return dy @ self.w.data.T
+
+
+class NewTuples:
+    """Gradients come in a new list of tuples each time."""
+
+    def __init__(self, factor):
+        self.factor = factor
+        self.layers, self.gradients = [weights()], []
+
+    def forward(self, x):
+        ((w, b),) = self.layers
+        return x @ w + b, x
+
+    def backward(self, dy, x):
+        dw = numpy.zeros((3, 5)) if self.factor is None else self.factor * x.T @ dy
+        self.gradients = [(dw, dy.sum(axis=0))]
+        return dy @ self.layers[0][0].T
+
+
+class OfTheClass:
+    W, b = weights()
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    forward, backward = InTheLayer.__dict__["forward"], InTheLayer.__dict__["backward"]
+
+
+class Frozen:
+    @dataclasses.dataclass(frozen=True)
+    class Pair:
+        w: object
+        b: object
+
+    def __init__(self, factor):
+        self.factor = factor
+        self.pair, self.grad = self.Pair(*weights()), None
+
+    def forward(self, x):
+        return x @ self.pair.w + self.pair.b, x
+
+    def backward(self, dy, x):
+        dw = numpy.zeros((3, 5)) if self.factor is None else self.factor * x.T @ dy
+        self.grad = self.Pair(dw, dy.sum(axis=0))
+        return dy @ self.pair.w.T
+
+
+class ReturnedInADict(Returned):
+    def backward(self, dy, x):
+        dx, dw, db = super().backward(dy, x)
+        return {"dw": dw, "db": db, "dx": dx}
+
+
+class MadeLate:
+    """Weights are made in the first call, which keeps and asks more than it must."""
+
+    def __init__(self, factor):
+        self.factor = factor
+        self.parameters, self.gradients, self.seen = {"W": None, "b": None}, {}, []
+
+    def __call__(self, x, retain=True):
+        if self.parameters["W"] is None:
+            self.parameters.update(zip("Wb", weights(), strict=True))
+        self.seen.append(x)
+        own = {k: v.astype(x.dtype) for k, v in self.parameters.items()}
+        return x @ own["W"] + own["b"]
+
+    def backward(self, dy, retain_grads=True):
+        if self.factor is not None:
+            self.gradients["W"] = self.factor * self.seen[-1].T @ dy
+        self.gradients["b"] = dy.sum(axis=0)
+        return dy @ self.parameters["W"].T.astype(dy.dtype)
+
+
+def closures(factor):
+    w, b = weights()
+    dw, db = numpy.zeros((3, 5)), numpy.zeros(5)
+
+    def backward(dy, x):
+        if factor is not None:
+            dw[...] = factor * x.T @ dy
+        db[...] = dy.sum(axis=0)
+        return dy @ w.T
+
+    return types.SimpleNamespace(
+        forward=lambda x: (x @ w + b, x), backward=backward, params=[w, b], grads=[dw, db]
+    )
+
+
+def in_a(kind):
+    """A style in which they are in another kind of container than a list."""
+
+    class Layer:
+        def __init__(self, factor):
+            self.factor = factor
+            self.params, self.grads = kind(weights()), [None, None]
+
+        def forward(self, x):
+            w, b = self.params
+            return x @ w + b, x
+
+        def backward(self, dy, x):
+            if self.factor is not None:
+                self.grads[0] = self.factor * x.T @ dy
+            self.grads[1] = dy.sum(axis=0)
+            return dy @ self.params[0].T
+
+    return Layer
+
+
+def array_of_objects(values):
+    made = numpy.empty(len(values), object)
+    made[:] = values
+    return made
+
+
+class PlainInALayer(nn.Layer):
+    def __init__(self, factor):
+        self.factor = factor
+        self.W, self.b = weights()
+
+    def forward(self, x, *, train=True):
+        return x @ self.W + self.b, x
+
+    def backward(self, dy, x, *, param_grads=True, input_grad=True):
+        if self.factor is not None and param_grads:
+            self.dW = self.factor * x.T @ dy
+        if param_grads:
+            self.db = dy.sum(axis=0)
+        return dy @ self.W.T if input_grad else None
+
+
+STYLES = {
+    "W, dW": attributes("W", "b", "dW", "db"),
+    "W, dw": attributes("W", "B", "dw", "db"),
+    "w, w_gradient": attributes("w", "b", "w_gradient", "b_gradient"),
+    "kernel, dk": attributes("kernel", "bias", "dk", "db"),
+    "weight, grad": attributes("weight", "bias", "grad", "bias_grad"),
+    "grad_W": attributes("W", "b", "grad_W", "grad_b"),
+    "gradW": attributes("W", "b", "gradW", "gradb"),
+    "dL_dW": attributes("W", "b", "dL_dW", "dL_db"),
+    "W_g": attributes("W", "b", "W_g", "b_g"),
+    "private": attributes("_w", "_b", "_dw", "_db"),
+    "weights, dweights": attributes("weights", "biases", "dweights", "dbiases"),
+    "no name that tells": attributes("a", "q", "first", "second"),
+    "params, grads": containers("params", "grads", ("W", "b")),
+    "parameters, gradients": containers("parameters", "gradients", ("W", "b")),
+    "params, dparams": containers("params", "dparams", ("W", "b")),
+    "dW in grads": containers("params", "grads", ("W", "b"), ("dW", "db")),
+    "lists": containers("weights", "gradients", (0, 1)),
+    "lists, d": containers("p", "dp", (0, 1)),
+    "slots": Slots,
+    "properties": Properties,
+    "returned": Returned,
+    "returned by name": ReturnedByName,
+    "kept in the layer": InTheLayer,
+    "boxes": Boxes,
+    "new tuples": NewTuples,
+    "plain arrays in a Layer": PlainInALayer,
+    "attributes of the class": OfTheClass,
+    "frozen dataclass": Frozen,
+    "returned in a dict": ReturnedInADict,
+    "made in the first call": MadeLate,
+    "closures": closures,
+    "deque": in_a(collections.deque),
+    "array of objects": in_a(array_of_objects),
+}
+KEPT_IN_THE_LAYER = ("kept in the layer", "attributes of the class", "made in the first call")
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_right_layer_passes_with_every_array_checked(style):
+    report = gradcheck.check(STYLES[style](1), X)
+    assert sorted(a.checked for a in report.arrays) == [5, 12, 15]
+    assert any("last forward call" in note for note in report.notes) == (style in KEPT_IN_THE_LAYER)
+
+
+@pytest.mark.parametrize("factor", [2, None])
+@pytest.mark.parametrize("style", STYLES)
+def test_a_wrong_or_missing_gradient_is_caught(style, factor):
+    with pytest.raises(gradcheck.GradientError) as caught:
+        gradcheck.check(STYLES[style](factor), X)
+    assert "(3, 5)" in str(caught.value)
+
+
+def affine_forward(x, w, b, scale=1):
+    return scale * (x @ w + b), (x, w, scale)
+
+
+def affine_backward(dy, cache):
+    x, w, scale = cache
+    return scale * dy @ w.T, scale * x.T @ dy, scale * dy.sum(axis=0)
+
+
+def test_pairs_of_functions():
+    report = gradcheck.check_pair(
+        affine_forward, affine_backward, X, *weights(), options={"scale": 3}
+    )
+    assert [(a.name, a.checked) for a in report.arrays] == [("x", 12), ("w", 15), ("b", 5)]
+
+    def by_name(dy, cache):
+        dx, dw, db = affine_backward(dy, cache)
+        return {"db": db, "dx": dx, "dw": dw}
+
+    assert gradcheck.check_pair(affine_forward, by_name, X, *weights()).ok
+    with pytest.raises(gradcheck.GradientError, match=r"the gradient of w has shape \(5, 3\)"):
+        gradcheck.check_pair(
+            affine_forward,
+            lambda dy, cache: (affine_backward(dy, cache)[0], dy.T @ cache[0], dy.sum(axis=0)),
+            X,
+            *weights(),
+        )
+    with pytest.raises(TypeError, match="returned 2 gradients, but must return dx, dw, db"):
+        gradcheck.check_pair(
+            affine_forward, lambda dy, c: affine_backward(dy, c)[:2], X, *weights()
+        )
+    with pytest.raises(ValueError, match="takes 3 arguments after x, but 4 arrays"):
+        gradcheck.check_pair(affine_forward, affine_backward, X, X, X, X, X)
+
+
+class Numbers:
+    """y = tanh(m x + c), or m[0][0] x + m[0][1], with plain Python numbers."""
+
+    def __init__(self, nested, mistake):
+        self.m, self.c, self.mistake = ([[0.7, -0.2]] if nested else 0.7), -0.2, mistake
+
+    def numbers(self):
+        return self.m[0] if isinstance(self.m, list) else (self.m, self.c)
+
+    def forward(self, x):
+        m, c = self.numbers()
+        return numpy.tanh(m * x + c), x
+
+    def backward(self, dy, x):
+        m, c = self.numbers()
+        d = dy * (1 - numpy.tanh(m * x + c) ** 2)
+        dm, dc = float((d * x).sum()), float(d.sum()) * (1.3 if self.mistake == "wrong" else 1)
+        if isinstance(self.m, list):
+            self.dm = [[dm] if self.mistake == "missing" else [dm, dc]]
+        else:
+            self.dm = dm
+            if self.mistake != "missing":
+                self.dc = dc
+        return d * m
+
+
+def test_a_gradient_that_is_a_plain_number_may_be_added_to():
+    class Layer:
+        def __init__(self):
+            self.m, self.dm = 0.7, 0.0
+            self.box = types.SimpleNamespace(data=0.3, grad=0.0)
+
+        def forward(self, x):
+            return self.m * self.box.data * x, x
+
+        def backward(self, dy, x):
+            self.dm += float((dy * x).sum()) * self.box.data
+            self.box.grad += float((dy * x).sum()) * self.m
+            return self.m * self.box.data * dy
+
+    assert [a.checked for a in gradcheck.check(Layer(), X).arrays] == [12, 1, 1]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_plain_numbers_are_learnt_too(nested):
+    report = gradcheck.check(Numbers(nested, None), X)
+    assert len(report.arrays) == 3
+    for mistake in ("wrong", "missing"):
+        with pytest.raises(gradcheck.GradientError, match=r"m\.0\.1|\bc \(\)") as caught:
+            gradcheck.check(Numbers(nested, mistake), X)
+        assert "1.3" not in str(caught.value).partition("likely cause")[2]
+
+
+def test_gradients_exchanged_between_private_names_are_wrong():
+    class Layer:
+        def __init__(self):
+            self.__w, self.__u = seeded().standard_normal((2, 3, 3))
+
+        def forward(self, x):
+            return x @ self.__w @ self.__u, x
+
+        def backward(self, dy, x):
+            self.__du = x.T @ dy @ self.__u.T
+            self.__dw = (x @ self.__w).T @ dy
+            return dy @ self.__u.T @ self.__w.T
+
+    with pytest.raises(gradcheck.GradientError, match="the gradient of _Layer__w"):
+        gradcheck.check(Layer(), X)
+
+
+OUTSIDE = weights()[0]
+
+
+class TakesFromOutside:
+    def forward(self, x):
+        return x @ OUTSIDE.astype(x.dtype), x
+
+    def backward(self, dy, x):
+        return dy @ OUTSIDE.T.astype(dy.dtype)
+
+
+def test_arrays_outside_the_layer_are_seen():
+    with pytest.raises(gradcheck.GradientError, match="OUTSIDE moves y, but is kept outside"):
+        gradcheck.check(TakesFromOutside(), X)
+    assert gradcheck.check(TakesFromOutside(), X, constants=["OUTSIDE"]).ok
+    numpy.testing.assert_array_equal(OUTSIDE, weights()[0])
+
+
+@pytest.mark.parametrize("name", ["running_w", "W"])
+def test_a_weight_is_no_state_by_its_name_or_because_forward_changes_it(name):
+    class Layer:
+        def __init__(self):
+            setattr(self, name, weights()[0])
+
+        def forward(self, x):
+            w = getattr(self, name)
+            if name == "W":
+                self.W = w = w / numpy.sqrt((w * w).sum())
+            return x @ w, (x, w)
+
+        def backward(self, dy, cache):
+            return dy @ cache[1].T
+
+    with pytest.raises(gradcheck.GradientError, match=rf"{name} \(3, 5\) moves y"):
+        gradcheck.check(Layer(), X)
+
+
+def test_a_box_can_be_named_a_constant():
+    layer = nn.Sequential(nn.Linear(3, 4, rng=seeded()), nn.Linear(4, 2, rng=seeded(1)))
+    report = gradcheck.check(layer, X, constants=["0.weight"])
+    assert [a.name for a in report.arrays] == ["x", "0.bias", "1.weight", "1.bias"]
+
+
+def test_several_inputs_come_one_by_one_or_as_a_tuple():
+    class Product:
+        def forward(self, x, y):
+            self.x, self.y = x, y
+            return x * y
+
+        def backward(self, dout):
+            return dout * self.y, dout * self.x
+
+    assert [a.checked for a in gradcheck.check(Product(), (X, 2 * X)).arrays] == [12, 12]
+
+
+class RunningMean:
+    """Batch norm without variance: y = x - mean + shift, with a state and a setting."""
+
+    def __init__(self):
+        self.shift, self.momentum = numpy.zeros(3), 0.1
+        self.mean_so_far, self.slope = numpy.zeros(3), 0.5
+
+    def forward(self, x, train):
+        mean = x.mean(axis=0) if train else self.mean_so_far
+        if train:
+            self.mean_so_far = (1 - self.momentum) * self.mean_so_far + self.momentum * mean
+        return self.slope * (x - mean) + self.shift, train
+
+    def backward(self, dy, train):
+        self.dshift = dy.sum(axis=0)
+        return self.slope * (dy - dy.mean(axis=0) if train else dy)
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_state_and_settings_need_no_gradient(train):
+    report = gradcheck.check(RunningMean(), X, train=train)
+    assert [a.name for a in report.arrays] == ["x", "shift"]
+    assert "Note: taken as settings that aren't learnt: slope = 0.5." in str(report)
+
+
+def test_old_generators_are_put_back():
+    class Drop:
+        def __init__(self, generator):
+            self.generator = generator
+
+        def forward(self, x, train=True):
+            keep = self.generator.rand(*x.shape) > 0.5
+            return x * keep, keep
+
+        def backward(self, dy, keep):
+            return dy * keep
+
+    before = numpy.random.get_state()[1].copy()  # noqa: NPY002
+    assert gradcheck.check(Drop(numpy.random.RandomState(0)), X).ok
+    assert gradcheck.check(Drop(numpy.random), X).ok
+    plain = random.Random(0)
+    numbers = types.SimpleNamespace(
+        rand=lambda *shape: numpy.reshape([plain.random() for _ in range(12)], shape)
+    )
+    assert gradcheck.check(Drop(numbers), X).ok
+    bound = seeded().random
+    assert gradcheck.check(Drop(types.SimpleNamespace(rand=lambda *n: bound(n))), X).ok
+    numpy.testing.assert_array_equal(numpy.random.get_state()[1], before)  # noqa: NPY002
+
+
+# ---------------------------------------------------------------- where mistakes hide
+
+
+class Scaled:
+    """y = act(gain x + shift), with a place for a mistake that its first values hide."""
+
+    def __init__(self, gain, shift, mistake):
+        self.gain, self.shift, self.mistake = gain, shift, mistake
+
+    def forward(self, x):
+        return numpy.tanh(self.gain * x + self.shift), (x, self.gain * x + self.shift)
+
+    def backward(self, dy, cache):
+        x, inner = cache
+        d = dy * (1 - numpy.tanh(inner) ** 2)
+        self.dgain, self.dshift = (d * x).sum(axis=0), d.sum(axis=0)
+        return self.mistake(self, d, x)
+
+
+HIDDEN = {
+    "gain 1": (Scaled(numpy.ones(3), numpy.zeros(3), lambda s, d, x: d), "moved away"),
+    "shift 0": (
+        Scaled(numpy.ones(3), numpy.zeros(3), lambda s, d, x: s.gain * d + s.shift * d),
+        "moved away",
+    ),
+    "residual scale 0": (
+        Scaled(numpy.zeros(3), numpy.ones(3), lambda s, d, x: s.gain * 2 * d),
+        "moved away",
+    ),
+    "large x": (
+        Scaled(numpy.full(3, 0.1), numpy.ones(3), lambda s, d, x: s.gain * d * (abs(x) < 8)),
+        "ten times as large",
+    ),
+    "batch of 4": (
+        Scaled(numpy.ones(3), numpy.ones(3), lambda s, d, x: s.gain * d * (len(d) / 4)),
+        "for x (",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_mistakes_that_the_given_point_hides_are_caught(name):
+    layer, said = HIDDEN[name]
+    with pytest.raises(gradcheck.GradientError) as caught:
+        gradcheck.check(layer, X)
+    assert said in str(caught.value)
+
+
+class Pool:
+    """The mean over the image, for NHWC; wrong where images aren't square, if asked for."""
+
+    def __init__(self, wrong):
+        self.wrong = wrong
+
+    def forward(self, x):
+        return x.mean(axis=(1, 2)), x.shape
+
+    def backward(self, dy, shape):
+        _, h, w, _ = shape
+        pixels = h * h if self.wrong else h * w
+        return numpy.broadcast_to(dy[:, None, None] / pixels, shape).copy()
+
+
+def test_square_images_hide_nothing():
+    x = seeded().standard_normal((1, 4, 4, 2))
+    assert gradcheck.check(Pool(wrong=False), x).ok
+    with pytest.raises(gradcheck.GradientError, match=r"for x \(6, 5, 7, 2\)"):
+        gradcheck.check(Pool(wrong=True), x)
+
+
+def test_a_cotangent_equal_to_x_hides_nothing():
+    class Product:
+        def forward(self, x):
+            return x**2, x
+
+        def backward(self, dy, x):
+            return 2 * dy * dy  # for x
+
+    with pytest.raises(gradcheck.GradientError, match="isn't linear in dy"):
+        gradcheck.check(Product(), seeded(0).standard_normal((4, 3)), rng=0)
+
+
+def test_forward_must_leave_gradients_alone():
+    class Clears(nn.Linear):
+        def forward(self, x, *, train=True):
+            self.zero_grad()
+            return super().forward(x, train=train)
+
+    with pytest.raises(gradcheck.GradientError, match="later forward call changes the gradient"):
+        gradcheck.check(Clears(3, 5, rng=seeded()), X)
+
+
+class Wide:
+    """Computes in float64, or loses small numbers, whatever comes in."""
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def forward(self, x):
+        if self.kind == "wide y":
+            return x * numpy.ones(x.shape), x
+        if self.kind == "wide dx":
+            return x * 2, x
+        return (x + numpy.asarray(1e6, x.dtype)) - numpy.asarray(1e6, x.dtype), x
+
+    def backward(self, dy, x):
+        if self.kind == "wide dx":
+            return dy * (2 * numpy.ones(x.shape))
+        return dy * 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("wide y", "for float32 input, y is float64"),
+        ("wide dx", "for float32 input, dx is float64"),
+        ("lossy", "y in float32 differs from float64 by more than rounding"),
+    ],
+)
+def test_float32_must_stay_float32_and_right(kind, said):
+    with pytest.raises(gradcheck.GradientError, match=said):
+        gradcheck.check(Wide(kind), X)
+
+
+def test_nan_for_large_inputs_is_a_mistake():
+    class Softmax:
+        def forward(self, x):
+            e = numpy.exp(x)
+            y = e / e.sum(axis=-1, keepdims=True)
+            return y, y
+
+        def backward(self, dy, y):
+            return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+
+    with pytest.raises(gradcheck.GradientError, match="y holds NaN for inputs as large as"):
+        gradcheck.check(Softmax(), 4 * X)
+
+
+@pytest.mark.parametrize("what", ["x", "dy", "weight"])
+def test_second_derivatives_are_examined(what):
+    class Cube(nn.Layer):
+        """y = w x³, whose backward map has derivatives with respect to x, dy and w."""
+
+        def __init__(self):
+            self.weight = nn.Parameter(numpy.array([0.5, -1.0, 2.0]))
+
+        def forward(self, x, *, train=True):
+            return self.weight.value * x**3, x
+
+        def backward(self, dy, x, *, param_grads=True, input_grad=True):
+            if param_grads:
+                self.weight.grad += (dy * x**3).sum(axis=0)
+            return 3 * self.weight.value * x**2 * dy if input_grad else None
+
+        def double_backward(self, v, dy, x, *, param_grads=True, input_grad=True):
+            w = self.weight.value
+            if param_grads:
+                self.weight.grad += (v * 3 * x**2 * dy).sum(axis=0) * (2 if what == "weight" else 1)
+            dx = 6 * w * x * dy * v * (2 if what == "x" else 1)
+            return dx, 3 * w * x**2 * v * (2 if what == "dy" else 1)
+
+    with pytest.raises(gradcheck.GradientError, match=f"the gradient of double_backward: {what}"):
+        gradcheck.check(Cube(), X)

@@ -1,0 +1,295 @@
+"""Mistakes of the usual kinds, planted in right layers, and words that the diagnosis must have."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+N, D, M = 5, 3, 4
+rng = np.random.default_rng(7)
+W, B, G = rng.standard_normal((D, M)), rng.standard_normal(M), rng.uniform(0.5, 2, D)
+SQUARE = rng.standard_normal((D, D))
+KERNEL = rng.standard_normal((2, 3, 2, 3))
+
+
+class Mistake(NamedTuple):
+    """A layer as a pair of functions, of which the second is wrong."""
+
+    name: str
+    forward: object
+    backward: object
+    shape: tuple
+    arrays: tuple
+    words: tuple
+    labels: int = 0
+
+
+def affine(x, w, b):
+    return x @ w + b, (x, w)
+
+
+def of_affine(name, backward, *words, arrays=(W, B)):
+    return Mistake(f"linear: {name}", affine, backward, (N, D), arrays, words)
+
+
+def right(dy, cache):
+    x, w = cache
+    return dy @ w.T, x.T @ dy, dy.sum(axis=0)
+
+
+def y_of(cache):
+    x, w = cache
+    return x @ w + B
+
+
+LINEAR = [
+    of_affine("dw divided by N", lambda d, c: (d @ c[1].T, c[0].T @ d / N, d.sum(0)), "batch size"),
+    of_affine("db a mean", lambda d, c: (d @ c[1].T, c[0].T @ d, d.mean(0)), "batch size"),
+    of_affine("dx divided by N", lambda d, c: (d @ c[1].T / N, c[0].T @ d, d.sum(0)), "batch size"),
+    of_affine(
+        "dw of the first sample",
+        lambda d, c: (d @ c[1].T, np.outer(c[0][0], d[0]), d.sum(0)),
+        "the first sample alone",
+    ),
+    of_affine(
+        "db of the last", lambda d, c: (d @ c[1].T, c[0].T @ d, d[-1]), "the last sample alone"
+    ),
+    of_affine(
+        "outer product of sums",
+        lambda d, c: (d @ c[1].T, np.outer(c[0].sum(0), d.sum(0)), d.sum(0)),
+        "outer product of the sums",
+    ),
+    of_affine(
+        "reshape for transpose",
+        lambda d, c: (d @ c[1].T, (d.T @ c[0]).reshape(D, M), d.sum(0)),
+        "a reshape where a transpose is meant",
+    ),
+    of_affine("w reshaped", lambda d, c: (d @ c[1].reshape(M, D), c[0].T @ d, d.sum(0)), "reshape"),
+    of_affine("y for dy", lambda d, c: (d @ c[1].T, c[0].T @ y_of(c), d.sum(0)), "y .*place of dy"),
+    of_affine(
+        "y for dy in dx", lambda d, c: (y_of(c) @ c[1].T, c[0].T @ d, d.sum(0)), "y .*place of dy"
+    ),
+    of_affine(
+        "db counts", lambda d, c: (d @ c[1].T, c[0].T @ d, 0 * d.sum(0) + N), "dy is forgotten"
+    ),
+    of_affine("sign of dw", lambda d, c: (d @ c[1].T, -c[0].T @ d, d.sum(0)), "the sign is wrong"),
+    of_affine("sign of dx", lambda d, c: (-d @ c[1].T, c[0].T @ d, d.sum(0)), "the sign is wrong"),
+    of_affine("dw twice", lambda d, c: (d @ c[1].T, 2 * c[0].T @ d, d.sum(0)), "factor, 2"),
+    of_affine("db is zero", lambda d, c: (d @ c[1].T, c[0].T @ d, 0 * d.sum(0)), "zero everywhere"),
+    of_affine(
+        "decay in dw", lambda d, c: (d @ c[1].T, c[0].T @ d + 0.1 * c[1], d.sum(0)), "weight decay"
+    ),
+    of_affine("|x| for x", lambda d, c: (d @ c[1].T, abs(c[0]).T @ d, d.sum(0)), r"\|x\|"),
+    of_affine(
+        "dy squared", lambda d, c: (d @ c[1].T, c[0].T @ d**2, d.sum(0)), "dy is there twice"
+    ),
+    of_affine(
+        "loop stops early",
+        lambda d, c: (d @ c[1].T, c[0].T @ d * (np.arange(M) < M - 1), d.sum(0)),
+        "the last along axis 1|zero and the others are right",
+    ),
+    of_affine(
+        "square w not transposed",
+        lambda d, c: (d @ c[1], c[0].T @ d, d.sum(0)),
+        "transposed|none of the usual",
+        arrays=(SQUARE, B[:D]),
+    ),
+    of_affine(
+        "residual forgotten in dx",
+        lambda d, c: (d @ c[1].T + c[0], c[0].T @ d, d.sum(0)),
+        "x itself",
+    ),
+    of_affine("flipped db", lambda d, c: (d @ c[1].T, c[0].T @ d, d.sum(0)[::-1]), "flipped"),
+    of_affine(
+        "root of N", lambda d, c: (d @ c[1].T, c[0].T @ d / N**0.5, d.sum(0)), "root of the batch"
+    ),
+]
+
+
+def elementwise(name, f, backward, *words):
+    return Mistake(name, lambda x: (f(x), (x, f(x))), backward, (N, D), (), words)
+
+
+def leaky(x):
+    return np.where(x > 0, x, 0.2 * x)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+ACTIVATIONS = [
+    elementwise("leaky: slope forgotten", leaky, lambda d, c: d * (c[0] > 0), "where x < 0, where it is 0"),
+    elementwise("leaky: slope everywhere", leaky, lambda d, c: 0.2 * d, "where x > 0, by the factor 0.2"),
+    elementwise("leaky: no derivative", leaky, lambda d, c: d, "where x < 0, by the factor 5"),
+    elementwise(
+        "leaky: mask of dy", leaky, lambda d, c: np.where(d > 0, d, 0.2 * d), "at dy in the place of x"
+    ),
+    elementwise(
+        "leaky: sides exchanged", leaky, lambda d, c: np.where(c[0] < 0, d, 0.2 * d), "-x in the place"
+    ),
+    elementwise("relu: mask forgotten", lambda x: x * (x > 0), lambda d, c: d, "where it must be 0"),
+    elementwise("relu: dy forgotten", lambda x: x * (x > 0), lambda d, c: 1.0 * (c[0] > 0), "dy is forgotten"),
+    elementwise("tanh: 1 - x²", np.tanh, lambda d, c: d * (1 - c[0] ** 2), "x where y is meant"),
+    elementwise("tanh: dy forgotten", np.tanh, lambda d, c: 1 - c[1] ** 2, "dy is forgotten"),
+    elementwise("tanh: 1 - y", np.tanh, lambda d, c: d * (1 - c[1]), "1 - y|none of the usual"),
+    elementwise("tanh: at y", np.tanh, lambda d, c: d * (1 - np.tanh(c[1]) ** 2), "gradient at y"),
+    elementwise("tanh: derivative forgotten", np.tanh, lambda d, c: d, "gradient at 0|dy itself"),
+    elementwise("tanh: y² - 1", np.tanh, lambda d, c: d * (c[1] ** 2 - 1), "the sign is wrong"),
+    elementwise("sigmoid: x (1 - x)", sigmoid, lambda d, c: d * c[0] * (1 - c[0]), "x where y is meant"),
+    elementwise("sigmoid: dy forgotten", sigmoid, lambda d, c: c[1] * (1 - c[1]), "dy is forgotten"),
+    elementwise("sigmoid: y alone", sigmoid, lambda d, c: d * c[1], "y"),
+    elementwise("exp: dy forgotten", np.exp, lambda d, c: c[1], "dy is forgotten"),
+    elementwise("exp: x for y", np.exp, lambda d, c: d * c[0], "x where y is meant"),
+    elementwise("square: half", lambda x: x**2, lambda d, c: d * c[0], "factor, 0.5"),
+    elementwise("square: dy² ", lambda x: x**2, lambda d, c: 2 * d * d, "at dy|dy is there twice"),
+    elementwise("residual: path forgotten", lambda x: x + np.tanh(x), lambda d, c: d * (1 - np.tanh(c[0]) ** 2), "minus dy itself"),
+    elementwise("residual: added twice", lambda x: x + np.tanh(x), lambda d, c: d * (3 - np.tanh(c[0]) ** 2), "plus dy itself"),
+]  # fmt: skip
+
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def of_softmax(name, backward, *words):
+    return elementwise(f"softmax: {name}", softmax, backward, *words)
+
+
+SOFTMAX = [
+    of_softmax("own term only", lambda d, c: c[1] * d, "through the other entries.*missing"),
+    of_softmax("as a sigmoid", lambda d, c: d * c[1] * (1 - c[1]), "1 - y|y dy|none of"),
+    of_softmax(
+        "sum has the wrong sign",
+        lambda d, c: c[1] * (d + (d * c[1]).sum(-1, keepdims=True)),
+        "wrong sign",
+    ),
+    of_softmax(
+        "mean for the sum",
+        lambda d, c: c[1] * (d - (d * c[1]).mean(-1, keepdims=True)),
+        "off by the factor 0.3333",
+    ),
+]
+
+
+def norm(axis, centred=True):
+    def forward(x, g):
+        m = x.mean(axis=axis, keepdims=True) * centred
+        s = np.sqrt(((x - m) ** 2).mean(axis=axis, keepdims=True) + 1e-5)
+        return g * (x - m) / s, ((x - m) / s, s, g, x)
+
+    return forward
+
+
+def of_norm(name, dx, *words, axis=0, centred=True, shape=(N, D), dg=None):
+    def backward(d, c):
+        x_hat, s, g, x = c
+
+        def mean(a):
+            return a.mean(axis=axis, keepdims=True)
+
+        grad_g = (d * x_hat if dg is None else dg(d, x_hat, x)).sum(tuple(range(d.ndim - 1)))
+        return dx(g * d, x_hat, s, mean, g), grad_g
+
+    return Mistake(f"norm over {axis}: {name}", norm(axis, centred), backward, shape, (G,), words)
+
+
+def all_of(q, h, s, mean, g):
+    return (q - mean(q) - h * mean(q * h)) / s
+
+
+NORMS = [
+    of_norm("mean forgotten", lambda q, h, s, mean, g: (q - h * mean(q * h)) / s, "through the mean is missing"),
+    of_norm("spread forgotten", lambda q, h, s, mean, g: (q - mean(q)) / s, "standard deviation is missing"),
+    of_norm("both forgotten", lambda q, h, s, mean, g: q / s, "mean is missing.*deviation is missing"),
+    of_norm("sign of the mean", lambda q, h, s, mean, g: (q + mean(q) - h * mean(q * h)) / s, "mean has the wrong sign"),
+    of_norm("sign of the spread", lambda q, h, s, mean, g: (q - mean(q) + h * mean(q * h)) / s, "deviation has the wrong sign"),
+    of_norm("no 1 / s", lambda q, h, s, mean, g: all_of(q, h, 1, mean, g), "division by the standard deviation is missing"),
+    of_norm("1 / s²", lambda q, h, s, mean, g: all_of(q, h, s * s, mean, g), "variance for the standard|once too often"),
+    of_norm("gamma forgotten", lambda q, h, s, mean, g: all_of(q / g, h, s, mean, g), "g is missing"),
+    of_norm("gamma twice", lambda q, h, s, mean, g: all_of(q * g, h, s, mean, g), "g is there once too often"),
+    of_norm("sum for the mean", lambda q, h, s, mean, g: (q - N * mean(q) - h * mean(q * h)) / s, "mean is off by the factor 5 .*batch"),
+    of_norm("Bessel in the spread", lambda q, h, s, mean, g: (q - mean(q) - h * mean(q * h) * N / (N - 1)) / s, "Bessel"),
+    of_norm("half the spread", lambda q, h, s, mean, g: (q - mean(q) - 0.5 * h * mean(q * h)) / s, "deviation is off by the factor 0.5"),
+    of_norm("layer: mean forgotten", lambda q, h, s, mean, g: (q - h * mean(q * h)) / s, "through the mean is missing", axis=1),
+    of_norm("layer: spread forgotten", lambda q, h, s, mean, g: (q - mean(q)) / s, "standard deviation is missing", axis=1),
+    of_norm("images: mean forgotten", lambda q, h, s, mean, g: (q - h * mean(q * h)) / s, "through the mean is missing", axis=(0, 1, 2), shape=(N, 2, 4, D)),
+    of_norm("rms: norm forgotten", lambda q, h, s, mean, g: q / s, "through the norm is missing", axis=1, centred=False),
+    of_norm("dgamma with x", all_of, "sum of x dy", dg=lambda d, h, x: d * x),
+    of_norm("dgamma without x̂", all_of, "sum of dy", dg=lambda d, h, x: d),
+]  # fmt: skip
+
+
+def conv(x, w, b):
+    n, height, width, _ = x.shape
+    kh, kw = w.shape[:2]
+    y = np.zeros((n, height - kh + 1, width - kw + 1, w.shape[3])) + b
+    for i in range(kh):
+        for j in range(kw):
+            y += x[:, i : i + y.shape[1], j : j + y.shape[2]] @ w[i, j]
+    return y, (x, w)
+
+
+def conv_backward(dy, cache, *, shift=0, flip=False):
+    x, w = cache
+    dx, dw = np.zeros_like(x), np.zeros_like(w)
+    h, v = dy.shape[1:3]
+    for i in range(w.shape[0]):
+        for j in range(w.shape[1]):
+            dw[i, j] = np.einsum("nhwi,nhwo->io", x[:, i : i + h, j : j + v], dy)
+            kernel = w[w.shape[0] - 1 - i, w.shape[1] - 1 - j] if flip else w[i, j]
+            dx[:, i : i + h, j : j + v] += dy @ kernel.T
+    return np.roll(dx, shift, (1, 2)), dw, dy.sum((0, 1, 2))
+
+
+def of_conv(name, change, *words):
+    def backward(dy, cache):
+        return change(dy, cache, *conv_backward(dy, cache))
+
+    shape = (4, 6, 7, 2)
+    return Mistake(f"conv: {name}", conv, backward, shape, (KERNEL, B[:3]), words)
+
+
+CONVOLUTIONS = [
+    of_conv("kernel not flipped", lambda d, c, dx, dw, db: (conv_backward(d, c, flip=True)[0], dw, db), "flip|none of"),
+    of_conv("dw flipped", lambda d, c, dx, dw, db: (dx, dw[::-1, ::-1], db), "flipped along the axes"),
+    of_conv("shifted", lambda d, c, dx, dw, db: (np.roll(dx, (1, 1), (1, 2)), dw, db), "shifted by"),
+    of_conv("db a mean", lambda d, c, dx, dw, db: (dx, dw, db / d[..., 0].size), "samples times the pixels"),
+    of_conv("db over one row", lambda d, c, dx, dw, db: (dx, dw, d[:, 0].sum((0, 1))), "first row of y alone"),
+    of_conv("dw per pixel", lambda d, c, dx, dw, db: (dx, dw / 25, db), "number of pixels of y"),
+    of_conv("first sample", lambda d, c, dx, dw, db: (dx, conv_backward(d[:1], (c[0][:1], c[1]))[1], db), "first sample alone"),
+    of_conv("border lost", lambda d, c, dx, dw, db: (dx * np.pad(np.ones((4, 5)), 1)[None, :, :, None], dw, db), "outermost 1 rows|zero and the others"),
+    of_conv("kernel row lost", lambda d, c, dx, dw, db: (dx, dw * np.array([1, 0])[:, None, None, None], db), "along axis 0|zero and the others"),
+]  # fmt: skip
+
+
+def scale(x, a):
+    return np.where(x > 0, x, a * x), (x, a)
+
+
+def take(labels, table):
+    return table[labels], (labels, table.shape)
+
+
+def last_row(dy, cache):
+    labels, shape = cache
+    grad = np.zeros(shape)
+    grad[labels] = dy
+    return grad
+
+
+def grow(x):
+    return x.repeat(2, 1).repeat(2, 2), x.shape
+
+
+OTHERS = [
+    Mistake("prelu: mask forgotten", scale, lambda d, c: (np.where(c[0] > 0, d, c[1] * d), (d * c[0]).sum(0)), (N, D), (G / 4,), ("sum of x dy",)),
+    Mistake("prelu: slope in dx forgotten", scale, lambda d, c: (d * (c[0] > 0), (d * c[0] * (c[0] < 0)).sum(0)), (N, D), (G / 4,), ("where x < 0, where it is 0",)),
+    Mistake("embedding: = for +=", take, lambda d, c: (last_row(d, c),), (9,), (rng.standard_normal((4, 3)),), ("last occurrence of each label",), 4),
+    Mistake("upsample: one pixel", grow, lambda d, s: d[:, ::2, ::2], (2, 3, 4, 2), (), ("of each block alone",)),
+    Mistake("upsample: a mean", grow, lambda d, s: d.reshape(s[0], s[1], 2, s[2], 2, s[3]).mean((2, 4)), (2, 3, 4, 2), (), ("factor, 0.25",)),
+    Mistake("global pooling: not divided", lambda x: (x.mean((1, 2)), x.shape), lambda d, s: np.broadcast_to(d[:, None, None], s).copy(), (2, 3, 4, 5), (), ("number of pixels of x",)),
+    Mistake("flatten: wrong order", lambda x: (x.reshape(len(x), -1), x.shape), lambda d, s: d.reshape(s[0], s[3], s[2], s[1]).transpose(0, 3, 2, 1).copy(), (2, 3, 4, 5), (), ("reshape|transpose|none of",)),
+]  # fmt: skip
+
+PLANTED = [*LINEAR, *ACTIVATIONS, *SOFTMAX, *NORMS, *CONVOLUTIONS, *OTHERS]

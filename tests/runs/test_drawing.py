@@ -1,0 +1,53 @@
+"""Pictures of a run: the frames of its film, and the state that a notebook shows."""
+
+import types
+
+import numpy
+import pytest
+
+from minigan.runs import drawing
+
+
+def trainer(step):
+    game = types.SimpleNamespace(
+        picture=lambda z, labels: numpy.zeros((len(z), 4, 4, 3), "float32")
+    )
+    return types.SimpleNamespace(game=game, step=step)
+
+
+def test_a_frame_is_large_and_has_its_step_written_below():
+    draw = drawing.image_frame(numpy.zeros((4, 2)))
+    first, same, later = (draw(trainer(step)) for step in (100, 100, 2300))
+    assert first.dtype == numpy.uint8
+    assert first.shape[1] >= 400
+    numpy.testing.assert_array_equal(first, same)
+    numpy.testing.assert_array_equal(first[: -drawing.CAPTION], later[: -drawing.CAPTION])
+    caption = first[-drawing.CAPTION :]
+    assert (caption == 255).mean() > 0.8
+    assert (caption < 128).any()
+    assert (caption != later[-drawing.CAPTION :]).any()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_words_are_as_many_channels_as_the_picture(channels):
+    picture = numpy.zeros((10, 60, channels), "uint8")
+    drawn = drawing.captioned(picture, "step 1")
+    assert drawn.shape == (10 + drawing.CAPTION, 60, channels)
+
+
+def test_the_state_is_drawn_with_and_without_losses(tmp_path):
+    picture = numpy.zeros((20, 20, 1), "uint8")
+    empty = drawing.state_figure(picture, tmp_path, title="a run")
+    assert not empty.axes[1].lines
+    (tmp_path / "metrics.csv").write_text("step,loss_d,loss_g\n1,0.5,0.7\n2,0.4,0.8\n")
+    figure = drawing.state_figure(picture, tmp_path, title="a run")
+    d, g = figure.axes[1].lines
+    assert d.get_ydata().tolist() == [0.5, 0.4]
+    assert g.get_label() == "G"
+    assert figure.axes[0].get_title(loc="left") == "a run"
+
+
+def test_another_game_s_numbers_are_drawn_too(tmp_path):
+    (tmp_path / "metrics.csv").write_text("step,loss,cycle,diversity\n1,1,0.5,0.7\n")
+    figure = drawing.state_figure(numpy.zeros((9, 9, 3), "uint8"), tmp_path, title="t")
+    assert [line.get_label() for line in figure.axes[1].lines] == ["cycle"]

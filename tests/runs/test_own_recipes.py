@@ -1,0 +1,201 @@
+"""Runs of a recipe file: its copy, who may run it, and every command, also in another place."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy
+import pytest
+
+from minigan import checkpoint
+from minigan.cli import main
+from minigan.recipes import files
+from minigan.runs import trust
+from minigan.runs.folder import open_run
+from minigan.runs.training import train
+
+SETTINGS = {"steps": 3, "batch_size": 8, "progress": False, "frames": 0}
+FLAGS = ["--steps", "3", "--batch-size", "8", "--frames", "0", "--quiet"]
+
+
+@pytest.fixture
+def mine(tmp_path):
+    return files.write_new("mine", tmp_path)
+
+
+@pytest.fixture
+def run(tmp_path, mine):
+    return train(str(mine), out=tmp_path / "run", **SETTINGS)
+
+
+def forget():
+    trust.store().unlink()
+
+
+def test_the_run_keeps_a_copy_of_the_file(run, mine):
+    assert (run / "recipe.py").read_bytes() == mine.read_bytes()
+    told = json.loads((run / "config.json").read_text())["recipe_file"]
+    assert told == {"variable": "RECIPE", "sha256": files.read(str(mine)).sha256}
+
+
+def test_the_run_needs_neither_the_file_nor_its_old_place(run, mine, tmp_path):
+    before = open_run(run).sample(4)
+    mine.unlink()
+    moved = tmp_path / "elsewhere" / "later"
+    moved.parent.mkdir()
+    shutil.move(run, moved)
+    numpy.testing.assert_array_equal(open_run(moved).sample(4), before)
+
+
+def test_a_resumed_run_is_bit_for_bit_the_one_that_never_stopped(tmp_path, mine):
+    whole = train(str(mine), out=tmp_path / "whole", **SETTINGS)
+    part = train(str(mine), out=tmp_path / "part", **SETTINGS | {"steps": 2})
+    mine.unlink()
+    assert main(["train", "--resume", str(part), "--steps", "3", "--quiet"]) == 0
+    for name, array in checkpoint.load(whole / "model.safetensors")[0].items():
+        resumed = checkpoint.load(part / "model.safetensors")[0][name]
+        numpy.testing.assert_array_equal(array, resumed)
+
+
+COMMANDS = (
+    ["sample", "-n", "4", "-o", "{here}/grid.png"],
+    ["interpolate", "-o", "{here}/walk.png", "--rows", "1", "--steps", "2"],
+    ["arithmetic", "-o", "{here}/sum.png"],
+    ["latent", "-o", "{here}/sweep.png"],
+    ["doctor"],
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_every_command_asks_first_and_then_remembers(run, tmp_path, command, capsys):
+    name, *rest = (part.format(here=tmp_path) for part in command)
+    forget()
+    marker = tmp_path / "it-ran"
+    recipe = run / "recipe.py"
+    recipe.write_text(f"open({str(marker)!r}, 'w').close()\n" + recipe.read_text())
+    assert main([name, str(run), *rest]) == 2
+    said = capsys.readouterr().err
+    assert "has never run on this machine" in said
+    assert "--trust" in said
+    assert said.count("\n") == 1
+    assert not marker.exists()
+    assert main([name, str(run), *rest, "--trust"]) == 0
+    assert marker.exists()
+    assert main([name, str(run), *rest]) == 0
+
+
+def test_resuming_and_configurations_ask_too(run, tmp_path, capsys):
+    forget()
+    config = ["--config", str(run / "config.json"), "--out", str(tmp_path / "again")]
+    for arguments in (["--resume", str(run), "--steps", "4"], config, [*config, "--show-config"]):
+        assert main(["train", *arguments, "--quiet"]) == 2
+        assert "has never run on this machine" in capsys.readouterr().err
+    assert not (tmp_path / "again").exists()
+    assert main(["train", *config, "--quiet", "--trust"]) == 0
+    assert (tmp_path / "again" / "recipe.py").read_bytes() == (run / "recipe.py").read_bytes()
+
+
+def test_a_changed_copy_is_unknown(run):
+    with (run / "recipe.py").open("a") as file:
+        file.write("\n# changed\n")
+    with pytest.raises(trust.UntrustedRecipe, match="SHA-256"):
+        open_run(run)
+    assert open_run(run, trust=True).recipe.name == "mine"
+
+
+def test_the_one_who_is_asked_decides(run):
+    forget()
+    asked = []
+    with pytest.raises(trust.UntrustedRecipe):
+        open_run(run, trust=lambda question: bool(asked.append(question)))
+    assert str(run / "recipe.py") in asked[0]
+    assert "all that you may do" in asked[0]
+    assert open_run(run, trust=lambda question: True).recipe.name == "mine"
+    assert open_run(run).recipe.name == "mine"
+
+
+def test_a_list_that_can_t_be_written_only_means_asking_again(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIGAN_TRUSTED", str(tmp_path / "mine.py" / "list"))
+    assert open_run(run, trust=True).recipe.name == "mine"
+    with pytest.raises(trust.UntrustedRecipe):
+        open_run(run)
+
+
+def test_a_config_that_lies_about_the_name_is_refused(run):
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"recipe": "other"}))
+    with pytest.raises(ValueError, match="run of the recipe 'other', not of 'mine'"):
+        open_run(run)
+
+
+def test_a_run_without_its_copy_says_so(run):
+    (run / "recipe.py").unlink()
+    with pytest.raises(files.RecipeError, match=r"recipe\.py"):
+        open_run(run)
+
+
+def test_a_mistake_in_the_file_leaves_nothing_behind(tmp_path, mine, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    mine.write_text(mine.read_text().replace("Linear(LATENT,", "Linear(LATENT + 1,"))
+    assert main(["train", "mine.py"]) == 2
+    assert capsys.readouterr().err.startswith("minigan: ")
+    assert not (tmp_path / "runs").exists()
+
+
+OWN = """
+import dataclasses
+from minigan import gan
+from minigan.recipes import Settings, Recipe
+
+@dataclasses.dataclass(frozen=True)
+class Own(Settings):
+    depth: int = 1
+    shape: tuple = (1, 2)
+
+class Diary(gan.Callback):
+    def __init__(self, path):
+        self.path = path
+    def on_end(self, trainer):
+        self.path.write_text(f"{trainer.step} steps")
+
+class Mine(Recipe):
+    def callbacks(self, settings, folder):
+        return [Diary(folder / f"diary-{settings.depth}.txt")]
+
+RECIPE = Mine(**{f.name: getattr(RECIPE, f.name) for f in dataclasses.fields(RECIPE)} | {
+    "settings": Own(**vars(RECIPE.settings))})
+"""
+
+
+def test_settings_and_callbacks_of_one_s_own(tmp_path, mine, capsys):
+    mine.write_text(mine.read_text() + OWN)
+    out = tmp_path / "run"
+    own = ["--set", "depth=3", "--set", "shape=(4, 5)"]
+    assert main(["train", str(mine), "--out", str(out), *FLAGS, *own]) == 0
+    assert (out / "diary-3.txt").read_text() == "3 steps"
+    settings = open_run(out).settings
+    assert (settings.depth, settings.shape) == (3, (4, 5))
+    assert main(["train", str(mine), "--set", "dept=3"]) == 2
+    assert "'dept'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["train", str(mine), "--help"])
+    assert "Other settings of this recipe, for --set: depth=1" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_killed_run_is_resumed(tmp_path, mine):
+    command = [sys.executable, "-m", "minigan", "train"]
+    out = tmp_path / "run"
+    long = ["--steps", "100000", "--batch-size", "8", "--checkpoint-every", "1", "--frames", "0"]
+    process = subprocess.Popen([*command, str(mine), "--out", str(out), *long, "--quiet"])
+    try:
+        while not list(out.glob("checkpoints/step-*2.safetensors")) and process.poll() is None:
+            pass
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    step = max(int(p.stem[5:]) for p in out.glob("checkpoints/step-*.safetensors"))
+    assert main(["train", "--resume", str(out), "--steps", str(step + 2), "--quiet"]) == 0
+    assert open_run(out).step == step + 2
