@@ -199,7 +199,42 @@ NAN_MOSTLY = numpy.where(STEPS % 5 == 0, 1.0, numpy.nan)
         (table(moved_d=30.0, reach=0.1, loss_d=0.001), ["explosion"]),
         (table(grad_norm_g=numpy.where(STEPS < 300, 2.0, 1e5)), ["explosion"]),
         (table(grad_norm_g=5e3), []),  # large from the start: the scale of that net
+        # On either side of each threshold.
+        (table(loss_d=0.0692), ["d-won"]),  # 1/20 of 2 ln 2
+        (table(loss_d=0.0694), []),
+        (table(loss_d=numpy.where(STEPS <= 449, 1.0, 0.01)), ["d-won"]),
+        (table(loss_d=numpy.where(STEPS <= 451, 1.0, 0.01)), []),
+        (table(reach=0.699), ["collapse"]),
+        (table(reach=0.701), []),
+        (table(reach=numpy.where(STEPS <= 400, 0.53, 0.6)), ["collapse"]),
+        (table(reach=numpy.where(STEPS <= 400, 0.52, 0.6)), []),
+        (table(reach=0.3, diversity=numpy.where(STEPS <= 400, 0.53, 0.6)), ["collapse"]),
+        (table(reach=0.3, diversity=numpy.where(STEPS <= 400, 0.52, 0.6)), []),
+        (table(moved_g=0.99e-3), ["dead-g"]),
+        (table(moved_g=1.01e-3), []),
+        (table(grad_norm_g=0.99e-6), ["dead-g"]),
+        (table(grad_norm_g=1.01e-6), []),
+        (table(moved_d=0.0, grad_norm_d=0.0), []),  # D isn't asked
+        (table(moved_d=10.1), ["explosion"]),
+        (table(moved_d=9.9), []),
+        (table(grad_norm_d=numpy.where(STEPS <= 100, 2.0, 2010.0)), ["explosion"]),
+        (table(grad_norm_d=numpy.where(STEPS <= 100, 2.0, 1990.0)), []),
+        (table(grad_norm_d=numpy.where(STEPS <= 100, 0.1, 1010.0)), ["explosion"]),
+        (table(grad_norm_d=numpy.where(STEPS <= 100, 0.1, 990.0)), []),
+        (table(loss_d=numpy.where(STEPS > 492, 2.8, 1.0)), ["oscillation"]),  # 8 of 250
+        (table(loss_d=numpy.where(STEPS > 493, 2.8, 1.0)), []),
+        (table(loss_d=2.76), []),  # twice 2 ln 2 is 2.77
+        (table(loss_d=2.78), ["oscillation"]),
+        (table(centre=0.51 * numpy.sign(numpy.sin((STEPS - 250.5) / 14))), ["oscillation"]),
+        (table(centre=0.49 * numpy.sign(numpy.sin((STEPS - 250.5) / 14))), []),
+        (
+            table(centre=numpy.sign(numpy.sin((STEPS - 250.5) * numpy.pi / 45))),
+            ["oscillation"],
+        ),  # 4 turns
+        (table(centre=numpy.sign(numpy.sin((STEPS - 250.5) * numpy.pi / 50))), []),  # 3 turns
         ({"step": STEPS, "loss_d": table()["loss_d"]}, []),
+        ({name: values[:200] for name, values in table(loss_d=0.001).items()}, ["d-won"]),
+        ({name: values[:199] for name, values in table(loss_d=0.001).items()}, []),
         ({name: values[:150] for name, values in table(loss_d=0.001).items()}, []),
         ({"step": numpy.array([])}, []),
     ],
@@ -226,6 +261,9 @@ def test_images_are_judged_by_other_columns():
     assert names(pictures | {"distinct": numpy.full(500, 0.2)}) == []
     assert names(pictures | {"distinct": numpy.full(500, 0.05)}) == ["collapse"]
     assert names(pictures | {"diversity": numpy.full(500, 0.2)}) == ["collapse"]
+    for name, threshold in (("distinct", 0.15), ("diversity", 0.5)):
+        assert names(pictures | {name: numpy.full(500, threshold + 0.001)}) == []
+        assert names(pictures | {name: numpy.full(500, threshold - 0.001)}) == ["collapse"]
 
 
 @pytest.mark.parametrize(
@@ -249,6 +287,27 @@ def test_a_perfect_discriminator_keeps_the_entropy_of_smoothed_labels():
     entropy = -0.9 * math.log(0.9) - 0.1 * math.log(0.1)
     assert names(table(loss_d=entropy + 0.01), smoothing=0.1) == ["d-won"]
     assert names(table(loss_d=entropy + 0.01)) == []
+    for objective, more, found in (
+        ("non-saturating", 0.0692, ["d-won"]),
+        ("non-saturating", 0.0694, []),
+        ("saturating", 0.0692, ["d-won"]),
+        ("hinge", 0.0, []),
+        ("least-squares", 0.0, []),
+    ):
+        rows = table(loss_d=entropy + more)
+        assert names(rows, smoothing=0.1, objective=objective) == found
+    assert names(table(loss_d=0.012), smoothing=0.1, objective="least-squares") == ["d-won"]
+
+
+def test_losses_of_a_discriminator_that_cannot_tell():
+    both = {"non-saturating", "saturating"}
+    expected = dict.fromkeys(both, 2 * math.log(2)) | {
+        "least-squares": 0.25, "hinge": 2.0, "relativistic": math.log(2),
+    }  # fmt: skip
+    assert expected == gan.UNDECIDED
+    for name, loss in expected.items():
+        same = numpy.full((4, 1), 0.5 if name == "least-squares" else 0.0)
+        assert gan.objective(name).discriminator(same, same)[0] == pytest.approx(loss)
 
 
 def test_words_hold_the_evidence_and_what_to_try():
