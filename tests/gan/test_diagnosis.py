@@ -331,6 +331,75 @@ def test_words_hold_the_evidence_and_what_to_try():
     assert "G's gradient has shrunk to 9.9 % of what it was" in faded
 
 
+BETWEEN = "From step 401 to 500, "
+
+
+@pytest.mark.parametrize(
+    ("rows", "evidence"),
+    [
+        (table(grad_norm_g=1e-7), f"{BETWEEN}the norm of its gradient was 1e-07."),
+        (
+            table(moved_g=5e-4),
+            "After 500 steps, its weights have moved by 0.0005 times their initial norm.",
+        ),
+        (
+            table(reach=0.34, diversity=0.25),
+            f"{BETWEEN}only 34 % of the real points had a sample near them; the mean distance between "
+            "samples was 0.25 times that between real points.",
+        ),
+        (
+            table(reach=math.nan, diversity=0.25, distinct=0.5),
+            f"{BETWEEN}the mean distance between samples was 0.25 times that between real images, and "
+            "the distance to the nearest other sample 0.50 times.",
+        ),
+        (
+            table(reach=math.nan, diversity=0.25),
+            f"{BETWEEN}the mean distance between samples was 0.25 times that between real images.",
+        ),
+        (
+            table(centre=numpy.sign(numpy.sin((STEPS - 250.5) * numpy.pi / 45))),
+            "In the second half of the run, the centre of the samples turned back 4 times, by more "
+            "than 1 standard deviation of the data each time: G and D go round in circles.",
+        ),
+        (
+            table(loss_d=numpy.where(STEPS % 10, 1.0, 5.0)),
+            "In the second half of the run, D's loss was above 2.8 at 10 % of the steps, worse than "
+            "guessing: G has moved on before D has learnt where it was.",
+        ),
+    ],
+)
+def test_the_evidence_is_given_in_numbers(rows, evidence):
+    assert gan.diagnose(rows)[0].evidence == evidence
+
+
+def test_how_far_g_has_collapsed():
+    titles = [gan.diagnose(table(reach=0.3, diversity=d))[0].title for d in (0.09, 0.11)]
+    assert titles == ["G has collapsed to one place", "G has collapsed to a part of the data"]
+    (images,) = gan.diagnose(table(reach=math.nan, diversity=0.25))
+    assert images.title == "G has collapsed to a few images"
+
+
+@pytest.mark.parametrize(("now", "told"), [(0.0999, True), (0.1001, False)])
+def test_a_faded_gradient_is_named_below_a_tenth(now, told):
+    rows = table(loss_d=0.01, grad_norm_g=numpy.where(STEPS <= 100, 1.0, now))
+    evidence = gan.diagnose(rows)[0].evidence
+    assert ("G's gradient has shrunk to 10 % of what it was" in evidence) == told
+
+
+def test_players_are_called_by_their_names():
+    several = {"moved_d_a": 0.3, "moved_g_ab": 1e-5, "grad_norm_d_a": 1.0, "grad_norm_g_ab": 1.0}
+    rows = table(**several)
+    assert gan.diagnose(rows)[0].title == "G_ab hasn't begun to learn"
+    rows = table(**several | {"moved_d_a": 12.0})
+    (finding,) = gan.diagnose(rows)
+    assert finding.title == "D_a's numbers explode"
+    assert finding.evidence == "D_a's weights have moved by 12 times their initial norm."
+    steep = table(**several | {"grad_norm_d_a": numpy.where(STEPS < 300, 2.0, 1e5)})
+    assert gan.diagnose(steep)[0].evidence == (
+        "From step 401 to 500, the norm of D_a's gradient was 1e+05; early in the run it was 2."
+    )
+
+
 def test_turns_count_swings_and_not_jitter():
     jitter = 0.1 * numpy.cos(numpy.arange(200))
     wave = numpy.sin(numpy.linspace(0, 6 * numpy.pi, 200))
@@ -338,6 +407,10 @@ def test_turns_count_swings_and_not_jitter():
     assert diagnosis._turns(wave, 0.5) == diagnosis._turns(wave + jitter, 0.5) == 6
     assert diagnosis._turns(numpy.linspace(0, 9, 50), 0.5) == 0
     assert diagnosis._turns([], 0.5) == 0
+    assert diagnosis._turns([0, 1, 0], 1.0) == 1
+    assert diagnosis._turns([0, -1, 0, -1], 1.0) == 2
+    assert diagnosis._turns([0, 1, 3, 2.5, 2.1, 4, 3.1, 2.9], 1.0) == 1
+    assert diagnosis._turns([0, 0.9, 0.1, -0.1, 0.8], 1.0) == 0
 
 
 # ---------------------------------------------------------------- real runs, healthy and made sick
