@@ -213,7 +213,7 @@ def _of_table(path: Path, image_shape: Shape | None) -> Dataset:
     return _of_array(path, table.numbers, image_shape, labels, table.notes)
 
 
-def _label_column(table: tables.Table, image_shape: Shape | None) -> int | None:
+def _label_column(table: tables.NumberTable, image_shape: Shape | None) -> int | None:
     """The column of labels: by its name, or the first or the last if the others make an image."""
     named, columns = table.find(tables.LABELS | {"y"}), table.numbers.shape[1]
     if named is not None:

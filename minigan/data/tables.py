@@ -14,7 +14,7 @@ import numpy.typing as npt
 from minigan.data import limits
 from minigan.data.errors import DataError
 
-__all__ = ["ENDINGS", "Table", "read_table"]
+__all__ = ["ENDINGS", "NumberTable", "read_table"]
 
 ENDINGS = (".csv", ".tsv", ".txt", ".dat", ".data")
 LABELS = {"label", "labels", "class", "target", "digit", "category", "cluster"}
@@ -23,7 +23,7 @@ _COUNTERS = {"", "id", "index", "unnamed: 0"}
 
 
 @dataclass(frozen=True)
-class Table:
+class NumberTable:
     """A table of numbers.
 
     Attributes
@@ -39,7 +39,7 @@ class Table:
     names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
 
-    def without(self, column: int, note: str) -> Table:
+    def without(self, column: int, note: str) -> NumberTable:
         """Return the table without a column, and with a note."""
         names = self.names and self.names[:column] + self.names[column + 1 :]
         return replace(
@@ -54,7 +54,7 @@ class Table:
         return next((i for i, name in enumerate(self.names or ()) if name in names), None)
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> NumberTable:
     """Read a table: numbers separated by commas, semicolons, tabs or spaces.
 
     A first line that isn't of numbers is taken for the names of the columns. A column that counts
@@ -78,7 +78,7 @@ def read_table(path: Path) -> Table:
             names = _names(first, separator)
             if names is None:
                 file.seek(0)
-            table = Table(_numbers(file, separator), names)
+            table = NumberTable(_numbers(file, separator), names)
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(
             f"{path} cannot be read as a table of numbers ({error}): save numbers alone, with the "
@@ -115,7 +115,7 @@ def _numbers(file: Any, separator: str | None) -> npt.NDArray[numpy.float32]:
         )
 
 
-def _checked(table: Table, path: Path) -> Table:
+def _checked(table: NumberTable, path: Path) -> NumberTable:
     rows, columns = table.numbers.shape
     if not rows or not columns:
         raise DataError(f"{path} contains no rows of numbers: give another file")
@@ -129,7 +129,7 @@ def _checked(table: Table, path: Path) -> Table:
     return table
 
 
-def _without_counter(table: Table) -> Table:
+def _without_counter(table: NumberTable) -> NumberTable:
     column = table.find(_COUNTERS)
     rows = numpy.arange(len(table.numbers))
     if column is None or numpy.ptp(table.numbers[:, column] - rows) > 0:

@@ -32,7 +32,7 @@ from minigan.gan.base import BaseGame, in_batches, require_owner
 from minigan.gan.objectives import Objective, non_saturating
 
 
-class Sketches(NamedTuple):
+class _Sketches(NamedTuple):
     """What samples are made from, the true results if known, and seeds for the dropout, (N,)."""
 
     a: Array
@@ -157,15 +157,15 @@ class ImageToImage(BaseGame):
 
     def inputs(
         self, n: int, rng: numpy.random.Generator, data: Callable[[], Any] | None = None
-    ) -> Sketches:
+    ) -> _Sketches:
         """Draw n pairs from the data, and seeds."""
         if data is None:
             raise ValueError("Samples are translations of images; pass the data to take them from.")
         a, b = data().draw(n, rng)
-        return Sketches(a, b, rng.integers(0, 2**31, n))
+        return _Sketches(a, b, rng.integers(0, 2**31, n))
 
     def sample(
-        self, inputs: Sketches, labels: Array | None = None, *, averaged: bool = True
+        self, inputs: _Sketches, labels: Array | None = None, *, averaged: bool = True
     ) -> NDArray[Any]:
         """Translate images (N, H, W, A) to (N, H, W, B), with dropout drawn from the seeds."""
         net = self.average.net if averaged and self.average else self.generator
@@ -184,9 +184,9 @@ class ImageToImage(BaseGame):
         """
         if back:
             raise ValueError("This game translates one way only; leave out --back.")
-        return self.sample(Sketches(images, None, rng.integers(0, 2**31, len(images))))
+        return self.sample(_Sketches(images, None, rng.integers(0, 2**31, len(images))))
 
-    def picture(self, inputs: Sketches, labels: Array | None = None) -> NDArray[Any]:
+    def picture(self, inputs: _Sketches, labels: Array | None = None) -> NDArray[Any]:
         """Return a, G(a) and, if known, b side by side."""
         views = [inputs.a, self.sample(inputs), *([] if inputs.b is None else [inputs.b])]
         return side_by_side(views)

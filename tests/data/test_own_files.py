@@ -192,7 +192,7 @@ def lying(shape, dtype="<f8", payload=b"\0" * 100):
         (lying((100, 100)), "truncated: its header claims 80,000 bytes"),
         (lying((5,), "|O"), "Python objects"),
         (lying((5,), [("a", "<f8")]), "holds records"),
-        (lying("x"), "cannot be read as a NumPy file"),
+        (lying("x"), "has a damaged header"),
         (b"\x93NUMPY\3\0", "NumPy's format"),
         (b"\x93NUMPY", "cannot be read as a NumPy file"),
     ],

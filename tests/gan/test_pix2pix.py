@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from minigan import checkpoint, cli, data, gan, nn, optim, recipes
-from minigan.gan.pix2pix import Sketches
+from minigan.gan.pix2pix import _Sketches
 from minigan.recipes.translation import patches, unet
 from minigan.runs import doctor, resuming, training
 from minigan.runs.evaluation import evaluate
@@ -135,7 +135,7 @@ def test_the_discriminator_sees_what_was_translated():
 def test_samples_have_chance_from_their_seeds_and_disturb_no_training():
     model, (a, b) = game(), batch()
     states = {n: g.bit_generator.state for n, g in model.generators().items()}
-    one, again, other = (model.sample(Sketches(a, b, numpy.full(4, seed))) for seed in (0, 0, 1))
+    one, again, other = (model.sample(_Sketches(a, b, numpy.full(4, seed))) for seed in (0, 0, 1))
     numpy.testing.assert_array_equal(one, again)
     assert abs(one - other).max() > 1e-6
     assert {n: g.bit_generator.state for n, g in model.generators().items()} == states

@@ -29,7 +29,7 @@ def test_the_table_shows_what_differs_and_how_each_did(runs, capsys):
     assert head.split() == [
         *("run", "steps", "recipe", "seed", "lr_generator"), *("loss", "D", "loss", "G")
     ]  # fmt: skip
-    assert a.split()[:5] == ["a", "2", "ring", "0", "0.001"]
+    assert a.split()[:5] == ["a", "2", "ring", "0", "0.002"]
     assert b.split()[:5] == ["b", "2", "ring", "4", "0.5"]
     assert (blank, score.split(), modes.split()) == ("", ["score", "b"], ["modes", "7"])
 
