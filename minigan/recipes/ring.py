@@ -57,5 +57,5 @@ RECIPE = Recipe(
         penalties=("packing:2",),
         schedule="linear",
     ),
-    duration="about 40 s on two cores",
+    duration="about 49 s of processor time",
 )
