@@ -164,6 +164,19 @@ def test_laws_use_the_generator_in_a_fixed_order():
     which, noise = g.integers(8, size=n), g.standard_normal((2, n))
     expected = data.ring_centres()[which] + std * noise.T
     numpy.testing.assert_allclose(data.ring(n, rng=rng(3), std=std), expected, rtol=1e-6)
+    for law, height in (
+        (data.parabola, lambda x: x * x),
+        (data.gaussian_curve, lambda x: numpy.exp(-(x**2) / (2 * 0.3**2))),
+    ):
+        g = rng(3)
+        x, noise = g.uniform(-1, 1, n), g.standard_normal((2, n))
+        expected = [x + std * noise[0], height(x) + std * noise[1]]
+        numpy.testing.assert_allclose(law(n, rng=rng(3), std=std).T, expected, rtol=1e-6)
+    g = rng(3)
+    radius, noise = numpy.sqrt(g.uniform(0, 1, n)), g.standard_normal((2, n))
+    angle = 2 * numpy.pi * 2 * radius
+    expected = radius * [numpy.cos(angle), numpy.sin(angle)] + std * noise
+    numpy.testing.assert_allclose(data.spiral(n, rng=rng(3), std=std).T, expected, rtol=1e-6)
     g = rng(3)
     angle, lower, noise = g.uniform(0, numpy.pi, n), g.integers(0, 2, n), g.standard_normal((2, n))
     x = numpy.where(lower, 1 - numpy.cos(angle), numpy.cos(angle)) + std * noise[0]

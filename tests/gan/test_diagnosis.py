@@ -237,6 +237,11 @@ NAN_MOSTLY = numpy.where(STEPS % 5 == 0, 1.0, numpy.nan)
         ({name: values[:199] for name, values in table(loss_d=0.001).items()}, []),
         ({name: values[:150] for name, values in table(loss_d=0.001).items()}, []),
         ({"step": numpy.array([])}, []),
+        # Of four rows, the last fifth is one.
+        ({"step": STEPS[99::100], "loss_d": numpy.array([1, 1, 1, 1, 0.01])}, ["d-won"]),
+        ({"step": 2 * STEPS[99:499:100], "loss_d": numpy.array([1, 1, 1, 0.01])}, ["d-won"]),
+        ({"step": 2 * STEPS[99:499:100], "loss_d": numpy.array([0.01, 0.01, 0.01, 1])}, []),
+        ({"step": STEPS[199:200], "loss_d": numpy.array([0.01])}, ["d-won"]),
     ],
 )
 def test_what_tables_mean(rows, found):
