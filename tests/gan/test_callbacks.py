@@ -1,6 +1,7 @@
 """What watches a run: the table of metrics, progress, the guard, frames, checkpoints."""
 
 import io
+import os
 import sys
 import types
 
@@ -367,9 +368,8 @@ class Bar:
 )
 def test_a_bar_in_a_terminal_is_renewed_five_times_a_second(monkeypatch, columns, shown):
     monkeypatch.setitem(sys.modules, "tqdm", types.SimpleNamespace(tqdm=Bar))
-    monkeypatch.setattr(
-        progress.shutil, "get_terminal_size", lambda: types.SimpleNamespace(columns=columns)
-    )
+    size = os.terminal_size((columns, 24))
+    monkeypatch.setattr(progress.shutil, "get_terminal_size", lambda *_, **__: size)
     clock = iter(0.15 * i for i in range(10_000))
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     trainer, stream = make_trainer(), Terminal()
