@@ -32,10 +32,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
-WITHOUT_TORCH = (
-    "import sys, pytest; sys.modules['torch'] = None; sys.exit(pytest.main(sys.argv[1:]))"
-)
+WITHOUT_TORCH = """
+import sys, pytest
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            raise ModuleNotFoundError("PyTorch is hidden here", name=name)
+
+sys.meta_path.insert(0, Hidden())
+sys.exit(pytest.main(sys.argv[1:]))
+"""
 REPLACED = {
     "Binary": "Add_Sub Sub_Add Mul_Div Div_Mul FloorDiv_Mul Mod_Mul Pow_Mul LShift_RShift RShift_LShift "
     "BitAnd_BitOr BitOr_BitAnd BitXor_BitAnd",
@@ -164,8 +174,9 @@ class Suite:
         from coverage import CoverageData
 
         self.tree, self.tests = tree, tests
+        covered = Path(tempfile.mkdtemp(dir=tree), "coverage")
         begin = time.monotonic()
-        if status := self._run([*COVERED, "--durations=0", "-vv"], 3600):
+        if status := self._run([*COVERED, "--durations=0", "-vv"], 3600, covered=covered):
             raise SystemExit(
                 f"The tests fail as things stand (pytest: {status}); see\n{self._log()}"
             )
@@ -174,7 +185,7 @@ class Suite:
         self._length = {
             name: float(s) for s, name in re.findall(r"(?m)^([\d.]+)s call +(.+)$", log)
         }
-        self._lines = CoverageData(str(tree / ".coverage"))
+        self._lines = CoverageData(str(covered))
         self._lines.read()
 
     def notices(self, change: Change) -> bool:
@@ -197,20 +208,30 @@ class Suite:
         found = {name.rpartition("|")[0] for line in lines for name in contexts.get(line, [])}
         return sorted(found - {""}, key=lambda name: self._length.get(name, 0))
 
-    def _run(self, options: list[str], limit: float, tests: Sequence[str] = ()) -> int:
+    def _run(
+        self,
+        options: list[str],
+        limit: float,
+        tests: Sequence[str] = (),
+        covered: Path | None = None,
+    ) -> int:
         listed = self.tree / "tests.txt"
         listed.write_text("\n".join(tests or self.tests))
         command = [sys.executable, "-c", WITHOUT_TORCH, "-x", "-q", "-p", "no:cacheprovider"]
         with (self.tree / "log.txt").open("w") as log:
             process = subprocess.Popen(
-                [*command, *options, f"@{listed}"], cwd=self.tree, env=_environment(self.tree),
+                [*command, *options, f"@{listed}"], cwd=self.tree,
+                env=_environment(self.tree) | {"COVERAGE_FILE": str(covered)},
                 stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         try:
-            return process.wait(limit)
+            status = process.wait(limit)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, 9)
             return process.wait()
+        # What can't be imported has no tests by name.
+        lost = tests and status == pytest.ExitCode.USAGE_ERROR
+        return self._run(options, limit) if lost else status
 
 
 def _environment(tree: Path) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """Losses: their gradients by finite differences, their values at the extremes, what they refuse."""
 
+import math
+
 import numpy
 import pytest
 from hypothesis import assume, example, given
@@ -377,6 +379,63 @@ def test_every_public_name_is_tested_on_a_device():
 def test_options_of_cross_entropy_that_make_no_sense(options, message):
     with pytest.raises(ValueError, match=message):
         losses.cross_entropy(numpy.zeros((2, 4)), numpy.array([1, 1]), **options)
+
+
+def test_huber_by_hand():
+    x = numpy.array([-2.0, -0.5, 0.0, 0.5, 3.0])
+    loss, dx = losses.huber(x + 1, 1.0)
+    assert loss == pytest.approx((1.5 + 0.125 + 0 + 0.125 + 2.5) / 5)
+    assert (5 * dx).tolist() == [-1, -0.5, 0, 0.5, 1]
+    loss, dx = losses.huber(x, 0.0, delta=2.0)
+    assert loss == pytest.approx((2 + 0.125 + 0 + 0.125 + 4) / 5)
+    assert (5 * dx).tolist() == [-2, -0.5, 0, 0.5, 2]
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_the_divergence_of_gaussians_by_single_numbers(fixed):
+    rng = numpy.random.default_rng(0)
+    mean, spread, m, b = rng.standard_normal((4, 3, 2))
+    other = (0.5, -0.25) if fixed else (m, b)
+    loss, dmean, dspread = losses.kl_gaussians(
+        mean, spread, target_mean=other[0], target_log_variance=other[1]
+    )
+    expected = 0.0
+    for n, i in numpy.ndindex(3, 2):
+        m1, a1 = mean[n, i], spread[n, i]
+        m2, b2 = other if fixed else (m[n, i], b[n, i])
+        expected += (math.exp(a1 - b2) + (m1 - m2) ** 2 / math.exp(b2) - 1 + b2 - a1) / 2 / 3
+        assert dmean[n, i] == pytest.approx((m1 - m2) / math.exp(b2) / 3)
+        assert dspread[n, i] == pytest.approx((math.exp(a1 - b2) - 1) / 6)
+    assert loss == pytest.approx(expected)
+    plain = losses.kl_gaussians(mean, spread)[0]
+    assert plain == pytest.approx((numpy.exp(spread) + mean**2 - 1 - spread).sum() / 6)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1000.0, -1000.0])
+@pytest.mark.parametrize(
+    ("smoothing", "weights", "ignored"),
+    [(0.0, None, None), (0.3, None, None), (0.0, [1.0, 2.0, 0.5], None), (0.3, [1.0, 2.0, 0.5], 2)],
+)
+def test_cross_entropy_with_options_by_single_numbers(smoothing, weights, ignored, shift):
+    logits = numpy.array([[0.5, -1.0, 2.0], [1.0, 0.0, 0.0], [0.0, 3.0, 1.0]])
+    labels, w = numpy.array([2, 0, 1]), weights or [1.0, 1.0, 1.0]
+    total, weight = 0.0, 0.0
+    slopes = numpy.zeros((3, 3))
+    for n, label in enumerate(labels):
+        if label == ignored:
+            continue
+        weight += w[label]
+        p = numpy.exp(logits[n]) / numpy.exp(logits[n]).sum()
+        for k in range(3):
+            target = w[k] * ((1 - smoothing) * (k == label) + smoothing / 3)
+            total -= target * math.log(p[k])
+            slopes[n] += target * (p - numpy.eye(3)[k])
+    loss, d = losses.cross_entropy(
+        logits + shift, labels, smoothing=smoothing, ignore_index=ignored,
+        weights=None if weights is None else numpy.array(weights),
+    )  # fmt: skip
+    assert loss == pytest.approx(total / weight, rel=1e-9)
+    numpy.testing.assert_allclose(d, slopes / weight, rtol=1e-9, atol=1e-12)
 
 
 def test_huber_and_gaussians_are_checked():

@@ -110,15 +110,14 @@ def test_standardising_by_hand():
 @pytest.mark.parametrize("slope", [0.0, 0.2, 1.0])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_leaky_relu(slope, dtype):
-    x = numpy.array([-2.0, -0.0, 0.0, 3.0], dtype)
+    x = numpy.array([-2.0, -0.25, -0.0, 0.0, 0.25, 3.0], dtype)
+    factor = numpy.dtype(dtype).type(slope)
     y = READABLE.leaky_relu(x, slope)
     numpy.testing.assert_array_equal(
-        y, numpy.array([-2 * numpy.dtype(dtype).type(slope), 0, 0, 3], dtype)
+        y, numpy.array([-2 * factor, -0.25 * factor, 0, 0, 0.25, 3], dtype)
     )
-    dx = READABLE.leaky_relu_grad(numpy.full(4, 5, dtype), y, slope)
-    numpy.testing.assert_array_equal(
-        dx, numpy.array([5 * numpy.dtype(dtype).type(slope)] * 3 + [5], dtype)
-    )
+    dx = READABLE.leaky_relu_grad(numpy.full(6, 5, dtype), y, slope)
+    numpy.testing.assert_array_equal(dx, numpy.array([5 * factor] * 4 + [5] * 2, dtype))
     assert y.dtype == dx.dtype == dtype
 
 
@@ -138,6 +137,213 @@ def test_adam_by_single_numbers():
             corrected = (first / (1 - beta1**t)) / (math.sqrt(second / (1 - beta2**t)) + eps)
             expected[k] -= lr * corrected
     numpy.testing.assert_allclose(theta, expected, rtol=1e-12)
+
+
+# ---------------------------------------------------------------- normalisation of samples
+
+
+def standardised(x, gamma, beta, eps):
+    """The definition, one set of numbers after another."""
+    x_hat, inverse_s = numpy.empty_like(x), numpy.empty((x.shape[0], 1, x.shape[2]))
+    for n, c in numpy.ndindex(x.shape[0], x.shape[2]):
+        one = x[n, :, c]
+        inverse_s[n, 0, c] = (one.var() + eps) ** -0.5
+        x_hat[n, :, c] = (one - one.mean()) * inverse_s[n, 0, c]
+    return x_hat, gamma * x_hat + beta, inverse_s
+
+
+@pytest.mark.parametrize("shape", [(5, 1), (1, 3), None])
+@given(rng=generators)
+def test_standardising_samples(shape, rng):
+    x, dy, v, w = rng.standard_normal((4, 2, 5, 3 if shape != (5, 1) else 1))
+    gamma, beta = (None, None) if shape is None else rng.standard_normal((2, *shape))
+    scale, shift = (1.0, 0.0) if shape is None else (gamma, beta)
+    x_hat, y, inverse_s = READABLE.standardise_samples(x, gamma, beta, 0.1)
+    expected = standardised(x, scale, shift, 0.1)
+    for one, other in zip((x_hat, y, inverse_s), expected, strict=True):
+        numpy.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
+    # ⟨dx, v⟩ is the slope of ⟨y, dy⟩ along v, and that of ⟨v, dx⟩ along w is ⟨twice, w⟩.
+    h = 1e-6
+
+    def dx_at(x):
+        x_hat, _, inverse_s = standardised(x, scale, shift, 0.1)
+        return READABLE.standardise_samples_grad(dy, x_hat, inverse_s, gamma)
+
+    slope = (standardised(x + h * v, scale, shift, 0.1)[1] - standardised(x - h * v, scale, shift, 0.1)[1]) / (2 * h)  # fmt: skip
+    assert (dx_at(x) * v).sum() == pytest.approx((slope * dy).sum(), rel=1e-6, abs=1e-7)
+    twice = READABLE.standardise_samples_grad_twice(v, dy, x_hat, inverse_s, gamma)
+    change = ((dx_at(x + h * w) - dx_at(x - h * w)) * v).sum() / (2 * h)
+    assert (twice * w).sum() == pytest.approx(change, rel=1e-5, abs=1e-6)
+
+
+# ---------------------------------------------------------------- sizes, borders, filters, pools
+
+
+def test_pixels_are_repeated_and_their_cotangents_summed():
+    x = numpy.array([[1.0, 2.0], [3.0, 4.0]]).reshape(1, 2, 2, 1)
+    y = READABLE.upsample(x, (2, 3))
+    assert y[0, :, :, 0].tolist() == [[1, 1, 1, 2, 2, 2]] * 2 + [[3, 3, 3, 4, 4, 4]] * 2
+    dy = numpy.arange(24.0).reshape(1, 4, 6, 1)
+    dx = READABLE.upsample_grad(dy, (2, 3))
+    assert dx[0, :, :, 0].tolist() == [[24, 42], [96, 114]]
+    two = numpy.concatenate([dy, 10 * dy], axis=3)
+    assert READABLE.upsample_grad(two, (2, 3))[0, :, :, 1].tolist() == [[240, 420], [960, 1140]]
+
+
+def taps_by_loops(x, weight, stride, dilation):
+    (kh, kw, each, out), (sh, sw), (dh, dw) = weight.shape, stride, dilation
+    groups = x.shape[3] // each
+    ho, wo = (x.shape[1] - (kh - 1) * dh - 1) // sh + 1, (x.shape[2] - (kw - 1) * dw - 1) // sw + 1
+    y = numpy.zeros((x.shape[0], ho, wo, out))
+    for p, q, i, j, o in numpy.ndindex(ho, wo, kh, kw, out):
+        first = o // (out // groups) * each
+        seen = x[:, p * sh + i * dh, q * sw + j * dw, first : first + each]
+        y[:, p, q, o] += seen @ weight[i, j, :, o]
+    return y
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize(("stride", "dilation"), [((1, 1), (1, 1)), ((2, 1), (1, 2)), ((1, 2), (2, 1))])  # fmt: skip
+@pytest.mark.parametrize("out", [4, 8])
+def test_dilated_and_grouped_convolution_and_its_adjoints(groups, stride, dilation, out):
+    rng = numpy.random.default_rng(0)
+    x = rng.standard_normal((2, 7, 8, 4))
+    weight = rng.standard_normal((2, 3, 4 // groups, out))
+    y = READABLE.conv_taps(x, weight, stride, dilation)
+    numpy.testing.assert_allclose(y, taps_by_loops(x, weight, stride, dilation), atol=1e-12)
+    dy = rng.standard_normal(y.shape)
+    product = pytest.approx((y * dy).sum(), rel=1e-9)
+    dx = READABLE.conv_taps_input_grad(dy, weight, x.shape, stride, dilation)
+    dw = READABLE.conv_taps_weight_grad(x, dy, (2, 3), stride, dilation, groups)
+    assert (x * dx).sum() == product
+    assert (weight * dw).sum() == product
+    # In every entry, as in the sum: each is the cotangent of one that is 1 alone.
+    one, other = numpy.zeros_like(x), numpy.zeros_like(weight)
+    one[1, 3, 4, 2], other[1, 2, -1, 3] = 1, 1
+    assert dx[1, 3, 4, 2] == pytest.approx(
+        (taps_by_loops(one, weight, stride, dilation) * dy).sum()
+    )
+    assert dw[1, 2, -1, 3] == pytest.approx((taps_by_loops(x, other, stride, dilation) * dy).sum())
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ("zeros", [0, 0, 1, 2, 3, 4, 0]),
+        ("reflect", [3, 2, 1, 2, 3, 4, 3]),
+        ("replicate", [1, 1, 1, 2, 3, 4, 4]),
+        ("circular", [3, 4, 1, 2, 3, 4, 1]),
+    ],
+)
+def test_borders_and_their_adjoints(mode, expected):
+    row = numpy.array([1.0, 2, 3, 4])
+    for x, sides in (
+        (row.reshape(1, 1, 4, 1), ((0, 0), (2, 1))),
+        (row.reshape(1, 4, 1, 1), ((2, 1), (0, 0))),
+    ):
+        assert READABLE.pad(x, sides, mode).ravel().tolist() == expected
+    # Each entry of dx is the sum of dy over the copies of its pixel.
+    weights = 10.0 ** numpy.arange(7)
+    sums = [weights[numpy.array(expected) == value].sum() for value in (1, 2, 3, 4)]
+    dx = READABLE.pad_grad(weights.reshape(1, 1, 7, 1), ((0, 0), (2, 1)), mode)
+    assert dx.ravel().tolist() == sums
+    dx = READABLE.pad_grad(weights.reshape(1, 7, 1, 1), ((2, 1), (0, 0)), mode)
+    assert dx.ravel().tolist() == sums
+
+
+@pytest.mark.parametrize(("taps", "factor"), [((1, 2, 3, 4), 2), ((1, 2, 3), 1), ((1, 2, 3, 4, 5), 2), ((2, 1, 5), 3)])  # fmt: skip
+@pytest.mark.parametrize("axis", [1, 2])
+def test_filters_that_change_the_size(taps, factor, axis):
+    rng = numpy.random.default_rng(0)
+    x = rng.standard_normal((2, 6, 6, 3))
+    before = (len(taps) - factor + 1) // 2
+    line = numpy.moveaxis(x, axis, 0)
+    y = numpy.zeros((6 // factor, *line.shape[1:]))
+    for p, t in numpy.ndindex(len(y), len(taps)):
+        if 0 <= factor * p + t - before < 6:
+            y[p] += taps[t] * line[factor * p + t - before]
+    found = READABLE.decimate(x, taps, factor, axis)
+    numpy.testing.assert_allclose(found, numpy.moveaxis(y, 0, axis), atol=1e-12)
+    small = rng.standard_normal(found.shape)
+    spread = READABLE.interpolate(small, taps, factor, axis)
+    assert spread.shape == x.shape
+    assert (spread * x).sum() == pytest.approx((small * found).sum(), rel=1e-9)
+
+
+@given(rng=generators)
+def test_pools_and_their_adjoints(rng):
+    x = rng.integers(-3, 3, (2, 5, 6, 2)).astype("float64")
+    window = Window((2, 3), (2, 1), (1, 1))
+    y, largest = READABLE.max_pool(x, window)
+    mean = READABLE.average_pool(x, window)
+    around = numpy.full((2, 7, 8, 2), -numpy.inf)
+    around[:, 1:6, 1:7] = x
+    dy, v = rng.standard_normal(y.shape), rng.standard_normal(x.shape)
+    dx, taken = numpy.zeros_like(around), numpy.zeros_like(y)
+    of_v = numpy.zeros_like(around)
+    of_v[:, 1:6, 1:7] = v
+    for n, p, q, c in numpy.ndindex(y.shape):
+        patch = around[n, 2 * p : 2 * p + 2, q : q + 3, c]
+        tap = int(patch.argmax())  # the first of equals
+        assert y[n, p, q, c] == patch.max()
+        assert largest[n, p, q, c] == tap
+        assert mean[n, p, q, c] == pytest.approx(patch[numpy.isfinite(patch)].sum() / 6)
+        row, column = 2 * p + tap // 3, q + tap % 3
+        dx[n, row, column, c] += dy[n, p, q, c]
+        taken[n, p, q, c] = of_v[n, row, column, c]
+    found = READABLE.max_pool_grad(dy, largest, x.shape, window)
+    numpy.testing.assert_allclose(found, dx[:, 1:6, 1:7], atol=1e-12)
+    numpy.testing.assert_allclose(READABLE.max_pool_take(v, largest, window), taken, atol=1e-12)
+    back = READABLE.average_pool_grad(dy, x.shape, window)
+    assert (back * v).sum() == pytest.approx((READABLE.average_pool(v, window) * dy).sum())
+
+
+# ---------------------------------------------------------------- entry by entry
+
+
+def test_functions_of_each_entry_by_hand():
+    x, bias = numpy.array([[-2.0, 0.5], [1.0, -0.25]]), numpy.array([1.0, -0.5])
+    moved = x + bias
+    assert READABLE.bias_leaky_relu(x, bias, 0.5).tolist() == [[-0.5, 0], [2, -0.375]]
+    numpy.testing.assert_allclose(READABLE.bias_tanh(x, bias), numpy.tanh(moved))
+    sigmoid = 1 / (1 + numpy.exp(-moved))
+    numpy.testing.assert_allclose(READABLE.bias_sigmoid(x, bias), sigmoid, rtol=1e-14)
+    numpy.testing.assert_allclose(READABLE.sigmoid(moved), sigmoid, rtol=1e-14)
+    assert READABLE.mean_probability(moved) == pytest.approx(sigmoid.mean(), rel=1e-14)
+    mask = numpy.array([[0.0, 2.0], [0.5, 0.0]])
+    spoilt = numpy.array([[numpy.inf, 3.0], [4.0, numpy.nan]])
+    assert READABLE.masked(spoilt, mask).tolist() == [[0, 6], [2, 0]]
+    READABLE.zero(x)
+    assert (x == 0).all()
+    READABLE.shrink(bias, 0.5, 0.25)
+    assert bias.tolist() == [0.875, -0.4375]
+
+
+def test_a_dropout_mask_is_drawn_from_the_generator():
+    rng = numpy.random.default_rng
+    mask = READABLE.dropout_mask((50, 40), 0.2, "float64", rng(1))
+    expected = (rng(1).random((50, 40), dtype="float32") >= 0.2) / 0.8
+    numpy.testing.assert_array_equal(mask, expected)
+
+
+@pytest.mark.parametrize("target", [0.0, 1.0, 0.9, None])
+def test_the_loss_on_logits_by_hand(target):
+    logits = numpy.array([[-3.0], [-0.25], [0.0], [0.25], [3.0]])
+    t = numpy.linspace(0, 1, 5)[:, None] if target is None else target
+    probability = 1 / (1 + numpy.exp(-logits))
+    loss, d = READABLE.bce_with_logits(logits, t)
+    expected = -(t * numpy.log(probability) + (1 - t) * numpy.log(1 - probability)).mean()
+    assert loss == pytest.approx(expected, rel=1e-12)
+    numpy.testing.assert_allclose(d, (probability - t) / 5, rtol=1e-12)
+
+
+def test_what_only_a_gpu_can_do_is_refused():
+    assert READABLE.threads == 1
+    READABLE.set_precision("float32")
+    with pytest.raises(ValueError, match="Precision 'tf32' needs device 'cuda', got 'cpu'"):
+        READABLE.set_precision("tf32")
+    with pytest.raises(ValueError, match="needs players on device 'cuda', but they are on 'cpu'"):
+        READABLE.record(print, optimizers=[])
 
 
 # ---------------------------------------------------------------- windows

@@ -44,6 +44,26 @@ def test_batch_takes_the_images_named_in_order_as_a_copy():
         dataset.batch([5])
 
 
+@pytest.mark.parametrize(
+    ("count", "side", "channels", "shown"),
+    [(20, 16, 1, 12), (3, 16, 3, 3), (1, 64, 1, 1), (2, 65, 3, 2), (2, 33, 1, 2), (2, 32, 1, 2)],
+)
+def test_a_notebook_shows_some_images_side_by_side(count, side, channels, shown):
+    from io import BytesIO
+
+    from PIL import Image
+
+    images = numpy.zeros((count, side, side + 1, channels), "uint8")
+    images[...] = numpy.arange(count)[:, None, None, None]
+    with Image.open(BytesIO(Dataset("shown", images)._repr_png_())) as picture:
+        scale = max(64 // side, 1)
+        assert picture.size == (shown * (side + 1) * scale, side * scale)
+        assert picture.mode == ("L" if channels == 1 else "RGB")
+        row = numpy.asarray(picture).reshape(picture.size[1], picture.size[0], -1)[0, :, 0]
+    expected = numpy.linspace(0, count - 1, shown).astype(int)
+    numpy.testing.assert_array_equal(row[:: (side + 1) * scale], expected)
+
+
 def test_sample_draws_different_images():
     drawn = numbered().sample(10, rng())
     assert sorted(numpy.rint((drawn[:, 0, 0, 0] + 1) * 127.5)) == list(range(10))

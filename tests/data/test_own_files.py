@@ -460,6 +460,18 @@ def test_points_are_drawn_without_repetition_and_resumably(tmp_path):
         found.sample(3, 0)
 
 
+def test_the_window_of_points_and_the_fewest_that_are_drawn(tmp_path):
+    numpy.save(tmp_path / "p.npy", numpy.array([[0.0, 1.0], [2.0, 5.0]]))
+    found = data.points(tmp_path / "p.npy")
+    numpy.testing.assert_allclose(found.limits, [[-0.4, 2.4], [0.6, 5.4]])
+    assert found.sample(1, numpy.random.default_rng(0)).shape == (1, 2)
+    assert found.sample(5, numpy.random.default_rng(0)).shape == (5, 2)
+    with pytest.raises(ValueError, match="cannot draw n=0 points"):
+        found.sample(0, numpy.random.default_rng(0))
+    numpy.save(tmp_path / "same.npy", numpy.ones((2, 2)))
+    numpy.testing.assert_allclose(data.points(tmp_path / "same.npy").limits, [[0.9, 1.1]] * 2)
+
+
 def test_columns_of_numbers_and_labels_are_left_out_of_points(tmp_path):
     counted = numpy.hstack([numpy.arange(50)[:, None], PLANE])
     found = data.points(table(tmp_path / "a.csv", counted, ",x,y"))

@@ -3,6 +3,7 @@ import sys
 
 import numpy
 import pytest
+from defaults import defaults
 
 from minigan import data
 
@@ -113,6 +114,74 @@ def test_parameters_reach_the_law_its_centres_and_its_window():
     )
     assert data.distribution("spiral").centres is None
     assert data.distribution("spiral").std is None
+
+
+@pytest.mark.parametrize(
+    ("law", "expected"),
+    [
+        (data.ring_centres, {"modes": 8, "radius": 2.0}),
+        (data.grid_centres, {"side": 5, "spacing": 2.0}),
+        (data.ring, {"modes": 8, "radius": 2.0, "std": 0.02}),
+        (data.grid, {"side": 5, "spacing": 2.0, "std": 0.05}),
+        (data.parabola, {"std": 0.02}),
+        (data.gaussian_curve, {"width": 0.3, "std": 0.02}),
+        (data.spiral, {"turns": 2.0, "std": 0.02}),
+        (data.moons, {"std": 0.05}),
+    ],
+    ids=lambda x: getattr(x, "__name__", ""),
+)
+def test_the_defaults_are_those_of_the_papers(law, expected):
+    assert defaults(law) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "window"),
+    [
+        ("ring", ((-3.06, 3.06), (-3.06, 3.06))),
+        ("grid", ((-6.15, 6.15), (-6.15, 6.15))),
+        ("parabola", ((-1.48, 1.48), (-0.48, 1.48))),
+        ("gaussian-curve", ((-1.48, 1.48), (-0.48, 1.48))),
+        ("spiral", ((-1.48, 1.48), (-1.48, 1.48))),
+        ("moons", ((-1.6, 2.6), (-1.1, 1.6))),
+    ],
+)
+def test_windows_leave_room_around_the_points(name, window):
+    numpy.testing.assert_allclose(data.distribution(name).limits, window, rtol=1e-12)
+
+
+def test_the_smallest_values_that_mean_something():
+    assert data.ring_centres(modes=1, radius=3.0).tolist() == [[3, 0]]
+    assert data.grid_centres(side=1).tolist() == [[0, 0]]
+    assert data.ring(1, rng=rng(), std=0.0).shape == (1, 2)
+    for name in NAMES:
+        assert data.distribution(name, std=0.0).sample(1, rng()).shape == (1, 2)
+
+
+def test_laws_use_the_generator_in_a_fixed_order():
+    """The same seed gives the same points in every version."""
+    n, std = 5, 0.5
+    g = rng(3)
+    which, noise = g.integers(8, size=n), g.standard_normal((2, n))
+    expected = data.ring_centres()[which] + std * noise.T
+    numpy.testing.assert_allclose(data.ring(n, rng=rng(3), std=std), expected, rtol=1e-6)
+    for law, height in (
+        (data.parabola, lambda x: x * x),
+        (data.gaussian_curve, lambda x: numpy.exp(-(x**2) / (2 * 0.3**2))),
+    ):
+        g = rng(3)
+        x, noise = g.uniform(-1, 1, n), g.standard_normal((2, n))
+        expected = [x + std * noise[0], height(x) + std * noise[1]]
+        numpy.testing.assert_allclose(law(n, rng=rng(3), std=std).T, expected, rtol=1e-6)
+    g = rng(3)
+    radius, noise = numpy.sqrt(g.uniform(0, 1, n)), g.standard_normal((2, n))
+    angle = 2 * numpy.pi * 2 * radius
+    expected = radius * [numpy.cos(angle), numpy.sin(angle)] + std * noise
+    numpy.testing.assert_allclose(data.spiral(n, rng=rng(3), std=std).T, expected, rtol=1e-6)
+    g = rng(3)
+    angle, lower, noise = g.uniform(0, numpy.pi, n), g.integers(0, 2, n), g.standard_normal((2, n))
+    x = numpy.where(lower, 1 - numpy.cos(angle), numpy.cos(angle)) + std * noise[0]
+    y = numpy.where(lower, 0.5 - numpy.sin(angle), numpy.sin(angle)) + std * noise[1]
+    numpy.testing.assert_allclose(data.moons(n, rng=rng(3), std=std).T, [x, y], rtol=1e-6)
 
 
 def test_unknown_names_and_parameters_suggest_the_nearest():

@@ -1,11 +1,13 @@
 """What watches a run: the table of metrics, progress, the guard, frames, checkpoints."""
 
 import io
+import os
 import sys
 import types
 
 import numpy
 import pytest
+from defaults import defaults
 
 from minigan import data, gan, nn, optim
 from minigan.gan.callbacks import progress
@@ -209,6 +211,75 @@ def test_a_table_that_cannot_be_read_does_not_end_the_run():
     assert said == ["The run can't be diagnosed: line 3 has 'x'"]
 
 
+def test_the_doctor_looks_every_so_often_from_a_first_step_on():
+    watcher = gan.Watcher(dict, every=3, start=5, say=print, objective="hinge")
+    assert [step for step in range(1, 14) if watcher.due(step)] == [6, 9, 12]
+    watcher = gan.Watcher(dict, every=3, start=6, say=print, objective="hinge")
+    assert [step for step in range(1, 14) if watcher.due(step)] == [6, 9, 12]
+    assert defaults(gan.Watcher) == {"smoothing": 0.0, "start": 200}
+
+
+# ---------------------------------------------------------------- TensorBoard
+
+
+@pytest.fixture
+def events(monkeypatch):
+    """What a writer of event files is asked for, in the place of tensorboardX."""
+    asked = []
+
+    class Writer:
+        def __init__(self, folder, **options):
+            asked.append(("open", folder, options))
+
+        def add_scalar(self, name, value, step):
+            asked.append((name, value, step))
+
+        def add_image(self, name, picture, step, dataformats):
+            asked.append((name, picture, step, dataformats))
+
+        def close(self):
+            asked.append("closed")
+
+    monkeypatch.setitem(sys.modules, "tensorboardX", types.SimpleNamespace(SummaryWriter=Writer))
+    return asked
+
+
+def test_event_files_have_numbers_every_so_often_and_a_resumed_run_purges(events):
+    from minigan.gan.callbacks import TensorBoard
+
+    def board():
+        return TensorBoard("there", every=2, draw=lambda trainer: trainer.step, draw_every=3)
+
+    trainer = make_trainer()
+    trainer.run(3, [board()])
+    trainer.run(6, [board()])
+    names = ["loss_d", "d_real", "d_fake", "loss_g"]
+    assert [e for e in events if e[0] == "open"] == [
+        ("open", "there", {"purge_step": None, "write_to_disk": True, "filename_suffix": ".0"}),
+        ("open", "there", {"purge_step": 4, "write_to_disk": True, "filename_suffix": ".3"}),
+    ]
+    numbers = [(e[0], e[2]) for e in events if e[0] in names]
+    assert numbers == [(name, step) for step in (1, 2, 4, 6) for name in names]
+    assert [e for e in events if e[0] == "samples"] == [
+        ("samples", 3, 3, "HWC"),
+        ("samples", 6, 6, "HWC"),
+    ]
+    assert events.count("closed") == 2
+    board().on_end(trainer)  # never opened
+    assert events.count("closed") == 2
+
+
+def test_event_files_without_pictures(events):
+    from minigan.gan.callbacks import TensorBoard
+
+    board = TensorBoard("there")
+    assert not board.due(1)
+    make_trainer().run(2, [board])
+    assert [e[2] for e in events if e[0] == "loss_g"] == [1, 2]
+    assert "samples" not in [e[0] for e in events]
+    assert defaults(TensorBoard) == {"every": 1, "draw": None, "draw_every": 1}
+
+
 # ---------------------------------------------------------------- progress
 
 
@@ -230,9 +301,91 @@ def test_a_crowded_machine_is_noticed_and_said_once(monkeypatch):
     assert progress_with(2.0) == [f"{words}."]
 
 
+def test_the_time_left_of_a_resumed_run_is_reckoned_from_its_own_steps(monkeypatch):
+    trainer, stream = make_trainer(), io.StringIO()
+    trainer.run(4)
+    clock = iter(range(0, 10_000, 5))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    trainer.run(10, [gan.Progress(10, stream=stream, seconds=4)])
+    # A step takes five seconds, so five more will take 25; a batch of 16 every five seconds.
+    first = stream.getvalue().splitlines()[0]
+    assert first.startswith("step 5/10  ")
+    assert first.endswith("  0:25 left")
+    assert "  3 images/s  " in first
+
+
+def test_the_losses_come_first_and_what_does_not_fit_is_left_out():
+    bar = gan.Progress(20)
+    bar._start, bar._first_step = 1.0, 2
+    trainer = types.SimpleNamespace(step=10, source=types.SimpleNamespace(batch_size=16))
+    report = {"d_real": 0.5, "other": 2.0, "penalty": 4.0, "loss_g": 1.25, "loss_d": 0.75}
+    whole = "loss D 0.750  loss G 1.250  32 images/s  D(x) 0.500  other 2.000  penalty 4.000"
+    parts = whole.split("  ")
+    assert bar._words(trainer, report, 5.0, len(whole)) == whole
+    assert bar._words(trainer, report, 5.0, len(whole) - 1) == "  ".join(parts[:-1])
+    assert bar._words(trainer, report, 5.0, 26) == "  ".join(parts[:2])
+    assert bar._words(trainer, report, 5.0, 25) == bar._words(trainer, report, 5.0, 0) == parts[0]
+    assert bar._words(trainer, report, 1.0, 60).split("  ")[2] == "128,000,000,000 images/s"
+
+
+def test_when_a_line_or_the_words_of_a_bar_are_due(monkeypatch):
+    assert defaults(gan.Progress) == {"stream": None, "seconds": 10.0, "clocks": None}
+    clock = iter([100.0, 110.0, 110.1, 100.2 - 1e-9, 100.3])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    bar = gan.Progress(20, stream=io.StringIO())
+    bar.on_start(make_trainer())
+    assert [bar.due(1), bar.due(1)] == [False, True]
+    bar._bar = object()
+    assert [bar.due(1), bar.due(1)] == [False, True]
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True
+
+
+class Bar:
+    """What tqdm is asked for."""
+
+    made = None
+
+    def __init__(self, **options):
+        Bar.made = self
+        self.options, self.steps, self.words, self.closed = options, 0, [], 0
+
+    def update(self):
+        self.steps += 1
+
+    def set_postfix_str(self, words, refresh):
+        self.words.append((self.steps, words, refresh))
+
+    def close(self):
+        self.closed += 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"), [(52 + 26, "loss D 1.415  loss G 0.695"), (52 + 25, "loss D 1.415")]
+)
+def test_a_bar_in_a_terminal_is_renewed_five_times_a_second(monkeypatch, columns, shown):
+    monkeypatch.setitem(sys.modules, "tqdm", types.SimpleNamespace(tqdm=Bar))
+    size = os.terminal_size((columns, 24))
+    monkeypatch.setattr(progress.shutil, "get_terminal_size", lambda *_, **__: size)
+    clock = iter(0.15 * i for i in range(10_000))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    trainer, stream = make_trainer(), Terminal()
+    trainer.run(2)
+    trainer.run(7, [gan.Progress(7, stream=stream)])
+    bar = Bar.made
+    assert bar.options == {
+        "total": 7, "initial": 2, "unit": "step", "dynamic_ncols": True, "mininterval": 0.2,
+        "file": stream,
+    }  # fmt: skip
+    assert (bar.steps, bar.closed) == (5, 1)
+    assert [steps for steps, _, _ in bar.words] == [2, 4]
+    for _, words, refresh in bar.words:
+        assert words.split(" ")[:2] == shown.split(" ")[:2]
+        assert len(words) == len(shown)
+        assert refresh is False
 
 
 def test_in_a_file_a_line_now_and_then_with_the_time_left(monkeypatch):
@@ -458,6 +611,25 @@ def test_another_measure_begins_anew(tmp_path):
         "metric": "b",
         "value": 2.0,
     }
+
+
+def test_when_checkpoints_and_frames_are_due(tmp_path):
+    assert defaults(gan.Checkpoints) == {
+        "keep": 3, "about": None, "best": None, "relies_on": (),
+    }  # fmt: skip
+    saver, film = gan.Checkpoints(tmp_path, every=3), gan.Frames(tmp_path, None, every=3)
+    assert [step for step in range(1, 10) if saver.due(step)] == [1, 3, 6, 9]
+    assert [step for step in range(1, 10) if film.due(step)] == [3, 6, 9]
+
+
+def test_a_last_step_that_was_saved_is_not_saved_again(tmp_path):
+    saver = gan.Checkpoints(tmp_path, every=3)
+    saved, save = [], saver.save
+    saver.save = lambda trainer: saved.append(trainer.step) or save(trainer)
+    trainer = make_trainer()
+    trainer.run(6, [saver])
+    trainer.run(6, [saver])
+    assert saved == [1, 3, 6]
 
 
 @pytest.mark.parametrize("wrong", [{"every": 0}, {"every": 1, "keep": 0}])

@@ -199,9 +199,49 @@ NAN_MOSTLY = numpy.where(STEPS % 5 == 0, 1.0, numpy.nan)
         (table(moved_d=30.0, reach=0.1, loss_d=0.001), ["explosion"]),
         (table(grad_norm_g=numpy.where(STEPS < 300, 2.0, 1e5)), ["explosion"]),
         (table(grad_norm_g=5e3), []),  # large from the start: the scale of that net
+        # On either side of each threshold.
+        (table(loss_d=0.0692), ["d-won"]),  # 1/20 of 2 ln 2
+        (table(loss_d=0.0694), []),
+        (table(loss_d=numpy.where(STEPS <= 449, 1.0, 0.01)), ["d-won"]),
+        (table(loss_d=numpy.where(STEPS <= 451, 1.0, 0.01)), []),
+        (table(reach=0.699), ["collapse"]),
+        (table(reach=0.701), []),
+        (table(reach=numpy.where(STEPS <= 400, 0.53, 0.6)), ["collapse"]),
+        (table(reach=numpy.where(STEPS <= 400, 0.52, 0.6)), []),
+        (table(reach=0.3, diversity=numpy.where(STEPS <= 400, 0.53, 0.6)), ["collapse"]),
+        (table(reach=0.3, diversity=numpy.where(STEPS <= 400, 0.52, 0.6)), []),
+        (table(moved_g=0.99e-3), ["dead-g"]),
+        (table(moved_g=1.01e-3), []),
+        (table(grad_norm_g=0.99e-6), ["dead-g"]),
+        (table(grad_norm_g=1.01e-6), []),
+        (table(moved_d=0.0, grad_norm_d=0.0), []),  # D isn't asked
+        (table(moved_d=10.1), ["explosion"]),
+        (table(moved_d=9.9), []),
+        (table(grad_norm_d=numpy.where(STEPS <= 100, 2.0, 2010.0)), ["explosion"]),
+        (table(grad_norm_d=numpy.where(STEPS <= 100, 2.0, 1990.0)), []),
+        (table(grad_norm_d=numpy.where(STEPS <= 100, 0.1, 1010.0)), ["explosion"]),
+        (table(grad_norm_d=numpy.where(STEPS <= 100, 0.1, 990.0)), []),
+        (table(loss_d=numpy.where(STEPS > 492, 2.8, 1.0)), ["oscillation"]),  # 8 of 250
+        (table(loss_d=numpy.where(STEPS > 493, 2.8, 1.0)), []),
+        (table(loss_d=2.76), []),  # twice 2 ln 2 is 2.77
+        (table(loss_d=2.78), ["oscillation"]),
+        (table(centre=0.51 * numpy.sign(numpy.sin((STEPS - 250.5) / 14))), ["oscillation"]),
+        (table(centre=0.49 * numpy.sign(numpy.sin((STEPS - 250.5) / 14))), []),
+        (
+            table(centre=numpy.sign(numpy.sin((STEPS - 250.5) * numpy.pi / 45))),
+            ["oscillation"],
+        ),  # 4 turns
+        (table(centre=numpy.sign(numpy.sin((STEPS - 250.5) * numpy.pi / 50))), []),  # 3 turns
         ({"step": STEPS, "loss_d": table()["loss_d"]}, []),
+        ({name: values[:200] for name, values in table(loss_d=0.001).items()}, ["d-won"]),
+        ({name: values[:199] for name, values in table(loss_d=0.001).items()}, []),
         ({name: values[:150] for name, values in table(loss_d=0.001).items()}, []),
         ({"step": numpy.array([])}, []),
+        # Of four rows, the last fifth is one.
+        ({"step": STEPS[99::100], "loss_d": numpy.array([1, 1, 1, 1, 0.01])}, ["d-won"]),
+        ({"step": 2 * STEPS[99:499:100], "loss_d": numpy.array([1, 1, 1, 0.01])}, ["d-won"]),
+        ({"step": 2 * STEPS[99:499:100], "loss_d": numpy.array([0.01, 0.01, 0.01, 1])}, []),
+        ({"step": STEPS[199:200], "loss_d": numpy.array([0.01])}, ["d-won"]),
     ],
 )
 def test_what_tables_mean(rows, found):
@@ -226,6 +266,9 @@ def test_images_are_judged_by_other_columns():
     assert names(pictures | {"distinct": numpy.full(500, 0.2)}) == []
     assert names(pictures | {"distinct": numpy.full(500, 0.05)}) == ["collapse"]
     assert names(pictures | {"diversity": numpy.full(500, 0.2)}) == ["collapse"]
+    for name, threshold in (("distinct", 0.15), ("diversity", 0.5)):
+        assert names(pictures | {name: numpy.full(500, threshold + 0.001)}) == []
+        assert names(pictures | {name: numpy.full(500, threshold - 0.001)}) == ["collapse"]
 
 
 @pytest.mark.parametrize(
@@ -249,6 +292,27 @@ def test_a_perfect_discriminator_keeps_the_entropy_of_smoothed_labels():
     entropy = -0.9 * math.log(0.9) - 0.1 * math.log(0.1)
     assert names(table(loss_d=entropy + 0.01), smoothing=0.1) == ["d-won"]
     assert names(table(loss_d=entropy + 0.01)) == []
+    for objective, more, found in (
+        ("non-saturating", 0.0692, ["d-won"]),
+        ("non-saturating", 0.0694, []),
+        ("saturating", 0.0692, ["d-won"]),
+        ("hinge", 0.0, []),
+        ("least-squares", 0.0, []),
+    ):
+        rows = table(loss_d=entropy + more)
+        assert names(rows, smoothing=0.1, objective=objective) == found
+    assert names(table(loss_d=0.012), smoothing=0.1, objective="least-squares") == ["d-won"]
+
+
+def test_losses_of_a_discriminator_that_cannot_tell():
+    both = {"non-saturating", "saturating"}
+    expected = dict.fromkeys(both, 2 * math.log(2)) | {
+        "least-squares": 0.25, "hinge": 2.0, "relativistic": math.log(2),
+    }  # fmt: skip
+    assert expected == gan.UNDECIDED
+    for name, loss in expected.items():
+        same = numpy.full((4, 1), 0.5 if name == "least-squares" else 0.0)
+        assert gan.objective(name).discriminator(same, same)[0] == pytest.approx(loss)
 
 
 def test_words_hold_the_evidence_and_what_to_try():
@@ -272,6 +336,75 @@ def test_words_hold_the_evidence_and_what_to_try():
     assert "G's gradient has shrunk to 9.9 % of what it was" in faded
 
 
+BETWEEN = "From step 401 to 500, "
+
+
+@pytest.mark.parametrize(
+    ("rows", "evidence"),
+    [
+        (table(grad_norm_g=1e-7), f"{BETWEEN}the norm of its gradient was 1e-07."),
+        (
+            table(moved_g=5e-4),
+            "After 500 steps, its weights have moved by 0.0005 times their initial norm.",
+        ),
+        (
+            table(reach=0.34, diversity=0.25),
+            f"{BETWEEN}only 34 % of the real points had a sample near them; the mean distance between "
+            "samples was 0.25 times that between real points.",
+        ),
+        (
+            table(reach=math.nan, diversity=0.25, distinct=0.5),
+            f"{BETWEEN}the mean distance between samples was 0.25 times that between real images, and "
+            "the distance to the nearest other sample 0.50 times.",
+        ),
+        (
+            table(reach=math.nan, diversity=0.25),
+            f"{BETWEEN}the mean distance between samples was 0.25 times that between real images.",
+        ),
+        (
+            table(centre=numpy.sign(numpy.sin((STEPS - 250.5) * numpy.pi / 45))),
+            "In the second half of the run, the centre of the samples turned back 4 times, by more "
+            "than 1 standard deviation of the data each time: G and D go round in circles.",
+        ),
+        (
+            table(loss_d=numpy.where(STEPS % 10, 1.0, 5.0)),
+            "In the second half of the run, D's loss was above 2.8 at 10 % of the steps, worse than "
+            "guessing: G has moved on before D has learnt where it was.",
+        ),
+    ],
+)
+def test_the_evidence_is_given_in_numbers(rows, evidence):
+    assert gan.diagnose(rows)[0].evidence == evidence
+
+
+def test_how_far_g_has_collapsed():
+    titles = [gan.diagnose(table(reach=0.3, diversity=d))[0].title for d in (0.09, 0.11)]
+    assert titles == ["G has collapsed to one place", "G has collapsed to a part of the data"]
+    (images,) = gan.diagnose(table(reach=math.nan, diversity=0.25))
+    assert images.title == "G has collapsed to a few images"
+
+
+@pytest.mark.parametrize(("now", "told"), [(0.0999, True), (0.1001, False)])
+def test_a_faded_gradient_is_named_below_a_tenth(now, told):
+    rows = table(loss_d=0.01, grad_norm_g=numpy.where(STEPS <= 100, 1.0, now))
+    evidence = gan.diagnose(rows)[0].evidence
+    assert ("G's gradient has shrunk to 10 % of what it was" in evidence) == told
+
+
+def test_players_are_called_by_their_names():
+    several = {"moved_d_a": 0.3, "moved_g_ab": 1e-5, "grad_norm_d_a": 1.0, "grad_norm_g_ab": 1.0}
+    rows = table(**several)
+    assert gan.diagnose(rows)[0].title == "G_ab hasn't begun to learn"
+    rows = table(**several | {"moved_d_a": 12.0})
+    (finding,) = gan.diagnose(rows)
+    assert finding.title == "D_a's numbers explode"
+    assert finding.evidence == "D_a's weights have moved by 12 times their initial norm."
+    steep = table(**several | {"grad_norm_d_a": numpy.where(STEPS < 300, 2.0, 1e5)})
+    assert gan.diagnose(steep)[0].evidence == (
+        "From step 401 to 500, the norm of D_a's gradient was 1e+05; early in the run it was 2."
+    )
+
+
 def test_turns_count_swings_and_not_jitter():
     jitter = 0.1 * numpy.cos(numpy.arange(200))
     wave = numpy.sin(numpy.linspace(0, 6 * numpy.pi, 200))
@@ -279,6 +412,10 @@ def test_turns_count_swings_and_not_jitter():
     assert diagnosis._turns(wave, 0.5) == diagnosis._turns(wave + jitter, 0.5) == 6
     assert diagnosis._turns(numpy.linspace(0, 9, 50), 0.5) == 0
     assert diagnosis._turns([], 0.5) == 0
+    assert diagnosis._turns([0, 1, 0], 1.0) == 1
+    assert diagnosis._turns([0, -1, 0, -1], 1.0) == 2
+    assert diagnosis._turns([0, 1, 3, 2.5, 2.1, 4, 3.1, 2.9], 1.0) == 1
+    assert diagnosis._turns([0, 0.9, 0.1, -0.1, 0.8], 1.0) == 0
 
 
 # ---------------------------------------------------------------- real runs, healthy and made sick

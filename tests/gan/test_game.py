@@ -5,6 +5,7 @@ import pickle
 
 import numpy
 import pytest
+from defaults import defaults
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -248,6 +249,158 @@ def test_start_from_given_weights_is_a_copy():
     assert same(before, values(twin)), "training the original leaves a copy alone"
 
 
+# ---------------------------------------------------------------- what a game tells and takes
+
+
+def linear_game(objective="wasserstein", **parts):
+    """G adds 1 to z and D's logit is 3 x - 4 y + 1."""
+    generator, discriminator = nn.Linear(2, 2), nn.Linear(2, 1)
+    generator.weight.value, generator.bias.value = numpy.eye(2), [1, 1]
+    discriminator.weight.value, discriminator.bias.value = numpy.array([[3.0], [-4.0]]), [1.0]
+    return gan.Game(
+        generator, discriminator, Still(generator), Still(discriminator),
+        objective=gan.objective(objective), **parts,
+    )  # fmt: skip
+
+
+POINTS = numpy.array([[0, 0], [1, 0], [0, 1], [1, 1]], "float32")
+LOGITS = numpy.array([1.0, 4.0, -3.0, 0.0])
+
+
+def test_the_landscape_is_the_probability_of_real_or_the_logits_from_0_to_1():
+    probabilities = 1 / (1 + numpy.exp(-LOGITS))
+    numpy.testing.assert_allclose(linear_game("non-saturating").landscape(POINTS), probabilities)
+    numpy.testing.assert_allclose(linear_game().landscape(POINTS), (LOGITS + 3) / 7, rtol=1e-6)
+    flat = linear_game()
+    flat.discriminator.weight.value[...] = 0
+    assert flat.landscape(POINTS).tolist() == [0, 0, 0, 0]
+
+
+def test_samples_are_pushed_up_the_slope_and_no_gradient_is_left_behind():
+    game = linear_game()
+    game.discriminator.flat().grad[...] = 7.0
+    numpy.testing.assert_allclose(game.push(POINTS), [[3, -4]] * 4)
+    assert (game.discriminator.flat().grad == 7.0).all()
+    doubt = 1 / (1 + numpy.exp(LOGITS))
+    numpy.testing.assert_allclose(
+        linear_game("non-saturating").push(POINTS), doubt[:, None] * [[3, -4]], rtol=1e-5
+    )
+    numpy.testing.assert_allclose(linear_game("relativistic").push(POINTS), [[1.5, -2]] * 4)
+
+
+def test_reports_hold_the_means_of_what_d_says():
+    real, z = POINTS, POINTS - 1  # G makes the same points of z
+    report = linear_game("non-saturating").discriminator_step(real, z)
+    mean = (1 / (1 + numpy.exp(-LOGITS))).mean()
+    assert report.keys() == {"loss_d", "d_real", "d_fake"}
+    assert report["d_real"] == pytest.approx(mean, rel=1e-6)
+    assert report["d_fake"] == pytest.approx(mean, rel=1e-6)
+    report = linear_game().discriminator_step(real[:2], z)
+    assert (report["d_real"], report["d_fake"]) == (2.5, 0.5)
+    assert report["loss_d"] == -2.0
+    assert linear_game().generator_step(z) == {"loss_g": -0.5}
+
+
+def test_only_the_gradients_that_are_needed_are_computed():
+    game, asked = linear_game(), []
+    for name in ("generator", "discriminator"):
+        net = getattr(game, name)
+
+        def backward(dy, cache, *, name=name, below=net.backward, **wanted):
+            asked.append((name, wanted.get("param_grads", True), wanted.get("input_grad", True)))
+            return below(dy, cache, **wanted)
+
+        net.backward = backward
+    game.discriminator_step(POINTS, POINTS)
+    assert asked == [("discriminator", True, False)]
+    game.generator_step(POINTS)
+    assert asked[1:] == [("discriminator", False, True), ("generator", True, False)]
+
+
+def test_samples_come_from_the_average_unless_they_should_not():
+    game = linear_game()
+    game.average = optim.ExponentialMovingAverage(game.generator, decay=0.5)
+    game.generator.bias.value = [5, 5]
+    assert game.sample(POINTS[:1]).tolist() == [[1, 1]]
+    assert game.sample(POINTS[:1], averaged=False).tolist() == [[5, 5]]
+    assert game.sampler is game.average.net
+
+
+def test_many_samples_are_made_in_parts():
+    game, sizes = linear_game(), []
+    forward = game.generator.forward
+    game.generator.forward = lambda x, train=True: sizes.append((len(x), train)) or forward(x)
+    z = numpy.arange(1200, dtype="float32").reshape(600, 2)
+    numpy.testing.assert_array_equal(game.sample(z), z + 1)
+    assert sizes == [(256, False), (256, False), (88, False)]
+
+
+class Numbered:
+    """A source of batches 1, 2, 3, ... of two samples."""
+
+    def __init__(self, labels=None):
+        self.count, self.labels = 0, labels
+
+    def __next__(self):
+        self.count += 1
+        return numpy.full((2, 2), self.count, "float32"), self.labels
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_a_round_draws_for_each_step_of_d_and_once_for_g(conditional):
+    labels = numpy.array([1, 0])
+    game = linear_game(latent=gan.Latent(2), discriminator_steps=3, conditional=conditional)
+    batches, z = game.draw(Numbered(labels), numpy.random.default_rng(0))
+    expected = numpy.random.default_rng(0)
+    assert [batch.real[0, 0] for batch in batches] == [1, 2, 3]
+    for latents in [*(batch.latents for batch in batches), z]:
+        numpy.testing.assert_array_equal(latents, gan.Latent(2).sample(2, expected))
+    assert all(batch.labels is (labels if conditional else None) for batch in batches)
+    assert game.inputs(7, numpy.random.default_rng(0)).shape == (7, 2)
+
+
+def test_a_game_without_a_latent_says_so():
+    game = linear_game()
+    with pytest.raises(ValueError, match="no distribution to draw z from"):
+        game.draw(Numbered(), numpy.random.default_rng(0))
+    with pytest.raises(ValueError, match="no latents to make samples from"):
+        game.inputs(3, numpy.random.default_rng(0))
+    game = linear_game(latent=gan.Latent(2), conditional=True)
+    with pytest.raises(ValueError, match="the data have no labels"):
+        game.draw(Numbered(), numpy.random.default_rng(0))
+
+
+def test_a_round_plays_every_batch_and_then_g():
+    game, played = linear_game(), []
+    game.discriminator_step = lambda *a: played.append(("d", *a)) or {"loss_d": a[0]}
+    game.generator_step = lambda *a: played.append(("g", *a)) or {"loss_g": 0}
+    report = game.play([(1, 2, None), (3, 4, 5)], 6)
+    assert played == [("d", 1, 2, None), ("d", 3, 4, 5), ("g", 6, 3, 5)]
+    assert report == {"loss_d": 3, "loss_g": 0}
+
+
+def test_the_defaults_are_a_plain_game():
+    own = defaults(gan.Game)
+    assert own.pop("objective") is not None  # made anew each time
+    assert own == {
+        "penalties": (), "before_step": None, "after_discriminator_step": None, "auxiliary": 0.0,
+        "latent": None, "discriminator_steps": 1, "conditional": False, "average": None,
+        "scheduler": None, "feature_matching": 0.0,
+    }  # fmt: skip
+    assert linear_game("non-saturating").objective.name == "non-saturating"
+    with pytest.raises(ValueError, match="at least one step per round, got 0"):
+        linear_game(discriminator_steps=0)
+
+
+def test_parts_that_are_not_there_are_no_parts():
+    game = linear_game()
+    four = ["generator", "discriminator", "generator_optimizer", "discriminator_optimizer"]
+    assert list(game.parts()) == four
+    assert list(game.players()) == ["discriminator", "generator"]
+    game.average = optim.ExponentialMovingAverage(game.generator, decay=0.5)
+    assert list(game.parts()) == [*four, "average"]
+
+
 # ---------------------------------------------------------------- copies, and parts that don't belong together
 
 
@@ -352,8 +505,11 @@ def test_a_sigmoid_before_a_loss_on_logits_is_warned_of():
     inner = nn.Sequential(D, nn.Sequential(nn.Sigmoid()))
     with pytest.warns(
         UserWarning, match="ends in a Sigmoid, but the objective 'non-saturating' takes logits"
-    ):
+    ) as told:
         gan.Game(G, inner, optim.Adam(G), optim.Adam(inner))
+    assert told[0].filename == __file__
+    empty = nn.Sequential(D, nn.Sequential())
+    gan.Game(G, empty, optim.Adam(G), optim.Adam(empty))
     gan.Game(G, inner, optim.Adam(G), optim.Adam(inner), objective=gan.objective("least-squares"))
 
 

@@ -173,7 +173,11 @@ class Asked(nn.Linear):
 
     def __init__(self, *sizes, **options):
         super().__init__(*sizes, **options)
-        self.asked = []
+        self.asked, self.trained = [], []
+
+    def forward(self, x, *, train=False, **options):
+        self.trained.append(train)
+        return super().forward(x, train=train, **options)
 
     def backward(self, dy, cache, *, param_grads=True, input_grad=True):
         self.asked.append(("first", param_grads, input_grad))
@@ -206,6 +210,7 @@ def test_no_gradient_is_computed_that_nobody_needs(name, outputs, asked):
     critic = nn.Sequential(Asked(3, 4, rng=rng), nn.Tanh(), nn.Linear(4, outputs, rng=rng))
     EVERY[name](critic, rng.standard_normal((4, 3)).astype("float32"))
     assert critic[0].asked == asked
+    assert critic[0].trained == [True] * (1 if name == "r1" else 3)
 
 
 @pytest.mark.parametrize("outputs", [1, 4])

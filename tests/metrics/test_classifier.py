@@ -5,8 +5,9 @@ import os
 
 import numpy
 import pytest
+from defaults import defaults
 
-from minigan import checkpoint, data, metrics
+from minigan import checkpoint, data, metrics, nn
 from minigan.metrics import classifier as module
 from minigan.metrics.frechet import moments
 
@@ -106,6 +107,39 @@ def test_the_net_fits_other_images(shape, classes, flat):
     net = module.build_net(shape, classes, rng=numpy.random.default_rng(0))
     assert net.output_shape((4, *shape)) == (4, classes)
     assert net[0].parameters()[f"{len(net[0]) - 2}.weight"].shape == (flat, module.FEATURES)
+
+
+def test_the_net_by_hand():
+    """Halved to 7 pixels or fewer, or until one side is 1; 32, 64, 128 and again 128 channels."""
+    for shape, layers in (
+        ((7, 7, 1), []),
+        ((8, 7, 1), [32]),
+        ((16, 16, 1), [32, 64]),
+        ((128, 128, 3), [32, 64, 128, 128, 128]),
+        ((2, 100, 1), [32]),
+    ):
+        net = module.build_net(shape, 3, rng=numpy.random.default_rng(0))
+        convolutions = [layer for layer in net[0] if isinstance(layer, nn.Conv2d)]
+        assert [layer.out_channels for layer in convolutions] == layers
+        assert all(layer.bias is None for layer in convolutions)
+        slopes = [layer.slope for layer in net[0] if isinstance(layer, nn.LeakyReLU)]
+        assert slopes == [0.1] * (len(layers) + 1)
+    assert [type(layer) for layer in net[1]] == [nn.Dropout, nn.Linear]
+    assert (net[1][0].p, module.FEATURES) == (0.3, 64)
+
+
+def test_how_long_it_is_trained():
+    assert [module._default_steps(n) for n in (1, 10_970, 10_972, 60_000)] == [600, 600, 600, 3281]
+    assert defaults(metrics.split) == {"test_share": 0.2, "seed": 0}
+
+
+@pytest.mark.parametrize(("share", "left"), [(0.125, 1), (0.875, 7)])
+def test_each_split_keeps_an_image(share, left):
+    eight = data.Dataset("eight", numpy.zeros((8, 8, 8, 1), "uint8"))
+    assert [len(part) for part in metrics.split(eight, test_share=share)] == [8 - left, left]
+    for wrong in (0.0, 1.0):
+        with pytest.raises(ValueError, match=f"A test share of {wrong} of 8 images"):
+            metrics.split(eight, test_share=wrong)
 
 
 # ---------------------------------------------------------------- split

@@ -9,6 +9,7 @@ import math
 
 import numpy
 import pytest
+from defaults import defaults
 from strict_array import StrictNamespace
 
 from minigan import backend, data, metrics
@@ -33,6 +34,18 @@ def evaluated(samples, digits, classifier, **kwargs):
     return metrics.evaluate_images(
         samples, *digits, classifier, rng=rng(), patch_images=20, **kwargs
     )
+
+
+def test_how_many_are_compared_by_default():
+    images = {
+        "count": 10_000,
+        "patch_images": 2_000,
+        "neighbour_images": 1_000,
+        "k": 5,
+        "say": None,
+    }
+    assert defaults(metrics.evaluate_images) == images
+    assert defaults(metrics.evaluate_points) == {"count": 2_500, "k": 5, "say": None}
 
 
 BETTER = {"lower": lambda a, b: a < b, "higher": lambda a, b: a > b}

@@ -4,6 +4,7 @@ values.
 
 import numpy
 import pytest
+from defaults import defaults
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -138,6 +139,10 @@ def test_copies_are_found_at_distance_exactly_zero():
     assert got.index.shape == got.distance.shape == (20, 1)
     assert (got.distance == 0).all()
     numpy.testing.assert_array_equal(digits.batch(got.index.ravel()), digits.batch(copied))
+
+
+def test_the_nearest_is_the_default():
+    assert defaults(metrics.nearest_neighbours) == {"k": 1}
 
 
 def test_neighbours_of_every_training_image_if_asked():

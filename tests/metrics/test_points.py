@@ -4,6 +4,7 @@ import math
 
 import numpy
 import pytest
+from defaults import defaults
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -114,6 +115,16 @@ def test_frechet_against_scipy(d):
     )
     root = linalg.sqrtm(c1 @ c2).real
     expected = ((m1 - m2) ** 2).sum() + numpy.trace(c1 + c2 - 2 * root)
+    assert metrics.frechet_gaussian(m1, c1, m2, c2) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("d", [1, 2, 7])
+def test_frechet_by_the_eigenvalues_of_the_product(d):
+    """tr (C₁C₂)^½ is the sum of the roots of the eigenvalues of C₁C₂, which are positive."""
+    c1, c2 = covariance(d, 1), covariance(d, 2)
+    m1, m2 = rng(3).standard_normal((2, d))
+    roots = numpy.sqrt(numpy.linalg.eigvals(c1 @ c2).real).sum()
+    expected = ((m1 - m2) ** 2).sum() + numpy.trace(c1) + numpy.trace(c2) - 2 * roots
     assert metrics.frechet_gaussian(m1, c1, m2, c2) == pytest.approx(expected, rel=1e-9)
 
 
@@ -241,6 +252,38 @@ def test_subsets_are_drawn_from_the_generator():
     assert whole.mean == pytest.approx(metrics.mmd2(x[:200], y))
 
 
+def test_the_kernel_distance_is_the_mean_and_spread_over_the_subsets():
+    x, y, g = rng(1).standard_normal((30, 4)), rng(2).standard_normal((20, 4)), rng(3)
+    estimates = [
+        metrics.mmd2(x[g.choice(30, 7, replace=False)], y[g.choice(20, 7, replace=False)])
+        for _ in range(4)
+    ]
+    got = metrics.kernel_distance(x, y, rng=rng(3), subsets=4, subset_size=7)
+    assert got.mean == pytest.approx(numpy.mean(estimates), rel=1e-12)
+    assert got.std == pytest.approx(numpy.std(estimates), rel=1e-12)
+    assert (got.subsets, got.subset_size) == (4, 7)
+
+
+def test_a_gaussian_s_sample_of_high_quality_lies_within_three_sigmas():
+    share, kl = metrics.ideal_modes(8, 100, sigmas=2.0)
+    assert share == pytest.approx(1 - math.exp(-2))
+    assert kl == pytest.approx(7 / (200 * share))
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        (metrics.mode_report, {"sigmas": 3.0, "min_share": None}),
+        (metrics.ideal_modes, {"sigmas": 3.0}),
+        (metrics.kernel_distance, {"subsets": 50, "subset_size": 1000}),
+        (metrics.prdc, {"k": 5}),
+    ],
+    ids=lambda x: getattr(x, "__name__", ""),
+)
+def test_the_defaults_are_the_usual_ones(what, expected):
+    assert defaults(what) == expected
+
+
 # ---------------------------------------------------------------- what is refused
 
 
@@ -261,6 +304,7 @@ BAD[3, 1] = numpy.nan
         (lambda: metrics.mode_report(X, RING, 0.0), "std and sigmas must be positive, got std=0.0"),
         (lambda: metrics.mode_report(X, RING, 1.0, sigmas=-1), "got std=1.0 and sigmas=-1"),
         (lambda: metrics.mode_report(X, RING, 1.0, min_share=2), "between 0 and 1, got 2"),
+        (lambda: metrics.mode_report(X, RING, 1.0, min_share=-0.1), "between 0 and 1, got -0.1"),
         (lambda: metrics.frechet_distance(X[:1], X), "N >= 2"),
         (lambda: metrics.frechet_gaussian(X[0], X[:2], X[0], X), "got shapes"),
         (lambda: metrics.kernel_distance(X, X, rng=rng(), subsets=0), "got 0 of 1000"),

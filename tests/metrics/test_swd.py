@@ -1,4 +1,4 @@
-"""Sliced Wasserstein distance: closed forms, SciPy, and ProGAN's own computation of the image
+"""Sliced Wasserstein distance: closed forms, brute force, and ProGAN's own computation of the image
 version.
 """
 
@@ -6,6 +6,7 @@ import math
 
 import numpy
 import pytest
+from defaults import defaults
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,11 +19,11 @@ def rng(seed=0):
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 1000))
-def test_on_a_line_against_scipy(n, m, seed):
-    stats = pytest.importorskip("scipy.stats")
+def test_on_a_line_by_brute_force(n, m, seed):
+    """With every point m times and n times, there are as many on both sides, to be paired in order."""
     a, b = rng(seed).standard_normal((3, n)), rng(seed + 1).standard_normal((3, m)) + 0.3
-    expected = numpy.mean([stats.wasserstein_distance(p, q) for p, q in zip(a, b, strict=True)])
-    assert swd.wasserstein_on_lines(a, b) == pytest.approx(expected, rel=1e-9)
+    pairs = numpy.sort(a.repeat(m, axis=1)) - numpy.sort(b.repeat(n, axis=1))
+    assert swd.wasserstein_on_lines(a, b) == pytest.approx(abs(pairs).mean(), rel=1e-9)
 
 
 def test_one_dimension_is_the_wasserstein_distance_itself():
@@ -50,17 +51,24 @@ def test_a_shift_in_the_plane_in_closed_form(monkeypatch, block):
 KERNEL = numpy.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256.0
 
 
+def convolved(images, kernel):
+    """SciPy's convolve with mode="mirror", for a symmetric kernel of 5x5."""
+    height, width = images.shape[2:]
+    padded = numpy.pad(images, ((0, 0), (0, 0), (2, 2), (2, 2)), mode="reflect")
+    return sum(
+        kernel[i, j] * padded[:, :, i : i + height, j : j + width] for i, j in numpy.ndindex(5, 5)
+    )
+
+
 def reference_pyramid(images):
-    """Karras et al.'s sliced_wasserstein.py: SciPy convolutions, channels first."""
-    ndimage = pytest.importorskip("scipy.ndimage")
-    kernel = KERNEL[None, None]
+    """Karras et al.'s sliced_wasserstein.py, channels first."""
     level = images.transpose(0, 3, 1, 2).astype("float64")
     levels = []
     while min(level.shape[2:]) // 2 >= 16:
-        down = ndimage.convolve(level, kernel, mode="mirror")[:, :, ::2, ::2]
+        down = convolved(level, KERNEL)[:, :, ::2, ::2]
         up = numpy.zeros_like(level)
         up[:, :, ::2, ::2] = down
-        levels.append(level - ndimage.convolve(up, kernel * 4.0, mode="mirror"))
+        levels.append(level - convolved(up, KERNEL * 4.0))
         level = down
     return [*levels, level]
 
@@ -129,6 +137,24 @@ def test_black_images_are_measured_and_not_divided_by_zero():
     assert metrics.patch_distance(black, noise, rng=rng()).average == pytest.approx(798, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        (metrics.sliced_wasserstein, {"directions": 512}),
+        (metrics.patch_distance, {"patches": 128, "directions": 512}),
+    ],
+)
+def test_the_defaults_are_progans(what, expected):
+    assert defaults(what) == expected
+
+
+def test_the_smallest_images_and_numbers():
+    noise = rng().standard_normal((2, 16, 17, 1))
+    got = metrics.patch_distance(noise, noise + 0.5, rng=rng(), patches=1, directions=1)
+    assert [size for size, _ in got.levels] == [16]
+    assert metrics.sliced_wasserstein(noise[0, 0], noise[0, 0], rng=rng(), directions=1) == 0
+
+
 IMAGES = numpy.zeros((2, 16, 16, 1), "float32")
 
 
@@ -152,6 +178,7 @@ IMAGES = numpy.zeros((2, 16, 16, 1), "float32")
             "reference images hold NaN",
         ),
         (lambda: metrics.patch_distance(IMAGES, IMAGES, rng=rng(), patches=0), "got 0 and 512"),
+        (lambda: metrics.patch_distance(IMAGES, IMAGES, rng=rng(), directions=0), "got 128 and 0"),
         (
             lambda: metrics.sliced_wasserstein(IMAGES[0, 0], IMAGES[0, 0], rng=rng(), directions=0),
             "directions=0",

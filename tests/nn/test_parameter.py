@@ -97,8 +97,11 @@ def test_a_parameter_knows_what_it_is():
     assert (plain.role, plain.fan_in, plain.output_axis) == (None, None, None)
     with pytest.raises(ValueError, match="one of weight, bias, scale, shift, or None, got 'gain'"):
         nn.Parameter(numpy.ones(3), role="gain")
-    with pytest.raises(ValueError, match=r"shape \(2, 3\) has no output_axis 2"):
-        nn.Parameter(numpy.ones((2, 3)), output_axis=2)
+    for axis in (-2, 1):
+        assert nn.Parameter(numpy.ones((2, 3)), output_axis=axis).output_axis == axis
+    for axis in (-3, 2):
+        with pytest.raises(ValueError, match=rf"shape \(2, 3\) has no output_axis {axis}"):
+            nn.Parameter(numpy.ones((2, 3)), output_axis=axis)
 
 
 def about(net):
