@@ -103,7 +103,13 @@ def convolutions(draw):
     convolutions(), DTYPES, LAYOUTS, st.booleans(), THREADS, st.booleans(), st.integers(0, 2**32)
 )
 @example(
-    (Window((3, 3), (1, 1), (0, 0)), (1, 5, 5, 2), 1), "float32", "odd strides", False, None, False, 0
+    (Window((3, 3), (1, 1), (0, 0)), (1, 5, 5, 2), 1),
+    "float32",
+    "odd strides",
+    False,
+    None,
+    False,
+    0,
 )
 def test_a_convolution_and_its_gradients_equal_the_readable_ones(
     fast, case, dtype, layout, with_bias, threads, eager, seed
