@@ -811,24 +811,24 @@ def test_importing_changes_nothing_of_the_process():
     each=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     extra=st.tuples(st.integers(0, 4), st.integers(0, 4)),
 )
-def test_convolutions_side_by_side(rng, kernel, dilation, stride, groups, each, extra):
+def test_convolutions_side_by_side(fast, rng, kernel, dilation, stride, groups, each, extra):
     """Groups and gaps in terms of ordinary convolutions, against the version tap by tap."""
-    readable, fast = backend.Reference(numpy, "cpu"), backend.get("cpu")
+    ops = fast()
     size = [(k - 1) * d + 1 + e for k, d, e in zip(kernel, dilation, extra, strict=True)]
     x = rng.standard_normal((2, *size, groups * each[0]))
     w = rng.standard_normal((*kernel, each[0], groups * each[1]))
-    y = readable.conv_taps(x, w, stride, dilation)
+    y = REFERENCE.conv_taps(x, w, stride, dilation)
     dy = rng.standard_normal(y.shape)
     arguments = (kernel, stride, dilation, groups)
     for expected, got in (
-        (y, fast.conv_taps(x, w, stride, dilation)),
+        (y, ops.conv_taps(x, w, stride, dilation)),
         (
-            readable.conv_taps_weight_grad(x, dy, *arguments),
-            fast.conv_taps_weight_grad(x, dy, *arguments),
+            REFERENCE.conv_taps_weight_grad(x, dy, *arguments),
+            ops.conv_taps_weight_grad(x, dy, *arguments),
         ),
         (
-            readable.conv_taps_input_grad(dy, w, x.shape, stride, dilation),
-            fast.conv_taps_input_grad(dy, w, x.shape, stride, dilation),
+            REFERENCE.conv_taps_input_grad(dy, w, x.shape, stride, dilation),
+            ops.conv_taps_input_grad(dy, w, x.shape, stride, dilation),
         ),
     ):
         numpy.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-10)
