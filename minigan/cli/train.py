@@ -197,7 +197,7 @@ def _add_settings(parser: Parser) -> None:
     )
     setting(
         "--penalty",
-        "regularise the discriminator (may be repeated): {penalties}; none for no regularisation",
+        "regularise D, or both players (may be repeated): {penalties}; none for no regularisation",
         dest="penalties",
         action="append",
         metavar="NAME[:STRENGTH]",
