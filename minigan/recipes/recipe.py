@@ -54,7 +54,7 @@ class Settings:
     optimizer
         ``"adam"``, ``"rmsprop"`` or ``"sgd"``, for both players.
     penalties
-        How D is regularised, ``name`` or ``name:strength`` each, see `minigan.gan.WAYS`.
+        How the players are regularised, ``name`` or ``name:strength`` each, see `minigan.gan.WAYS`.
     schedule
         How the learning rates change during the run, see `minigan.optim.schedules.parse`.
     """
@@ -246,13 +246,18 @@ class Recipe:
                 f"The recipe {self.name!r} has no networks; pass some, or override its method game."
             )
         generator, discriminator = self.networks(weights, noise)
-        taming = tame(discriminator, settings.penalties, rng=noise, conditional=self.classes > 0)
+        taming = tame(
+            discriminator, settings.penalties, rng=noise, conditional=self.classes > 0,
+            generator=generator, latent=self.latent,
+        )  # fmt: skip
+        generator = generator if taming.generator is None else taming.generator
+        discriminator = taming.discriminator.to(device)
         generator.to(device)
-        taming.discriminator.to(device)
         return Game(
             generator,
-            taming.discriminator,
-            **settings.movers(generator, taming.discriminator),
+            discriminator,
+            **settings.movers(generator, discriminator),
+            **taming.pulls(generator=generator, discriminator=discriminator),
             objective=objective(settings.objective, smoothing=settings.smoothing),
             penalties=taming.penalties,
             before_step=taming.before_step,
