@@ -168,7 +168,7 @@ class Game(BaseGame):
             fake, _ = G.forward(_given(labels, z), train=True)
 
         self.discriminator_optimizer.zero_grad()
-        objective, told = self._judged(labels)
+        objective, told = self._judged(labels, z)
         real, fake = _given(told, real), _given(told, fake)
         apart = any(map(_takes_reals, self.penalties))
         real_logits, fake_logits, caches = nn.forward_both(D, real, fake, apart=apart)
@@ -213,7 +213,7 @@ class Game(BaseGame):
         D, G = self.discriminator, self.generator
         self.generator_optimizer.zero_grad()
         fake, fake_cache = G.forward(_given(labels, z), train=True)
-        objective, told = self._judged(labels)
+        objective, told = self._judged(labels, z)
         with nn.frozen_statistics(D):
             logits, logits_cache = D.forward(_given(told, fake), train=True)
             real_logits = D.forward(_given(told, real), train=True)[0] if objective.pairs else None
@@ -241,7 +241,7 @@ class Game(BaseGame):
         if self.before_step is not None:
             self.before_step(player)
 
-    def _judged(self, labels: Array | None) -> tuple[Objective, Array | None]:
+    def _judged(self, labels: Array | None, z: Array) -> tuple[Objective, Array | None]:
         """Return the objective and the labels for D: None if D has to predict them."""
         if not self.auxiliary:
             return self.objective, labels
