@@ -10,6 +10,7 @@ grimp = pytest.importorskip("grimp")
 
 FLOORS = (
     ("cli",),
+    ("play",),
     ("runs",),
     ("recipes",),
     ("gan", "metrics", "export"),
