@@ -57,6 +57,11 @@ EXAMPLES: dict[str, list[tuple[str, str]]] = {
         ("minigan translate runs/pix2pix picture.png -o out.png", "one picture"),
         ("minigan translate runs/cyclegan faces/ --back -o without/", "a folder, the other way"),
     ],
+    "play": [
+        ("minigan play", "opens the page; Ctrl-C ends it"),
+        ("minigan play --preset collapse", "a game that fails on purpose"),
+        ("minigan play --recipe my_recipe.py", "a recipe of your own"),
+    ],
     "export": [
         ("minigan export runs/digits -o g.onnx", "the generator as an ONNX graph"),
         ("minigan export runs/digits --torch -o generator", "as a PyTorch module"),

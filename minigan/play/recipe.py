@@ -71,6 +71,13 @@ def _of_pictures(setup: Setup) -> Recipe:
     return recipe.fitted(recipe.settings.changed(**sized))
 
 
+def setup_of(recipe: Recipe) -> Setup:
+    """Return a setup with the settings of a recipe."""
+    known = (*data.DISTRIBUTIONS, *PICTURES)
+    settings = {name: getattr(recipe.settings, name) for name in SETTINGS}
+    return Setup(**settings, data=recipe.data if recipe.data in known else Setup().data)
+
+
 def settings_of(setup: Setup, recipe: Recipe) -> Settings:
     """Return the settings of a game, those of the recipe's own left as they are."""
     own = {"image_size": recipe.sample_shape[0]} if hasattr(recipe.settings, "image_size") else {}

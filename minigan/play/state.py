@@ -230,23 +230,26 @@ class PlaygroundState:
         """
         return self.become(self.setup.changed(changes))
 
-    def become(self, setup: Setup) -> bool:
-        """Change to another setup, see `set`."""
+    def become(self, setup: Setup, *, keep_recipe: bool = True) -> bool:
+        """Change to another setup, see `set`; or leave the recipe, too, if one is played."""
+        if self.recipe is not None and not keep_recipe:
+            self._restart(setup, None)
+            return True
         new, old = setup.as_dict(), self.setup.as_dict()
         live = all(name in LIVE for name in new if new[name] != old[name]) and new != old
         if live and isinstance(self.trainer.game, gan.Game):
             self._adjust(setup)
             return False
-        self._restart(setup)
+        self._restart(setup, self.recipe)
         return True
 
     def restart(self) -> None:
         """Begin the same game again."""
-        self._restart(self.setup)
+        self._restart(self.setup, self.recipe)
 
-    def _restart(self, setup: Setup) -> None:
+    def _restart(self, setup: Setup, recipe: Recipe | None) -> None:
         before = dict(vars(self))
-        self.setup = setup
+        self.setup, self.recipe = setup, recipe
         try:
             self._begin()
         except BaseException:

@@ -26,6 +26,7 @@ COMMANDS = (
     "interpolate",
     "arithmetic",
     "latent",
+    "play",
     "export",
     "gradcheck",
     "bench",

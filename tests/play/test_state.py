@@ -427,3 +427,31 @@ def test_points_of_one_s_own_become_a_distribution():
     assert law.sample(5, numpy.random.default_rng(0)).shape == (5, 2)
     with pytest.raises(data.DataError, match="at least two rows"):
         data.point_set([[0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "finding"),
+    [("collapse", 600, "collapse"), ("d-wins", 250, "d-won"), ("vanishing", 250, "d-won")],
+)
+def test_presets_that_fail_do_as_the_doctor_says(name, steps, finding):
+    state = PlaygroundState(PRESETS[name].setup)
+    for _ in range(steps):
+        state.step()
+    assert finding in [found["name"] for found in state.frame()["findings"]]
+
+
+def test_the_critic_explodes_without_a_penalty_and_not_with_one():
+    def loss(name):
+        state = PlaygroundState(PRESETS[name].setup)
+        for _ in range(150):
+            state.step()
+        return abs(state.step()["loss_d"])
+
+    assert loss("exploding-critic") > 20 * loss("wasserstein")
+
+
+def test_the_first_preset_finds_every_mode():
+    state = PlaygroundState(PRESETS["ring"].setup)
+    for _ in range(500):
+        state.step()
+    assert state.frame()["covered"] == 8
