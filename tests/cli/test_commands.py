@@ -28,6 +28,8 @@ COMMANDS = (
     "latent",
     "export",
     "gradcheck",
+    "learn",
+    "play",
     "bench",
     "completion",
 )
