@@ -20,6 +20,9 @@ from minigan.gan.game import Game
 from minigan.gan.matching import feature_matching
 from minigan.gan.objectives import OBJECTIVES, Objective, objective
 from minigan.gan.pix2pix import ImageToImage
+from minigan.gan.progressive import ProgressiveGame
+from minigan.gan.stylegan import StyleGame
+from minigan.gan.synthesis import StyleGenerator, Styles, Synthesis
 from minigan.gan.taming import WAYS, Taming, tame
 from minigan.gan.trainer import Callback, Report, Trainer
 from minigan.latent import Latent
@@ -45,7 +48,12 @@ __all__ = [
     "MetricsFile",
     "Objective",
     "Progress",
+    "ProgressiveGame",
     "Report",
+    "StyleGame",
+    "StyleGenerator",
+    "Styles",
+    "Synthesis",
     "Taming",
     "TensorBoard",
     "Trainer",

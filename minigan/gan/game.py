@@ -166,14 +166,15 @@ class Game(BaseGame):
         self.discriminator_optimizer.zero_grad()
         objective, told = self._judged(labels)
         real, fake = _given(told, real), _given(told, fake)
-        apart = any(map(_takes_reals, self.penalties))
+        penalties = self.due_penalties()
+        apart = any(map(_takes_reals, penalties))
         real_logits, fake_logits, caches = nn.forward_both(D, real, fake, apart=apart)
         loss, d_real, d_fake = objective.discriminator(real_logits, fake_logits)
         nn.backward_both(D, d_real, d_fake, caches)  # and no further: G's cache was discarded
         passed = real_logits, caches[0]
         penalty: Any = sum(
             add(D, real, fake, passed) if _takes_reals(add) else add(D, real, fake)
-            for add in self.penalties
+            for add in penalties
         )
 
         if self.before_step is not None:
@@ -186,7 +187,7 @@ class Game(BaseGame):
             "d_real": self._belief(real_logits),
             "d_fake": self._belief(fake_logits),
         }
-        return report | ({"penalty": penalty} if self.penalties else {})
+        return report | ({"penalty": penalty} if penalties else {})
 
     def generator_step(
         self, z: Array, real: Array | None = None, labels: Array | None = None
@@ -226,11 +227,19 @@ class Game(BaseGame):
                 )
             d_fake = d_fake + d_matching
         G.backward(d_fake, fake_cache, input_grad=False)
+        self.regularise(z)
 
         if self.before_step is not None:
             self.before_step(G)
         self.generator_optimizer.step()
         return report
+
+    def due_penalties(self) -> Sequence[Penalty]:
+        """Return the penalties of this step of D: all of them."""
+        return self.penalties
+
+    def regularise(self, z: Array) -> None:
+        """Add further gradients to G's, whose step had the latents z: none."""
 
     def _judged(self, labels: Array | None) -> tuple[Objective, Array | None]:
         """Return the objective and the labels for D: None if D has to predict them."""
@@ -295,7 +304,7 @@ class Game(BaseGame):
         return self.latent.sample(n, rng)
 
     def sample(
-        self, inputs: Array, labels: Array | None = None, *, averaged: bool = True
+        self, inputs: Any, labels: Array | None = None, *, averaged: bool = True
     ) -> NDArray[Any]:
         """Map latents (N, latent) to samples (N, ...)."""
         net = self.sampler if averaged else self.generator
