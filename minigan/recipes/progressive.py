@@ -3,7 +3,7 @@
 Officially (Karras et al. 2018, appendix A.1; for CIFAR-10 in brackets): WGAN-GP with λ = 10 and a
 drift of 0.001, Adam with 1e-3 and (0, 0.99), batches of 16, 600,000 (400,000) images for each
 phase, up to 512 (128) channels, an average of 0.999. Here R1 takes the place of the gradient
-penalty: it needs no drift, and one forward pass less. The run is so much shorter (64,000 images in
+penalty: it needs no drift, and one forward pass less. The run is so much shorter (40,000 images in
 all) that three times the learning rate pays.
 """
 
@@ -173,7 +173,7 @@ RECIPE = ProgressiveRecipe(
     networks=partial(networks, size=16, width=16, channels=3),
     build=networks,
     settings=GrowingSettings(
-        steps=4000,
+        steps=2500,
         batch_size=16,
         lr_generator=3e-3,
         lr_discriminator=3e-3,

@@ -160,7 +160,7 @@ RECIPE = StyleRecipe(
     networks=partial(networks, size=16, width=16, channels=3),
     build=networks,
     settings=StyleSettings(
-        steps=5000,
+        steps=2500,
         batch_size=16,
         lr_generator=3e-3,
         lr_discriminator=2.5e-3,
