@@ -10,6 +10,7 @@ grimp = pytest.importorskip("grimp")
 
 FLOORS = (
     ("cli",),
+    ("learn", "play"),
     ("runs",),
     ("recipes",),
     ("gan", "metrics", "export"),

@@ -20,6 +20,8 @@ from minigan.cli import (
     export,
     gradcheck,
     latent,
+    learn,
+    play,
     recipes,
     results,
     runs,
@@ -29,7 +31,10 @@ from minigan.cli import (
 from minigan.cli.arguments import Parser
 from minigan.cli.errors import is_expected, report, sentence
 
-FAMILIES = (train, recipes, runs, results, translate, latent, export, gradcheck, bench, completion)
+FAMILIES = (
+    train, recipes, runs, results, translate, latent, export, gradcheck, learn, play, bench,
+    completion,
+)  # fmt: skip
 """The groups of commands, in the order of ``minigan --help``."""
 HELLO = """minigan trains GANs, with every derivative written by hand. Three commands to begin with:
 

@@ -196,11 +196,10 @@ def _add_interpolate(commands: Commands) -> None:
         "draw walks between latents: a strip for each pair, and a GIF",
     )
     _add_run_and_picture(parser, "interpolate.png")
-    parser.add_argument(
-        "--kind", help="spherical, linear or both (default: what suits the latents)"
-    )
-    parser.add_argument("--rows", type=int, default=4, help="number of walks (default: 4)")
-    parser.add_argument("--steps", type=int, default=10, help="samples per walk (default: 10)")
+    walks = parser.section("the walks")
+    walks.add_argument("--kind", help="spherical, linear or both (default: what suits the latents)")
+    walks.add_argument("--rows", type=int, default=4, help="number of walks (default: 4)")
+    walks.add_argument("--steps", type=int, default=10, help="samples per walk (default: 10)")
 
 
 def _add_arithmetic(commands: Commands) -> None:
@@ -209,7 +208,7 @@ def _add_arithmetic(commands: Commands) -> None:
     )
     _add_run_and_picture(parser, "arithmetic.png")
     for name, default in (("a", "0,1,2"), ("b", "3,4,5"), ("c", "6,7,8")):
-        parser.add_argument(
+        parser.section("the sum").add_argument(
             f"-{name}",
             f"--{name}",
             type=whole_numbers,
@@ -224,26 +223,28 @@ def _add_latent(commands: Commands) -> None:
         commands, "latent", latent, "show what coordinates and directions of the latents do"
     )
     _add_run_and_picture(parser, "sweep.png")
-    parser.add_argument(
+    sweep = parser.section("the sweep")
+    sweep.add_argument(
         "--sweep", type=whole_numbers, nargs="?", const=(), metavar="I,J,...",
         help="vary these coordinates (without numbers: the strongest)",
     )  # fmt: skip
-    parser.add_argument(
+    moves = parser.section("directions")
+    moves.add_argument(
         "--directions", type=int, nargs="?", const=STRONGEST, metavar="N",
         help=f"move along the N directions that the weights prefer (without N: {STRONGEST})",
     )  # fmt: skip
-    parser.add_argument(
+    moves.add_argument(
         "--attribute", type=int, metavar="CLASS",
         help="move along the direction of a class of the data, found with a classifier",
     )  # fmt: skip
-    parser.add_argument(
+    moves.add_argument(
         "--levels", type=whole_numbers, metavar="I,J,...",
         help="the resolutions whose styles move, from 0 (stylegan; default: all)",
     )  # fmt: skip
-    parser.add_argument(
+    sweep.add_argument(
         "--reach", type=float, default=2.5, help="vary from -REACH to REACH (default: 2.5)"
     )
-    parser.add_argument("--steps", type=int, default=9, help="number of values (default: 9)")
+    sweep.add_argument("--steps", type=int, default=9, help="number of values (default: 9)")
 
 
 def _add_mix(commands: Commands) -> None:
@@ -255,12 +256,13 @@ def _add_mix(commands: Commands) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("mix.png"), help="image file (default: mix.png)"
     )
-    parser.add_argument("--rows", type=int, default=5, help="coarse styles (default: 5)")
-    parser.add_argument("--columns", type=int, default=7, help="fine styles (default: 7)")
-    parser.add_argument(
+    grid = parser.section("the grid")
+    grid.add_argument("--rows", type=int, default=5, help="coarse styles (default: 5)")
+    grid.add_argument("--columns", type=int, default=7, help="fine styles (default: 7)")
+    grid.add_argument(
         "--level", type=int, default=1, help="first resolution that is fine, from 1 (default: 1)"
     )
-    parser.add_argument(
+    grid.add_argument(
         "--truncation", type=float, default=1.0, metavar="PSI",
         help="draw styles towards their mean; 1: not (default: 1)",
     )  # fmt: skip
@@ -274,8 +276,9 @@ def _add_project(commands: Commands) -> None:
     add_run(parser)
     parser.add_argument("picture", type=Path, metavar="PICTURE", help="the picture")
     add_picture(parser, "projected.png")
-    parser.add_argument("--steps", type=int, default=300, help="steps of Adam (default: 300)")
-    parser.add_argument("--lr", type=float, default=0.05, help="its learning rate (default: 0.05)")
+    search = parser.section("the search")
+    search.add_argument("--steps", type=int, default=300, help="steps of Adam (default: 300)")
+    search.add_argument("--lr", type=float, default=0.05, help="its learning rate (default: 0.05)")
 
 
 def _add_run_and_picture(parser: Parser, name: str) -> None:

@@ -16,11 +16,14 @@ from minigan.gan.callbacks import (
 )
 from minigan.gan.cyclegan import CycleGame, ImagePool
 from minigan.gan.diagnosis import EARLIEST, UNDECIDED, Finding, Gauges, diagnose
+from minigan.gan.diffusion import Diffusion
 from minigan.gan.game import Game
+from minigan.gan.infogan import InformationGame
 from minigan.gan.matching import feature_matching
 from minigan.gan.objectives import OBJECTIVES, Objective, objective
 from minigan.gan.pix2pix import ImageToImage
 from minigan.gan.progressive import ProgressiveGame
+from minigan.gan.semisupervised import SemiSupervisedGame
 from minigan.gan.stylegan import StyleGame
 from minigan.gan.synthesis import StyleGenerator, Styles, Synthesis
 from minigan.gan.taming import WAYS, Taming, tame
@@ -36,6 +39,7 @@ __all__ = [
     "Callback",
     "Checkpoints",
     "CycleGame",
+    "Diffusion",
     "Finding",
     "Frames",
     "Game",
@@ -43,6 +47,7 @@ __all__ = [
     "Guard",
     "ImagePool",
     "ImageToImage",
+    "InformationGame",
     "Latent",
     "Measure",
     "MetricsFile",
@@ -50,6 +55,7 @@ __all__ = [
     "Progress",
     "ProgressiveGame",
     "Report",
+    "SemiSupervisedGame",
     "StyleGame",
     "StyleGenerator",
     "Styles",

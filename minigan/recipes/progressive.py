@@ -153,6 +153,7 @@ class ProgressiveRecipe(EqualisedRecipe):
         return ProgressiveGame(
             G, taming.discriminator, **settings.movers(G, taming.discriminator),
             **self.options(settings, taming), growth=growth,
+            **taming.pulls(generator=G, discriminator=taming.discriminator),
         )  # fmt: skip
 
     def growth(self, settings: Settings) -> Growth:
@@ -184,5 +185,5 @@ RECIPE = ProgressiveRecipe(
         image_size=16,
         width=16,
     ),
-    duration="not measured yet",
+    duration="about 135 s of processor time",
 )

@@ -135,8 +135,10 @@ class StyleRecipe(progressive.EqualisedRecipe):
         return StyleGame(
             G, taming.discriminator,
             **settings.changed(average=settings.averaging).movers(G, taming.discriminator),
-            **self.options(settings, taming), mixing=settings.mixing, lazy=settings.lazy,
-            path_length=settings.path_length, noise=noise,
+            **self.options(settings, taming),
+            **taming.pulls(generator=G, discriminator=taming.discriminator),
+            mixing=settings.mixing, lazy=settings.lazy, path_length=settings.path_length,
+            noise=noise,
         )  # fmt: skip
 
 
@@ -170,5 +172,5 @@ RECIPE = StyleRecipe(
         image_size=16,
         width=16,
     ),
-    duration="not measured yet",
+    duration="about 130 s of processor time",
 )
