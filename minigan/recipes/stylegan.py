@@ -172,5 +172,5 @@ RECIPE = StyleRecipe(
         image_size=16,
         width=16,
     ),
-    duration="about 130 s of processor time",
+    duration="about 150 s of processor time",
 )
