@@ -78,7 +78,7 @@ def _curve(
 def table() -> str:
     """Return the processor seconds until each distance is reached for good; Markdown."""
     found = jobs.rows("growing")
-    marks = (200, 100, 50, 25)
+    marks = (3000, 1500, 1000, 750)
     heads = " | ".join(f"{mark}" for mark in marks)
     lines = [
         f"| seconds to LeNet-FD | seed | {heads} | at the end |",

@@ -260,7 +260,7 @@ def _add_mix(commands: Commands) -> None:
     grid.add_argument("--rows", type=int, default=5, help="coarse styles (default: 5)")
     grid.add_argument("--columns", type=int, default=7, help="fine styles (default: 7)")
     grid.add_argument(
-        "--level", type=int, default=1, help="first resolution that is fine, from 1 (default: 1)"
+        "--level", type=int, help="first resolution that is fine, from 1 (default: half of them)"
     )
     grid.add_argument(
         "--truncation", type=float, default=1.0, metavar="PSI",

@@ -208,7 +208,7 @@ def strongest(run: Run, sample: Callable[[NDArray[Any]], NDArray[Any]], count: i
 
 
 def mix(
-    run: Run, path: Path, *, rows: int = 5, columns: int = 7, level: int = 1,
+    run: Run, path: Path, *, rows: int = 5, columns: int = 7, level: int | None = None,
     truncation: float = 1.0, seed: int = 0, which: str | None = None,
 ) -> Path:  # fmt: skip
     """Draw a grid of mixed styles: coarse features by row, fine ones by column.
@@ -226,7 +226,7 @@ def mix(
         Number of samples of either kind, at least 1.
     level
         The first resolution whose style is that of the column: 1 for 8x8 pixels and more, 2 for
-        16x16 and more, and so on.
+        16x16 and more, and so on; by default about half of the resolutions are fine.
     truncation
         ψ, see `minigan.gan.StyleGame`.
     seed
@@ -250,6 +250,7 @@ def mix(
             f"The recipe {run.recipe.name!r} has no styles to mix; choose a run of stylegan."
         )
     levels = game.styled.levels
+    level = (levels + 1) // 2 if level is None else level
     if rows < 1 or columns < 1 or not 0 < level < levels:
         raise ValueError(
             f"Mixing needs at least one row and one column, and a level from 1 to {levels - 1}, "
