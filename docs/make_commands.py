@@ -52,6 +52,13 @@ EXAMPLES: dict[str, list[tuple[str, str]]] = {
     "latent": [
         ("minigan latent runs/digits", "which coordinates change samples most"),
         ("minigan latent runs/digits --sweep", "and what they do"),
+        ("minigan latent runs/stylegan --directions 6 --levels 0", "directions, coarse styles"),
+        ("minigan latent runs/stylegan --attribute 3", "towards the hair colour of class 3"),
+    ],
+    "mix": [("minigan mix runs/stylegan -o mix.png", "the shape of one, the colours of another")],
+    "project": [
+        ("minigan project runs/stylegan face.png -o projected.png", "a face of your own"),
+        ("minigan project runs/cgan-digits seven.png --label 7", "of a conditional recipe"),
     ],
     "translate": [
         ("minigan translate runs/pix2pix picture.png -o out.png", "one picture"),

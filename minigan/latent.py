@@ -24,7 +24,18 @@ from numpy.typing import NDArray
 
 from minigan import randomness
 
-__all__ = ["Latent", "arithmetic", "influence", "linear", "spherical", "sweep", "truncated", "walk"]
+__all__ = [
+    "Latent",
+    "arithmetic",
+    "factorised",
+    "influence",
+    "linear",
+    "separating",
+    "spherical",
+    "sweep",
+    "truncated",
+    "walk",
+]
 
 _PARALLEL = 1e-6
 KINDS = ("normal", "uniform")
@@ -250,6 +261,85 @@ def influence(
         difference = numpy.asarray(sample(z + shift), "float64") - sample(z - shift)
         found.append(float(numpy.sqrt((difference**2).mean())))
     return numpy.array(found)
+
+
+def factorised(weight: NDArray[Any], count: int) -> tuple[Latents, NDArray[Any]]:
+    r"""Find the directions that change a generator's first layer most (SeFa, Shen & Zhou 2021).
+
+    The layer maps z to z W + b, so a step n of length 1 changes its output by n W, wherever it is
+    taken. The longest change is along the leading eigenvector of :math:`W W^T`, which is the
+    leading left singular vector of W (equation 5 of the paper); the next ones follow, each
+    orthogonal to those before. No sample is drawn.
+
+    Parameters
+    ----------
+    weight
+        W, shape (d, features).
+    count
+        Number of directions, 1 to d.
+
+    Returns
+    -------
+    directions : ndarray, shape (count, d)
+        Of length 1, the sign such that the largest entry is positive.
+    gains : ndarray, shape (count,)
+        |n W|, falling.
+
+    Raises
+    ------
+    ValueError
+        If there aren't as many directions.
+    """
+    weight = _floats(weight)
+    if weight.ndim != 2 or not 1 <= count <= len(weight):
+        raise ValueError(
+            f"A weight of shape {weight.shape} has 1 to {len(weight)} directions, got {count}."
+        )
+    left, gains, _ = numpy.linalg.svd(weight)
+    directions = left.T[:count]
+    largest = numpy.abs(directions).argmax(axis=1)
+    signs = numpy.sign(directions[numpy.arange(count), largest])
+    some = numpy.zeros(count, weight.dtype)
+    some[: len(gains)] = gains[:count]
+    return signs[:, None] * directions, some
+
+
+def separating(z: Latents, having: NDArray[Any]) -> Latents:
+    r"""Find the direction that leads from samples without an attribute to those that have it.
+
+    It is Fisher's linear discriminant, :math:`n \propto \Sigma^{-1} (\mu_1 - \mu_0)` with the means
+    of both groups and the covariance Σ within them: the normal of the plane that tells them apart
+    (Shen et al. 2020, "InterFaceGAN", section 3.1, where a support vector machine finds it).
+
+    Parameters
+    ----------
+    z
+        Latents or styles of samples, shape (N, d).
+    having
+        Whether each of them has the attribute, booleans (N,).
+
+    Returns
+    -------
+    ndarray, shape (d,)
+        Of length 1.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two samples have it, or don't.
+    """
+    z, having = _floats(z), numpy.asarray(having, bool)
+    if min(having.sum(), (~having).sum()) < 2:
+        raise ValueError(
+            f"{int(having.sum())} of {len(z)} samples have the attribute, but at least two must "
+            "have it and two not; draw more samples, or choose another attribute."
+        )
+    groups = z[having], z[~having]
+    centred = numpy.concatenate([group - group.mean(axis=0) for group in groups])
+    within = centred.T @ centred / len(z)
+    within += 1e-3 * numpy.trace(within) / len(within) * numpy.eye(len(within))
+    n = numpy.linalg.solve(within, groups[0].mean(axis=0) - groups[1].mean(axis=0))
+    return numpy.asarray(n / numpy.linalg.norm(n), dtype=z.dtype)
 
 
 def truncated(latent: Latent, n: int, rng: numpy.random.Generator, *, bound: float) -> Latents:

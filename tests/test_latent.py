@@ -310,3 +310,33 @@ def test_a_checkpoint_can_be_explored(digits, tmp_path):
         pictures.append(pixels(tmp_path / "x.png"))
     assert (pictures[0] != pictures[2]).any()
     numpy.testing.assert_array_equal(pictures[1], pictures[2])
+
+
+# ---------------------------------------------------------------- directions
+
+
+def test_directions_of_a_weight_are_its_left_singular_vectors():
+    weight = numpy.random.default_rng(0).standard_normal((5, 8))
+    directions, gains = latent.factorised(weight, 5)
+    numpy.testing.assert_allclose(directions @ directions.T, numpy.eye(5), atol=1e-12)
+    numpy.testing.assert_allclose(numpy.linalg.norm(directions @ weight, axis=1), gains)
+    assert (numpy.diff(gains) < 0).all()
+    values = numpy.linalg.eigvalsh(weight @ weight.T)[::-1]
+    numpy.testing.assert_allclose(gains**2, values)
+    assert (directions[numpy.arange(5), abs(directions).argmax(axis=1)] > 0).all()
+    _, few = latent.factorised(numpy.ones((3, 1)), 3)
+    numpy.testing.assert_allclose(few, [3**0.5, 0, 0])
+    for count in (0, 6):
+        with pytest.raises(ValueError, match="has 1 to 5 directions"):
+            latent.factorised(weight, count)
+
+
+def test_the_direction_of_an_attribute_separates_those_that_have_it():
+    rng = numpy.random.default_rng(0)
+    z = rng.standard_normal((4000, 3)) @ numpy.diag([5.0, 1.0, 1.0])
+    z[:, 1] += z[:, 0]  # correlated, but it doesn't decide
+    having = z[:, 1] - z[:, 0] + 0.1 * rng.standard_normal(4000) > 0
+    n = latent.separating(z, having)
+    numpy.testing.assert_allclose(n, numpy.array([-1, 1, 0]) / 2**0.5, atol=0.06)
+    with pytest.raises(ValueError, match="1 of 4000 samples have the attribute"):
+        latent.separating(z, numpy.arange(4000) == 3)

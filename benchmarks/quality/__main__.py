@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.quality import jobs
 from minigan.plots import save_figure
 
-EXPERIMENTS = ("grids", "pacgan", "stacked", "objectives")
+EXPERIMENTS = ("grids", "pacgan", "stacked", "objectives", "growing")
 
 
 def main() -> None:
@@ -30,6 +30,9 @@ def main() -> None:
     experiment = importlib.import_module(f"benchmarks.quality.{options.experiment}")
     if options.experiment == "objectives":
         experiment.run(options.seeds, options.only, 60 * options.budget)
+    elif options.experiment == "growing":
+        budget = 60 * options.budget
+        experiment.run(options.seeds, options.only, budget, steps=options.steps)
     else:
         _run_jobs(options, experiment)
     if jobs.rows(options.experiment):

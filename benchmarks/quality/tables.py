@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib
 import statistics
 
+from benchmarks.quality import growing
 from benchmarks.quality.jobs import rows
 
 
@@ -59,3 +60,5 @@ if __name__ == "__main__":
             print(f"{name}\n\n{table(name)}\n")
     if rows("objectives"):
         print(f"objectives\n\n{race()}\n")
+    if rows("growing"):
+        print(f"growing\n\n{growing.table()}\n")

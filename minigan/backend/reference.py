@@ -6,7 +6,7 @@ faster version is tested against. Shapes are batch first, channels last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy
@@ -86,8 +86,9 @@ class Reference:
             )
 
     def record(
-        self, step: Callable[..., Any], *, optimizers: Sequence[Any], capacity: int = 128
-    ) -> Any:
+        self, step: Callable[..., Any], *, optimizers: Sequence[Any], capacity: int = 128,
+        kind: Callable[[], Hashable] = lambda: None,
+    ) -> Any:  # fmt: skip
         """Return a training step that is recorded once and then replayed, on a CUDA device.
 
         Raises
@@ -577,6 +578,13 @@ class Reference:
         Whoever draws through here can be recorded into a CUDA graph: each replay draws anew.
         """
         return self.asarray(make(randomness.generator(rng)), dtype=dtype)
+
+    def number(self, make: Callable[[], Any], dtype: Any) -> Array:
+        """Bring ``make()``, a number of the host that changes from step to step, to this device.
+
+        Recorded into a CUDA graph, each replay asks for it anew.
+        """
+        return self.asarray(make(), dtype=dtype)
 
     def dropout_mask(
         self, shape: Sequence[int], p: float, dtype: Any, rng: numpy.random.Generator

@@ -1,8 +1,11 @@
-"""Commands that explore a run's latent space: ``interpolate``, ``arithmetic`` and ``latent``."""
+"""Commands that explore a run's latent space: ``interpolate``, ``arithmetic``, ``latent``, ``mix``
+and ``project``.
+"""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minigan.cli.arguments import (
@@ -16,6 +19,7 @@ from minigan.cli.arguments import (
     conclude,
     open_run,
     replaces,
+    say,
     whole_numbers,
 )
 
@@ -62,6 +66,9 @@ def latent(options: argparse.Namespace) -> None:
     from minigan.runs import exploring
 
     run = _open(options)
+    if options.directions is not None or options.attribute is not None:
+        _draw_directions(run, options)
+        return
     if options.sweep is None:
         _name_strongest(run, options)
         return
@@ -77,6 +84,73 @@ def latent(options: argparse.Namespace) -> None:
     conclude(
         options,
         f"Coordinates {', '.join(map(str, rows))}, one per row, in {options.output}{replaced}",
+    )
+
+
+def _draw_directions(run: Run, options: argparse.Namespace) -> None:
+    from minigan.runs import directions
+
+    if options.sweep is not None:
+        raise ValueError("--sweep moves along coordinates; leave it out, or --directions.")
+    replaced = replaces(options.output)
+    found = directions.draw_directions(
+        run,
+        options.output,
+        count=STRONGEST if options.directions is None else options.directions,
+        attribute=options.attribute,
+        levels=options.levels,
+        reach=options.reach,
+        steps=options.steps,
+        say=say(options),
+        **_latents(options),
+    )
+    one = f"The direction of class {options.attribute}, from {found} samples"
+    words = f"{found} directions" if options.attribute is None else one
+    conclude(options, f"{words}, one per row, in {options.output}{replaced}")
+
+
+def mix(options: argparse.Namespace) -> None:
+    """Draw a grid of samples whose coarse and fine styles come from different ones."""
+    from minigan.runs import exploring
+
+    replaced = replaces(options.output)
+    exploring.mix(
+        _open(options),
+        options.output,
+        rows=options.rows,
+        columns=options.columns,
+        level=options.level,
+        truncation=options.truncation,
+        seed=options.seed,
+        which=options.checkpoint,
+    )
+    conclude(
+        options,
+        "Coarse features of the first column, fine ones of the first row, in "
+        f"{options.output}{replaced}",
+    )
+
+
+def project(options: argparse.Namespace) -> None:
+    """Find the latents of a picture, and draw their sample beside it."""
+    from minigan.runs import projecting
+
+    check_picture(options.output)
+    replaced = replaces(options.output)
+    found = projecting.project(
+        open_run(options),
+        options.picture,
+        options.output,
+        steps=options.steps,
+        lr=options.lr,
+        say=say(options),
+        **_latents(options),
+    )
+    conclude(
+        options,
+        f"The picture, the nearest sample ({found.before:.3f} away) and its projection "
+        f"({found.distance:.3f}) in {options.output}{replaced}, the latents in "
+        f"{options.output.with_suffix('.npy')}",
     )
 
 
@@ -106,10 +180,12 @@ def _latents(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def add_commands(commands: Commands) -> None:
-    """Add ``minigan interpolate``, ``minigan arithmetic`` and ``minigan latent``."""
+    """Add all five."""
     _add_interpolate(commands)
     _add_arithmetic(commands)
     _add_latent(commands)
+    _add_mix(commands)
+    _add_project(commands)
 
 
 def _add_interpolate(commands: Commands) -> None:
@@ -144,7 +220,7 @@ def _add_arithmetic(commands: Commands) -> None:
 
 def _add_latent(commands: Commands) -> None:
     parser = add_command(
-        commands, "latent", latent, "show what single coordinates of the latents do"
+        commands, "latent", latent, "show what coordinates and directions of the latents do"
     )
     _add_run_and_picture(parser, "sweep.png")
     sweep = parser.section("the sweep")
@@ -152,10 +228,57 @@ def _add_latent(commands: Commands) -> None:
         "--sweep", type=whole_numbers, nargs="?", const=(), metavar="I,J,...",
         help="vary these coordinates (without numbers: the strongest)",
     )  # fmt: skip
+    moves = parser.section("directions")
+    moves.add_argument(
+        "--directions", type=int, nargs="?", const=STRONGEST, metavar="N",
+        help=f"move along the N directions that the weights prefer (without N: {STRONGEST})",
+    )  # fmt: skip
+    moves.add_argument(
+        "--attribute", type=int, metavar="CLASS",
+        help="move along the direction of a class of the data, found with a classifier",
+    )  # fmt: skip
+    moves.add_argument(
+        "--levels", type=whole_numbers, metavar="I,J,...",
+        help="the resolutions whose styles move, from 0 (stylegan; default: all)",
+    )  # fmt: skip
     sweep.add_argument(
         "--reach", type=float, default=2.5, help="vary from -REACH to REACH (default: 2.5)"
     )
     sweep.add_argument("--steps", type=int, default=9, help="number of values (default: 9)")
+
+
+def _add_mix(commands: Commands) -> None:
+    parser = add_command(
+        commands, "mix", mix, "draw samples with the coarse styles of one and the fine of another"
+    )
+    add_quiet(parser)
+    add_run(parser)
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("mix.png"), help="image file (default: mix.png)"
+    )
+    grid = parser.section("the grid")
+    grid.add_argument("--rows", type=int, default=5, help="coarse styles (default: 5)")
+    grid.add_argument("--columns", type=int, default=7, help="fine styles (default: 7)")
+    grid.add_argument(
+        "--level", type=int, help="first resolution that is fine, from 1 (default: half of them)"
+    )
+    grid.add_argument(
+        "--truncation", type=float, default=1.0, metavar="PSI",
+        help="draw styles towards their mean; 1: not (default: 1)",
+    )  # fmt: skip
+
+
+def _add_project(commands: Commands) -> None:
+    parser = add_command(
+        commands, "project", project, "find the latents whose sample is closest to a picture"
+    )
+    add_quiet(parser)
+    add_run(parser)
+    parser.add_argument("picture", type=Path, metavar="PICTURE", help="the picture")
+    add_picture(parser, "projected.png")
+    search = parser.section("the search")
+    search.add_argument("--steps", type=int, default=300, help="steps of Adam (default: 300)")
+    search.add_argument("--lr", type=float, default=0.05, help="its learning rate (default: 0.05)")
 
 
 def _add_run_and_picture(parser: Parser, name: str) -> None:

@@ -115,7 +115,8 @@ def _add_sample(commands: Commands) -> None:
         "--truncation",
         type=float,
         metavar="BOUND",
-        help="keep latents within BOUND: better but less varied samples",
+        help="keep latents within BOUND, or move styles to that share of the distance from their "
+        "mean (stylegan, such as 0.7): better but less varied samples",
     )
 
 

@@ -22,7 +22,10 @@ from minigan.gan.infogan import InformationGame
 from minigan.gan.matching import feature_matching
 from minigan.gan.objectives import OBJECTIVES, Objective, objective
 from minigan.gan.pix2pix import ImageToImage
+from minigan.gan.progressive import ProgressiveGame
 from minigan.gan.semisupervised import SemiSupervisedGame
+from minigan.gan.stylegan import StyleGame
+from minigan.gan.synthesis import StyleGenerator, Styles, Synthesis
 from minigan.gan.taming import WAYS, Taming, tame
 from minigan.gan.trainer import Callback, Report, Trainer
 from minigan.latent import Latent
@@ -50,8 +53,13 @@ __all__ = [
     "MetricsFile",
     "Objective",
     "Progress",
+    "ProgressiveGame",
     "Report",
     "SemiSupervisedGame",
+    "StyleGame",
+    "StyleGenerator",
+    "Styles",
+    "Synthesis",
     "Taming",
     "TensorBoard",
     "Trainer",

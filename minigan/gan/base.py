@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -54,6 +54,14 @@ class BaseGame:
             Losses and other quantities by name, scalars of the array library.
         """
         raise TypeError(f"{type(self).__name__} has no round; write its method play.")
+
+    def kind(self) -> Hashable:
+        """Return what the next round will be like, where rounds aren't all made of the same
+        operations.
+
+        A round that was recorded into a CUDA graph is only replayed for rounds of its kind.
+        """
+        return None
 
     def inputs(
         self, n: int, rng: numpy.random.Generator, data: Callable[[], Any] | None = None

@@ -170,14 +170,15 @@ class Game(BaseGame):
         self.discriminator_optimizer.zero_grad()
         objective, told = self._judged(labels, z)
         real, fake = _given(told, real), _given(told, fake)
-        apart = any(map(_takes_reals, self.penalties))
+        penalties = self.due_penalties()
+        apart = any(map(_takes_reals, penalties))
         real_logits, fake_logits, caches = nn.forward_both(D, real, fake, apart=apart)
         loss, d_real, d_fake = objective.discriminator(real_logits, fake_logits)
         nn.backward_both(D, d_real, d_fake, caches)  # and no further: G's cache was discarded
         passed = real_logits, caches[0]
         penalty: Any = sum(
             add(D, real, fake, passed) if _takes_reals(add) else add(D, real, fake)
-            for add in self.penalties
+            for add in penalties
         )
 
         self._complete(D, self.discriminator_pull)
@@ -189,7 +190,7 @@ class Game(BaseGame):
             "d_real": self._belief(real_logits),
             "d_fake": self._belief(fake_logits),
         }
-        return report | ({"penalty": penalty} if self.penalties else {})
+        return report | ({"penalty": penalty} if penalties else {})
 
     def generator_step(
         self, z: Array, real: Array | None = None, labels: Array | None = None
@@ -229,10 +230,18 @@ class Game(BaseGame):
                 )
             d_fake = d_fake + d_matching
         G.backward(d_fake, fake_cache, input_grad=False)
+        self.regularise(z)
 
         self._complete(G, self.generator_pull)
         self.generator_optimizer.step()
         return report
+
+    def due_penalties(self) -> Sequence[Penalty]:
+        """Return the penalties of this step of D: all of them."""
+        return self.penalties
+
+    def regularise(self, z: Array) -> None:
+        """Add further gradients to G's, whose step had the latents z: none."""
 
     def _complete(self, player: nn.Layer, pull: optim.HistoricalAverage | None) -> None:
         """Do to a player's gradients what doesn't come from its loss."""
@@ -306,7 +315,7 @@ class Game(BaseGame):
         return self.latent.sample(n, rng)
 
     def sample(
-        self, inputs: Array, labels: Array | None = None, *, averaged: bool = True
+        self, inputs: Any, labels: Array | None = None, *, averaged: bool = True
     ) -> NDArray[Any]:
         """Map latents (N, latent) to samples (N, ...)."""
         net = self.sampler if averaged else self.generator

@@ -158,6 +158,7 @@ class Trainer:
             self.game.play,
             optimizers=list(self.game.optimizers().values()),
             capacity=max(128, self.read_every),
+            kind=self.game.kind,
         )
 
     def run(self, steps: int, callbacks: Sequence[Callback] = ()) -> None:

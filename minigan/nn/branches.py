@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy
+
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn.cache import Cache, Shape, Signals
@@ -127,19 +129,23 @@ class Fade(Layer, samplewise=True):
     old, new
         O and N, whose outputs have one shape.
     alpha
-        α, 0 to 1.
+        α, 0 to 1; or a scalar array of the net's device, which isn't looked at, so that both paths
+        run in any case.
     """
 
-    def __init__(self, old: Layer, new: Layer, *, alpha: float = 0.0) -> None:
+    def __init__(self, old: Layer, new: Layer, *, alpha: float | Array = 0.0) -> None:
         self.old, self.new, self.alpha = old, new, alpha
 
     @property
-    def alpha(self) -> float:
+    def alpha(self) -> float | Array:
         """α, the share of the new path."""
         return self._alpha
 
     @alpha.setter
-    def alpha(self, value: float) -> None:
+    def alpha(self, value: float | Array) -> None:
+        if _is_array(value):
+            self._alpha: float | Array = value
+            return
         if not (0 <= value <= 1 and math.isfinite(value)):
             raise ValueError(f"The alpha of Fade must be from 0 to 1, got {value!r}.")
         self._alpha = float(value)
@@ -193,9 +199,9 @@ class Fade(Layer, samplewise=True):
             dx, tangent = plus(dx, part), plus(tangent, share * up)
         return dx, tangent
 
-    def _paths(self) -> list[tuple[float, Layer]]:
+    def _paths(self) -> list[tuple[Any, Layer]]:
         both = (1 - self.alpha, self.old), (self.alpha, self.new)
-        return [(share, path) for share, path in both if share > 0]
+        return [(share, path) for share, path in both if _is_array(share) or share > 0]
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape that both paths give."""
@@ -212,7 +218,12 @@ class Fade(Layer, samplewise=True):
         return sum(path.multiply_adds(shape) for _, path in self._paths())
 
     def __repr__(self) -> str:
-        return f"Fade({self.old!r}, {self.new!r}, alpha={self.alpha:g})"
+        alpha = "an array" if _is_array(self.alpha) else f"{self.alpha:g}"
+        return f"Fade({self.old!r}, {self.new!r}, alpha={alpha})"
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "dtype") and not isinstance(value, numpy.generic)
 
 
 def _pieces(y: Array, ends: list[int]) -> list[Array]:

@@ -34,6 +34,8 @@ MODULES = (
     "pix2pix_glyphs",
     "pix2pix_emoji",
     "cyclegan",
+    "progressive",
+    "stylegan",
 )
 """The modules of the recipes, in the order in which to try them."""
 

@@ -77,6 +77,8 @@ def evaluate(
         law = run.load_data()
         table = metrics.evaluate_points(samples, law, rng=rng, count=min(count, 2_500), say=say)
     else:
+        # A generator without a tanh may go beyond what a picture can show.
+        samples = numpy.clip(samples, -1, 1)
         train, test = _splits(run, data_dir)
         classifier = None
         if train.labels is not None:
@@ -89,6 +91,27 @@ def evaluate(
         _keep(lambda: draw_neighbours(run.folder / "neighbours.png", samples, train), say)
     _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
     return table
+
+
+def classifier_of(
+    run: Run, *, data_dir: str | None = None, cache_dir: str | None = None,
+    say: Callable[[str], None] = lambda words: None,
+) -> metrics.Classifier:  # fmt: skip
+    """Return the classifier that a run's samples are judged with; arguments as for `evaluate`.
+
+    Raises
+    ------
+    ValueError
+        If the run's data have no labels.
+    """
+    sources.require_there(run.config.data)
+    train, test = _splits(run, data_dir) if run.recipe.makes_images else (None, None)
+    if train is None or test is None or train.labels is None:
+        raise ValueError(
+            f"The data of this run, {run.config.data}, have no labels of images to learn an "
+            "attribute from; leave out --attribute."
+        )
+    return _classifier(train, test, cache_dir, say)
 
 
 def _classifier(

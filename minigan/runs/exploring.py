@@ -11,7 +11,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from minigan import latent
+from minigan import gan, latent
 from minigan.runs import drawing
 from minigan.runs.folder import Run
 
@@ -66,7 +66,7 @@ def interpolate(
     """
     found = walks(run, kind=kind, rows=rows, steps=steps, seed=seed)
     sample = sampler(run, which=which, label=label)
-    _save(run, path, [sample(walk) for walk in found])
+    save_rows(run, path, [sample(walk) for walk in found])
     film = path.with_suffix(".gif")
     stops = _stops(run, rows, seed)
     _save_film(run, film, sample(latent.walk(stops, steps, path=PATHS[_kinds(run, kind)[0]])))
@@ -86,7 +86,7 @@ def walks(
 
 
 def _kinds(run: Run, kind: str | None) -> list[str]:
-    usual = "spherical" if _latent(run).kind == "normal" else "linear"
+    usual = "spherical" if latents(run).kind == "normal" else "linear"
     kinds = list(PATHS) if kind == "both" else [usual if kind is None else kind]
     if kinds[0] not in PATHS:
         raise ValueError(f"Unknown kind of walk {kind!r}; use {', '.join(PATHS)} or both.")
@@ -94,7 +94,7 @@ def _kinds(run: Run, kind: str | None) -> list[str]:
 
 
 def _stops(run: Run, rows: int, seed: int) -> NDArray[Any]:
-    return _latent(run).sample(rows + 1, numpy.random.default_rng(seed))
+    return latents(run).sample(rows + 1, numpy.random.default_rng(seed))
 
 
 def arithmetic(
@@ -140,7 +140,7 @@ def arithmetic(
     largest = max((i for group in groups for i in group), default=0)
     drawing.require_few(largest + 1, run.recipe.sample_shape)
     rng = numpy.random.default_rng(seed)
-    z = _latent(run).sample(1 + largest, rng)
+    z = latents(run).sample(1 + largest, rng)
     result = latent.arithmetic(z, a, b, c)
     longest = max(len(group) for group in groups)
     near = result + rng.uniform(-NEIGHBOURS, NEIGHBOURS, (longest, len(result))).astype(z.dtype)
@@ -149,7 +149,7 @@ def arithmetic(
         sample(numpy.concatenate([z[list(group)], z[list(group)].mean(axis=0)[None]]))
         for group in groups
     ]
-    _save(run, path, [*rows, sample(numpy.concatenate([result[None], near]))])
+    save_rows(run, path, [*rows, sample(numpy.concatenate([result[None], near]))])
     return path
 
 
@@ -193,18 +193,79 @@ def sweep(
         )
     drawing.require_few(max(len(coordinates or ()), 8) * steps, run.recipe.sample_shape)
     sample = sampler(run, which=which, label=label)
-    z = _latent(run).sample(1, numpy.random.default_rng(seed))[0]
+    z = latents(run).sample(1, numpy.random.default_rng(seed))[0]
     chosen = list(coordinates) if coordinates is not None else strongest(run, sample, 8)
     values = numpy.linspace(-reach, reach, steps, dtype=z.dtype)
-    _save(run, path, [sample(latent.sweep(z, coordinate, values)) for coordinate in chosen])
+    save_rows(run, path, [sample(latent.sweep(z, coordinate, values)) for coordinate in chosen])
     return chosen
 
 
 def strongest(run: Run, sample: Callable[[NDArray[Any]], NDArray[Any]], count: int) -> list[int]:
     """Return the `count` coordinates that change samples most, the strongest first."""
-    z = _latent(run).sample(16, numpy.random.default_rng(0))
+    z = latents(run).sample(16, numpy.random.default_rng(0))
     found = latent.influence(sample, z)
     return [int(i) for i in numpy.argsort(-found, kind="stable")[:count]]
+
+
+def mix(
+    run: Run, path: Path, *, rows: int = 5, columns: int = 7, level: int | None = None,
+    truncation: float = 1.0, seed: int = 0, which: str | None = None,
+) -> Path:  # fmt: skip
+    """Draw a grid of mixed styles: coarse features by row, fine ones by column.
+
+    The first column shows the samples that the coarse styles are taken from, the first row those of
+    the fine styles.
+
+    Parameters
+    ----------
+    run
+        A trained run whose generator has styles.
+    path
+        The image file.
+    rows, columns
+        Number of samples of either kind, at least 1.
+    level
+        The first resolution whose style is that of the column: 1 for 8x8 pixels and more, 2 for
+        16x16 and more, and so on; by default about half of the resolutions are fine.
+    truncation
+        ψ, see `minigan.gan.StyleGame`.
+    seed
+        Seed of the latents.
+    which
+        The checkpoint, as for `Run.game`.
+
+    Returns
+    -------
+    Path
+        The image file.
+
+    Raises
+    ------
+    ValueError
+        If the run has no styles, or a number is out of range.
+    """
+    game = run.game(which)
+    if not isinstance(game, gan.StyleGame):
+        raise ValueError(
+            f"The recipe {run.recipe.name!r} has no styles to mix; choose a run of stylegan."
+        )
+    levels = game.styled.levels
+    level = (levels + 1) // 2 if level is None else level
+    if rows < 1 or columns < 1 or not 0 < level < levels:
+        raise ValueError(
+            f"Mixing needs at least one row and one column, and a level from 1 to {levels - 1}, "
+            f"got {rows} rows, {columns} columns and level {level}."
+        )
+    drawing.require_few((rows + 1) * (columns + 1), run.recipe.sample_shape)
+    rng = numpy.random.default_rng(seed)
+    coarse, fine = (game.truncated(n, rng, truncation).w for n in (rows, columns))
+    mixed = numpy.repeat(coarse[:, None], columns, axis=1)
+    mixed[:, :, level:] = fine[None, :, level:]
+    blank = numpy.full((1, *run.recipe.sample_shape), 1, "float32")
+    first = numpy.concatenate([blank, game.sample(gan.Styles(fine))])
+    rest = numpy.concatenate([coarse[:, None], mixed], axis=1)
+    save_rows(run, path, [first, *(game.sample(gan.Styles(row)) for row in rest)])
+    return path
 
 
 def sampler(
@@ -222,7 +283,14 @@ def sampler(
     return lambda z: game.sample(z, numpy.full(len(z), chosen[0]) if chosen else None)
 
 
-def _latent(run: Run) -> latent.Latent:
+def latents(run: Run) -> latent.Latent:
+    """Return the distribution of a run's latents.
+
+    Raises
+    ------
+    ValueError
+        If it has none.
+    """
     if run.recipe.latent is None:
         raise ValueError(
             f"The recipe {run.recipe.name!r} has no latent space to explore; choose another run."
@@ -230,7 +298,7 @@ def _latent(run: Run) -> latent.Latent:
     return run.recipe.latent
 
 
-def _save(run: Run, path: Path, rows: Sequence[NDArray[Any]]) -> None:
+def save_rows(run: Run, path: Path, rows: Sequence[NDArray[Any]]) -> None:
     """Draw rows of samples; 2-D points are all drawn in one figure."""
     from minigan import plots
 

@@ -314,7 +314,8 @@ class Run:
     ) -> NDArray[Any]:
         """Draw n new samples; return them on the host as float32, shape (n, ...).
 
-        `which` is as in `game`; `truncation` bounds the latents, see `minigan.latent.truncated`.
+        `which` is as in `game`; `truncation` bounds the latents, see `minigan.latent.truncated`, or
+        draws styles towards their mean, see `minigan.gan.StyleGame.truncated`.
         `label` is the condition, for a conditional recipe; None draws all classes equally often,
         one class after the other.
         """
@@ -331,6 +332,8 @@ class Run:
                 f"The recipe {self.recipe.name!r} has no latents to truncate; leave out "
                 "--truncation."
             )
+        if isinstance(game, gan.StyleGame):
+            return game.sample(game.truncated(n, rng, truncation))
         z = latent.truncated(self.recipe.latent, n, rng, bound=truncation)
         return game.sample(z, labels)
 

@@ -65,7 +65,7 @@ def translate(
     shape = recipe.sample_shape if back else recipe.input_shape
     files = _files(source)
     targets = _targets(files, source, output)
-    images = _loaded(files, shape, say)
+    images = loaded(files, shape, say)
     game: Any = run.game(which, device=device)
     results = game.translate(images, numpy.random.default_rng(seed), back=back)
     _write(results, targets)
@@ -98,9 +98,10 @@ def _targets(files: list[Path], source: Path, output: Path) -> list[Path]:
     return targets
 
 
-def _loaded(
+def loaded(
     files: list[Path], shape: tuple[int, ...], say: Callable[[str], None]
 ) -> NDArray[numpy.float32]:
+    """Read pictures as images (N, *shape); say what was done to them."""
     height, width, channels = shape
     sets = [data.image_folder(path, size=(height, width), channels=channels) for path in files]
     for note in dict.fromkeys(note for one in sets for note in one.notes):

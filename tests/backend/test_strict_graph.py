@@ -204,6 +204,36 @@ def test_a_batch_of_another_size_runs_as_it_is():
     assert len(graph.reports()["loss_d"]) == 5
 
 
+def test_each_kind_of_step_has_a_graph_of_its_own():
+    """A step in which D moves twice every third time, and a number of the host that changes."""
+    recorded, ordinary = Player("mlp"), Player("mlp")
+
+    def step_of(player):
+        def step(real, z_d, z_g):
+            share = player.ops.number(lambda: player.share, "float32")
+            player.d_steps = 1 + player.twice
+            return player.step(player.ops.asarray(real) * share, z_d, z_g)
+
+        return step
+
+    graph = StepGraph(
+        recorded.ops, step_of(recorded), optimizers=recorded.optimizers, warm_up=1,
+        kind=lambda: recorded.twice,
+    )  # fmt: skip
+    one = step_of(ordinary)
+    told = []
+    for index, inputs in enumerate(_inputs(recorded.shape, 12)):
+        for player in (recorded, ordinary):
+            player.twice, player.share = index % 3 == 2, 1 / (1 + index)
+            player.optimizers[1].lr = 0.01 / (1 + index // 4)
+        assert graph.recorded == (index >= (6 if recorded.twice else 2))
+        graph(**inputs)
+        told.append(one(**inputs)["loss_d"].item())
+    _assert_same(recorded, ordinary)
+    assert recorded.ops.xp.cuda.log.count("begin_capture") == 2
+    assert graph.reports()["loss_d"].tolist() == told
+
+
 def test_arrays_of_the_device_may_be_fed_too():
     recorded, ordinary = Player("mlp"), Player("mlp")
     graph = StepGraph(recorded.ops, recorded.step, optimizers=recorded.optimizers, warm_up=1)

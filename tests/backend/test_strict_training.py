@@ -190,6 +190,7 @@ def _without_host_draws(trainer, xp):
     mask = backend.get("cpu").dropout_mask
     ops.dropout_mask = outside(lambda shape, p, dtype, rng: ops.asarray(mask(shape, p, dtype, rng)))
     ops.draw = outside(type(ops).draw.__get__(ops))
+    ops.number = outside(type(ops).number.__get__(ops))
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -207,6 +208,8 @@ def test_a_round_of_every_recipe_can_be_recorded(name):
     small = sum(p.value.size for net in judges for p in net.parameters().values()) < 100_000
     for _ in range(3 if small else 2):
         report, expected = recorded.train_step(), ordinary.train_step()
+    while not recorded._play.recorded and ordinary.step < 4:  # where rounds are of several kinds
+        report, expected = recorded.train_step(), ordinary.train_step()
     assert recorded._play.recorded
     assert {key: value.item() for key, value in report.items()} == {
         k: v.item() for k, v in expected.items()
@@ -217,6 +220,35 @@ def test_a_round_of_every_recipe_can_be_recorded(name):
             numpy.testing.assert_array_equal(
                 backend.to_numpy(ours[key]), backend.to_numpy(a), err_msg=key
             )
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "kinds"),
+    [
+        ("stylegan", {"path_length": 1.0, "lazy": 2}, 3),
+        ("progressive", {"steps": 8, "growing": 1.0}, 3),
+    ],
+)
+def test_rounds_of_several_kinds_are_recorded_each(name, changes, kinds):
+    """Lazy regularisation, and nets that grow, on replays and in ordinary rounds."""
+    trainers = []
+    for _ in range(2):
+        recipe = recipes.get(name)
+        settings = recipe.settings.changed(batch_size=BATCH, width=2, **changes)
+        recipe = recipe.fitted(settings)
+        ops = strict_cuda(fast=True)
+        trainers.append(assemble(recipe, settings, _samples(recipe), seed=0, device=ops).trainer)
+    recorded, ordinary = _with_graph(trainers[0]), trainers[1]
+    recorded._play._warm_up = 1
+    for _ in range(14):
+        report, expected = recorded.train_step(), ordinary.train_step()
+        assert {key: value.item() for key, value in report.items()} == {
+            k: v.item() for k, v in expected.items()
+        }
+    assert len(recorded._play._replays) == kinds
+    (ours, _), (theirs, _) = recorded.state(), ordinary.state()
+    for key, a in theirs.items():
+        numpy.testing.assert_array_equal(backend.to_numpy(ours[key]), backend.to_numpy(a), key)
 
 
 def _with_graph(trainer):

@@ -26,6 +26,8 @@ COMMANDS = (
     "interpolate",
     "arithmetic",
     "latent",
+    "mix",
+    "project",
     "export",
     "gradcheck",
     "learn",

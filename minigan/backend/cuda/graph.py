@@ -6,7 +6,10 @@ batch and the latent vectors in buffers that are filled before each replay, Adam
 step number in a small array, the seeds of dropout's masks in another, the losses in a ring buffer
 that the host reads when it likes. Parameters, moments and running statistics are updated in place
 anyway. Nothing inside the step may look at a number on the device, and random numbers of the host
-have to come through `draw` or `dropout_mask`.
+have to come through `draw` or `dropout_mask`, others that change through `number`.
+
+A step that isn't always made of the same operations tells which kind the next one is, and each kind
+has a graph of its own.
 
 Buffers are filled by way of ``asarray``, which sends from pinned memory of its own and doesn't
 wait; ``ndarray.set`` sends from where the numbers lie, and CUDA may wait for the whole queue before
@@ -15,8 +18,9 @@ it does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy
@@ -100,12 +104,17 @@ class Recording:
     ) -> Array:
         """Return a buffer that ``make(rng)`` will fill before each replay."""
         state = rng.bit_generator.state
-        example = numpy.asarray(make(rng))
+        shape = numpy.shape(make(rng))
         rng.bit_generator.state = state  # nothing has been used up: the first replay draws
-        buffer = self._ops.xp.empty(example.shape, dtype)
-        self._draws.append(
-            lambda: buffer.__setitem__(..., self._ops.asarray(make(rng), dtype=dtype))
-        )
+        return self._filled(shape, lambda: make(rng), dtype)
+
+    def asked(self, make: Callable[[], Any], dtype: Any) -> Array:
+        """Return a buffer that ``make()``, a number, will fill before each replay."""
+        return self._filled((), make, dtype)
+
+    def _filled(self, shape: tuple[int, ...], make: Callable[[], Any], dtype: Any) -> Array:
+        buffer = self._ops.xp.empty(shape, dtype)
+        self._draws.append(lambda: buffer.__setitem__(..., self._ops.asarray(make(), dtype=dtype)))
         return buffer
 
     def draw(self) -> None:
@@ -118,13 +127,30 @@ class Recording:
             self.seeds[...] = self._ops.asarray(self._seeds)
 
 
+@dataclass
+class _Replay:
+    """A recorded step: its graph, what it refers to, and what was so when it was recorded.
+
+    ``steps`` says how often each optimizer moves in it, ``on_device`` which learning rate and step
+    number of each the device knows.
+    """
+
+    graph: Any
+    report: dict[str, Array]
+    recording: Recording
+    steps: list[int]
+    learning_rates: list[float]
+    places: list[list[int]]
+    on_device: list[tuple[float, int] | None]
+
+
 class StepGraph:
     """A training step that is recorded after a few ordinary ones, then replayed.
 
-    Call it like the step. The first `warm_up` calls run as they are: they compile kernels, fill the
-    memory pool and set up cuBLAS, none of which may happen inside a recording. The next call
-    records, and from then on a call fills the buffers and replays. A batch of another shape runs as
-    it is.
+    Call it like the step. The first `warm_up` calls of each kind run as they are: they compile
+    kernels, fill the memory pool and set up cuBLAS, none of which may happen inside a recording.
+    The next call records, and from then on a call fills the buffers and replays. A batch of another
+    shape runs as it is.
 
     Parameters
     ----------
@@ -140,6 +166,9 @@ class StepGraph:
         How many steps' reports the device keeps.
     warm_up
         How many ordinary steps come first, at least 1.
+    kind
+        Says before each step which operations it will be made of, if that differs. Steps of all
+        kinds report the same names.
     """
 
     def __init__(
@@ -150,6 +179,7 @@ class StepGraph:
         optimizers: Sequence[Optimizer],
         capacity: int = 128,
         warm_up: int = 3,
+        kind: Callable[[], Hashable] = lambda: None,
     ) -> None:
         if warm_up < 1:
             raise ValueError(
@@ -157,22 +187,24 @@ class StepGraph:
                 f"{warm_up}."
             )
         self._ops, self._step, self._optimizers = ops, step, list(optimizers)
-        self._capacity, self._warm_up = capacity, warm_up
+        self._capacity, self._warm_up, self._kind = capacity, warm_up, kind
         cuda = ops.xp.cuda
         self._stream = cuda.Stream(non_blocking=True)
-        # Of its own: what the graph uses between two replays must belong to nobody else.
+        # Of its own: what a graph uses between two replays must belong to nobody else. The graphs
+        # of several kinds may share it, as they are replayed one after the other.
         self._pool = cuda.MemoryPool()
         self._cursor = ops.xp.zeros(1, "int32")
         self._buffers: list[Array] = []
         self._ring: Any = None
         self._names: list[str] = []
         self._calls = self._read = 0
-        self._graph: Any = None
+        self._ordinary: dict[Hashable, int] = {}
+        self._replays: dict[Hashable, _Replay] = {}
 
     @property
     def recorded(self) -> bool:
         """Whether the next call of the usual shape replays."""
-        return self._graph is not None
+        return self._kind() in self._replays
 
     def __call__(self, *inputs: Any, **named: Any) -> dict[str, Array]:
         """Make one training step.
@@ -228,15 +260,16 @@ class StepGraph:
         if [x.shape for x in arrays] != [buffer.shape for buffer in self._buffers]:
             return self._body(tree.mapped(self._ops.asarray, inputs))
         self._fill(arrays)
-        own = tree.replaced(inputs, self._buffers)
-        if self._calls < self._warm_up:
+        own, kind = tree.replaced(inputs, self._buffers), self._kind()
+        if self._ordinary.get(kind, 0) < self._warm_up:
+            self._ordinary[kind] = self._ordinary.get(kind, 0) + 1
             with self._ops.xp.cuda.using_allocator(self._pool.malloc):
                 return self._body(own)
-        if self._graph is not None and self._is_outdated():
-            self._graph = None
-        if self._graph is None:
-            self._record(own)
-        return self._replay()
+        replay = self._replays.get(kind)
+        if replay is None or self._is_outdated(replay):
+            self._replays.pop(kind, None)
+            replay = self._replays[kind] = self._record(own)
+        return self._replay(replay)
 
     def _fill(self, arrays: list[Any]) -> None:
         for x, buffer in zip(arrays, self._buffers, strict=True):
@@ -261,26 +294,24 @@ class StepGraph:
 
     # ---------------------------------------------------------------- recording and replaying
 
-    def _record(self, inputs: Any) -> None:
+    def _record(self, inputs: Any) -> _Replay:
         recording = Recording(self._ops, self._optimizers)
         steps_before = [o.t for o in self._optimizers]
         self._ops.recording = recording
         try:
             with self._ops.xp.cuda.using_allocator(self._pool.malloc):
-                self._report = self._captured(lambda: self._body(inputs))
-            self._steps = [
-                o.t - before for o, before in zip(self._optimizers, steps_before, strict=True)
-            ]
+                graph, report = self._captured(lambda: self._body(inputs))
+            steps = [o.t - before for o, before in zip(self._optimizers, steps_before, strict=True)]
         finally:
             self._ops.recording = None
             for optimizer, before in zip(self._optimizers, steps_before, strict=True):
                 optimizer.t = before  # nothing has moved: the launches were only written down
-        self._recording = recording
-        self._learning_rates = [o.lr for o in self._optimizers]
-        self._places = [_addresses(o) for o in self._optimizers]
-        self._on_device: list[tuple[float, int] | None] = [None] * len(self._optimizers)
+        return _Replay(
+            graph, report, recording, steps, [o.lr for o in self._optimizers],
+            [_addresses(o) for o in self._optimizers], [None] * len(self._optimizers),
+        )  # fmt: skip
 
-    def _captured(self, body: Callable[[], dict[str, Array]]) -> dict[str, Array]:
+    def _captured(self, body: Callable[[], dict[str, Array]]) -> tuple[Any, dict[str, Array]]:
         self._stream.begin_capture()
         try:
             report = body()
@@ -288,36 +319,35 @@ class StepGraph:
             with suppress(Exception):  # the first error is the one that says what went wrong
                 self._stream.end_capture()
             raise
-        self._graph = self._stream.end_capture()
-        return report
+        return self._stream.end_capture(), report
 
-    def _replay(self) -> dict[str, Array]:
+    def _replay(self, replay: _Replay) -> dict[str, Array]:
         for index, optimizer in enumerate(self._optimizers):
-            self._send_schedule(index, optimizer)
-        self._recording.draw()
-        self._graph.launch(self._stream)
-        for index, (optimizer, steps) in enumerate(zip(self._optimizers, self._steps, strict=True)):
+            self._send_schedule(replay, index, optimizer)
+        replay.recording.draw()
+        replay.graph.launch(self._stream)
+        for index, (optimizer, steps) in enumerate(
+            zip(self._optimizers, replay.steps, strict=True)
+        ):
             optimizer.t += steps
-            self._on_device[index] = optimizer.lr, optimizer.t
-        return self._report
+            replay.on_device[index] = optimizer.lr, optimizer.t
+        return replay.report
 
-    def _send_schedule(self, index: int, optimizer: Optimizer) -> None:
+    def _send_schedule(self, replay: _Replay, index: int, optimizer: Optimizer) -> None:
         """Tell the device the learning rate and t where it doesn't know them: at first, or after a
         change.
         """
-        theta = optimizer.flat.value
-        if theta.data.ptr in self._recording.scheduled and self._on_device[index] != (
-            optimizer.lr,
-            optimizer.t,
-        ):
-            self._ops.set_schedule(self._recording.schedule_of(theta), optimizer.lr, optimizer.t)
+        theta, recording = optimizer.flat.value, replay.recording
+        known = replay.on_device[index] == (optimizer.lr, optimizer.t)
+        if theta.data.ptr in recording.scheduled and not known:
+            self._ops.set_schedule(recording.schedule_of(theta), optimizer.lr, optimizer.t)
 
-    def _is_outdated(self) -> bool:
+    def _is_outdated(self, replay: _Replay) -> bool:
         """Tell whether a learning rate that froze has changed, or a state was loaded into other
         memory.
         """
         for optimizer, lr, places in zip(
-            self._optimizers, self._learning_rates, self._places, strict=True
+            self._optimizers, replay.learning_rates, replay.places, strict=True
         ):
             if not optimizer.flat.holds(optimizer.flat.parameters):
                 raise ValueError(
@@ -325,7 +355,7 @@ class StepGraph:
                     "the step was "
                     "recorded; make the optimizer and the graph after net.to and net.astype."
                 )
-            frozen = optimizer.flat.value.data.ptr not in self._recording.scheduled
+            frozen = optimizer.flat.value.data.ptr not in replay.recording.scheduled
             if (frozen and optimizer.lr != lr) or places != _addresses(optimizer):
                 return True
         return False

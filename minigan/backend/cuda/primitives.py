@@ -9,7 +9,7 @@ tested against.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -86,10 +86,11 @@ class CudaBackend(Reference):
         self.precision = name
 
     def record(
-        self, step: Callable[..., Any], *, optimizers: Sequence[Any], capacity: int = 128
-    ) -> StepGraph:
+        self, step: Callable[..., Any], *, optimizers: Sequence[Any], capacity: int = 128,
+        kind: Callable[[], Hashable] = lambda: None,
+    ) -> StepGraph:  # fmt: skip
         """Return the step as a `StepGraph`."""
-        return StepGraph(self, step, optimizers=optimizers, capacity=capacity)
+        return StepGraph(self, step, optimizers=optimizers, capacity=capacity, kind=kind)
 
     def launch(
         self, name: str, blocks: tuple[int, ...], *arguments: Any, threads: int = THREADS
@@ -353,6 +354,14 @@ class CudaBackend(Reference):
         if self.recording is not None:
             return self.recording.drawn(rng, make, dtype)
         return super().draw(rng, make, dtype)
+
+    def number(self, make: Callable[[], Any], dtype: Any) -> Array:
+        """As the readable version; while a step is being recorded, a buffer that each replay fills
+        anew.
+        """
+        if self.recording is not None:
+            return self.recording.asked(make, dtype)
+        return super().number(make, dtype)
 
     def dropout_mask(
         self, shape: Sequence[int], p: float, dtype: Any, rng: numpy.random.Generator
