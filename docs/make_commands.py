@@ -70,6 +70,14 @@ EXAMPLES: dict[str, list[tuple[str, str]]] = {
         ("minigan gradcheck", "every layer and loss of the library"),
         ("minigan gradcheck my_layer.py:MyLayer --input 4,8,8,3", "a layer of your own"),
     ],
+    "learn": [
+        ("minigan learn start exercises", "lays out a file for each exercise"),
+        ("minigan learn check ex02_linear", "right, or what is wrong with it"),
+        ("minigan learn check", "the first exercise that isn't solved"),
+        ("minigan learn hint linear", "one more hint"),
+        ("minigan learn status", "the map of the course"),
+        ("minigan learn train ring", "after exercise 9: on your own layers"),
+    ],
     "bench": [("minigan bench --recipe digits ring", "the speed of two recipes here")],
     "completion": [('eval "$(minigan completion bash)"', "for the current shell")],
 }
@@ -133,6 +141,9 @@ def page(name: str, parser: argparse.ArgumentParser) -> str:
         lines += [f"```{{figure}} pictures/{name}.png", ":width: 70%", "", f"`{shown}`", "```", ""]
     for group in parser._action_groups:
         lines += table(group)
+    for inner in parser._actions:
+        if isinstance(inner, argparse._SubParsersAction):
+            lines += subcommands(name, inner)
     return "\n".join(lines)
 
 
@@ -142,9 +153,22 @@ def example_lines(name: str) -> list[str]:
     return [line for pair in pairs for line in pair][:-1]
 
 
+def subcommands(name: str, inner: argparse._SubParsersAction) -> list[str]:
+    """Return a section for each subcommand of a command."""
+    lines = []
+    for word, parser in inner.choices.items():
+        lines += [f"## minigan {name} {word}", "", str(parser.description), ""]
+        for group in parser._action_groups:
+            lines += [line.replace("## ", "### ", 1) for line in table(group)]
+    return lines
+
+
 def table(group: argparse._ArgumentGroup) -> list[str]:
     """Return the options of a group as a table."""
-    actions = [a for a in group._group_actions if a.help != argparse.SUPPRESS]
+    hidden = (argparse._SubParsersAction,)
+    actions = [
+        a for a in group._group_actions if a.help != argparse.SUPPRESS and not isinstance(a, hidden)
+    ]
     if not actions:
         return []
     title = str(group.title).replace("positional arguments", "arguments")

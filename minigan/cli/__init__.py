@@ -20,6 +20,7 @@ from minigan.cli import (
     export,
     gradcheck,
     latent,
+    learn,
     play,
     recipes,
     results,
@@ -31,18 +32,9 @@ from minigan.cli.arguments import Parser
 from minigan.cli.errors import is_expected, report, sentence
 
 FAMILIES = (
-    train,
-    recipes,
-    runs,
-    results,
-    translate,
-    latent,
-    play,
-    export,
-    gradcheck,
-    bench,
+    train, recipes, runs, results, translate, latent, export, gradcheck, learn, play, bench,
     completion,
-)
+)  # fmt: skip
 """The groups of commands, in the order of ``minigan --help``."""
 HELLO = """minigan trains GANs, with every derivative written by hand. Three commands to begin with:
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +19,20 @@ METHODS = (
 
 
 def main() -> None:
-    """Answer requests on standard input until it ends; what the file prints goes to stderr."""
+    """Answer requests about a layer."""
+    serve(_load, _answer)
+
+
+def serve(load: Callable[[Any], Any], answer: Callable[[Any, Any], Any]) -> None:
+    """Answer requests on standard input until it ends; what the file prints goes to stderr.
+
+    Parameters
+    ----------
+    load
+        Turns the first message, which says what to load, into whatever `answer` needs.
+    answer
+        ``answer(loaded, request)`` returns what is sent back.
+    """
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -27,15 +41,15 @@ def main() -> None:
     setup = wire.receive(requests)
     limit(setup["memory"], setup["file_size"])
     path = split(setup["place"])[0]
-    subjects: dict[str, Subject] = {}
+    loaded: list[Any] = []
     guard = Guard()
-    send_answer(answers, path, guard, lambda: subjects.update(_load(setup)))
+    send_answer(answers, path, guard, lambda: loaded.append(load(setup)))
     while True:
         try:
             request = wire.receive(requests)
         except EOFError:
             return
-        send_answer(answers, path, guard, lambda request=request: _answer(subjects, request))
+        send_answer(answers, path, guard, lambda request=request: answer(loaded[0], request))
 
 
 def limit(memory: int, file_size: int) -> None:

@@ -40,7 +40,7 @@ def load_layer(place: str, arguments: str = "", arrays: Sequence[Any] = ()) -> A
         message says what and where.
     """
     path, name = split(place)
-    module = _import(path)
+    module = import_file(path)
     positional, named = _parse_arguments(arguments)
     stem = name.removesuffix("_forward")
     forward, backward = (getattr(module, f"{stem}_{end}", None) for end in ("forward", "backward"))
@@ -83,7 +83,14 @@ def split(place: str) -> tuple[Path, str]:
     return Path(path), name
 
 
-def _import(path: Path) -> Any:
+def import_file(path: Path) -> Any:
+    """Import a file by its path, as a script that finds what lies beside it.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file, or it raises; the message names the line.
+    """
     if not path.is_file():
         raise UsageError(
             f"there is no file {path}; give the path of the file that defines the layer."

@@ -11,14 +11,16 @@ import contextlib
 import math
 import os
 import queue
+import secrets
 import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from minigan.gradcheck import wire
+from minigan.gradcheck import descendants, wire
 from minigan.gradcheck.load import UsageError
 from minigan.gradcheck.subject import Backward, Forward, Found, Traits
 
@@ -26,6 +28,8 @@ GARBLED = "answered what isn't an answer: it writes where only the check may"
 KEPT_OUTPUT = 4000
 START_UP = 120.0
 """Seconds that Python may take to start, which doesn't count for the file."""
+GLANCE = 0.2
+"""Seconds between two looks at the processes that the file has started."""
 PARTING = 1.0
 """Seconds to wait for pipes that a process of the file's, in another session, may keep open."""
 
@@ -46,6 +50,9 @@ class Limits:
         Bytes of address space (where the system can bound it: not on Windows).
     file_size
         Bytes of any file that it writes.
+    processes
+        Processes that it may have at a time, its own included (where they can be counted: on
+        Linux).
 
     Raises
     ------
@@ -56,6 +63,7 @@ class Limits:
     seconds: float = 20.0
     memory: int = 4 << 30
     file_size: int = 64 << 20
+    processes: int = 16
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -74,6 +82,10 @@ class Runner:
         As for `minigan.gradcheck.check`.
     limits
         What it may use.
+    child
+        The module that runs in the process; see `minigan.gradcheck.child.serve`.
+    told
+        Further things that this module is told at the start, by name.
 
     Raises
     ------
@@ -92,13 +104,17 @@ class Runner:
         train: bool = True,
         constants: Any = (),
         limits: Limits = Limits(),
+        child: str = "minigan.gradcheck.child",
+        **told: Any,
     ) -> None:
         self._place, self._limits = place.rpartition(":")[0], limits
+        token = secrets.token_hex(8)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "minigan.gradcheck.child"],
+            [sys.executable, "-m", child],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True, env=_environment(),
+            start_new_session=True, env=_environment() | {descendants.MARK: token},
         )  # fmt: skip
+        self._family = descendants.Family(self._process.pid, token)
         self.printed = b""
         self._answers: queue.Queue[Any] = queue.Queue()
         self._threads = [
@@ -108,8 +124,8 @@ class Runner:
             thread.start()
         try:
             self._answer(START_UP)
-            self._ask(
-                place=place, arguments=arguments, arrays=list(arrays), train=train,
+            self.ask(
+                **told, place=place, arguments=arguments, arrays=list(arrays), train=train,
                 constants=list(constants), memory=limits.memory, file_size=limits.file_size,
             )  # fmt: skip
         except BaseException:
@@ -129,6 +145,7 @@ class Runner:
                 os.killpg(self._process.pid, signal.SIGKILL)
             else:
                 self._process.kill()
+        self._family.end()
         self._process.wait()
         with contextlib.suppress(OSError):
             self._process.stdin.close()  # type: ignore[union-attr]
@@ -141,21 +158,16 @@ class Runner:
 
     def call(self, dtype: str, method: str, positional: Any, named: Any) -> Any:
         """Call a method of the `minigan.gradcheck.subject.Subject` there."""
-        return self._ask(dtype=dtype, method=method, positional=positional, named=named)
+        return self.ask(dtype=dtype, method=method, positional=positional, named=named)
 
-    def _ask(self, **message: Any) -> Any:
+    def ask(self, **message: Any) -> Any:
+        """Send a message and return what the process answers."""
         with contextlib.suppress(OSError):  # a process that has ended doesn't read
             wire.send(self._process.stdin, message)  # type: ignore[arg-type]
         return self._answer(self._limits.seconds)
 
     def _answer(self, seconds: float) -> Any:
-        try:
-            answer = self._answers.get(timeout=seconds)
-        except queue.Empty:
-            raise Misconduct(
-                f"{self._place} ran for more than {seconds:g} s in one call: look for an endless "
-                "loop, or allow more with --time-limit"
-            ) from None
+        answer = self._awaited(seconds)
         if answer is None:
             raise Misconduct(f"{self._place} {self._ending()}")
         if "usage" in answer:
@@ -166,6 +178,23 @@ class Runner:
         if "conduct" in answer:
             raise Misconduct(f"{self._place} {answer['conduct']}")
         return answer.get("result")
+
+    def _awaited(self, seconds: float) -> Any:
+        """Wait for an answer, and count the processes meanwhile."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            try:
+                return self._answers.get(timeout=min(left, GLANCE))
+            except queue.Empty:
+                if self._family.count() > self._limits.processes:
+                    raise Misconduct(
+                        f"{self._place} started more than {self._limits.processes} processes: a "
+                        "layer needs none"
+                    ) from None
+        raise Misconduct(
+            f"{self._place} ran for more than {seconds:g} s in one call: look for an endless "
+            "loop, or allow more with --time-limit"
+        )
 
     def _ending(self) -> str:
         try:

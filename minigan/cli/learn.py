@@ -1,0 +1,284 @@
+"""``minigan learn``: exercises that are graded by mathematics."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minigan.cli.arguments import Commands, Parser, add_command
+
+if TYPE_CHECKING:
+    from minigan.learn.folder import Folder
+    from minigan.learn.language import Speaker
+    from minigan.learn.parts import Exercise
+    from minigan.learn.verdict import Verdict
+
+
+def start(options: argparse.Namespace) -> None:
+    """Lay out the exercises."""
+    from minigan.learn import folder
+    from minigan.learn.course import course
+
+    say = _speaker(options)
+    made, written = folder.start(options.folder, say, course())
+    upcoming = made.first_unsolved()
+    _print([
+        say("{count} files are in {folder}; your work in it stays as it "
+            "is.", count=written, folder=made.path),
+        *([] if upcoming is None else [say("Begin with {file}, then type `minigan learn check` "
+                                           "in that folder.", file=made.file(upcoming))]),
+    ])  # fmt: skip
+
+
+def check(options: argparse.Namespace) -> int:
+    """Check one exercise; the status is 0 if it is right, 1 if wrong, 3 if not begun."""
+    from minigan.learn import talk
+
+    folder, say = _opened(options)
+    chosen = _chosen(options, folder)
+    if chosen is None:
+        print(say(talk.END))
+        return 0
+    verdict = _checked(options, folder, chosen)
+    if options.json:
+        import json
+
+        print(json.dumps(verdict.as_json(say), indent=1, ensure_ascii=False))
+        return verdict.status
+    _print(verdict.lines(say))
+    if verdict.ok and options.case is None:
+        _print(["", *talk.explained(chosen, say), *talk.onward(folder, say)])
+    return verdict.status
+
+
+def _checked(options: argparse.Namespace, folder: Folder, exercise: Exercise) -> Verdict:
+    from dataclasses import replace
+
+    from minigan.learn.checking import LIMITS, check_file
+
+    seed = folder.seed if options.seed is None else options.seed
+    limits = replace(LIMITS, seconds=options.time_limit)
+    path = folder.file(exercise)
+    if not path.is_file():
+        raise ValueError(f"{path} is missing; `minigan learn start {folder.path}` writes it again.")
+    verdict = check_file(exercise, path, seed=seed, case=options.case, limits=limits)
+    if options.case is None:
+        folder.record(verdict)
+    return verdict
+
+
+def upcoming(options: argparse.Namespace) -> int:
+    """Say what the next exercise is."""
+    from minigan.learn import talk
+
+    folder, say = _opened(options)
+    exercise = folder.first_unsolved()
+    _print([say(talk.END)] if exercise is None else talk.introduced(folder, exercise, say))
+    return 0
+
+
+def status(options: argparse.Namespace) -> None:
+    """Print the map of the course."""
+    from minigan.learn import talk
+
+    _print(talk.course_map(*_opened(options)))
+
+
+def hint(options: argparse.Namespace) -> None:
+    """Give one more hint."""
+    from minigan.learn import talk
+
+    folder, say = _opened(options)
+    _print(talk.hinted(folder, _named(options, folder), say))
+
+
+def solution(options: argparse.Namespace) -> None:
+    """Print the answer."""
+    from minigan.learn import starter
+
+    folder, _ = _opened(options)
+    exercise = _named(options, folder)
+    folder.of(exercise)["shown"] = True
+    folder.save()
+    print(starter.solution(exercise), end="")
+
+
+def reset(options: argparse.Namespace) -> int:
+    """Write an exercise's file anew, after asking."""
+    from minigan.learn import folder as places
+
+    folder, say = _opened(options)
+    exercise = _named(options, folder)
+    if not options.yes and not _agreed(say, folder.file(exercise)):
+        print(say("Nothing was changed."))
+        return 1
+    kept = places.reset(folder, exercise, say)
+    print(say("{file} is as at the beginning.", file=folder.file(exercise)))
+    if kept is not None:
+        print(say("What was in it is kept in {kept}.", kept=kept))
+    return 0
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train the ring or the digits on the reader's own layers."""
+    from minigan.learn import training
+
+    folder, say = _opened(options)
+    out = options.out or folder.path / options.what
+    training.train(folder, options.what, out, say, _told, steps=options.steps, seed=options.seed)
+
+
+def _told(words: str) -> None:
+    print(words, flush=True)
+
+
+def _agreed(say: Speaker, path: Path) -> bool:
+    if not sys.stdin or sys.stdin.closed:
+        raise ValueError("There is nobody to ask; say --yes to begin an exercise anew.")
+    question = say("Begin {file} anew? What you wrote is kept beside it.", file=path)
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline()
+    if not answer:
+        raise ValueError("There is nobody to ask; say --yes to begin an exercise anew.")
+    return answer.strip().lower() in ("y", "yes", "是")
+
+
+# ---------------------------------------------------------------- what they share
+
+
+def _speaker(options: argparse.Namespace) -> Speaker:
+    from minigan.learn import language
+
+    return language.speaker(options.lang or language.usual())
+
+
+def _opened(options: argparse.Namespace) -> tuple[Folder, Speaker]:
+    from minigan.learn import folder, language
+
+    found = folder.found(Path()) if options.dir is None else folder.opened(options.dir)
+    return found, language.speaker(options.lang or found.language)
+
+
+def _chosen(options: argparse.Namespace, folder: Folder) -> Exercise | None:
+    return _named(options, folder) if options.name is not None else folder.first_unsolved()
+
+
+def _named(options: argparse.Namespace, folder: Folder) -> Exercise:
+    from minigan.learn.course import find
+
+    exercise = find(options.name)
+    if exercise.name not in folder.names:
+        raise ValueError(f"{exercise.stem} isn't among the exercises of {folder.path}.")
+    return exercise
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)
+
+
+# ---------------------------------------------------------------- arguments
+
+
+def add_commands(commands: Commands) -> None:
+    """Add ``minigan learn`` with its subcommands."""
+    parser = add_command(
+        commands, "learn", _without, "write the backward passes yourself; calculus checks them",
+        "Exercises: write each layer, loss, optimizer and training step of a GAN yourself. Finite "
+        "differences and a reference say whether it is right, and what is wrong with it. Exit "
+        "status of a check: 0 right, 1 wrong, 3 not begun, 2 a mistake in the command.",
+    )  # fmt: skip
+    parser.set_defaults(learner=parser)
+    inner = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND")
+    inner.type = str
+    _add_start(inner)
+    _add_check(inner)
+    _in_folder(_sub(inner, "next", upcoming, "say what the next exercise is"))
+    _in_folder(_sub(inner, "status", status, "show the map of the course and your way so far"))
+    for name, run, summary in (
+        ("hint", hint, "give a hint; each call gives one more"),
+        ("solution", solution, "show the answer"),
+        ("reset", reset, "write an exercise's file anew; asks first"),
+    ):
+        own = _in_folder(_sub(inner, name, run, summary))
+        own.add_argument(
+            "name", metavar="NAME", help="the exercise: its file's stem, word or number"
+        )
+    _add_train(inner)
+    own.add_argument("--yes", action="store_true", help="don't ask")
+
+
+def _without(options: argparse.Namespace) -> None:
+    options.learner.error("choose a subcommand, for example `minigan learn start exercises`")
+
+
+def _sub(
+    inner: Any, name: str, run: Callable[[argparse.Namespace], int | None], summary: str
+) -> Parser:
+    return add_command(inner, name, run, summary)
+
+
+def _in_folder(parser: Parser) -> Parser:
+    parser.add_argument("--dir", type=Path, metavar="DIR", help="the folder (default: found here)")
+    _add_language(parser)
+    return parser
+
+
+def _add_language(parser: Parser) -> None:
+    parser.add_argument(
+        "--lang",
+        choices=["en", "zh"],
+        help="English or 简体中文 (default: the folder's, or the locale's)",
+    )
+
+
+def _add_start(inner: Any) -> None:
+    parser = _sub(inner, "start", start, "lay out the exercises in a folder")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a new folder")
+    _add_language(parser)
+
+
+def _add_check(inner: Any) -> None:
+    parser = _in_folder(_sub(inner, "check", check, "check an exercise"))
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME",
+        help="the exercise: its file's stem, word or number (default: the first that isn't solved)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, help="draws the numbers that it is tried on")
+    parser.add_argument("--case", type=int, metavar="K", help="try this case alone")
+    parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    parser.add_argument(
+        "--time-limit", type=_seconds, default=5.0, metavar="SECONDS",
+        help="for each call (default: 5)",
+    )  # fmt: skip
+
+
+def _add_train(inner: Any) -> None:
+    parser = _in_folder(
+        _sub(inner, "train", train, "train on your own layers, with pictures to show for it")
+    )
+    parser.add_argument(
+        "what", choices=["ring", "digits"], help="ring after exercise 9, digits after 17"
+    )
+    parser.add_argument("--steps", type=_count, help="how many (default: 3000 or 1500)")
+    parser.add_argument("--seed", type=int, default=0, help="determines everything random")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the pictures")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 10**9:
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a number of steps, such as 1000")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a number of seconds, such as 5")
+    return value

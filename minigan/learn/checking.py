@@ -1,0 +1,130 @@
+"""Check a file: it runs in a process of its own, with limits, and the verdict is reached here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from minigan.gradcheck.load import UsageError
+from minigan.gradcheck.runner import Limits, Misconduct, Runner
+from minigan.learn import judge
+from minigan.learn.language import Text
+from minigan.learn.parts import Exercise, Given
+from minigan.learn.verdict import WRONG, Finding, Verdict
+
+LIMITS = Limits(seconds=5.0, memory=2 << 30, file_size=16 << 20, processes=8)
+LARGEST_FILE = 1 << 20
+
+
+def check_file(
+    exercise: Exercise,
+    path: Path,
+    *,
+    seed: int = 0,
+    case: int | None = None,
+    limits: Limits = LIMITS,
+) -> Verdict:
+    """Check the file of an exercise.
+
+    Parameters
+    ----------
+    exercise
+        What it is to do.
+    path
+        The file.
+    seed
+        Draws the numbers that it is tried on.
+    case
+        If given, only this case, from 1.
+    limits
+        What the file may use.
+
+    Raises
+    ------
+    OSError
+        If the file can't be read.
+    ValueError
+        If there is no such case.
+    """
+    text = read(path)
+    if text is None:
+        return _refused(
+            exercise, Text("{path} isn't a text file of Python code", {"path": path.name})
+        )
+    known = judge.unwritten(exercise, text, path)
+    if known is not None:
+        return known
+    return _run(exercise, path, seed, case, limits)
+
+
+def read(path: Path) -> str | None:
+    """Return a file's text, or None if it isn't text."""
+    with path.open("rb") as stream:
+        raw = stream.read(LARGEST_FILE + 1)
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return None
+    return None if len(raw) > LARGEST_FILE or "\0" in text else text
+
+
+def _run(exercise: Exercise, path: Path, seed: int, case: int | None, limits: Limits) -> Verdict:
+    place = f"{path}:{exercise.asks[0].partition('.')[0]}"
+    printed = b""
+    try:
+        with Runner(
+            place, limits=limits, child="minigan.learn.pupil", exercise=exercise.name
+        ) as runner:
+            try:
+                verdict = judge.judged(exercise, _through(runner), seed=seed, case=case)
+            finally:
+                printed = runner.printed
+    except Misconduct as error:
+        verdict = _refused(
+            exercise, Text("{what}", {"what": str(error).removeprefix(f"{path} ")}), "conduct"
+        )
+    except UsageError as error:
+        what = str(error).replace(f"{path}, ", "").partition("\n")[0]
+        verdict = _refused(
+            exercise, Text("the file can't be run: {error}", {"error": what.rstrip(".")})
+        )
+    _note_limits(verdict)
+    _note_output(verdict, printed)
+    return verdict
+
+
+def _through(runner: Runner) -> judge.Play:
+    def play(givens: list[Given]) -> list[dict[str, Any]]:
+        answers = runner.ask(givens=givens)
+        if not isinstance(answers, list) or len(answers) != len(givens):
+            raise Misconduct("answered what isn't an answer")
+        if not all(isinstance(a, dict) and _is_sound(a) for a in answers):
+            raise Misconduct("answered what isn't an answer")
+        return answers
+
+    return play
+
+
+def _is_sound(answer: dict[str, Any]) -> bool:
+    if "fault" in answer:
+        return isinstance(answer.get("msgid"), str) and isinstance(answer.get("values"), dict)
+    return isinstance(answer.get("out"), dict) and isinstance(answer.get("wrote"), list)
+
+
+def _refused(exercise: Exercise, text: Text, kind: str = "crash") -> Verdict:
+    return Verdict(exercise, WRONG, findings=[Finding(kind, text)])
+
+
+def _note_output(verdict: Verdict, printed: bytes) -> None:
+    first, _, more = printed.decode(errors="replace").strip().partition("\n")
+    if first:
+        cut = first[:80] + ("…" if more or len(first) > 80 else "")
+        verdict.notes.append(Text("the file printed {first}", {"first": repr(cut)}))
+
+
+def _note_limits(verdict: Verdict) -> None:
+    if os.name != "posix":  # pragma: no cover - Windows
+        verdict.notes.append(
+            Text("on this system memory, files and child processes can't be limited; time can")
+        )

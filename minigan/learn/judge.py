@@ -1,0 +1,411 @@
+"""The verdict: what the reader's code gives, against a reference and against finite differences.
+
+The code itself runs elsewhere, as a rule in a process of its own; here are only numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from minigan.gradcheck.subject import Odd
+from minigan.learn import causes, starter
+from minigan.learn.language import Text
+from minigan.learn.parts import Case, Exercise, Given, Numbers, Slope, answer
+from minigan.learn.verdict import NOT_BEGUN, RIGHT, WRONG, Finding, Row, Verdict
+
+Play = Callable[[list[Given]], list[dict[str, Any]]]
+"""Plays cases; returns what `minigan.learn.pupil.attempt` does."""
+TOLERANCE, SINGLE, H = 1e-6, 1e-3, 1e-3
+ENTRIES = 24
+"""So many slopes are measured of each array."""
+
+
+def judged(exercise: Exercise, play: Play, *, seed: int = 0, case: int | None = None) -> Verdict:
+    """Judge code.
+
+    Parameters
+    ----------
+    exercise
+        What it was to do.
+    play
+        Plays cases with it.
+    seed
+        Draws the cases.
+    case
+        If given, only this one, from 1, with all its numbers shown.
+
+    Raises
+    ------
+    ValueError
+        If there is no such case.
+    """
+    cases = exercise.drawn(seed)
+    if case is not None and not 1 <= case <= len(cases):
+        raise ValueError(f"{exercise.stem} has the cases 1 to {len(cases)}, got {case}.")
+    chosen = list(enumerate(cases, 1)) if case is None else [(case, cases[case - 1])]
+    verdict = Verdict(exercise, seed=seed)
+    _Judge(exercise, play, chosen, verdict).run()
+    verdict.state = WRONG if verdict.findings else RIGHT
+    return verdict
+
+
+def unwritten(exercise: Exercise, text: str, path: Path | str) -> Verdict | None:
+    """Return a verdict where the file itself already tells: not begun, no Python, parts missing."""
+    verdict = Verdict(exercise, WRONG)
+    try:
+        blank = starter.missing(text, exercise)
+        gone = starter.absent(text, exercise)
+    except SyntaxError as error:
+        what = Text("line {line}: {error}", {"line": error.lineno, "error": error.msg})
+        verdict.findings.append(Finding("crash", what))
+        return verdict
+    except (ValueError, RecursionError, MemoryError) as error:
+        verdict.findings.append(Finding("crash", Text("{error}", {"error": str(error)})))
+        return verdict
+    if gone:
+        names = ", ".join(gone)
+        text_ = Text("{path} doesn't define {names}", {"path": Path(path).name, "names": names})
+        verdict.findings.append(Finding("missing", text_))
+        return verdict
+    if set(blank) == set(exercise.asks):
+        verdict.state = NOT_BEGUN
+        return verdict
+    return None
+
+
+class _Judge:
+    """One judgement under way."""
+
+    def __init__(
+        self, exercise: Exercise, play: Play, cases: list[tuple[int, Case]], verdict: Verdict
+    ) -> None:
+        self.exercise, self.play, self.cases, self.verdict = exercise, play, cases, verdict
+        self.telling = cases[-1][1]
+        self.rights: list[dict[str, Numbers]] = []
+
+    @cached_property
+    def mistakes(self) -> causes.Mistakes:
+        """The usual mistakes, in the cases that are judged."""
+        known = causes.mistakes(self.exercise.name, self.verdict.seed)
+        return [(words, [found[k - 1] for k, _ in self.cases]) for words, found in known]
+
+    def run(self) -> None:
+        """Fill in the verdict."""
+        outcomes = self.play([case.given for _, case in self.cases])
+        if self._broken(outcomes):
+            return
+        self.rights = [
+            answer(self.exercise, self.exercise.solution, c.given) for _, c in self.cases
+        ]
+        outs = [outcome["out"] for outcome in outcomes]
+        wrong = {
+            name: hit for name in self.exercise.outputs if (hit := self._first_wrong(name, outs))
+        }
+        for name in self.exercise.outputs:
+            self._row(name, wrong.get(name), outs)
+        self._show(wrong, outs)
+        self._conduct(outcomes, wrong, outs)
+
+    # ---------------------------------------------------------------- what can't be compared
+
+    def _broken(self, outcomes: list[dict[str, Any]]) -> bool:
+        """Report the first case that ended in an error, if there is one."""
+        for i, ((number, case), outcome) in enumerate(zip(self.cases, outcomes, strict=True)):
+            if "fault" not in outcome:
+                continue
+            values = {k: v for k, v in outcome["values"].items() if k != "code"}
+            cause = causes.of_a_crash(self.mistakes, i, str(values.get("error", "")))
+            self.verdict.findings.append(
+                Finding(outcome["fault"], Text(outcome["msgid"], values), cause)
+            )
+            self.verdict.case = number, case.label
+            self.verdict.shown = shown(case.given)
+            return True
+        return False
+
+    def _first_wrong(self, name: str, outs: list[dict[str, Any]]) -> tuple[int, str, float] | None:
+        """Return the index of the first case where an output is wrong, how, and its error."""
+        for i, out in enumerate(outs):
+            kind, error = compared(out.get(name), self.rights[i][name], self._scale(i, name))
+            if kind != RIGHT:
+                return i, kind, error
+        return None
+
+    def _scale(self, i: int, name: str) -> float:
+        """Return how large an output's errors are measured against: its largest entry."""
+        right = self.rights[i][name]
+        own = float(abs(right).max()) if right.size else 0.0
+        return own if own > 1e-9 else 1.0
+
+    # ---------------------------------------------------------------- one output
+
+    def _row(
+        self, name: str, hit: tuple[int, str, float] | None, outs: list[dict[str, Any]]
+    ) -> None:
+        output, last = self.exercise.outputs[name], len(outs) - 1
+        forward = output.slope is not None and self._first_wrong(output.slope.of, outs) is None
+        against = "calculus" if output.slope else "reference"
+        error, state = 0.0, RIGHT
+        if hit is not None:
+            state = hit[1]
+            _, error = compared(
+                outs[hit[0]][name], self.rights[hit[0]][name], self._scale(hit[0], name)
+            )
+        else:
+            error = compared(outs[last][name], self.rights[last][name], self._scale(last, name))[1]
+        slope = output.slope
+        if slope is not None and not forward and hit is not None and hit[1] == "value":
+            own = self._against_own_forward(slope, outs[last].get(name))
+            if own <= TOLERANCE:
+                state, error, hit = RIGHT, own, None
+                self.verdict.notes.append(
+                    Text(
+                        "{name} is the right derivative of your own {of}, which isn't right yet",
+                        {"name": name, "of": slope.of},
+                    )
+                )
+        elif slope is not None and hit is None and forward:
+            error = max(error, self._against_own_forward(slope, outs[last][name]))
+            if error > TOLERANCE:
+                state, hit = "value", (last, "value", error)
+        self.verdict.rows.append(Row(name, output.what, error, against, state, output.part or name))
+        if hit is not None:
+            self._explain(name, hit, outs)
+
+    def _against_own_forward(self, slope: Slope, given: Any) -> float:
+        """Measure some slopes of the reader's own forward; return the worst error."""
+        right = self.telling.given[slope.wrt]
+        if not isinstance(given, numpy.ndarray) or given.shape != right.shape:
+            return math.inf
+        rng = numpy.random.default_rng(right.size)
+        flat = numpy.arange(right.size)
+        if right.size > ENTRIES:
+            flat = rng.choice(right.size, ENTRIES, replace=False)
+        measured = self.slopes(slope, self.telling.given, flat)
+        scale = max(float(abs(measured).max()), float(abs(given).max()), 1e-9)
+        error = abs(given.ravel()[flat] - measured).max() / scale
+        return math.inf if math.isnan(error) else float(error)
+
+    def slopes(self, slope: Slope, given: Given, flat: Any) -> Numbers:
+        """Measure slopes of the reader's own forward, by four points each."""
+        moved: list[Given] = []
+        for k in flat:
+            for h in (H, -H, 2 * H, -2 * H):
+                array = given[slope.wrt].copy()
+                array.flat[k] += h
+                moved.append(given | {slope.wrt: array, "interlude": False})
+        values = [self._loss(slope, given, o) for o in self.play(moved)]
+        up, down, up2, down2 = numpy.array(values).reshape(-1, 4).T
+        return numpy.asarray((8 * (up - down) - (up2 - down2)) / (12 * H))
+
+    def _loss(self, slope: Slope, given: Given, outcome: dict[str, Any]) -> float:
+        y = outcome.get("out", {}).get(slope.of)
+        if not isinstance(y, numpy.ndarray) or y.dtype.kind not in "fiu":
+            return math.nan
+        weights = 1.0 if slope.by is None else given[slope.by]
+        try:
+            return float((weights * y).sum())
+        except ValueError:
+            return math.nan
+
+    # ---------------------------------------------------------------- sentences
+
+    def _explain(self, name: str, hit: tuple[int, str, float], outs: list[dict[str, Any]]) -> None:
+        i, kind, error = hit
+        right, given = self.rights[i][name], outs[i].get(name)
+        known = causes.usual(self.mistakes, self.rights, outs, name)
+        if kind == "shape":
+            cause = known or causes.of_a_shape(given, right)
+            self.verdict.findings.append(Finding("shape", _shape(name, given, right), cause, name))
+            return
+        cause = known or self._between(name)
+        cause = cause or causes.of_values(self.exercise, self._cases(), self.rights, outs, name)
+        self.verdict.findings.append(
+            Finding("value", self._sentence(name, i, given, error), cause, name)
+        )
+
+    def _between(self, name: str) -> Text | None:
+        """Say so if it is right without another forward call in between."""
+        calm = self.play([case.given | {"interlude": False} for _, case in self.cases])
+        for right, outcome in zip(self.rights, calm, strict=True):
+            value = outcome.get("out", {}).get(name)
+            if compared(value, right[name], max(float(abs(right[name]).max()), 1e-9))[0] != RIGHT:
+                return None
+        return Text(
+            "another forward call between forward and backward changes it: keep what backward "
+            "needs "
+            "in the cache that forward returns, not in an object or a global name"
+        )
+
+    def _cases(self) -> list[Case]:
+        return [case for _, case in self.cases]
+
+    def _sentence(self, name: str, i: int, given: Any, error: float) -> Text:
+        """Say what is wrong, with both numbers at one index."""
+        slope = self.exercise.outputs[name].slope
+        right = self.rights[i][name]
+        if not numpy.isfinite(given).all():
+            index = _worst(numpy.where(numpy.isfinite(given), 0.0, 1.0))
+        else:
+            index = _worst(abs(given - right))
+        number, wanted, source = float(given[index]), float(right[index]), "the right number is"
+        if slope is not None and self.exercise.outputs[slope.of].slope is None:
+            k = int(numpy.ravel_multi_index(index, right.shape)) if right.ndim else 0
+            measured = float(self.slopes(slope, self.cases[i][1].given, [k])[0])
+            if math.isfinite(measured):
+                wanted, source = measured, "finite differences of your own {of} give"
+        where = f"{name}{list(index)}" if index else name
+        what = Text(source, {"of": slope.of} if slope and "{of}" in source else {})
+        return Text(
+            "{name} is wrong: your {where} is {number}, {what} {wanted} (case {case}, worst "
+            "relative error {error})",
+            {
+                "name": name,
+                "where": where,
+                "number": f"{number:.7g}",
+                "what": what,
+                "wanted": f"{wanted:.7g}",
+                "case": self.cases[i][0],
+                "error": f"{error:.1e}",
+            },
+        )
+
+    def _show(self, wrong: dict[str, tuple[int, str, float]], outs: list[dict[str, Any]]) -> None:
+        named = {f.output for f in self.verdict.findings}
+        hits = [(hit[0], name) for name, hit in wrong.items() if name in named]
+        if not hits:
+            return
+        i, _ = min(hits)
+        number, case = self.cases[i]
+        self.verdict.case = number, case.label
+        lines = shown(case.given)
+        for j, name in hits:
+            if j == i:
+                lines.append(
+                    f"{name} = {_written(outs[i].get(name))}  # {_written(self.rights[i][name])}"
+                )
+        self.verdict.shown = lines
+
+    # ---------------------------------------------------------------- conduct
+
+    def _conduct(
+        self, outcomes: list[dict[str, Any]], wrong: dict[str, Any], outs: list[dict[str, Any]]
+    ) -> None:
+        wrote = dict.fromkeys(name for outcome in outcomes for name in outcome["wrote"])
+        for name in wrote:
+            self._complain(
+                "{name} has been written to: the caller's array must stay as it is ({name} = "
+                "{name} * 2 makes a new one, {name} *= 2 does not)",
+                name=name,
+            )
+        again = self.play([self.telling.given])[0].get("out", {})
+        for name in self.exercise.outputs:
+            if not wrong and not _same(again.get(name), outs[-1].get(name)):
+                self._complain(
+                    "a second call with the same input gives another {name}: something is kept "
+                    "from "
+                    "call to call",
+                    name=name,
+                )
+                break
+        if not self.verdict.findings:
+            self._single()
+
+    def _complain(self, msgid: str, **values: Any) -> None:
+        self.verdict.findings.append(Finding("conduct", Text(msgid, values)))
+
+    def _single(self) -> None:
+        """In float32, everything must come out in float32, and right."""
+        narrow = {
+            n: v.astype("float32") if isinstance(v, numpy.ndarray) and v.dtype == "float64" else v
+            for n, v in self.telling.given.items()
+        }
+        (outcome,) = self.play([narrow])
+        if "fault" in outcome:
+            self._complain(
+                "for float32 input: {what}", what=Text(outcome["msgid"], outcome["values"])
+            )
+            return
+        expected = answer(self.exercise, self.exercise.solution, narrow)
+        for name, right in expected.items():
+            value = outcome["out"].get(name)
+            if right.dtype != "float32" or not isinstance(value, numpy.ndarray):
+                continue
+            if value.dtype != "float32":
+                self._complain(
+                    "for float32 input, {name} comes out as {dtype}: take the dtype from the input "
+                    "(np.zeros_like(x), not np.zeros(x.shape))",
+                    name=name,
+                    dtype=str(value.dtype),
+                )
+            elif compared(value, right, max(float(abs(right).max()), 1e-3), SINGLE)[0] != RIGHT:
+                self._complain(
+                    "for float32 input, {name} is wrong by more than rounding", name=name
+                )
+
+
+def compared(
+    given: Any, right: Numbers, scale: float, tolerance: float = TOLERANCE
+) -> tuple[str, float]:
+    """Compare an output; return how it is wrong, or ``"right"``, and its worst relative error."""
+    if isinstance(given, Odd) or given is None:
+        return "shape", math.nan
+    if given.shape != right.shape or given.dtype.kind not in "fiu" or given.size == 0 != right.size:
+        return "shape", math.nan
+    if given.size == 0:
+        return RIGHT, 0.0
+    difference = abs(given.astype(float) - right)
+    error = float(difference.max() / scale)
+    same = bool(numpy.isfinite(given).all()) and error <= tolerance
+    return (RIGHT if same else "value"), (math.inf if math.isnan(error) else error)
+
+
+def shown(given: Given) -> list[str]:
+    """Return a case's numbers as lines of Python."""
+    return [f"{name} = {_written(value)}" for name, value in given.items()]
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, Odd):
+        return value.kind
+    if not isinstance(value, numpy.ndarray):
+        return repr(value)
+    if value.size > 48:
+        return f"array of shape {value.shape}"
+    text = numpy.array2string(value, separator=", ", precision=6, max_line_width=10**6)
+    return f"np.array({' '.join(text.split())})" if value.ndim else f"{value.item():.7g}"
+
+
+def _shape(name: str, given: Any, right: Numbers) -> Text:
+    if given is None or isinstance(given, Odd):
+        kind = "nothing" if given is None or given.kind == "NoneType" else given.kind
+        return Text(
+            "{name} is {kind}, but must be an array of shape {shape}",
+            {"name": name, "kind": kind, "shape": str(right.shape)},
+        )
+    if given.shape != right.shape:
+        values = {"name": name, "given": str(given.shape), "shape": str(right.shape)}
+        if right.ndim == 0:
+            return Text("{name} has the shape {given}, but must be a single number", values)
+        return Text("{name} has the shape {given}, but must have {shape}", values)
+    values = {"name": name, "dtype": str(given.dtype)}
+    return Text("{name} has the dtype {dtype}, but must hold floating-point numbers", values)
+
+
+def _worst(a: Numbers) -> tuple[int, ...]:
+    if a.ndim == 0:
+        return ()
+    flat = int(numpy.nan_to_num(a, nan=numpy.inf).argmax())
+    return tuple(int(k) for k in numpy.unravel_index(flat, a.shape))
+
+
+def _same(a: Any, b: Any) -> bool:
+    if not isinstance(a, numpy.ndarray) or not isinstance(b, numpy.ndarray):
+        return a == b
+    return a.shape == b.shape and bool(numpy.allclose(a, b, rtol=1e-9, atol=1e-12, equal_nan=True))

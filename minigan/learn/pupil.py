@@ -1,0 +1,86 @@
+"""The process in which the reader's code runs: it plays cases, and judges nothing."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from minigan.gradcheck.child import serve
+from minigan.gradcheck.load import import_file, split
+from minigan.gradcheck.subject import Odd
+from minigan.learn.course import exercise
+from minigan.learn.parts import Broken, Exercise, Given, run
+
+
+def main() -> None:
+    """Answer requests to play cases."""
+    serve(_load, _answer)
+
+
+def _load(setup: dict[str, Any]) -> tuple[Exercise, Any, Path]:
+    chosen = exercise(setup["exercise"])
+    path = split(setup["place"])[0]
+    return chosen, import_file(path), path
+
+
+def _answer(loaded: tuple[Exercise, Any, Path], request: dict[str, Any]) -> list[dict[str, Any]]:
+    chosen, module, path = loaded
+    return [attempt(chosen, module, given, path) for given in request["givens"]]
+
+
+def attempt(chosen: Exercise, code: Any, given: Given, path: Path | None = None) -> dict[str, Any]:
+    """Play a case and say what came of it.
+
+    Returns
+    -------
+    dict
+        ``out``, the outputs by name, and ``wrote``, the arrays that were written to; or ``fault``,
+        what went wrong, with a pattern and its values.
+    """
+    watched = {n: v for n, v in given.items() if isinstance(v, numpy.ndarray)}
+    handed = {n: v.copy() for n, v in watched.items()}
+    try:
+        out = run(chosen, code, given | handed)
+    except Broken as error:
+        return {"fault": "shape", "msgid": error.text.msgid, "values": dict(error.text.values)}
+    except NotImplementedError:
+        return {"fault": "missing", "msgid": "something in it isn't written yet", "values": {}}
+    except (Exception, RecursionError) as error:
+        return {"fault": "crash", "msgid": _crash(error, path), "values": _where(error, path)}
+    wrote = [n for n, v in watched.items() if not numpy.array_equal(handed[n], v, equal_nan=True)]
+    return {"out": {n: _plain(v) for n, v in out.items()}, "wrote": wrote}
+
+
+def _plain(value: Any) -> Any:
+    """Copy an array or number to NumPy as it is in memory, whatever its class says of itself."""
+    if isinstance(value, numpy.ndarray):
+        return numpy.array(numpy.ndarray.view(value, numpy.ndarray))
+    if isinstance(value, (bool, int, float, complex, numpy.generic)):
+        return numpy.array(value)
+    return Odd(type(value).__name__)
+
+
+def _crash(error: BaseException, path: Path | None) -> str:
+    return "line {line}, in {function}: {error}" if _own(error, path) else "{error}"
+
+
+def _where(error: BaseException, path: Path | None) -> dict[str, Any]:
+    own = _own(error, path)
+    what = f"{type(error).__name__}: {error}"[:500]
+    if own is None:
+        return {"error": what}
+    return {"error": what, "line": own.lineno, "function": own.name, "code": own.line}
+
+
+def _own(error: BaseException, path: Path | None) -> Any:
+    frames = traceback.extract_tb(error.__traceback__)
+    if path is None:
+        return None
+    return next((f for f in reversed(frames) if Path(f.filename).resolve() == path.resolve()), None)
+
+
+if __name__ == "__main__":
+    main()

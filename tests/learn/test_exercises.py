@@ -1,0 +1,181 @@
+"""Each exercise: untouched is not begun, the solution is right, usual mistakes are named."""
+
+import ast
+import functools
+import types
+
+import numpy
+import pytest
+
+from minigan.learn import judge, parts, starter
+from minigan.learn.course import NAMES, course, exercise, find
+from minigan.learn.language import Speaker
+from minigan.learn.pupil import attempt
+
+SAY = Speaker("en")
+VARIANTS = [(e.name, i) for e in course() for i in range(len(e.variants))]
+
+
+def verdict_of(name, code, **options):
+    """Judge code in this process."""
+    chosen = exercise(name)
+    return judge.judged(
+        chosen, lambda givens: [attempt(chosen, code, g) for g in givens], **options
+    )
+
+
+def with_functions(name, code):
+    """The solution with some functions replaced."""
+    names = dict(vars(exercise(name).solution))
+    exec(code, names)
+    return types.SimpleNamespace(**{n: v for n, v in names.items() if not n.startswith("__")})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_file_to_fill_in_is_not_begun_and_holds_no_answer(name):
+    chosen = exercise(name)
+    text = starter.starter(chosen, SAY)
+    verdict = judge.unwritten(chosen, text, "x.py")
+    assert verdict.state == "not begun"
+    assert verdict.status == 3
+    assert verdict.points() == 0
+    bodies = dict(starter.functions(ast.parse(text)))
+    for asked in chosen.asks:
+        assert ast.get_docstring(bodies[asked])
+        assert [type(s) for s in bodies[asked].body[1:]] == [ast.Raise]
+    assert not [f for f in bodies if f.startswith("_")]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_solution_is_right(name, seed):
+    chosen = exercise(name)
+    assert judge.unwritten(chosen, starter.solution(chosen), "x.py") is None
+    verdict = verdict_of(name, chosen.solution, seed=seed)
+    assert verdict.ok, "\n".join(verdict.lines(SAY))
+    assert verdict.points() == 1
+    assert all(verdict.parts().values())
+    assert verdict.rows
+
+
+@functools.cache
+def planted(name, index):
+    """The verdict on a usual mistake."""
+    return verdict_of(name, with_functions(name, exercise(name).variants[index].code))
+
+
+@pytest.mark.parametrize(("name", "index"), VARIANTS)
+def test_a_usual_mistake_is_wrong_and_named(name, index):
+    verdict = planted(name, index)
+    assert verdict.state == "wrong"
+    assert verdict.points() < 1
+    told = [f.cause.msgid for f in verdict.findings if f.cause is not None]
+    assert exercise(name).variants[index].words in told, "\n".join(verdict.lines(SAY))
+    assert verdict.case is not None
+
+
+def test_every_exercise_has_its_mistakes_hints_and_explanation():
+    for chosen in course():
+        assert len({v.words for v in chosen.variants}) >= 3, chosen.stem
+        assert len(chosen.hints) >= 3, chosen.stem
+        assert len(chosen.explanation) > 200, chosen.stem
+        assert chosen.outputs.keys() == {
+            n
+            for n in parts.answer(chosen, chosen.solution, chosen.drawn(0)[-1].given)
+            if n[0] != "_"
+        }
+
+
+def test_an_exercise_is_found_by_stem_word_and_number():
+    assert {find(n).name for n in ("ex02_linear", "ex02_linear.py", "linear", "2", "02")} == {
+        "linear"
+    }
+    with pytest.raises(ValueError, match="did you mean linear"):
+        find("liner")
+
+
+# ---------------------------------------------------------------- mistakes that nobody foresaw
+
+
+def told(name, code):
+    """What is said of the first wrong output: the cause."""
+    verdict = verdict_of(name, with_functions(name, code))
+    assert not verdict.ok
+    return "\n".join(str(f.cause) for f in verdict.findings)
+
+
+LINEAR = "def backward(dy, cache):\n    x, w = cache\n    return {}, {}, {}\n"
+UNFORESEEN = [
+    ("linear", LINEAR.format("dy @ w.T", "3 * x.T @ dy", "dy.sum(0)"), "same factor, 3"),
+    ("linear", LINEAR.format("dy @ w.T", "x.T @ dy + 0.5 * w", "dy.sum(0)"), "0.5.*w"),
+    ("linear", LINEAR.format("0 * x", "x.T @ dy", "dy.sum(0)"), "zero everywhere"),
+    ("linear", "def forward(x, w, b):\n    return x @ w - b, (x, w)\n", "bias b has the wrong sign"),
+    ("linear", "def forward(x, w, b):\n    return x @ w, (x, w)\n", "bias b is missing"),
+    ("sgd", "def sgd_step(w, g, v, *, lr, momentum):\n    v = momentum * v + 2 * g\n    return w - lr * v, v\n", "g is off by the factor 2"),
+    ("d_step", "def discriminator_step(D, optimizer, real, fake):\n    D.zero_grad(); total = 0\n"
+     "    for x, t, c in ((real, 1, 2), (fake, 0, 3)):\n        l, k = D.forward(x); v, d = bce_with_logits(l, t)\n"
+     "        D.backward(d / c, k); total += v / 2\n    optimizer.step(); return total\n", "comes from the fakes is off by the factor 0.6667"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "code", "words"), UNFORESEEN)
+def test_a_mistake_without_a_rule_is_explained_by_regression(name, code, words):
+    import re
+
+    assert re.search(words, told(name, code)), told(name, code)
+
+
+def test_forward_and_backward_are_told_apart():
+    """Where forward is wrong, a backward that is its derivative is right."""
+    code = "def forward(x, w, b):\n    return 2 * x @ w + b, (x, w)\n"
+    code += "def backward(dy, cache):\n    x, w = cache\n    return 2 * dy @ w.T, 2 * x.T @ dy, dy.sum(0)\n"
+    verdict = verdict_of("linear", with_functions("linear", code))
+    assert verdict.parts() == {"y": False, "dx": True, "dw": True, "db": True, "conduct": True}
+    assert "right derivative of your own y" in "\n".join(verdict.lines(SAY))
+
+
+def test_shapes_conduct_and_dtypes_are_told_apart():
+    forward = "def forward(x, w, b):\n    {}\n    return {}, (x, w)\n"
+    cases = {
+        "shape": forward.format("pass", "(x @ w + b).T"),
+        "conduct": forward.format("y = x @ w + b; x *= 1.0001", "y"),
+    }
+    for kind, code in cases.items():
+        verdict = verdict_of("linear", with_functions("linear", code))
+        assert kind in {f.kind for f in verdict.findings}
+    wide = forward.format("pass", "x @ w + b + np.zeros(len(b))")
+    (finding,) = verdict_of("linear", with_functions("linear", wide)).findings
+    assert "float64: take the dtype" in str(finding.text)
+    complex_ = forward.format("pass", "(x @ w + b).astype(complex)")
+    assert verdict_of("linear", with_functions("linear", complex_)).findings[0].kind == "shape"
+
+
+def test_what_a_call_leaves_behind_is_conduct():
+    code = "kept = {}\ndef forward(x, w, b):\n    kept['x'] = x, w\n    return x @ w + b, None\n"
+    code += (
+        "def backward(dy, cache):\n    x, w = kept['x']\n    return dy @ w.T, x.T @ dy, dy.sum(0)\n"
+    )
+    verdict = verdict_of("linear", with_functions("linear", code))
+    assert "keep what backward needs in the cache" in "\n".join(verdict.lines(SAY))
+
+
+def test_the_smallest_failing_case_comes_with_its_numbers():
+    verdict = verdict_of(
+        "linear",
+        with_functions("linear", LINEAR.format("dy @ w.T", "x.T @ dy / len(x)", "dy.sum(0)")),
+    )
+    assert verdict.case[0] == 3
+    alone = verdict_of(
+        "linear",
+        with_functions("linear", LINEAR.format("dy @ w.T", "x.T @ dy / len(x)", "dy.sum(0)")),
+        case=3,
+    )
+    assert not alone.ok
+    x = next(line for line in verdict.shown if line.startswith("x = "))
+    numpy.testing.assert_allclose(
+        eval(x.removeprefix("x = "), {"np": numpy}),
+        exercise("linear").drawn(0)[2].given["x"],
+        atol=1e-5,
+    )
+    with pytest.raises(ValueError, match="cases 1 to 5"):
+        verdict_of("linear", exercise("linear").solution, case=9)
