@@ -57,6 +57,11 @@ EXAMPLES: dict[str, list[tuple[str, str]]] = {
         ("minigan translate runs/pix2pix picture.png -o out.png", "one picture"),
         ("minigan translate runs/cyclegan faces/ --back -o without/", "a folder, the other way"),
     ],
+    "play": [
+        ("minigan play", "opens the page; Ctrl-C ends it"),
+        ("minigan play --preset collapse", "a game that fails on purpose"),
+        ("minigan play --recipe my_recipe.py", "a recipe of your own"),
+    ],
     "export": [
         ("minigan export runs/digits -o g.onnx", "the generator as an ONNX graph"),
         ("minigan export runs/digits --torch -o generator", "as a PyTorch module"),
@@ -162,9 +167,7 @@ def table(group: argparse._ArgumentGroup) -> list[str]:
     """Return the options of a group as a table."""
     hidden = (argparse._SubParsersAction,)
     actions = [
-        a
-        for a in group._group_actions
-        if a.help != argparse.SUPPRESS and not isinstance(a, hidden)
+        a for a in group._group_actions if a.help != argparse.SUPPRESS and not isinstance(a, hidden)
     ]
     if not actions:
         return []

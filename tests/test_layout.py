@@ -10,7 +10,7 @@ grimp = pytest.importorskip("grimp")
 
 FLOORS = (
     ("cli",),
-    ("learn",),
+    ("learn", "play"),
     ("runs",),
     ("recipes",),
     ("gan", "metrics", "export"),

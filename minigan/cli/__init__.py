@@ -21,6 +21,7 @@ from minigan.cli import (
     gradcheck,
     latent,
     learn,
+    play,
     recipes,
     results,
     runs,
@@ -31,7 +32,8 @@ from minigan.cli.arguments import Parser
 from minigan.cli.errors import is_expected, report, sentence
 
 FAMILIES = (
-    train, recipes, runs, results, translate, latent, export, gradcheck, learn, bench, completion,
+    train, recipes, runs, results, translate, latent, export, gradcheck, learn, play, bench,
+    completion,
 )  # fmt: skip
 """The groups of commands, in the order of ``minigan --help``."""
 HELLO = """minigan trains GANs, with every derivative written by hand. Three commands to begin with:

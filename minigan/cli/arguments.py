@@ -17,6 +17,8 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 Command: TypeAlias = Callable[[argparse.Namespace], int | None]
 """Runs a command; returns its exit status, or None for 0."""
 
+RUN, SAMPLES, OUTPUT = "the run", "the samples", "output"
+"""Groups of options that several commands have."""
 PICTURES = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
 
 
@@ -42,6 +44,11 @@ class Parser(argparse.ArgumentParser):
             "-h", "--help", action=_Help, nargs=0, default=argparse.SUPPRESS,
             help="show this help message and exit",
         )  # fmt: skip
+
+    def section(self, title: str) -> argparse._ArgumentGroup:
+        """Return the group of options with a title, made when it is asked for first."""
+        found = [group for group in self._action_groups if group.title == title]
+        return found[0] if found else self.add_argument_group(title)
 
     def error(self, message: str) -> NoReturn:
         """Print the message and exit with status 2."""
@@ -100,16 +107,23 @@ def add_quiet(parser: Parser) -> None:
 def add_run(parser: Parser) -> None:
     """Add the options that select a run: its folder, the checkpoint and the seed of the latents."""
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
-    parser.add_argument(
+    add_checkpoint(parser)
+    add_trust(parser)
+    parser.section(SAMPLES).add_argument(
+        "--seed", type=int, default=0, help="seed of the latents (default: 0)"
+    )
+
+
+def add_checkpoint(parser: Parser) -> None:
+    """Add ``--checkpoint``, as `minigan.runs.folder.Run.networks` takes it."""
+    parser.section(RUN).add_argument(
         "--checkpoint", metavar="WHICH", help="best, a step or a file (default: the end of the run)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the latents (default: 0)")
-    add_trust(parser)
 
 
-def add_trust(parser: Any) -> None:
+def add_trust(parser: Parser) -> None:
     """Add ``--trust``, which `trust` obeys."""
-    parser.add_argument(
+    parser.section(RUN).add_argument(
         "--trust",
         action="store_true",
         help="run the recipe file of a run that was made elsewhere, without asking; read it first",
@@ -142,10 +156,12 @@ def replaces(path: Path) -> str:
 
 def add_picture(parser: Parser, name: str) -> None:
     """Add the image file that a command writes, and the label of its samples."""
-    parser.add_argument(
+    parser.section(OUTPUT).add_argument(
         "-o", "--output", type=Path, default=Path(name), help=f"image file (default: {name})"
     )
-    parser.add_argument("--label", type=int, help="label to draw, for conditional recipes")
+    parser.section(SAMPLES).add_argument(
+        "--label", type=int, help="label to draw, for conditional recipes"
+    )
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from minigan.cli.arguments import Commands, add_command
+from minigan.cli.arguments import OUTPUT, RUN, Commands, add_checkpoint, add_command
 
 
 def export(options: argparse.Namespace) -> None:
@@ -35,15 +35,14 @@ def add_commands(commands: Commands) -> None:
         "last (needs minigan[onnx]), or as a PyTorch module with its weights.",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
-    parser.add_argument(
+    add_checkpoint(parser)
+    output = parser.section(OUTPUT)
+    output.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="file to write (default: g.onnx or g.py)"
     )
-    parser.add_argument(
+    parser.section(RUN).add_argument(
         "--discriminator", action="store_true", help="the discriminator instead of the generator"
     )
-    parser.add_argument(
+    output.add_argument(
         "--torch", action="store_true", help="a Python file and a state_dict for PyTorch instead"
-    )
-    parser.add_argument(
-        "--checkpoint", metavar="WHICH", help="best, a step or a file (default: the end of the run)"
     )

@@ -64,48 +64,49 @@ def add_commands(commands: Commands) -> None:
         help="a class, an instance, a function that returns a layer, or the NAME of NAME_forward "
         "and NAME_backward",
     )
-    parser.add_argument(
+    layer, how = parser.section("a layer of your own"), parser.section("how thoroughly")
+    layer.add_argument(
         "--input",
         action="append",
         metavar="4,8,8,3",
         help="shape of the input, batch first, channels last; once more for each array that a "
         "pair of functions takes",
     )
-    parser.add_argument(
+    layer.add_argument(
         "--args",
         type=str,
         default="",
         metavar="'3, 5, stride=2'",
         help="arguments of the constructor",
     )
-    parser.add_argument(
+    layer.add_argument(
         "--labels", type=int, metavar="K", help="the input holds integers from 0 to K - 1"
     )
-    parser.add_argument(
+    layer.add_argument(
         "--eval", action="store_true", help="check evaluation mode instead of training mode"
     )
-    parser.add_argument(
+    layer.add_argument(
         "--constant",
         action="append",
         default=[],
         metavar="NAME",
         help="an array that moves the output but isn't learnt",
     )
-    parser.add_argument(
+    how.add_argument(
         "--time-limit",
         type=float,
         default=20.0,
         metavar="SECONDS",
         help="how long one call of forward or backward may take (default: 20)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    parser.add_argument(
+    how.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    how.add_argument(
         "--tolerance", type=float, default=1e-6, help="largest relative error (default: 1e-6)"
     )
-    parser.add_argument(
+    how.add_argument(
         "--samples", type=int, default=100, help="entries checked per array (default: 100)"
     )
-    parser.add_argument(
+    how.add_argument(
         "--directions",
         type=int,
         metavar="N",

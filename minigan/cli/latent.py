@@ -120,11 +120,10 @@ def _add_interpolate(commands: Commands) -> None:
         "draw walks between latents: a strip for each pair, and a GIF",
     )
     _add_run_and_picture(parser, "interpolate.png")
-    parser.add_argument(
-        "--kind", help="spherical, linear or both (default: what suits the latents)"
-    )
-    parser.add_argument("--rows", type=int, default=4, help="number of walks (default: 4)")
-    parser.add_argument("--steps", type=int, default=10, help="samples per walk (default: 10)")
+    walks = parser.section("the walks")
+    walks.add_argument("--kind", help="spherical, linear or both (default: what suits the latents)")
+    walks.add_argument("--rows", type=int, default=4, help="number of walks (default: 4)")
+    walks.add_argument("--steps", type=int, default=10, help="samples per walk (default: 10)")
 
 
 def _add_arithmetic(commands: Commands) -> None:
@@ -133,7 +132,7 @@ def _add_arithmetic(commands: Commands) -> None:
     )
     _add_run_and_picture(parser, "arithmetic.png")
     for name, default in (("a", "0,1,2"), ("b", "3,4,5"), ("c", "6,7,8")):
-        parser.add_argument(
+        parser.section("the sum").add_argument(
             f"-{name}",
             f"--{name}",
             type=whole_numbers,
@@ -148,14 +147,15 @@ def _add_latent(commands: Commands) -> None:
         commands, "latent", latent, "show what single coordinates of the latents do"
     )
     _add_run_and_picture(parser, "sweep.png")
-    parser.add_argument(
+    sweep = parser.section("the sweep")
+    sweep.add_argument(
         "--sweep", type=whole_numbers, nargs="?", const=(), metavar="I,J,...",
         help="vary these coordinates (without numbers: the strongest)",
     )  # fmt: skip
-    parser.add_argument(
+    sweep.add_argument(
         "--reach", type=float, default=2.5, help="vary from -REACH to REACH (default: 2.5)"
     )
-    parser.add_argument("--steps", type=int, default=9, help="number of values (default: 9)")
+    sweep.add_argument("--steps", type=int, default=9, help="number of values (default: 9)")
 
 
 def _add_run_and_picture(parser: Parser, name: str) -> None:

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from minigan.cli.arguments import (
+    OUTPUT,
+    RUN,
+    SAMPLES,
     Commands,
     Parser,
     add_command,
@@ -105,9 +108,10 @@ def _add_sample(commands: Commands) -> None:
     add_quiet(parser)
     add_run(parser)
     add_picture(parser, "grid.png")
-    parser.add_argument("-n", "--number", type=int, help="number of samples (default: about 64)")
+    samples = parser.section(SAMPLES)
+    samples.add_argument("-n", "--number", type=int, help="number of samples (default: about 64)")
     _add_device(parser)
-    parser.add_argument(
+    samples.add_argument(
         "--truncation",
         type=float,
         metavar="BOUND",
@@ -121,11 +125,11 @@ def _add_evaluate(commands: Commands) -> None:
     )
     add_quiet(parser)
     add_run(parser)
-    parser.add_argument(
+    parser.section(SAMPLES).add_argument(
         "-n", "--number", type=int, default=10_000, help="samples to score (default: 10000)"
     )
     _add_device(parser)
-    parser.add_argument(
+    parser.section(RUN).add_argument(
         "--data-dir", metavar="DIR", help="folder with the files of MNIST or Fashion-MNIST"
     )
 
@@ -138,9 +142,13 @@ def _add_doctor(commands: Commands) -> None:
     parser.add_argument(
         "run", type=Path, metavar="RUN", help="folder of a run, finished or in progress"
     )
-    parser.add_argument("-o", "--output", type=Path, help="image file (default: RUN/doctor.png)")
+    parser.section(OUTPUT).add_argument(
+        "-o", "--output", type=Path, help="image file (default: RUN/doctor.png)"
+    )
     add_trust(parser)
 
 
 def _add_device(parser: Parser) -> None:
-    parser.add_argument("--device", default="cpu", help="auto, cpu or cuda (default: cpu)")
+    parser.section("device").add_argument(
+        "--device", default="cpu", help="auto, cpu or cuda (default: cpu)"
+    )

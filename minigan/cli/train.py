@@ -8,7 +8,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from minigan.cli.arguments import Commands, Parser, add_command, add_quiet, add_trust, say, trust
+from minigan.cli.arguments import (
+    RUN,
+    Commands,
+    Parser,
+    add_command,
+    add_quiet,
+    add_trust,
+    say,
+    trust,
+)
 from minigan.cli.errors import sentence
 
 START = ("seed", "out", "epochs", "data", "data_dir", "init")
@@ -137,7 +146,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _add_run(parser: Parser) -> None:
-    group = parser.add_argument_group("the run")
+    group = parser.section(RUN)
     group.add_argument("--resume", type=Path, metavar="RUN", help="continue a run that stopped")
     group.add_argument("--seed", type=int, help="determines everything random (default: 0)")
     group.add_argument(
@@ -197,7 +206,7 @@ def _add_settings(parser: Parser) -> None:
     )
     setting(
         "--penalty",
-        "regularise the discriminator (may be repeated): {penalties}; none for no regularisation",
+        "regularise D, or both players (may be repeated): {penalties}; none for no regularisation",
         dest="penalties",
         action="append",
         metavar="NAME[:STRENGTH]",

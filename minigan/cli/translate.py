@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from minigan.cli.arguments import Commands, add_command, add_quiet, add_run, check_picture, say
+from minigan.cli.arguments import (
+    OUTPUT,
+    SAMPLES,
+    Commands,
+    add_command,
+    add_quiet,
+    add_run,
+    check_picture,
+    say,
+)
 
 
 def translate(options: argparse.Namespace) -> None:
@@ -40,11 +49,15 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument(
         "picture", type=Path, metavar="PICTURE", help="a picture, or a folder of pictures"
     )
-    parser.add_argument(
+    parser.section(OUTPUT).add_argument(
         "-o",
         "--output",
         type=Path,
         help="image file, or folder for a folder (default: translated.png, translated)",
     )
-    parser.add_argument("--back", action="store_true", help="the other way (cyclegan)")
-    parser.add_argument("--device", default="cpu", help="auto, cpu or cuda (default: cpu)")
+    parser.section(SAMPLES).add_argument(
+        "--back", action="store_true", help="the other way (cyclegan)"
+    )
+    parser.section("device").add_argument(
+        "--device", default="cpu", help="auto, cpu or cuda (default: cpu)"
+    )

@@ -17,7 +17,8 @@ from minigan.data.idx import read_idx, write_idx
 from minigan.data.loading import DATASETS, load
 from minigan.data.mnist import fashion_mnist, mnist
 from minigan.data.pairs import PAIRS, Pair, PairBatches, Pairs, edges, pairs
-from minigan.data.points import PointSet, points
+from minigan.data.partly import PartlyLabelled
+from minigan.data.points import PointSet, point_set, points
 from minigan.data.stacked import stack, stacked_mnist
 from minigan.data.stream import Stream
 from minigan.data.toys import (
@@ -47,6 +48,7 @@ __all__ = [
     "Pair",
     "PairBatches",
     "Pairs",
+    "PartlyLabelled",
     "PointSet",
     "Roomy",
     "Stream",
@@ -72,6 +74,7 @@ __all__ = [
     "moons",
     "pairs",
     "parabola",
+    "point_set",
     "points",
     "read_idx",
     "ring",

@@ -16,7 +16,7 @@ from minigan.data import arrays, tables
 from minigan.data.errors import DataError
 from minigan.data.toys import Distribution
 
-__all__ = ["PointSet", "points"]
+__all__ = ["PointSet", "point_set", "points"]
 
 _LARGE, _SMALL = 10.0, 0.05
 """Spreads beyond which the nets of the recipes, made for distributions of about 1, hardly learn."""
@@ -65,16 +65,38 @@ def points(path: str | os.PathLike[str]) -> PointSet:
     if not path.is_file():
         raise DataError(f"{path} is not a file: give a table of points (.csv, .npy or .npz)")
     found, notes = _table(path) if path.suffix.lower() in tables.ENDINGS else _array(path)
+    return _point_set(found, str(path), path.stem, notes)
+
+
+def point_set(points: npt.ArrayLike, *, name: str = "points") -> PointSet:
+    """Return points in the plane as a distribution, each equally likely.
+
+    Parameters
+    ----------
+    points : array_like, shape (N, 2)
+        At least two points, finite numbers.
+    name : str
+        The name of the distribution.
+
+    Raises
+    ------
+    DataError
+        If these aren't points in the plane.
+    """
+    return _point_set(numpy.asarray(points), name, name, ())
+
+
+def _point_set(found: npt.NDArray[Any], place: str, name: str, notes: tuple[str, ...]) -> PointSet:
     if found.ndim != 2 or found.shape[1] != 2 or len(found) < 2 or found.dtype.kind not in "uif":
         raise DataError(
-            f"{path} contains {found.dtype} of shape {found.shape}: points in the plane need two "
+            f"{place} contains {found.dtype} of shape {found.shape}: points in the plane need two "
             "numbers in each row, and at least two rows"
         )
     if not numpy.isfinite(found).all():
-        raise DataError(f"{path} contains numbers that are not finite: remove their rows")
+        raise DataError(f"{place} contains numbers that are not finite: remove their rows")
     plane = found.astype(numpy.float32)
     return PointSet(
-        name=path.stem,
+        name=name,
         law=partial(_draw, points=plane),
         limits=_limits(plane),
         points=plane,

@@ -16,10 +16,13 @@ from minigan.gan.callbacks import (
 )
 from minigan.gan.cyclegan import CycleGame, ImagePool
 from minigan.gan.diagnosis import EARLIEST, UNDECIDED, Finding, Gauges, diagnose
+from minigan.gan.diffusion import Diffusion
 from minigan.gan.game import Game
+from minigan.gan.infogan import InformationGame
 from minigan.gan.matching import feature_matching
 from minigan.gan.objectives import OBJECTIVES, Objective, objective
 from minigan.gan.pix2pix import ImageToImage
+from minigan.gan.semisupervised import SemiSupervisedGame
 from minigan.gan.taming import WAYS, Taming, tame
 from minigan.gan.trainer import Callback, Report, Trainer
 from minigan.latent import Latent
@@ -33,6 +36,7 @@ __all__ = [
     "Callback",
     "Checkpoints",
     "CycleGame",
+    "Diffusion",
     "Finding",
     "Frames",
     "Game",
@@ -40,12 +44,14 @@ __all__ = [
     "Guard",
     "ImagePool",
     "ImageToImage",
+    "InformationGame",
     "Latent",
     "Measure",
     "MetricsFile",
     "Objective",
     "Progress",
     "Report",
+    "SemiSupervisedGame",
     "Taming",
     "TensorBoard",
     "Trainer",

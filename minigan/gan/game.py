@@ -87,13 +87,15 @@ class Game(BaseGame):
         An average of G's weights to sample with, if any.
     scheduler
         Changes the learning rates, if any.
+    generator_pull, discriminator_pull
+        Historical averages of the players, which pull them towards themselves, if any.
 
     Raises
     ------
     ValueError
-        If an optimizer updates the other player, the average follows or the scheduler changes what
-        isn't in the game, `discriminator_steps` is below 1, or there are penalties although D has
-        several logits.
+        If an optimizer or a pull belongs to the other player, the average follows or the scheduler
+        changes what isn't in the game, `discriminator_steps` is below 1, or there are penalties
+        although D has several logits.
     TypeError
         If the objective isn't an `Objective`.
     """
@@ -113,6 +115,8 @@ class Game(BaseGame):
     conditional: bool = False
     average: optim.ExponentialMovingAverage | None = None
     scheduler: optim.Scheduler | None = None
+    generator_pull: optim.HistoricalAverage | None = None
+    discriminator_pull: optim.HistoricalAverage | None = None
 
     def __post_init__(self) -> None:
         self.check()
@@ -164,7 +168,7 @@ class Game(BaseGame):
             fake, _ = G.forward(_given(labels, z), train=True)
 
         self.discriminator_optimizer.zero_grad()
-        objective, told = self._judged(labels)
+        objective, told = self._judged(labels, z)
         real, fake = _given(told, real), _given(told, fake)
         apart = any(map(_takes_reals, self.penalties))
         real_logits, fake_logits, caches = nn.forward_both(D, real, fake, apart=apart)
@@ -176,8 +180,7 @@ class Game(BaseGame):
             for add in self.penalties
         )
 
-        if self.before_step is not None:
-            self.before_step(D)
+        self._complete(D, self.discriminator_pull)
         self.discriminator_optimizer.step()
         if self.after_discriminator_step is not None:
             self.after_discriminator_step(D)
@@ -210,7 +213,7 @@ class Game(BaseGame):
         D, G = self.discriminator, self.generator
         self.generator_optimizer.zero_grad()
         fake, fake_cache = G.forward(_given(labels, z), train=True)
-        objective, told = self._judged(labels)
+        objective, told = self._judged(labels, z)
         with nn.frozen_statistics(D):
             logits, logits_cache = D.forward(_given(told, fake), train=True)
             real_logits = D.forward(_given(told, real), train=True)[0] if objective.pairs else None
@@ -227,12 +230,18 @@ class Game(BaseGame):
             d_fake = d_fake + d_matching
         G.backward(d_fake, fake_cache, input_grad=False)
 
-        if self.before_step is not None:
-            self.before_step(G)
+        self._complete(G, self.generator_pull)
         self.generator_optimizer.step()
         return report
 
-    def _judged(self, labels: Array | None) -> tuple[Objective, Array | None]:
+    def _complete(self, player: nn.Layer, pull: optim.HistoricalAverage | None) -> None:
+        """Do to a player's gradients what doesn't come from its loss."""
+        if pull is not None:
+            pull.add()
+        if self.before_step is not None:
+            self.before_step(player)
+
+    def _judged(self, labels: Array | None, z: Array) -> tuple[Objective, Array | None]:
         """Return the objective and the labels for D: None if D has to predict them."""
         if not self.auxiliary:
             return self.objective, labels
@@ -251,7 +260,7 @@ class Game(BaseGame):
     # ------------------------------------------------------------ the interface of every game
 
     def parts(self) -> dict[str, Any]:
-        """Return the players, their optimizers and, if set, the average and the scheduler."""
+        """Return the players, their optimizers and, if set, averages and the scheduler."""
         parts = {
             "generator": self.generator,
             "discriminator": self.discriminator,
@@ -259,6 +268,8 @@ class Game(BaseGame):
             "discriminator_optimizer": self.discriminator_optimizer,
             "average": self.average,
             "scheduler": self.scheduler,
+            "generator_pull": self.generator_pull,
+            "discriminator_pull": self.discriminator_pull,
         }
         return {name: part for name, part in parts.items() if part is not None}
 
@@ -345,6 +356,12 @@ class Game(BaseGame):
         for player, opponent in (both, tuple(reversed(both))):
             optimizer = getattr(self, f"{player}_optimizer")
             require_owner(optimizer, both[player], (both[opponent],), player)
+            pull = getattr(self, f"{player}_pull")
+            if pull is not None and pull.flat is not both[player].flat():
+                raise ValueError(
+                    f"The pull of the {player} is the average of another net; build it from the "
+                    f"{player} itself."
+                )
         if self.average is not None and self.average.source is not self.generator:
             raise ValueError(
                 "The average of the game follows another net than its generator; make it with "

@@ -4,7 +4,8 @@ Each way of regularising is given as ``name`` or ``name:strength``, and they can
 change D before training (spectral norm, packing, noise on its input, augmentation, dropout,
 minibatch statistics), some add a penalty with its own gradient to D's step (gradient penalties, R1,
 R2, DRAGAN, VAT), and some act on the gradients before the step or on the weights after it
-(clipping). Two time scales need no name: give the players different learning rates.
+(clipping). Three of Salimans et al. 2016 concern G, too: feature matching, historical averaging and
+virtual batch norm. Two time scales need no name: give the players different learning rates.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy
 from minigan import nn, optim, randomness
 from minigan.backend import Array
 from minigan.gan import penalties
+from minigan.latent import Latent
 
 Generator = numpy.random.Generator
 
@@ -41,6 +43,12 @@ class Taming:
         Whether D receives pairs of samples and labels.
     feature_matching
         As for `minigan.gan.Game`.
+    generator
+        G, modified where necessary; None if it wasn't given.
+    latent
+        The distribution of G's latents, if any.
+    historical_averaging
+        Strength of the pull of both players towards their averages; 0 for none.
     """
 
     discriminator: nn.Layer
@@ -49,6 +57,22 @@ class Taming:
     after_discriminator_step: Callable[[nn.Layer], Any] | None = None
     conditional: bool = False
     feature_matching: float = 0.0
+    generator: nn.Layer | None = None
+    latent: Latent | None = None
+    historical_averaging: float = 0.0
+
+    def pulls(self, **players: nn.Layer) -> dict[str, Any]:
+        """Return the historical average of each player as ``NAME_pull``, if any is wanted.
+
+        Make them once the players are on their device.
+        """
+        strength = self.historical_averaging
+        if not strength:
+            return {}
+        return {
+            f"{name}_pull": optim.HistoricalAverage(net, strength=strength)
+            for name, net in players.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -61,8 +85,9 @@ class Way:
 
 
 def tame(
-    discriminator: nn.Layer, ways: Sequence[str], *, rng: Generator, conditional: bool = False
-) -> Taming:
+    discriminator: nn.Layer, ways: Sequence[str], *, rng: Generator, conditional: bool = False,
+    generator: nn.Layer | None = None, latent: Latent | None = None,
+) -> Taming:  # fmt: skip
     """Regularise D in the given ways, applied in the order of `WAYS` whatever their order here.
 
     Parameters
@@ -75,15 +100,17 @@ def tame(
         Draws what they need (interpolation, noise, new weights).
     conditional
         Whether D receives pairs of samples and labels.
+    generator, latent
+        G and the distribution of its latents, which virtual batch norm needs.
 
     Raises
     ------
     ValueError
         If a name is unknown (the error suggests the closest one) or given twice, a strength isn't a
-        positive number, or a way can't be applied to D.
+        positive number, or a way can't be applied to D or G.
     """
     randomness.generator(rng)
-    taming = Taming(discriminator, conditional=conditional)
+    taming = Taming(discriminator, conditional=conditional, generator=generator, latent=latent)
     given = [parse(way) for way in ways]
     strengths = dict(given)
     if len(strengths) < len(given):
@@ -273,6 +300,50 @@ def _feature_matching(taming: Taming, strength: float, rng: Generator) -> None:
     taming.feature_matching = strength
 
 
+def _historical_averaging(taming: Taming, strength: float, rng: Generator) -> None:
+    taming.historical_averaging = strength
+
+
+# ---------------------------------------------------------------- a change of G
+
+
+def _virtual_batch_norm(taming: Taming, strength: float, rng: Generator) -> None:
+    """Replace G's batch norms, and send a reference batch along, drawn once and for all."""
+    n, net = _whole("virtual-batch-norm", strength), taming.generator
+    if net is None or taming.latent is None:
+        raise ValueError("virtual-batch-norm changes the generator; give G and its Latent to tame.")
+    if not any(type(layer) is nn.BatchNorm for _, layer in net.layers()):
+        raise ValueError(
+            "virtual-batch-norm needs a generator with batch norm; choose another penalty."
+        )
+    head, body = _labels_apart(net)
+    z = taming.latent.sample(n, rng)
+    reference = head((z, numpy.arange(n) % head.classes)) if head else z
+    inside = nn.WithReference(_mapped(body, partial(_virtual, reference=n)), reference)
+    taming.generator = nn.Sequential(head, inside) if head else inside
+
+
+def _labels_apart(net: nn.Layer) -> tuple[nn.ConcatenateLabels | None, nn.Layer]:
+    """Take the layer off that appends the labels to z, if there is one."""
+    first = net[0] if isinstance(net, nn.Sequential) and len(net) else None
+    if not isinstance(first, nn.ConcatenateLabels):
+        return None, net
+    if first.embedding is not None:
+        raise ValueError(
+            "virtual-batch-norm needs labels that are one-hot, not learnt vectors, which would "
+            "change the reference batch; choose another penalty."
+        )
+    return first, nn.Sequential(*_chain(net, "virtual-batch-norm")[1:])
+
+
+def _virtual(layer: nn.Layer, *, reference: int) -> nn.Layer:
+    if type(layer) is not nn.BatchNorm:
+        return layer
+    norm = nn.VirtualBatchNorm(layer.features, reference=reference, eps=layer.eps)
+    norm.gamma.value[...], norm.beta.value[...] = layer.gamma.value, layer.beta.value
+    return norm
+
+
 def _wider(layer: nn.Layer, m: int, rng: Generator) -> nn.Layer:
     """Return a new layer with m times the input channels."""
     bias = getattr(layer, "bias", None) is not None
@@ -326,6 +397,14 @@ WAYS: dict[str, Way] = {
     ),
     "feature-matching": Way(
         1.0, _feature_matching, "G also matches the mean of D's inner features at the reals"
+    ),
+    "historical-averaging": Way(
+        1e-3, _historical_averaging, "both players are pulled towards their averages so far"
+    ),
+    "virtual-batch-norm": Way(
+        64.0,
+        _virtual_batch_norm,
+        "G's batch norm by a fixed batch instead; the strength is its size",
     ),
     "dropout": Way(0.3, _dropout, "features zeroed at random; the strength is the probability"),
     "spectral-norm": Way(

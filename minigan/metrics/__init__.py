@@ -6,6 +6,7 @@
 `kernel_distance`      squared maximum mean discrepancy with a cubic kernel (the estimator of KID)
 `prdc`                 precision, recall, density and coverage
 `sliced_wasserstein`   for points; `patch_distance` is the same for patches of images, by scale
+`matched_accuracy`     do clusters found without labels agree with the labels?
 `nearest_neighbours`   the nearest training data: does the generator copy?
 `classifier_for`       the small classifier whose features are compared, trained here and cached
 `evaluate_images`      all metrics for images; `evaluate_points` for points
@@ -19,6 +20,7 @@ from minigan.metrics.classifier import (
     split,
     train_classifier,
 )
+from minigan.metrics.clusters import matched_accuracy
 from minigan.metrics.evaluate import evaluate_images, evaluate_points
 from minigan.metrics.frechet import frechet_distance, frechet_gaussian
 from minigan.metrics.kid import KernelDistance, kernel_distance, mmd2
@@ -48,6 +50,7 @@ __all__ = [
     "frechet_gaussian",
     "ideal_modes",
     "kernel_distance",
+    "matched_accuracy",
     "mmd2",
     "mode_report",
     "nearest_neighbours",

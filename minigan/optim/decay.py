@@ -43,7 +43,7 @@ class HistoricalAverage:
     :math:`\lambda \|\theta - \bar\theta\|^2`, that is
     :math:`2 \lambda (\theta - \bar\theta)`, where :math:`\bar\theta` is the mean of the parameters
     before each step so far. Two players that chase each other in a circle have its centre as their
-    average.
+    average. A training step with it can't be recorded into a CUDA graph.
 
     Parameters
     ----------
@@ -75,7 +75,16 @@ class HistoricalAverage:
         """Take the parameters into the average, and add the pull to the gradients.
 
         Call it between backward and the optimizer's step.
+
+        Raises
+        ------
+        ValueError
+            If a CUDA graph is being recorded.
         """
+        if getattr(backend.of(self.average), "recording", None) is not None:
+            raise ValueError(
+                "Historical averaging can't be recorded into a CUDA graph; train without the graph."
+            )
         self.t += 1
         self.average += (self.flat.value - self.average) / self.t
         self.flat.grad += 2 * self.strength * (self.flat.value - self.average)

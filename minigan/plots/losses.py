@@ -8,26 +8,24 @@ from typing import TYPE_CHECKING, Any
 import numpy
 from numpy.typing import NDArray
 
-from minigan.plots.style import COLOURS, new_figure, styled
+from minigan.plots.curves import FEW, Series, draw_curve, looks
+from minigan.plots.style import new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Series = NDArray[numpy.float64]
 Label = tuple[float, str, str]
 """Height, text and colour of the label beside the end of a curve."""
 
-# Line styles differ as well as colours, so that the curves can be told apart in black and white.
 CURVES = {
-    "loss_d": ("discriminator", COLOURS["discriminator"], (0, (5, 1.5))),
-    "loss_g": ("generator", COLOURS["generator"], "-"),
-    "d_real": ("D(x) on real", COLOURS["real"], "-"),
-    "d_fake": ("D(G(z)) on fake", COLOURS["fake"], (0, (5, 1.5))),
+    "loss_d": "discriminator",
+    "loss_g": "generator",
+    "d_real": "D(x) on real",
+    "d_fake": "D(G(z)) on fake",
 }
+LOOKS = looks(CURVES)
 GREY = "#666666"
-FEW = 20
-"""Up to this number of rows, each is marked by a dot and nothing is smoothed."""
 
 
 def losses_figure(
@@ -120,36 +118,8 @@ def _curve(
     axes: Axes, columns: Mapping[str, Series], name: str, smooth: float | None
 ) -> tuple[Series, Label]:
     """Draw a column and its moving average; return the finite values and the curve's label."""
-    text, colour, dashes = CURVES[name]
-    # Dropped, not left as gaps: a column measured every tenth step would otherwise have only gaps.
-    known = numpy.isfinite(columns[name]) & numpy.isfinite(columns["step"])
-    steps, raw = columns["step"][known], columns[name][known]
-    weight = max(0.0, min(0.98, 1 - FEW / max(len(raw), 1))) if smooth is None else smooth
-    mean = _smoothed(raw, weight) if weight else raw
-    if weight:
-        axes.plot(steps, raw, color=colour, alpha=0.28, linewidth=0.8, zorder=2)
-    marker = "o" if len(raw) <= FEW else ""
-    axes.plot(steps, mean, color=colour, linestyle=dashes, marker=marker, markersize=5, zorder=3)
-    return raw, (float(mean[-1]) if len(mean) else float("nan"), text, colour)
-
-
-def _smoothed(values: Series, weight: float) -> Series:
-    """Mean of all values, weighted by ``weight ** distance``; ``(n,)`` to ``(n,)``.
-
-    With F_i = v_i + w F_(i-1) from the left and B_i = v_i + w B_(i+1) from the right, the weighted
-    sum around i is F_i + B_i - v_i; the same recursions over ones give the sum of the weights.
-    """
-    pairs = numpy.stack([values, numpy.ones_like(values)])
-    sums = _decaying(pairs, weight) + _decaying(pairs[:, ::-1], weight)[:, ::-1] - pairs
-    mean: Series = sums[0] / sums[1]
-    return mean
-
-
-def _decaying(rows: Series, weight: float) -> Series:
-    out = rows.copy()
-    for i in range(1, rows.shape[1]):
-        out[:, i] += weight * out[:, i - 1]
-    return out
+    raw, mean = draw_curve(axes, columns["step"], columns[name], LOOKS[name], smooth=smooth)
+    return raw, (float(mean[-1]) if len(mean) else float("nan"), CURVES[name], LOOKS[name][0])
 
 
 def _span(values: Series) -> tuple[float, float]:

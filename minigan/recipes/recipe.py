@@ -54,7 +54,7 @@ class Settings:
     optimizer
         ``"adam"``, ``"rmsprop"`` or ``"sgd"``, for both players.
     penalties
-        How D is regularised, ``name`` or ``name:strength`` each, see `minigan.gan.WAYS`.
+        How the players are regularised, ``name`` or ``name:strength`` each, see `minigan.gan.WAYS`.
     schedule
         How the learning rates change during the run, see `minigan.optim.schedules.parse`.
     """
@@ -115,11 +115,21 @@ class Settings:
             "generator_optimizer": self.optimizer_for(generator, self.lr_generator),
             "discriminator_optimizer": self.optimizer_for(discriminator, self.lr_discriminator),
         }
-        average = None
-        if self.average:
-            average = optim.ExponentialMovingAverage(generator, decay=self.average)
         scheduler = self.scheduler_for(list(moves.values()))
-        return moves | {"average": average, "scheduler": scheduler}
+        return moves | {"average": self.average_of(generator), "scheduler": scheduler}
+
+    def mover(self, net: nn.Layer) -> dict[str, Any]:
+        """Return optimizer, average and scheduler for a net without an adversary.
+
+        It learns at `lr_generator`.
+        """
+        optimizer = self.optimizer_for(net, self.lr_generator)
+        scheduler = self.scheduler_for([optimizer])
+        return {"optimizer": optimizer, "average": self.average_of(net), "scheduler": scheduler}
+
+    def average_of(self, net: nn.Layer) -> optim.ExponentialMovingAverage | None:
+        """Return the average of a net's weights, or None."""
+        return optim.ExponentialMovingAverage(net, decay=self.average) if self.average else None
 
     def changed(self, **changes: Any) -> Settings:
         """Return a copy with some values changed; None leaves a value unchanged."""
@@ -170,6 +180,10 @@ class Recipe:
     auxiliary
         Weight of the classification losses, for a D that predicts the labels instead of receiving
         them; 0 for none.
+    invented
+        Whether the game draws the labels itself, so that the data need none.
+    passes
+        Passes through a net that a sample takes; the more, the more rarely the gauges measure.
     """
 
     name: str
@@ -183,6 +197,8 @@ class Recipe:
     duration: str
     classes: int = 0
     auxiliary: float = 0.0
+    invented: bool = False
+    passes: int = 1
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}: {self.title})"
@@ -246,13 +262,18 @@ class Recipe:
                 f"The recipe {self.name!r} has no networks; pass some, or override its method game."
             )
         generator, discriminator = self.networks(weights, noise)
-        taming = tame(discriminator, settings.penalties, rng=noise, conditional=self.classes > 0)
+        taming = tame(
+            discriminator, settings.penalties, rng=noise, conditional=self.classes > 0,
+            generator=generator, latent=self.latent,
+        )  # fmt: skip
+        generator = generator if taming.generator is None else taming.generator
+        discriminator = taming.discriminator.to(device)
         generator.to(device)
-        taming.discriminator.to(device)
         return Game(
             generator,
-            taming.discriminator,
-            **settings.movers(generator, taming.discriminator),
+            discriminator,
+            **settings.movers(generator, discriminator),
+            **taming.pulls(generator=generator, discriminator=discriminator),
             objective=objective(settings.objective, smoothing=settings.smoothing),
             penalties=taming.penalties,
             before_step=taming.before_step,

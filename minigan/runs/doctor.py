@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy
 
 from minigan import gan
-from minigan.plots import COLOURS
+from minigan.plots.curves import draw_curve, looks
 from minigan.runs.drawing import GAUGES
 from minigan.runs.folder import METRICS, Run
 
@@ -120,38 +119,36 @@ def _last(table: Table, name: str) -> float:
 
 # ---------------------------------------------------------------- the picture
 
-PANELS: Mapping[str, Sequence[tuple[str, str, str]]] = {
-    "loss": (
-        ("loss_d", "D", "discriminator"),
-        ("loss_g", "G", "generator"),
-        ("reconstruction", "reconstruction", "real"),
-        ("divergence", "divergence", "fake"),
-    ),
-    "D's output": (("d_real", "on reals", "discriminator"), ("d_fake", "on samples", "generator")),
-    "samples": (
-        ("diversity", "diversity (data: 1)", "real"),
-        ("reach", "share of real points reached", "fake"),
-        ("precision", "share of samples among the real points", "discriminator"),
-        ("distinct", "distance to the nearest sample (data: 1)", "fake"),
-        ("centre", "centre, in standard deviations", "generator"),
-    ),
+PANELS: Mapping[str, Mapping[str, str]] = {
+    "loss": {
+        "loss_d": "D",
+        "loss_g": "G",
+        "reconstruction": "reconstruction",
+        "divergence": "divergence",
+    },
+    "D's output": {"d_real": "on reals", "d_fake": "on samples"},
+    "samples": {
+        "diversity": "diversity (data: 1)",
+        "reach": "share of reals reached",
+        "precision": "share of samples among the reals",
+        "distinct": "distance of neighbours (data: 1)",
+        "centre": "centre (in std.)",
+    },
 }
-"""Panel -> curves: column, label, name of the colour."""
+"""Panel -> column -> label."""
 
 
-def _panels(table: Table) -> dict[str, list[tuple[str, str, str]]]:
-    """The panels that have data: those of `PANELS`, other reported columns, and the gradients."""
-    panels = {name: [c for c in curves if c[0] in table] for name, curves in PANELS.items()}
-    known = {"step", "loss", *(column for curves in PANELS.values() for column, _, _ in curves)}
-    colours = itertools.cycle(COLOURS)
+def _panels(table: Table) -> dict[str, Mapping[str, str]]:
+    """Those of `PANELS`, other reported columns, and the gradients, as far as there are data."""
+    known = {"step", "loss", *(column for panel in PANELS.values() for column in panel)}
     others = [name for name in table if name not in known and not name.startswith(GAUGES)]
-    panels["reported"] = [(name, name, next(colours)) for name in others]
-    panels["gradient norm"] = [
-        (name, _upper(player), "discriminator" if player.startswith("d") else "generator")
-        for name in table
-        if (player := name.removeprefix("grad_norm_")) != name
-    ]
-    return {name: curves for name, curves in panels.items() if curves}
+    gradients = [name for name in table if name.startswith("grad_norm_")]
+    panels = {
+        **PANELS,
+        "reported": {name: name for name in others},
+        "gradient norm": {name: _upper(name.removeprefix("grad_norm_")) for name in gradients},
+    }
+    return {name: panel for name, panel in panels.items() if any(c in table for c in panel)}
 
 
 def draw(run: Run, path: Path | None = None) -> Path:
@@ -207,8 +204,8 @@ def figure(table: Table, *, objective: str, title: str) -> Figure:
     with styled():
         drawn = new_figure(width=9.0, height=2.3 * len(shown) + 0.6, layout="constrained")
         axes = drawn.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
-        for place, (name, curves) in zip(axes, shown.items(), strict=True):
-            _panel(place, name, curves, table)
+        for place, (name, panel) in zip(axes, shown.items(), strict=True):
+            _panel(place, name, panel, table)
         if objective in gan.UNDECIDED and "loss_d" in table:
             axes[0].axhline(gan.UNDECIDED[objective], color="#777777", linestyle=":", linewidth=1.2)
         axes[-1].set_xlabel("training step")
@@ -216,27 +213,21 @@ def figure(table: Table, *, objective: str, title: str) -> Figure:
     return drawn
 
 
-def _panel(axes: Axes, name: str, curves: Sequence[tuple[str, str, str]], table: Table) -> None:
-    for column, label, colour in curves:
-        known = numpy.isfinite(table[column])
-        axes.plot(
-            table["step"][known],
-            table[column][known],
-            color=COLOURS[colour],
-            label=label,
-            linewidth=1.2,
-        )
+def _panel(axes: Axes, name: str, panel: Mapping[str, str], table: Table) -> None:
+    look, columns = looks(panel), [column for column in panel if column in table]
+    for column in columns:
+        draw_curve(axes, table["step"], table[column], look[column], label=panel[column])
     axes.set_ylabel(name)
-    if name == "gradient norm" and any((table[column] > 0).any() for column, _, _ in curves):
+    if name == "gradient norm" and any((table[column] > 0).any() for column in columns):
         axes.set_yscale("log")
     else:
-        axes.set_ylim(*_usual(numpy.concatenate([table[column] for column, _, _ in curves])))
+        axes.set_ylim(*_usual(numpy.concatenate([table[column] for column in columns])))
     # Above the panel, where there are no curves.
     axes.legend(
         loc="lower right",
         bbox_to_anchor=(1, 1),
         borderaxespad=0.1,
-        ncols=4,
+        ncols=3,
         fontsize=9,
         frameon=False,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -131,14 +130,15 @@ GAUGES = ("diversity", "reach", "precision", "distinct", "centre", "grad_norm_",
 
 def _columns_figure(rows: Any, title: str) -> Any:
     """Draw all reported columns of a game without the losses of a D and a G, on one axis."""
-    from minigan.plots.style import COLOURS, new_figure, styled
+    from minigan.plots.curves import draw_curve, looks
+    from minigan.plots.style import new_figure, styled
 
     names = [name for name in rows if name not in ("step", "loss") and not name.startswith(GAUGES)]
     with styled():
         figure = new_figure(width=9.0, height=4.0, layout="constrained")
         axes = figure.subplots()
-        for name, colour in zip(names, itertools.cycle(COLOURS.values())):
-            axes.plot(rows["step"], rows[name], label=name, color=colour, linewidth=1.2)
+        for name, look in looks(names).items():
+            draw_curve(axes, rows["step"], rows[name], look, label=name)
         above = all((rows[name] > 0).all() for name in names)
         axes.set(xlabel="training step", yscale="log" if above else "linear", title=title)
         axes.legend(frameon=False)
@@ -164,15 +164,14 @@ def state_figure(picture: NDArray[Any], folder: Path, *, title: str) -> Any:
 
 def _draw_columns(axes: Any, rows: Any) -> None:
     """Draw the losses, or whatever a game without these two reports."""
-    from minigan.plots.style import COLOURS
+    from minigan.plots.curves import draw_curve, looks
 
-    known = {"loss_d": ("D", "discriminator"), "loss_g": ("G", "generator")}
+    known = {"loss_d": "D", "loss_g": "G"}
     names = [name for name in known if name in rows] or [
         name for name in rows if name not in ("step", "loss") and not name.startswith(GAUGES)
     ]
-    for name, colour in zip(names, itertools.cycle(COLOURS)):
-        label, colour = known.get(name, (name, colour))
-        axes.plot(rows["step"], rows[name], label=label, color=COLOURS[colour], linewidth=1.2)
+    for name, look in looks(names).items():
+        draw_curve(axes, rows["step"], rows[name], look, label=known.get(name, name))
     axes.set(xlabel="training step", ylabel="loss")
     if names:
         axes.legend(frameon=False)

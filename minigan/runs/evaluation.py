@@ -85,6 +85,7 @@ def evaluate(
         table = metrics.evaluate_images(
             samples, train, test, classifier, rng=rng, count=count, say=say
         )
+        table = replace(table, rows=(*table.rows, *_of_classes(run, which, test)))
         _keep(lambda: draw_neighbours(run.folder / "neighbours.png", samples, train), say)
     _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
     return table
@@ -98,6 +99,19 @@ def _classifier(
     except OSError as error:
         say(f"The classifier can't be kept, and is trained for this once ({error}).")
         return metrics.train_classifier(train, test, progress=_progress(say))
+
+
+def _of_classes(run: Run, which: str | None, test: data.Dataset) -> tuple[metrics.Row, ...]:
+    """Score a D that sorts images into classes of its own, against the labels of test images."""
+    game = run.game(which)
+    if test.labels is None or not isinstance(game, gan.InformationGame | gan.SemiSupervisedGame):
+        return ()
+    found = game.classify(test.batch(numpy.arange(len(test))))
+    if isinstance(game, gan.SemiSupervisedGame):
+        right = float((found == test.labels).mean())
+        return (metrics.Row("test images that D classifies correctly", right, 1.0, "higher"),)
+    right = metrics.matched_accuracy(found, test.labels)
+    return (metrics.Row("test images in the right cluster", right, 1.0, "higher"),)
 
 
 def _keep(write: Callable[[], None], say: Callable[[str], None]) -> None:

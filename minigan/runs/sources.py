@@ -115,9 +115,12 @@ def require_same(
 
 
 def classes(recipe: Recipe, samples: Any) -> tuple[int, ...]:
-    """Return the labels that occur in the data of a conditional recipe; none for another one."""
+    """Return the labels that occur in the data of a conditional recipe; none for another one.
+
+    A recipe that invents its labels has all of them, whatever the data.
+    """
     labels = getattr(samples, "labels", None)
-    if not recipe.classes or labels is None:
+    if not recipe.classes or recipe.invented or labels is None:
         return tuple(range(recipe.classes))
     return tuple(numpy.unique(labels).tolist())
 

@@ -60,8 +60,9 @@ def watchers(
     bar: gan.Callback | None = None
     if progress:
         bar = Live(folder, assembly) if in_notebook() else gan.Progress(steps)
+    gauge_every = 5 * row * assembly.recipe.passes
     table = gan.MetricsFile(
-        folder / METRICS, every=row, gauges=assembly.gauges, gauge_every=5 * row, say=say
+        folder / METRICS, every=row, gauges=assembly.gauges, gauge_every=gauge_every, say=say
     )
     board = _board(folder, assembly, row) if config.watching["tensorboard"] else None
     guard = gan.Guard(lambda: next(reversed(gan.list_checkpoints(saver.folder)), None))

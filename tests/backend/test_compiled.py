@@ -209,7 +209,7 @@ def test_vectors_of_another_length_are_refused_as_numpy_does():
     with pytest.raises(ValueError, match="broadcast"):
         ops.bias_leaky_relu(x, wrong, 0.2)
     window = Window((4, 4), (2, 2), (1, 1))
-    images, weight = numpy.ones((64, 16, 16, 32), "float32"), numpy.ones((4, 4, 32, 32), "float32")
+    images, weight = numpy.ones((256, 16, 16, 32), "float32"), numpy.ones((4, 4, 32, 32), "float32")
     assert winograd.plan(window, images.shape, 32) is not None
     with pytest.raises(ValueError, match="broadcast"):
         ops.conv(images, weight, window, wrong)

@@ -103,13 +103,7 @@ def convolutions(draw):
     convolutions(), DTYPES, LAYOUTS, st.booleans(), THREADS, st.booleans(), st.integers(0, 2**32)
 )
 @example(
-    (Window((3, 3), (1, 1), (0, 0)), (1, 5, 5, 2), 1),
-    "float32",
-    "odd strides",
-    False,
-    None,
-    False,
-    0,
+    (Window((3, 3), (1, 1), (0, 0)), (1, 14, 14, 2), 1), "float32", "odd strides", False, 1, True, 0
 )
 def test_a_convolution_and_its_gradients_equal_the_readable_ones(
     fast, case, dtype, layout, with_bias, threads, eager, seed
@@ -141,14 +135,14 @@ def _check_convolution(ops, case, dtype, layout, with_bias, seed):
     _assert_close(dx, REFERENCE.conv_input_grad(exact[2], exact[1], shape, window, x_bias), dtype)
 
 
-@pytest.mark.parametrize("n", [1, 17, 64])
+@pytest.mark.parametrize("n", [1, 33, 64])
 def test_large_convolutions_take_winograds_form_and_agree_too(fast, n):
     rng = numpy.random.default_rng(0)
-    window, shape, channels = Window((4, 4), (2, 2), (1, 1)), (n, 16, 15, 32), 48
+    window, shape, channels = Window((4, 4), (2, 2), (1, 1)), (n, 16, 15, 64), 96
     assert (winograd.plan(window, shape, channels) is None) == (n == 1), (
         "one image isn't worth a kernel's transform"
     )
-    x, weight = _drawn(rng, shape, "float32"), _drawn(rng, (4, 4, 32, 48), "float32")
+    x, weight = _drawn(rng, shape, "float32"), _drawn(rng, (4, 4, 64, 96), "float32")
     y, kept = fast().conv(x, weight, window)
     expected, patches = REFERENCE.conv(x.astype("float64"), weight.astype("float64"), window)
     _assert_close(y, expected, "float32", 0.2)
@@ -169,7 +163,7 @@ def test_nothing_is_convolved_with_nothing(fast):
 @pytest.mark.parametrize("channels", [32, 96], ids=["compared at once", "compared by threads"])
 def test_a_kernel_that_was_changed_in_place_is_transformed_anew(fast, channels):
     rng = numpy.random.default_rng(0)
-    window, x = Window((4, 4), (2, 2), (1, 1)), _drawn(rng, (64, 8, 8, channels), "float64")
+    window, x = Window((4, 4), (2, 2), (1, 1)), _drawn(rng, (512, 8, 8, channels), "float64")
     weight = _drawn(rng, (4, 4, channels, channels), "float64")
     assert (weight.size > cpu.CACHE) == (channels == 96)
     assert winograd.plan(window, x.shape, channels) is not None
@@ -336,7 +330,7 @@ def test_the_chosen_points_round_less_than_the_textbooks(monkeypatch):
     def error():
         winograd.factors.cache_clear()
         rng = numpy.random.default_rng(0)
-        window, shape = Window((4, 4), (2, 2), (1, 1)), (64, 16, 16, 32)
+        window, shape = Window((4, 4), (2, 2), (1, 1)), (256, 16, 16, 32)
         assert winograd.plan(window, shape, 32).outputs == (4, 4)
         x, weight = _drawn(rng, shape, "float32"), _drawn(rng, (4, 4, 32, 32), "float32")
         exact, _ = REFERENCE.conv(x.astype("float64"), weight.astype("float64"), window)
@@ -592,11 +586,11 @@ def test_any_floats_are_computed_with_as_numpy_does(fast, dtypes):
     """
     first, second = dtypes
     ops, theirs, rng = fast(), CpuBackend(), numpy.random.default_rng(0)
-    window, shape = Window((4, 4), (2, 2), (1, 1)), (64, 8, 8, 32)
+    window, shape = Window((4, 4), (2, 2), (1, 1)), (512, 8, 8, 32)
     assert winograd.plan(window, shape, 32) is not None
     x, dy = (
         rng.standard_normal(shape).astype(first),
-        rng.standard_normal((64, 4, 4, 32)).astype(first),
+        rng.standard_normal((512, 4, 4, 32)).astype(first),
     )
     weight, bias = (
         rng.standard_normal((4, 4, 32, 32)).astype(second),
@@ -817,24 +811,24 @@ def test_importing_changes_nothing_of_the_process():
     each=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     extra=st.tuples(st.integers(0, 4), st.integers(0, 4)),
 )
-def test_convolutions_side_by_side(rng, kernel, dilation, stride, groups, each, extra):
+def test_convolutions_side_by_side(fast, rng, kernel, dilation, stride, groups, each, extra):
     """Groups and gaps in terms of ordinary convolutions, against the version tap by tap."""
-    readable, fast = backend.Reference(numpy, "cpu"), backend.get("cpu")
+    ops = fast()
     size = [(k - 1) * d + 1 + e for k, d, e in zip(kernel, dilation, extra, strict=True)]
     x = rng.standard_normal((2, *size, groups * each[0]))
     w = rng.standard_normal((*kernel, each[0], groups * each[1]))
-    y = readable.conv_taps(x, w, stride, dilation)
+    y = REFERENCE.conv_taps(x, w, stride, dilation)
     dy = rng.standard_normal(y.shape)
     arguments = (kernel, stride, dilation, groups)
     for expected, got in (
-        (y, fast.conv_taps(x, w, stride, dilation)),
+        (y, ops.conv_taps(x, w, stride, dilation)),
         (
-            readable.conv_taps_weight_grad(x, dy, *arguments),
-            fast.conv_taps_weight_grad(x, dy, *arguments),
+            REFERENCE.conv_taps_weight_grad(x, dy, *arguments),
+            ops.conv_taps_weight_grad(x, dy, *arguments),
         ),
         (
-            readable.conv_taps_input_grad(dy, w, x.shape, stride, dilation),
-            fast.conv_taps_input_grad(dy, w, x.shape, stride, dilation),
+            REFERENCE.conv_taps_input_grad(dy, w, x.shape, stride, dilation),
+            ops.conv_taps_input_grad(dy, w, x.shape, stride, dilation),
         ),
     ):
         numpy.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-10)

@@ -6,11 +6,9 @@ import subprocess
 import sys
 import threading
 
-import numpy
 import pytest
 from fast_backends import KINDS, NUMPY, needs_numba
 
-from minigan.backend.cpu.blas import Blas
 from minigan.backend.cpu.malloc import Malloc
 from minigan.backend.cpu.winograd import KernelMaps
 from minigan.plots import style
@@ -76,22 +74,6 @@ def test_a_lock_that_another_thread_holds_is_open_in_the_child(made):
     lock, work = made()
     with Holder(lock):
         assert in_a_child(work)
-
-
-def test_a_fork_waits_for_a_product_of_the_librarys_own_threads():
-    blas, forked = Blas(), []
-    with Holder(blas._together) as holder:
-        fork = threading.Thread(target=lambda: forked.append(in_a_child(lambda: None)))
-        fork.start()
-        fork.join(0.2)
-        assert fork.is_alive()
-        assert not forked
-        holder.enough.set()
-        fork.join(20)
-    assert forked == [True]
-    a = numpy.ones((3, 3))
-    assert in_a_child(lambda: blas.together(a, a))
-    numpy.testing.assert_array_equal(blas.together(a, a), a @ a)
 
 
 SCRIPT = """

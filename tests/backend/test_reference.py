@@ -273,15 +273,15 @@ def test_filters_that_change_the_size(taps, factor, axis):
 @given(rng=generators)
 def test_pools_and_their_adjoints(rng):
     x = rng.integers(-3, 3, (2, 5, 6, 2)).astype("float64")
-    window = Window((2, 3), (2, 1), (1, 1))
+    window = Window((2, 3), (2, 1), (0, 1))
     y, largest = READABLE.max_pool(x, window)
     mean = READABLE.average_pool(x, window)
-    around = numpy.full((2, 7, 8, 2), -numpy.inf)
-    around[:, 1:6, 1:7] = x
+    around = numpy.full((2, 5, 8, 2), -numpy.inf)
+    around[:, :, 1:7] = x
     dy, v = rng.standard_normal(y.shape), rng.standard_normal(x.shape)
     dx, taken = numpy.zeros_like(around), numpy.zeros_like(y)
     of_v = numpy.zeros_like(around)
-    of_v[:, 1:6, 1:7] = v
+    of_v[:, :, 1:7] = v
     for n, p, q, c in numpy.ndindex(y.shape):
         patch = around[n, 2 * p : 2 * p + 2, q : q + 3, c]
         tap = int(patch.argmax())  # the first of equals
@@ -292,7 +292,7 @@ def test_pools_and_their_adjoints(rng):
         dx[n, row, column, c] += dy[n, p, q, c]
         taken[n, p, q, c] = of_v[n, row, column, c]
     found = READABLE.max_pool_grad(dy, largest, x.shape, window)
-    numpy.testing.assert_allclose(found, dx[:, 1:6, 1:7], atol=1e-12)
+    numpy.testing.assert_allclose(found, dx[:, :, 1:7], atol=1e-12)
     numpy.testing.assert_allclose(READABLE.max_pool_take(v, largest, window), taken, atol=1e-12)
     back = READABLE.average_pool_grad(dy, x.shape, window)
     assert (back * v).sum() == pytest.approx((READABLE.average_pool(v, window) * dy).sum())

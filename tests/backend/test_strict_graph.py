@@ -10,10 +10,14 @@ from strict_cuda import strict_cuda
 from minigan import nn, optim
 from minigan.backend.cuda import StepGraph
 from minigan.backend.cuda.graph import MASKS, Recording
-from minigan.gan import Game, objective
+from minigan.gan import Game, Latent, objective
 from minigan.gan.taming import WAYS, tame
 
 BATCH, LATENT = 6, 5
+
+
+ELSEWHERE = ("augment", "minibatch-stddev", "virtual-batch-norm", "historical-averaging")
+"""Ways that need other nets, or can't be recorded."""
 
 
 def _nets(kind, seed=0):
@@ -52,8 +56,8 @@ class Player:
     ):
         self.ops = strict_cuda()
         g, d, self.shape = _nets(kind)
-        taming = tame(d, ways, rng=numpy.random.default_rng(3))
-        d = taming.discriminator
+        taming = tame(d, ways, rng=numpy.random.default_rng(3), generator=g, latent=Latent(LATENT))
+        g, d = taming.generator, taming.discriminator
         g.to(self.ops)
         d.to(self.ops)
         self.game = Game(
@@ -65,6 +69,7 @@ class Player:
             penalties=taming.penalties,
             before_step=taming.before_step,
             after_discriminator_step=taming.after_discriminator_step,
+            **taming.pulls(generator=g, discriminator=d),
         )
         self.optimizers = self.game.discriminator_optimizer, self.game.generator_optimizer
         self.d_steps = d_steps
@@ -112,11 +117,8 @@ def _assert_same(ours, theirs):
         ("mlp", 8, {"optimizer": optim.AdamW}),
         ("mlp", 8, {"objective_name": "relativistic"}),
         ("mlp", 8, {"objective_name": "least-squares"}),
-        *[
-            ("mlp", 6, {"ways": (way,)})
-            for way in WAYS
-            if way not in ("augment", "minibatch-stddev")
-        ],
+        *[("mlp", 6, {"ways": (way,)}) for way in WAYS if way not in ELSEWHERE],
+        ("images", 6, {"ways": ("virtual-batch-norm:3",)}),
         (
             "flat-images",
             6,
@@ -161,6 +163,15 @@ def test_an_optimizer_that_cannot_be_recorded_says_so():
     first, second = _inputs(player.shape, 2)
     graph(**first)
     with pytest.raises(ValueError, match="AMSGrad's step can't be recorded"):
+        graph(**second)
+
+
+def test_historical_averaging_cannot_be_recorded_and_says_so():
+    player = Player("mlp", ways=("historical-averaging",))
+    graph = StepGraph(player.ops, player.step, optimizers=player.optimizers, warm_up=1)
+    first, second = _inputs(player.shape, 2)
+    graph(**first)
+    with pytest.raises(ValueError, match="Historical averaging can't be recorded"):
         graph(**second)
 
 

@@ -28,6 +28,8 @@ COMMANDS = (
     "latent",
     "export",
     "gradcheck",
+    "learn",
+    "play",
     "bench",
     "completion",
 )
@@ -85,6 +87,14 @@ def help_of(capsys, *command):
         main([*command, "--help"])
     assert stop.value.code == 0
     return " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_many_options_stand_in_groups(command, capsys):
+    """Beside what every command has, no group is longer than a reader can take in."""
+    groups = help_of(capsys, command).split("\n\n")
+    longest = max(len(re.findall(r"^  -", group, re.MULTILINE)) for group in groups)
+    assert longest <= (16 if command == "train" else 6)
 
 
 def test_the_help_of_a_recipe_has_its_own_defaults(capsys):

@@ -385,7 +385,8 @@ def test_the_defaults_are_a_plain_game():
     assert own == {
         "penalties": (), "before_step": None, "after_discriminator_step": None, "auxiliary": 0.0,
         "latent": None, "discriminator_steps": 1, "conditional": False, "average": None,
-        "scheduler": None, "feature_matching": 0.0,
+        "scheduler": None, "feature_matching": 0.0, "generator_pull": None,
+        "discriminator_pull": None,
     }  # fmt: skip
     assert linear_game("non-saturating").objective.name == "non-saturating"
     with pytest.raises(ValueError, match="at least one step per round, got 0"):

@@ -1,5 +1,6 @@
 """Ways to keep D tame: each alone and together, their place in the step, and what they refuse."""
 
+import copy
 import itertools
 
 import numpy
@@ -36,19 +37,21 @@ def critic(kind, rng, activation=nn.LeakyReLU):
     return nn.Sequential(*layers), (4, 6, 2)
 
 
-def maker(shape, rng):
-    """A generator of samples of a shape."""
-    return nn.Sequential(
-        nn.Linear(LATENT, int(numpy.prod(shape)), rng=rng), nn.Tanh(), nn.Reshape(*shape)
-    )
+def maker(shape, rng, ways=()):
+    """A generator of samples of a shape; with batch norm if it is to be replaced."""
+    size = int(numpy.prod(shape))
+    norm = [nn.BatchNorm(size)] if any(way.startswith("virtual-batch") for way in ways) else []
+    return nn.Sequential(nn.Linear(LATENT, size, rng=rng), *norm, nn.Tanh(), nn.Reshape(*shape))
 
 
 def tamed_game(ways, *, kind="points", seed=0, dtype="float32", lr=1e-3, activation=nn.LeakyReLU):
     """A game with ways, the generator that they draw from, and a batch."""
     rng, noise = random(seed), random(seed + 1)
     discriminator, shape = critic(kind, rng, activation)
-    generator = maker(shape, rng).astype(dtype)
-    taming = tame(discriminator, ways, rng=noise)
+    taming = tame(
+        discriminator, ways, rng=noise, generator=maker(shape, rng, ways), latent=gan.Latent(LATENT)
+    )
+    generator = taming.generator.astype(dtype)
     taming.discriminator.astype(dtype)
     game = gan.Game(
         generator,
@@ -59,6 +62,7 @@ def tamed_game(ways, *, kind="points", seed=0, dtype="float32", lr=1e-3, activat
         before_step=taming.before_step,
         after_discriminator_step=taming.after_discriminator_step,
         feature_matching=taming.feature_matching,
+        **taming.pulls(generator=generator, discriminator=taming.discriminator),
     )
     real = rng.normal(size=(BATCH, *shape)).astype(dtype)
     return game, noise, real, rng.normal(size=(BATCH, LATENT)).astype(dtype)
@@ -316,7 +320,80 @@ def test_ways_with_a_conditional_discriminator(way):
     assert not numpy.array_equal(before, taming.discriminator.flat().value)
 
 
+@pytest.mark.parametrize("name", ["generator", "discriminator"])
+def test_historical_averaging_pulls_a_player_towards_its_average(name):
+    """Its gradient exceeds that of the loss by 2 λ (θ - θ̄); θ̄ is part of the saved state."""
+    pulled, _, real, z = tamed_game(["historical-averaging:0.3"], lr=0.1)
+    free = tamed_game([])[0]
+    arguments = [z] if name == "generator" else [real, z]
+    for _ in range(3):
+        both = [getattr(game, name).flat() for game in (pulled, free)]
+        theta = both[1].value[...] = both[0].value
+        theta = theta.copy()
+        for game in (pulled, free):
+            getattr(game, f"{name}_step")(*arguments)
+    pull = pulled.parts()[f"{name}_pull"]
+    excess = 0.6 * (theta - pull.average)
+    assert pull.t == 3
+    assert abs(excess).max() > 0.03
+    numpy.testing.assert_allclose(both[0].grad - both[1].grad, excess, rtol=1e-3, atol=1e-6)
+    assert f"{name}_pull" not in free.parts()
+
+
+def test_a_pull_belongs_to_its_own_player():
+    D, G = critic("points", random())[0], maker((2,), random())
+    optimizers = optim.SGD(G, lr=0.1), optim.SGD(D, lr=0.1)
+    pull = optim.HistoricalAverage(D)
+    gan.Game(G, D, *optimizers, discriminator_pull=pull)
+    with pytest.raises(ValueError, match="pull of the generator is the average of another net"):
+        gan.Game(G, D, *optimizers, generator_pull=pull)
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_virtual_batch_norm_makes_samples_independent_of_their_batch(labels):
+    """In training mode, where batch norm lets each sample depend on all others."""
+    rng, classes = random(), 3 * labels
+    head = [nn.ConcatenateLabels(classes)] if labels else []
+    plain = nn.Sequential(
+        *head, nn.Linear(LATENT + classes, 8, rng=rng), nn.BatchNorm(8, eps=1e-3), nn.ReLU(),
+        nn.Residual(nn.Linear(8, 8, rng=rng), nn.BatchNorm(8)),
+    )  # fmt: skip
+    plain[-3].gamma.value[...] = 2
+    way, latent, given = ["virtual-batch-norm:6"], gan.Latent(LATENT), copy.deepcopy(plain)
+    taming = tame(critic("points", rng)[0], way, rng=rng, generator=given, latent=latent)
+    z, kinds = latent.sample(5, rng), numpy.array([0, 1, 2, 0, 1])
+
+    def made(net, some):
+        return net.forward((z[some], kinds[some]) if labels else z[some], train=True)[0]
+
+    some, more = slice(0, 2), slice(0, 5)
+    assert abs(made(plain, some) - made(plain, more)[some]).max() > 0.1
+    net = taming.generator
+    numpy.testing.assert_allclose(made(net, some), made(net, more)[some], rtol=1e-4, atol=1e-5)
+    found = [layer for _, layer in net.layers() if isinstance(layer, nn.VirtualBatchNorm)]
+    assert [layer.eps for layer in found] == [1e-3, 1e-5]
+    assert (found[0].gamma.value == 2).all()
+    assert not any(isinstance(layer, nn.BatchNorm) for _, layer in net.layers())
+    inside = net[1] if labels else net
+    assert inside.samples.shape == (6, LATENT + classes)
+
+
 # ---------------------------------------------------------------- refusals
+
+
+def test_virtual_batch_norm_says_what_it_needs():
+    D, rng, latent = critic("points", random())[0], random(), gan.Latent(LATENT)
+    norm = nn.BatchNorm(8)
+    learnt = nn.Sequential(nn.ConcatenateLabels(3, features=2), nn.Linear(LATENT + 2, 8), norm)
+    for generator, way, words in (
+        (None, "virtual-batch-norm", "give G and its Latent"),
+        (maker((2,), rng), "virtual-batch-norm", "a generator with batch norm"),
+        (learnt, "virtual-batch-norm", "one-hot"),
+        (nn.Sequential(norm), "virtual-batch-norm:2.5", "whole number"),
+        (nn.Sequential(norm), "virtual-batch-norm:1", "2 or more"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            tame(D, [way], rng=rng, generator=generator, latent=latent)
 
 
 @pytest.mark.parametrize(

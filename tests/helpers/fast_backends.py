@@ -62,6 +62,7 @@ def small_work(kind, *, eager=True):
             patch.setattr(compiled, "SHARE", 50)
         if eager:
             patch.setattr(winograd, "KERNEL_ROWS", -(10**6))
+            patch.setattr(winograd.Winograd, "of_calls", 0)
         winograd.plan.cache_clear()
         yield
     winograd.plan.cache_clear()

@@ -57,10 +57,8 @@ def test_gradient_of_embedding(rng, classes, features, n):
     assert layer.weight.grad[0] == pytest.approx(3)
 
 
-def test_all_of_the_library_is_checked():
-    reports = gradcheck.check_library(1)
-    assert all(report.ok for report in reports.values())
-    assert max(report.worst for report in reports.values()) < 1e-6
+def test_all_of_the_library_is_among_the_cases():
+    """Those that `minigan gradcheck` goes through, see tests/gradcheck."""
     from minigan import losses
 
     cases = list(gradcheck.library_cases())

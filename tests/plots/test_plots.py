@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from minigan import plots
+from minigan.plots import curves
 from minigan.plots import losses as losses_module
 from minigan.plots import points as points_module
 
@@ -358,7 +359,7 @@ def test_smoothing_is_the_symmetric_weighted_mean(rng):
     values, weight = rng.normal(size=30), 0.7
     weights = weight ** numpy.abs(numpy.arange(30)[:, None] - numpy.arange(30))
     expected = weights @ values / weights.sum(axis=1)
-    assert numpy.allclose(losses_module._smoothed(values, weight), expected)
+    assert numpy.allclose(curves.smoothed(values, weight), expected)
     rows = run_of(30, rng)
     raw, mean = plots.losses_figure(rows, smooth=0.5).axes[0].lines[:2]
     assert numpy.array_equal(raw.get_ydata(), rows["loss_d"])
@@ -366,6 +367,19 @@ def test_smoothing_is_the_symmetric_weighted_mean(rng):
     assert numpy.array_equal(
         plots.losses_figure(rows, smooth=0.0).axes[0].lines[0].get_ydata(), rows["loss_d"]
     )
+
+
+def test_a_colour_has_one_meaning_and_no_two_curves_look_alike():
+    names = ["loss_d", "loss_g", "d_real", "d_fake", "loss_d_b", "grad_norm_g", "cycle", "reach"]
+    found = curves.looks(names)
+    colours = {name: colour for name, (colour, _) in found.items()}
+    assert colours["loss_d"] == colours["loss_d_b"] == plots.COLOURS["discriminator"]
+    assert colours["loss_g"] == colours["grad_norm_g"] == plots.COLOURS["generator"]
+    assert (colours["d_real"], colours["d_fake"]) == (plots.COLOURS["real"], plots.COLOURS["fake"])
+    assert not {colours["cycle"], colours["reach"]} & set(plots.COLOURS.values())
+    assert len({str(look) for look in found.values()}) == len(names)
+    assert len({str(look) for look in curves.looks("abcdefg"[:5]).values()}) == 5
+    assert found["loss_d"] == curves.looks(["loss_d"])["loss_d"]
 
 
 @pytest.mark.parametrize("places", [[0.5, 0.5, 0.5], [0.0, 0.0], [0.95, 1.0, 1.0, 1.0], [0.1, 0.9]])

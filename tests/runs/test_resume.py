@@ -31,18 +31,25 @@ def fake_data(recipe):
     return for_recipe(recipe, data.Dataset("noise", images, labels=rng.integers(0, 10, 10)))
 
 
-def assembled(name):
+def assembled(name, *penalties):
     recipe = recipes.get(name)
-    settings = recipe.settings.changed(steps=4, batch_size=4, average=0.9)
+    more = {"penalties": penalties} if penalties else {}
+    settings = recipe.settings.changed(steps=4, batch_size=4, average=0.9, **more)
     return assemble(recipe, settings, fake_data(recipe), seed=3)
 
 
-@pytest.mark.parametrize("name", recipes.names())
-def test_the_state_of_every_recipe_is_whole(name, tmp_path):
+SALIMANS = ["historical-averaging", "virtual-batch-norm:3", "minibatch-discrimination:4"]
+
+
+@pytest.mark.parametrize(
+    ("name", "penalties"),
+    [*[(name, []) for name in recipes.names()], ("digits", SALIMANS), ("acgan-digits", SALIMANS)],
+)
+def test_the_state_of_every_recipe_is_whole(name, penalties, tmp_path):
     """Two steps, a file, and two steps of a newly made trainer: the state of four steps, to the
     last bit.
     """
-    whole, first, second = (assembled(name).trainer for _ in range(3))
+    whole, first, second = (assembled(name, *penalties).trainer for _ in range(3))
     whole.run(4)
     first.run(2)
     checkpoint.save(tmp_path / "x.safetensors", *first.state())

@@ -44,7 +44,6 @@ class CompiledWinograd(winograd.Winograd):
     """
 
     of_map: ClassVar[int] = 28
-    of_calls: ClassVar[int] = 2**24
     of_patch: ClassVar[int] = 2
 
     @property

@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 
 import numpy
 
-from minigan import forks
 from minigan.backend.cpu.cores import read
 
 T = TypeVar("T")
@@ -33,10 +32,6 @@ class Blas:
 
     def __init__(self) -> None:
         self._reset()
-        self._together = threading.RLock()
-        # The library ends its threads when the process forks, and waits for ever if one of them is
-        # being given work just then.
-        forks.held(self._together)
 
     def _reset(self) -> None:
         self._process = os.getpid()
@@ -79,11 +74,6 @@ class Blas:
                 self._leave(me)
             finally:
                 self._leave(me)
-
-    def together(self, a: Any, b: Any) -> Any:
-        """Return ``a @ b``, computed by the library's own threads; no fork comes between."""
-        with self._together:
-            return a @ b
 
     def _enter(self, who: object) -> None:
         if self._process != os.getpid():  # a fork copies who is inside, but not their threads

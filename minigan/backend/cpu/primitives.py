@@ -38,11 +38,6 @@ doing it.
 SMALL = 2**18
 """Multiply-adds below which the linear-algebra library uses one thread anyway."""
 
-SPIN = 2**21, 2**24
-"""Multiply-adds from which, and up to which, a product is left to the threads of the linear-algebra
-library.
-"""
-
 PRODUCT = 2**25
 """Multiply-adds from which on a matrix product is shared among the team."""
 
@@ -154,9 +149,8 @@ class CpuBackend(SideBySide):
     def matmul(self, a: Array, b: Array) -> Array:
         """See `Reference.matmul`; a large product is cut along the longer side of the result.
 
-        Products of the size of a 2-D GAN's, with no short side, are left to the threads of the
-        library itself: they wait by spinning, so they start within microseconds. No others are: its
-        threads would go on spinning beside the team's.
+        None is left to the threads of the library itself: they wait by spinning, which takes the
+        cores from the team's, and from whatever else runs.
         """
         if a.ndim != 2 or b.ndim != 2:
             # Beside a vector's end OpenBLAS computes with whatever lies there, and raises flags.
@@ -166,11 +160,8 @@ class CpuBackend(SideBySide):
         size = m * inner * n
         if inner == 1:  # each entry is a single product, and the library is slow at those
             return self._outer(a, b)
-        least = min(m, inner, n)
-        if least > 1 and size < SMALL:
+        if min(m, inner, n) > 1 and size < SMALL:
             return a @ b
-        if least >= 128 and SPIN[0] <= size < SPIN[1]:
-            return self.blas.together(a, b)
         if size < PRODUCT:
             return self.blas.alone(lambda: a @ b)
         c = numpy.empty((m, n), numpy.result_type(a, b))

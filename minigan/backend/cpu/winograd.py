@@ -164,7 +164,7 @@ class Winograd:
     of_map: ClassVar[int] = 50
     """What a number of V or M costs to make and to fetch, in multiply-adds; measured, as is the
     next."""
-    of_calls: ClassVar[int] = 0
+    of_calls: ClassVar[int] = 2**24
     """What it takes to call so many functions, beyond the direct form's."""
     of_patch: ClassVar[int] = 16
     """What a number of a patch costs to copy, where there is no such form."""

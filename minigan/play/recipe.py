@@ -1,0 +1,265 @@
+"""A game of the playground as a recipe, as a recipe file, and as the Python that trains it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from minigan import data
+from minigan.latent import Latent
+from minigan.play import nets
+from minigan.play.setup import DIRAC, DRAWN, PICTURES, Setup
+from minigan.recipes import Recipe, Settings, get
+
+SETTINGS = (
+    "steps", "batch_size", "lr_generator", "lr_discriminator", "beta1", "beta2", "objective",
+    "smoothing", "discriminator_steps", "average", "optimizer", "penalties", "schedule",
+)  # fmt: skip
+"""The choices that are settings of a recipe, too."""
+NAME = "my-game"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class OwnData(Recipe):
+    """A recipe whose data are points of one's own, or a distribution with noise of one's choice."""
+
+    points: tuple[tuple[float, float], ...] = ()
+    spread: float = 0.0
+
+    def load(self, name: str, data_dir: str | None) -> Any:
+        """Return the distribution."""
+        if name == DRAWN:
+            return data.point_set(self.points, name=name)
+        return data.distribution(name, std=self.spread)
+
+
+def recipe_of(setup: Setup) -> Recipe:
+    """Return the recipe that plays a game.
+
+    Raises
+    ------
+    ValueError
+        If there is none, as for the Dirac-GAN.
+    """
+    if setup.data == DIRAC:
+        raise ValueError(
+            "The Dirac-GAN has one weight in each net and no recipe; choose other data."
+        )
+    if setup.data in PICTURES:
+        return _of_pictures(setup)
+    common: dict[str, Any] = {
+        "name": NAME,
+        "title": "a game from the playground",
+        "source": "minigan play",
+        "data": setup.data,
+        "sample_shape": (2,),
+        "latent": Latent(setup.latent, setup.latent_kind),
+        "networks": partial(nets.build, setup),
+        "settings": Settings(**_settings(setup)),
+        "duration": "a minute or two",
+    }
+    if setup.data == DRAWN or setup.spread:
+        return OwnData(points=setup.points, spread=setup.spread, **common)
+    return Recipe(**common)
+
+
+def _of_pictures(setup: Setup) -> Recipe:
+    """Digits have their own recipe; the faces are played by that for pictures of any size."""
+    recipe = get("digits" if setup.data == "digits" else "dcgan")
+    sized = {} if setup.data == "digits" else {"image_size": 16}
+    return recipe.fitted(recipe.settings.changed(**sized))
+
+
+def setup_of(recipe: Recipe) -> Setup:
+    """Return a setup with the settings of a recipe."""
+    known = (*data.DISTRIBUTIONS, *PICTURES)
+    settings = {name: getattr(recipe.settings, name) for name in SETTINGS}
+    return Setup(**settings, data=recipe.data if recipe.data in known else Setup().data)
+
+
+def settings_of(setup: Setup, recipe: Recipe) -> Settings:
+    """Return the settings of a game, those of the recipe's own left as they are."""
+    own = {"image_size": recipe.sample_shape[0]} if hasattr(recipe.settings, "image_size") else {}
+    return recipe.settings.changed(**_settings(setup), **own)
+
+
+def _settings(setup: Setup) -> dict[str, Any]:
+    return {name: getattr(setup, name) for name in SETTINGS}
+
+
+# ---------------------------------------------------------------- as text
+
+
+def as_recipe_file(setup: Setup) -> str:
+    """Return a recipe file: ``minigan train FILE --seed SEED`` plays the same game, bit for bit.
+
+    Raises
+    ------
+    ValueError
+        If the game isn't one of points in the plane.
+    """
+    _require_points(setup)
+    own = setup.data == DRAWN or setup.spread > 0
+    return _RECIPE.format(
+        seed=setup.seed,
+        imports="from minigan import data, nn" if own else "from minigan import nn",
+        nets=nets.written(setup, indent="    "),
+        own=_points(setup) + _LOAD.format(law=_law(setup)) if own else "",
+        kind="OwnData" if own else "Recipe",
+        name=NAME, data=setup.data, latent=_latent(setup), settings=_keywords(setup, "        "),
+    )  # fmt: skip
+
+
+def as_python(setup: Setup) -> str:
+    """Return the Python that plays the same game without a recipe, bit for bit.
+
+    Raises
+    ------
+    ValueError
+        If the game isn't one of points in the plane.
+    """
+    _require_points(setup)
+    return _SCRIPT.format(
+        seed=setup.seed, nets=nets.written(setup, indent=""),
+        points=_points(setup), law=_law(setup),
+        ways=_value(list(setup.penalties)), g=_optimizer(setup, "generator"),
+        d=_optimizer(setup, "discriminator"), average=_average(setup), schedule=_schedule(setup),
+        objective=f'gan.objective("{setup.objective}", smoothing={setup.smoothing!r})',
+        latent=_latent(setup), k=setup.discriminator_steps, batch=setup.batch_size,
+        steps=setup.steps,
+    )  # fmt: skip
+
+
+def _require_points(setup: Setup) -> None:
+    if setup.data == DIRAC or setup.data in PICTURES:
+        raise ValueError(
+            f"Only games of points can be exported, not {setup.data!r}; choose other data."
+        )
+
+
+def _latent(setup: Setup) -> str:
+    return f'Latent({setup.latent}, "{setup.latent_kind}")'
+
+
+def _keywords(setup: Setup, indent: str) -> str:
+    return "".join(f"{indent}{k}={_value(v)},\n" for k, v in _settings(setup).items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "(" + "".join(f"{_value(x)}, " for x in value).rstrip() + ")"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def _law(setup: Setup) -> str:
+    if setup.data == DRAWN:
+        return "data.point_set(POINTS)"
+    std = f", std={setup.spread!r}" if setup.spread else ""
+    return f'data.distribution("{setup.data}"{std})'
+
+
+def _points(setup: Setup) -> str:
+    if setup.data != DRAWN:
+        return ""
+    rows = [", ".join(f"({x:g}, {y:g})" for x, y in setup.points[i : i + 4])
+            for i in range(0, len(setup.points), 4)]  # fmt: skip
+    return "POINTS = [\n" + "".join(f"    {row},\n" for row in rows) + "]\n\n"
+
+
+def _optimizer(setup: Setup, player: str) -> str:
+    lr = getattr(setup, f"lr_{player}")
+    net = "taming.discriminator" if player == "discriminator" else player
+    called = {"adam": "Adam", "rmsprop": "RMSprop", "sgd": "SGD"}[setup.optimizer]
+    betas = f", betas=({setup.beta1!r}, {setup.beta2!r})" if setup.optimizer == "adam" else ""
+    return f"optim.{called}({net}, lr={lr!r}{betas})"
+
+
+def _average(setup: Setup) -> str:
+    if not setup.average:
+        return "None"
+    return f"optim.ExponentialMovingAverage(generator, decay={setup.average!r})"
+
+
+def _schedule(setup: Setup) -> str:
+    if setup.schedule == "constant":
+        return "None"
+    return (
+        f'optim.Scheduler(optimizers, optim.schedules.parse("{setup.schedule}"), '
+        f"steps={setup.steps})"
+    )
+
+
+_RECIPE = '''"""A game from the playground: `minigan train THIS_FILE --seed {seed}` plays it."""
+
+{imports}
+from minigan.gan import Latent
+from minigan.recipes import Recipe, Settings
+
+
+def networks(rng, noise):
+    """Return G and D."""
+{nets}    return generator, discriminator
+
+
+{own}RECIPE = {kind}(
+    name="{name}",
+    title="a game from the playground",
+    source="minigan play",
+    data="{data}",
+    sample_shape=(2,),
+    latent={latent},
+    networks=networks,
+    settings=Settings(
+{settings}    ),
+    duration="a minute or two",
+)
+'''
+
+_LOAD = '''
+class OwnData(Recipe):
+    """A recipe with data of its own."""
+
+    def load(self, name, data_dir):
+        """Return the distribution."""
+        return {law}
+
+
+'''
+
+_SCRIPT = '''"""A game from the playground, without a recipe."""
+
+import numpy
+
+from minigan import data, gan, nn, optim
+from minigan.gan import Latent
+
+# A generator of random numbers for each purpose, as `minigan train --seed {seed}` has them.
+seeds = numpy.random.SeedSequence({seed}).spawn(6)
+rng, stream, latents, noise, *_ = map(numpy.random.default_rng, seeds)
+{points}
+{nets}
+taming = gan.tame(discriminator, {ways}, rng=noise)
+optimizers = {g}, {d}
+game = gan.Game(
+    generator,
+    taming.discriminator,
+    generator_optimizer=optimizers[0],
+    discriminator_optimizer=optimizers[1],
+    objective={objective},
+    penalties=taming.penalties,
+    before_step=taming.before_step,
+    after_discriminator_step=taming.after_discriminator_step,
+    feature_matching=taming.feature_matching,
+    latent={latent},
+    discriminator_steps={k},
+    average={average},
+    scheduler={schedule},
+)
+law = {law}
+trainer = gan.Trainer(game, data.Stream(law, {batch}, stream), rng=latents, noise=noise)
+trainer.run({steps})
+print(game.sample(game.inputs(10, latents)))
+'''

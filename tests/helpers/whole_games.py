@@ -1,0 +1,33 @@
+"""What the tests of whole games share: central differences, and optimizers that stand still."""
+
+import numpy
+import pytest
+
+from minigan import optim
+
+
+class Still(optim.SGD):
+    """An optimizer that doesn't move."""
+
+    def step(self):
+        pass
+
+
+def checked(loss, net, seed, rel=2e-5):
+    """Compare a net's gradient with slopes of a loss along random directions of all weights."""
+    flat, rng, h = net.flat(), numpy.random.default_rng(seed), 1e-6
+    for _ in range(5):
+        v, begin = rng.standard_normal(flat.value.shape), flat.value.copy()
+        slopes = []
+        for sign in (1, -1):
+            flat.value[...] = begin + sign * h * v
+            slopes.append(sign * loss())
+        flat.value[...] = begin
+        assert sum(slopes) / (2 * h) == pytest.approx(flat.grad @ v, rel=rel, abs=1e-7)
+
+
+def moved(game, round_):
+    """Play a round; return the names of the players whose weights have changed."""
+    before = {name: net.flat().value.copy() for name, net in game.players().items()}
+    round_()
+    return {n for n, net in game.players().items() if (net.flat().value != before[n]).any()}
