@@ -9,6 +9,7 @@ COMMANDS = {
     "cpu": ("benchmarks.cpu", "training steps against PyTorch and others"),
     "profile": ("benchmarks.profile", "where the time of a step goes, before and after"),
     "roofline": ("benchmarks.roofline", "every layer beside what this machine can do"),
+    "layers": ("benchmarks.layers", "each kind of layer, in all versions, beside PyTorch's"),
     "scaling": ("benchmarks.scaling", "batch size, image size and channels"),
     "memory": ("benchmarks.memory", "peak memory, net of imports"),
     "gpu": ("benchmarks.gpu", "training steps on a GPU"),

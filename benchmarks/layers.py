@@ -1,20 +1,32 @@
-"""``python -m benchmarks roofline --layers``: each kind of layer beside PyTorch's, in milliseconds.
+"""``python -m benchmarks layers``: each kind of layer, in all versions, beside PyTorch's.
 
-Forward, and both gradients in one backward call, of a batch of 64 in float32. The two libraries
-take turns, and the fastest of their turns counts, so that other work on the machine hits both.
+Forward, and both gradients in one backward call, of a batch of 64 in float32. Each version of the
+library (the readable one, NumPy alone, compiled) runs in a process of its own, in which it and
+PyTorch take turns; the fastest of their turns counts, so that other work on the machine hits both.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib
+import importlib.util
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy
 
+from benchmarks import harness, machine
 from minigan import nn
 
+VARIANTS = {"readable": "reference", "NumPy": "0", "compiled": "1"}
+"""Version of the library -> value of ``MINIGAN_FAST``."""
+LONGEST = 4.0
+"""Seconds after which a layer gets no further turn."""
 IMAGE, SEQUENCE, FLAT = (64, 16, 16, 64), (64, 1024, 32), (64, 1024)
 
 
@@ -55,6 +67,9 @@ CASES = [
     Case("InstanceNorm", lambda: nn.InstanceNorm(64), lambda t: t.nn.InstanceNorm2d(64), IMAGE),
     Case("GroupNorm", lambda: nn.GroupNorm(8, 64), lambda t: t.nn.GroupNorm(8, 64), IMAGE),
     Case("RMSNorm", lambda: nn.RMSNorm(1024), lambda t: t.nn.RMSNorm(1024), FLAT),
+    Case("ReLU", nn.ReLU, lambda t: t.nn.ReLU(), IMAGE),
+    Case("Sigmoid", nn.Sigmoid, lambda t: t.nn.Sigmoid(), IMAGE),
+    Case("Dropout", lambda: nn.Dropout(0.5), lambda t: t.nn.Dropout(0.5), IMAGE),
     Case("LeakyReLU", nn.LeakyReLU, lambda t: t.nn.LeakyReLU(0.2), IMAGE),
     Case("Tanh", nn.Tanh, lambda t: t.nn.Tanh(), IMAGE),
     Case("ELU", nn.ELU, lambda t: t.nn.ELU(), IMAGE),
@@ -65,6 +80,7 @@ CASES = [
     Case("Softmax", nn.Softmax, lambda t: t.nn.Softmax(1), IMAGE),
     Case("AveragePool", lambda: nn.AveragePool(2), lambda t: t.nn.AvgPool2d(2), IMAGE),
     Case("MaxPool", lambda: nn.MaxPool(2), lambda t: t.nn.MaxPool2d(2), IMAGE),
+    Case("GlobalPool", nn.GlobalPool, lambda t: t.nn.AdaptiveAvgPool2d(1), IMAGE),
     Case("Upsample", lambda: nn.Upsample(2), lambda t: t.nn.Upsample(scale_factor=2), IMAGE),
     Case(
         "Resize, bilinear",
@@ -72,6 +88,7 @@ CASES = [
         lambda t: t.nn.Upsample(size=(32, 32), mode="bilinear"),
         IMAGE,
     ),
+    Case("PixelUnshuffle", lambda: nn.PixelUnshuffle(2), lambda t: t.nn.PixelUnshuffle(2), IMAGE),
     Case("PixelShuffle", lambda: nn.PixelShuffle(2), lambda t: t.nn.PixelShuffle(2), IMAGE),
     Case(
         "Pad, reflect", lambda: nn.Pad(1, mode="reflect"), lambda t: t.nn.ReflectionPad2d(1), IMAGE
@@ -80,17 +97,23 @@ CASES = [
 
 
 class Row(NamedTuple):
-    """Milliseconds of one layer, forward and backward, here and there."""
+    """Milliseconds of one layer in one direction: PyTorch's, and those of each version here."""
 
     name: str
-    forward: float
-    their_forward: float
-    backward: float
-    their_backward: float
+    direction: str
+    theirs: float
+    ours: dict[str, float]
 
 
-def measure(*, turns: int, cases: Sequence[Case] = CASES) -> list[Row]:
-    """Time every case; `turns` for each library and direction.
+def measure(*, turns: int, cases: Sequence[Case] = CASES) -> list[list[float]]:
+    """Time every case in this process: forward, PyTorch's forward, backward, PyTorch's backward.
+
+    Parameters
+    ----------
+    turns
+        How often each is timed at most.
+    cases
+        Which layers.
 
     Raises
     ------
@@ -100,11 +123,13 @@ def measure(*, turns: int, cases: Sequence[Case] = CASES) -> list[Row]:
     try:
         torch: Any = importlib.import_module("torch")
     except ImportError:
-        raise ValueError("--layers compares with PyTorch; install it: pip install torch.") from None
-    return [_row(case, torch, turns) for case in cases]
+        raise ValueError(
+            "The layers are compared with PyTorch's; install it: pip install torch."
+        ) from None
+    return [_times(case, torch, turns) for case in cases]
 
 
-def _row(case: Case, torch: Any, turns: int) -> Row:
+def _times(case: Case, torch: Any, turns: int) -> list[float]:
     rng = numpy.random.default_rng(0)
     x = rng.standard_normal(case.shape, "float32")
     ours, theirs = case.ours(), case.theirs(torch)
@@ -127,8 +152,10 @@ def _row(case: Case, torch: Any, turns: int) -> Row:
         lambda: ours.backward(dy, cache),
         lambda: out.backward(their_dy, retain_graph=True),
     )
-    fastest = [min(times) for times in zip(*(_turn(works) for _ in range(turns)), strict=True)]
-    return Row(case.name, *(1e3 * seconds for seconds in fastest))
+    begin, taken = time.perf_counter(), [_turn(works)]
+    while len(taken) < turns and time.perf_counter() - begin < LONGEST:
+        taken.append(_turn(works))
+    return [1e3 * min(times) for times in zip(*taken, strict=True)]
 
 
 def _turn(works: Sequence[Callable[[], Any]]) -> list[float]:
@@ -140,16 +167,81 @@ def _turn(works: Sequence[Callable[[], Any]]) -> list[float]:
     return times
 
 
+def apart(variant: str, turns: int, names: Sequence[str]) -> list[list[float]]:
+    """Return what `measure` does, from a process in which a version of the library computes."""
+    command = [sys.executable, "-m", "benchmarks.layers", str(turns), *names]
+    environment = harness.environment({"MINIGAN_FAST": VARIANTS[variant]})
+    done = subprocess.run(
+        command, env=environment, cwd=harness.ROOT, check=True, stdout=subprocess.PIPE, text=True
+    )
+    times: list[list[float]] = json.loads(done.stdout)
+    return times
+
+
+def joined(names: Sequence[str], found: dict[str, list[list[float]]]) -> list[Row]:
+    """Return two rows for each layer; PyTorch's time is the best of all processes."""
+    rows = []
+    for i, name in enumerate(names):
+        for at, direction in ((0, "forward"), (2, "backward")):
+            ours = {variant: times[i][at] for variant, times in found.items()}
+            theirs = min(times[i][at + 1] for times in found.values())
+            rows.append(Row(name, direction, theirs, ours))
+    return rows
+
+
 def table(rows: Sequence[Row]) -> str:
-    """Return the rows in Markdown; the ratio is their time over ours, so more is better for us."""
+    """Return the rows in Markdown; the ratio is PyTorch's time over ours: below 1, we are slower."""
+    variants = list(rows[0].ours)
+    heads = [f"{variant}, ms | ratio" for variant in variants]
     lines = [
-        "| layer | forward, ms | PyTorch | ratio | backward, ms | PyTorch | ratio |",
-        "|---|---|---|---|---|---|---|",
+        f"| layer | direction | PyTorch, ms | {' | '.join(heads)} |",
+        "|---|---|---|" + "---|---|" * len(variants),
     ]
-    for r in rows:
-        lines.append(
-            f"| {r.name} | {r.forward:.2f} | {r.their_forward:.2f} | "
-            f"{r.their_forward / r.forward:.2f} | {r.backward:.2f} | {r.their_backward:.2f} | "
-            f"{r.their_backward / r.backward:.2f} |"
-        )
+    for row in rows:
+        cells = [f"{ms:.2f} | {row.theirs / ms:.2f}" for ms in row.ours.values()]
+        lines.append(f"| {row.name} | {row.direction} | {row.theirs:.2f} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print the table, and write ``layers.md``."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks layers", description=__doc__)
+    parser.add_argument(
+        "--turns", type=int, default=20, help="how often each layer is timed (default: 20)"
+    )
+    parser.add_argument(
+        "--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS),
+        help="versions of the library (default: all)",
+    )  # fmt: skip
+    parser.add_argument("--only", nargs="+", metavar="LAYER", help="layers whose names begin so")
+    parser.add_argument(
+        "--out", type=Path, help="folder of the results (default: this processor's)"
+    )
+    options = parser.parse_args(arguments)
+    names = [case.name for case in selected(options.only)]
+    if not names:
+        parser.error(f"no layer's name begins with {', '.join(options.only)}")
+    if "compiled" in options.variants and importlib.util.find_spec("numba") is None:
+        parser.error(
+            "the compiled version needs Numba; install minigan[fast], or choose --variants"
+        )
+    found = {variant: apart(variant, options.turns, names) for variant in options.variants}
+    text = table(joined(names, found))
+    folder = options.out or machine.folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    versions = {"PyTorch": machine.version("torch")}
+    about = machine.facts(versions) | machine.today()
+    heading = machine.heading("Layers", machine.command("layers", arguments), about)
+    (folder / "layers.md").write_text(f"{heading}\n\n{text}\n")
+    print(text)
+    return 0
+
+
+def selected(names: Sequence[str] | None) -> list[Case]:
+    """Return the cases whose names begin with one of `names`; all for None."""
+    return [case for case in CASES if names is None or case.name.startswith(tuple(names))]
+
+
+if __name__ == "__main__":
+    named = [case for case in CASES if case.name in sys.argv[2:]]
+    print(json.dumps(measure(turns=int(sys.argv[1]), cases=named)))

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from benchmarks import layers, machine
+from benchmarks import machine
 from benchmarks.workloads import WORKLOADS, find, nets
 from minigan import backend, nn
 from minigan.backend.cpu import cores as threads
@@ -184,18 +184,6 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def _layers(options: argparse.Namespace, arguments: Sequence[str] | None) -> int:
-    """Print the table of layers beside PyTorch's, and write ``layers.md``."""
-    text = layers.table(layers.measure(turns=options.layers))
-    folder = options.out or machine.folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    command = machine.command("roofline", arguments)
-    heading = machine.heading("Layers", command, machine.facts() | machine.today())
-    (folder / f"layers{'-numpy' * options.numpy}.md").write_text(f"{heading}\n\n{text}\n")
-    print(text)
-    return 0
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print a table, write ``roofline.md``, or ``roofline-numpy.md`` of NumPy alone."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks roofline", description=__doc__)
@@ -210,17 +198,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--numpy", action="store_true", help="NumPy alone, even if minigan[fast] is installed"
     )
     parser.add_argument(
-        "--layers", type=int, nargs="?", const=20, metavar="TURNS",
-        help="instead, each kind of layer beside PyTorch's (default: 20 turns)",
-    )  # fmt: skip
-    parser.add_argument(
         "--out", type=Path, help="folder of the results (default: this processor's)"
     )
     options = parser.parse_args(arguments)
     if options.numpy:
         os.environ["MINIGAN_FAST"] = "0"  # asked for when the first array is computed with
-    if options.layers is not None:
-        return _layers(options, arguments)
     gflops, gbytes = peaks(seconds=min(1.0, 4 * options.seconds))
     texts = [
         f"Computed by: {bench.engine(backend.get('cpu'))}.",

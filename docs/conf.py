@@ -46,7 +46,7 @@ collect_tutorials()
 
 def collect_benchmarks() -> None:
     """Write the page that lists what was measured: speed, the GPU, quality."""
-    elsewhere = {"README", "index", "notebooks", "gallery", "layout", "benchmarks"}
+    elsewhere = {"README", "index", "notebooks", "gallery", "layout", "benchmarks", "from-nothing"}
     found = {page.stem for page in HERE.glob("*.md")} - elsewhere
     pages = [name for name in ("performance", "gpu") if name in found]
     pages += sorted(found - set(pages))
@@ -85,7 +85,14 @@ gettext_location = False
 # ---------------------------------------------------------------- mathematics, prose
 
 html_math_renderer = "katex"
-myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist", "attrs_block"]
+myst_enable_extensions = [
+    "dollarmath",
+    "amsmath",
+    "colon_fence",
+    "deflist",
+    "attrs_block",
+    "html_image",
+]
 myst_heading_anchors = 3
 myst_links_external_new_tab = False
 
@@ -193,6 +200,11 @@ def overview(app: Any, name: str, source: list[str]) -> None:
         source[0] = source[0].replace("```{eval-rst}", f"{block}\n\n```{{eval-rst}}", 1)
 
 
+def tutorials_here(app: Any, name: str, source: list[str]) -> None:
+    """Turn links to the tutorials, which lie beside ``docs`` in the repository, to their copies."""
+    source[0] = re.sub(r"\]\(\.\./((?:\.\./)*)tutorials/", r"](\1tutorials/", source[0])
+
+
 def described(module: str) -> list[str]:
     """Return the rows of a table: each public name of a module, and the first line about it."""
     found = importlib.import_module(module)
@@ -223,4 +235,5 @@ def setup(app: Any) -> None:
         if kind.name == "variable":
             kind.label = "Attributes"
     app.connect("source-read", overview)
+    app.connect("source-read", tutorials_here)
     app.connect("autodoc-process-docstring", plain_signs, priority=900)

@@ -151,13 +151,8 @@ def recipe_page(name: str, facts: dict[str, object]) -> str:
         suffix = Path(KINDS[kind]).suffix
         if (PICTURES / f"{name}{kind}{suffix}").exists():
             picture = f"../images/gallery/{name}{kind}{suffix}"
-            lines += [
-                f"```{{image}} {picture}",
-                f":alt: {words} of {name}",
-                ":width: 500px",
-                "```",
-                "",
-            ]
+            # HTML, which code hosts show too.
+            lines += [f'<img src="{picture}" alt="{words} of {name}" width="500px">', ""]
     found = facts.get("scores")
     if isinstance(found, list) and found:
         lines += ["| metric | samples | floor | better |", "|---|---|---|---|"]

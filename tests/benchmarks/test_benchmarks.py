@@ -823,16 +823,31 @@ def test_layers_are_timed_beside_pytorchs():
     pytest.importorskip("torch")
     from benchmarks import layers
 
-    small = [case._replace(shape=(2, *case.shape[1:])) for case in layers.CASES[::9]]
-    rows = layers.measure(turns=1, cases=small)
-    assert [row.name for row in rows] == [case.name for case in small]
-    assert all(value > 0 for row in rows for value in row[1:])
-    assert layers.table(rows).count("\n") == 1 + len(rows)
+    small = [case._replace(shape=(2, *case.shape[1:])) for case in layers.CASES]
+    times = layers.measure(turns=1, cases=small)
+    assert len(times) == len(layers.CASES)
+    assert all(len(row) == 4 and min(row) > 0 for row in times)
+
+
+def test_the_table_of_layers_has_all_versions_and_pytorchs_best(tmp_path, monkeypatch):
+    from benchmarks import layers
+
+    times = {"readable": [[8.0, 2.0, 9.0, 3.0]], "NumPy": [[4.0, 1.0, 6.0, 6.0]]}
+    monkeypatch.setattr(layers, "apart", lambda variant, turns, names: times[variant])
+    flags = ["--variants", "readable", "NumPy", "--only", "GroupNorm", "--out", str(tmp_path)]
+    assert layers.main(flags) == 0
+    text = (tmp_path / "layers.md").read_text()
+    assert text.splitlines()[-2:] == [
+        "| GroupNorm | forward | 1.00 | 8.00 | 0.12 | 4.00 | 0.25 |",
+        "| GroupNorm | backward | 3.00 | 9.00 | 0.33 | 6.00 | 0.50 |",
+    ]
+    with pytest.raises(SystemExit):
+        layers.main(["--only", "GroupNom"])
 
 
 def test_without_pytorch_layers_have_no_rival(monkeypatch):
     from benchmarks import layers
 
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(ValueError, match="--layers compares with PyTorch"):
+    with pytest.raises(ValueError, match="compared with PyTorch's; install it"):
         layers.measure(turns=1)

@@ -29,7 +29,7 @@ def last(t):
 
 # Of a weight: how our axes are laid out in PyTorch.
 AXES = {"Conv2d": (3, 2, 0, 1), "ConvTranspose2d": (3, 2, 0, 1)}
-AXES |= {"Conv1d": (2, 1, 0), "ConvTranspose1d": (2, 1, 0)}
+AXES |= {"Conv1d": (2, 1, 0), "ConvTranspose1d": (2, 1, 0), "MinibatchDiscrimination": (0, 1, 2)}
 
 
 def compare(ours, theirs, x, rng):
@@ -224,6 +224,52 @@ def test_other_layers(layer, theirs, unit, seed):
     height, width = _pair(rng, 3, 6)
     shape = (int(rng.integers(1, 4)), height * unit[0], width * unit[1], unit[2])
     compare(layer, theirs, rng.standard_normal(shape), rng)
+
+
+@pytest.mark.parametrize("seed", CASES)
+def test_minibatch_discrimination(seed):
+    """Salimans et al. 2016, section 3.2, without the term of a sample with itself."""
+    rng = numpy.random.default_rng(seed)
+    features, rows, length, n = (int(k) for k in rng.integers(1, 5, 4))
+    ours = nn.MinibatchDiscrimination(features, rows=rows, length=length, rng=rng)
+
+    def theirs(x, p):
+        m = torch.einsum("nf,fbc->nbc", x, p["weight"])
+        o = torch.exp(-(m[:, None] - m[None]).abs().sum(3)).sum(1) - 1
+        return torch.cat([x, o], 1)
+
+    compare(ours, theirs, rng.standard_normal((n, features)), rng)
+
+
+@pytest.mark.parametrize("seed", CASES)
+def test_virtual_batch_norm(seed):
+    """Section 3.4: the statistics of a sample and the reference, each of them weighing 1."""
+    rng = numpy.random.default_rng(seed)
+    n, size, (height, width) = int(rng.integers(2, 5)), int(rng.integers(1, 4)), _pair(rng, 1, 4)
+    reference = rng.standard_normal((n, height, width, size))
+    norm = nn.VirtualBatchNorm(size, reference=n)
+    ours = nn.WithReference(nn.Sequential(nn.Tanh(), norm), reference).astype("float64")
+    norm.gamma.value = rng.standard_normal(size)
+    x = rng.standard_normal((int(rng.integers(1, 4)), height, width, size))
+    y, cache = ours.forward(x)
+    dy = rng.standard_normal(y.shape)
+    tx, gamma = (torch.tensor(a, requires_grad=True) for a in (x, norm.gamma.value))
+    r = torch.tanh(torch.tensor(reference))
+    each = [torch.cat([r, one[None]]) for one in torch.tanh(tx)]
+    stats = [(all_.mean((0, 1, 2)), all_.var((0, 1, 2), correction=0)) for all_ in each]
+    ty = (
+        torch.stack(
+            [
+                (all_[-1] - mu) / (var + 1e-5).sqrt()
+                for all_, (mu, var) in zip(each, stats, strict=True)
+            ]
+        )
+        * gamma
+    )
+    numpy.testing.assert_allclose(y, ty.detach(), **CLOSE)
+    dx, dgamma = torch.autograd.grad(ty, (tx, gamma), torch.tensor(dy))
+    numpy.testing.assert_allclose(ours.backward(dy, cache), dx, rtol=1e-7, atol=1e-9)
+    numpy.testing.assert_allclose(norm.gamma.grad, dgamma, **CLOSE)
 
 
 def test_the_straight_through_sample_is_pytorchs():
