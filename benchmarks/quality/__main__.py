@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.quality import jobs
 from minigan.plots import save_figure
 
-EXPERIMENTS = ("grids", "pacgan", "stacked", "objectives", "growing")
+EXPERIMENTS = ("grids", "pacgan", "stacked", "objectives", "growing", "labels")
 
 
 def main() -> None:

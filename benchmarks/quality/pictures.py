@@ -30,7 +30,9 @@ def dots(
     with styled():
         figure = new_figure(width=12.0, height=1.6 + 0.55 * len(cases), layout="constrained")
         for axes, (column, (label, published)) in zip(
-            figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True
+            figure.subplots(1, len(panels), sharey=True, squeeze=False)[0],
+            panels.items(),
+            strict=True,
         ):
             for place, case in enumerate(cases):
                 ours = [float(row[column]) for row in rows if row["case"] == case]

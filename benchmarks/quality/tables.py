@@ -55,7 +55,7 @@ def race() -> str:
 
 
 if __name__ == "__main__":
-    for name in ("grids", "pacgan", "stacked"):
+    for name in ("grids", "pacgan", "stacked", "labels"):
         if rows(name):
             print(f"{name}\n\n{table(name)}\n")
     if rows("objectives"):

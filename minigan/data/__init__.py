@@ -16,7 +16,7 @@ from minigan.data.folder import fit, image_folder
 from minigan.data.idx import read_idx, write_idx
 from minigan.data.loading import DATASETS, load
 from minigan.data.mnist import fashion_mnist, mnist
-from minigan.data.pairs import PAIRS, Pair, PairBatches, Pairs, edges, pairs
+from minigan.data.pairs import PAIRS, Pair, PairBatches, Pairs, edges, holes, pairs
 from minigan.data.partly import PartlyLabelled
 from minigan.data.points import PointSet, point_set, points
 from minigan.data.stacked import stack, stacked_mnist
@@ -67,6 +67,7 @@ __all__ = [
     "glyphs",
     "grid",
     "grid_centres",
+    "holes",
     "image_folder",
     "kana",
     "load",

@@ -22,11 +22,13 @@ from minigan.data.dataset import Batches, Dataset
 from minigan.data.errors import DataError, choices
 from minigan.data.folder import EXTENSIONS, fit, image_folder
 
-__all__ = ["PAIRS", "Pair", "PairBatches", "Pairs", "edges", "pairs"]
+__all__ = ["PAIRS", "Pair", "PairBatches", "Pairs", "edges", "holes", "pairs"]
 
-PAIRS = ("avatars-edges", "avatars-glasses", "glyphs-bold", "emoji-designs")
+PAIRS = ("avatars-edges", "avatars-glasses", "avatars-holes", "glyphs-bold", "emoji-designs")
 HELD_OUT = 6
 """Every sixth pair, or family of fonts, is kept for tests."""
+GREY = 128
+"""What is in the holes."""
 PEOPLE = 10_000
 """The faces that may be trained on for glasses; the others are for tests."""
 
@@ -182,6 +184,7 @@ def pairs(
         - "avatars-edges": outlines of the embedded faces, and the faces;
         - "avatars-glasses": faces, and faces with glasses: of other people for training, of the
           same people for tests;
+        - "avatars-holes": faces of which a square is missing, and the faces;
         - "glyphs-bold": letters and digits of regular fonts, and of their bold companions; the
           fonts of the tests are of other families;
         - "emoji-designs": Google's emoji, and Twitter's;
@@ -242,6 +245,30 @@ def edges(images: npt.NDArray[Any], *, threshold: int = 24) -> npt.NDArray[numpy
     return numpy.where(found, 0, 255).astype(numpy.uint8)[..., None]
 
 
+def holes(images: npt.NDArray[Any], rng: numpy.random.Generator) -> npt.NDArray[numpy.uint8]:
+    """Cut a grey square out of each picture, of half its height and width, anywhere in it.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (N, H, W, C)
+    rng : numpy.random.Generator
+        Draws the places.
+
+    Returns
+    -------
+    ndarray of uint8, shape (N, H, W, C)
+    """
+    rng, found = randomness.generator(rng), images.astype(numpy.uint8)
+    inside = []
+    for axis in (1, 2):
+        side = images.shape[axis]
+        first = rng.integers(0, side - side // 2 + 1, (len(images), 1))
+        place = numpy.arange(side)
+        inside.append((first <= place) & (place < first + side // 2))
+    found[inside[0][:, :, None] & inside[1][:, None]] = GREY
+    return found
+
+
 def _set_aside(count: int, test: bool) -> npt.NDArray[numpy.bool_]:
     """Choose the entries of a split: every sixth is for tests."""
     kept = numpy.arange(count) % HELD_OUT == HELD_OUT - 1
@@ -256,6 +283,13 @@ def _edges(test: bool, data_dir: Any) -> Pairs:
     faces = zoo.avatars()
     images = faces.images[_set_aside(len(faces), test)]
     return Pairs(_part(faces, edges(images), "edges"), _part(faces, images, "avatars"))
+
+
+def _holes(test: bool, data_dir: Any) -> Pairs:
+    faces = zoo.avatars()
+    cut = holes(faces.images, numpy.random.default_rng(0))
+    kept = _set_aside(len(faces), test)
+    return Pairs(_part(faces, cut[kept], "holes"), _part(faces, faces.images[kept], "avatars"))
 
 
 def _glasses(test: bool, data_dir: Any) -> Pairs:
@@ -289,6 +323,7 @@ def _designs(test: bool, data_dir: Any) -> Pairs:
 _NAMED = {
     "avatars-edges": _edges,
     "avatars-glasses": _glasses,
+    "avatars-holes": _holes,
     "glyphs-bold": _bold,
     "emoji-designs": _designs,
 }

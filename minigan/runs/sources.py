@@ -13,7 +13,8 @@ from minigan.recipes import Recipe
 
 _BLOCK = 4096
 _NAMES = (*data.DATASETS, *data.DISTRIBUTIONS, *data.PAIRS)
-_MADE = ("digits", "avatars", "avatars-edges", "avatars-glasses", *data.DISTRIBUTIONS)
+_FACES = ("avatars", "avatars-edges", "avatars-glasses", "avatars-holes")
+_MADE = ("digits", *_FACES, *data.DISTRIBUTIONS)
 """Data that come with minigan or that it makes, some with the last bits of this machine."""
 
 
