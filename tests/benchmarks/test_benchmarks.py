@@ -659,6 +659,7 @@ def test_profile_without_numba_has_no_column_for_it(tmp_path, monkeypatch, capsy
 def test_every_primitive_of_a_step_has_a_part_in_the_profile():
     moving = {
         "asarray",
+        "number",
         "to_numpy",
         "to_numbers",
         "set_threads",
