@@ -210,7 +210,11 @@ def test_downloads_land_whole_in_the_cache_and_are_not_repeated(tmp_path, monkey
 
 @pytest.mark.parametrize(
     "broken",
-    [OSError("connection refused"), b"<html>not here</html>", gzip.compress(b"another file")],
+    [
+        OSError("connection refused"),
+        b"<html>not here</html>",
+        gzip.compress(b"another file", mtime=0),
+    ],
 )
 def test_the_next_mirror_is_asked_when_one_fails_or_gives_something_else(
     tmp_path, monkeypatch, broken
