@@ -63,7 +63,7 @@ class Limits:
     seconds: float = 20.0
     memory: int = 4 << 30
     file_size: int = 64 << 20
-    processes: int = 16
+    processes: int = 1000
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -1,6 +1,8 @@
 """Two languages: patterns keep their places, and the compiled catalogue is up to date."""
 
+import gettext
 import importlib.util
+import io
 import re
 from pathlib import Path
 
@@ -21,7 +23,11 @@ def test_the_compiled_catalogue_is_up_to_date():
     spec = importlib.util.spec_from_file_location("make_catalogue", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert SOURCE.with_suffix(".mo").read_bytes() == module.compiled(SOURCE)
+    fresh = gettext.GNUTranslations(io.BytesIO(module.compiled(SOURCE)))._catalog
+    known = dict(language.Speaker("zh")._catalogue._catalog)
+    fresh.pop("")  # the header holds a date
+    known.pop("")
+    assert known == fresh
 
 
 def test_translations_keep_their_places():
