@@ -20,7 +20,9 @@ ROOT = HERE.parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE), str(ROOT)]
 
 import docutils.nodes  # noqa: E402
+import make_beside  # noqa: E402
 import make_commands  # noqa: E402
+import myst_nb.sphinx_  # noqa: E402
 import sphinx.domains.python  # noqa: E402
 
 import minigan  # noqa: E402
@@ -59,6 +61,7 @@ def collect_benchmarks() -> None:
 
 collect_benchmarks()
 make_commands.write_pages()
+make_beside.write_pages()
 
 project = "minigan"
 author = "The minigan developers"
@@ -227,8 +230,27 @@ def translate_answers(app: Any, tree: Any, name: str) -> None:
             node.children[:] = [docutils.nodes.Text(node.astext().replace("Answer", "答案"))]
 
 
+RUNNING_TIME = {
+    "en": "Running time on the machine that built this page: {seconds:.0f} s.",
+    "zh_CN": "在生成本页的机器上的运行时间：{seconds:.0f} 秒。",
+}
+
+
+def running_time(app: Any, tree: Any, name: str) -> None:
+    """Say under the title of a notebook how long its cells took when they last ran."""
+    result = myst_nb.sphinx_.NbMetadataCollector.get_exec_data(app.env, name)
+    title = next(iter(tree.findall(docutils.nodes.title)), None)
+    if title is None or not result or not result.get("runtime"):
+        return
+    text = RUNNING_TIME.get(language, RUNNING_TIME["en"]).format(seconds=result["runtime"])
+    line = docutils.nodes.paragraph("", "", docutils.nodes.emphasis("", text))
+    line["classes"].append("running-time")
+    title.parent.insert(title.parent.index(title) + 1, line)
+
+
 def setup(app: Any) -> None:
     """Connect the functions above to Sphinx, which calls this."""
+    app.connect("doctree-resolved", running_time)
     if language == "zh_CN":
         app.connect("doctree-resolved", translate_answers)
     for kind in sphinx.domains.python.PyObject.doc_field_types:

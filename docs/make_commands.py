@@ -84,6 +84,8 @@ EXAMPLES: dict[str, list[tuple[str, str]]] = {
         ("minigan learn hint linear", "one more hint"),
         ("minigan learn status", "the map of the course"),
         ("minigan learn train ring", "after exercise 9: on your own layers"),
+        ("minigan learn export week2 --exercises linear sgd --seed 7", "for teachers: a class set"),
+        ("minigan learn grade handed_in --set week2/minigan-set.json --json", "and its marks"),
     ],
     "bench": [("minigan bench --recipe digits ring", "the speed of two recipes here")],
     "completion": [('eval "$(minigan completion bash)"', "for the current shell")],

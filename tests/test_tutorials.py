@@ -38,7 +38,7 @@ def text(request):
 
 
 def test_the_course_is_whole():
-    assert [path.name[:2] for path in TUTORIALS] == [f"{n:02d}" for n in range(1, 16)]
+    assert [path.name[:2] for path in TUTORIALS] == [f"{n:02d}" for n in range(1, 23)]
 
 
 def test_is_a_notebook(text):
@@ -51,6 +51,7 @@ def test_is_a_notebook(text):
 def test_has_its_parts(text):
     words = prose(text)
     assert "**At the end you will understand**" in words
+    assert re.search(r"^\*\*You need\*\* \S", words, re.MULTILINE)
     for heading in ("## What goes wrong", "## Questions", "## Further reading"):
         assert words.count(f"\n{heading}\n") == 1
     questions = words[words.index("\n## Questions\n") : words.index("\n## Further reading\n")]
@@ -63,6 +64,16 @@ def test_has_its_parts(text):
     )
     reading = words[words.index("\n## Further reading\n") :]
     assert len(re.findall(r"^\* ", reading, re.MULTILINE)) >= 3
+
+
+@pytest.mark.parametrize("path", TUTORIALS[15:], ids=lambda path: path.stem)
+def test_theory_has_its_parts(path):
+    words = prose(path.read_text(encoding="utf-8"))
+    exercises = words[words.index("\n## Exercises\n") : words.index("\n## Questions\n")]
+    assert re.findall(r"^\*\*([A-Z])\.\*\* ", exercises, re.MULTILINE) == ["A", "B"]
+    captions = re.findall(r"^\*Figure (\d+)\. .*\*$", words, re.MULTILINE)
+    assert captions == [str(n + 1) for n in range(len(captions))]
+    assert captions
 
 
 def test_number_of_the_heading_is_that_of_the_file():

@@ -131,6 +131,68 @@ def train(options: argparse.Namespace) -> None:
     training.train(folder, options.what, out, say, _told, steps=options.steps, seed=options.seed)
 
 
+def watch(options: argparse.Namespace) -> None:
+    """Check again whenever a file is saved."""
+    from minigan.learn import watch
+
+    folder, say = _opened(options)
+    known = {folder.file(e): e for e in folder.exercises()}
+    print(
+        say("Watching {folder}; save a file to have it checked, Ctrl-C ends.", folder=folder.path)
+    )
+
+    def changed(path: Path) -> None:
+        verdict = _checked(options, folder, known[path])
+        _print([*verdict.lines(say), ""])
+        sys.stdout.flush()
+
+    watch.watch(lambda: list(known), changed)
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write a class set."""
+    from minigan.learn import hosts, marks
+
+    say = _speaker(options)
+    task = marks.Task(marks.chosen(options.exercises), options.seed, _imports(options))
+    made = hosts.export(options.folder, task, say)
+    _print(say("{folder} is ready.", folder=path) for path in made)
+
+
+def grade(options: argparse.Namespace) -> int:
+    """Grade a class, or one submission."""
+    from dataclasses import replace
+
+    from minigan.learn import hosts, marks
+    from minigan.learn.checking import LIMITS
+
+    say = _speaker(options)
+    task = marks.Task(marks.chosen(options.exercises), options.seed, _imports(options))
+    task = task if options.set is None else marks.read_task(options.set)
+    tell = _noted if options.json else lambda name: None
+    limits = replace(LIMITS, seconds=options.time_limit)
+    graded = marks.grade(options.folder, task, limits=limits, jobs=options.jobs, tell=tell)
+    if options.gradescope is not None:
+        marks.write_json(options.gradescope, hosts.gradescope(graded[0][1], say))
+    if options.classroom50 is not None:
+        marks.write_json(options.classroom50, hosts.classroom50(graded[0][1]))
+    if options.json:
+        import json
+
+        print(json.dumps(marks.as_json(graded, task, say), indent=1, ensure_ascii=False))
+    else:
+        _print(marks.lines(graded, say))
+    return 0
+
+
+def _noted(name: str) -> None:
+    print(name, file=sys.stderr, flush=True)
+
+
+def _imports(options: argparse.Namespace) -> tuple[str, ...] | None:
+    return None if options.imports is None else tuple(options.imports)
+
+
 def _told(words: str) -> None:
     print(words, flush=True)
 
@@ -208,6 +270,8 @@ def add_commands(commands: Commands) -> None:
             "name", metavar="NAME", help="the exercise: its file's stem, word or number"
         )
     _add_train(inner)
+    _add_watch(inner)
+    _add_teaching(inner)
     own.add_argument("--yes", action="store_true", help="don't ask")
 
 
@@ -266,6 +330,49 @@ def _add_train(inner: Any) -> None:
     parser.add_argument("--steps", type=_count, help="how many (default: 3000 or 1500)")
     parser.add_argument("--seed", type=int, default=0, help="determines everything random")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the pictures")
+
+
+def _add_watch(inner: Any) -> None:
+    parser = _in_folder(_sub(inner, "watch", watch, "check a file again whenever it is saved"))
+    parser.set_defaults(case=None, seed=None, time_limit=5.0)
+
+
+def _add_teaching(inner: Any) -> None:
+    parser = _sub(inner, "export", export, "for teachers: write a class set")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a new folder")
+    _add_task(parser)
+    parser = _sub(inner, "grade", grade, "for teachers: grade a class, or one submission")
+    parser.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="holds a folder for each student"
+    )
+    parser.add_argument(
+        "--set", type=Path, metavar="FILE", help="the minigan-set.json of an export"
+    )
+    _add_task(parser)
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    parser.add_argument(
+        "--gradescope", type=Path, metavar="FILE", help="write results.json for one"
+    )
+    parser.add_argument(
+        "--classroom50", type=Path, metavar="FILE", help="write result.json for one"
+    )
+    parser.add_argument("--jobs", type=_count, default=1, help="students at a time (default: 1)")
+    parser.add_argument(
+        "--time-limit", type=_seconds, default=5.0, metavar="SECONDS",
+        help="for each call (default: 5)",
+    )  # fmt: skip
+
+
+def _add_task(parser: Parser) -> None:
+    parser.add_argument(
+        "--exercises", nargs="+", metavar="NAME", help="which exercises (default: all)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="draws the numbers, for marks your own")
+    parser.add_argument(
+        "--imports", nargs="*", metavar="MODULE",
+        help="refuse files that import more than NumPy and these modules",
+    )  # fmt: skip
+    _add_language(parser)
 
 
 def _count(text: str) -> int:

@@ -186,7 +186,7 @@ def _equal(a: Any, b: Any, tolerance: float = CLOSE) -> bool:
     if not (numpy.isfinite(a) == finite).all():
         return False
     scale = float(abs(b[finite]).max()) if finite.any() else 1.0
-    return bool((abs(a[finite] - b[finite]) <= tolerance * max(scale, 1e-9)).all())
+    return bool((abs(a[finite] - b[finite]) <= tolerance * max(scale, 1e-14)).all())
 
 
 def _wrong(given: Any, right: Numbers) -> bool:

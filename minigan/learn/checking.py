@@ -47,6 +47,8 @@ def check_file(
     ValueError
         If there is no such case.
     """
+    if not path.is_file():
+        return _refused(exercise, Text("{path} isn't a file", {"path": path.name}))
     text = read(path)
     if text is None:
         return _refused(

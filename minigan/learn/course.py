@@ -9,7 +9,12 @@ from typing import Any
 
 from minigan.learn.parts import Exercise
 
-NAMES = ("difference", "linear", "leaky_relu", "bce", "chain", "sgd", "adam", "d_step", "g_step")
+NAMES = (
+    "difference", "linear", "leaky_relu", "bce", "chain", "sgd", "adam", "d_step", "g_step",
+    "tanh", "dropout", "batchnorm_forward", "batchnorm_graph", "batchnorm_closed", "unfold", "conv",
+    "conv_transpose",
+    "pairs", "wasserstein", "spectral", "penalty", "penalty_tanh", "embedding", "vae",
+)  # fmt: skip
 """The exercises in order; each is a module of `minigan.learn.exercises`."""
 RING, DIGITS = 9, 17
 """The exercises after which the reader's own code trains the ring, and the digits."""

@@ -141,7 +141,7 @@ class _Judge:
         """Return how large an output's errors are measured against: its largest entry."""
         right = self.rights[i][name]
         own = float(abs(right).max()) if right.size else 0.0
-        return own if own > 1e-9 else 1.0
+        return own if own > 1e-14 else 1.0  # below, it is 0 up to rounding
 
     # ---------------------------------------------------------------- one output
 
@@ -188,7 +188,7 @@ class _Judge:
         if right.size > ENTRIES:
             flat = rng.choice(right.size, ENTRIES, replace=False)
         measured = self.slopes(slope, self.telling.given, flat)
-        scale = max(float(abs(measured).max()), float(abs(given).max()), 1e-9)
+        scale = max(float(abs(measured).max()), float(abs(given).max()), 1e-6)
         error = abs(given.ravel()[flat] - measured).max() / scale
         return math.inf if math.isnan(error) else float(error)
 

@@ -11,6 +11,7 @@ from minigan import nn, optim
 from minigan.backend import Array
 from minigan.nn.cache import Cache
 from minigan.nn.layer import Layer
+from minigan.nn.parameter import Parameter
 
 Codes = dict[str, Any]
 """The reader's solved exercises: word -> module."""
@@ -90,9 +91,84 @@ def _leaky(layer: Any, codes: Codes) -> Layer:
     return Own(layer, lambda x: code.forward(x, slope), code.backward)
 
 
+def _relu(layer: Any, codes: Codes) -> Layer:
+    code = codes["leaky_relu"]
+    return Own(layer, lambda x: code.forward(x, 0.0), code.backward)
+
+
+def _tanh(layer: Any, codes: Codes) -> Layer:
+    code = codes["tanh"]
+    return Own(layer, code.tanh_forward, code.tanh_backward)
+
+
+def _conv(word: str) -> Callable[[Any, Codes], Layer]:
+    def make(layer: Any, codes: Codes) -> Layer:
+        code, stride, padding = codes[word], layer.window.stride[0], layer.window.padding[0]
+        return Own(
+            layer,
+            lambda x, w, b: code.forward(x, w, b, stride, padding),
+            code.backward,
+            ("weight", "bias"),
+        )
+
+    return make
+
+
+class OwnNorm(Own):
+    """Batch norm by the reader's forward and closed form; pixels count as samples.
+
+    Parameters
+    ----------
+    layer
+        The library's batch norm.
+    codes
+        The reader's solved exercises.
+    """
+
+    gamma: Parameter
+    beta: Parameter
+    running_mean: Array
+    running_var: Array
+    momentum: float
+    eps: float
+
+    def __init__(self, layer: Any, codes: Codes) -> None:
+        super().__init__(
+            layer, codes["batchnorm_forward"].forward, codes["batchnorm_closed"].backward
+        )
+        self.names, self.given = ("gamma", "beta"), codes["batchnorm_closed"].forward
+
+    def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
+        """Normalise each channel, and follow the running averages."""
+        rows, gamma, beta = x.reshape(-1, x.shape[-1]), self.gamma.value, self.beta.value
+        y, self.running_mean, self.running_var = self.maps[0](
+            rows, gamma, beta, self.running_mean, self.running_var,
+            momentum=self.momentum, eps=self.eps, train=train,
+        )  # fmt: skip
+        kept = self.given(rows, gamma, beta, self.eps)[1] if train else None
+        y = numpy.ascontiguousarray(y, dtype=x.dtype).reshape(x.shape)
+        return y, Cache(self, y, kept)
+
+    def backward(
+        self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> Array | None:
+        """Pull dy back by the reader's closed form."""
+        (kept,) = cache.recall(self, dy)
+        dx, dgamma, dbeta = self.maps[1](dy.reshape(-1, dy.shape[-1]), kept)
+        if param_grads:
+            self.gamma.grad += dgamma
+            self.beta.grad += dbeta
+        return numpy.ascontiguousarray(dx, dtype=dy.dtype).reshape(dy.shape) if input_grad else None
+
+
 MAKERS: dict[type[Layer], tuple[tuple[str, ...], Callable[[Any, Codes], Layer]]] = {
     nn.Linear: (("linear",), _linear),
     nn.LeakyReLU: (("leaky_relu",), _leaky),
+    nn.ReLU: (("leaky_relu",), _relu),
+    nn.Tanh: (("tanh",), _tanh),
+    nn.BatchNorm: (("batchnorm_forward", "batchnorm_closed"), OwnNorm),
+    nn.Conv2d: (("conv",), _conv("conv")),
+    nn.ConvTranspose2d: (("conv_transpose",), _conv("conv_transpose")),
 }
 """Layer -> the exercises that it takes, and what puts them in its place."""
 

@@ -207,11 +207,7 @@ class Verdict:
 
 
 def _told(finding: Finding, say: Speaker) -> list[str]:
-    lines = [f"{_capital(say(finding.text))}."]
+    lines = [f"{say(finding.text).rstrip('.')}."]
     if finding.cause is not None:
         lines.append(f"  {say('likely cause')}: {say(finding.cause)}.")
     return lines
-
-
-def _capital(sentence: str) -> str:
-    return sentence  # names of arrays begin many of them, and keep their case

@@ -53,6 +53,7 @@ _LISTED: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("wasserstein", "works", {"objective": "wasserstein", "penalties": ("gradient-penalty:0.1",),
                               "discriminator_steps": 3}),
     ("hinge", "works", {"objective": "hinge"}),
+    ("spectral", "works", {"objective": "wasserstein", "penalties": ("spectral-norm",)}),
     ("collapse", "fails", {"penalties": (), "beta1": 0.9, "lr_generator": 2e-3,
                            "lr_discriminator": 5e-4, "d_layers": 1, "d_width": 32}),
     ("d-wins", "fails", {"penalties": (), "lr_discriminator": 4e-3, "lr_generator": 1e-5,

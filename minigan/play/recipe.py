@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -68,7 +68,7 @@ def _of_pictures(setup: Setup) -> Recipe:
     """Digits have their own recipe; the faces are played by that for pictures of any size."""
     recipe = get("digits" if setup.data == "digits" else "dcgan")
     sized = {} if setup.data == "digits" else {"image_size": 16}
-    return recipe.fitted(recipe.settings.changed(**sized))
+    return replace(recipe.fitted(recipe.settings.changed(**sized)), data=setup.data)
 
 
 def setup_of(recipe: Recipe) -> Setup:

@@ -102,7 +102,6 @@ class Plane(Scene):
             "landscape": shades(self.game.landscape(self.places)),
             "lattice": self.game.sample(self.square),
             "covered": self._covered(fake),
-            "probabilistic": self.game.objective.probabilistic,
         }
 
     def _covered(self, fake: NDArray[Any]) -> int | None:

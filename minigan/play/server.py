@@ -196,6 +196,7 @@ class Site:
             Route("/favicon.ico", self.icon),
             Route("/about", self.about),
             Route("/sources", self.sources),
+            Route("/curves", self.curves),
             Route("/export/{kind}", self.export),
             Route("/events", self.events),
             *(Route(f"/{name}", self._post(answer), methods=["POST"])
@@ -225,6 +226,8 @@ class Site:
     def set(self, told: dict[str, Any]) -> Any:
         """Change choices; or all of them, by a preset or a link."""
         setup, keep = self._wanted(told), "changes" in told
+        if "link" in told and setup == self.state.setup:
+            return {"link": setup.link()}  # a page was loaded again: the game goes on
         self.engine.change(lambda: self.state.become(setup, keep_recipe=keep))
         return {"link": setup.link()}
 
@@ -302,6 +305,13 @@ class Site:
 
     async def _sources(self, request: Request) -> Response:
         return _json_of(await self._ask(lambda: slow.sources(self.state.game)))
+
+    async def curves(self, request: Request) -> Response:
+        """Return the curves of the game so far."""
+        return await _refusing(self._curves)(request)
+
+    async def _curves(self, request: Request) -> Response:
+        return _json_of({"curves": await self._ask(self.state.history.curves)})
 
     async def export(self, request: Request) -> Response:
         """Return the game as a file."""

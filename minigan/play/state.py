@@ -187,12 +187,12 @@ class PlaygroundState:
     # ------------------------------------------------------------ looking
 
     def start(self) -> Frame:
-        """Return what stays the same during the game, with all choices and the curves so far."""
+        """Return what stays the same during the game, with all choices."""
         nets = {name: _layers(net) for name, net in self.game.players().items()}
         return {
             "kind": self.scene.kind, "setup": self.setup.as_dict(), "link": self.setup.link(),
             "recipe": self.recipe.name if self.recipe else None,
-            "curves": self.history.curves(), "nets": nets, **self.scene.start(),
+            "nets": nets, **self.scene.start(),
         }  # fmt: skip
 
     def frame(self) -> Frame:
@@ -203,8 +203,15 @@ class PlaygroundState:
                  for f in self._findings]  # fmt: skip
         return {
             "step": self.steps, "turns": dict(self.turns), "report": _plain(self._report),
-            "findings": found, "early": self.steps < gan.EARLIEST, "trouble": self.trouble, **seen,
+            "probabilistic": self._probabilistic, "findings": found,
+            "early": self.steps < gan.EARLIEST, "trouble": self.trouble, **seen,
         }  # fmt: skip
+
+    @property
+    def _probabilistic(self) -> bool:
+        """Whether D's outputs have probabilities, which then are reported."""
+        game = self.trainer.game
+        return isinstance(game, gan.Game) and game.objective.probabilistic
 
     def probe(self, x: float, y: float) -> Frame:
         """Return the numbers at a place of the picture."""

@@ -1,8 +1,8 @@
 """The classic tutorial network on MNIST: a perceptron against a convolutional net.
 
-The discriminator usually found with it, four 4x4 convolutions of stride 2, fails at a map of 3x3:
-28 -> 14 -> 7 -> 3, where a kernel of 4 doesn't fit. Here the last layer is a linear one over those
-3x3 pixels.
+Three 4x4 convolutions of stride 2 take 28 pixels to 14, 7 and 3. DCGAN's last layer, a 4x4
+convolution with stride 1 and no padding, doesn't fit on a map of 3x3, so here it is a linear one
+over those 3x3 pixels.
 """
 
 from minigan import nn

@@ -155,6 +155,18 @@ def test_arrays_that_cannot_be_told_apart_are_listed(tmp_path):
         data.load(tmp_path / "y.npz")
 
 
+def test_the_only_array_needs_no_name(tmp_path):
+    numpy.savez(tmp_path / "x.npz", whatever=PIXELS.reshape(len(PIXELS), -1))
+    assert len(data.load(tmp_path / "x.npz", image_shape=GREY)) == len(PIXELS)
+
+
+def test_labels_that_look_one_hot_in_a_row_are_labels(tmp_path):
+    """A single 1 among zeros, along the images: not a row for each class."""
+    labels = (numpy.arange(len(PIXELS)) == 2).astype("int64")
+    numpy.savez(tmp_path / "x.npz", images=PIXELS, labels=labels)
+    numpy.testing.assert_array_equal(data.load(tmp_path / "x.npz").labels, labels)
+
+
 class Trap:
     """Whoever unpickles this makes a file."""
 

@@ -487,3 +487,13 @@ def test_spectral_norm_sends_both_batches_through_d_at_once():
     D[0].u[...] = u
     D[0].v[...] = D[0].layer.weight.value @ u / numpy.linalg.norm(D[0].layer.weight.value @ u)
     assert not numpy.array_equal(once, u)
+
+
+def test_default_strengths():
+    """Those of the papers, where they say one."""
+    assert {name: way.strength for name, way in WAYS.items()} == {
+        "packing": 2, "minibatch-stddev": 4, "minibatch-discrimination": 16, "feature-matching": 1,
+        "historical-averaging": 0.001, "virtual-batch-norm": 64, "dropout": 0.3, "spectral-norm": 1,
+        "instance-noise": 0.1, "augment": 1, "gradient-penalty": 10, "one-sided-penalty": 10,
+        "r1": 10, "r2": 10, "dragan": 10, "vat": 1, "clip-weights": 0.01, "clip-gradient": 1,
+    }  # fmt: skip

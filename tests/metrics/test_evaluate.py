@@ -183,6 +183,15 @@ def test_the_table_as_text():
     ]
 
 
+def test_columns_are_as_wide_as_their_numbers():
+    wide = metrics.Table({}, (metrics.Row("a", 12345678.0, 1, "lower"),))
+    assert wide.text().splitlines()[1:] == [
+        "metric     samples  floor  better",
+        "---------------------------------",
+        "a       12,345,678      1  lower",
+    ]
+
+
 def test_the_table_as_csv_and_json():
     rows = list(csv.DictReader(io.StringIO(TABLE.csv())))
     assert [r["metric"] for r in rows] == ["reverse KL", "modes, covered", "negative"]

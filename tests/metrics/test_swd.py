@@ -194,3 +194,12 @@ def test_bad_input_gets_a_sentence(call, words):
 def test_bytes_are_no_images_here():
     with pytest.raises(TypeError, match="are uint8, but floating-point images in"):
         metrics.patch_distance((IMAGES * 255).astype("uint8"), IMAGES, rng=rng())
+
+
+def test_smoothing_keeps_the_size_and_what_is_flat():
+    """By hand, reflected at the border: (1, 4, 6, 4, 1)/16 of 0 0 16 0 0."""
+    images = numpy.zeros((1, 5, 5, 1))
+    images[:, :, 2] = 16
+    smooth = swd._smooth(images)
+    assert smooth.shape == images.shape
+    assert smooth[0, 3, :, 0].tolist() == [2, 4, 6, 4, 2]

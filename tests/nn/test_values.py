@@ -449,3 +449,63 @@ def test_labels_of_the_first_and_last_class_and_no_others():
     ):
         with pytest.raises(ValueError, match=words):
             layer.forward(numpy.array(wrong))
+
+
+# ---------------------------------------------------------------- layers of the field's nets
+
+
+def test_numbers_along_a_line_are_counted_as_on_a_plane():
+    line = nn.Conv1d(4, 6, kernel_size=5, padding=2, groups=2)
+    assert line.multiply_adds((3, 8, 4)) == 3 * 8 * 6 * 5 * 2
+    assert line.multiply_adds((3, 8, 4)) == nn.Conv2d(
+        4, 6, kernel_size=(1, 5), padding=(0, 2), groups=2
+    ).multiply_adds((3, 1, 8, 4))
+
+
+def test_a_transposed_convolution_along_a_line_begins_as_the_plane_s():
+    """Each output is met by k in / (groups stride) weights: the bound is one over its root."""
+    drawn = nn.ConvTranspose1d(64, 64, kernel_size=4, stride=2, groups=2, rng=rng())
+    bound = 1 / numpy.sqrt(4 * 64 / 2 / 2)
+    assert 0.95 * bound < numpy.abs(drawn.weight.value).max() <= bound
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+def test_an_image_is_enlarged_by_hand(mode):
+    x = numpy.array([[[[1.0], [3.0]]]], "float32")
+    y, _ = nn.Resize((1, 4), mode=mode).forward(x)
+    expected = {"nearest": [1, 1, 3, 3], "bilinear": [1, 1.5, 2.5, 3]}[mode]
+    assert y[0, 0, :, 0].tolist() == expected
+
+
+def test_one_pixel_is_spread_by_the_binomial_filter():
+    x = numpy.zeros((1, 1, 5, 1), "float32")
+    x[0, 0, 2] = 1
+    row = nn.Interpolate().forward(x)[0][0, 0].reshape(-1)
+    assert (row[row > 0] / row.max()).tolist() == pytest.approx([1 / 3, 1, 1, 1 / 3])
+
+
+def test_noise_of_two_channels_has_two_strengths():
+    layer = nn.LearntNoise(2, rng=rng())
+    _, cache = layer.forward(numpy.ones((1, 1, 1, 2), "float32"))
+    (n,) = cache.saved
+    layer.backward(numpy.array([[[[1.0, 3.0]]]], "float32"), cache)
+    assert layer.strength.grad.tolist() == pytest.approx([n.item(), 3 * n.item()])
+
+
+def test_defaults_and_names_of_pools():
+    assert of(nn.MaxPool(), numpy.arange(4.0).reshape(1, 2, 2, 1)) == [[[[3]]]]
+    assert of(nn.AveragePool(), numpy.arange(4.0).reshape(1, 2, 2, 1)) == [[[[1.5]]]]
+    assert repr(nn.AveragePool((2, 3), stride=1)) == "AveragePool((2, 3), stride=1, padding=0)"
+
+
+def test_conditional_batch_norm_takes_vectors_and_images_only():
+    layer = nn.ConditionalBatchNorm(3, classes=2)
+    assert layer.output_shape((5, 3)) == (5, 3)
+    assert layer.output_shape((5, 2, 2, 3)) == (5, 2, 2, 3)
+    with pytest.raises(ValueError, match="features come last"):
+        layer.output_shape((5, 2, 3))
+
+
+def test_the_mean_square_has_a_small_eps():
+    x = numpy.full((1, 4), 1e-3, "float32")
+    assert of(nn.PixelNorm(), x)[0] == pytest.approx([1 / numpy.sqrt(1.01)] * 4, rel=1e-4)

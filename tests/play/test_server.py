@@ -166,6 +166,7 @@ def test_everything_that_can_be_asked(client):
     assert client.json("/set", {"link": SMALL.link()})["link"] == SMALL.link()
     client.ask("/restart", {})
     assert "Linear" in client.json("/sources")
+    assert array(client.json("/curves")["curves"]).shape == (0, 6)
     about = client.json("/about")
     assert {"choices", "presets", "ways", "defaults"} <= set(about)
     answer, text = client.ask("/export/recipe")

@@ -145,3 +145,4 @@ def test_faces_have_sixteen_pixels():
     recipe = recipe_of(setup)
     assert recipe.sample_shape == (16, 16, 3)
     assert settings_of(setup, recipe).image_size == 16
+    assert recipe.data == "avatars"

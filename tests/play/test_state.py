@@ -120,7 +120,7 @@ def test_curves_and_the_doctor_follow_the_game():
     state = small()
     for _ in range(gan.EARLIEST + 50):
         state.step()
-    curves = state.start()["curves"]
+    curves = state.history.curves()
     assert curves.shape == (25, 6)
     assert curves[-1, 0] == gan.EARLIEST + 50
     table = state.history.table()

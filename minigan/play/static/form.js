@@ -1,0 +1,118 @@
+// The choices: a form made from what the server says can be chosen.
+
+import { byId, make } from "./make.js";
+import { w } from "./words.js";
+
+const GROUPS = [
+  ["set-objective", ["objective", "smoothing", "discriminator_steps"]],
+  ["set-generator", ["g_layers", "g_width", "g_activation", "g_norm", "latent", "latent_kind", "average"]],
+  ["set-discriminator", ["d_layers", "d_width", "d_activation", "d_norm"]],
+  ["set-training", ["optimizer", "lr_generator", "lr_discriminator", "beta1", "beta2", "batch_size", "initial", "schedule", "steps", "seed"]],
+];
+
+let about = null, change = null, drawing = null;
+
+export function buildForm(told, callbacks) {
+  about = told;
+  ({ change, drawing } = callbacks);
+  const form = byId("form");
+  const [first, ...others] = GROUPS.map(([title, names]) => group(title, ...names.map(field)));
+  form.replaceChildren(dataGroup(), first, tameGroup(), ...others);
+  form.addEventListener("submit", (event) => event.preventDefault());
+}
+
+const OPEN = ["set-data", "set-objective"];
+
+function group(title, ...inside) {
+  // Whether it was open before the form was made again, in another language for instance.
+  const before = byId(title), open = before ? before.open : OPEN.includes(title);
+  return make("details", { class: "group", id: title, open }, make("summary", {}, w(title)), ...inside);
+}
+
+function field(name) {
+  return make("label", { class: "field" }, make("span", {}, w(name)), input(name));
+}
+
+function input(name) {
+  if (about.choices[name]) {
+    const options = about.choices[name].map((value) => make("option", { value }, name === "data" ? w(`data-${value}`) : value));
+    return make("select", { id: `choice-${name}`, onchange: (e) => change({ [name]: e.target.value }) }, ...options);
+  }
+  const range = about.ranges[name];
+  if (!range) return make("input", { id: `choice-${name}`, onchange: (e) => change({ [name]: e.target.value }) });
+  const whole = about.whole.includes(name);
+  return make("input", {
+    id: `choice-${name}`, type: "number", min: range[0], max: range[1], step: whole ? 1 : "any",
+    onchange: (e) => e.target.value !== "" && change({ [name]: Number(e.target.value) }),
+  });
+}
+
+function dataGroup() {
+  return group("set-data", field("data"), field("spread"),
+    make("div", { class: "row" },
+      make("button", { type: "button", id: "draw", "aria-pressed": "false", onclick: () => drawing.toggle() }, w("draw")),
+      make("button", { type: "button", id: "draw-done", hidden: true, onclick: () => drawing.use() }, w("draw-done")),
+      make("button", { type: "button", id: "draw-clear", hidden: true, onclick: () => drawing.clear() }, w("draw-clear"))),
+    make("p", { class: "why", id: "draw-hint", hidden: true }, w("draw-hint")),
+    make("details", {}, make("summary", {}, "CSV"),
+      make("label", {}, w("csv"), make("textarea", { id: "csv", spellcheck: "false" })),
+      make("label", {}, w("csv-file"), make("input", { type: "file", id: "csv-file", accept: ".csv,.tsv,.txt,text/csv,text/plain", onchange: readFile })),
+      make("button", { type: "button", id: "csv-use", onclick: usePasted }, w("csv-use"))));
+}
+
+async function readFile(event) {
+  const [file] = event.target.files;
+  if (file) byId("csv").value = (await file.slice(0, 2 ** 20).text());
+}
+
+export function pointsOf(text) {
+  // The first two numbers of each line; lines without them, such as a header, are left out.
+  const rows = text.split(/\r?\n/).map((line) => line.split(/[,;\t ]+/).filter(Boolean).slice(0, 2).map(Number));
+  return rows.filter((row) => row.length === 2 && row.every(Number.isFinite));
+}
+
+function usePasted() {
+  const points = pointsOf(byId("csv").value), most = about.most_points;
+  if (points.length < 2) { byId("problem").textContent = w("csv-none"); return; }
+  const every = Math.ceil(points.length / most);
+  change({ data: "drawn", points: points.filter((_, i) => i % every === 0) });
+}
+
+function tameGroup() {
+  const ways = Object.entries(about.ways).map(([name, { strength }]) => make("div", { class: "way" },
+    make("input", { type: "checkbox", id: `way-${name}`, "aria-describedby": `why-${name}`, onchange: changeWays }),
+    make("label", { for: `way-${name}` }, name),
+    make("input", { type: "number", id: `strength-${name}`, value: strength, min: 0, step: "any", "aria-label": w("strength", { name }), onchange: () => byId(`way-${name}`).checked && changeWays() }),
+    make("span", {}), make("p", { class: "why", id: `why-${name}` }, w(`way-${name}`)), make("span", {})));
+  return group("set-tame", ...ways);
+}
+
+function changeWays() {
+  const names = Object.keys(about.ways).filter((name) => byId(`way-${name}`).checked);
+  change({ penalties: names.map((name) => `${name}:${byId(`strength-${name}`).value}`) });
+}
+
+export function showSetup(setup, recipe) {
+  for (const name of [...Object.keys(about.choices), ...Object.keys(about.ranges), "schedule"]) {
+    const element = byId(`choice-${name}`);
+    if (element && document.activeElement !== element) element.value = setup[name];
+  }
+  const given = Object.fromEntries(setup.penalties.map((way) => [way.split(":")[0], way.split(":")[1]]));
+  for (const name of Object.keys(about.ways)) {
+    byId(`way-${name}`).checked = name in given;
+    if (given[name]) byId(`strength-${name}`).value = given[name];
+  }
+  grey(setup, recipe);
+}
+
+function grey(setup, recipe) {
+  // What has no effect on this game can't be changed.
+  const pictures = ["digits", "avatars"].includes(setup.data), dirac = setup.data === "dirac";
+  const nets = recipe || pictures || dirac;
+  for (const name of ["g_layers", "g_width", "g_activation", "g_norm", "d_layers", "d_width", "d_activation", "d_norm", "initial", "latent", "latent_kind"]) {
+    byId(`choice-${name}`).disabled = Boolean(nets);
+  }
+  byId("choice-spread").disabled = Boolean(nets) || setup.data === "drawn";
+  byId("choice-batch_size").disabled = dirac;
+  for (const name of ["beta1", "beta2"]) byId(`choice-${name}`).disabled = setup.optimizer !== "adam";
+}

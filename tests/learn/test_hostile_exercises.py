@@ -1,0 +1,134 @@
+"""Files that would end, block or fool the checker: each gets a sentence, and never a pass."""
+
+import os
+import time
+
+import pytest
+
+from minigan.gradcheck.runner import Limits
+from minigan.learn import checking
+from minigan.learn.course import exercise
+from minigan.learn.language import Speaker
+
+WRONG = """
+import numpy as np
+{at_import}
+
+def forward(x, w, b):
+    {forward}
+    return x @ w + b, (x, w)
+
+def backward(dy, cache):
+    x, w = cache
+    {backward}
+    return dy @ w.T, 2 * x.T @ dy, dy.sum(axis=0)
+"""
+LIAR = (
+    "class Liar(np.ndarray):\n"
+    "    def __array_ufunc__(self, *a, **k): return np.zeros(1)\n"
+    "    def __eq__(self, other): return np.ones(1, bool)\n"
+    "    def __abs__(self): return np.zeros(1)\n"
+)
+HOSTILE = {
+    "exit at import": ("at_import", "import sys; sys.exit(0)", "SystemExit"),
+    "exit in forward": ("forward", "raise SystemExit(0)", "SystemExit"),
+    "hard exit": ("backward", "import os; os._exit(0)", "exit status 0 before"),
+    "hard exit at import": ("at_import", "import os; os._exit(0)", "exit status 0 before"),
+    "loop": ("backward", "while True: pass", "ran for more than 1 s"),
+    "loop at import": ("at_import", "while True: pass", "ran for more than 1 s"),
+    "sleep": ("forward", "import time; time.sleep(60)", "ran for more than 1 s"),
+    "interrupt": ("forward", "raise KeyboardInterrupt", "KeyboardInterrupt"),
+    "segfault": ("forward", "import ctypes; ctypes.string_at(0)", "SIGSEGV"),
+    "kill": ("backward", "import os; os.kill(os.getpid(), 9)", "SIGKILL"),
+    "flood": ("forward", "print('x' * 10**6)", "dw is wrong"),
+    "endless flood": ("forward", "while True: print('x' * 10**6)", "ran for more than 1 s"),
+    "memory": ("forward", "np.ones(10**12)", "MemoryError"),
+    "recursion": ("forward", "return forward(x, w, b)", "RecursionError"),
+    "garbage": (
+        "forward",
+        "import os; [os.write(fd, b'x' * 99) for fd in range(3, 9) if writes(fd)]",
+        "isn't an answer",
+    ),
+    "fork": (
+        "forward",
+        "import os, time\n    if not forked and not forked.append(1) and os.fork() == 0: time.sleep(60)",
+        "dw is wrong",
+    ),
+    "fork bomb": (
+        "at_import",
+        "import os, time\nfor _ in range(30):\n    if os.fork() == 0: time.sleep(60); os._exit(0)\ntime.sleep(60)",
+        "more than 8 processes",
+    ),
+    "patched NumPy": (
+        "at_import",
+        "np.allclose = np.array_equal = lambda *a, **k: True",
+        "replaces",
+    ),
+    "patched judge": (
+        "at_import",
+        "import minigan.learn.parts as p; p.run = lambda *a: {}",
+        "replaces minigan.learn.parts.run",
+    ),
+    "lying array": (
+        "backward",
+        "return dy @ w.T, (2 * x.T @ dy).view(Liar), dy.sum(0)",
+        "dw is wrong",
+    ),
+    "complex": ("backward", "return dy @ w.T, (x.T @ dy).astype(complex), dy.sum(0)", "complex128"),
+    "objects": ("backward", "return dy @ w.T, (x.T @ dy).astype(object), dy.sum(0)", "dw"),
+    "a string": ("backward", "return 'right', 'right', 'right'", "dx is str"),
+    "a lying exception": (
+        "forward",
+        "class E(Exception):\n        def __str__(self): raise SystemExit(0)\n    raise E",
+        "",
+    ),
+}
+HELPER = """
+import fcntl, os
+forked = []
+def writes(fd):
+    try:
+        return fcntl.fcntl(fd, fcntl.F_GETFL) & (os.O_WRONLY | os.O_RDWR) != 0
+    except OSError:
+        return False
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals and forks of POSIX")
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_gets_a_sentence_and_the_checker_lives(name, tmp_path):
+    place, code, said = HOSTILE[name]
+    pieces = {"at_import": "pass", "forward": "pass", "backward": "pass"} | {place: code}
+    path = tmp_path / "ex02_linear.py"
+    path.write_text(HELPER + LIAR.replace("np.", "__import__('numpy').") + WRONG.format_map(pieces))
+    limits = Limits(seconds=1.0, memory=2 << 30, processes=8)
+    verdict = checking.check_file(exercise("linear"), path, limits=limits)
+    lines = "\n".join(verdict.lines(Speaker("en")))
+    assert verdict.status == 1
+    assert verdict.points() < 1
+    assert said in lines
+    assert "Traceback" not in lines
+    assert len(lines) < 5000
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="processes are listed in /proc")
+def test_processes_that_leave_the_group_end_with_the_check(tmp_path):
+    mark = tmp_path / "alive"
+    path = tmp_path / "ex02_linear.py"
+    left = f"import os, time\nif os.fork() == 0:\n    os.setsid(); time.sleep(1.5); open({str(mark)!r}, 'w'); os._exit(0)"
+    path.write_text(WRONG.format(at_import=left, forward="pass", backward="pass"))
+    assert checking.check_file(exercise("linear"), path).status == 1
+    time.sleep(2)
+    assert not mark.exists()
+
+
+def test_files_that_are_no_files(tmp_path):
+    path = tmp_path / "ex02_linear.py"
+    os.mkfifo(path)
+    assert checking.check_file(exercise("linear"), path).status == 1
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    assert checking.check_file(exercise("linear"), path).status == 1
+    path.unlink()
+    path.write_bytes(b"#" * (2 << 20))
+    assert checking.check_file(exercise("linear"), path).status == 1

@@ -1,0 +1,133 @@
+"""What teachers use: class sets, marks, the files for Gradescope and Classroom 50."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from minigan.cli import main
+from minigan.learn import hosts, marks
+from minigan.learn.course import exercise
+from minigan.learn.starter import solution
+
+SGD = "ex06_sgd.py"
+RIGHT = solution(exercise("sgd"))
+WRONG = RIGHT.replace("momentum * v + g", "momentum * v - g")
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """An exported set of two exercises with a seed of its own."""
+    monkeypatch.setenv("LANG", "C")
+    out = tmp_path / "set"
+    assert main(["learn", "export", str(out), "--exercises", "sgd", "linear", "--seed", "7"]) == 0
+    return out
+
+
+def test_a_class_set_has_no_solutions_and_no_seed(made):
+    students = made / "students"
+    assert sorted(p.name for p in students.glob("*.py")) == ["ex02_linear.py", SGD]
+    assert "NotImplementedError" in (students / SGD).read_text()
+    assert '"seed": 0' in (students / ".minigan-learn.json").read_text()
+    task = marks.read_task(made / "minigan-set.json")
+    assert (task.seed, [e.name for e in task.exercises]) == (7, ["linear", "sgd"])
+    assert main(["learn", "export", str(made)]) == 2
+
+
+def test_a_class_of_thirty_is_graded_and_nobody_stops_it(made, tmp_path, capsys):
+    handed = tmp_path / "handed"
+    texts = [RIGHT, WRONG, "", "import os; os._exit(0)\n" + RIGHT, "def sgd_step(:", None]
+    for k in range(30):
+        student = handed / f"student{k:02d}"
+        student.mkdir(parents=True)
+        if texts[k % 6] is not None:
+            (student / SGD).write_text(texts[k % 6])
+    command = [
+        "learn",
+        "grade",
+        str(handed),
+        "--exercises",
+        "sgd",
+        "--seed",
+        "7",
+        "--json",
+        "--jobs",
+        "2",
+    ]
+    assert main(command) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [s["name"] for s in told["students"]] == [f"student{k:02d}" for k in range(30)]
+    states = [s["exercises"][0]["state"] for s in told["students"]]
+    assert states == ["right", "wrong", "wrong", "wrong", "wrong", "not begun"] * 5
+    points = [s["points"] for s in told["students"]]
+    assert points[0] == 10
+    assert all(p < 10 for p in points[1:6])
+    assert points[1] > 0  # by parts: its conduct is right
+    assert told["seed"] == 7
+    assert "not who wrote it" in told["meaning"]
+
+
+def test_a_table_without_json(tmp_path, capsys):
+    (tmp_path / "anna").mkdir()
+    (tmp_path / "anna" / SGD).write_text(RIGHT)
+    assert main(["learn", "grade", str(tmp_path), "--exercises", "sgd"]) == 0
+    assert "anna" in capsys.readouterr().out
+    assert main(["learn", "grade", str(tmp_path / "nowhere")]) == 2
+    (tmp_path / "bad.json").write_text("[]")
+    assert main(["learn", "grade", str(tmp_path), "--set", str(tmp_path / "bad.json")]) == 2
+
+
+def test_imports_are_looked_at_only_when_asked(tmp_path, capsys):
+    (tmp_path / "anna").mkdir()
+    (tmp_path / "anna" / SGD).write_text("from minigan import optim\n" + RIGHT)
+    for more, points in (([], 10), (["--imports"], 0), (["--imports", "minigan"], 10)):
+        command = ["learn", "grade", str(tmp_path), "--exercises", "sgd", "--json", *more]
+        assert main(command) == 0
+        assert json.loads(capsys.readouterr().out)["students"][0]["points"] == points
+    assert marks.imports("import os\n__import__('sys')\nimport numpy as np") == {"os", "__import__"}
+
+
+def test_the_file_for_classroom_50_runs_end_to_end(made, tmp_path):
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / SGD).write_text(RIGHT)
+    said = {
+        "CLASSROOM": "gans", "ASSIGNMENT": "week2", "SUBMISSION_TAG": "submit/1",
+        "COMMIT_URL": "https://example.org/c", "RELEASE_URL": "https://example.org/r",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, str(made / "classroom50" / "autograder.py")],
+        cwd=work, env=os.environ | said, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads((work / "result.json").read_text())
+    assert result["schema"] == "classroom50/result/v1"
+    assert (result["score"], result["max-score"]) == (10, 20)
+    assert [t["passed"] for t in result["tests"]] == [False, True]
+    assert all(isinstance(t["score"], int) for t in result["tests"])
+    assert (result["classroom"], result["review"]) == ("gans", "https://example.org/c")
+
+
+def test_the_files_for_gradescope_run_end_to_end(made, tmp_path):
+    for folder in ("submission", "results", "source"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "submission" / SGD).write_text(WRONG)
+    script = (made / "gradescope" / "run_autograder").read_text()
+    script = script.replace("/autograder", str(tmp_path)).replace("python3", sys.executable)
+    (tmp_path / "source" / marks.SET).write_text((made / "minigan-set.json").read_text())
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "results" / "results.json").read_text())
+    assert 0 < result["score"] < 10
+    assert [t["status"] for t in result["tests"]] == ["failed", "failed"]
+    assert "the velocity subtracts g" in result["tests"][1]["output"]
+    # After a crash of the checker there is a result, too.
+    broken = script.replace("learn grade", "learn nonsense")
+    subprocess.run(["bash", "-c", broken], capture_output=True, check=False)
+    assert json.loads((tmp_path / "results" / "results.json").read_text())["score"] == 0
+
+
+def test_results_say_unknown_where_the_runner_says_nothing():
+    assert hosts.classroom50([], {})["submission"] == "unknown"
