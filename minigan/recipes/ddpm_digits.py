@@ -102,5 +102,5 @@ RECIPE = Denoising(
         steps=2500, batch_size=64, lr_generator=1e-3, beta1=0.9, objective=DENOISING,
         schedule="cosine", average=0.995,
     ),
-    duration="not measured yet",
+    duration="about 4 minutes of processor time",
 )  # fmt: skip

@@ -69,7 +69,7 @@ RECIPE = InfoGAN(
     settings=Settings(
         steps=3000, batch_size=64, lr_generator=1e-3, lr_discriminator=2e-4, average=0.995
     ),
-    duration="about 60 s of processor time",
+    duration="about 85 s of processor time",
     classes=CATEGORIES,
     auxiliary=1.0,
     invented=True,

@@ -23,5 +23,5 @@ RECIPE = replace(
     settings=TranslationSettings(
         steps=3000, batch_size=16, lr_generator=4e-4, lr_discriminator=1e-4, schedule="linear:0.5"
     ),
-    duration="not measured yet",
+    duration="about 90 s of processor time",
 )
