@@ -74,7 +74,7 @@ def shown_in(name: str) -> list[str]:
     for path in sorted((ROOT / "tutorials").glob("[0-9][0-9]-*.md")):
         calls = re.findall(r"^show\((.*?)\)$", path.read_text(encoding="utf-8"), re.M | re.S)
         if any(re.search(rf"\b{re.escape(name)}\b", call) for call in calls):
-            links.append(f"[{int(path.name[:2])}](../tutorials/{path.name})")
+            links.append(f"[{int(path.name[:2])}](../../tutorials/{path.name})")
     return links
 
 

@@ -80,7 +80,7 @@ EXAMPLES: dict[str, list[tuple[str, str]]] = {
     "learn": [
         ("minigan learn start exercises", "lays out a file for each exercise"),
         ("minigan learn check ex02_linear", "right, or what is wrong with it"),
-        ("minigan learn check", "the first exercise that isn't solved"),
+        ("minigan learn check", "the first exercise that is not solved"),
         ("minigan learn hint linear", "one more hint"),
         ("minigan learn status", "the map of the course"),
         ("minigan learn train ring", "after exercise 9: on your own layers"),
