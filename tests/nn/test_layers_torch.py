@@ -200,6 +200,7 @@ def test_reshapes_keep_channels_last():
 
 def test_initial_weights_follow_the_same_law():
     """Linear and Conv2d start as PyTorch's do: uniform within 1/√fan_in."""
+    torch.manual_seed(0)
     rng = numpy.random.default_rng(0)
     for ours, theirs in [
         (nn.Linear(50, 200, rng=rng), torch.nn.Linear(50, 200)),
