@@ -9,7 +9,7 @@ import numpy
 import pytest
 from strict_array import StrictNamespace
 from strict_cuda import strict_cuda
-from whole_games import damp
+from whole_games import CANCELLING, damp
 from zoo_files import for_recipe
 
 from minigan import backend, cli, data, gan, losses, nn, optim, recipes
@@ -153,7 +153,7 @@ def _assembled(name, device):
 def test_a_round_of_every_recipe_makes_nobody_wait_and_is_that_of_the_cpu(name):
     xp = StrictNamespace()
     here, there = _assembled(name, "cpu"), _assembled(name, xp.backend)
-    for trainer in (here, there):
+    for trainer in (here, there) if name in CANCELLING else ():
         damp(trainer)
     expected = here.train_step()
     game = there.game

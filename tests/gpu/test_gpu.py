@@ -6,7 +6,7 @@ import copy
 
 import numpy
 import pytest
-from whole_games import damp
+from whole_games import CANCELLING, damp
 from zoo_files import for_recipe
 
 from minigan import backend, gan, nn, optim, recipes
@@ -207,8 +207,8 @@ def test_a_round_of_every_recipe_is_that_of_the_cpu(name):
     there, here = _trainer(name, "cuda"), _trainer(name, "cpu")
     if _draws(here):
         pytest.skip("each device has dropout masks of its own")
-    damp(there)
-    damp(here)
+    for trainer in (there, here) if name in CANCELLING else ():
+        damp(trainer)
     for _ in range(2):
         report, expected = there.train_step(), here.train_step()
         for key, value in expected.items():
