@@ -101,7 +101,7 @@ def factors(outputs: Pair, taps: Pair, dtype: str, *, transposed: bool = False) 
 
 
 @functools.cache
-def _in_two_axes(outputs: Pair, taps: Pair, dtype: str) -> tuple[Array, Array, Array]:
+def in_two_axes(outputs: Pair, taps: Pair, dtype: str) -> tuple[Array, Array, Array]:
     """The Kronecker products of both axes' matrices: A (m², r²), G (r², q²), B (r², r²)."""
     a, g, b = (numpy.kron(*pair) for pair in factors(outputs, taps, "float64"))
     return a.astype(dtype), g.astype(dtype), b.astype(dtype)
@@ -346,7 +346,7 @@ class Winograd:
         return x[:, first : first + n * self.tiles].reshape(self.points, -1)
 
     def _matrices(self, like: Array) -> tuple[Array, Array, Array]:
-        return _in_two_axes(self.outputs, self.taps, like.dtype.str)
+        return in_two_axes(self.outputs, self.taps, like.dtype.str)
 
     @functools.cached_property
     def _canvas(self) -> Pair:
