@@ -39,7 +39,7 @@ ONE_THREAD = dict.fromkeys(
 
 
 def measure(name: str, extra: list[str], out: Path) -> dict[str, object]:
-    """Train one recipe into the folder `out` and keep its picture."""
+    """Train one recipe into the folder `out`, score it, and keep its pictures."""
     command = [
         sys.executable,
         "-m",
@@ -56,6 +56,8 @@ def measure(name: str, extra: list[str], out: Path) -> dict[str, object]:
     before = processor_seconds()
     subprocess.run(command, check=True, env=os.environ | ONE_THREAD)
     seconds = processor_seconds() - before
+    judge = [sys.executable, "-m", "minigan", "evaluate", str(out)]
+    subprocess.run(judge, check=True, env=os.environ | ONE_THREAD)
     return collect(name, out, extra) | {"processor_seconds": round(seconds)}
 
 
