@@ -171,9 +171,11 @@ def catalogues(options: argparse.Namespace) -> int:
     code = subprocess.run(extract, env=environment, check=False).returncode
     if code:
         return code
-    # Docstrings stay English: the reference is read together with the code.
-    for path in (BUILD / "gettext" / "api").glob("*.pot"):
-        path.unlink()
+    # Docstrings, and pages made of them or of the parser, stay English: they are read together with
+    # the code.
+    for made in ("api/*.pot", "beside/*.pot", "commands/*.pot", "layout.pot"):
+        for path in (BUILD / "gettext").glob(made):
+            path.unlink()
     return subprocess.run(merge, check=False).returncode
 
 
