@@ -41,6 +41,12 @@ def test_the_course_is_whole():
     assert [path.name[:2] for path in TUTORIALS] == [f"{n:02d}" for n in range(1, 25)]
 
 
+@pytest.mark.parametrize("page", ["docs/notebooks.md", "docs/index.md"])
+def test_pages_list_the_whole_course(page):
+    listed = (ROOT / page).read_text(encoding="utf-8")
+    assert [path.stem for path in TUTORIALS if path.stem not in listed] == []
+
+
 def test_is_a_notebook(text):
     _, front, _ = text.split("---\n", 2)
     assert "format_name: myst" in front
