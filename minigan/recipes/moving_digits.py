@@ -18,7 +18,7 @@ from minigan.gan import Latent
 from minigan.recipes import nets
 from minigan.recipes.recipe import Generator, Recipe, Settings
 
-LATENT, WIDTH = 64, 64
+LATENT, WIDTH = 64, 32
 ALONG: dict[str, Any] = {"kernel_size": (4, 1), "stride": (2, 1), "padding": (1, 0)}
 """A convolution that leaves half of the frames; transposed, it doubles them."""
 
@@ -52,7 +52,7 @@ def networks(rng: Generator, noise: Generator) -> tuple[nn.Layer, nn.Layer]:
         *halved(middle, wide, 4, 4, rng), nn.LeakyReLU(0.2),
         nn.Flatten(), nn.Linear(2 * 4 * 4 * wide, 1, rng=rng),
     )  # fmt: skip
-    nn.initial.kaiming_normal(generator, rng=rng)
+    nn.initial.normal(generator, rng=rng)
     nn.initial.kaiming_normal(discriminator, rng=rng)
     return generator, discriminator
 
