@@ -69,6 +69,7 @@ EXAMPLES: dict[str, list[tuple[str, str]]] = {
         ("minigan play", "opens the page; Ctrl-C ends it"),
         ("minigan play --preset collapse", "a game that fails on purpose"),
         ("minigan play --recipe my_recipe.py", "a recipe of your own"),
+        ("minigan play runs/digits", "a run's samples, checkpoints and latents"),
     ],
     "export": [
         ("minigan export runs/digits -o g.onnx", "the generator as an ONNX graph"),
