@@ -225,6 +225,11 @@ def scene_of(setup: Setup, recipe: Recipe | None, settings: Settings) -> Scene:
     """Return the scene of a game."""
     if recipe is None:
         return Dirac(setup, recipe, settings)
+    if recipe.media:
+        raise ValueError(
+            f"The playground shows points and pictures, but {recipe.name!r} makes "
+            f"{'sounds' if recipe.media == '.wav' else 'films'}; choose another recipe."
+        )
     return (Pictures if recipe.makes_images else Plane)(setup, recipe, settings)
 
 
