@@ -99,10 +99,10 @@ def _require_shareable(layer: nn.Layer, own: int) -> None:
             f"{layer!r} compares each sample with all others of the batch, but each rank has only "
             "a share of it; use minibatch-stddev in its place, or a single rank."
         )
-    if isinstance(layer, nn.WithReference) and layer.generators():
+    if isinstance(layer, (nn.WithReference, nn.PerFrame)) and layer.generators():
         raise ValueError(
-            "virtual-batch-norm can't be shared by ranks in a net that draws noise, since its "
-            "reference batch would draw it too; leave one of them out, or use a single rank."
+            f"{layer!r} changes the batch in which noise is drawn, so that ranks can't share it; "
+            "leave out the noise, or the layer (virtual-batch-norm), or use a single rank."
         )
     if isinstance(layer, nn.MinibatchStdDev) and own % layer.group_size:
         raise ValueError(

@@ -239,7 +239,7 @@ def test_noise_beside_a_reference_batch_is_refused():
                     nn.Dropout(0.3, rng=numpy.random.default_rng(0)), layer.net
                 )
 
-    assert "virtual-batch-norm can't be shared" in refusal(
+    assert "changes the batch in which noise is drawn" in refusal(
         "two batchnorm virtual-batch-norm:8", change=change
     )
 
