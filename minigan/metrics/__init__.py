@@ -8,6 +8,7 @@
 `sliced_wasserstein`   for points; `patch_distance` is the same for patches of images, by scale
 `matched_accuracy`     do clusters found without labels agree with the labels?
 `nearest_neighbours`   the nearest training data: does the generator copy?
+`copying`              are samples closer to the training data than unseen data are?
 `classifier_for`       the small classifier whose features are compared, trained here and cached
 `evaluate_images`      all metrics for images; `evaluate_points` for points
 =====================  =============================================================================
@@ -21,6 +22,7 @@ from minigan.metrics.classifier import (
     train_classifier,
 )
 from minigan.metrics.clusters import matched_accuracy
+from minigan.metrics.copying import Copying, copying
 from minigan.metrics.evaluate import evaluate_images, evaluate_points
 from minigan.metrics.frechet import frechet_distance, frechet_gaussian
 from minigan.metrics.kid import KernelDistance, kernel_distance, mmd2
@@ -34,6 +36,7 @@ from minigan.metrics.table import Row, Table
 __all__ = [
     "PRDC",
     "Classifier",
+    "Copying",
     "KernelDistance",
     "ModeReport",
     "Neighbours",
@@ -41,6 +44,7 @@ __all__ = [
     "Row",
     "Table",
     "classifier_for",
+    "copying",
     "evaluate_images",
     "evaluate_pairs",
     "evaluate_points",

@@ -77,7 +77,9 @@ def resume(
         If the folder isn't a run, none of its checkpoints can be used, the data are others than
         before, or the device isn't available.
     """
-    with sole_writer(open_run(folder, recipe=recipe, trust=trust).folder):
+    found = open_run(folder, recipe=recipe, trust=trust)
+    found.require_folder()
+    with sole_writer(found.folder):
         run = open_run(folder, recipe=recipe, trust=trust)
         settings = run.settings.changed(
             steps=steps, lr_generator=lr_generator, lr_discriminator=lr_discriminator
@@ -92,9 +94,9 @@ def resume(
         )
         goes_on = _device(run.config, device, say)
         computing = _computing(run.config, goes_on, cuda_graph=cuda_graph, precision=precision)
-        found, samples = _data(run, data_name, data_dir)
+        described, samples = _data(run, data_name, data_dir)
         config = replace(
-            found,
+            described,
             settings=asdict(settings),
             device=goes_on,
             watching=watched,

@@ -15,7 +15,7 @@ from minigan.files import remove_leftovers
 from minigan.gan.callbacks import TensorBoard
 from minigan.recipes import Recipe, Settings, files, get
 from minigan.recipes.files import RecipeFile
-from minigan.runs import drawing, sources, trust
+from minigan.runs import drawing, pretrained, sources, trust
 from minigan.runs.assembly import Assembly, assemble
 from minigan.runs.folder import (
     Config,
@@ -161,7 +161,7 @@ def train(
         fingerprint=sources.fingerprint(data_name, samples),
         classes=assembly.classes if recipe.classes else None,
         recipe_file={"variable": file.variable, "sha256": file.sha256} if file else None,
-        init=None if init is None else os.path.abspath(os.path.expanduser(init)),
+        init=None if init is None else pretrained.located(init),
     )
     folder = new_folder(Path(out) if out else None, recipe.name, file)
     with sole_writer(folder):
