@@ -11,7 +11,18 @@ from typing import Any
 from benchmarks.quality import jobs
 from minigan.plots import save_figure
 
-EXPERIMENTS = ("grids", "pacgan", "stacked", "objectives", "growing", "labels", "race")
+EXPERIMENTS = (
+    "grids",
+    "pacgan",
+    "stacked",
+    "objectives",
+    "growing",
+    "labels",
+    "race",
+    "cyclegan",
+    "pix2pix",
+    "cifar",
+)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import processor
-from minigan import checkpoint, gan
+from minigan import checkpoint, gan, optim
 
 RESULTS = Path(__file__).parents[1] / "results" / "quality"
 UNFINISHED = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "minigan" / "quality"
@@ -38,7 +38,8 @@ class Job:
     measure
         ``(trainer, seed) -> columns``, at the end.
     schedule
-        Share of the learning rates that is left when this share of the steps is done.
+        Share of the learning rates that is left when this share of the steps is done; None leaves
+        them to the game.
     long
         Whether it takes hours, and is done only when ``--only`` asks for it.
     """
@@ -48,7 +49,7 @@ class Job:
     steps: int
     build: Callable[[int], gan.Trainer]
     measure: Callable[[gan.Trainer, int], Row]
-    schedule: Callable[[float], float] = lambda done: 1.0
+    schedule: Callable[[float], float] | None = None
     long: bool = False
 
 
@@ -90,7 +91,8 @@ def _done(experiment: str, job: Job) -> bool:
 
 def _train(experiment: str, job: Job, deadline: float) -> Row | None:
     trainer = job.build(job.seed)
-    optimizers = (trainer.game.generator_optimizer, trainer.game.discriminator_optimizer)
+    parts = trainer.game.parts().values()
+    optimizers = [part for part in parts if isinstance(part, optim.Optimizer)]
     rates = [optimizer.lr for optimizer in optimizers]
     path = unfinished(f"{experiment}-{job.case}-{job.seed}-{job.steps}")
     spent = wall = 0.0
@@ -109,8 +111,9 @@ def _train(experiment: str, job: Job, deadline: float) -> Row | None:
             }
             checkpoint.save(path, arrays, {"trainer": meta} | passed)
             return None
-        for optimizer, rate in zip(optimizers, rates, strict=True):
-            optimizer.lr = rate * job.schedule(trainer.step / job.steps)
+        if job.schedule is not None:
+            for optimizer, rate in zip(optimizers, rates, strict=True):
+                optimizer.lr = rate * job.schedule(trainer.step / job.steps)
         trainer.train_step()
     seconds, passed = spent + time.process_time() - start, wall + time.monotonic() - clock
     row = {"case": job.case, "seed": job.seed, "steps": job.steps} | job.measure(trainer, job.seed)

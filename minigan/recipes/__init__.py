@@ -40,6 +40,9 @@ MODULES = (
     "cyclegan",
     "progressive",
     "stylegan",
+    "wavegan_tones",
+    "wavegan_digits",
+    "moving_digits",
 )
 """The modules of the recipes, in the order in which to try them."""
 

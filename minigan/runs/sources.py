@@ -12,9 +12,9 @@ from minigan import data
 from minigan.recipes import Recipe
 
 _BLOCK = 4096
-_NAMES = (*data.DATASETS, *data.DISTRIBUTIONS, *data.PAIRS)
+_NAMES = (*data.DATASETS, *data.DISTRIBUTIONS, *data.PAIRS, *data.SOUNDS, *data.FILMS)
 _FACES = ("avatars", "avatars-edges", "avatars-glasses", "avatars-holes")
-_MADE = ("digits", *_FACES, *data.DISTRIBUTIONS)
+_MADE = ("digits", "tones", *data.FILMS, *_FACES, *data.DISTRIBUTIONS)
 """Data that come with minigan or that it makes, some with the last bits of this machine."""
 
 

@@ -11,6 +11,7 @@ import pytest
 import minigan
 from minigan import recipes
 from minigan.cli import main
+from minigan.play.opened import OpenedRun
 from minigan.runs import evaluation, packing, pretrained, starting
 from minigan.runs.face import open_run, train
 
@@ -152,3 +153,9 @@ def test_training_starts_from_them(tmp_path):
 
 def test_a_notebook_shows_samples():
     assert len(minigan.pretrained("digits").show().axes) == 2
+
+
+def test_the_playground_shows_them():
+    shown = OpenedRun(minigan.pretrained("digits"))
+    assert shown.checkpoints == [(3000, None)]
+    assert shown.over
