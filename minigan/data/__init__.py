@@ -1,4 +1,4 @@
-"""Data: 2-D distributions, digits, faces, MNIST, CIFAR-10, pairs, and your own images.
+"""Data: 2-D distributions, digits, faces, MNIST, CIFAR-10, pairs, text, and your own images.
 
 >>> from minigan import data
 >>> digits = data.load("digits")
@@ -13,6 +13,7 @@ from minigan.data.dataset import Batches, Dataset
 from minigan.data.digits import cubic_matrix, digits
 from minigan.data.errors import DataError
 from minigan.data.folder import fit, image_folder
+from minigan.data.grammar import ENGLISH, MOTIFS, Grammar
 from minigan.data.idx import read_idx, write_idx
 from minigan.data.loading import DATASETS, load
 from minigan.data.mnist import fashion_mnist, mnist
@@ -21,6 +22,7 @@ from minigan.data.partly import PartlyLabelled
 from minigan.data.points import PointSet, point_set, points
 from minigan.data.stacked import stack, stacked_mnist
 from minigan.data.stream import Stream
+from minigan.data.text import TEXTS, Text, text
 from minigan.data.toys import (
     DISTRIBUTIONS,
     Distribution,
@@ -40,11 +42,15 @@ from minigan.data.zoo import avatars, cartoons, emoji, glyphs, kana
 __all__ = [
     "DATASETS",
     "DISTRIBUTIONS",
+    "ENGLISH",
+    "MOTIFS",
     "PAIRS",
+    "TEXTS",
     "Batches",
     "DataError",
     "Dataset",
     "Distribution",
+    "Grammar",
     "Pair",
     "PairBatches",
     "Pairs",
@@ -52,6 +58,7 @@ __all__ = [
     "PointSet",
     "Roomy",
     "Stream",
+    "Text",
     "VariedBatches",
     "avatars",
     "cartoons",
@@ -84,5 +91,6 @@ __all__ = [
     "spiral",
     "stack",
     "stacked_mnist",
+    "text",
     "write_idx",
 ]

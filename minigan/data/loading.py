@@ -20,6 +20,7 @@ from minigan.data.idx import read_idx
 from minigan.data.mnist import fashion_mnist, mnist
 from minigan.data.pixels import as_images, as_labels
 from minigan.data.stacked import stacked_mnist
+from minigan.data.text import TEXTS
 from minigan.data.toys import DISTRIBUTIONS
 from minigan.data.zoo import avatars, cartoons, emoji, glyphs, kana
 
@@ -126,6 +127,8 @@ def _unsplit(name: str, image_shape: Shape | None) -> Dataset:
         return image_folder(path, size=(height, width), channels=channels)
     if path.is_file():
         return _file(path, image_shape)
+    if name in TEXTS:
+        raise DataError(f"{name!r} is text and has no images: use text({name!r})")
     if name in DISTRIBUTIONS:
         raise DataError(
             f"{name!r} is a 2-D distribution and has no images: use distribution({name!r})"

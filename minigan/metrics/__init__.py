@@ -9,7 +9,9 @@
 `matched_accuracy`     do clusters found without labels agree with the labels?
 `nearest_neighbours`   the nearest training data: does the generator copy?
 `classifier_for`       the small classifier whose features are compared, trained here and cached
+`js_divergence`        between the n-grams of two texts
 `evaluate_images`      all metrics for images; `evaluate_points` for points
+`evaluate_text`        all metrics for lines of text
 =====================  =============================================================================
 """
 
@@ -30,6 +32,7 @@ from minigan.metrics.pairs import evaluate_pairs, sharpness
 from minigan.metrics.prdc import PRDC, expected_coverage, prdc
 from minigan.metrics.swd import PatchDistance, patch_distance, sliced_wasserstein
 from minigan.metrics.table import Row, Table
+from minigan.metrics.text import evaluate_text, js_divergence, ngrams
 
 __all__ = [
     "PRDC",
@@ -44,16 +47,19 @@ __all__ = [
     "evaluate_images",
     "evaluate_pairs",
     "evaluate_points",
+    "evaluate_text",
     "expected_coverage",
     "frechet_classifier_distance",
     "frechet_distance",
     "frechet_gaussian",
     "ideal_modes",
+    "js_divergence",
     "kernel_distance",
     "matched_accuracy",
     "mmd2",
     "mode_report",
     "nearest_neighbours",
+    "ngrams",
     "patch_distance",
     "prdc",
     "reverse_kl",
