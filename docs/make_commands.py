@@ -44,6 +44,7 @@ EXAMPLES: dict[str, list[tuple[str, str]]] = {
         ("minigan sample runs/digits -n 100 -o grid.png", "a hundred new samples"),
         ("minigan sample runs/digits --truncation 1.5 --seed 7", "fewer surprises"),
         ("minigan sample runs/cgan-digits --label 7", "sevens only"),
+        ("minigan sample runs/textgan -o lines.txt", "text; without a file it is printed"),
     ],
     "evaluate": [("minigan evaluate runs/digits -n 2000", "each score beside its floor")],
     "doctor": [("minigan doctor runs/digits", "is this run normal?")],

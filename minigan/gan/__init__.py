@@ -6,6 +6,7 @@ from minigan.gan.callbacks import (
     Checkpoints,
     Frames,
     Guard,
+    Lines,
     Measure,
     MetricsFile,
     Progress,
@@ -24,6 +25,7 @@ from minigan.gan.objectives import OBJECTIVES, Objective, objective
 from minigan.gan.pix2pix import ImageToImage
 from minigan.gan.progressive import ProgressiveGame
 from minigan.gan.semisupervised import SemiSupervisedGame
+from minigan.gan.seqgan import SequenceGame, Writer
 from minigan.gan.stylegan import StyleGame
 from minigan.gan.synthesis import StyleGenerator, Styles, Synthesis
 from minigan.gan.taming import WAYS, Taming, tame
@@ -49,6 +51,7 @@ __all__ = [
     "ImageToImage",
     "InformationGame",
     "Latent",
+    "Lines",
     "Measure",
     "MetricsFile",
     "Objective",
@@ -56,6 +59,7 @@ __all__ = [
     "ProgressiveGame",
     "Report",
     "SemiSupervisedGame",
+    "SequenceGame",
     "StyleGame",
     "StyleGenerator",
     "Styles",
@@ -66,6 +70,7 @@ __all__ = [
     "TrainingError",
     "VariationalAutoencoder",
     "Watcher",
+    "Writer",
     "diagnose",
     "feature_matching",
     "list_checkpoints",

@@ -40,6 +40,9 @@ MODULES = (
     "cyclegan",
     "progressive",
     "stylegan",
+    "textgan",
+    "gumbel_textgan",
+    "seqgan_lite",
 )
 """The modules of the recipes, in the order in which to try them."""
 

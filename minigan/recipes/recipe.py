@@ -211,6 +211,13 @@ class Recipe:
         """
         return self
 
+    def suited(self, settings: Settings, samples: Any) -> Settings:
+        """Return the settings with what the data decide, such as the vocabulary of a text.
+
+        By default they are unchanged. `fitted` is called with the result once more.
+        """
+        return settings
+
     def callbacks(self, settings: Settings, folder: Path) -> Sequence[Callback]:
         """Return callbacks that follow every run of this recipe; none by default.
 
@@ -298,6 +305,11 @@ class Recipe:
         """Return the stream of minibatches from what `load` returned."""
         stream = data.Batches if self.makes_images else data.Stream
         return stream(samples, batch_size, rng)
+
+    @property
+    def makes_text(self) -> bool:
+        """Whether samples are lines of text."""
+        return False
 
     @property
     def makes_images(self) -> bool:

@@ -76,7 +76,7 @@ def project(
     exploring.latents(run)
     if not run.recipe.makes_images:
         raise ValueError(
-            f"The recipe {run.recipe.name!r} makes points, which no picture can be projected to; "
+            f"The recipe {run.recipe.name!r} makes no pictures, so that none can be projected to; "
             "choose another run."
         )
     if steps < 1 or not 0 < lr < float("inf"):

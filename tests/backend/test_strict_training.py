@@ -135,6 +135,8 @@ class _nothing:
 
 def _samples(recipe):
     """Data of the recipe's shape: its own where it comes with the package, else random images."""
+    if recipe.makes_text:
+        return data.text(recipe.data)
     if not recipe.makes_images:
         return data.distribution(recipe.data)
     images = numpy.random.default_rng(0).integers(0, 256, (16, *recipe.sample_shape), dtype="uint8")

@@ -190,6 +190,8 @@ def _trainer(name, device, *, cuda_graph=False, batch=16):
 def _samples(recipe):
     from minigan import data
 
+    if recipe.makes_text:
+        return data.text(recipe.data)
     if not recipe.makes_images:
         return data.distribution(recipe.data)
     images = numpy.random.default_rng(0).integers(0, 256, (64, *recipe.sample_shape), dtype="uint8")
