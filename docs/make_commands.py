@@ -45,6 +45,7 @@ EXAMPLES: dict[str, list[tuple[str, str]]] = {
         ("minigan sample runs/digits --truncation 1.5 --seed 7", "fewer surprises"),
         ("minigan sample runs/cgan-digits --label 7", "sevens only"),
         ("minigan sample runs/textgan -o lines.txt", "text; without a file it is printed"),
+        ("minigan sample runs/wavegan-tones -n 8 -o out.wav", "sounds, one after the other"),
     ],
     "evaluate": [("minigan evaluate runs/digits -n 2000", "each score beside its floor")],
     "doctor": [("minigan doctor runs/digits", "is this run normal?")],
@@ -69,6 +70,7 @@ EXAMPLES: dict[str, list[tuple[str, str]]] = {
         ("minigan play", "opens the page; Ctrl-C ends it"),
         ("minigan play --preset collapse", "a game that fails on purpose"),
         ("minigan play --recipe my_recipe.py", "a recipe of your own"),
+        ("minigan play runs/digits", "a run's samples, checkpoints and latents"),
     ],
     "export": [
         ("minigan export runs/digits -o g.onnx", "the generator as an ONNX graph"),

@@ -11,7 +11,17 @@ from typing import Any
 from benchmarks.quality import jobs
 from minigan.plots import save_figure
 
-EXPERIMENTS = ("grids", "pacgan", "stacked", "objectives", "growing", "labels")
+EXPERIMENTS = (
+    "grids",
+    "pacgan",
+    "stacked",
+    "objectives",
+    "growing",
+    "labels",
+    "cyclegan",
+    "pix2pix",
+    "cifar",
+)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minigan import checkpoint, gan
+from minigan import checkpoint, gan, optim
 
 RESULTS = Path(__file__).parents[1] / "results" / "quality"
 UNFINISHED = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "minigan" / "quality"
@@ -37,7 +37,8 @@ class Job:
     measure
         ``(trainer, seed) -> columns``, at the end.
     schedule
-        Share of the learning rates that is left when this share of the steps is done.
+        Share of the learning rates that is left when this share of the steps is done; None leaves
+        them to the game.
     """
 
     case: str
@@ -45,7 +46,7 @@ class Job:
     steps: int
     build: Callable[[int], gan.Trainer]
     measure: Callable[[gan.Trainer, int], Row]
-    schedule: Callable[[float], float] = lambda done: 1.0
+    schedule: Callable[[float], float] | None = None
 
 
 def run(
@@ -86,7 +87,8 @@ def _done(experiment: str, job: Job) -> bool:
 
 def _train(experiment: str, job: Job, deadline: float) -> Row | None:
     trainer = job.build(job.seed)
-    optimizers = (trainer.game.generator_optimizer, trainer.game.discriminator_optimizer)
+    parts = trainer.game.parts().values()
+    optimizers = [part for part in parts if isinstance(part, optim.Optimizer)]
     rates = [optimizer.lr for optimizer in optimizers]
     path = UNFINISHED / f"{experiment}-{job.case}-{job.seed}-{job.steps}.safetensors".replace(
         " ", "-"
@@ -105,8 +107,9 @@ def _train(experiment: str, job: Job, deadline: float) -> Row | None:
                 path, arrays, {"trainer": meta, "seconds": spent + time.process_time() - start}
             )
             return None
-        for optimizer, rate in zip(optimizers, rates, strict=True):
-            optimizer.lr = rate * job.schedule(trainer.step / job.steps)
+        if job.schedule is not None:
+            for optimizer, rate in zip(optimizers, rates, strict=True):
+                optimizer.lr = rate * job.schedule(trainer.step / job.steps)
         trainer.train_step()
     seconds = spent + time.process_time() - start
     row = {"case": job.case, "seed": job.seed, "steps": job.steps} | job.measure(trainer, job.seed)

@@ -30,13 +30,14 @@ GRID = Path("grid.png")
 
 
 def sample(options: argparse.Namespace) -> None:
-    """Draw new samples to an image file; text is printed, or written to a text file."""
+    """Draw new samples to an image file, or a file of sounds, films or text."""
     from minigan.runs import drawing
 
     run = open_run(options)
     if run.recipe.makes_text:
         return _write_lines(options, run)
-    check_picture(options.output)
+    heard = run.recipe.media is not None and options.output.suffix.lower() == run.recipe.media
+    check_picture(options.output.with_suffix(".png") if heard else options.output)
     replaced = replaces(options.output)
     classes = len(run.classes) if options.label is None else 0
     number, columns = drawing.layout(classes, options.number or drawing.GRID)
@@ -51,10 +52,12 @@ def sample(options: argparse.Namespace) -> None:
         truncation=options.truncation,
         label=options.label,
     )
-    if run.recipe.makes_images:
+    if heard:
+        run.recipe.save(options.output, samples)
+    elif run.recipe.makes_images:
         from minigan.plots import save_grid
 
-        save_grid(options.output, samples, columns=columns)
+        save_grid(options.output, run.recipe.pictures(samples), columns=columns)
     else:
         _draw_points(options, run.load_data(), samples)
     conclude(options, f"{number} samples in {options.output}{replaced}")

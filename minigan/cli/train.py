@@ -212,6 +212,7 @@ def _add_settings(parser: Parser) -> None:
         metavar="NAME[:STRENGTH]",
     )
     _add_pictures(parser, setting)
+    _add_sounds(parser, setting)
     parser.set_defaults(settings=flags)
     parser.add_argument_group("settings of a recipe of your own").add_argument(
         "--set",
@@ -230,6 +231,12 @@ def _add_pictures(parser: Parser, setting: Callable[..., None]) -> None:
     how = argparse.BooleanOptionalAction
     setting("--flip", "mirror pictures at random, left to right", to=group, action=how)
     setting("--crop", "crop at random, by up to N pixels", to=group, type=int, metavar="N")
+
+
+def _add_sounds(parser: Parser, setting: Callable[..., None]) -> None:
+    group = parser.add_argument_group("settings of recipes for sounds, such as wavegan-digits")
+    how = argparse.BooleanOptionalAction
+    setting("--conditional", "tell G the class, and D which it should be", to=group, action=how)
 
 
 def _own_setting(text: str) -> tuple[str, Any]:

@@ -488,6 +488,14 @@ def _residual(g: Graph, layer: nn.Residual, x: Value) -> str:
     return g.add(write(g, layer.body, x).name, around.name)
 
 
+@rule(nn.PerFrame)
+def _per_frame(g: Graph, layer: nn.PerFrame, x: Value) -> str:
+    _, frames, *rest = x.shape
+    merged = Value(g.reshape(x.name, -1, *rest), x.example.reshape(-1, *rest))
+    y = write(g, layer.body, merged)
+    return g.reshape(y.name, -1, frames, *y.shape[1:])
+
+
 @rule(nn.Skip)
 def _skip(g: Graph, layer: nn.Skip, x: Value) -> str:
     return g.call("Concat", x.name, write(g, layer.body, x).name, axis=-1)

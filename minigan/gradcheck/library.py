@@ -297,6 +297,10 @@ def _containers() -> Iterator[Case]:
         ),
         (4, 3, 5, 2),
     )
+    yield Case(
+        "PerFrame", lambda rng: nn.PerFrame(nn.Conv2d(2, 3, kernel_size=2, rng=rng), nn.Tanh()),
+        (2, 3, 4, 5, 2),
+    )  # fmt: skip
     yield Case("Skip", lambda rng: nn.Skip(nn.Linear(3, 2, rng=rng), nn.Tanh()), (4, 3))
     yield Case(
         "Branches",

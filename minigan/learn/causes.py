@@ -14,7 +14,7 @@ import numpy
 
 from minigan.gradcheck import diagnose
 from minigan.learn.language import Text
-from minigan.learn.parts import Broken, Case, Exercise, Numbers, Variant, answer
+from minigan.learn.parts import Broken, Case, Exercise, Named, Numbers, Variant, answer
 
 Outs = list[dict[str, Any]]
 Rights = list[dict[str, Numbers]]
@@ -207,7 +207,7 @@ def _in_general(
             "there is NaN or infinity: look for a division by zero, log(0), √0 or an exp that "
             "overflows"
         )
-    known = exercise.terms(_namespaced(case.given)) if exercise.terms else {}
+    known = terms_of(exercise, case)
     if name in known:
         found = _by_terms(a, *known[name], case)
         if found:
@@ -215,8 +215,12 @@ def _in_general(
     return _generic(exercise, case, right, a, name)
 
 
-def _namespaced(given: Mapping[str, Any]) -> Any:
-    return SimpleNamespace(**{"interlude": True, **given})
+def terms_of(exercise: Exercise, case: Case) -> dict[str, tuple[Named, Named]]:
+    """Return the named terms of a case: for an output, those that are right and the intruders."""
+    if exercise.terms is None:
+        return {}
+    with numpy.errstate(all="ignore"):
+        return exercise.terms(SimpleNamespace(**{"interlude": True, **case.given}))
 
 
 def _by_terms(

@@ -76,6 +76,13 @@ def unwritten(exercise: Exercise, text: str, path: Path | str) -> Verdict | None
     if set(blank) == set(exercise.asks):
         verdict.state = NOT_BEGUN
         return verdict
+    if ready := starter.ready_made(text):
+        text_ = Text(
+            "it imports {names}, which has the answer ready-made: write it with NumPy alone",
+            {"names": ", ".join(ready)},
+        )
+        verdict.findings.append(Finding("imports", text_))
+        return verdict
     return None
 
 

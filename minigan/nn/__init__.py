@@ -16,6 +16,7 @@ from minigan.nn.curves import ELU, GELU, SiLU, Softplus
 from minigan.nn.discrimination import MinibatchDiscrimination
 from minigan.nn.dropout import Dropout
 from minigan.nn.embedding import Embedding
+from minigan.nn.frames import PerFrame
 from minigan.nn.groupnorm import GroupNorm
 from minigan.nn.instancenorm import InstanceNorm
 from minigan.nn.layer import Layer
@@ -99,6 +100,7 @@ __all__ = [
     "Pack",
     "Pad",
     "Parameter",
+    "PerFrame",
     "PhaseShuffle",
     "PixelNorm",
     "PixelShuffle",

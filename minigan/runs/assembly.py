@@ -140,7 +140,9 @@ def _frames(
     classes = sources.classes(recipe, samples)
     n, columns = drawing.layout(len(classes), drawing.FRAME)
     labels = drawing.balanced(n, classes)
-    return drawing.image_frame(drawing.first(fixed, n), labels, columns=columns)
+    return drawing.image_frame(
+        drawing.first(fixed, n), labels, columns=columns, pictures=recipe.pictures
+    )
 
 
 def _gauges(

@@ -59,19 +59,24 @@ def require_few(n: int, sample_shape: tuple[int, ...]) -> None:
     ValueError
         If they have more than `LARGEST` pixels.
     """
-    most = LARGEST // (math.prod(sample_shape[:2]) if len(sample_shape) == 3 else 256)
+    most = LARGEST // (math.prod(sample_shape[:-1]) if len(sample_shape) > 1 else 256)
     if n > most:
         raise ValueError(f"A picture can hold {most:,} of these samples, got {n:,}; draw fewer.")
 
 
 def image_frame(
-    inputs: Any, labels: NDArray[Any] | None = None, *, columns: int | None = None
-) -> Callable[[Trainer], NDArray[Any]]:
-    """Return a function that draws the samples from these inputs as a grid, above the step."""
+    inputs: Any, labels: NDArray[Any] | None = None, *, columns: int | None = None,
+    pictures: Callable[[Any], Any] | None = None,
+) -> Callable[[Trainer], NDArray[Any]]:  # fmt: skip
+    """Return a function that draws the samples from these inputs as a grid, above the step.
+
+    `pictures` makes images of samples that are none, see `minigan.recipes.Recipe.pictures`.
+    """
     from minigan.plots import image_grid
 
     def draw(trainer: Trainer) -> NDArray[Any]:
-        grid = image_grid(trainer.game.picture(inputs, labels), columns=columns)
+        samples = trainer.game.picture(inputs, labels)
+        grid = image_grid(pictures(samples) if pictures else samples, columns=columns)
         return captioned(grid, f"step {trainer.step:,}")
 
     return draw

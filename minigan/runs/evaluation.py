@@ -75,7 +75,8 @@ def evaluate(
         table = _of_text(run, run.recipe, count, seed, which, device, data_dir)
         _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
         return table
-    number = count if run.recipe.makes_images else min(max(count, 2), MOST_POINTS)
+    each = run.recipe.sample_shape[0] if run.recipe.media == ".gif" else 1
+    number = max(count // each, 1) if run.recipe.makes_images else min(max(count, 2), MOST_POINTS)
     samples = run.sample(number, seed=seed, device=device, which=which)
     rng = numpy.random.default_rng(seed)
     if not run.recipe.makes_images:
@@ -84,7 +85,8 @@ def evaluate(
     else:
         # A generator without a tanh may go beyond what a picture can show.
         samples = numpy.clip(samples, -1, 1)
-        train, test = _splits(run, data_dir)
+        whole, train, test = _splits(run, data_dir)
+        made, samples = samples, run.recipe.compared(samples)
         classifier = None
         if train.labels is not None:
             say("the classifier whose features are compared (trained once, then cached)")
@@ -92,7 +94,8 @@ def evaluate(
         table = metrics.evaluate_images(
             samples, train, test, classifier, rng=rng, count=count, say=say
         )
-        table = replace(table, rows=(*table.rows, *_of_classes(run, which, test)))
+        own = run.recipe.rows(made, whole, classifier)
+        table = replace(table, rows=(*own, *table.rows, *_of_classes(run, which, test)))
         _keep(lambda: draw_neighbours(run.folder / "neighbours.png", samples, train), say)
     _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
     return table
@@ -110,7 +113,7 @@ def classifier_of(
         If the run's data have no labels.
     """
     sources.require_there(run.config.data)
-    train, test = _splits(run, data_dir) if run.recipe.makes_images else (None, None)
+    train, test = _splits(run, data_dir)[1:] if run.recipe.makes_images else (None, None)
     if train is None or test is None or train.labels is None:
         raise ValueError(
             f"The data of this run, {run.config.data}, have no labels of images to learn an "
@@ -226,20 +229,36 @@ def draw_neighbours(path: Path, samples: Any, train: data.Dataset) -> None:
     )
 
 
-def _splits(run: Run, data_dir: str | None) -> tuple[data.Dataset, data.Dataset]:
-    """Training and test images at the recipe's size; data without a test split are split here."""
-    name, shape = run.config.data, run.recipe.sample_shape
+def _splits(run: Run, data_dir: str | None) -> tuple[Any, data.Dataset, data.Dataset]:
+    """Training data as they are, and the images of both splits by which samples are evaluated.
+
+    Data without a test split are split here.
+    """
+    name, recipe = run.config.data, run.recipe
     where = data_dir or run.config.data_dir
-    whole = run.recipe.load(name, where)
+    whole = recipe.load(name, where)
     if not isinstance(whole, data.Dataset):
         raise ValueError(
-            f"The data of the recipe {run.recipe.name!r} are {type(whole).__name__}, but only a "
+            f"The data of the recipe {recipe.name!r} are {type(whole).__name__}, but only a "
             "Dataset of images can be compared with samples; return one from its method load."
         )
-    if name in ("mnist", "fashion-mnist", "cifar10") and whole.image_shape == shape:
-        return whole, data.load(name, image_shape=shape, data_dir=where, split="test")
-    train, test = metrics.split(whole)
-    return replace(train, name=whole.name), replace(test, name=f"{whole.name}, a fifth set aside")
+    if whole.images.shape[1:] == recipe.sample_shape:
+        test = recipe.load_test(name, where)
+        if test is not None:
+            return whole, _images(run, whole), _images(run, test)
+    train, test = metrics.split(_images(run, whole))
+    train = replace(train, name=whole.name)
+    return whole, train, replace(test, name=f"{whole.name}, a fifth set aside")
+
+
+def _images(run: Run, found: data.Dataset) -> data.Dataset:
+    """Return the images of a data set by which samples are evaluated, with their labels."""
+    if run.recipe.media is None:
+        return found
+    images = run.recipe.compared(found.batch(numpy.arange(len(found))))
+    each = len(images) // len(found)
+    labels = None if found.labels is None else found.labels.repeat(each)
+    return data.Dataset(found.name, images, labels, found.source, found.class_names)
 
 
 def _progress(say: Callable[[str], None]) -> Callable[[int, int, float], None]:

@@ -310,9 +310,10 @@ def save_rows(run: Run, path: Path, rows: Sequence[NDArray[Any]]) -> None:
     if not run.recipe.makes_images:
         plots.save_figure(_plane(run, numpy.concatenate(list(rows))), path)
         return
-    columns = max(len(row) for row in rows)
-    blank = numpy.full((columns, *run.recipe.sample_shape), -1, "float32")
-    padded = [numpy.concatenate([row, blank[len(row) :]]) for row in rows]
+    drawn = [run.recipe.pictures(row) for row in rows]
+    columns = max(len(row) for row in drawn)
+    blank = numpy.full((columns, *drawn[0].shape[1:]), -1, "float32")
+    padded = [numpy.concatenate([row, blank[len(row) :]]) for row in drawn]
     plots.save_grid(path, numpy.concatenate(padded), columns=columns)
 
 
@@ -322,7 +323,9 @@ def _save_film(run: Run, path: Path, samples: NDArray[Any]) -> None:
     if run.recipe.makes_text:
         frames = [_page(run, [sample[None]]) for sample in samples]
     elif run.recipe.makes_images:
-        frames = [plots.image_grid(picture[None], padding=0) for picture in samples]
+        frames = [
+            plots.image_grid(picture[None], padding=0) for picture in run.recipe.pictures(samples)
+        ]
     else:
         # A walk in two dimensions is best shown growing; about a dozen frames are enough.
         ends = numpy.linspace(1, len(samples), min(len(samples), 12)).astype(int)

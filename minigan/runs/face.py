@@ -117,7 +117,17 @@ class Run(folder.Run):
         path = self.folder / "samples.png"
         image = base64.b64encode(path.read_bytes()).decode() if path.is_file() else ""
         shown = f"<br><img width='320' src='data:image/png;base64,{image}'>" if image else ""
-        return f"<code>{escape(repr(self))}</code>{shown}"
+        return f"<code>{escape(repr(self))}</code>{shown}{self._media()}"
+
+    def _media(self) -> str:
+        """Return HTML with a player of the sounds, or the moving films."""
+        path = self.folder / f"samples{self.recipe.media or ''}"
+        if self.recipe.media is None or not path.is_file():
+            return ""
+        held = base64.b64encode(path.read_bytes()).decode()
+        if path.suffix == ".wav":
+            return f"<br><audio controls src='data:audio/wav;base64,{held}'></audio>"
+        return f"<br><img src='data:image/gif;base64,{held}'>"
 
 
 def train(

@@ -12,9 +12,13 @@ from minigan import data
 from minigan.recipes import Recipe
 
 _BLOCK = 4096
-_NAMES = (*data.DATASETS, *data.TEXTS, *data.DISTRIBUTIONS, *data.PAIRS)
+_NAMES = (
+    *data.DATASETS, *data.TEXTS, *data.DISTRIBUTIONS, *data.PAIRS, *data.SOUNDS, *data.FILMS
+)  # fmt: skip
 _FACES = ("avatars", "avatars-edges", "avatars-glasses", "avatars-holes")
-_MADE = ("digits", "sentences", "motifs", *_FACES, *data.DISTRIBUTIONS)
+_MADE = (
+    "digits", "tones", "sentences", "motifs", *data.FILMS, *_FACES, *data.DISTRIBUTIONS
+)  # fmt: skip
 """Data that come with minigan or that it makes, some with the last bits of this machine."""
 
 

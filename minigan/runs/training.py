@@ -103,10 +103,10 @@ def train(
     Returns
     -------
     Path
-        The folder: ``samples.png`` (for text also ``samples.txt``), ``losses.png``,
-        ``training.gif``, ``metrics.csv``, ``config.json``, ``model.safetensors``, ``checkpoints/``
-        and ``frames/``; for a recipe file
-        also ``recipe.py``, a copy of it.
+        The folder: ``samples.png``, ``losses.png``, ``training.gif``, ``metrics.csv``,
+        ``config.json``, ``model.safetensors``, ``checkpoints/`` and ``frames/``; of sounds
+        ``samples.wav``, of films ``samples.gif``, of text ``samples.txt``; for a recipe file also
+        ``recipe.py``, a copy of it.
 
     Raises
     ------
@@ -248,7 +248,7 @@ def finish(
 
 
 def draw_samples(path: Path, assembly: Assembly) -> None:
-    """Draw ``samples.png`` from the fixed latents."""
+    """Draw ``samples.png`` from the fixed latents; sounds and films are written as such, too."""
     from minigan.plots import save_figure, save_grid
 
     trainer = assembly.trainer
@@ -264,6 +264,10 @@ def draw_samples(path: Path, assembly: Assembly) -> None:
     else:
         n, columns = drawing.layout(len(assembly.classes), drawing.GRID)
         labels = drawing.balanced(n, assembly.classes)
+        recipe = assembly.recipe
         samples = trainer.game.picture(drawing.first(assembly.fixed, n), labels)
-        several = samples.shape[2] > assembly.recipe.sample_shape[1]  # views beside each other
-        save_grid(path, samples, columns=columns, scale=2 if several else None)
+        several = samples.shape[2] > recipe.sample_shape[1]  # views beside each other
+        shown = recipe.pictures(samples)
+        save_grid(path, shown, columns=columns, scale=2 if several else None)
+        if recipe.media:
+            recipe.save(path.with_suffix(recipe.media), samples)

@@ -211,6 +211,10 @@ CASES = {
             FLAT,
         )
     ],
+    "PerFrame": [
+        (lambda rng: nn.PerFrame(nn.Conv1d(3, 2, kernel_size=3, rng=rng), nn.Tanh()), IMAGE),
+        (lambda rng: nn.PerFrame(nn.Conv2d(3, 2, kernel_size=3, rng=rng)), (2, 3, 5, 6, 3)),
+    ],
     "Pack": [(lambda rng: nn.Pack(2), FLAT), (lambda rng: nn.Pack(2), IMAGE)],
     "InstanceNoise": [(lambda rng: nn.InstanceNoise(0.1, rng=rng), FLAT)],
     "Augment": [

@@ -3,6 +3,7 @@
 import ast
 import functools
 import types
+from pathlib import Path
 
 import numpy
 import pytest
@@ -12,6 +13,7 @@ from minigan.learn.course import NAMES, course, exercise, find
 from minigan.learn.language import Speaker
 from minigan.learn.pupil import attempt
 
+ROOT = Path(__file__).parents[2]
 SAY = Speaker("en")
 VARIANTS = [(e.name, i) for e in course() for i in range(len(e.variants))]
 
@@ -179,3 +181,13 @@ def test_the_smallest_failing_case_comes_with_its_numbers():
     )
     with pytest.raises(ValueError, match="cases 1 to 5"):
         verdict_of("linear", exercise("linear").solution, case=9)
+
+
+def test_the_page_names_the_tutorial_of_each_exercise():
+    page = (ROOT / "docs" / "howto" / "learn.md").read_text("utf-8")
+    for chosen in course():
+        link = f"[{int(chosen.tutorial[:2])}](../../tutorials/{chosen.tutorial}.md)"
+        assert f"| `{chosen.stem}` | {chosen.title} | {link} |" in page
+        assert (ROOT / "tutorials" / f"{chosen.tutorial}.md").is_file()
+        text = starter.solution(chosen)
+        assert f"Tutorial {int(chosen.tutorial[:2])} " in text, chosen.stem
