@@ -193,6 +193,20 @@ def check_picture(path: Path) -> None:
         )
 
 
+def check_text(path: Path) -> None:
+    """Check that lines can be written to a path, before the work rather than after it.
+
+    Raises
+    ------
+    ValueError
+        If the folder doesn't exist, or the suffix isn't .txt.
+    """
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(f"{path} can't be written; give a .txt file in an existing folder.")
+    if path.suffix.lower() != ".txt":
+        raise ValueError(f"The samples of this run are text, but {path} doesn't end in .txt.")
+
+
 def conclude(options: argparse.Namespace, words: str) -> None:
     """Print to standard output what a command has written, unless ``--quiet`` was given."""
     if not options.quiet:

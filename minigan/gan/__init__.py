@@ -7,6 +7,7 @@ from minigan.gan.callbacks import (
     Checkpoints,
     Frames,
     Guard,
+    Lines,
     Measure,
     MetricsFile,
     Progress,
@@ -25,6 +26,7 @@ from minigan.gan.objectives import OBJECTIVES, Objective, objective
 from minigan.gan.pix2pix import ImageToImage
 from minigan.gan.progressive import ProgressiveGame
 from minigan.gan.semisupervised import SemiSupervisedGame
+from minigan.gan.seqgan import SequenceGame, Writer
 from minigan.gan.sharing import OwnRows, share
 from minigan.gan.stylegan import StyleGame
 from minigan.gan.synthesis import StyleGenerator, Styles, Synthesis
@@ -52,6 +54,7 @@ __all__ = [
     "ImageToImage",
     "InformationGame",
     "Latent",
+    "Lines",
     "Measure",
     "MetricsFile",
     "Objective",
@@ -60,6 +63,7 @@ __all__ = [
     "ProgressiveGame",
     "Report",
     "SemiSupervisedGame",
+    "SequenceGame",
     "StyleGame",
     "StyleGenerator",
     "Styles",
@@ -70,6 +74,7 @@ __all__ = [
     "TrainingError",
     "VariationalAutoencoder",
     "Watcher",
+    "Writer",
     "diagnose",
     "feature_matching",
     "list_checkpoints",

@@ -10,10 +10,12 @@
 `nearest_neighbours`   the nearest training data: does the generator copy?
 `copying`              are samples closer to the training data than unseen data are?
 `classifier_for`       the small classifier whose features are compared, trained here and cached
+`js_divergence`        between the n-grams of two texts
 `tone_rows`            are tones in tune?  `pitches` are measured by the Fourier transform
 `naming_rows`          how surely does the classifier name the samples, and all classes alike?
 `film_rows`            does what moves keep to a straight path, and to its class?
 `evaluate_images`      all metrics for images; `evaluate_points` for points
+`evaluate_text`        all metrics for lines of text
 =====================  =============================================================================
 """
 
@@ -38,6 +40,7 @@ from minigan.metrics.prdc import PRDC, expected_coverage, prdc
 from minigan.metrics.sounds import cents, pitches, tone_rows
 from minigan.metrics.swd import PatchDistance, patch_distance, sliced_wasserstein
 from minigan.metrics.table import Row, Table
+from minigan.metrics.text import evaluate_text, js_divergence, ngrams
 
 __all__ = [
     "PRDC",
@@ -56,18 +59,21 @@ __all__ = [
     "evaluate_images",
     "evaluate_pairs",
     "evaluate_points",
+    "evaluate_text",
     "expected_coverage",
     "film_rows",
     "frechet_classifier_distance",
     "frechet_distance",
     "frechet_gaussian",
     "ideal_modes",
+    "js_divergence",
     "kernel_distance",
     "matched_accuracy",
     "mmd2",
     "mode_report",
     "naming_rows",
     "nearest_neighbours",
+    "ngrams",
     "off_path",
     "patch_distance",
     "pitches",

@@ -155,6 +155,8 @@ def _frames(
     recipe: Recipe, samples: Any, fixed: Any, rng: numpy.random.Generator
 ) -> Callable[[gan.Trainer], Array]:
     """Choose how a frame of the animation is drawn."""
+    if recipe.makes_text:
+        return drawing.text_frame(recipe, fixed)
     if not recipe.makes_images:
         real = samples.sample(drawing.POINTS, rng)
         return drawing.point_frame(real, drawing.first(fixed, drawing.POINTS), samples)
@@ -169,7 +171,8 @@ def _frames(
 def _gauges(
     recipe: Recipe, samples: Any, game: gan.BaseGame, rng: numpy.random.Generator
 ) -> gan.Gauges:
-    n = min(GAUGED // 2, len(samples)) if recipe.makes_images else GAUGED
+    known = recipe.makes_images or recipe.makes_text
+    n = min(GAUGED // 2, len(samples)) if known else GAUGED
     inputs = game.inputs(n, rng, lambda: samples)
     labels = drawing.balanced(n, sources.classes(recipe, samples))
     return gan.Gauges(

@@ -11,6 +11,7 @@ import numpy
 
 from minigan import data, gan, metrics
 from minigan.files import written_whole
+from minigan.recipes.text import TextRecipe
 from minigan.recipes.translation import Translation
 from minigan.runs import sources
 from minigan.runs.folder import Run
@@ -70,6 +71,10 @@ def evaluate(
     sources.require_there(run.config.data)
     if isinstance(run.recipe, Translation):
         table = _of_translations(run, count, seed, which, device, data_dir, say)
+        _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
+        return table
+    if isinstance(run.recipe, TextRecipe):
+        table = _of_text(run, run.recipe, count, seed, which, device, data_dir)
         _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
         return table
     each = run.recipe.sample_shape[0] if run.recipe.media == ".gif" else 1
@@ -184,6 +189,19 @@ def _of_translations(
             tables.insert(1, _against_truth(back, test.b, test.a, train.a, way=", back"))
     facts = {name: fact for table in tables for name, fact in table.facts.items()}
     return metrics.Table(facts, tuple(row for table in tables for row in table.rows))
+
+
+def _of_text(
+    run: Run, recipe: TextRecipe, count: int, seed: int, which: str | None, device: str,
+    data_dir: str | None,
+) -> metrics.Table:  # fmt: skip
+    """Compare lines with those of the data that were held out."""
+    where = data_dir or run.config.data_dir
+    train, test = (recipe.load_split(run.config.data, where, s) for s in ("train", "test"))
+    samples = run.sample(max(count, 1), seed=seed, device=device, which=which).argmax(axis=-1)
+    return metrics.evaluate_text(
+        samples, train, test, rng=numpy.random.default_rng(seed), count=count
+    )
 
 
 def _translated(

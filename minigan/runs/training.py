@@ -113,8 +113,8 @@ def train(
     Path
         The folder: ``samples.png``, ``losses.png``, ``training.gif``, ``metrics.csv``,
         ``config.json``, ``model.safetensors``, ``checkpoints/`` and ``frames/``; of sounds
-        ``samples.wav``, of films ``samples.gif``; for a recipe file also ``recipe.py``, a copy of
-        it.
+        ``samples.wav``, of films ``samples.gif``, of text ``samples.txt``; for a recipe file also
+        ``recipe.py``, a copy of it.
 
     Raises
     ------
@@ -128,6 +128,8 @@ def train(
     device = backend.resolve(device)
     data_dir = None if data_dir is None else os.path.abspath(os.path.expanduser(data_dir))
     samples = together.first_alone(ranks, lambda: recipe.load(data_name or recipe.data, data_dir))
+    settings = recipe.suited(settings, samples)
+    recipe = recipe.fitted(settings)
     data_name = sources.located(data_name) if data_name else recipe.data
     if epochs is not None:
         settings = settings.changed(steps=_steps(epochs, samples, settings))
@@ -186,11 +188,8 @@ def train(
         save_config(folder, config)
         for note in (*notes, *taken):
             say(note)
-        on = (
-            f" on {len(samples):,} images"
-            if recipe.makes_images and hasattr(samples, "__len__")
-            else ""
-        )
+        what = "lines" if recipe.makes_text else "images" if recipe.makes_images else ""
+        on = f" on {len(samples):,} {what}" if what and hasattr(samples, "__len__") else ""
         say(
             f"Training {recipe.name}{on} for {settings.steps:,} steps on "
             f"{ranks_in_words(ranks)}{device}; results in {folder}"
@@ -274,7 +273,9 @@ def draw_samples(path: Path, assembly: Assembly) -> None:
     from minigan.plots import save_figure, save_grid
 
     trainer = assembly.trainer
-    if not assembly.recipe.makes_images:
+    if assembly.recipe.makes_text:
+        drawing.save_page(path, drawing.text_frame(assembly.recipe, assembly.fixed)(trainer))
+    elif not assembly.recipe.makes_images:
         real = assembly.samples.sample(drawing.POINTS, numpy.random.default_rng(0))
         inputs = drawing.first(assembly.fixed, drawing.POINTS)
         figure = drawing.point_figure(

@@ -4,6 +4,7 @@ from minigan.gan.callbacks.agreement import Agreement
 from minigan.gan.callbacks.checkpoints import Checkpoints, Measure, list_checkpoints
 from minigan.gan.callbacks.frames import Frames
 from minigan.gan.callbacks.guard import Guard, TrainingError, find_trouble
+from minigan.gan.callbacks.lines import Lines
 from minigan.gan.callbacks.metrics_file import MetricsFile
 from minigan.gan.callbacks.progress import Progress
 from minigan.gan.callbacks.tensorboard import TensorBoard
@@ -14,6 +15,7 @@ __all__ = [
     "Checkpoints",
     "Frames",
     "Guard",
+    "Lines",
     "Measure",
     "MetricsFile",
     "Progress",
