@@ -171,9 +171,11 @@ def catalogues(options: argparse.Namespace) -> int:
     code = subprocess.run(extract, env=environment, check=False).returncode
     if code:
         return code
-    # Docstrings stay English: the reference is read together with the code.
-    for path in (BUILD / "gettext" / "api").glob("*.pot"):
-        path.unlink()
+    # Docstrings, and pages made of them or of the parser, stay English: they are read together with
+    # the code.
+    for made in ("api/*.pot", "beside/*.pot", "commands/*.pot", "layout.pot"):
+        for path in (BUILD / "gettext").glob(made):
+            path.unlink()
     return subprocess.run(merge, check=False).returncode
 
 
@@ -197,6 +199,11 @@ def coverage(options: argparse.Namespace) -> int:
 def is_formula(text: str) -> bool:
     """Tell a displayed formula from prose; Sphinx can't put a translated formula back."""
     if re.search(r"\\(qquad|begin|frac|sum|partial)\b", re.sub(r"\$[^$]*\$", "", text)):
+        return True
+    outside = re.sub(r"\$[^$]*\$", "", text)
+    if "\\" in outside and not re.search(
+        r"(?<!\\)\b[A-Za-z]{3,}", re.sub(r"\\[A-Za-z]+", " ", outside)
+    ):
         return True
     words = re.sub(r"\\[A-Za-z]+", " ", text).split()
     return not any(

@@ -21,7 +21,7 @@ CHOSEN = (0, 1, 0, 1, 1, 2, 0, 1, 2, 0, 1, 1, 0, 0, 0)
 WIDTH, COLOURS = 640, 64
 HEAD = """# The course
 
-Fifteen tutorials, to be read beside the source. Each is a notebook, which `pip install -e '.[course]'` and
+Tutorials, to be read beside the source. Each is a notebook, which `pip install -e '.[course]'` and
 `python docs/build.py notebooks` make for JupyterLab; with all figures and outputs, they are pages of the site that
 `python docs/build.py` builds. Before the first, there is [a GAN in 150 lines of NumPy](gan_from_nothing.py).
 This page is written by `python docs/make_figures.py`.

@@ -20,7 +20,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from minigan import recipes
+from minigan import data, recipes
 from minigan.recipes import Recipe
 
 DOCS = Path(__file__).resolve().parent
@@ -29,7 +29,15 @@ RECORD = DOCS / "gallery.json"
 PAGES = DOCS / "gallery"
 LARGEST = 1_000_000
 """Bytes above which a film isn't kept: the repository is cloned by everybody."""
-KINDS = {"": "samples.png", "-losses": "losses.png", "-film": "training.gif"}
+SOUNDS = DOCS / "_static" / "sounds"
+HEARD = 16
+"""Sounds that a page plays."""
+KINDS = {
+    "": "samples.png",
+    "-losses": "losses.png",
+    "-film": "training.gif",
+    "-moving": "samples.gif",
+}
 """What is kept of a run: the end of the name, and the file in the run's folder."""
 
 
@@ -39,7 +47,7 @@ ONE_THREAD = dict.fromkeys(
 
 
 def measure(name: str, extra: list[str], out: Path) -> dict[str, object]:
-    """Train one recipe into the folder `out` and keep its picture."""
+    """Train one recipe into the folder `out`, score it, and keep its pictures."""
     command = [
         sys.executable,
         "-m",
@@ -56,6 +64,8 @@ def measure(name: str, extra: list[str], out: Path) -> dict[str, object]:
     before = processor_seconds()
     subprocess.run(command, check=True, env=os.environ | ONE_THREAD)
     seconds = processor_seconds() - before
+    judge = [sys.executable, "-m", "minigan", "evaluate", str(out)]
+    subprocess.run(judge, check=True, env=os.environ | ONE_THREAD)
     return collect(name, out, extra) | {"processor_seconds": round(seconds)}
 
 
@@ -65,6 +75,8 @@ def collect(name: str, out: Path, extra: list[str]) -> dict[str, object]:
     for kind, file in KINDS.items():
         if (out / file).exists() and (out / file).stat().st_size <= LARGEST:
             (PICTURES / f"{name}{kind}{Path(file).suffix}").write_bytes((out / file).read_bytes())
+    if (out / "samples.wav").exists():
+        keep_sounds(name, out / "samples.wav")
     config = json.loads((out / "config.json").read_text())
     settings = config["settings"]
     return {
@@ -75,6 +87,14 @@ def collect(name: str, out: Path, extra: list[str]) -> dict[str, object]:
         "machine": f"{platform.system()}, NumPy {config['versions']['numpy']}",
         "scores": scores(out / "evaluation.csv"),
     }
+
+
+def keep_sounds(name: str, path: Path) -> None:
+    """Keep the first sounds of a file for the recipe's page."""
+    waves, rate = data.read_wav(path)
+    each = recipes.get(name).sample_shape[0] + round(data.GAP * rate)
+    SOUNDS.mkdir(parents=True, exist_ok=True)
+    data.write_wav(SOUNDS / f"{name}.wav", waves[: HEARD * each, 0], rate=rate)
 
 
 def scores(path: Path) -> list[list[str]]:
@@ -147,7 +167,13 @@ def recipe_page(name: str, facts: dict[str, object]) -> str:
             f"Trained on {facts['data']} instead of {recipe.data}, the recipe's own data.",
             "",
         ]
-    for kind, words in (("", "samples"), ("-film", "the training"), ("-losses", "the curves")):
+    if (SOUNDS / f"{name}.wav").exists():
+        lines += [f'<audio controls src="../_static/sounds/{name}.wav"></audio>', ""]
+    shown = {
+        "": "samples", "-moving": "moving samples", "-film": "the training",
+        "-losses": "the curves",
+    }  # fmt: skip
+    for kind, words in shown.items():
         suffix = Path(KINDS[kind]).suffix
         if (PICTURES / f"{name}{kind}{suffix}").exists():
             picture = f"../images/gallery/{name}{kind}{suffix}"

@@ -38,7 +38,13 @@ def text(request):
 
 
 def test_the_course_is_whole():
-    assert [path.name[:2] for path in TUTORIALS] == [f"{n:02d}" for n in range(1, 23)]
+    assert [path.name[:2] for path in TUTORIALS] == [f"{n:02d}" for n in range(1, 25)]
+
+
+@pytest.mark.parametrize("page", ["docs/notebooks.md", "docs/index.md"])
+def test_pages_list_the_whole_course(page):
+    listed = (ROOT / page).read_text(encoding="utf-8")
+    assert [path.stem for path in TUTORIALS if path.stem not in listed] == []
 
 
 def test_is_a_notebook(text):
@@ -52,7 +58,7 @@ def test_has_its_parts(text):
     words = prose(text)
     assert "**At the end you will understand**" in words
     assert re.search(r"^\*\*You need\*\* \S", words, re.MULTILINE)
-    for heading in ("## What goes wrong", "## Questions", "## Further reading"):
+    for heading in ("## What goes wrong", "## Exercises", "## Questions", "## Further reading"):
         assert words.count(f"\n{heading}\n") == 1
     questions = words[words.index("\n## Questions\n") : words.index("\n## Further reading\n")]
     assert len(re.findall(r"^\*\*[123]\.\*\* ", questions, re.MULTILINE)) == 3

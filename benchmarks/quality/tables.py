@@ -7,7 +7,8 @@ from __future__ import annotations
 import importlib
 import statistics
 
-from benchmarks.quality import growing
+from benchmarks.quality import growing, pix2pix
+from benchmarks.quality import race as objectives_race
 from benchmarks.quality.jobs import rows
 
 
@@ -55,10 +56,14 @@ def race() -> str:
 
 
 if __name__ == "__main__":
-    for name in ("grids", "pacgan", "stacked", "labels"):
+    for name in ("grids", "pacgan", "stacked", "labels", "cyclegan", "cifar"):
         if rows(name):
             print(f"{name}\n\n{table(name)}\n")
     if rows("objectives"):
         print(f"objectives\n\n{race()}\n")
+    if rows(objectives_race.RACE):
+        print(f"race\n\n{objectives_race.table()}\n")
     if rows("growing"):
         print(f"growing\n\n{growing.table()}\n")
+    if rows("pix2pix"):
+        print(f"pix2pix\n\n{pix2pix.table()}\n")

@@ -26,8 +26,10 @@ def start(options: argparse.Namespace) -> None:
     made, written = folder.start(options.folder, say, course())
     upcoming = made.first_unsolved()
     _print([
-        say("{count} files are in {folder}; your work in it stays as it "
-            "is.", count=written, folder=made.path),
+        say("Files written to {folder}: {count}. Those that were there before are as they were.",
+            folder=made.path, count=written)
+        if written < len(made.names)
+        else say("The {count} exercises are in {folder}.", count=written, folder=made.path),
         *([] if upcoming is None else [say("Begin with {file}, then type `minigan learn check` "
                                            "in that folder.", file=made.file(upcoming))]),
     ])  # fmt: skip
@@ -36,6 +38,7 @@ def start(options: argparse.Namespace) -> None:
 def check(options: argparse.Namespace) -> int:
     """Check one exercise; the status is 0 if it is right, 1 if wrong, 3 if not begun."""
     from minigan.learn import talk
+    from minigan.learn.verdict import NOT_BEGUN
 
     folder, say = _opened(options)
     chosen = _chosen(options, folder)
@@ -49,6 +52,8 @@ def check(options: argparse.Namespace) -> int:
         print(json.dumps(verdict.as_json(say), indent=1, ensure_ascii=False))
         return verdict.status
     _print(verdict.lines(say))
+    if verdict.state == NOT_BEGUN:
+        _print(list(talk.introduced(folder, chosen, say))[1:])
     if verdict.ok and options.case is None:
         _print(["", *talk.explained(chosen, say), *talk.onward(folder, say)])
     return verdict.status
@@ -99,11 +104,11 @@ def solution(options: argparse.Namespace) -> None:
     """Print the answer."""
     from minigan.learn import starter
 
-    folder, _ = _opened(options)
+    folder, say = _opened(options)
     exercise = _named(options, folder)
     folder.of(exercise)["shown"] = True
     folder.save()
-    print(starter.solution(exercise), end="")
+    print(starter.shown(exercise, say), end="")
 
 
 def reset(options: argparse.Namespace) -> int:
@@ -282,7 +287,28 @@ def _without(options: argparse.Namespace) -> None:
 def _sub(
     inner: Any, name: str, run: Callable[[argparse.Namespace], int | None], summary: str
 ) -> Parser:
-    return add_command(inner, name, run, summary)
+    return add_command(inner, name, _in_their_language(run), summary)
+
+
+def _in_their_language(
+    run: Callable[[argparse.Namespace], int | None],
+) -> Callable[[argparse.Namespace], int | None]:
+    """Say a mistake in the command in the language that everything else is said in."""
+
+    def said(options: argparse.Namespace) -> int | None:
+        try:
+            return run(options)
+        except ValueError as error:
+            raise ValueError(_language(options)(str(error))) from error
+
+    return said
+
+
+def _language(options: argparse.Namespace) -> Speaker:
+    try:
+        return _opened(options)[1]
+    except (ValueError, AttributeError, OSError):
+        return _speaker(options)
 
 
 def _in_folder(parser: Parser) -> Parser:

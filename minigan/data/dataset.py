@@ -10,6 +10,7 @@ import numpy
 import numpy.typing as npt
 
 from minigan import randomness
+from minigan.data.text import Text
 
 __all__ = ["Batches", "Dataset"]
 
@@ -57,10 +58,14 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_images(self.name, self.images)
+        self.check()
         if self.labels is not None:
             # What the fields of a frozen dataclass may be replaced by.
             object.__setattr__(self, "labels", _whole(self.name, self.labels, len(self)))
+
+    def check(self) -> None:
+        """Check the images; another kind of data set checks what it holds instead."""
+        _check_images(self.name, self.images)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -184,7 +189,7 @@ class Batches(Iterator[Batch]):
 
     Parameters
     ----------
-    data : Dataset or ndarray of floats, shape (N, ...)
+    data : Dataset, Text or ndarray of floats, shape (N, ...)
         An array (of 2-D points, say) is served unchanged, without labels.
     batch_size : int
         Between 1 and N.
@@ -215,7 +220,7 @@ class Batches(Iterator[Batch]):
 
     def __init__(
         self,
-        data: Dataset | npt.NDArray[numpy.floating],
+        data: Dataset | Text | npt.NDArray[numpy.floating],
         batch_size: int,
         rng: numpy.random.Generator,
     ) -> None:
@@ -234,7 +239,12 @@ class Batches(Iterator[Batch]):
         return len(self.data) // self.batch_size
 
     def __next__(self) -> Batch:
-        indices = self.next_indices()
+        return self.batch_of(self.next_indices())
+
+    def batch_of(self, indices: npt.NDArray[numpy.int64]) -> Batch:
+        """Return the samples with these indices, and their labels or None."""
+        if isinstance(self.data, Text):
+            return self.data.batch(indices), None
         if isinstance(self.data, Dataset):
             labels = self.data.labels
             return self.data.batch(indices), None if labels is None else labels[indices]
@@ -289,7 +299,7 @@ class Batches(Iterator[Batch]):
 
 def _check_stream(data: Any, batch_size: int, rng: numpy.random.Generator) -> None:
     randomness.generator(rng)
-    if not isinstance(data, Dataset) and not numpy.issubdtype(data.dtype, numpy.floating):
+    if not isinstance(data, Dataset | Text) and not numpy.issubdtype(data.dtype, numpy.floating):
         raise TypeError(
             f"Batches got an array of {data.dtype} and needs floats: convert it, or make a Dataset"
         )

@@ -12,7 +12,7 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -195,6 +195,19 @@ def _pictures(root: Path) -> tuple[list[Path], Counter[str]]:
         raise DataError(
             f"{root} is not a folder: give one that contains images ({', '.join(EXTENSIONS)})"
         )
+    found, others = walked(root, lambda file: file.name.lower().endswith(EXTENSIONS))
+    if not found:
+        raise DataError(
+            f"{root} contains no images: put files there that end in {', '.join(EXTENSIONS)}"
+        )
+    return found, others
+
+
+def walked(root: Path, wanted: Callable[[Path], bool]) -> tuple[list[Path], Counter[str]]:
+    """Return the wanted files below a folder, in order, and the number of others by suffix.
+
+    Hidden ones are skipped, and links to folders followed.
+    """
     found: list[Path] = []
     others: Counter[str] = Counter()
     above: dict[str, frozenset[str]] = {}  # where each folder, and all that it is in, really are
@@ -206,16 +219,8 @@ def _pictures(root: Path) -> tuple[list[Path], Counter[str]]:
         above[folder] = around | {place}
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         shown = [Path(folder, name) for name in names if not name.startswith(".")]
-        found += [file for file in shown if file.name.lower().endswith(EXTENSIONS)]
-        others.update(
-            file.suffix.lower() or "no suffix"
-            for file in shown
-            if not file.name.lower().endswith(EXTENSIONS)
-        )
-    if not found:
-        raise DataError(
-            f"{root} contains no images: put files there that end in {', '.join(EXTENSIONS)}"
-        )
+        found += [file for file in shown if wanted(file)]
+        others.update(file.suffix.lower() or "no suffix" for file in shown if not wanted(file))
     return sorted(found, key=lambda file: file.relative_to(root).parts), others
 
 

@@ -15,12 +15,16 @@ from minigan.data.cifar import cifar10
 from minigan.data.dataset import Dataset
 from minigan.data.digits import digits
 from minigan.data.errors import DataError, choices
+from minigan.data.films import FILMS, moving_digits
 from minigan.data.folder import EXTENSIONS, darkness, fit, image_folder
 from minigan.data.idx import read_idx
 from minigan.data.mnist import fashion_mnist, mnist
 from minigan.data.pixels import as_images, as_labels
+from minigan.data.sounds import SOUNDS, sound_folder, spoken_digits, tones
 from minigan.data.stacked import stacked_mnist
+from minigan.data.text import TEXTS
 from minigan.data.toys import DISTRIBUTIONS
+from minigan.data.waves import is_wav
 from minigan.data.zoo import avatars, cartoons, emoji, glyphs, kana
 
 __all__ = ["DATASETS", "load"]
@@ -69,9 +73,11 @@ def load(
     ----------
     name_or_path : str or path_like
         "digits", "avatars", "mnist", "fashion-mnist", "stacked-mnist", "cifar10", "emoji",
-        "cartoons", "glyphs", "kana", or the path of one of these:
+        "cartoons", "glyphs", "kana"; of sounds "tones" or "spoken-digits", of films
+        "moving-digits"; or the path of one of these:
 
         - a folder of images, or a zip of one, which isn't unpacked; or a single picture;
+        - a folder of WAV files, if no `image_shape` is given; or a single one;
         - an IDX file of uint8 (N, H, W) or (N, H, W, C), with labels if there is a file named
           alike, such as ``x-images.idx`` and ``x-labels.idx``;
         - a NumPy file: an array in a .npy, or a .npz with images and perhaps labels, named as
@@ -98,12 +104,33 @@ def load(
     ValueError
         If `image_shape` is missing for pictures, or not a shape of images.
     """
-    dataset = _named(os.fspath(name_or_path), split, data_dir)
+    name = os.fspath(name_or_path)
+    if image_shape is None and (name in (*SOUNDS, *FILMS) or has_sounds(name)):
+        return _sounding(name, split, data_dir)
+    dataset = _named(name, split, data_dir)
     if dataset is None:
         if split != "train":
-            raise DataError(f"{os.fspath(name_or_path)} has no {split!r} split: ask for 'train'")
-        dataset = _unsplit(os.fspath(name_or_path), image_shape)
+            raise DataError(f"{name} has no {split!r} split: ask for 'train'")
+        dataset = _unsplit(name, image_shape)
     return dataset if image_shape is None else fit(dataset, image_shape)
+
+
+def has_sounds(name: str) -> bool:
+    """Return whether a path is that of a WAV file, or of a folder with some."""
+    path = Path(os.path.expanduser(name))
+    if path.is_dir() and name not in DATASETS:
+        return any(is_wav(file) for file in path.rglob("*"))
+    return path.is_file() and is_wav(path)
+
+
+def _sounding(name: str, split: str, data_dir: str | os.PathLike[str] | None) -> Dataset:
+    if name == "spoken-digits":
+        return spoken_digits(data_dir=data_dir, split=split)
+    if name in FILMS:
+        return moving_digits(split=split)
+    if split != "train":
+        raise DataError(f"{name} has no {split!r} split: ask for 'train'")
+    return tones() if name == "tones" else sound_folder(name)
 
 
 def _named(name: str, split: str, data_dir: str | os.PathLike[str] | None) -> Dataset | None:
@@ -126,13 +153,16 @@ def _unsplit(name: str, image_shape: Shape | None) -> Dataset:
         return image_folder(path, size=(height, width), channels=channels)
     if path.is_file():
         return _file(path, image_shape)
+    if name in TEXTS:
+        raise DataError(f"{name!r} is text and has no images: use text({name!r})")
+    if name in (*SOUNDS, *FILMS):
+        raise DataError(f"{name!r} has no images, but sounds or films: use another data set")
     if name in DISTRIBUTIONS:
         raise DataError(
             f"{name!r} is a 2-D distribution and has no images: use distribution({name!r})"
         )
-    raise DataError(
-        f"there is no data set, folder or file {name!r}: {choices(name, DATASETS)}, or give a path"
-    )
+    known = choices(name, (*DATASETS, *SOUNDS, *FILMS))
+    raise DataError(f"there is no data set, folder or file {name!r}: {known}, or give a path")
 
 
 def _required(path: Path, what: str, image_shape: Shape | None) -> Shape:

@@ -24,6 +24,10 @@ Folder = str | os.PathLike[str] | None
 Arrays = dict[str, npt.NDArray[Any]]
 
 AVATARS = "Pixel Art by Florian Körner, drawn by DiceBear, CC0 1.0"
+_HOW = {
+    "spoken_digits": "make spoken_digits.npz from the Free Spoken Digit Dataset with "
+    "datasets/spoken_digits.py, which is in minigan's repository"
+}
 ATTRIBUTES = ("hair", "hairColor", "skinColor", "mouth", "eyes", "clothing")
 
 
@@ -85,7 +89,7 @@ def emoji(*, data_dir: Folder = None, design: str = "twemoji") -> Dataset:
     """
     if design not in ("twemoji", "noto"):
         raise ValueError(f"there are no emoji of design {design!r}: use twemoji or noto")
-    found, source = _read("emoji", data_dir, design, "labels", "categories")
+    found, source = read("emoji", data_dir, design, "labels", "categories")
     return _dataset("emoji", found[design], found["labels"], found["categories"], source)
 
 
@@ -107,7 +111,7 @@ def cartoons(*, data_dir: Folder = None) -> Dataset:
     DataError
         If the file is missing or damaged.
     """
-    found, source = _read("cartoons", data_dir, "images")
+    found, source = read("cartoons", data_dir, "images")
     return _dataset("cartoons", found["images"], None, None, source)
 
 
@@ -129,7 +133,7 @@ def glyphs(*, data_dir: Folder = None) -> Dataset:
     DataError
         If the file is missing or damaged.
     """
-    found, source = _read("glyphs", data_dir, "images", "characters")
+    found, source = read("glyphs", data_dir, "images", "characters")
     fonts, characters = found["images"].shape[:2]
     images = found["images"].reshape(-1, *found["images"].shape[2:])
     labels = numpy.tile(numpy.arange(characters), fonts)
@@ -154,7 +158,7 @@ def kana(*, data_dir: Folder = None) -> Dataset:
     DataError
         If the file is missing or damaged.
     """
-    found, source = _read("kana", data_dir, "images", "labels", "characters")
+    found, source = read("kana", data_dir, "images", "labels", "characters")
     return _dataset("kana", found["images"], found["labels"], found["characters"], source)
 
 
@@ -168,8 +172,14 @@ def _dataset(name: str, images: Any, labels: Any, class_names: Any, source: str)
         raise DataError(f"{source} isn't what it should be ({error}): make it again") from None
 
 
-def _read(name: str, data_dir: Folder, *wanted: str) -> tuple[Arrays, str]:
-    """Return arrays from the set's file in a data folder, and the path of that file."""
+def read(name: str, data_dir: Folder, *wanted: str) -> tuple[Arrays, str]:
+    """Return arrays from the set's file in a data folder, and the path of that file.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or damaged, or lacks one of the arrays.
+    """
     path = _place(name, data_dir)
     present = arrays.shapes(path)
     missing = [array for array in wanted if array not in present]
@@ -179,7 +189,7 @@ def _read(name: str, data_dir: Folder, *wanted: str) -> tuple[Arrays, str]:
 
 
 def _place(name: str, data_dir: Folder) -> Path:
-    how = f"make {name}.npz with datasets/make.py, which is in minigan's repository"
+    how = _HOW.get(name, f"make {name}.npz with datasets/make.py, which is in minigan's repository")
     where = data_dir if data_dir is not None else os.environ.get("MINIGAN_DATA") or None
     if where is None:
         raise DataError(
@@ -212,7 +222,7 @@ def weights(*, data_dir: Folder = None) -> tuple[npt.NDArray[Any], npt.NDArray[A
     DataError
         If the file is missing or damaged.
     """
-    found, _ = _read("glyphs", data_dir, "images", "fonts")
+    found, _ = read("glyphs", data_dir, "images", "fonts")
     styles: dict[tuple[str, str], int] = {}
     for i, font in enumerate(found["fonts"].tolist()):
         family, style, _ = font.split("|")

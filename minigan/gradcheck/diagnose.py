@@ -122,12 +122,13 @@ def _factor(case: Case) -> str | None:
     if math.isclose(size, 1, rel_tol=CLOSE):
         return sign
     named = _name_factor(case, size)
-    return (f"{sign}, and " if sign else "") + named if named else None
+    return f"{sign}, and {named}" if sign and named else named or None
 
 
 def _name_factor(case: Case, factor: float) -> str:
     for size, what in case.sizes.items():
-        what += " (if it isn't the constant 2: check with other sizes)" if size == 2 else ""
+        if size == 2:
+            what = f"{what} (if it isn't the constant 2: check with other sizes)"
         if size > 1 and math.isclose(factor, size, rel_tol=CLOSE):
             return (
                 f"it is too large by the factor {size}, {what}: a mean is taken as a sum, or a "

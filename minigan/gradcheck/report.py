@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -172,16 +173,23 @@ class GradientError(AssertionError):
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Return the lines of a table: a heading, a rule, and rows, with numbers aligned right."""
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    widths = [max(_columns(row[i]) for row in [head, *rows]) for i in range(len(head))]
     right = [all(_is_number(row[i]) for row in rows) for i in range(len(head))]
     lines = [
         "  ".join(
-            cell.rjust(w) if r else cell.ljust(w)
+            " " * (w - _columns(cell)) * r + cell + " " * (w - _columns(cell)) * (not r)
             for cell, w, r in zip(row, widths, right, strict=True)
         ).rstrip()
         for row in [head, *rows]
     ]
-    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
+    return [lines[0], "-" * max(map(_columns, lines)), *lines[1:]]
+
+
+def _columns(text: str) -> int:
+    """Return how many columns a text takes on a terminal: Chinese characters take two."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    narrow = sum(not unicodedata.combining(letter) for letter in text)
+    return narrow + wide
 
 
 def _is_number(cell: str) -> bool:

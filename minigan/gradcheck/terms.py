@@ -208,8 +208,7 @@ def _intruders(view: View) -> str | None:
             (c,) = _solve(a, [term])
             if not (is_simple(abs(c)) or view.factor(abs(c))):
                 continue  # alike by chance, or for another reason
-            times = "" if math.isclose(c, 1, rel_tol=1e-4) else f"{_number(view, c)} times "
-            return f"it is {times}{label}"
+            return f"it is {_times(view, c, label)}"
     for count in (2, MOST):
         for labels in itertools.combinations(single, count):
             if labels[0] != right:
@@ -232,14 +231,16 @@ def _chosen(view: View, term: Numbers) -> Numbers:
 
 
 def _sum_of(view: View, labels: tuple[str, ...], shares: Any) -> str:
-    words = [
-        f"{'minus' if c < 0 else 'plus'} "
-        f"{'' if math.isclose(abs(c), 1, rel_tol=1e-4) else _number(view, abs(c)) + ' times '}"
-        f"{label}"
-        for label, c in zip(labels, shares, strict=True)
-        if abs(c) > EXACT
-    ]
-    return "it is " + " ".join(words).removeprefix("plus ")
+    said = ""
+    for label, c in zip(labels, shares, strict=True):
+        if abs(c) > EXACT:
+            term = _times(view, abs(c), label)
+            said = f"{said} minus {term}" if c < 0 else f"{said} plus {term}"
+    return f"it is {said.strip().removeprefix('plus ')}"
+
+
+def _times(view: View, c: float, label: str) -> str:
+    return label if math.isclose(c, 1, rel_tol=1e-4) else f"{_number(view, c)} times {label}"
 
 
 def _number(view: View, c: float) -> str:
@@ -295,8 +296,10 @@ def _with_other_weights(view: View) -> Iterator[tuple[str, Numbers]]:
         if w.ndim != 2 or name == view.name:
             continue
         square = w.shape[0] == w.shape[1]
-        label = f"the right one with {name} " + (
-            "where its transpose belongs" if square else "reshaped where it must be transposed"
+        label = (
+            f"the right one with {name} where its transpose belongs"
+            if square
+            else f"the right one with {name} reshaped where it must be transposed"
         )
         yield from _measured(view, label, view.x, view.dy, {name: w.reshape(w.shape[::-1]).T})
 

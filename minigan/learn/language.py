@@ -68,6 +68,10 @@ class Speaker:
         translated = self._catalogue.gettext(msgid) if msgid else ""
         return translated.format(**{name: self._value(v) for name, v in values.items()})
 
+    def ended(self, text: Text | str) -> str:
+        """Say a sentence that is kept without its full stop, with it."""
+        return self(text).rstrip(".") + ("。" if self.language == "zh" else ".")
+
     def _value(self, value: Any) -> Any:
         if isinstance(value, Text):
             return self(value)

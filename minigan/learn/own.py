@@ -125,6 +125,7 @@ class OwnNorm(Own):
         The reader's solved exercises.
     """
 
+    buffer_names = ("running_mean", "running_var")
     gamma: Parameter
     beta: Parameter
     running_mean: Array

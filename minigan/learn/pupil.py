@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,25 @@ def main() -> None:
 def _load(setup: dict[str, Any]) -> tuple[Exercise, Any, Path]:
     chosen = exercise(setup["exercise"])
     path = split(setup["place"])[0]
+    vars(chosen.solution).clear()
+    sys.addaudithook(_refuse)
     return chosen, import_file(path), path
+
+
+PROGRAMS = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen")
+ANSWERS = str(Path(__file__).parent / "solutions")
+
+
+def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse what would end the checker, start programs, or look the answers up."""
+    if event in PROGRAMS:
+        raise PermissionError("a file that is checked starts no programs")
+    if event in ("os.kill", "os.killpg") and arguments[0] != os.getpid():
+        raise PermissionError("a file that is checked ends no other process")
+    if event == "open" and str(arguments[0]).startswith(ANSWERS):
+        raise PermissionError("a file that is checked doesn't read the answers")
+    if event == "import" and str(arguments[0]).startswith("minigan.learn.solutions"):
+        raise PermissionError("a file that is checked doesn't import the answers")
 
 
 def _answer(loaded: tuple[Exercise, Any, Path], request: dict[str, Any]) -> list[dict[str, Any]]:

@@ -10,6 +10,8 @@ from minigan.learn.language import Speaker
 from minigan.learn.parts import Exercise
 
 MISSING = "raise NotImplementedError"
+GIVEN = "minigan.learn.given"
+READY_MADE = ("autograd", "jax", "minigan", "tensorflow", "torch")
 Function = ast.FunctionDef | ast.ClassDef
 
 
@@ -34,6 +36,14 @@ def starter(exercise: Exercise, say: Speaker) -> str:
 def solution(exercise: Exercise) -> str:
     """Return the source of the solution."""
     return inspect.getsource(exercise.solution)
+
+
+def shown(exercise: Exercise, say: Speaker) -> str:
+    """Return the solution with its docstrings in the reader's language."""
+    source = solution(exercise)
+    lines: list[str | None] = list(source.splitlines())
+    _translate(lines, ast.parse(source), say)
+    return "\n".join(line for line in lines if line is not None) + "\n"
 
 
 def functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
@@ -71,6 +81,17 @@ def absent(text: str, exercise: Exercise) -> list[str]:
     defined = _names(ast.parse(text))
     wanted = dict.fromkeys(name.partition(".")[0] for name in exercise.asks)
     return [name for name in wanted if name not in defined]
+
+
+def ready_made(text: str) -> list[str]:
+    """Return what a file imports that holds the answers, or derives by itself."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or ".")
+    return sorted(n for n in found if n.partition(".")[0] in READY_MADE and n != GIVEN)
 
 
 def _classes(text: str) -> set[str]:

@@ -61,7 +61,7 @@ def introduced(folder: Folder, exercise: Exercise, say: Speaker) -> Iterator[str
     """Yield what to do in an exercise."""
     yield f"{exercise.stem}: {say(exercise.title)}"
     yield say("Fill in {file}: {asks}.", file=folder.file(exercise), asks=", ".join(exercise.asks))
-    yield say("It is derived in tutorial {tutorial}.", tutorial=exercise.tutorial)
+    yield say("The tutorial that goes with it: {tutorial}.", tutorial=exercise.tutorial)
     yield say(
         "Then: `minigan learn check {stem}`; stuck: `minigan learn hint {stem}`.",
         stem=exercise.stem,

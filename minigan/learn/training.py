@@ -192,7 +192,7 @@ def train(
     for piece, whose in run.whose.items():
         tell(f"  {say(piece):<22} {say(whose)}")
     count = steps or plan.steps
-    _announce(run, count, say, tell)
+    announce(Training(folder, plan, seed), count, say, tell)
     out.mkdir(parents=True, exist_ok=True)
     film, z = plots.Animation(maximum=FRAMES), run.z(1000 if what == "ring" else 64)
     try:
@@ -214,16 +214,21 @@ def train(
     _conclude(what, run, z, film, out, say, tell)
 
 
-def _announce(run: Training, count: int, say: Speaker, tell: Callable[[str], None]) -> None:
-    """Say how long it will take, if that is long: a convolution may be written as loops."""
-    few = 4
-    start = time.perf_counter()
-    run.round(few)
-    per_step = (time.perf_counter() - start) * run.plan.batch_size / few
+def announce(trial: Training, count: int, say: Speaker, tell: Callable[[str], None]) -> None:
+    """Say how long it will take, if that is long: a convolution may be written as loops.
+
+    Parameters
+    ----------
+    trial
+        A run to measure; it is thrown away, so that no measurement changes what is trained.
+    count
+        The number of steps.
+    say, tell
+        Translates, and prints.
+    """
+    per_step = _seconds(trial, 4) * trial.plan.batch_size / 4
     if per_step < 5 and per_step * count > SLOW:  # a small batch overestimates what is vectorised
-        start = time.perf_counter()
-        run.round()
-        per_step = time.perf_counter() - start
+        per_step = _seconds(trial, trial.plan.batch_size)
     if per_step * count > SLOW:
         tell(
             say(
@@ -239,6 +244,12 @@ def _announce(run: Training, count: int, say: Speaker, tell: Callable[[str], Non
                 minutes=round(per_step * count / 60),
             )
         )
+
+
+def _seconds(trial: Training, size: int) -> float:
+    start = time.perf_counter()
+    trial.round(size)
+    return time.perf_counter() - start
 
 
 def _picture(what: str, run: Training, z: Any) -> Any:

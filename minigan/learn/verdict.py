@@ -13,6 +13,10 @@ from minigan.learn.parts import Exercise
 RIGHT, WRONG, NOT_BEGUN = "right", "wrong", "not begun"
 STATUS = {RIGHT: 0, WRONG: 1, NOT_BEGUN: 3}
 """Exit status of each state."""
+HEAD = ("output", "what it is", "worst relative error", "judged by", "")
+TOLD = {"value": "wrong value", "shape": "wrong shape"}
+WORDS = (*HEAD, RIGHT, WRONG, NOT_BEGUN, "missing", *TOLD.values())
+"""The words of the table that may stand in it; each is translated."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Finding:
     Attributes
     ----------
     kind
-        ``"missing"``, ``"shape"``, ``"value"``, ``"conduct"`` or ``"crash"``.
+        ``"missing"``, ``"shape"``, ``"value"``, ``"conduct"``, ``"crash"`` or ``"imports"``.
     text
         A sentence without its full stop.
     cause
@@ -152,16 +156,14 @@ class Verdict:
 
     def table(self, say: Speaker) -> list[str]:
         """Return the table of the outputs."""
-        head = tuple(
-            say(w) for w in ("output", "what it is", "worst relative error", "judged by", "")
-        )
+        head = tuple(say(word) for word in HEAD)
         rows = [
             (
                 row.name,
                 say(row.what),
                 "-" if math.isnan(row.error) else f"{row.error:.1e}",
                 say("finite differences" if row.against == "calculus" else "a reference"),
-                say(row.state),
+                say(TOLD.get(row.state, row.state)),
             )
             for row in self.rows
         ]
@@ -172,7 +174,7 @@ class Verdict:
         title = f"{self.exercise.stem}: {say(self.exercise.title)}"
         if self.state == NOT_BEGUN:
             return [title, say("Not begun: write what the docstrings ask for, then check again.")]
-        found = [line for finding in self._ordered() for line in _told(finding, say)]
+        found = _told(self._ordered(), say)
         return [title, *self.table(say), "", *found, *self._replay(say), *self._end(say)]
 
     def _ordered(self) -> list[Finding]:
@@ -193,7 +195,12 @@ class Verdict:
         seed = f" --seed {self.seed}" if self.seed else ""
         command = f"minigan learn check {self.exercise.stem} --case {number}{seed}"
         head = say(
-            "The smallest failing case is number {number} ({label}):", number=number, label=label
+            "The smallest failing case is number {number} ({label}); the right numbers stand "
+            "after #:"
+            if any("  # " in line for line in self.shown)
+            else "The smallest failing case is number {number} ({label}):",
+            number=number,
+            label=label,
         )
         return [
             head,
@@ -202,12 +209,17 @@ class Verdict:
         ]
 
     def _end(self, say: Speaker) -> list[str]:
-        notes = [f"{say('Note')}: {say(note)}." for note in self.notes]
+        notes = [say.ended(say("Note: {note}", note=say(note))) for note in self.notes]
         return [*notes, say("Right.")] if self.ok else [*notes, say("Not right yet.")]
 
 
-def _told(finding: Finding, say: Speaker) -> list[str]:
-    lines = [f"{say(finding.text).rstrip('.')}."]
-    if finding.cause is not None:
-        lines.append(f"  {say('likely cause')}: {say(finding.cause)}.")
+def _told(findings: list[Finding], say: Speaker) -> list[str]:
+    lines, earlier = [], None
+    for finding in findings:
+        lines.append(say.ended(finding.text))
+        if finding.cause is not None:
+            cause = say(finding.cause)
+            words = say("the same as above") if cause == earlier else cause
+            lines.append("  " + say.ended(say("likely cause: {cause}", cause=words)))
+            earlier = cause
     return lines

@@ -16,6 +16,7 @@ from minigan.nn.curves import ELU, GELU, SiLU, Softplus
 from minigan.nn.discrimination import MinibatchDiscrimination
 from minigan.nn.dropout import Dropout
 from minigan.nn.embedding import Embedding
+from minigan.nn.frames import PerFrame
 from minigan.nn.groupnorm import GroupNorm
 from minigan.nn.instancenorm import InstanceNorm
 from minigan.nn.layer import Layer
@@ -32,6 +33,7 @@ from minigan.nn.parameter import Flat, Parameter, flatten
 from minigan.nn.phaseshuffle import PhaseShuffle
 from minigan.nn.pooling import AveragePool, GlobalPool, MaxPool
 from minigan.nn.prelu import PReLU
+from minigan.nn.recurrent import GRU
 from minigan.nn.reparametrised import Equalised, WeightNorm
 from minigan.nn.resampling import (
     Blur,
@@ -54,6 +56,7 @@ from minigan.nn.virtual import VirtualBatchNorm, WithReference
 __all__ = [
     "ELU",
     "GELU",
+    "GRU",
     "AdaIN",
     "Augment",
     "AveragePool",
@@ -97,6 +100,7 @@ __all__ = [
     "Pack",
     "Pad",
     "Parameter",
+    "PerFrame",
     "PhaseShuffle",
     "PixelNorm",
     "PixelShuffle",

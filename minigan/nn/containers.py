@@ -29,7 +29,7 @@ class Residual(Layer, samplewise=True):
     """
 
     def __init__(self, *body: Layer, shortcut: Layer | None = None) -> None:
-        self.body = _one(self, body)
+        self.body = one(self, body)
         self.shortcut = shortcut
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
@@ -118,7 +118,7 @@ class Skip(Layer, samplewise=True):
     """
 
     def __init__(self, *body: Layer) -> None:
-        self.body = _one(self, body)
+        self.body = one(self, body)
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x (N, ..., C) to y (N, ..., C + D)."""
@@ -179,7 +179,14 @@ class Skip(Layer, samplewise=True):
         return f"Skip({self.body!r})"
 
 
-def _one(owner: Layer, body: tuple[Layer, ...]) -> Layer:
+def one(owner: Layer, body: tuple[Layer, ...]) -> Layer:
+    """Return the only layer, or several in a row.
+
+    Raises
+    ------
+    ValueError
+        If there is none; `owner` is the layer that is to hold it.
+    """
     if not body:
         raise ValueError(
             f"{type(owner).__name__} needs at least one layer inside; write for example "

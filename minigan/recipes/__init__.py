@@ -40,6 +40,12 @@ MODULES = (
     "cyclegan",
     "progressive",
     "stylegan",
+    "textgan",
+    "gumbel_textgan",
+    "seqgan_lite",
+    "wavegan_tones",
+    "wavegan_digits",
+    "moving_digits",
 )
 """The modules of the recipes, in the order in which to try them."""
 

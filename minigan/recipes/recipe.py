@@ -7,11 +7,11 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy
 
-from minigan import backend, data, nn, optim
+from minigan import backend, data, metrics, nn, optim
 from minigan.gan import BaseGame, Game, objective
 from minigan.gan.taming import parse, tame
 from minigan.gan.trainer import Callback, Source
@@ -21,6 +21,8 @@ Generator = numpy.random.Generator
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
 MOST = {"steps": 10**12, "batch_size": 10**9, "discriminator_steps": 1000}
 """Largest values of the settings that count something."""
+WITH_TEST = ("mnist", "fashion-mnist", "cifar10")
+"""Data sets with a test split of their own."""
 ELBO = "elbo"
 """The objective of an autoencoder, which isn't a game: the evidence lower bound."""
 
@@ -199,6 +201,8 @@ class Recipe:
     auxiliary: float = 0.0
     invented: bool = False
     passes: int = 1
+    media: ClassVar[str | None] = None
+    """Suffix of the files that samples can be written to, besides pictures."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}: {self.title})"
@@ -210,6 +214,13 @@ class Recipe:
         `Settings`) can return a copy with another `sample_shape` or other `networks`.
         """
         return self
+
+    def suited(self, settings: Settings, samples: Any) -> Settings:
+        """Return the settings with what the data decide, such as the vocabulary of a text.
+
+        By default they are unchanged. `fitted` is called with the result once more.
+        """
+        return settings
 
     def callbacks(self, settings: Settings, folder: Path) -> Sequence[Callback]:
         """Return callbacks that follow every run of this recipe; none by default.
@@ -299,7 +310,48 @@ class Recipe:
         stream = data.Batches if self.makes_images else data.Stream
         return stream(samples, batch_size, rng)
 
+    def load_test(self, name: str, data_dir: str | None) -> Any:
+        """Load the test split of the data; None if they are split when they are evaluated."""
+        if name not in WITH_TEST:
+            return None
+        found = data.load(name, image_shape=self.sample_shape, data_dir=data_dir, split="test")  # type: ignore[arg-type]
+        return found
+
+    @property
+    def makes_text(self) -> bool:
+        """Whether samples are lines of text."""
+        return False
+
     @property
     def makes_images(self) -> bool:
-        """Whether samples are images rather than points."""
+        """Whether samples come from a data set and are drawn as pictures, rather than points."""
         return len(self.sample_shape) == 3
+
+    def pictures(self, samples: Any) -> Any:
+        """Return how samples are drawn, (N, H, W, 1 or 3) in [-1, 1]; as they are, by default."""
+        return samples
+
+    def compared(self, samples: Any) -> Any:
+        """Return the images of samples by which they are evaluated, (N, H, W, C); see `pictures`.
+
+        There may be several for each sample.
+        """
+        return samples
+
+    def save(self, path: Path, samples: Any) -> None:
+        """Write samples to a file of the kind that `media` names."""
+        raise ValueError(f"The samples of {self.name!r} can only be written as a picture.")
+
+    def rows(self, samples: Any, train: Any, classifier: Any) -> tuple[metrics.Row, ...]:
+        """Return measures of this recipe's own; none by default.
+
+        Parameters
+        ----------
+        samples
+            Shape (N, ...).
+        train
+            The training data, as `load` returns them.
+        classifier
+            Of the images that `compared` returns; None if the data have no labels.
+        """
+        return ()

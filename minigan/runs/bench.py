@@ -150,13 +150,20 @@ def measure(
     )
 
 
-def stand_in(recipe: recipes.Recipe) -> data.Dataset | data.Distribution | data.Pairs:
-    """Return the data for timing a recipe: its 2-D distribution, or random images and labels."""
+def stand_in(recipe: recipes.Recipe) -> data.Dataset | data.Distribution | data.Pairs | data.Text:
+    """Return the data for timing a recipe: its own points or text, or random images, sounds or
+    films with labels.
+    """
+    if recipe.makes_text:
+        return data.text(recipe.data)
     if not recipe.makes_images:
         return data.distribution(recipe.data)
     rng = numpy.random.default_rng(0)
     images = rng.integers(0, 256, (IMAGES, *recipe.sample_shape), dtype="uint8")
     labels = rng.integers(0, max(recipe.classes, 1), IMAGES)
+    kind = {2: data.Sounds, 4: data.Films}.get(len(recipe.sample_shape))
+    if kind is not None:
+        return kind("random numbers", (images / 127.5 - 1).astype("float32"), labels)
     found = data.Dataset("random images", images, labels)
     if not isinstance(recipe, Translation):
         return found

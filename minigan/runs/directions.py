@@ -94,7 +94,7 @@ def draw_directions(
         starts = found.draw(1, rng).repeat(count, axis=0)
     else:
         classifier = _classifier(run, attribute, cache_dir, say)
-        directions = _towards(found, classifier, attribute)[None].repeat(count, axis=0)
+        directions = _towards(run, found, classifier, attribute)[None].repeat(count, axis=0)
         starts = found.draw(count, rng)
     walks = _walks(found, directions, starts, numpy.linspace(-reach, reach, steps))
     same = starts[:, None].repeat(steps, axis=1)
@@ -176,6 +176,10 @@ def _classifier(
 ) -> metrics.Classifier:
     from minigan.runs.evaluation import classifier_of
 
+    if run.recipe.media == ".gif":
+        raise ValueError(
+            "A classifier of frames gives a film no class of its own; leave out --attribute."
+        )
     classifier = classifier_of(run, cache_dir=cache_dir, say=say)
     if not 0 <= attribute < classifier.classes:
         raise ValueError(
@@ -185,7 +189,9 @@ def _classifier(
     return classifier
 
 
-def _towards(space: Space, classifier: metrics.Classifier, attribute: int) -> NDArray[Any]:
+def _towards(
+    run: Run, space: Space, classifier: metrics.Classifier, attribute: int
+) -> NDArray[Any]:
     points = space.draw(PROBES, numpy.random.default_rng(0))
-    images = numpy.clip(space.sample(points, points), -1, 1)
+    images = run.recipe.compared(numpy.clip(space.sample(points, points), -1, 1))
     return latent.separating(points, backend.to_numpy(classifier.classify(images)) == attribute)

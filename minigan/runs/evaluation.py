@@ -11,12 +11,15 @@ import numpy
 
 from minigan import data, gan, metrics
 from minigan.files import written_whole
+from minigan.recipes.text import TextRecipe
 from minigan.recipes.translation import Translation
 from minigan.runs import sources
 from minigan.runs.folder import Run
 
 NEIGHBOURS = 8
-"""Samples in ``neighbours.png``."""
+"""Samples in ``neighbours.png``, and pairs of either kind in ``copies.png``."""
+SUSPECTS = 1_000
+"""Samples, and test images, among which those pairs are the closest."""
 MOST_POINTS = 10_000
 """Points that are drawn, of which a quarter is scored."""
 
@@ -34,8 +37,8 @@ def evaluate(
 ) -> metrics.Table:
     """Draw samples and score them.
 
-    This writes ``evaluation.csv`` and, for images, ``neighbours.png`` to the run's folder, or says
-    why it can't.
+    This writes ``evaluation.csv`` and, for images, ``neighbours.png`` and ``copies.png`` to the
+    run's folder, or says why it can't.
 
     Parameters
     ----------
@@ -70,7 +73,12 @@ def evaluate(
         table = _of_translations(run, count, seed, which, device, data_dir, say)
         _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
         return table
-    number = count if run.recipe.makes_images else min(max(count, 2), MOST_POINTS)
+    if isinstance(run.recipe, TextRecipe):
+        table = _of_text(run, run.recipe, count, seed, which, device, data_dir)
+        _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
+        return table
+    each = run.recipe.sample_shape[0] if run.recipe.media == ".gif" else 1
+    number = max(count // each, 1) if run.recipe.makes_images else min(max(count, 2), MOST_POINTS)
     samples = run.sample(number, seed=seed, device=device, which=which)
     rng = numpy.random.default_rng(seed)
     if not run.recipe.makes_images:
@@ -79,7 +87,8 @@ def evaluate(
     else:
         # A generator without a tanh may go beyond what a picture can show.
         samples = numpy.clip(samples, -1, 1)
-        train, test = _splits(run, data_dir)
+        whole, train, test = _splits(run, data_dir)
+        made, samples = samples, run.recipe.compared(samples)
         classifier = None
         if train.labels is not None:
             say("the classifier whose features are compared (trained once, then cached)")
@@ -87,9 +96,11 @@ def evaluate(
         table = metrics.evaluate_images(
             samples, train, test, classifier, rng=rng, count=count, say=say
         )
-        table = replace(table, rows=(*table.rows, *_of_classes(run, which, test)))
-        _keep(lambda: draw_neighbours(run.folder / "neighbours.png", samples, train), say)
-    _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
+        own = run.recipe.rows(made, whole, classifier)
+        table = replace(table, rows=(*own, *table.rows, *_of_classes(run, which, test)))
+        _keep(lambda: draw_neighbours(_beside(run, "neighbours.png"), samples, train), say)
+        _keep(lambda: draw_copies(_beside(run, "copies.png"), samples, train, test), say)
+    _keep(lambda: _write(_beside(run, "evaluation.csv"), table.csv()), say)
     return table
 
 
@@ -105,7 +116,7 @@ def classifier_of(
         If the run's data have no labels.
     """
     sources.require_there(run.config.data)
-    train, test = _splits(run, data_dir) if run.recipe.makes_images else (None, None)
+    train, test = _splits(run, data_dir)[1:] if run.recipe.makes_images else (None, None)
     if train is None or test is None or train.labels is None:
         raise ValueError(
             f"The data of this run, {run.config.data}, have no labels of images to learn an "
@@ -145,6 +156,12 @@ def _keep(write: Callable[[], None], say: Callable[[str], None]) -> None:
         say(f"{error.filename or 'A file'} can't be written: {error.strerror or error}.")
 
 
+def _beside(run: Run, name: str) -> Path:
+    """Return the place of a file in the run's folder; pretrained weights have none at first."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    return run.folder / name
+
+
 def _write(path: Path, text: str) -> None:
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -164,6 +181,7 @@ def _of_translations(
     seen, truth = _first(train.b, count), _first(test.b, count)
     tables = [metrics.evaluate_images(outputs, seen, truth, None, rng=rng, say=say)]
     _keep(lambda: draw_neighbours(run.folder / "neighbours.png", outputs, seen), say)
+    _keep(lambda: draw_copies(run.folder / "copies.png", outputs, seen, truth), say)
     if test.aligned:
         tables.insert(0, _against_truth(outputs, test.a, truth, seen))
         if isinstance(game, gan.CycleGame):
@@ -171,6 +189,19 @@ def _of_translations(
             tables.insert(1, _against_truth(back, test.b, test.a, train.a, way=", back"))
     facts = {name: fact for table in tables for name, fact in table.facts.items()}
     return metrics.Table(facts, tuple(row for table in tables for row in table.rows))
+
+
+def _of_text(
+    run: Run, recipe: TextRecipe, count: int, seed: int, which: str | None, device: str,
+    data_dir: str | None,
+) -> metrics.Table:  # fmt: skip
+    """Compare lines with those of the data that were held out."""
+    where = data_dir or run.config.data_dir
+    train, test = (recipe.load_split(run.config.data, where, s) for s in ("train", "test"))
+    samples = run.sample(max(count, 1), seed=seed, device=device, which=which).argmax(axis=-1)
+    return metrics.evaluate_text(
+        samples, train, test, rng=numpy.random.default_rng(seed), count=count
+    )
 
 
 def _translated(
@@ -208,20 +239,54 @@ def draw_neighbours(path: Path, samples: Any, train: data.Dataset) -> None:
     )
 
 
-def _splits(run: Run, data_dir: str | None) -> tuple[data.Dataset, data.Dataset]:
-    """Training and test images at the recipe's size; data without a test split are split here."""
-    name, shape = run.config.data, run.recipe.sample_shape
+def draw_copies(path: Path, samples: Any, train: data.Dataset, test: data.Dataset) -> None:
+    """Draw the samples that are closest to a training image, each above that image.
+
+    Below them are the test images that are closest to one, in the same way: what happens without
+    copying.
+    """
+    from minigan.plots import save_grid
+
+    samples = samples[:SUSPECTS]
+    unseen = test.batch(numpy.arange(min(SUSPECTS, len(test))))
+    found = metrics.copying(samples, train, unseen)
+    count = min(NEIGHBOURS, len(samples), len(unseen))
+    ours, theirs = found.suspects(count), found.closest_unseen(count)
+    pairs = (samples[ours], train.batch(found.index[ours]),
+             unseen[theirs], train.batch(found.unseen_index[theirs]))  # fmt: skip
+    save_grid(path, numpy.concatenate(pairs), columns=count)
+
+
+def _splits(run: Run, data_dir: str | None) -> tuple[Any, data.Dataset, data.Dataset]:
+    """Training data as they are, and the images of both splits by which samples are evaluated.
+
+    Data without a test split are split here.
+    """
+    name, recipe = run.config.data, run.recipe
     where = data_dir or run.config.data_dir
-    whole = run.recipe.load(name, where)
+    whole = recipe.load(name, where)
     if not isinstance(whole, data.Dataset):
         raise ValueError(
-            f"The data of the recipe {run.recipe.name!r} are {type(whole).__name__}, but only a "
+            f"The data of the recipe {recipe.name!r} are {type(whole).__name__}, but only a "
             "Dataset of images can be compared with samples; return one from its method load."
         )
-    if name in ("mnist", "fashion-mnist", "cifar10") and whole.image_shape == shape:
-        return whole, data.load(name, image_shape=shape, data_dir=where, split="test")
-    train, test = metrics.split(whole)
-    return replace(train, name=whole.name), replace(test, name=f"{whole.name}, a fifth set aside")
+    if whole.images.shape[1:] == recipe.sample_shape:
+        test = recipe.load_test(name, where)
+        if test is not None:
+            return whole, _images(run, whole), _images(run, test)
+    train, test = metrics.split(_images(run, whole))
+    train = replace(train, name=whole.name)
+    return whole, train, replace(test, name=f"{whole.name}, a fifth set aside")
+
+
+def _images(run: Run, found: data.Dataset) -> data.Dataset:
+    """Return the images of a data set by which samples are evaluated, with their labels."""
+    if run.recipe.media is None:
+        return found
+    images = run.recipe.compared(found.batch(numpy.arange(len(found))))
+    each = len(images) // len(found)
+    labels = None if found.labels is None else found.labels.repeat(each)
+    return data.Dataset(found.name, images, labels, found.source, found.class_names)
 
 
 def _progress(say: Callable[[str], None]) -> Callable[[int, int, float], None]:

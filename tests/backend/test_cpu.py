@@ -74,6 +74,12 @@ def _assert_close(ours, theirs, dtype, scale=1.0):
     assert error <= scale * TOLERANCE[dtype] * max(1.0, numpy.abs(theirs).max(initial=0))
 
 
+def _assert_rounded_alike(ours, theirs):
+    """Compare root mean squares: the largest of so many errors depends on the seed."""
+    assert (ours.shape, ours.dtype) == (theirs.shape, "float32")
+    assert numpy.sqrt(((ours - theirs) ** 2).mean() / (theirs**2).mean()) < 1.4e-6
+
+
 def _window(draw):
     pair = st.tuples
     return Window(
@@ -145,11 +151,11 @@ def test_large_convolutions_take_winograds_form_and_agree_too(fast, n):
     x, weight = _drawn(rng, shape, "float32"), _drawn(rng, (4, 4, 64, 96), "float32")
     y, kept = fast().conv(x, weight, window)
     expected, patches = REFERENCE.conv(x.astype("float64"), weight.astype("float64"), window)
-    _assert_close(y, expected, "float32", 0.2)
+    _assert_rounded_alike(y, expected)
     dw = REFERENCE.conv_weight_grad(patches, y.astype("float64"), window)
-    _assert_close(fast().conv_weight_grad(kept, y, window), dw, "float32", 0.2)
+    _assert_rounded_alike(fast().conv_weight_grad(kept, y, window), dw)
     dx = REFERENCE.conv_input_grad(y.astype("float64"), weight.astype("float64"), shape, window)
-    _assert_close(fast().conv_input_grad(y, weight, shape, window), dx, "float32", 0.2)
+    _assert_rounded_alike(fast().conv_input_grad(y, weight, shape, window), dx)
 
 
 def test_nothing_is_convolved_with_nothing(fast):
@@ -327,8 +333,12 @@ def test_the_transposed_maps_are_the_transposes(kernel, outputs, height, width, 
 
 
 def test_the_chosen_points_round_less_than_the_textbooks(monkeypatch):
-    def error():
+    def forget():
         winograd.factors.cache_clear()
+        winograd.in_two_axes.cache_clear()
+
+    def error():
+        forget()
         rng = numpy.random.default_rng(0)
         window, shape = Window((4, 4), (2, 2), (1, 1)), (256, 16, 16, 32)
         assert winograd.plan(window, shape, 32).outputs == (4, 4)
@@ -341,7 +351,7 @@ def test_the_chosen_points_round_less_than_the_textbooks(monkeypatch):
     chosen = error()
     monkeypatch.setitem(winograd.POINTS, 5, (0.0, 1.0, -1.0, 2.0, math.inf))
     textbook = error()
-    winograd.factors.cache_clear()
+    forget()
     assert chosen < 0.7 * textbook < 1e-5
 
 

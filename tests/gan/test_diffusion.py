@@ -125,7 +125,7 @@ def test_what_does_not_fit_is_refused():
 # ---------------------------------------------------------------- runs
 
 
-def test_a_run_is_drawn_sampled_scored_and_diagnosed(tmp_path):
+def test_a_run_is_drawn_sampled_scored_and_diagnosed(tmp_path, classifiers):
     quick = dataclasses.replace(RECIPE, passes=3)
     run = training.train(quick, out=tmp_path / "run", steps=4, batch_size=4, progress=False)
     opened = open_run(run, recipe=quick)
@@ -136,7 +136,7 @@ def test_a_run_is_drawn_sampled_scored_and_diagnosed(tmp_path):
     header = (run / "metrics.csv").read_text().splitlines()[0]
     assert header.startswith("step,noise_left,")
     assert (run / "losses.png").exists()
-    table = evaluate(opened, count=20, cache_dir=str(tmp_path))
+    table = evaluate(opened, count=20, cache_dir=classifiers)
     assert table["sliced Wasserstein x1000, 16 px"].value > 0
     resuming.resume(run, recipe=quick, steps=5, progress=False)
     assert opened.step == 5

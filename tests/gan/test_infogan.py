@@ -115,7 +115,7 @@ def test_what_does_not_fit_is_refused():
         model.generator_step(batch()[1])
 
 
-def test_a_run_needs_no_labels_and_makes_a_row_for_each_code(tmp_path):
+def test_a_run_needs_no_labels_and_makes_a_row_for_each_code(tmp_path, classifiers):
     digits = data.digits()
     samples = dataclasses.replace(data.load("digits", image_shape=(16, 16, 1)), labels=None)
     assembly = assemble(RECIPE, RECIPE.settings, samples, seed=0)
@@ -125,6 +125,6 @@ def test_a_run_needs_no_labels_and_makes_a_row_for_each_code(tmp_path):
     )
     run = open_run(folder)
     assert run.sample(4, label=3).shape == (4, 16, 16, 1)
-    row = evaluate(run, count=100, cache_dir=str(tmp_path))["test images in the right cluster"]
+    row = evaluate(run, count=100, cache_dir=classifiers)["test images in the right cluster"]
     assert 0.1 <= row.value < 0.6
     assert row.floor == 1

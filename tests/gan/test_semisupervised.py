@@ -179,7 +179,7 @@ def learn(out, **options):
     return training.train("ssgan-digits", out=out, device="cpu", progress=False, **given, **options)
 
 
-def test_it_resumes_bit_for_bit_and_is_scored(tmp_path):
+def test_it_resumes_bit_for_bit_and_is_scored(tmp_path, classifiers):
     whole = learn(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         learn(tmp_path / "killed", callbacks=[Enough()])
@@ -190,7 +190,7 @@ def test_it_resumes_bit_for_bit_and_is_scored(tmp_path):
     assert len(ours["source/chosen"]) == 20
     for key, array in theirs.items():
         numpy.testing.assert_array_equal(ours[key], array, err_msg=key)
-    table = evaluate(open_run(whole), count=50, cache_dir=str(tmp_path))
+    table = evaluate(open_run(whole), count=50, cache_dir=classifiers)
     assert 0 < table["test images that D classifies correctly"].value < 1
 
 

@@ -7,7 +7,7 @@ import copy
 import numpy
 import pytest
 from whole_games import CANCELLING, damp
-from zoo_files import for_recipe
+from zoo_files import noise
 
 from minigan import backend, gan, nn, optim, recipes
 from minigan.backend import Reference, Window
@@ -190,11 +190,12 @@ def _trainer(name, device, *, cuda_graph=False, batch=16):
 def _samples(recipe):
     from minigan import data
 
+    if recipe.makes_text:
+        return data.text(recipe.data)
     if not recipe.makes_images:
         return data.distribution(recipe.data)
-    images = numpy.random.default_rng(0).integers(0, 256, (64, *recipe.sample_shape), dtype="uint8")
-    found = data.Dataset("random", images, numpy.arange(64) % max(recipe.classes, 1))
-    return for_recipe(recipe, found)
+    labels = numpy.arange(64) % max(recipe.classes, 1)
+    return noise(recipe, 64, labels, numpy.random.default_rng(0))
 
 
 def _draws(trainer):

@@ -36,6 +36,15 @@ def zoo_folder(root):
     return root
 
 
+def noise(recipe, count, labels, rng):
+    """Return a data set of random numbers of the recipe's shape: images, sounds or films."""
+    values = rng.integers(0, 256, (count, *recipe.sample_shape), dtype="uint8")
+    kind = {2: data.Sounds, 4: data.Films}.get(len(recipe.sample_shape))
+    if kind is not None:
+        return kind("noise", (values / 127.5 - 1).astype("float32"), labels)
+    return for_recipe(recipe, data.Dataset("noise", values, labels))
+
+
 def for_recipe(recipe, found):
     """Return a data set as it is, or paired with noise for a recipe from images to images."""
     if not isinstance(recipe, Translation):

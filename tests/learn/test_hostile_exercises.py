@@ -66,7 +66,7 @@ HOSTILE = {
     ),
     "patched judge": (
         "at_import",
-        "import minigan.learn.parts as p; p.run = lambda *a: {}",
+        "import sys; sys.modules['minigan.learn.parts'].run = lambda *a: {}",
         "replaces minigan.learn.parts.run",
     ),
     "lying array": (
@@ -80,6 +80,84 @@ HOSTILE = {
     "a lying exception": (
         "forward",
         "class E(Exception):\n        def __str__(self): raise SystemExit(0)\n    raise E",
+        "",
+    ),
+    "threads without end": (
+        "at_import",
+        "import threading, time\nfor _ in range(9): threading.Thread(target=lambda: time.sleep(60)).start()",
+        "dw is wrong",
+    ),
+    "signals ignored": (
+        "forward",
+        "import signal; [signal.signal(s, signal.SIG_IGN) for s in (1, 2, 3, 15)]\n    while True: pass",
+        "ran for more than 1 s",
+    ),
+    "daemon": (
+        "at_import",
+        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0: time.sleep(60)\n    os._exit(0)",
+        "dw is wrong",
+    ),
+    "a huge file": (
+        "forward",
+        "f = open(__file__ + '.big', 'wb'); [f.write(bytes(1 << 20)) for _ in range(99)]",
+        "File too large",
+    ),
+    "patched pickle and json": (
+        "at_import",
+        "import json, pickle; json.dumps = pickle.dumps = lambda *a, **k: b'right'",
+        "exit status 1 before",
+    ),
+    "closed files": ("forward", "import os; os.closerange(0, 99)", "exit"),
+    "recursion without a limit": (
+        "forward",
+        "import sys; sys.setrecursionlimit(10**9); return forward(x, w, b)",
+        "",
+    ),
+    "50 GB": ("forward", "bytearray(50 << 30)", "MemoryError"),
+    "memory by and by": ("forward", "a = []\n    while True: a.append(bytearray(1 << 26))", ""),
+    "a tracer": ("at_import", "import sys; sys.settrace(lambda *a: sys.exit(0))", "SystemExit"),
+    "an array by its word": (
+        "backward",
+        "class A: __class__ = property(lambda self: np.ndarray)\n    return dy @ w.T, A(), dy.sum(0)",
+        "",
+    ),
+    "a number that equals all": (
+        "backward",
+        "class A(float):\n        __eq__ = lambda *a: True\n        __sub__ = __rsub__ = lambda *a: 0.0\n"
+        "    return dy @ w.T, A(0), dy.sum(0)",
+        "dw has the shape ()",
+    ),
+    "the answers imported": (
+        "at_import",
+        "from minigan.learn.solutions.linear import backward as right; globals().update(r=right)",
+        "ready-made",
+    ),
+    "the answers in memory": (
+        "backward",
+        "import sys; return sys.modules['minigan.learn.solutions.linear'].backward(dy, cache)",
+        "",
+    ),
+    "the answers read": (
+        "backward",
+        "import sys; n = {}; exec(open(sys.modules['minigan'].__path__[0] + '/learn/solutions/linear.py').read(), n)\n"
+        "    return n['backward'](dy, cache)",
+        "doesn't read the answers",
+    ),
+    "the checker killed": (
+        "forward",
+        "import os; os.kill(os.getppid(), 9)",
+        "ends no other process",
+    ),
+    "all killed": ("forward", "import os; os.kill(-1, 9)", "ends no other process"),
+    "a program": ("forward", "import os; os.system('sleep 60')", "starts no programs"),
+    "an exit that waits": (
+        "at_import",
+        "import atexit, time; atexit.register(time.sleep, 60)",
+        "dw is wrong",
+    ),
+    "standard output closed": (
+        "at_import",
+        "import sys; sys.stdout.close(); sys.stderr.close()",
         "",
     ),
 }

@@ -23,6 +23,7 @@ CASES = {
         ),
         (2, 4, 4, 2),
     ),
+    "frames": (lambda: nn.PerFrame(_conv(2, 3), nn.Tanh()), (2, 3, 4, 4, 2)),
     "skip": (lambda: nn.Skip(nn.Linear(4, 2, rng=_rng()), nn.Sigmoid()), (3, 4)),
     "skip of images": (lambda: nn.Skip(_conv(2, 3)), (2, 4, 4, 2)),
     "nested": (
@@ -67,6 +68,15 @@ def test_skip_puts_the_input_first():
     y = nn.Skip(body)(x)
     numpy.testing.assert_array_equal(y[:, :3], x)
     numpy.testing.assert_array_equal(y[:, 3:], body(x))
+
+
+def test_frames_are_samples():
+    net = nn.Sequential(_conv(2, 3), nn.BatchNorm(3))
+    films = _rng().standard_normal((2, 5, 4, 4, 2)).astype("float32")
+    y, _ = nn.PerFrame(net).forward(films, train=True)
+    expected, _ = net.forward(films.reshape(10, 4, 4, 2), train=True)
+    numpy.testing.assert_array_equal(y, expected.reshape(2, 5, 4, 4, 3))
+    assert nn.PerFrame(net).multiply_adds(films.shape) == net.multiply_adds((10, 4, 4, 2))
 
 
 def test_training_mode_reaches_the_layers_inside():
@@ -124,7 +134,9 @@ def test_ways_that_do_not_fit_are_refused():
         nn.Residual(nn.Linear(3, 4))(numpy.zeros((2, 3), "float32"))
     with pytest.raises(ValueError, match="only be concatenated if"):
         nn.Skip(nn.Conv2d(2, 3, kernel_size=3))(numpy.zeros((1, 4, 4, 2), "float32"))
-    for container in (nn.Residual, nn.Skip):
+    with pytest.raises(ValueError, match=r"\(N, frames, \.\.\.\)"):
+        nn.PerFrame(nn.Tanh())(numpy.zeros((2, 3), "float32"))
+    for container in (nn.Residual, nn.Skip, nn.PerFrame):
         with pytest.raises(ValueError, match="at least one layer inside"):
             container()
 
@@ -132,6 +144,7 @@ def test_ways_that_do_not_fit_are_refused():
 def test_they_say_what_they_are():
     assert repr(nn.Residual(nn.Tanh())) == "Residual(Tanh())"
     assert repr(nn.Residual(nn.Tanh(), shortcut=nn.ReLU())) == "Residual(Tanh(), shortcut=ReLU())"
+    assert repr(nn.PerFrame(nn.Tanh())) == "PerFrame(Tanh())"
     assert repr(nn.Skip(nn.Tanh(), nn.ReLU())) == "Skip(Sequential(Tanh(), ReLU()))"
     assert repr(nn.MinibatchStdDev(2)) == "MinibatchStdDev(2)"
 

@@ -81,6 +81,11 @@ def _layers(rng):
             FLAT,
             False,
         ),
+        "frames": (
+            nn.PerFrame(nn.Conv1d(2, 3, kernel_size=3, padding=1, rng=rng), nn.Sigmoid()),
+            IMAGE,
+            True,
+        ),
         "skip": (
             nn.Skip(nn.Conv2d(2, 3, kernel_size=3, padding=1, rng=rng), nn.Sigmoid()),
             IMAGE,

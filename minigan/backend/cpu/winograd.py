@@ -100,6 +100,13 @@ def factors(outputs: Pair, taps: Pair, dtype: str, *, transposed: bool = False) 
     )
 
 
+@functools.cache
+def in_two_axes(outputs: Pair, taps: Pair, dtype: str) -> tuple[Array, Array, Array]:
+    """The Kronecker products of both axes' matrices: A (m², r²), G (r², q²), B (r², r²)."""
+    a, g, b = (numpy.kron(*pair) for pair in factors(outputs, taps, "float64"))
+    return a.astype(dtype), g.astype(dtype), b.astype(dtype)
+
+
 def taps(window: Window) -> Pair:
     """Return q for each axis: the length of the kernel in blocks."""
     (kh, kw), (sh, sw), _ = window
@@ -233,8 +240,11 @@ class Winograd:
         canvas = scratch.with_zeros("canvas", self, (len(x), *self._canvas, self.image[2]), x.dtype)
         rows, columns, from_rows, from_columns = self._overlap
         canvas[:, rows, columns] = x[:, from_rows, from_columns]
-        _, _, b = factors(self.outputs, self.taps, x.dtype.str)
-        self._to_points(canvas, b, self.window.stride, out, first, scratch)
+        view = self._patches(canvas)
+        patches = scratch.room("patches", view.shape, x.dtype)
+        numpy.copyto(patches, view)
+        v = self._some(out, first, len(x))
+        numpy.matmul(self._matrices(x)[2], patches.reshape(self.points, -1), out=v)
 
     def image_map_transposed(
         self, v: Array, out: Array, bias: Array | None = None, first: int = 0, *, scratch: Scratch
@@ -242,9 +252,25 @@ class Winograd:
         """``dd = Bᵀ V + bias``: n tiles of v (r², tiles, s² C) to out (n, H, W, C); where tiles
         overlap, they are added.
         """
-        canvas = scratch.room("sums", (len(out), *self._canvas, self.image[2]), v.dtype)
-        _, _, b = factors(self.outputs, self.taps, v.dtype.str, transposed=True)
-        self._from_points(v, first, b, self.window.stride, canvas, scratch)
+        n = len(out)
+        canvas = scratch.room("sums", (n, *self._canvas, self.image[2]), v.dtype)
+        (mh, mw), (rh, rw), (th, tw) = self.outputs, self.reach, self.grid
+        (sh, sw) = self.window.stride
+        target = self._patches(canvas)
+        patches = scratch.room("patches", target.shape, v.dtype)
+        numpy.matmul(
+            self._matrices(v)[2].T, self._some(v, first, n), out=patches.reshape(self.points, -1)
+        )
+        canvas[:, sh * mh * th :] = 0
+        canvas[:, :, sw * mw * tw :] = 0
+        # The first m x m blocks of each tile are nobody else's first: set them, then add what
+        # reaches beyond.
+        target[:mh, :mw] = patches[:mh, :mw]
+        for row in range(mh, rh):  # one row of blocks at a time: within it, no block is met twice
+            target[row, :mw] += patches[row, :mw]
+        for column in range(mw, rw):
+            for row in (slice(0, mh), *range(mh, rh)):
+                target[row, column] += patches[row, column]
         rows, columns, from_rows, from_columns = self._overlap
         inside = out[:, from_rows, from_columns]
         if inside.shape != out.shape:  # pixels that no window covers
@@ -260,15 +286,16 @@ class Winograd:
         source = numpy.zeros((*self.taps, *target.shape[1:]), weight.dtype)
         for at, numbers in self.kernel_part(weight, part):
             source[at] = numbers
-        _, (left, right), _ = factors(self.outputs, self.taps, weight.dtype.str)
-        lines = (left @ source.reshape(self.taps[0], -1)).reshape(len(left), self.taps[1], -1)
-        numpy.matmul(right, lines, out=target.reshape(*self.reach, -1))
+        numpy.matmul(
+            self._matrices(weight)[1],
+            source.reshape(math.prod(self.taps), -1),
+            out=target.reshape(self.points, -1),
+        )
 
     def kernel_map_transposed(self, u: Array, out: Array, part: tuple[int, slice]) -> None:
         """``dg = Gᵀ U``: u, that part of a U, to that part of out (kh, kw, C, K)."""
-        _, (left, right), _ = factors(self.outputs, self.taps, u.dtype.str, transposed=True)
-        lines = right @ u.reshape(*self.reach, -1)
-        blocks = (left @ lines.reshape(len(lines), -1)).reshape(*self.taps, *u.shape[1:])
+        blocks = self._matrices(u)[1].T @ u.reshape(self.points, -1)
+        blocks = blocks.reshape(*self.taps, *u.shape[1:])
         for at, numbers in self.kernel_part(out, part):
             numbers[...] = blocks[at]
 
@@ -293,91 +320,33 @@ class Winograd:
         self, m: Array, out: Array, bias: Array | None = None, first: int = 0, *, scratch: Scratch
     ) -> None:
         """``y = A M + bias``: n tiles of m (r², tiles, K) to out (n, Ho, Wo, K)."""
-        canvas = out
-        if self._whole != self.result[:2] or not (out.flags.c_contiguous and out.dtype == m.dtype):
-            canvas = scratch.room("tiles", (len(out), *self._whole, self.result[2]), m.dtype)
-        a, _, _ = factors(self.outputs, self.taps, m.dtype.str)
-        self._from_points(m, first, a, (1, 1), canvas, scratch)
-        if canvas is not out or bias is not None:
-            _plus(canvas[:, : self.result[0], : self.result[1]], bias, out)
+        some, matrix = self._some(m, first, len(out)), self._matrices(m)[0]
+        y = scratch.room("tiles", (len(matrix), some.shape[1]), m.dtype)
+        numpy.matmul(matrix, some, out=y)
+        for tiles, pixels in self._tiled(y, out):
+            _plus(tiles, bias, pixels)
 
     def result_map_transposed(
         self, dy: Array, out: Array, first: int = 0, *, scratch: Scratch
     ) -> None:
         """``M = Aᵀ dy``: dy (n, Ho, Wo, K) to n tiles of out (r², tiles, K)."""
-        canvas = dy
-        if self._whole != self.result[:2] or not dy.flags.c_contiguous:
-            # Zeros stay where the last tiles reach beyond dy.
-            shape = len(dy), *self._whole, self.result[2]
-            canvas = scratch.with_zeros("cotangents", self, shape, dy.dtype)
-            canvas[:, : self.result[0], : self.result[1]] = dy
-        a, _, _ = factors(self.outputs, self.taps, dy.dtype.str, transposed=True)
-        self._to_points(canvas, a, (1, 1), out, first, scratch)
+        shape = (math.prod(self.outputs), len(dy) * self.tiles * dy.shape[3])
+        # Zeros stay where the last tiles reach beyond dy.
+        y = scratch.with_zeros("cotangents", self, shape, dy.dtype)
+        for tiles, pixels in self._tiled(y, dy):
+            tiles[...] = pixels
+        numpy.matmul(self._matrices(dy)[0].T, y, out=self._some(out, first, len(dy)))
 
-    # ---------------------------------------------------------------- pixels to points and back
+    # ---------------------------------------------------------------- views
 
-    # Either way goes along one axis after the other. Between them are *lines*, rows of blocks for
-    # each point of the other axis: (n, th, s, points, blocks s C).
-
-    def _to_points(
-        self, canvas: Array, matrices: Any, stride: Pair, out: Array, first: int, scratch: Scratch
-    ) -> None:
-        """``L d Rᵀ`` for each tile: canvas (n, height, width, C) to n tiles of out.
-
-        L is (a, u), R (b, v), for tiles of u x v blocks of s x s pixels.
+    def _some(self, x: Array, first: int, n: int) -> Array:
+        """The tiles of n images in a V or M, from the tile `first` on, as a matrix with a row per
+        point.
         """
-        (left, right), (n, height, width, channels) = matrices, canvas.shape
-        (a, u), v, (sh, sw), (th, tw) = left.shape, right.shape[1], stride, self.grid
-        (mh, mw), each = self.outputs, canvas.itemsize
-        # Not `canvas.strides`: along an axis of length 1 they may be anything.
-        of_row = width * channels * each
-        strides = height * of_row, sh * mh * of_row, of_row, sh * of_row, each
-        rows = numpy.ndarray((n, th, sh, u, width * channels), canvas.dtype, canvas, 0, strides)
-        lines = scratch.room("lines", (n, th, sh, a, width * channels), canvas.dtype)
-        numpy.matmul(left, rows, out=lines)
-        strides = *lines.strides[:4], mw * sw * channels * each, sw * channels * each, each
-        shape = n, th, sh, a, tw, v, sw * channels
-        blocks = numpy.ndarray(shape, canvas.dtype, lines, 0, strides)
-        numpy.matmul(right, blocks, out=self._by_tiles(out, first, n, sh))
+        return x[:, first : first + n * self.tiles].reshape(self.points, -1)
 
-    def _from_points(
-        self, points: Array, first: int, matrices: Any, stride: Pair, canvas: Array,
-        scratch: Scratch,
-    ) -> None:  # fmt: skip
-        """``L d Rᵀ`` for each tile, added up: n tiles of points to canvas; L (u, a), R (v, b)."""
-        (left, right), (n, _, width, channels) = matrices, canvas.shape
-        (u, a), v, (sh, sw), (th, tw) = left.shape, right.shape[0], stride, self.grid
-        mh, mw = self.outputs
-        blocks = scratch.room("blocks", (n, th, sh, a, tw, v, sw * channels), points.dtype)
-        numpy.matmul(right, self._by_tiles(points, first, n, sh), out=blocks)
-        lines = blocks.reshape(n, th, sh, a, -1)
-        if v != mw:
-            lines = scratch.room("lines", (n, th, sh, a, width * channels), points.dtype)
-            whole = lines.reshape(n, th, sh, a, -1, sw * channels)
-            _add_up(blocks.transpose(4, 5, 0, 1, 2, 3, 6), mw, numpy.moveaxis(whole, 4, 0))
-        if u == mh:
-            rows = canvas.reshape(n, th, mh, sh, -1).transpose(0, 1, 3, 2, 4)
-            numpy.matmul(left, lines, out=rows)
-        else:
-            rows = scratch.room("rows", (n, th, sh, u, width * channels), points.dtype)
-            numpy.matmul(left, lines, out=rows)
-            whole = canvas.reshape(n, -1, sh, width * channels)
-            _add_up(rows.transpose(1, 3, 0, 2, 4), mh, numpy.moveaxis(whole, 1, 0))
-
-    def _by_tiles(self, x: Array, first: int, n: int, rows: int) -> Array:
-        """A view of n images' tiles in a V or M, for blocks of so many rows:
-        (n, th, s, r, tw, r, s C).
-        """
-        some = x[:, first : first + n * self.tiles]
-        view = some.reshape(*self.reach, n, *self.grid, rows, -1)
-        return view.transpose(2, 3, 5, 0, 4, 1, 6)
-
-    # ---------------------------------------------------------------- sizes of canvases
-
-    @functools.cached_property
-    def _whole(self) -> Pair:
-        """Height and width of the outputs of whole tiles."""
-        return self.grid[0] * self.outputs[0], self.grid[1] * self.outputs[1]
+    def _matrices(self, like: Array) -> tuple[Array, Array, Array]:
+        return in_two_axes(self.outputs, self.taps, like.dtype.str)
 
     @functools.cached_property
     def _canvas(self) -> Pair:
@@ -405,6 +374,48 @@ class Winograd:
         ]
         (ph, pw), (bottom, right) = self.window.padding, stops
         return slice(ph, bottom), slice(pw, right), slice(0, bottom - ph), slice(0, right - pw)
+
+    def _patches(self, canvas: Array) -> Array:
+        """Every tile's blocks, overlapping, as a view: (rh, rw, n, th, tw, s, s C)."""
+        (sh, sw), (mh, mw), channels = self.window.stride, self.outputs, self.image[2]
+        of_image, of_row, of_column, of_channel = canvas.strides
+        return numpy.ndarray(
+            (*self.reach, len(canvas), *self.grid, sh, sw * channels),
+            canvas.dtype,
+            canvas,
+            0,
+            (
+                sh * of_row,
+                sw * of_column,
+                of_image,
+                sh * mh * of_row,
+                sw * mw * of_column,
+                of_row,
+                of_channel,
+            ),
+        )
+
+    @functools.cached_property
+    def _regions(self) -> list[tuple[Pair, Pair, Pair, Pair]]:
+        """Whole tiles, and those cut off at the end: first tile, tiles, outputs of each that exist,
+        first output.
+        """
+        axes = []
+        for size, m, t in zip(self.result[:2], self.outputs, self.grid, strict=True):
+            whole = size // m
+            parts = [(0, whole, m, 0)] if whole else []
+            axes.append(parts if whole == t else [*parts, (whole, 1, size - whole * m, whole * m)])
+        return [tuple(zip(rows, columns, strict=True)) for rows in axes[0] for columns in axes[1]]  # type: ignore[misc]
+
+    def _tiled(self, tiles: Array, pixels: Array) -> Iterator[tuple[Array, Array]]:
+        """Views of tiles (m², n th tw K) and of a result (n, Ho, Wo, K), in pairs that hold the
+        same outputs.
+        """
+        n, channels = len(pixels), pixels.shape[3]
+        tiles = tiles.reshape(*self.outputs, n, *self.grid, channels)
+        for (i, j), (th, tw), (mh, mw), (p, q) in self._regions:
+            part = pixels[:, p : p + th * mh, q : q + tw * mw].reshape(n, th, mh, tw, mw, channels)
+            yield tiles[:mh, :mw, :, i : i + th, j : j + tw], part.transpose(2, 4, 0, 1, 3, 5)
 
     def kernel_part(
         self, weight: Array, part: tuple[int, slice]
@@ -535,18 +546,6 @@ class KernelMaps:
         """Forget all of them."""
         with self._lock:
             self._held.clear()
-
-
-def _add_up(pieces: Array, apart: int, whole: Array) -> None:
-    """Add pieces (t, k, ...) up to whole (apart (t - 1) + k, ...): each begins so far after the one
-    before.
-    """
-    count, length = pieces.shape[:2]
-    disjoint = whole[: apart * count].reshape(count, apart, *whole.shape[1:])  # a view
-    disjoint[...] = pieces[:, :apart]
-    whole[apart * count :] = 0
-    for j in range(apart, length):
-        whole[j : j + apart * (count - 1) + 1 : apart] += pieces[:, j]
 
 
 def _plus(x: Array, bias: Array | None, out: Array) -> None:

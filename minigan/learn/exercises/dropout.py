@@ -147,5 +147,5 @@ EXERCISE = Exercise(
     ),
     library="minigan/nn/dropout.py",
     paper="Srivastava et al. 2014",
-    tutorial="13-conditions",
+    tutorial="08-dcgan",
 )

@@ -234,5 +234,5 @@ EXERCISE = Exercise(
     ),
     library="minigan/losses.py, minigan/gan/objectives.py",
     paper="Lim and Ye 2017; Mao et al. 2017",
-    tutorial="10-when-it-fails",
+    tutorial="19-objectives",
 )

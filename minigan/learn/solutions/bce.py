@@ -20,7 +20,7 @@ def bce_with_logits(logits, target):
     Asked: loss, a number, the mean over the N samples; dlogits (N, 1), its gradient with respect
     to the logits: return loss, dlogits. Both are finite for logits of ±1000.
     """
-    l, t = logits, target.reshape(-1, 1)  # noqa: E741 - l is the logit
-    loss = np.maximum(l, 0) + np.log1p(np.exp(-abs(l))) - t * l
-    p = np.exp(np.minimum(l, 0)) / (1 + np.exp(-abs(l)))
-    return loss.mean(), (p - t) / len(l)
+    t = target.reshape(-1, 1)
+    loss = np.maximum(logits, 0) + np.log1p(np.exp(-abs(logits))) - t * logits
+    p = np.exp(np.minimum(logits, 0)) / (1 + np.exp(-abs(logits)))
+    return loss.mean(), (p - t) / len(logits)

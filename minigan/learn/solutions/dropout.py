@@ -4,7 +4,7 @@ In training, each entry is kept with the probability `keep` and set to 0 otherwi
 divided by `keep`, so that y is x on average. In evaluation nothing happens. Backward goes through
 the same mask.
 
-Tutorial 8 uses noise in G. Srivastava et al. 2014.
+Tutorial 8 uses dropout in D. Srivastava et al. 2014.
 """
 
 import numpy as np

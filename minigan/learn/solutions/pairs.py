@@ -5,7 +5,7 @@ Hinge and least squares, for D's answers on real samples (r) and on fakes (f), a
     hinge           D: mean max(0, 1 - r) + mean max(0, 1 + f)      G: -mean f
     least squares   D: ½ mean (r - 1)² + ½ mean f²                  G: ½ mean (f - 1)²
 
-Tutorial 10 compares objectives. Lim and Ye 2017; Mao et al. 2017.
+Tutorial 19 derives them. Lim and Ye 2017; Mao et al. 2017.
 """
 
 import numpy as np

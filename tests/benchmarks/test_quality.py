@@ -1,0 +1,90 @@
+"""The experiments of `benchmarks.quality`: that twins are twins, that jobs may be cut, and tables."""
+
+import dataclasses
+
+import numpy
+import pytest
+
+from benchmarks.quality import cifar, jobs, pix2pix
+from minigan import data, gan, nn, optim, recipes
+
+CIFAR = tuple(cifar.STEPS)
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """Tables and unfinished jobs go to a folder of the test's own."""
+    monkeypatch.setattr(jobs, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(jobs, "UNFINISHED", tmp_path / "unfinished")
+    return tmp_path
+
+
+def photographs(n=8):
+    rng = numpy.random.default_rng(0)
+    images = rng.integers(0, 256, (n, 32, 32, 3), "uint8")
+    return data.Dataset("cifar10", images, numpy.arange(n) % 10)
+
+
+def weights(nets):
+    return sorted(p.size for net in nets for p in net.parameters().values())
+
+
+@pytest.mark.parametrize("name", CIFAR)
+def test_the_twins_have_weights_of_the_same_sizes(name):
+    torch_cifar = pytest.importorskip("benchmarks.rivals.torch_cifar")
+    rng = numpy.random.default_rng(0)
+    theirs = [p.numel() for net in torch_cifar.NETS[name]() for p in net.parameters()]
+    assert sorted(theirs) == weights(recipes.get(name).networks(rng, rng))
+
+
+@pytest.mark.parametrize("name", CIFAR)
+def test_a_twin_goes_on_bit_for_bit(name, results):
+    torch_cifar = pytest.importorskip("benchmarks.rivals.torch_cifar")
+    settings = recipes.get(name).settings.changed(batch_size=4)
+    whole, cut = (torch_cifar.Twin(name, settings, photographs(), seed=seed) for seed in (0, 1))
+    whole.train_step()
+    cut.load_state(*whole.state())
+    state = {}
+    for twin in (whole, cut):
+        twin.load_state(*(state.setdefault("half", whole.state())))
+        twin.train_step()
+        state[twin] = twin.sample(numpy.arange(3))
+    assert cut.step == 2
+    assert state[whole].shape == (3, 32, 32, 3)
+    numpy.testing.assert_array_equal(state[whole], state[cut])
+
+
+def point_game(seed):
+    rng = numpy.random.default_rng(seed)
+    G, D = nn.Linear(2, 2, rng=rng), nn.Linear(2, 1, rng=rng)
+    game = gan.Game(G, D, optim.Adam(G, lr=0.1), optim.Adam(D, lr=0.1), latent=gan.Latent(2))
+    points = ((rng.standard_normal((4, 2)).astype("float32"), None) for _ in iter(int, 1))
+    return gan.Trainer(game, points, rng=rng)
+
+
+def test_a_job_leaves_rates_to_the_game_unless_it_has_a_schedule(results):
+    def last(trainer, seed):
+        return {"rate": trainer.game.generator_optimizer.lr}
+
+    plain = jobs.Job("plain", 0, 4, point_game, last)
+    falling = dataclasses.replace(plain, case="falling", schedule=lambda done: 1 - done)
+    assert jobs.run("trial", [plain, falling], budget=60, say=lambda words: None)
+    assert [float(row["rate"]) for row in jobs.rows("trial")] == pytest.approx([0.1, 0.025])
+    assert jobs.run("trial", [plain, falling], budget=0, say=lambda words: None)
+    assert len(jobs.rows("trial")) == 2
+
+
+def test_the_table_of_pix2pix_has_a_row_for_each_case_and_for_mean_and_truth(results):
+    for seed in (0, 1):
+        for case, l1 in (("faces: L1 alone", 0.1), ("faces: GAN and L1", 0.2)):
+            jobs.append("pix2pix", {
+                "case": case, "seed": seed, "steps": 4000, "l1": l1 + seed / 10,
+                "sharpness": 0.2, "mean_l1": 0.3, "mean_sharpness": 0.05, "true_sharpness": 0.25,
+            })  # fmt: skip
+    rows = pix2pix.table().splitlines()[2:]
+    assert rows == [
+        "| faces: L1 alone | 2 | 4,000 | 0.150 ± 0.071 | 0.200 ± 0.000 |",
+        "| faces: GAN and L1 | 2 | 4,000 | 0.250 ± 0.071 | 0.200 ± 0.000 |",
+        "| faces: the mean picture | | | 0.300 | 0.050 |",
+        "| faces: the truth | | | 0 | 0.250 |",
+    ]

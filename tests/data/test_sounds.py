@@ -1,0 +1,191 @@
+"""Sounds: WAV files of all kinds, folders of them, tones, spoken digits."""
+
+import re
+import wave
+
+import numpy
+import pytest
+
+from minigan import data
+from minigan.data import waves
+
+RATE = 8000
+
+
+def sine(hertz=400.0, seconds=0.3, rate=RATE, amplitude=0.5):
+    return amplitude * numpy.sin(2 * numpy.pi * hertz * numpy.arange(int(seconds * rate)) / rate)
+
+
+def write(path, channels, *, rate=RATE, width=2):
+    """Write channels of numbers in [-1, 1] as PCM of this many bytes."""
+    whole = numpy.rint(numpy.stack(channels, axis=1) * (2 ** (8 * width - 1) - 1)).astype("<i8")
+    raw = (whole + 128 * (width == 1)).reshape(-1, 1).view("u1").reshape(-1, 8)[:, :width]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(len(channels))
+        file.setsampwidth(width)
+        file.setframerate(rate)
+        file.writeframes(raw.tobytes())
+    return path
+
+
+@pytest.mark.parametrize(("width", "off"), [(1, 0.01), (2, 1e-4), (3, 1e-6), (4, 1e-6)])
+def test_pcm_of_every_width_is_read(width, off, tmp_path):
+    left, right = sine(), sine(700)
+    found, rate = data.read_wav(write(tmp_path / "x.wav", [left, right], width=width))
+    assert rate == RATE
+    assert found.shape == (len(left), 2)
+    numpy.testing.assert_allclose(found, numpy.stack([left, right], axis=1), atol=off)
+
+
+def test_no_more_is_read_than_asked_for(tmp_path):
+    path = write(tmp_path / "x.wav", [sine(seconds=2)])
+    assert len(data.read_wav(path, seconds=0.5)[0]) == RATE // 2 + 1
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF", b"ID3 not a wav at all", None])
+def test_what_is_no_wav_file_is_named(content, tmp_path):
+    path = tmp_path / "x.wav"
+    if content is None:
+        write(path, [sine()])
+        # The number of a format of floats in the place of PCM's.
+        path.write_bytes(path.read_bytes().replace(b"fmt \x10\0\0\0\1\0", b"fmt \x10\0\0\0\3\0"))
+    else:
+        path.write_bytes(content)
+    with pytest.raises(data.DataError, match=re.escape(str(path))):
+        data.read_wav(path)
+
+
+def test_sounds_come_back_from_a_file(tmp_path):
+    sounds = numpy.stack([sine(), sine(500)])[..., None]
+    data.write_wav(tmp_path / "x.wav", sounds, rate=RATE)
+    found, rate = data.read_wav(tmp_path / "x.wav")
+    gap = round(waves.GAP * RATE)
+    assert (rate, found.shape) == (RATE, (2 * (sounds.shape[1] + gap), 1))
+    numpy.testing.assert_allclose(found[: sounds.shape[1]], sounds[0], atol=1e-4)
+    assert not found[sounds.shape[1] : sounds.shape[1] + gap].any()
+    assert data.player(sounds, rate=RATE).startswith("<audio controls src='data:audio/wav;base64,")
+
+
+@pytest.mark.parametrize(
+    ("sounds", "words"), [(numpy.zeros((2, 3, 2)), "shape"), (numpy.full(9, numpy.nan), "NaN")]
+)
+def test_nothing_is_written_of_what_is_no_sound(sounds, words, tmp_path):
+    with pytest.raises(ValueError, match=words):
+        data.write_wav(tmp_path / "x.wav", sounds, rate=RATE)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("before", "after"), [(44100, 8000), (8000, 16000), (11025, 8000)])
+def test_a_sine_keeps_its_pitch_when_resampled(before, after):
+    faded = numpy.hanning(int(0.5 * before)) * sine(440, 0.5, before)
+    found = data.resampled(faded, before, after)
+    expected = numpy.hanning(int(0.5 * before))
+    t = numpy.arange(len(found)) / after
+    expected = numpy.interp(t * before, numpy.arange(len(expected)), expected)
+    numpy.testing.assert_allclose(
+        found, expected * 0.5 * numpy.sin(2 * numpy.pi * 440 * t), atol=2e-3
+    )
+
+
+def test_what_the_new_rate_cannot_hold_does_not_fold_back():
+    high = numpy.hanning(22050) * sine(6000, 0.5, 44100)
+    assert abs(data.resampled(high, 44100, 8000)).max() < 1e-3
+
+
+def test_a_spectrogram_shows_a_sine_at_its_place_and_loudness():
+    found = data.spectrogram(sine(1000, 4096 / RATE, amplitude=1.0)[None, :, None])
+    assert found.shape == (1, 64, 64, 1)
+    # Rows of 62.5 Hz from below, the constant part left out.
+    column = found[0, ::-1, 32, 0]
+    assert column.argmax() == 1000 / 62.5 - 1
+    assert column.max() == pytest.approx(1, abs=0.01)
+    assert (data.spectrogram(numpy.zeros((2, 256, 1))) == -1).all()
+
+
+def test_a_folder_is_converted_and_says_so(tmp_path):
+    write(tmp_path / "low" / "a.wav", [sine(300, 1.0, 16000), sine(300, 1.0, 16000)], rate=16000)
+    write(tmp_path / "high" / "b.WAV", [sine(900, 0.1, amplitude=0.1)], width=3)
+    (tmp_path / "high" / "readme.txt").write_text("hello")
+    (tmp_path / "low" / "broken.wav").write_bytes(b"RIFF")
+    found = data.load(tmp_path)
+    assert isinstance(found, data.Sounds)
+    assert found.images.shape == (2, 4096, 1)
+    assert found.class_names == ("high", "low")
+    assert found.labels.tolist() == [0, 1]
+    numpy.testing.assert_allclose(abs(found.images).max(axis=(1, 2)), 0.9, atol=0.02)
+    said = "; ".join(found.notes)
+    for words in (
+        "1 sound resampled from 16,000 to 8,000 Hz", "1 sound mixed down from 2 channels",
+        "1 sound cut to 4,096 samples", "1 sound padded with silence to 4,096 samples",
+        "broken.wav cannot be read", "1 .txt", "same peak",
+    ):  # fmt: skip
+        assert words in said
+
+
+def test_a_folder_without_sounds_is_refused(tmp_path):
+    (tmp_path / "a.mp3").write_bytes(b"x")
+    with pytest.raises(data.DataError, match="no sounds"):
+        data.sound_folder(tmp_path)
+
+
+def test_tones_are_those_of_their_law():
+    found = data.load("tones")
+    assert found.images.shape == (2048, 4096, 1)
+    assert repr(found) == "Sounds('tones': 2,048 sounds of 4,096 samples at 8,000 Hz)"
+    numpy.testing.assert_array_equal(found.images, data.tones().images)
+    assert abs(found.images).max() == pytest.approx(0.9)
+    assert "<audio" in found._repr_html_()
+    # The last cycles are as good as silence, so that no tone ends with a click.
+    assert abs(found.images[:, -1]).max() < 0.01
+    with pytest.raises(ValueError, match="no images"):
+        data.load("tones", image_shape=(8, 8, 1))
+
+
+def spoken(root, **changes):
+    """Write a file of eight recordings, a sine each, in the place of the real ones."""
+    lengths = numpy.array([3000, 5000, 4096, 10] * 2)
+    values = numpy.tile(sine(400, 12106 / RATE), 2)
+    mu = numpy.rint(127 * numpy.sign(values) * numpy.log1p(255 * abs(values)) / numpy.log(256))
+    arrays = {
+        "mu_law": mu.astype("int8"), "lengths": lengths, "labels": numpy.arange(8) % 4,
+        "takes": numpy.array([0, 5, 6, 7, 4, 9, 9, 9]),
+    }  # fmt: skip
+    numpy.savez(root / "spoken_digits.npz", **arrays | changes)
+    return root
+
+
+def test_spoken_digits_are_cut_padded_and_split(tmp_path):
+    spoken(tmp_path)
+    train, test = (
+        data.load("spoken-digits", data_dir=tmp_path, split=s) for s in ("train", "test")
+    )
+    assert train.labels.tolist() == [1, 2, 3, 1, 2, 3]
+    assert test.labels.tolist() == [0, 0]
+    assert "2 sounds cut to 4,096 samples" in train.notes
+    first = test.images[0, :3000, 0]
+    numpy.testing.assert_allclose(first, first.max() / 0.5 * sine(400, 3000 / RATE), atol=0.03)
+    assert not test.images[:, 3000:].any()
+
+
+def test_spoken_digits_are_refused_where_they_are_not(tmp_path, monkeypatch):
+    monkeypatch.delenv("MINIGAN_DATA", raising=False)
+    with pytest.raises(data.DataError, match=r"datasets/spoken_digits\.py"):
+        data.spoken_digits()
+    spoken(tmp_path, lengths=numpy.array([3]))
+    with pytest.raises(data.DataError, match="add up"):
+        data.spoken_digits(data_dir=tmp_path)
+    with pytest.raises(ValueError, match="split"):
+        data.spoken_digits(data_dir=tmp_path, split="valid")
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        numpy.zeros((2, 8), "float32"), numpy.zeros((2, 8, 2), "float32"),
+        numpy.zeros((2, 8, 1)), numpy.full((2, 8, 1), 2, "float32"),
+    ],
+)  # fmt: skip
+def test_what_are_no_sounds_is_refused(images):
+    with pytest.raises(ValueError, match="the sounds of 'x'"):
+        data.Sounds("x", images)
