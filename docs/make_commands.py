@@ -31,6 +31,7 @@ EXAMPLES: dict[str, list[tuple[str, str]]] = {
         ("minigan train --resume runs/digits", "continue a run that stopped, bit for bit"),
         ("minigan train dcgan --init runs/dcgan --data others/", "start from trained weights"),
         ("minigan train digits --show-config > run.toml", "write down everything in force"),
+        ("minigan train mnist-dcgan --ranks 4", "four processes share each batch (extra `mpi`)"),
         ("minigan train --config run.toml --seed 2", "and train by it, with one change"),
     ],
     "recipes": [("minigan recipes", "all recipes, with their data and how long they take")],

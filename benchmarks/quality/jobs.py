@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import fcntl
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -85,14 +86,17 @@ def _done(experiment: str, job: Job) -> bool:
     return any((row["case"], row["seed"], row["steps"]) == name for row in rows(experiment))
 
 
+def _plain(name: str) -> str:
+    """Leave out what no file system likes in a name."""
+    return re.sub("[^0-9A-Za-z.-]+", "-", name)
+
+
 def _train(experiment: str, job: Job, deadline: float) -> Row | None:
     trainer = job.build(job.seed)
     parts = trainer.game.parts().values()
     optimizers = [part for part in parts if isinstance(part, optim.Optimizer)]
     rates = [optimizer.lr for optimizer in optimizers]
-    path = UNFINISHED / f"{experiment}-{job.case}-{job.seed}-{job.steps}.safetensors".replace(
-        " ", "-"
-    )
+    path = UNFINISHED / f"{_plain(f'{experiment}-{job.case}-{job.seed}-{job.steps}')}.safetensors"
     spent = 0.0
     if path.is_file():
         arrays, meta = checkpoint.load(path)

@@ -239,7 +239,10 @@ class Batches(Iterator[Batch]):
         return len(self.data) // self.batch_size
 
     def __next__(self) -> Batch:
-        indices = self.next_indices()
+        return self.batch_of(self.next_indices())
+
+    def batch_of(self, indices: npt.NDArray[numpy.int64]) -> Batch:
+        """Return the samples with these indices, and their labels or None."""
         if isinstance(self.data, Text):
             return self.data.batch(indices), None
         if isinstance(self.data, Dataset):

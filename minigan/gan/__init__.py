@@ -3,6 +3,7 @@
 from minigan.gan.autoencoder import VariationalAutoencoder
 from minigan.gan.base import BaseGame
 from minigan.gan.callbacks import (
+    Agreement,
     Checkpoints,
     Frames,
     Guard,
@@ -26,6 +27,7 @@ from minigan.gan.pix2pix import ImageToImage
 from minigan.gan.progressive import ProgressiveGame
 from minigan.gan.semisupervised import SemiSupervisedGame
 from minigan.gan.seqgan import SequenceGame, Writer
+from minigan.gan.sharing import OwnRows, share
 from minigan.gan.stylegan import StyleGame
 from minigan.gan.synthesis import StyleGenerator, Styles, Synthesis
 from minigan.gan.taming import WAYS, Taming, tame
@@ -37,6 +39,7 @@ __all__ = [
     "OBJECTIVES",
     "UNDECIDED",
     "WAYS",
+    "Agreement",
     "BaseGame",
     "Callback",
     "Checkpoints",
@@ -55,6 +58,7 @@ __all__ = [
     "Measure",
     "MetricsFile",
     "Objective",
+    "OwnRows",
     "Progress",
     "ProgressiveGame",
     "Report",
@@ -75,5 +79,6 @@ __all__ = [
     "feature_matching",
     "list_checkpoints",
     "objective",
+    "share",
     "tame",
 ]

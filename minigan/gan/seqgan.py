@@ -182,7 +182,7 @@ class SequenceGame(Game):
         else:
             G.imitate(words, advantage(reward))
             loss = -reward.mean()
-        self._complete(G, self.generator_pull)
+        self._complete(G, self.generator_optimizer, self.generator_pull)
         self.generator_optimizer.step()
         return {"loss_g": loss, "reward": reward.mean()}
 

@@ -1,5 +1,6 @@
 """The callbacks of a run, one file each."""
 
+from minigan.gan.callbacks.agreement import Agreement
 from minigan.gan.callbacks.checkpoints import Checkpoints, Measure, list_checkpoints
 from minigan.gan.callbacks.frames import Frames
 from minigan.gan.callbacks.guard import Guard, TrainingError, find_trouble
@@ -10,6 +11,7 @@ from minigan.gan.callbacks.tensorboard import TensorBoard
 from minigan.gan.callbacks.watcher import Watcher
 
 __all__ = [
+    "Agreement",
     "Checkpoints",
     "Frames",
     "Guard",
