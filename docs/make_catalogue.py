@@ -32,6 +32,10 @@ CHOSEN = (
     "with --time-limit",
     "ended its process by {name}",
     "ended its process with exit status {status} before the check was done",
+    "it comes out just so without `{right}`",
+    "it comes out just so if `{right}` is done twice",
+    "it comes out just so if `{right}` stands elsewhere",
+    "it comes out just so if `{wrong}` stands where `{right}` belongs",
     "answered what isn't an answer: it writes where only the check may",
 )  # fmt: skip
 """Messages that are put into a variable first; each must stand in the code."""

@@ -593,6 +593,18 @@ class Reference:
         kept = rng.random(tuple(shape), dtype="float32") >= p
         return self.asarray(kept, dtype=dtype) / (1 - p)
 
+    # ---------------------------------------------------------------- several ranks
+
+    def sum_over_ranks(self, comm: Any, vector: Array) -> None:
+        """Replace a contiguous vector by its sum over all ranks of an MPI communicator.
+
+        It travels through the memory of the host. Every rank gets the same bits.
+        """
+        host = numpy.ascontiguousarray(self.to_numpy(vector))
+        total = numpy.empty_like(host)
+        comm.Allreduce(host, total)
+        vector[...] = self.asarray(total)
+
     # ---------------------------------------------------------------- the loss on logits
 
     def mean_probability(self, logits: Array) -> Array:

@@ -38,6 +38,7 @@ def start(options: argparse.Namespace) -> None:
 def check(options: argparse.Namespace) -> int:
     """Check one exercise; the status is 0 if it is right, 1 if wrong, 3 if not begun."""
     from minigan.learn import talk
+    from minigan.learn.verdict import NOT_BEGUN
 
     folder, say = _opened(options)
     chosen = _chosen(options, folder)
@@ -51,6 +52,8 @@ def check(options: argparse.Namespace) -> int:
         print(json.dumps(verdict.as_json(say), indent=1, ensure_ascii=False))
         return verdict.status
     _print(verdict.lines(say))
+    if verdict.state == NOT_BEGUN:
+        _print(list(talk.introduced(folder, chosen, say))[1:])
     if verdict.ok and options.case is None:
         _print(["", *talk.explained(chosen, say), *talk.onward(folder, say)])
     return verdict.status

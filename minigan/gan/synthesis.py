@@ -32,6 +32,7 @@ from minigan import backend, nn
 from minigan.backend import Array
 from minigan.nn import Cache, Signals
 from minigan.nn.sequential import plus
+from minigan.ranks import ALONE, Ranks
 
 
 class Styles(NamedTuple):
@@ -192,6 +193,7 @@ class StyleGenerator(nn.Layer):
     """
 
     buffer_names = ("centre", "path")
+    ranks: Ranks = ALONE
     MOMENTUM = 0.005
 
     def __init__(self, mapping: nn.Layer, synthesis: Synthesis, *, width: int) -> None:
@@ -212,7 +214,8 @@ class StyleGenerator(nn.Layer):
             return y, Cache(self, y, None, above, None)
         ws, below = self.styles(x, train=train)
         if train and self.track_statistics:
-            self.centre += self.MOMENTUM * (ws.mean(axis=(0, 1)) - self.centre)
+            (mean,) = self.ranks.mean(ws.mean(axis=(0, 1)))
+            self.centre += self.MOMENTUM * (mean - self.centre)
         y, above = self.synthesis.forward(ws, train=train)
         return y, Cache(self, y, below, above, tuple(x.shape))
 

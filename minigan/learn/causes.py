@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy
 
 from minigan.gradcheck import diagnose
+from minigan.learn import slips
 from minigan.learn.language import Text
 from minigan.learn.parts import Broken, Case, Exercise, Named, Numbers, Variant, answer
 
@@ -22,7 +23,12 @@ CLOSE = 1e-6
 
 
 def of_values(
-    exercise: Exercise, cases: list[Case], rights: Rights, outs: Outs, name: str
+    exercise: Exercise,
+    cases: list[Case],
+    rights: Rights,
+    outs: Outs,
+    name: str,
+    slip: Callable[[], Text | None] = lambda: None,
 ) -> Text | None:
     """Say why an output has the wrong numbers.
 
@@ -34,11 +40,13 @@ def of_values(
         For each case, the right outputs and the given ones.
     name
         The output.
+    slip
+        Finds a slip of the pen that gives the same; asked where no sum of named terms does.
     """
     i = len(cases) - 1
     if not _wrong(outs[i].get(name), rights[i][name]):
         i = next(k for k in range(len(cases)) if _wrong(outs[k].get(name), rights[k][name]))
-        found = _in_general(exercise, cases[i], rights[i], outs[i], name)
+        found = _in_general(exercise, cases[i], rights[i], outs[i], name, slip)
         label = Text(cases[i].label)
         if found is None:
             return Text(
@@ -46,7 +54,7 @@ def of_values(
                 {"label": label},
             )
         return Text("in the case “{label}”, {found}", {"label": label, "found": found})
-    return _in_general(exercise, cases[i], rights[i], outs[i], name)
+    return _in_general(exercise, cases[i], rights[i], outs[i], name, slip)
 
 
 Mistakes = list[tuple[str, list[Any]]]
@@ -83,6 +91,21 @@ def usual(known: Mistakes, rights: Rights, outs: Outs, name: str) -> Text | None
         if best is None or alike > best[0]:
             best = alike, words
     return None if best is None else Text(best[1])
+
+
+def slipped(
+    exercise: Exercise, cases: list[tuple[int, Case]], seed: int, outs: Outs, name: str
+) -> Text | None:
+    """Say which change of one place of the solution gives the same in all cases, if one does."""
+    best: tuple[int, Text] | None = None
+    for slip, last in slips.played(exercise.name, seed, cases[-1][0]):
+        if not _equal(outs[-1].get(name), last[name]):
+            continue
+        wrongs = [slips.outcome(exercise, slip, case.given) for _, case in cases]
+        if _alike(wrongs, outs, name):
+            alike = sum(_alike(wrongs, outs, other) for other in last)
+            best = (alike, slip.text) if best is None or alike > best[0] else best
+    return None if best is None else best[1]
 
 
 def of_a_shape(given: Any, right: Numbers) -> Text | None:
@@ -178,7 +201,9 @@ def _alike(wrongs: list[Any], outs: Outs, name: str) -> bool:
 
 
 def _equal(a: Any, b: Any, tolerance: float = CLOSE) -> bool:
-    if not isinstance(a, numpy.ndarray) or a.shape != b.shape or a.dtype.kind not in "fiub":
+    if not isinstance(a, numpy.ndarray) or a.shape != b.shape:
+        return False
+    if a.dtype.kind not in "fiub" or b.dtype.kind not in "fiub":
         return False
     if not a.size:
         return True
@@ -197,7 +222,12 @@ def _wrong(given: Any, right: Numbers) -> bool:
 
 
 def _in_general(
-    exercise: Exercise, case: Case, right: dict[str, Numbers], out: dict[str, Any], name: str
+    exercise: Exercise,
+    case: Case,
+    right: dict[str, Numbers],
+    out: dict[str, Any],
+    name: str,
+    slip: Callable[[], Text | None],
 ) -> Text | None:
     a, r = numpy.asarray(out[name], float), right[name]
     if not isinstance(out[name], numpy.ndarray) or a.shape != r.shape:
@@ -212,7 +242,9 @@ def _in_general(
         found = _by_terms(a, *known[name], case)
         if found:
             return found
-    return _generic(exercise, case, right, a, name)
+    if _equal(a, -r):
+        return Text("the sign is wrong")
+    return slip() or _generic(exercise, case, right, a, name)
 
 
 def terms_of(exercise: Exercise, case: Case) -> dict[str, tuple[Named, Named]]:
@@ -304,7 +336,7 @@ def _size(factor: float, case: Case) -> Text:
                 (1 / n, "1 / {n}"),
                 (n / (n - 1) if n > 1 else 0, "{n} / ({n} - 1)"),
             ):
-                if n > 1 and v != 1 and math.isclose(factor, v, rel_tol=1e-4):
+                if n > 2 and v != 1 and math.isclose(factor, v, rel_tol=1e-4):
                     shown = word.replace("{n}", f"{name}.shape[{axis}]")
                     return Text(f" ({shown})")
     return Text("")

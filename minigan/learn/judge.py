@@ -228,14 +228,19 @@ class _Judge:
         right, given = self.rights[i][name], outs[i].get(name)
         known = causes.usual(self.mistakes, self.rights, outs, name)
         if kind == "shape":
-            cause = known or causes.of_a_shape(given, right)
+            cause = known or causes.of_a_shape(given, right) or self._slip(name, outs)
             self.verdict.findings.append(Finding("shape", _shape(name, given, right), cause, name))
             return
         cause = known or self._between(name)
-        cause = cause or causes.of_values(self.exercise, self._cases(), self.rights, outs, name)
+        cause = cause or causes.of_values(
+            self.exercise, self._cases(), self.rights, outs, name, lambda: self._slip(name, outs)
+        )
         self.verdict.findings.append(
             Finding("value", self._sentence(name, i, given, error), cause, name)
         )
+
+    def _slip(self, name: str, outs: list[dict[str, Any]]) -> Text | None:
+        return causes.slipped(self.exercise, self.cases, self.verdict.seed, outs, name)
 
     def _between(self, name: str) -> Text | None:
         """Say so if it is right without another forward call in between."""

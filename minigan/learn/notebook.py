@@ -12,7 +12,7 @@ from minigan.learn import language
 from minigan.learn.checking import LIMITS, check_file
 from minigan.learn.course import course, find
 from minigan.learn.parts import Exercise
-from minigan.learn.verdict import Verdict
+from minigan.learn.verdict import TOLD, Verdict
 
 HEADER = "import numpy as np\nimport numpy\nfrom minigan.learn.given import bce_with_logits\n\n"
 
@@ -46,7 +46,7 @@ class Shown:
         say = self._say
         rows = "".join(
             f"<tr><td>{escape(r.name)}</td><td>{escape(say(r.what))}</td>"
-            f"<td>{r.error:.1e}</td><td>{escape(say(r.state))}</td></tr>"
+            f"<td>{r.error:.1e}</td><td>{escape(say(TOLD.get(r.state, r.state)))}</td></tr>"
             for r in self.verdict.rows
         )
         head = "".join(

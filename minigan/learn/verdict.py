@@ -14,7 +14,8 @@ RIGHT, WRONG, NOT_BEGUN = "right", "wrong", "not begun"
 STATUS = {RIGHT: 0, WRONG: 1, NOT_BEGUN: 3}
 """Exit status of each state."""
 HEAD = ("output", "what it is", "worst relative error", "judged by", "")
-WORDS = (*HEAD, RIGHT, WRONG, NOT_BEGUN, "shape", "value", "missing", "crash", "conduct")
+TOLD = {"value": "wrong value", "shape": "wrong shape"}
+WORDS = (*HEAD, RIGHT, WRONG, NOT_BEGUN, "missing", *TOLD.values())
 """The words of the table that may stand in it; each is translated."""
 
 
@@ -162,7 +163,7 @@ class Verdict:
                 say(row.what),
                 "-" if math.isnan(row.error) else f"{row.error:.1e}",
                 say("finite differences" if row.against == "calculus" else "a reference"),
-                say(row.state),
+                say(TOLD.get(row.state, row.state)),
             )
             for row in self.rows
         ]

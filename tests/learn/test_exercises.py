@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from minigan.learn import judge, parts, starter
+from minigan.learn import judge, parts, slips, starter
 from minigan.learn.course import NAMES, course, exercise, find
 from minigan.learn.language import Speaker
 from minigan.learn.pupil import attempt
@@ -114,6 +114,9 @@ UNFORESEEN = [
     ("linear", "def forward(x, w, b):\n    return x @ w - b, (x, w)\n", "bias b has the wrong sign"),
     ("linear", "def forward(x, w, b):\n    return x @ w, (x, w)\n", "bias b is missing"),
     ("sgd", "def sgd_step(w, g, v, *, lr, momentum):\n    v = momentum * v + 2 * g\n    return w - lr * v, v\n", "g is off by the factor 2"),
+    ("tanh", "def tanh_backward(dy, cache):\n    return dy * (1 - cache ** 3)\n", "cache \\*\\* 3` stands where"),
+    ("adam", "def adam_step(w, g, m, v, t, *, lr, beta1, beta2, eps):\n    m = beta1 * m + (1 - beta1) * g\n    v = beta2 * v + (1 - beta2) * g * g\n    return w - lr * m / (1 - beta1 ** t) / (np.sqrt(v / (1 - beta2 ** t)) - eps), m, v\n", "- eps` stands where .* \\+ eps` belongs"),
+    ("linear", LINEAR.format("dy @ w.T", "x.T @ dy", "dy.max(0)"), "max.*stands where .*sum"),
     ("d_step", "def discriminator_step(D, optimizer, real, fake):\n    D.zero_grad(); total = 0\n"
      "    for x, t, c in ((real, 1, 2), (fake, 0, 3)):\n        l, k = D.forward(x); v, d = bce_with_logits(l, t)\n"
      "        D.backward(d / c, k); total += v / 2\n    optimizer.step(); return total\n", "comes from the fakes is off by the factor 0.6667"),
@@ -191,3 +194,15 @@ def test_the_page_names_the_tutorial_of_each_exercise():
         assert (ROOT / "tutorials" / f"{chosen.tutorial}.md").is_file()
         text = starter.solution(chosen)
         assert f"Tutorial {int(chosen.tutorial[:2])} " in text, chosen.stem
+
+
+@pytest.mark.parametrize("name", ["chain", "vae"])
+def test_slips_leave_the_solution_as_it_was_and_most_of_them_are_wrong(name):
+    chosen = exercise(name)
+    right = parts.answer(chosen, chosen.solution, chosen.drawn(0)[-1].given)
+    found = slips.played(name, 0, len(chosen.drawn(0)))
+    changed = [any(not numpy.array_equal(outs[o], right[o]) for o in right) for _, outs in found]
+    assert len(found) > 100
+    assert sum(changed) > 0.5 * len(found)
+    again = parts.answer(chosen, chosen.solution, chosen.drawn(0)[-1].given)
+    assert all(numpy.array_equal(again[o], right[o]) for o in right)

@@ -34,7 +34,7 @@ def test_start_lays_out_the_course_and_keeps_what_is_there(here, capsys):
     assert main(["learn", "start", str(here)]) == 0
     assert (here / "ex02_linear.py").read_text() == "mine"
     assert (here / "ex03_leaky_relu.py").exists()
-    assert "1 files" in capsys.readouterr().out
+    assert f"Files written to {here}: 1." in capsys.readouterr().out
     (here.parent / "other").mkdir()
     (here.parent / "other" / "letter.txt").write_text("x")
     assert main(["learn", "start", str(here.parent / "other")]) == 2

@@ -34,7 +34,8 @@ def run(layer, x, dy=None, train=True, rng=None):
 
 
 @pytest.mark.parametrize("train", [True, False])
-@pytest.mark.parametrize("name", LAYERS)
+# Recurrent layers saturate with weights of this size: see test_recurrent.py.
+@pytest.mark.parametrize("name", [name for name in LAYERS if name != "recurrent"])
 @EXAMPLES
 @given(data=st.data(), rng=generators)
 def test_gradients(name, train, data, rng):
@@ -371,6 +372,7 @@ INPUTS = {
     "PixelShuffle": (nn.PixelShuffle(2), (4, 5, 5, 8)),
     "Softmax": (nn.Softmax(1), (4, 3)),
     "GELU": (nn.GELU(), (4, 3)),
+    "GRU": (nn.GRU(3, 2), (4, 5, 3)),
 }
 ANY_CHANNELS = ("Upsample", "MaxPool", "Pad", "PixelNorm", "Softmax")
 

@@ -1,0 +1,319 @@
+"""Slips of the pen: what comes out if one place of the solution is written otherwise.
+
+Where no usual mistake and no sum of named terms explains an answer, the solution is changed in one
+place at a time (a sign, a factor, an axis, a name, a line left out) until it gives the same.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+import numpy
+
+from minigan.learn import starter
+from minigan.learn.language import Text
+from minigan.learn.parts import Exercise, Given, Numbers, answer
+
+OPERATORS: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
+    ast.Add: (ast.Sub, ast.Mult), ast.Sub: (ast.Add, ast.Mult), ast.Mult: (ast.Div, ast.Add),
+    ast.Div: (ast.Mult, ast.FloorDiv), ast.FloorDiv: (ast.Div,), ast.Pow: (ast.Mult,),
+}  # fmt: skip
+COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
+    ast.Gt: (ast.Lt, ast.GtE), ast.Lt: (ast.Gt, ast.LtE),
+}  # fmt: skip
+FUNCTIONS = {
+    "mean": ("sum", "max"), "sum": ("mean", "max"), "var": ("std",), "maximum": ("minimum",),
+    "minimum": ("maximum",), "log1p": ("log",), "exp": ("expm1",), "zeros_like": ("ones_like",),
+    "ones_like": ("zeros_like",), "tanh": ("sin", "arctan"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Slip:
+    """A changed solution.
+
+    Attributes
+    ----------
+    text
+        What was changed.
+    code
+        The functions of the changed solution.
+    """
+
+    text: Text
+    code: Any
+
+
+LOOPS = ("unfold", "conv", "conv_transpose")
+"""Exercises whose loops and sizes a slip could make endless."""
+
+
+@cache
+def played(name: str, seed: int, case: int) -> list[tuple[Slip, dict[str, Numbers]]]:
+    """Play all slips of an exercise in a case, from 1, without those that end in an error."""
+    from minigan.learn.course import exercise
+
+    chosen = exercise(name)
+    given = chosen.drawn(seed)[case - 1].given
+    known = () if name in LOOPS else slips(chosen)
+    found = ((slip, outcome(chosen, slip, given)) for slip in known)
+    return [(slip, outs) for slip, outs in found if outs is not None]
+
+
+def outcome(chosen: Exercise, slip: Slip, given: Given) -> dict[str, Numbers] | None:
+    """Return what a slip gives, None if it ends in an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return answer(chosen, slip.code, given)
+        except Exception:
+            return None
+
+
+def slips(chosen: Exercise) -> Iterator[Slip]:
+    """Yield the solution with one place changed, in all ways."""
+    tree = ast.parse(starter.solution(chosen))
+    for top in tree.body:
+        if isinstance(top, (ast.FunctionDef, ast.ClassDef)):
+            yield from _of_a_definition(chosen, top)
+
+
+def _of_a_definition(chosen: Exercise, top: ast.FunctionDef | ast.ClassDef) -> Iterator[Slip]:
+    parents = {child: node for node in ast.walk(top) for child in ast.iter_child_nodes(node)}
+    for node in list(ast.walk(top)):
+        if isinstance(node, ast.FunctionDef):
+            yield from _lines(chosen, top, node)
+        elif isinstance(node, ast.expr) and _is_code(node, parents):
+            factor = _is_factor(parents[node])
+            for new in (*_rewritten(node, top), *(() if factor else _scaled(node))):
+                yield from _changed(chosen, top, node, new, parents)
+        elif isinstance(node, ast.AugAssign):
+            yield from _assigned(chosen, top, node, parents)
+
+
+def _is_code(node: ast.expr, parents: dict[ast.AST, ast.AST]) -> bool:
+    if isinstance(getattr(node, "ctx", None), ast.Store) or isinstance(node, ast.Slice):
+        return False
+    parent: Any = parents[node]
+    if isinstance(node, ast.Name) and (node.id == "np" or getattr(parent, "func", None) is node):
+        return False
+    while not isinstance(parent, ast.stmt):
+        if isinstance(parent, ast.arguments):
+            return False
+        parent = parents[parent]
+    return not (isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+# ---------------------------------------------------------------- one expression
+
+
+def _rewritten(node: ast.expr, top: ast.AST) -> Iterator[ast.expr]:
+    """Yield what may stand in the place of an expression."""
+    kinds = {
+        ast.BinOp: _of_an_operation, ast.Constant: _of_a_number, ast.Call: _of_a_call,
+        ast.Compare: _of_a_comparison, ast.Tuple: _of_a_tuple,
+    }  # fmt: skip
+    make: Any = kinds.get(type(node))
+    if make is not None:
+        yield from make(node)
+    if isinstance(node, ast.Name):
+        yield from (ast.Name(name, ast.Load()) for name in _names(top) if name != node.id)
+    if isinstance(node, ast.Attribute) and node.attr == "T":
+        yield node.value
+    if isinstance(node, ast.Subscript):
+        yield node.value
+    if isinstance(node, ast.UnaryOp):
+        yield node.operand
+    if isinstance(node, (ast.Name, ast.Attribute)):
+        yield ast.BinOp(node, ast.Pow(), ast.Constant(2))
+        yield ast.Call(ast.Name("abs", ast.Load()), [node], [])
+
+
+def _is_factor(parent: ast.AST) -> bool:
+    """Tell whether a factor may as well stand before the whole of what is above."""
+    product = isinstance(parent, ast.BinOp) and isinstance(parent.op, (ast.Mult, ast.Div))
+    return product or isinstance(parent, (ast.Attribute, ast.Subscript, ast.Slice))
+
+
+def _scaled(node: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(node, (ast.BinOp, ast.Name, ast.Call)):
+        yield ast.UnaryOp(ast.USub(), node)
+        for operator in (ast.Mult(), ast.Div()):
+            yield ast.BinOp(node, operator, ast.Constant(2))
+
+
+def _of_an_operation(node: ast.BinOp) -> Iterator[ast.expr]:
+    yield from (node.left, node.right)
+    for operator in OPERATORS.get(type(node.op), ()):
+        yield ast.BinOp(node.left, operator(), node.right)
+    if not isinstance(node.op, (ast.Add, ast.Mult)):
+        yield ast.BinOp(node.right, node.op, node.left)
+
+
+def _of_a_number(node: ast.Constant) -> Iterator[ast.expr]:
+    if isinstance(node.value, bool):
+        yield ast.Constant(not node.value)
+    elif isinstance(node.value, (int, float)):
+        v = node.value
+        yield from (ast.Constant(c) for c in (v + 1, v - 1, -v, 2 * v, v / 2, 0) if c != v)
+
+
+def _of_a_call(node: ast.Call) -> Iterator[ast.expr]:
+    function = node.func
+    if isinstance(function, ast.Attribute):
+        for name in FUNCTIONS.get(function.attr, ()):
+            other = ast.Attribute(function.value, name, ast.Load())
+            yield ast.Call(other, node.args, node.keywords)
+        yield function.value
+    if len(node.args) == 1:
+        yield node.args[0]
+    for i, j in itertools.combinations(range(len(node.args)), 2):
+        args = list(node.args)
+        args[i], args[j] = args[j], args[i]
+        yield ast.Call(function, args, node.keywords)
+    for k in range(len(node.keywords)):
+        yield ast.Call(function, node.args, node.keywords[:k] + node.keywords[k + 1 :])
+
+
+def _of_a_comparison(node: ast.Compare) -> Iterator[ast.expr]:
+    for operator in COMPARISONS.get(type(node.ops[0]), ()):
+        yield ast.Compare(node.left, [operator()], node.comparators)
+
+
+def _of_a_tuple(node: ast.Tuple) -> Iterator[ast.expr]:
+    for i, j in itertools.combinations(range(len(node.elts)), 2):
+        elements = list(node.elts)
+        elements[i], elements[j] = elements[j], elements[i]
+        yield ast.Tuple(elements, ast.Load())
+
+
+def _names(top: ast.AST) -> list[str]:
+    """Return the names of arguments and variables, in order."""
+    nodes = list(ast.walk(top))
+    found = [n.arg for n in nodes if isinstance(n, ast.arg)]
+    found += [n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    return list(dict.fromkeys(n for n in found if n != "self"))
+
+
+def _changed(
+    chosen: Exercise, top: Any, node: ast.expr, new: ast.expr, parents: dict[ast.AST, ast.AST]
+) -> Iterator[Slip]:
+    host = _host(node, parents)
+    right, parent = ast.unparse(host), parents[node]
+    with _replaced(parent, node, new):
+        wrong = ast.unparse(new if host is node else host)
+        code = _run(chosen, top)
+    if code is not None and right != wrong:
+        yield _slip(right, wrong, code)
+
+
+def _host(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> ast.AST:
+    """Return what is to be shown: a bare name or number says too little."""
+    shown = node
+    while isinstance(parents[shown], (ast.expr, ast.keyword, ast.Slice)) and (
+        len(ast.unparse(shown)) < 12 or isinstance(shown, (ast.Slice, ast.keyword))
+    ):
+        shown = parents[shown]
+    return shown
+
+
+# ---------------------------------------------------------------- lines
+
+
+def _lines(chosen: Exercise, top: Any, function: ast.FunctionDef) -> Iterator[Slip]:
+    """Leave a line out, do it twice, or later."""
+    for block in (b for n in ast.walk(function) for b in _blocks(n)):
+        for i, line in enumerate(list(block)):
+            if isinstance(line, (ast.Return, ast.FunctionDef)) or _is_text(line):
+                continue
+            right = ast.unparse(line).partition("\n")[0]
+            for new, told in _otherwise(block, i):
+                kept = list(block)
+                block[:] = new
+                code = _run(chosen, top)
+                block[:] = kept
+                if code is not None:
+                    yield Slip(Text(told, {"right": right}), code)
+
+
+def _otherwise(block: list[ast.stmt], i: int) -> Iterator[tuple[list[ast.stmt], str]]:
+    line = block[i]
+    rest = block[:i] + block[i + 1 :]
+    yield rest or [ast.Pass()], "it comes out just so without `{right}`"
+    yield block[:i] + [line] + block[i:], "it comes out just so if `{right}` is done twice"
+    for k in range(len(rest) + 1):
+        if k not in (i, i + 1):
+            yield rest[:k] + [line] + rest[k:], "it comes out just so if `{right}` stands elsewhere"
+
+
+def _blocks(node: ast.AST) -> Iterator[list[ast.stmt]]:
+    for field in ("body", "orelse"):
+        block = getattr(node, field, None)
+        if isinstance(block, list) and block and isinstance(block[0], ast.stmt):
+            yield block
+
+
+def _is_text(line: ast.stmt) -> bool:
+    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
+
+
+def _assigned(
+    chosen: Exercise, top: Any, node: ast.AugAssign, parents: dict[ast.AST, ast.AST]
+) -> Iterator[Slip]:
+    right = ast.unparse(node)
+    others: list[ast.stmt] = [ast.Assign([node.target], node.value, lineno=node.lineno)]
+    others += [
+        ast.AugAssign(node.target, operator(), node.value)
+        for operator in OPERATORS.get(type(node.op), ())
+    ]
+    for new in others:
+        with _replaced(parents[node], node, new):
+            code = _run(chosen, top)
+        if code is not None:
+            yield _slip(right, ast.unparse(new), code)
+
+
+# ---------------------------------------------------------------- the change itself
+
+
+def _slip(right: str, wrong: str, code: Any) -> Slip:
+    words = "it comes out just so if `{wrong}` stands where `{right}` belongs"
+    return Slip(Text(words, {"wrong": wrong, "right": right}), code)
+
+
+class _replaced:
+    """Puts a node in the place of another for a while."""
+
+    def __init__(self, parent: ast.AST, old: ast.AST, new: ast.AST) -> None:
+        self.parent, self.old, self.new = parent, old, new
+
+    def __enter__(self) -> None:
+        self._put(self.old, self.new)
+
+    def __exit__(self, *error: object) -> None:
+        self._put(self.new, self.old)
+
+    def _put(self, old: ast.AST, new: ast.AST) -> None:
+        for field, value in ast.iter_fields(self.parent):
+            if value is old:
+                setattr(self.parent, field, new)
+            elif isinstance(value, list):
+                value[:] = [new if one is old else one for one in value]
+
+
+def _run(chosen: Exercise, top: ast.stmt) -> Any:
+    """Return the solution's functions with one definition changed, None if it isn't Python."""
+    names = dict(vars(chosen.solution)) | {"np": numpy}
+    module = ast.fix_missing_locations(ast.Module([top], []))
+    try:
+        exec(compile(module, "slip", "exec"), names)
+    except Exception:
+        return None
+    return SimpleNamespace(**{n: v for n, v in names.items() if not n.startswith("__")})
