@@ -1,31 +1,51 @@
 """Frames and training steps a second of the playground, engine and server together.
 
-``python benchmarks/play.py [SECONDS]`` plays the default preset and reads the stream of frames as a
-page would, in a process of its own; no browser draws them.
+``python benchmarks/play.py [SECONDS] [--browser]`` plays the default preset and reads the stream of
+frames as a page would, in a process of its own. No browser draws them, unless one is asked for:
+then Chromium without a window shows the page on the same processors (needs minigan[browser]).
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 HOST = "127.0.0.1"
 
 
-def main(seconds: float) -> None:
+def main(seconds: float, *, browser: bool) -> None:
     """Start a server, watch it, and print what was seen."""
     command = [sys.executable, "-m", "minigan", "play", "--no-browser", "--port", "0"]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         line = server.stderr.readline()  # type: ignore[union-attr]
         port = int(line.partition(f"http://{HOST}:")[2].partition("/")[0])
-        watch(port, seconds)
+        with shown(port) if browser else nullcontext():
+            watch(port, seconds)
     finally:
         server.terminate()
         server.wait()
+
+
+@contextmanager
+def shown(port: int) -> Iterator[None]:
+    """Show the page in Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as running:
+        chromium = running.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = chromium.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(f"http://{HOST}:{port}/")
+        yield
+        chromium.close()
 
 
 def watch(port: int, seconds: float) -> None:
@@ -58,4 +78,5 @@ def frames(answer: http.client.HTTPResponse, seconds: float) -> tuple[int, int, 
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 10)
+    given = [word for word in sys.argv[1:] if word != "--browser"]
+    main(float(given[0]) if given else 10, browser="--browser" in sys.argv)

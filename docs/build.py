@@ -201,7 +201,9 @@ def is_formula(text: str) -> bool:
     if re.search(r"\\(qquad|begin|frac|sum|partial)\b", re.sub(r"\$[^$]*\$", "", text)):
         return True
     outside = re.sub(r"\$[^$]*\$", "", text)
-    if "\\" in outside and not re.search(r"(?<!\\)\b[A-Za-z]{3,}", re.sub(r"\\[A-Za-z]+", " ", outside)):
+    if "\\" in outside and not re.search(
+        r"(?<!\\)\b[A-Za-z]{3,}", re.sub(r"\\[A-Za-z]+", " ", outside)
+    ):
         return True
     words = re.sub(r"\\[A-Za-z]+", " ", text).split()
     return not any(

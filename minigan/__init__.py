@@ -14,9 +14,9 @@ _moved.install()
 
 _MODULES = (
     *("backend", "checkpoint", "data", "gan", "gradcheck", "interop", "latent", "losses"),
-    *("metrics", "nn", "optim", "plots", "recipes", "runs", "tutorial"),
+    *("metrics", "nn", "optim", "plots", "ranks", "recipes", "runs", "tutorial"),
 )
-_FACE = ("Run", "open_run", "train")
+_FACE = ("Run", "open_run", "pretrained", "train")
 
 
 def __getattr__(name: str) -> _Any:

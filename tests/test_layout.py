@@ -16,7 +16,7 @@ FLOORS = (
     ("gan", "metrics", "export"),
     ("gradcheck", "interop", "optim"),
     ("nn", "losses"),
-    ("checkpoint", "data", "latent", "plots", "tutorial"),
+    ("checkpoint", "data", "latent", "plots", "ranks", "tutorial"),
     ("backend",),
     ("files", "forks", "memory", "moved", "randomness"),
 )

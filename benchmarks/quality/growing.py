@@ -118,7 +118,7 @@ def draw() -> Any:
         axes.set(
             yscale="log", xlabel="processor seconds",
             ylabel="Fréchet classifier distance (LeNet-FD, not FID)",
-            title="Faces: growing, and grown from the start (dotted: the training images)",
+            title="Faces (dotted: the training images themselves)",
         )  # fmt: skip
         axes.legend(frameon=False)
     return figure

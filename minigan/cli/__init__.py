@@ -29,7 +29,7 @@ from minigan.cli import (
     translate,
 )
 from minigan.cli.arguments import Parser
-from minigan.cli.errors import is_expected, report, sentence
+from minigan.cli.errors import MISTAKE, is_expected, report, sentence
 
 FAMILIES = (
     train, recipes, runs, results, translate, latent, export, gradcheck, learn, play, bench,
@@ -42,8 +42,6 @@ HELLO = """minigan trains GANs, with every derivative written by hand. Three com
   minigan recipes          what else can be trained
   minigan --help           all commands; `minigan COMMAND --help` explains one"""
 """What ``minigan`` says when it is told nothing."""
-MISTAKE = 70
-"""Exit status if minigan itself is at fault: EX_SOFTWARE of sysexits.h."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _prepare()
     options = build_parser().parse_args(arguments)
+    options.arguments = sys.argv[1:] if arguments is None else list(arguments)
     if options.command is None:
         print(HELLO)
         return 0

@@ -19,6 +19,7 @@ Command: TypeAlias = Callable[[argparse.Namespace], int | None]
 
 RUN, SAMPLES, OUTPUT = "the run", "the samples", "output"
 """Groups of options that several commands have."""
+A_RUN = "folder of a run, or pretrained:NAME for weights of the package, such as pretrained:digits"
 PICTURES = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
 
 
@@ -106,7 +107,7 @@ def add_quiet(parser: Parser) -> None:
 
 def add_run(parser: Parser) -> None:
     """Add the options that select a run: its folder, the checkpoint and the seed of the latents."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
+    parser.add_argument("run", type=Path, metavar="RUN", help=A_RUN)
     add_checkpoint(parser)
     add_trust(parser)
     parser.section(SAMPLES).add_argument(
@@ -190,6 +191,20 @@ def check_picture(path: Path) -> None:
         raise ValueError(
             f"{path} doesn't end in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}; use .png."
         )
+
+
+def check_text(path: Path) -> None:
+    """Check that lines can be written to a path, before the work rather than after it.
+
+    Raises
+    ------
+    ValueError
+        If the folder doesn't exist, or the suffix isn't .txt.
+    """
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(f"{path} can't be written; give a .txt file in an existing folder.")
+    if path.suffix.lower() != ".txt":
+        raise ValueError(f"The samples of this run are text, but {path} doesn't end in .txt.")
 
 
 def conclude(options: argparse.Namespace, words: str) -> None:

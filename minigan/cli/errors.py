@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import errno
+import io
 import platform
+import sys
+import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import minigan
 
+if TYPE_CHECKING:
+    from minigan.ranks import Ranks
+
 EXPECTED = (ValueError, TypeError, OSError, MemoryError, ArithmeticError)
 """What files, numbers and machines cause; anything else is a mistake in minigan."""
+MISTAKE = 70
+"""Exit status if minigan itself is at fault: EX_SOFTWARE of sysexits.h."""
+PATIENCE = 0.5
+"""Seconds that the other ranks leave to rank 0 to say what went wrong on all of them."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -29,6 +42,49 @@ def sentence(error: Exception) -> str:
     if code:
         return f"{first}{notes}{newline}{code}"
     return f"{first.rstrip('.')}{notes}."
+
+
+@contextmanager
+def ending_together(ranks: Ranks, in_full: bool) -> Iterator[None]:
+    """Let an error on one of several ranks end all of them, and say which rank and why.
+
+    Otherwise the others would wait for it for ever. What all ranks find out at the same time, such
+    as a mistake in the command, is said by rank 0 alone.
+
+    Parameters
+    ----------
+    ranks
+        All of them. A single one is left to whoever called.
+    in_full
+        Whether to print a traceback too.
+    """
+    if ranks.size == 1:
+        yield
+        return
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)  # a launcher's pipe isn't a terminal
+    try:
+        yield
+    except BaseException as error:
+        status, words = _ending(error)
+        if ranks.rank:
+            time.sleep(PATIENCE)
+        if in_full:
+            traceback.print_exc()
+        print(f"minigan: rank {ranks.rank} of {ranks.size}: {words}", file=sys.stderr, flush=True)
+        ranks.abort(status)
+
+
+def _ending(error: BaseException) -> tuple[int, str]:
+    """Return the exit status that an error leads to, and what is said about it."""
+    if isinstance(error, SystemExit):
+        status = error.code if isinstance(error.code, int) else 1
+        return status or 1, f"it left with status {error.code or 0} before the others were done."
+    if not isinstance(error, Exception):
+        return 130, "interrupted; everything up to the newest checkpoint is saved."
+    expected = is_expected(error)
+    return (2, sentence(error)) if expected else (MISTAKE, report(error))
 
 
 def report(error: Exception) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+from pathlib import Path
 from typing import Any
 
-from minigan.cli.arguments import Commands, add_command, say
+from minigan.cli.arguments import Commands, add_command, add_trust, open_run, say
 
 
 def play(options: argparse.Namespace) -> None:
@@ -27,6 +28,10 @@ def _state(options: argparse.Namespace) -> Any:
     from minigan.play.setup import Setup
     from minigan.play.state import PlaygroundState
 
+    if options.run is not None:
+        from minigan.play.opened import OpenedRun
+
+        return OpenedRun(open_run(options))
     if options.recipe is not None:
         return _of_recipe(options)
     if options.preset is not None and options.preset not in PRESETS:
@@ -52,7 +57,8 @@ def add_commands(commands: Commands) -> None:
         play,
         "watch two networks fight, in the browser",
         "Open a page in which G and D fight: points, D's landscape, every gradient, one iteration "
-        "in slow motion. It is served by this machine to itself, and needs no network. Needs "
+        "in slow motion. Or look at a run on disk: its samples, checkpoint by checkpoint, and its "
+        "latent space. The page is served by this machine to itself, and needs no network. Needs "
         "minigan[play].",
     )
     parser.add_argument(
@@ -61,10 +67,18 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--no-browser", action="store_true", help="don't open a browser")
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
+        "run",
+        type=Path,
+        metavar="RUN",
+        nargs="?",
+        help="look at the run in this folder, or at pretrained:NAME",
+    )
+    what.add_argument(
         "--recipe", metavar="RECIPE", help="play a recipe: a name, FILE.py or FILE.py:NAME"
     )
     what.add_argument("--preset", metavar="NAME", help="begin with one of the page's presets")
     what.add_argument(
         "--link", metavar="LINK", help="begin with the game of a link, or of its part after the #"
     )
+    add_trust(parser)
     parser.add_argument("--quiet", action="store_true", help="don't print the address")

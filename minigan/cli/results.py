@@ -18,18 +18,24 @@ from minigan.cli.arguments import (
     add_run,
     add_trust,
     check_picture,
+    check_text,
     conclude,
     open_run,
     replaces,
     say,
 )
 
+GRID = Path("grid.png")
+"""The image file of samples, if no other is given."""
+
 
 def sample(options: argparse.Namespace) -> None:
-    """Draw new samples to an image file, or a file of sounds or films."""
+    """Draw new samples to an image file, or a file of sounds, films or text."""
     from minigan.runs import drawing
 
     run = open_run(options)
+    if run.recipe.makes_text:
+        return _write_lines(options, run)
     heard = run.recipe.media is not None and options.output.suffix.lower() == run.recipe.media
     check_picture(options.output.with_suffix(".png") if heard else options.output)
     replaced = replaces(options.output)
@@ -55,6 +61,30 @@ def sample(options: argparse.Namespace) -> None:
     else:
         _draw_points(options, run.load_data(), samples)
     conclude(options, f"{number} samples in {options.output}{replaced}")
+    return None
+
+
+def _write_lines(options: argparse.Namespace, run: Any) -> None:
+    """Write lines of text to a file, or print them if no file was asked for."""
+    from minigan.files import written_whole
+    from minigan.runs import drawing
+
+    named = options.output != GRID
+    if named:
+        check_text(options.output)
+    lines = run.recipe.read(
+        run.sample(
+            options.number or drawing.LINES, seed=options.seed, device=options.device,
+            which=options.checkpoint, truncation=options.truncation, label=options.label,
+        )
+    )  # fmt: skip
+    if not named:
+        print("\n".join(lines))
+        return
+    replaced = replaces(options.output)
+    with written_whole(options.output) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    conclude(options, f"{len(lines)} samples in {options.output}{replaced}")
 
 
 def _draw_points(options: argparse.Namespace, law: Any, samples: Any) -> None:
@@ -110,7 +140,7 @@ def _add_sample(commands: Commands) -> None:
     parser = add_command(commands, "sample", sample, "draw new samples from a trained run")
     add_quiet(parser)
     add_run(parser)
-    add_picture(parser, "grid.png")
+    add_picture(parser, GRID.name)
     samples = parser.section(SAMPLES)
     samples.add_argument("-n", "--number", type=int, help="number of samples (default: about 64)")
     _add_device(parser)

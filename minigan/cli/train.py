@@ -6,7 +6,7 @@ import argparse
 import ast
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minigan.cli.arguments import (
     RUN,
@@ -18,28 +18,71 @@ from minigan.cli.arguments import (
     say,
     trust,
 )
-from minigan.cli.errors import sentence
+from minigan.cli.errors import ending_together, sentence
+
+if TYPE_CHECKING:
+    from minigan.ranks import Ranks
 
 START = ("seed", "out", "epochs", "data", "data_dir", "init")
 """Options that define a run, besides its settings."""
 PLACES = ("data", "data_dir")
 """Those of them that may be given again, for data that have moved."""
-DEVICE = ("device", "cuda_graph", "precision")
+DEVICE = ("device", "cuda_graph", "precision", "local_batchnorm")
 KEPT = ("checkpoint_every", "keep", "best", "frames", "tensorboard")
 
 
 def train(options: argparse.Namespace) -> int:
+    """Train or resume, on one rank or several."""
+    from minigan import ranks
+
+    if _starts_others(options):
+        from minigan.runs import launching
+
+        return launching.launch(options.ranks, options.arguments, resume=_how_to_go_on(options))
+    world = ranks.world()
+    from minigan.runs.launching import on_the_roll
+
+    with ending_together(world, options.traceback), on_the_roll(world):
+        if options.ranks not in (None, world.size) and not options.show_config:
+            raise ValueError(
+                f"--ranks {options.ranks} was given to {world.size} ranks; leave it out where "
+                "mpiexec says how many there are."
+            )
+        return int(world.broadcast(_train(options, world)))
+
+
+def _starts_others(options: argparse.Namespace) -> bool:
+    """Return whether this process only starts the ranks."""
+    from minigan import ranks
+
+    count = 1 if options.ranks is None else options.ranks
+    if count < 1:
+        raise ValueError(f"--ranks must be at least 1, got {count}.")
+    return count > 1 and not options.show_config and not ranks.started_by_a_launcher()
+
+
+def _how_to_go_on(options: argparse.Namespace) -> str:
+    run = options.resume or options.out or "RUN"
+    return (
+        f"go on from the newest checkpoint with `minigan train --resume {run} --ranks "
+        f"{options.ranks}`."
+    )
+
+
+def _train(options: argparse.Namespace, world: Ranks) -> int:
     """Train or resume, and say where the results are; or print the configuration."""
     from minigan.runs import configuration, resuming, training
 
     settings = _settings(options)
     common = _given(options, DEVICE) | _given(options, KEPT)
-    told: dict[str, Any] = {"progress": not options.quiet, "say": say(options)}
+    told: dict[str, Any] = {"ranks": world, "progress": not options.quiet, "say": say(options)}
+    if world.rank:
+        told |= {"progress": False, "say": lambda words: None}
     if options.resume is not None:
         _refuse_beside_resume(options, settings, resuming.CHANGEABLE)
         places = _start(options, PLACES) | {"trust": trust(options)}
         return _conclude(
-            options, resuming.resume(options.resume, **places, **settings, **common, **told)
+            options, resuming.resume(options.resume, **places, **settings, **common, **told), world
         )
     arguments = _configured(options) | _start(options, ("recipe", *START)) | settings | common
     if "steps" in settings and options.epochs is None:
@@ -50,9 +93,10 @@ def train(options: argparse.Namespace) -> int:
             "good start."
         )
     if options.show_config:
-        print(configuration.in_force(**arguments), end="")
+        if world.rank == 0:
+            print(configuration.in_force(**arguments), end="")
         return 0
-    return _conclude(options, training.train(**arguments, **told))
+    return _conclude(options, training.train(**arguments, **told), world)
 
 
 def _configured(options: argparse.Namespace) -> dict[str, Any]:
@@ -102,7 +146,9 @@ def _refuse_beside_resume(
         )
 
 
-def _conclude(options: argparse.Namespace, folder: Path) -> int:
+def _conclude(options: argparse.Namespace, folder: Path, world: Ranks) -> int:
+    if world.rank:
+        return 0
     from minigan.runs.folder import open_run
 
     run = open_run(folder, trust=options.trust)
@@ -296,6 +342,19 @@ def _add_device(parser: Parser) -> None:
         action="store_true",
         default=None,
         help="record a round into a CUDA graph and replay it",
+    )
+    group.add_argument(
+        "--ranks",
+        type=int,
+        metavar="N",
+        help="train on N processes of this machine, each with its share of every batch (needs MPI; "
+        "on several machines: mpiexec)",
+    )
+    group.add_argument(
+        "--local-batchnorm",
+        action="store_true",
+        default=None,
+        help="with several ranks: batch norm by each rank's own share of the batch",
     )
     group.add_argument(
         "--precision", help="precision of matrix products on a GPU: float32 (default) or tf32"

@@ -1,4 +1,4 @@
-"""Data: 2-D distributions, digits, MNIST, CIFAR-10, pairs, sounds, films, and your own images.
+"""Data: 2-D points, digits, MNIST, CIFAR-10, pairs, sounds, films, text, and your own files.
 
 >>> from minigan import data
 >>> digits = data.load("digits")
@@ -14,6 +14,7 @@ from minigan.data.digits import cubic_matrix, digits
 from minigan.data.errors import DataError
 from minigan.data.films import FILMS, Films, bounced, moving_digits
 from minigan.data.folder import fit, image_folder
+from minigan.data.grammar import ENGLISH, MOTIFS, Grammar
 from minigan.data.idx import read_idx, write_idx
 from minigan.data.loading import DATASETS, has_sounds, load
 from minigan.data.mnist import fashion_mnist, mnist
@@ -23,6 +24,7 @@ from minigan.data.points import PointSet, point_set, points
 from minigan.data.sounds import SOUNDS, Sounds, sound_folder, spoken_digits, tones
 from minigan.data.stacked import stack, stacked_mnist
 from minigan.data.stream import Stream
+from minigan.data.text import TEXTS, Text, text
 from minigan.data.toys import (
     DISTRIBUTIONS,
     Distribution,
@@ -43,15 +45,19 @@ from minigan.data.zoo import avatars, cartoons, emoji, glyphs, kana
 __all__ = [
     "DATASETS",
     "DISTRIBUTIONS",
+    "ENGLISH",
     "FILMS",
     "GAP",
+    "MOTIFS",
     "PAIRS",
     "SOUNDS",
+    "TEXTS",
     "Batches",
     "DataError",
     "Dataset",
     "Distribution",
     "Films",
+    "Grammar",
     "Pair",
     "PairBatches",
     "Pairs",
@@ -60,6 +66,7 @@ __all__ = [
     "Roomy",
     "Sounds",
     "Stream",
+    "Text",
     "VariedBatches",
     "avatars",
     "bounced",
@@ -101,6 +108,7 @@ __all__ = [
     "spoken_digits",
     "stack",
     "stacked_mnist",
+    "text",
     "tones",
     "write_idx",
     "write_wav",

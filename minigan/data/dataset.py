@@ -10,6 +10,7 @@ import numpy
 import numpy.typing as npt
 
 from minigan import randomness
+from minigan.data.text import Text
 
 __all__ = ["Batches", "Dataset"]
 
@@ -188,7 +189,7 @@ class Batches(Iterator[Batch]):
 
     Parameters
     ----------
-    data : Dataset or ndarray of floats, shape (N, ...)
+    data : Dataset, Text or ndarray of floats, shape (N, ...)
         An array (of 2-D points, say) is served unchanged, without labels.
     batch_size : int
         Between 1 and N.
@@ -219,7 +220,7 @@ class Batches(Iterator[Batch]):
 
     def __init__(
         self,
-        data: Dataset | npt.NDArray[numpy.floating],
+        data: Dataset | Text | npt.NDArray[numpy.floating],
         batch_size: int,
         rng: numpy.random.Generator,
     ) -> None:
@@ -238,7 +239,12 @@ class Batches(Iterator[Batch]):
         return len(self.data) // self.batch_size
 
     def __next__(self) -> Batch:
-        indices = self.next_indices()
+        return self.batch_of(self.next_indices())
+
+    def batch_of(self, indices: npt.NDArray[numpy.int64]) -> Batch:
+        """Return the samples with these indices, and their labels or None."""
+        if isinstance(self.data, Text):
+            return self.data.batch(indices), None
         if isinstance(self.data, Dataset):
             labels = self.data.labels
             return self.data.batch(indices), None if labels is None else labels[indices]
@@ -293,7 +299,7 @@ class Batches(Iterator[Batch]):
 
 def _check_stream(data: Any, batch_size: int, rng: numpy.random.Generator) -> None:
     randomness.generator(rng)
-    if not isinstance(data, Dataset) and not numpy.issubdtype(data.dtype, numpy.floating):
+    if not isinstance(data, Dataset | Text) and not numpy.issubdtype(data.dtype, numpy.floating):
         raise TypeError(
             f"Batches got an array of {data.dtype} and needs floats: convert it, or make a Dataset"
         )

@@ -22,6 +22,7 @@ from minigan.data.mnist import fashion_mnist, mnist
 from minigan.data.pixels import as_images, as_labels
 from minigan.data.sounds import SOUNDS, sound_folder, spoken_digits, tones
 from minigan.data.stacked import stacked_mnist
+from minigan.data.text import TEXTS
 from minigan.data.toys import DISTRIBUTIONS
 from minigan.data.waves import is_wav
 from minigan.data.zoo import avatars, cartoons, emoji, glyphs, kana
@@ -152,6 +153,8 @@ def _unsplit(name: str, image_shape: Shape | None) -> Dataset:
         return image_folder(path, size=(height, width), channels=channels)
     if path.is_file():
         return _file(path, image_shape)
+    if name in TEXTS:
+        raise DataError(f"{name!r} is text and has no images: use text({name!r})")
     if name in (*SOUNDS, *FILMS):
         raise DataError(f"{name!r} has no images, but sounds or films: use another data set")
     if name in DISTRIBUTIONS:

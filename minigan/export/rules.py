@@ -1,7 +1,8 @@
 """How each layer is written in ONNX's operators.
 
 A rule takes the graph, the layer and its input, and returns the name of the output. Layers inside
-are written with `write`, which finds the rule by the class of the layer.
+are written with `write`, which finds the rule by the class of the layer. A layer of one's own has
+its rule in a method, ``onnx(graph, x, write)``.
 """
 
 from __future__ import annotations
@@ -44,16 +45,16 @@ def write(g: Graph, layer: nn.Layer, x: Any) -> Value:
     Raises
     ------
     ValueError
-        If there is no rule for a layer of this class.
+        If there is no rule for a layer of this class, and it has no method ``onnx``.
     """
-    found = RULES.get(type(layer))
-    if found is None:
+    found, own = RULES.get(type(layer)), getattr(layer, "onnx", None)
+    if found is None and not callable(own):
         raise ValueError(
             f"{layer!r} can't be exported: there is no rule for {type(layer).__name__}; export a "
-            "net of the library's own layers."
+            "net of the library's own layers, or give it a method onnx(graph, x, write)."
         )
     y: Any = layer.forward(_examples(x), train=False)[0]
-    name = found(g, layer, x)
+    name: str = found(g, layer, x) if found is not None else own(g, x, write)  # type: ignore[misc]
     return Value(name, y[0] if isinstance(y, tuple) else y)
 
 
@@ -435,6 +436,39 @@ def _minibatch_discrimination(g: Graph, layer: nn.MinibatchDiscrimination, x: Va
     apart = g.sum(g.call("Abs", g.subtract(rows, columns)), 3)
     close = g.sum(g.call("Exp", g.call("Neg", apart)), 1)
     return g.call("Concat", x.name, g.subtract(close, 1.0), axis=1)
+
+
+@rule(nn.GRU)
+def _gru(g: Graph, layer: nn.GRU, x: Any) -> str:
+    values, lengths = x if isinstance(x, tuple) else (x, None)
+    y, steps = _states(g, layer, values), range(values.shape[1])
+    if lengths is None and not layer.last:
+        return y
+    if lengths is None:
+        return g.reshape(g.call("Gather", y, g.integers(steps[-1]), axis=1), -1, layer.hidden)
+    column = g.reshape(lengths.name, -1, 1)
+    if layer.last:
+        chosen = g.call("Equal", column, g.integers(*(t + 1 for t in steps)))
+    else:
+        chosen = g.call("Greater", column, g.integers(*steps))
+    y = g.multiply(y, g.reshape(g.call("Cast", chosen, to=1), -1, len(steps), 1))
+    return g.sum(y, 1) if layer.last else y
+
+
+def _states(g: Graph, layer: nn.GRU, x: Value) -> str:
+    """All states, (N, L, hidden). ONNX has the rows of z first, and all steps before the batch."""
+
+    def rows(p: Any) -> Any:
+        r, z, n = numpy.split(_value(p), 3, axis=-1)
+        return numpy.concatenate([z, r, n], axis=-1).T[None]
+
+    weights = [g.constant(rows(p)) for p in (layer.weight, layer.state_weight)]
+    bias = numpy.concatenate([rows(layer.bias), rows(layer.state_bias)], axis=1)
+    steps = g.transpose(x.name, 1, 0, 2)
+    y = g.call(
+        "GRU", steps, *weights, g.constant(bias), hidden_size=layer.hidden, linear_before_reset=1
+    )
+    return g.reshape(g.transpose(y, 2, 0, 1, 3), -1, x.shape[1], layer.hidden)
 
 
 # ---------------------------------------------------------------- containers

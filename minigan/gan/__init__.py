@@ -3,9 +3,11 @@
 from minigan.gan.autoencoder import VariationalAutoencoder
 from minigan.gan.base import BaseGame
 from minigan.gan.callbacks import (
+    Agreement,
     Checkpoints,
     Frames,
     Guard,
+    Lines,
     Measure,
     MetricsFile,
     Progress,
@@ -24,6 +26,8 @@ from minigan.gan.objectives import OBJECTIVES, Objective, objective
 from minigan.gan.pix2pix import ImageToImage
 from minigan.gan.progressive import ProgressiveGame
 from minigan.gan.semisupervised import SemiSupervisedGame
+from minigan.gan.seqgan import SequenceGame, Writer
+from minigan.gan.sharing import OwnRows, share
 from minigan.gan.stylegan import StyleGame
 from minigan.gan.synthesis import StyleGenerator, Styles, Synthesis
 from minigan.gan.taming import WAYS, Taming, tame
@@ -35,6 +39,7 @@ __all__ = [
     "OBJECTIVES",
     "UNDECIDED",
     "WAYS",
+    "Agreement",
     "BaseGame",
     "Callback",
     "Checkpoints",
@@ -49,13 +54,16 @@ __all__ = [
     "ImageToImage",
     "InformationGame",
     "Latent",
+    "Lines",
     "Measure",
     "MetricsFile",
     "Objective",
+    "OwnRows",
     "Progress",
     "ProgressiveGame",
     "Report",
     "SemiSupervisedGame",
+    "SequenceGame",
     "StyleGame",
     "StyleGenerator",
     "Styles",
@@ -66,9 +74,11 @@ __all__ = [
     "TrainingError",
     "VariationalAutoencoder",
     "Watcher",
+    "Writer",
     "diagnose",
     "feature_matching",
     "list_checkpoints",
     "objective",
+    "share",
     "tame",
 ]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from minigan import backend, nn, optim
 from minigan.backend import Array
+from minigan.ranks import ALONE, Ranks
 
 
 class BaseGame:
@@ -18,7 +19,14 @@ class BaseGame:
     A game of your own defines `parts`, `draw`, `play` and, if it can be sampled, `inputs` and
     `sample`. Everything else follows from these: checkpoints hold the parts, a round is
     ``play(*draw(source, rng))``, and the doctor examines the players among the parts.
+
+    Attributes
+    ----------
+    ranks
+        The ranks that share a batch, see `minigan.gan.share`.
     """
+
+    ranks: Ranks = ALONE
 
     def parts(self) -> dict[str, Any]:
         """Return everything a checkpoint holds, by name: nets, optimizers, averages, schedulers.

@@ -34,6 +34,7 @@ from minigan.backend import Array
 from minigan.gan.base import BaseGame, in_batches, require_owner
 from minigan.gan.pix2pix import side_by_side
 from minigan.nn.state import real_array
+from minigan.ranks import ALONE, Ranks, whole
 
 
 class Swaps(NamedTuple):
@@ -62,14 +63,25 @@ class ImagePool:
         Shape of an image, (H, W, C).
     device
         The backend that holds them.
+
+    Attributes
+    ----------
+    ranks
+        The ranks that share a batch: each holds the whole pool, and sees its own fakes.
     """
+
+    ranks: Ranks = ALONE
 
     def __init__(self, size: int, shape: tuple[int, ...], device: backend.Reference) -> None:
         self.size, self.filled, self._drawn = size, 0, 0
         self.held: Array = device.asarray(numpy.zeros((size, *shape), "float32"))
 
     def draw(self, n: int, rng: numpy.random.Generator) -> Swaps:
-        """Draw what happens to n fakes; they take effect in `exchange`, and count in `advance`."""
+        """Draw what happens to n fakes; they take effect in `exchange`, and count in `advance`.
+
+        If several ranks share a batch, these are all its fakes, those of other ranks included.
+        """
+        n *= self.ranks.size
         if n > self.size:
             raise ValueError(
                 f"The pool holds {self.size} images, but a batch has {n}; make it larger."
@@ -78,17 +90,17 @@ class ImagePool:
         new = min(n, self.size - self.filled)
         old = rng.permutation(self.filled)[: n - new]
         fresh = numpy.arange(n) < new
-        exchanged = ~fresh & (rng.random(n) < 0.5)
+        exchanged = ~fresh & (whole(rng).random(n) < 0.5)
         places = numpy.concatenate([self.filled + numpy.arange(new), old])
         return Swaps(places.astype("int64"), exchanged, fresh | exchanged)
 
     def exchange(self, fakes: Array, swaps: Swaps) -> Array:
         """Return what D sees in place of `fakes` (n, H, W, C), and update the pool."""
-        xp = backend.of(fakes).xp
+        xp, fakes = backend.of(fakes).xp, self.ranks.gather(fakes)
         held = self.held[swaps.places]
         columns = (-1, *[1] * (fakes.ndim - 1))
         self.held[swaps.places] = xp.where(swaps.kept.reshape(columns), fakes, held)
-        return xp.where(swaps.shown.reshape(columns), held, fakes)
+        return self.ranks.own(xp.where(swaps.shown.reshape(columns), held, fakes))
 
     def advance(self) -> None:
         """Count the images of the round that is over."""

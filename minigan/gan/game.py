@@ -181,7 +181,7 @@ class Game(BaseGame):
             for add in penalties
         )
 
-        self._complete(D, self.discriminator_pull)
+        self._complete(D, self.discriminator_optimizer, self.discriminator_pull)
         self.discriminator_optimizer.step()
         if self.after_discriminator_step is not None:
             self.after_discriminator_step(D)
@@ -226,13 +226,17 @@ class Game(BaseGame):
         if self.feature_matching:
             with nn.frozen_statistics(D):
                 report["matching"], d_matching = feature_matching(
-                    D, _given(told, real), _given(told, fake), weight=self.feature_matching
+                    D,
+                    _given(told, real),
+                    _given(told, fake),
+                    weight=self.feature_matching,
+                    ranks=self.ranks,
                 )
             d_fake = d_fake + d_matching
         G.backward(d_fake, fake_cache, input_grad=False)
         self.regularise(z)
 
-        self._complete(G, self.generator_pull)
+        self._complete(G, self.generator_optimizer, self.generator_pull)
         self.generator_optimizer.step()
         return report
 
@@ -243,8 +247,12 @@ class Game(BaseGame):
     def regularise(self, z: Array) -> None:
         """Add further gradients to G's, whose step had the latents z: none."""
 
-    def _complete(self, player: nn.Layer, pull: optim.HistoricalAverage | None) -> None:
+    def _complete(
+        self, player: nn.Layer, optimizer: Optimizer, pull: optim.HistoricalAverage | None
+    ) -> None:
         """Do to a player's gradients what doesn't come from its loss."""
+        if isinstance(optimizer, optim.Optimizer):
+            optimizer.reduce()
         if pull is not None:
             pull.add()
         if self.before_step is not None:

@@ -19,10 +19,11 @@ from typing import Any
 
 from minigan import backend, nn
 from minigan.backend import Array
+from minigan.ranks import ALONE, Ranks
 
 
 def feature_matching(
-    discriminator: nn.Layer, real: Any, fake: Any, *, weight: float = 1.0
+    discriminator: nn.Layer, real: Any, fake: Any, *, weight: float = 1.0, ranks: Ranks = ALONE
 ) -> tuple[Array, Array]:
     """Return the loss and its gradient with respect to the fakes; D's gradients stay unchanged.
 
@@ -34,6 +35,8 @@ def feature_matching(
         Batches of samples, or pairs of samples and labels.
     weight
         λ.
+    ranks
+        Those that share the batch: the means are over all of them.
 
     Raises
     ------
@@ -48,7 +51,7 @@ def feature_matching(
     body = nn.Sequential(*list(discriminator)[:-1])
     wanted, _ = body.forward(real, train=True)
     features, cache = body.forward(fake, train=True)
-    delta = features.mean(axis=0) - wanted.mean(axis=0)
+    (delta,) = ranks.mean(features.mean(axis=0) - wanted.mean(axis=0))
     xp = backend.of(features).xp
     d = xp.broadcast_to(delta * (2 * weight / features.shape[0]), features.shape)
     d_fake: Any = body.backward(xp.ascontiguousarray(d), cache, param_grads=False)

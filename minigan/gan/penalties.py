@@ -25,6 +25,7 @@ import numpy
 from minigan import backend, losses
 from minigan.backend import Array
 from minigan.nn import Cache, Layer, frozen_statistics
+from minigan.ranks import ALONE, Ranks, pooled
 
 Passed = tuple[Array, Cache]
 """What a forward call returned: the logits, and the cache."""
@@ -181,7 +182,9 @@ def interpolate(real: Array, fake: Array, rng: numpy.random.Generator) -> Array:
     return alpha * real + (1 - alpha) * fake
 
 
-def dragan_points(real: Array, rng: numpy.random.Generator, *, scale: float = 0.5) -> Array:
+def dragan_points(
+    real: Array, rng: numpy.random.Generator, *, scale: float = 0.5, ranks: Ranks = ALONE
+) -> Array:
     """Draw a point near each real, for `gradient_penalty` (DRAGAN, Kodali et al. 2017).
 
     The points are ``x + α scale std(x) U``, where std is taken over all entries of the batch,
@@ -196,6 +199,8 @@ def dragan_points(real: Array, rng: numpy.random.Generator, *, scale: float = 0.
         Draws U and α, on the host.
     scale
         Size of the neighbourhood in standard deviations.
+    ranks
+        Those that share the batch: std is taken over all of them.
 
     Returns
     -------
@@ -203,7 +208,14 @@ def dragan_points(real: Array, rng: numpy.random.Generator, *, scale: float = 0.
     """
     noise = _uniform(rng, real.shape, real)
     alpha = _per_sample(_uniform(rng, (real.shape[0],), real), real)
-    return real + alpha * (scale * real.std()) * noise
+    return real + alpha * (scale * _std(real, ranks)) * noise
+
+
+def _std(x: Array, ranks: Ranks) -> Array:
+    if ranks.size == 1:
+        return x.std()
+    std = x.std()
+    return backend.of(x).xp.sqrt(pooled(ranks, x.mean(), std * std)[1])
 
 
 # -------------------------------------------------------------------- virtual adversarial training

@@ -124,7 +124,7 @@ class SemiSupervisedGame(Game):
         fake, cache = self.generator.forward(z, train=True)
         with nn.frozen_statistics(self.discriminator):
             distance, d_fake = feature_matching(
-                self.discriminator, u, fake, weight=self.feature_matching
+                self.discriminator, u, fake, weight=self.feature_matching, ranks=self.ranks
             )
         self.generator.backward(d_fake, cache, input_grad=False)
         return {"loss_g": distance}

@@ -123,7 +123,8 @@ class StyleGame(Game):
         g, signals = G.synthesis.backward_signals(e, above)
         n, levels = g.shape[:2]
         length = ops.xp.sqrt((g * g).sum(axis=(1, 2)) / levels)
-        G.path += DECAY * (length.mean() - G.path)
+        (mean,) = self.ranks.mean(length.mean())
+        G.path += DECAY * (mean - G.path)
         off = length - G.path
         factor = self.path_length / n
         v = (2 * factor * self.path_lazy / levels) * (off / length)[:, None, None] * g

@@ -24,6 +24,7 @@ as x and y do, and each layer drops what F owes to its own curvature, which then
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy
@@ -32,6 +33,7 @@ from minigan import backend, nn
 from minigan.backend import Array
 from minigan.nn import Cache, Signals
 from minigan.nn.sequential import plus
+from minigan.ranks import ALONE, Ranks
 
 
 class Styles(NamedTuple):
@@ -192,6 +194,7 @@ class StyleGenerator(nn.Layer):
     """
 
     buffer_names = ("centre", "path")
+    ranks: Ranks = ALONE
     MOMENTUM = 0.005
 
     def __init__(self, mapping: nn.Layer, synthesis: Synthesis, *, width: int) -> None:
@@ -212,7 +215,8 @@ class StyleGenerator(nn.Layer):
             return y, Cache(self, y, None, above, None)
         ws, below = self.styles(x, train=train)
         if train and self.track_statistics:
-            self.centre += self.MOMENTUM * (ws.mean(axis=(0, 1)) - self.centre)
+            (mean,) = self.ranks.mean(ws.mean(axis=(0, 1)))
+            self.centre += self.MOMENTUM * (mean - self.centre)
         y, above = self.synthesis.forward(ws, train=train)
         return y, Cache(self, y, below, above, tuple(x.shape))
 
@@ -261,6 +265,20 @@ class StyleGenerator(nn.Layer):
         width = self.mapping.output_shape((shape[0], shape[-1]))[1]
         rows = self.mapping.multiply_adds((shape[0], shape[-1]))
         return rows + self.synthesis.multiply_adds((shape[0], self.levels, width))
+
+    def onnx(self, g: Any, x: Any, write: Any) -> str:
+        """Write both nets into a graph for latents (N, latent), see `minigan.export`."""
+        w, name = write(g, self.mapping, x), ""
+        y: Any = None
+        h: Any = None
+        parts = self.synthesis
+        for block, colour in zip(parts.blocks, parts.colours, strict=True):
+            h = write(g, block, w if h is None else (h, w))
+            seen = write(g, colour, (h, w))
+            larger: Any = None if y is None else write(g, parts.up, y)
+            name = seen.name if larger is None else g.add(larger.name, seen.name)
+            y = replace(seen, name=name)
+        return name
 
     def __repr__(self) -> str:
         return f"StyleGenerator({self.mapping!r}, {self.synthesis!r})"

@@ -23,6 +23,7 @@ from minigan import nn, optim, randomness
 from minigan.backend import Array
 from minigan.gan import penalties
 from minigan.latent import Latent
+from minigan.ranks import ALONE, Ranks
 
 Generator = numpy.random.Generator
 
@@ -194,14 +195,22 @@ def _slope_at_fakes(critic: nn.Layer, real: Any, fake: Any, *, gamma: float) -> 
 
 
 def _dragan(taming: Taming, strength: float, rng: Generator) -> None:
-    taming.penalties.append(partial(_slope_around_reals, rng=rng, weight=strength))
+    taming.penalties.append(SlopeAroundReals(strength, rng))
 
 
-def _slope_around_reals(
-    critic: nn.Layer, real: Any, fake: Any, *, rng: Generator, weight: float
-) -> Array:
-    seen, values = _split(critic, real)
-    return penalties.gradient_penalty(seen, penalties.dragan_points(values, rng), weight=weight)
+@dataclass
+class SlopeAroundReals:
+    """DRAGAN as a penalty of a game; the spread of the reals is that on all ranks."""
+
+    weight: float
+    rng: Generator
+    ranks: Ranks = ALONE
+
+    def __call__(self, critic: nn.Layer, real: Any, fake: Any) -> Array:
+        """Return the penalty's value; its gradient is added to the critic's."""
+        seen, values = _split(critic, real)
+        points = penalties.dragan_points(values, self.rng, ranks=self.ranks)
+        return penalties.gradient_penalty(seen, points, weight=self.weight)
 
 
 def _vat(taming: Taming, strength: float, rng: Generator) -> None:

@@ -15,6 +15,7 @@ from minigan.backend import Array
 from minigan.gan.base import BaseGame
 from minigan.latent import Latent
 from minigan.optim import ExponentialMovingAverage
+from minigan.ranks import Ranks
 
 Report = dict[str, float]
 
@@ -172,19 +173,21 @@ class Trainer:
             Called in this order.
         """
         self._unread, self.reports = [], []
+        # Where one rank is asked to stop, or has a callback due, all take part.
+        anywhere = self.game.ranks.any
         try:
             with _stop_requests() as stop_requested:
                 for callback in callbacks:
                     callback.on_start(self)
-                while self.step < steps and not stop_requested():
+                while self.step < steps and not anywhere(stop_requested()):
                     self._unread.append(self.train_step())
-                    if len(self._unread) >= self.read_every or any(
-                        c.due(self.step) for c in callbacks
+                    if len(self._unread) >= self.read_every or anywhere(
+                        any(c.due(self.step) for c in callbacks)
                     ):
                         self._report(callbacks)
                 if self._unread:
                     self._report(callbacks)
-                self.interrupted = stop_requested()
+                self.interrupted = anywhere(stop_requested())
         except BaseException:
             for callback in callbacks:
                 callback.on_failure(self)
@@ -200,14 +203,15 @@ class Trainer:
             if self._graph is None
             else self._graph.last(len(unread))
         )
+        read = means(self.game.ranks, read)
         self.reports = list(enumerate(read, start=self.step - len(read) + 1))
         for callback in callbacks:
             callback.on_step(self, read[-1])
 
     # ------------------------------------------------------------ state
 
-    def _generators(self) -> dict[str, numpy.random.Generator]:
-        """Every random generator except the source's, by name."""
+    def generators(self) -> dict[str, numpy.random.Generator]:
+        """Return every random generator except the source's, by name."""
         own = {"latents": self.rng} | ({} if self.noise is None else {"noise": self.noise})
         return own | self.game.generators()
 
@@ -223,7 +227,7 @@ class Trainer:
         return arrays, {
             "step": self.step,
             "source": {k: v for k, v in source.items() if not isinstance(v, numpy.ndarray)},
-            "rng": {name: _plain(g.bit_generator.state) for name, g in self._generators().items()},
+            "rng": {name: _plain(g.bit_generator.state) for name, g in self.generators().items()},
         }
 
     def load_state(self, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
@@ -243,7 +247,7 @@ class Trainer:
             raise
 
     def _load(self, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
-        generators = self._generators()
+        generators = self.generators()
         if missing := {"step", "source", "rng"} - meta.keys():
             raise ValueError(
                 f"This state of a trainer lacks {', '.join(sorted(missing))}; pass everything that "
@@ -260,6 +264,17 @@ class Trainer:
         for name, g in generators.items():
             g.bit_generator.state = meta["rng"][name]
         self.step = int(meta["step"])
+
+
+def means(ranks: Ranks, reports: list[Report]) -> list[Report]:
+    """Return the means of reports over all ranks, which have the same steps and names."""
+    if ranks.size == 1:
+        return reports
+    table: Any = ranks.mean(numpy.array([list(report.values()) for report in reports]))[0]
+    return [
+        dict(zip(report, row.tolist(), strict=True))
+        for report, row in zip(reports, table, strict=True)
+    ]
 
 
 def _set(game: BaseGame, **attributes: Any) -> None:

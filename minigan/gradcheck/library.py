@@ -100,6 +100,7 @@ def _layers() -> Iterator[Case]:
     yield Case("Reshape", lambda rng: nn.Reshape(2, 3, 4), (5, 24))
     yield Case("Upsample", lambda rng: nn.Upsample((2, 3)), (2, 3, 4, 5))
     yield from _activations()
+    yield from _recurrent()
     yield Case("MinibatchStdDev", lambda rng: nn.MinibatchStdDev(3), (6, 2, 3, 2))
     yield Case("Pack, training", lambda rng: nn.Pack(2), (6, 2, 3, 4))
     yield Case("Pack, evaluation", lambda rng: nn.Pack(3), (5, 4), train=False)
@@ -123,6 +124,18 @@ def _activations() -> Iterator[Case]:
     yield Case("Softmax", lambda rng: nn.Softmax(), (4, 3))
     yield Case("Softmax of another axis", lambda rng: nn.Softmax(axis=1), (2, 4, 3))
     yield Case("GumbelSoftmax", lambda rng: nn.GumbelSoftmax(0.7, rng=rng), (4, 3))
+
+
+def _recurrent() -> Iterator[Case]:
+    def gru(last: bool) -> Callable[[Generator], nn.Layer]:
+        return lambda rng: nn.GRU(3, 2, last=last, rng=rng)
+
+    def padded(last: bool) -> Callable[[Generator], nn.Layer]:
+        return lambda rng: nn.Given(gru(last)(rng), numpy.array([3, 0, 4, 1]))
+
+    for name, last in (("all states", False), ("the last state", True)):
+        yield Case(f"GRU, {name}", gru(last), (4, 5, 3))
+        yield Case(f"GRU with lengths, {name}", padded(last), (4, 4, 3))
 
 
 def _windows() -> Iterator[Case]:

@@ -33,6 +33,7 @@ from minigan.nn.parameter import Flat, Parameter, flatten
 from minigan.nn.phaseshuffle import PhaseShuffle
 from minigan.nn.pooling import AveragePool, GlobalPool, MaxPool
 from minigan.nn.prelu import PReLU
+from minigan.nn.recurrent import GRU
 from minigan.nn.reparametrised import Equalised, WeightNorm
 from minigan.nn.resampling import (
     Blur,
@@ -55,6 +56,7 @@ from minigan.nn.virtual import VirtualBatchNorm, WithReference
 __all__ = [
     "ELU",
     "GELU",
+    "GRU",
     "AdaIN",
     "Augment",
     "AveragePool",

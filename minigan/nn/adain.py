@@ -29,6 +29,7 @@ from minigan.nn.cache import Shape
 from minigan.nn.embedding import Embedding
 from minigan.nn.linear import Linear
 from minigan.nn.styled import Both, Conditioned
+from minigan.ranks import ALONE, Ranks, pooled
 
 
 class AdaIN(Conditioned, samplewise=True):
@@ -108,7 +109,8 @@ class ConditionalBatchNorm(Conditioned):
     called `affine`: an Embedding of labels or a Linear of vectors, 0 at first, so that the layer
     begins as a batch norm.
 
-    Running averages, evaluation and the refusal of a gradient penalty are `minigan.nn.BatchNorm`'s.
+    Running averages, evaluation, sums over several ranks and the refusal of a gradient penalty are
+    `minigan.nn.BatchNorm`'s.
 
     Parameters
     ----------
@@ -123,6 +125,7 @@ class ConditionalBatchNorm(Conditioned):
     """
 
     buffer_names = ("running_mean", "running_var")
+    ranks: Ranks = ALONE
 
     def __init__(
         self, features: int, *, classes: int | None = None, condition_features: int | None = None,
@@ -149,8 +152,8 @@ class ConditionalBatchNorm(Conditioned):
         """Map x and (a, b) to y."""
         ops, mean, variance = backend.of(x), self.running_mean, self.running_var
         if train:
-            mean, variance = ops.moments(x)
-            self._follow(mean, variance, x.size // self.features)
+            mean, variance = pooled(self.ranks, *ops.moments(x))
+            self._follow(mean, variance, x.size // self.features * self.ranks.size)
         inverse_s = 1 / ops.xp.sqrt(variance + self.eps)
         x_hat = (x - mean) * inverse_s
         a, b = (self._for_each_pixel(part, x) for part in _halves(s))
@@ -165,7 +168,7 @@ class ConditionalBatchNorm(Conditioned):
         if not train:  # μ and s are constants
             return inverse_s * q, ds
         m = dy.size // self.features
-        means = ops.sum_rows(q) / m, ops.sum_products(q, x_hat) / m
+        means = self.ranks.mean(ops.sum_rows(q) / m, ops.sum_products(q, x_hat) / m)
         return ops.standardise_grad(q, x_hat, inverse_s, *means), ds
 
     def push(self, v: Both, dy: Array, kept: Any, *, param_grads: bool) -> tuple[Both, Array]:
@@ -209,4 +212,4 @@ def _halves(s: Array) -> Both:
 
 
 def _pixels(x: Array) -> Array:
-    return x.reshape(x.shape[0], -1, x.shape[3])
+    return x.reshape(x.shape[0], x.shape[1] * x.shape[2], x.shape[3])

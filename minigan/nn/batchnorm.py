@@ -12,6 +12,7 @@ from minigan.backend import Array
 from minigan.nn.cache import Cache, Shape
 from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
+from minigan.ranks import ALONE, Ranks, pooled
 
 
 class BatchNorm(Layer):
@@ -36,6 +37,8 @@ class BatchNorm(Layer):
     batch``, the variance with Bessel's correction. Evaluation uses these in place of the batch's
     own. They are constants, so ``dx = γ dy / s`` there.
 
+    If several `minigan.ranks` share a batch, all four sums over it run over all of them.
+
     Parameters
     ----------
     features
@@ -52,9 +55,12 @@ class BatchNorm(Layer):
         The running averages, shape (features,).
     track_statistics
         Whether training moves them; see `frozen_statistics`.
+    ranks
+        The ranks that share a batch.
     """
 
     buffer_names = ("running_mean", "running_var")
+    ranks: Ranks = ALONE
 
     def __init__(self, features: int, *, eps: float = 1e-5, momentum: float = 0.1) -> None:
         self.features, self.eps, self.momentum = features, eps, momentum
@@ -70,7 +76,8 @@ class BatchNorm(Layer):
         ops = backend.of(x)
         if train:
             m = self._count(x)
-            mean, variance = ops.moments(x)  # μ = Σ x / m,  σ² = Σ (x - μ)² / m
+            # μ = Σ x / m,  σ² = Σ (x - μ)² / m
+            mean, variance = pooled(self.ranks, *ops.moments(x))
             if self.track_statistics:
                 self._follow(mean, variance * (m / (m - 1)))
         else:
@@ -98,7 +105,7 @@ class BatchNorm(Layer):
             return scale * dy
         m = dy.size // self.features
         # dx = γ / s (dy - dβ / m - x̂ dγ / m)
-        return ops.standardise_grad(dy, x_hat, scale, dbeta / m, dgamma / m)
+        return ops.standardise_grad(dy, x_hat, scale, *self.ranks.mean(dbeta / m, dgamma / m))
 
     def double_backward(
         self,
@@ -124,8 +131,8 @@ class BatchNorm(Layer):
         )
 
     def _count(self, x: Array) -> int:
-        """Return m, the number of values per feature."""
-        m: int = x.size // self.features
+        """Return m, the number of values per feature, on all ranks together."""
+        m: int = x.size // self.features * self.ranks.size
         if m < 2:
             raise ValueError(
                 f"{self!r} got a training input of shape {tuple(x.shape)}: one value per feature "

@@ -7,8 +7,9 @@ import numpy
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn import initial
-from minigan.nn.cache import Cache
+from minigan.nn.cache import Cache, Shape
 from minigan.nn.layer import Layer
+from minigan.ranks import drawn_for_all
 
 
 class Dropout(Layer, samplewise=True):
@@ -44,7 +45,7 @@ class Dropout(Layer, samplewise=True):
             y = x.copy()
             return y, Cache(self, y, None)
         ops = backend.of(x)
-        mask = ops.dropout_mask(x.shape, self.p, x.dtype, self.rng)
+        mask = self._mask(ops, x, shared=train)
         y = ops.masked(x, mask)
         return y, Cache(self, y, mask)
 
@@ -76,6 +77,14 @@ class Dropout(Layer, samplewise=True):
                 "plays against; remove the dropout."
             )
         return None, v.copy()
+
+    def _mask(self, ops: backend.Reference, x: Array, *, shared: bool) -> Array:
+        """Draw a mask for x; in training, where ranks share a batch, from that of the whole."""
+
+        def draw(shape: Shape) -> Array:
+            return ops.dropout_mask(shape, self.p, x.dtype, self.rng)
+
+        return drawn_for_all(self.rng, x.shape, draw) if shared else draw(x.shape)
 
     def __repr__(self) -> str:
         return f"Dropout({self.p}{', always=True' * self.always})"

@@ -14,6 +14,7 @@ from minigan.nn.parameter import flatten
 from minigan.nn.state import real_array
 from minigan.optim import checks, states
 from minigan.optim.parameters import Nets, parameters_of, require_alike
+from minigan.ranks import ALONE, Ranks
 
 
 class Optimizer:
@@ -37,6 +38,8 @@ class Optimizer:
         The number of steps taken so far.
     lr
         The learning rate η; may be assigned to at any time.
+    ranks
+        The ranks that train together, see `minigan.ranks`.
 
     Raises
     ------
@@ -49,6 +52,8 @@ class Optimizer:
 
     number_names: ClassVar[tuple[str, ...]] = ("lr",)
     vector_names: ClassVar[tuple[str, ...]] = ()
+    ranks: Ranks = ALONE
+    _reduced = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -97,6 +102,17 @@ class Optimizer:
     def lr(self, value: float) -> None:
         self._lr = checks.not_negative("lr", value)
 
+    def reduce(self) -> None:
+        """Replace the gradient by its mean over all ranks, if that hasn't been done since the last
+        step.
+
+        `step` does so too; call it before whatever looks at the complete gradient, such as clipping
+        by its norm. On a single rank there is nothing to do.
+        """
+        if not self._reduced and self.ranks.size > 1:
+            self.ranks.average(self.flat.grad)
+            self._reduced = True
+
     def step(self) -> None:
         """Update every parameter once, given the gradient in its `grad`.
 
@@ -106,6 +122,8 @@ class Optimizer:
             If the net has been moved, cast or laid out again since this optimizer was made.
         """
         self._require_current()
+        self.reduce()
+        self._reduced = False
         self.t += 1
         self.update(self.flat.value, self.flat.grad)
 
@@ -118,6 +136,7 @@ class Optimizer:
             If the net has been moved, cast or laid out again since this optimizer was made.
         """
         self._require_current()
+        self._reduced = False
         backend.of(self.flat.grad).zero(self.flat.grad)
 
     def state_dict(self) -> dict[str, Array]:

@@ -9,13 +9,14 @@ gradients are a field of arrows there.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 
 from minigan import gan, nn
-from minigan.gan.taming import tame
+from minigan.gan.taming import parse, tame
 from minigan.latent import Latent
 from minigan.play.setup import Setup
 from minigan.recipes import Settings
@@ -63,17 +64,19 @@ def trainer_of(setup: Setup, settings: Settings) -> gan.Trainer:
         numpy.random.default_rng, numpy.random.SeedSequence(setup.seed).spawn(3)
     )
     generator, line = (nn.Sequential(nn.Linear(1, 1, bias=False, rng=weights)) for _ in range(2))
-    taming = tame(line, setup.penalties, rng=noise)
+    law = One(1)
+    taming = tame(line, setup.penalties, rng=noise, generator=generator, latent=law)
     game = gan.Game(
         generator,
         taming.discriminator,
         **settings.movers(generator, taming.discriminator),
+        **taming.pulls(generator=generator, discriminator=taming.discriminator),
         objective=gan.objective(setup.objective, smoothing=setup.smoothing),
         penalties=taming.penalties,
         before_step=taming.before_step,
         after_discriminator_step=taming.after_discriminator_step,
         feature_matching=taming.feature_matching,
-        latent=One(1),
+        latent=law,
         discriminator_steps=setup.discriminator_steps,
     )
     _require_one_weight(game)
@@ -110,6 +113,7 @@ def field(setup: Setup, settings: Settings, *, side: int = 15) -> NDArray[Any]:
     """Return minus the gradients of both players' losses on a lattice of the plane.
 
     They are computed by the steps of a game of its own, whose optimizers have the learning rate 0.
+    A pull towards the averages of a path (historical averaging) isn't among them.
 
     Parameters
     ----------
@@ -123,7 +127,8 @@ def field(setup: Setup, settings: Settings, *, side: int = 15) -> NDArray[Any]:
     ndarray, shape (side * side, 4)
         θ, ψ, and the direction in which both move by gradient descent.
     """
-    trainer = trainer_of(setup, settings)
+    still = tuple(way for way in setup.penalties if parse(way)[0] != "historical-averaging")
+    trainer = trainer_of(replace(setup, penalties=still), settings)
     game = trainer.game
     for optimizer in game.optimizers().values():
         optimizer.lr = 0.0

@@ -55,6 +55,7 @@ class Engine:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._owed, self._rate, self._seen = 0.0, 0.0, (0.0, 0)
+        self._due, self._cost = 0.0, 0.0
         self._thread = threading.Thread(target=self._run, name="minigan-play", daemon=True)
         self._begin()
 
@@ -99,7 +100,7 @@ class Engine:
 
     def play(self, *, playing: bool, speed: float | None = None) -> None:
         """Play or pause, and set the speed."""
-        self.playing = playing and self.state.trouble is None
+        self.playing = playing and not self.state.over
         self.speed = self.speed if speed is None else speed
         self._owed, self._seen = 0.0, (time.monotonic(), self.state.steps)
 
@@ -117,6 +118,11 @@ class Engine:
         """Change the choices; a new game begins if the change says so."""
         if change():
             self.playing = False
+        self._begin()
+
+    def show(self, state: PlaygroundState) -> None:
+        """Show another game in the place of this one."""
+        self.playing, self.state = False, state
         self._begin()
 
     def _begin(self) -> None:
@@ -150,8 +156,9 @@ class Engine:
             _answer(*request)
 
     def _play(self) -> bool:
-        """Play rounds until it is time for the next frame."""
-        before, end = self.state.steps, time.monotonic() + self._period
+        """Play rounds until it is time for the next frame, at least half of the time."""
+        before, end = self.state.steps, max(self._due, time.monotonic() + self._cost)
+        self._due = end + self._period
         self._owed = min(self._owed + self.speed * self._period, max(self.speed, 1.0))
         while self.speed == 0 or self._owed >= 1:
             self._owed -= 1
@@ -168,13 +175,14 @@ class Engine:
             self.state.step()
         except Exception as error:  # whatever a game of one's own raises, the thread goes on
             self.state.trouble = f"At step {self.state.steps:,}: {error}"
-        if self.state.trouble:
+        if self.state.over:
             self.playing = False
 
     def _look(self) -> None:
         """Make a frame, and tell the watchers, if there are any."""
         if not self._watchers:
             return
+        begun = time.monotonic()
         self._measure()
         seen = {
             "playing": self.playing, "speed": self.speed, "rate": self._rate, **self.state.frame()
@@ -184,6 +192,7 @@ class Engine:
             watchers = list(self._watchers)
         for notify in watchers:
             notify()
+        self._cost = time.monotonic() - begun
 
     def _measure(self) -> None:
         """Measure the rounds per second, about twice in a second."""

@@ -31,6 +31,19 @@ class History:
         self.every = every
         self._rows: list[dict[str, float]] = []
 
+    @classmethod
+    def of(cls, table: Mapping[str, NDArray[Any]]) -> History:
+        """Return the history of a run, from the columns of its metrics."""
+        history, steps = cls(), table.get("step", numpy.empty(0))
+        history._rows = [{name: float(values[i]) for name, values in table.items()
+                          if not math.isnan(values[i])} for i in range(len(steps))]  # fmt: skip
+        return history
+
+    def at(self, step: int) -> dict[str, float]:
+        """Return what the last row up to a step says, without the step itself."""
+        before = [row for row in self._rows if row["step"] <= step]
+        return {k: v for k, v in before[-1].items() if k != "step"} if before else {}
+
     def due(self, step: int) -> bool:
         """Return whether a row is to be added after this step."""
         return step % self.every == 0

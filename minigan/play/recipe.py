@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from minigan import data
+from minigan.gan.taming import parse
 from minigan.latent import Latent
 from minigan.play import nets
 from minigan.play.setup import DIRAC, DRAWN, PICTURES, Setup
@@ -71,11 +72,12 @@ def _of_pictures(setup: Setup) -> Recipe:
     return replace(recipe.fitted(recipe.settings.changed(**sized)), data=setup.data)
 
 
-def setup_of(recipe: Recipe) -> Setup:
-    """Return a setup with the settings of a recipe."""
+def setup_of(recipe: Recipe, settings: Settings | None = None) -> Setup:
+    """Return a setup with the settings of a recipe, or with others of its kind."""
     known = (*data.DISTRIBUTIONS, *PICTURES)
-    settings = {name: getattr(recipe.settings, name) for name in SETTINGS}
-    return Setup(**settings, data=recipe.data if recipe.data in known else Setup().data)
+    wanted = recipe.settings if settings is None else settings
+    chosen = {name: getattr(wanted, name) for name in SETTINGS}
+    return Setup(**chosen, data=recipe.data if recipe.data in known else Setup().data)
 
 
 def settings_of(setup: Setup, recipe: Recipe) -> Settings:
@@ -123,7 +125,7 @@ def as_python(setup: Setup) -> str:
     return _SCRIPT.format(
         seed=setup.seed, nets=nets.written(setup, indent=""),
         points=_points(setup), law=_law(setup),
-        ways=_value(list(setup.penalties)), g=_optimizer(setup, "generator"),
+        tame=_tame(setup), pulls=_pulls(setup), g=_optimizer(setup, "generator"),
         d=_optimizer(setup, "discriminator"), average=_average(setup), schedule=_schedule(setup),
         objective=f'gan.objective("{setup.objective}", smoothing={setup.smoothing!r})',
         latent=_latent(setup), k=setup.discriminator_steps, batch=setup.batch_size,
@@ -167,6 +169,27 @@ def _points(setup: Setup) -> str:
     rows = [", ".join(f"({x:g}, {y:g})" for x, y in setup.points[i : i + 4])
             for i in range(0, len(setup.points), 4)]  # fmt: skip
     return "POINTS = [\n" + "".join(f"    {row},\n" for row in rows) + "]\n\n"
+
+
+def _tame(setup: Setup) -> str:
+    """D's regularisation; one of its ways changes G as well."""
+    ways = _value(list(setup.penalties))
+    if not _has(setup, "virtual-batch-norm"):
+        return f"taming = gan.tame(discriminator, {ways}, rng=noise)"
+    return (
+        f"taming = gan.tame(\n    discriminator, {ways}, rng=noise,\n"
+        f"    generator=generator, latent={_latent(setup)},\n)\ngenerator = taming.generator"
+    )
+
+
+def _pulls(setup: Setup) -> str:
+    if not _has(setup, "historical-averaging"):
+        return ""
+    return "    **taming.pulls(generator=generator, discriminator=taming.discriminator),\n"
+
+
+def _has(setup: Setup, name: str) -> bool:
+    return any(parse(way)[0] == name for way in setup.penalties)
 
 
 def _optimizer(setup: Setup, player: str) -> str:
@@ -241,14 +264,14 @@ seeds = numpy.random.SeedSequence({seed}).spawn(6)
 rng, stream, latents, noise, *_ = map(numpy.random.default_rng, seeds)
 {points}
 {nets}
-taming = gan.tame(discriminator, {ways}, rng=noise)
+{tame}
 optimizers = {g}, {d}
 game = gan.Game(
     generator,
     taming.discriminator,
     generator_optimizer=optimizers[0],
     discriminator_optimizer=optimizers[1],
-    objective={objective},
+{pulls}    objective={objective},
     penalties=taming.penalties,
     before_step=taming.before_step,
     after_discriminator_step=taming.after_discriminator_step,

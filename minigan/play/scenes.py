@@ -14,7 +14,7 @@ from minigan.play.recipe import SETTINGS, settings_of
 from minigan.play.setup import Setup
 from minigan.recipes import Recipe, Settings
 from minigan.runs import drawing
-from minigan.runs.assembly import Assembly, assemble
+from minigan.runs.assembly import assemble
 
 SIDE = 40
 """Points of D's landscape along each axis."""
@@ -37,13 +37,16 @@ class Scene:
     ----------
     kind
         ``"plane"``, ``"dirac"`` or ``"pictures"``: what the page has to draw.
+    game
+        What is shown.
     trainer
-        Plays the game.
+        Plays the game, unless it is only looked at.
     gauges
         Measures the samples for the doctor, if it can.
     """
 
     kind = ""
+    game: Any
     trainer: gan.Trainer
     gauges: Any = None
 
@@ -68,12 +71,9 @@ class Plane(Scene):
 
     kind = "plane"
 
-    def __init__(self, setup: Setup, recipe: Recipe, settings: Settings) -> None:
-        assembly = _assembled(setup, recipe, settings)
-        self.trainer, self.gauges = assembly.trainer, assembly.gauges
-        self.law = assembly.samples
-        self.game: gan.Game = _require_game(assembly.trainer.game)
-        rng = numpy.random.default_rng(numpy.random.SeedSequence(setup.seed).spawn(7)[6])
+    def __init__(self, game: gan.BaseGame, law: Any, seed: int) -> None:
+        self.law, self.game = law, _require_game(game)
+        rng = numpy.random.default_rng(numpy.random.SeedSequence(seed).spawn(7)[6])
         self.real = self.law.sample(SHOWN, rng)
         self.z = self.game.inputs(SHOWN, rng)
         self.limits = square(self.law.limits)
@@ -88,7 +88,7 @@ class Plane(Scene):
             "limits": [*self.limits[0], *self.limits[1]],
             "real": self.real,
             "side": SIDE,
-            "lattice_shape": [LINES if self.game.latent.size > 1 else 1, LINES],  # type: ignore[union-attr]
+            "lattice_shape": [LINES if self.game.latent.size > 1 else 1, LINES],
             "modes": 0 if centres is None else len(centres),
             "probabilistic": self.game.objective.probabilistic,
         }
@@ -158,30 +158,28 @@ class Pictures(Scene):
 
     kind = "pictures"
 
-    def __init__(self, setup: Setup, recipe: Recipe, settings: Settings) -> None:
-        assembly = _assembled(setup, recipe, settings)
-        self.trainer, self.gauges = assembly.trainer, assembly.gauges
-        self.samples = assembly.samples
-        self.classes = assembly.classes
-        n, columns = drawing.layout(len(self.classes), PICTURED)
+    def __init__(
+        self, game: gan.BaseGame, fixed: Any, samples: Any, classes: tuple[int, ...]
+    ) -> None:
+        self.game, self.samples, self.classes = game, samples, classes
+        n, columns = drawing.layout(len(classes), PICTURED)
         self.columns = columns or 6
-        self.z = drawing.first(assembly.fixed, n)
-        self.labels = drawing.balanced(n, self.classes)
+        self.z = drawing.first(fixed, n)
+        self.labels = drawing.balanced(n, classes)
 
     def start(self) -> Frame:
-        """Return real pictures, and how the samples are laid out."""
-        images = self.samples.sample(PICTURED, numpy.random.default_rng(0))
-        law = getattr(self.trainer.game, "latent", None)
+        """Return how the samples are laid out, and their latents, if they are mere numbers."""
+        law: Any = getattr(self.game, "latent", None)
+        plain = law is not None and isinstance(self.z, numpy.ndarray)
         return {
-            "real": _pixels(images), "columns": self.columns,
-            "latent": law.size if law else 0,
-            "z": self.z if isinstance(self.z, numpy.ndarray) else None,
-            "classes": list(self.classes),
+            "columns": self.columns, "latent": law.size if plain else 0,
+            "z": self.z if plain else None, "classes": list(self.classes),
+            "labels": None if self.labels is None else self.labels.tolist(),
         }  # fmt: skip
 
     def frame(self) -> Frame:
         """Return the pictures as bytes, shape (N, H, W, C)."""
-        return {"pictures": _pixels(self.trainer.game.picture(self.z, self.labels))}
+        return {"pictures": _pixels(self.game.picture(self.z, self.labels))}
 
     def explore(self, z: Any, label: int | None = None) -> Frame:
         """Return the pictures of given latents (N, latent), and the nearest real picture of each.
@@ -191,13 +189,16 @@ class Pictures(Scene):
         ValueError
             If the latents don't fit, or there is no such class.
         """
-        return explore(self.trainer.game, self.samples, z, label, self.classes)
+        return explore(self.game, self.samples, z, label, self.classes)
 
 
 def explore(
     game: gan.BaseGame, samples: Any, z: Any, label: int | None, classes: tuple[int, ...]
 ) -> Frame:
-    """Return the pictures of latents and their nearest real ones; see `Pictures.explore`."""
+    """Return the pictures of latents and their nearest real ones; see `Pictures.explore`.
+
+    Without `samples`, the real pictures, none are the nearest.
+    """
     z = numpy.asarray(z, "float32")
     law = getattr(game, "latent", None)
     if law is None or z.ndim != 2 or z.shape[1] != law.size or not 1 <= len(z) <= 64:
@@ -207,7 +208,7 @@ def explore(
     chosen = classes[0] if classes and label is None else label
     made = game.picture(z, numpy.full(len(z), chosen) if classes else None)
     found = {"pictures": _pixels(made)}
-    if made.shape[1:] == samples.image_shape and numpy.isfinite(made).all():
+    if samples is not None and made.shape[1:] == samples.image_shape and numpy.isfinite(made).all():
         near = metrics.nearest_neighbours(made, samples)
         found["nearest"] = _pixels(samples.batch(near.index[:, 0]))
         found["distance"] = backend.to_numpy(near.distance)[:, 0].tolist()
@@ -230,11 +231,15 @@ def scene_of(setup: Setup, recipe: Recipe | None, settings: Settings) -> Scene:
             f"The playground shows points and pictures, but {recipe.name!r} makes "
             f"{'sounds' if recipe.media == '.wav' else 'films'}; choose another recipe."
         )
-    return (Pictures if recipe.makes_images else Plane)(setup, recipe, settings)
-
-
-def _assembled(setup: Setup, recipe: Recipe, settings: Settings) -> Assembly:
-    return assemble(recipe, settings, recipe.load(recipe.data, None), seed=setup.seed)
+    assembly = assemble(recipe, settings, recipe.load(recipe.data, None), seed=setup.seed)
+    game, samples = assembly.trainer.game, assembly.samples
+    scene: Scene = (
+        Pictures(game, assembly.fixed, samples, assembly.classes)
+        if recipe.makes_images
+        else Plane(game, samples, setup.seed)
+    )
+    scene.trainer, scene.gauges = assembly.trainer, assembly.gauges
+    return scene
 
 
 def _require_game(game: gan.BaseGame) -> gan.Game:

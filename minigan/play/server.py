@@ -21,12 +21,14 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from minigan.play import slow
+from minigan.play import film, slow
 from minigan.play.encoding import encode
 from minigan.play.engine import Busy, Engine
+from minigan.play.opened import OpenedRun
 from minigan.play.presets import PRESETS
 from minigan.play.scenes import walk
 from minigan.play.setup import Setup, describe
+from minigan.play.state import PlaygroundState
 
 STATIC = Path(__file__).with_name("static")
 LARGEST = 2**18
@@ -180,16 +182,22 @@ class Site:
     """All that the page asks for."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine, self.state = engine, engine.state
-        self.closing = asyncio.Event()
+        self.engine = engine
+        self.closing, self.drawing = asyncio.Event(), asyncio.Lock()
         self.pages = 0
+        self.opened = engine.state if isinstance(engine.state, OpenedRun) else None
+
+    @property
+    def state(self) -> PlaygroundState:
+        """The game."""
+        return self.engine.state
 
     def routes(self) -> list[Any]:
         """Return what is answered where."""
         asked: dict[str, Callable[[dict[str, Any]], Any]] = {
             "set": self.set, "play": self.play, "step": self.step, "slow": self.slow,
             "restart": self.restart, "probe": self.probe, "explore": self.explore,
-            "walk": self.walk,
+            "walk": self.walk, "checkpoint": self.checkpoint,
         }  # fmt: skip
         return [
             Route("/", self.page),
@@ -224,11 +232,17 @@ class Site:
     # What is asked for with POST runs on the engine's thread.
 
     def set(self, told: dict[str, Any]) -> Any:
-        """Change choices; or all of them, by a preset or a link."""
+        """Change choices; or all of them, by a preset or a link; or go back to the run on disk."""
+        if told.get("run") and self.opened is not None:
+            self.engine.show(self.opened)
+            return {"link": ""}
         setup, keep = self._wanted(told), "changes" in told
         if "link" in told and setup == self.state.setup:
             return {"link": setup.link()}  # a page was loaded again: the game goes on
-        self.engine.change(lambda: self.state.become(setup, keep_recipe=keep))
+        if isinstance(self.state, OpenedRun) and not keep:
+            self.engine.show(PlaygroundState(setup))
+        else:
+            self.engine.change(lambda: self.state.become(setup, keep_recipe=keep))
         return {"link": setup.link()}
 
     def _wanted(self, told: dict[str, Any]) -> Setup:
@@ -264,6 +278,13 @@ class Site:
         self.state.restart()
         return True
 
+    def checkpoint(self, told: dict[str, Any]) -> Any:
+        """Show a checkpoint of the run."""
+        if not isinstance(self.state, OpenedRun):
+            raise ValueError("No run is open; start with: minigan play RUN.")
+        self.engine.playing = False
+        self.state.show(int(_number(told.get("index"), 0, 1e6)))
+
     def probe(self, told: dict[str, Any]) -> Any:
         """Return the numbers at a place."""
         return self.state.probe(*(_number(told.get(axis), -1e6, 1e6) for axis in "xy"))
@@ -278,7 +299,8 @@ class Site:
 
     def walk(self, told: dict[str, Any]) -> Any:
         """Return latents between two."""
-        law, start, end = self.state.game.latent, told.get("start"), told.get("end")
+        law = getattr(self.state.game, "latent", None)
+        start, end = told.get("start"), told.get("end")
         if law is None or any(not isinstance(e, list) or len(e) != law.size for e in (start, end)):
             raise ValueError("A walk needs two latents of the game.")
         return {"z": walk(law, start, end, int(_number(told.get("steps", 8), 2, 32)))}
@@ -297,7 +319,8 @@ class Site:
         """Return all choices, and the presets."""
         presets = [{"name": p.name, "group": p.group, "link": p.setup.link()}
                    for p in PRESETS.values()]  # fmt: skip
-        return _json_of(describe() | {"presets": presets})
+        run = None if self.opened is None else self.opened.run.folder.name
+        return _json_of(describe() | {"presets": presets, "run": run})
 
     async def sources(self, request: Request) -> Response:
         """Return the source of the layers in the game."""
@@ -319,10 +342,19 @@ class Site:
 
     async def _export(self, request: Request) -> Response:
         kind = request.path_params["kind"]
+        if kind == "gif":
+            return await self._film()
         text = await self._ask(lambda: self.state.export(kind))
         name = {"recipe": "my_game.py", "python": "my_game_in_python.py"}[kind]
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return PlainTextResponse(text, headers=headers)
+
+    async def _film(self) -> Response:
+        start, frames = await self._ask(lambda: (self.state.start(), self.state.filmed()))
+        async with self.drawing:  # one at a time, beside the game
+            made = await asyncio.to_thread(film.gif, start, frames)
+        headers = {"Content-Disposition": 'attachment; filename="my_game.gif"'}
+        return Response(made, media_type="image/gif", headers=headers)
 
     @property
     def events(self) -> ASGIApp:

@@ -10,6 +10,7 @@ import numpy
 
 from minigan import backend, gan, optim
 from minigan.play import slow
+from minigan.play.film import Film
 from minigan.play.history import History
 from minigan.play.recipe import as_python, as_recipe_file, recipe_of
 from minigan.play.scenes import Frame, Scene, scene_of, settings_for
@@ -62,7 +63,8 @@ class PlaygroundState:
         self.scene: Scene = scene_of(self.setup, played, settings)
         with numpy.errstate(all="ignore"):
             rehearse(self.scene.trainer)  # what doesn't fit together shows in the first round
-        self.history = History()
+        self.history, self.film = History(), Film()
+        self.film.add(0, self._scene_frame())
         self.turns = {"discriminator": 0, "generator": 0}
         self.trouble: str | None = None
         self._report: dict[str, float] = {}
@@ -85,6 +87,11 @@ class PlaygroundState:
     def steps(self) -> int:
         """Rounds played so far."""
         return self.trainer.step
+
+    @property
+    def over(self) -> bool:
+        """Whether the game can't go on."""
+        return self.trouble is not None
 
     def step(self, turn: str = "round") -> dict[str, float]:
         """Play one round, or let only D or only G take a step.
@@ -163,8 +170,15 @@ class PlaygroundState:
         bad = next((name for name, value in read.items() if not math.isfinite(value)), None)
         if bad is not None:
             self.trouble = f"At step {self.steps:,}, {bad} is {read[bad]}: the numbers exploded."
-        elif whole and self.history.due(self.steps):
+        elif whole:
+            self._remember()
+
+    def _remember(self) -> None:
+        """Add to the curves and to the film what is due."""
+        if self.history.due(self.steps):
             self._measure()
+        if self.film.due(self.steps):
+            self.film.add(self.steps, self._scene_frame())
 
     def _measure(self) -> None:
         gauge = self.scene.gauges is not None and self.history.gauged(self.steps)
@@ -188,29 +202,36 @@ class PlaygroundState:
 
     def start(self) -> Frame:
         """Return what stays the same during the game, with all choices."""
-        nets = {name: _layers(net) for name, net in self.game.players().items()}
         return {
             "kind": self.scene.kind, "setup": self.setup.as_dict(), "link": self.setup.link(),
             "recipe": self.recipe.name if self.recipe else None,
-            "nets": nets, **self.scene.start(),
+            "nets": described(self.game), **self.scene.start(),
         }  # fmt: skip
 
     def frame(self) -> Frame:
         """Return what is to be seen now: arrays and numbers by name."""
-        with numpy.errstate(all="ignore"):
-            seen = self.scene.frame()
+        seen = self._scene_frame()
         found = [{"name": f.name, "title": f.title, "evidence": f.evidence, "advice": f.advice}
                  for f in self._findings]  # fmt: skip
         return {
             "step": self.steps, "turns": dict(self.turns), "report": _plain(self._report),
             "probabilistic": self._probabilistic, "findings": found,
-            "early": self.steps < gan.EARLIEST, "trouble": self.trouble, **seen,
+            "early": self.steps < gan.EARLIEST, "over": self.over, "trouble": self.trouble, **seen,
         }  # fmt: skip
+
+    def _scene_frame(self) -> Frame:
+        with numpy.errstate(all="ignore"):
+            return self.scene.frame()
+
+    def filmed(self) -> list[tuple[int, Frame]]:
+        """Return the steps and frames of the game so far, as `minigan.play.film.gif` takes them."""
+        kept = self.film.frames
+        return kept if kept[-1][0] == self.steps else [*kept, (self.steps, self._scene_frame())]
 
     @property
     def _probabilistic(self) -> bool:
         """Whether D's outputs have probabilities, which then are reported."""
-        game = self.trainer.game
+        game = self.game
         return isinstance(game, gan.Game) and game.objective.probabilistic
 
     def probe(self, x: float, y: float) -> Frame:
@@ -295,6 +316,11 @@ class PlaygroundState:
         if kind not in writers:
             raise ValueError(f"There is no export {kind!r}; there are {', '.join(writers)}.")
         return writers[kind](self.setup)
+
+
+def described(game: gan.BaseGame) -> dict[str, list[str]]:
+    """Return the layers of each player in words."""
+    return {name: _layers(net) for name, net in game.players().items()}
 
 
 def _layers(net: Any) -> list[str]:

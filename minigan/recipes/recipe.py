@@ -215,6 +215,13 @@ class Recipe:
         """
         return self
 
+    def suited(self, settings: Settings, samples: Any) -> Settings:
+        """Return the settings with what the data decide, such as the vocabulary of a text.
+
+        By default they are unchanged. `fitted` is called with the result once more.
+        """
+        return settings
+
     def callbacks(self, settings: Settings, folder: Path) -> Sequence[Callback]:
         """Return callbacks that follow every run of this recipe; none by default.
 
@@ -309,6 +316,11 @@ class Recipe:
             return None
         found = data.load(name, image_shape=self.sample_shape, data_dir=data_dir, split="test")  # type: ignore[arg-type]
         return found
+
+    @property
+    def makes_text(self) -> bool:
+        """Whether samples are lines of text."""
+        return False
 
     @property
     def makes_images(self) -> bool:

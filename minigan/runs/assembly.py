@@ -10,6 +10,7 @@ import numpy
 
 from minigan import backend, gan
 from minigan.backend import Array
+from minigan.ranks import ALONE, Ranks, SharedGenerator
 from minigan.recipes import Recipe, Settings
 from minigan.runs import drawing, sources
 
@@ -29,8 +30,15 @@ class Streams:
     gauges: numpy.random.Generator
 
     @staticmethod
-    def seeded(seed: int) -> Streams:
+    def seeded(seed: int, *, shared: bool = False) -> Streams:
         """Derive all six from one seed.
+
+        Parameters
+        ----------
+        seed
+            At least 0.
+        shared
+            Whether ranks will share what `latents` and `noise` draw.
 
         Raises
         ------
@@ -39,9 +47,10 @@ class Streams:
         """
         if seed < 0:
             raise ValueError(f"A seed must be an integer of at least 0, got {seed}.")
-        return Streams(
-            *(numpy.random.default_rng(s) for s in numpy.random.SeedSequence(seed).spawn(6))
-        )
+        each = [numpy.random.default_rng(s) for s in numpy.random.SeedSequence(seed).spawn(6)]
+        if shared:
+            each[2:4] = [SharedGenerator(rng.bit_generator) for rng in each[2:4]]
+        return Streams(*each)
 
 
 @dataclass
@@ -71,6 +80,8 @@ def assemble(
     device: str | backend.Reference = "cpu",
     cuda_graph: bool = False,
     precision: str = "float32",
+    ranks: Ranks = ALONE,
+    local_batchnorm: bool = False,
 ) -> Assembly:
     """Assemble nets, optimizers, data and random generators.
 
@@ -86,6 +97,9 @@ def assemble(
         Whether to record a round into a CUDA graph and replay it, see `gan.Trainer`.
     precision
         Precision of matrix products on a CUDA device: ``"float32"`` or ``"tf32"``.
+    ranks, local_batchnorm
+        The ranks that share each batch, and whether batch norm sees only a rank's own share; see
+        `gan.share`.
 
     Raises
     ------
@@ -96,14 +110,23 @@ def assemble(
     backend.get(device).set_precision(precision)
     recipe.check(settings)
     _check_labels(recipe, samples)
-    streams = Streams.seeded(seed)
+    several = ranks.size > 1
+    if several and cuda_graph:
+        raise ValueError(
+            "A CUDA graph can't hold what several ranks tell each other; leave out --cuda-graph, "
+            "or train on a single rank."
+        )
+    streams = Streams.seeded(seed, shared=several)
     game = recipe.game(settings, weights=streams.weights, noise=streams.noise, device=device)
+    source = recipe.stream(samples, settings.batch_size, streams.data)
+    if several:
+        dealt = gan.share(
+            game, ranks, batch=settings.batch_size, generators=(streams.latents, streams.noise),
+            local_batchnorm=local_batchnorm,
+        )  # fmt: skip
+        source = gan.OwnRows(source, dealt)
     trainer = gan.Trainer(
-        game,
-        recipe.stream(samples, settings.batch_size, streams.data),
-        rng=streams.latents,
-        noise=streams.noise,
-        cuda_graph=cuda_graph,
+        game, source, rng=streams.latents, noise=streams.noise, cuda_graph=cuda_graph
     )
     fixed = game.inputs(max(drawing.GRID, drawing.POINTS), streams.fixed, lambda: samples)
     draw_frame = _frames(recipe, samples, fixed, streams.fixed)
@@ -132,6 +155,8 @@ def _frames(
     recipe: Recipe, samples: Any, fixed: Any, rng: numpy.random.Generator
 ) -> Callable[[gan.Trainer], Array]:
     """Choose how a frame of the animation is drawn."""
+    if recipe.makes_text:
+        return drawing.text_frame(recipe, fixed)
     if not recipe.makes_images:
         real = samples.sample(drawing.POINTS, rng)
         return drawing.point_frame(real, drawing.first(fixed, drawing.POINTS), samples)
@@ -146,7 +171,8 @@ def _frames(
 def _gauges(
     recipe: Recipe, samples: Any, game: gan.BaseGame, rng: numpy.random.Generator
 ) -> gan.Gauges:
-    n = min(GAUGED // 2, len(samples)) if recipe.makes_images else GAUGED
+    known = recipe.makes_images or recipe.makes_text
+    n = min(GAUGED // 2, len(samples)) if known else GAUGED
     inputs = game.inputs(n, rng, lambda: samples)
     labels = drawing.balanced(n, sources.classes(recipe, samples))
     return gan.Gauges(

@@ -150,10 +150,12 @@ def measure(
     )
 
 
-def stand_in(recipe: recipes.Recipe) -> data.Dataset | data.Distribution | data.Pairs:
-    """Return the data for timing a recipe: its 2-D distribution, or random images, sounds or
+def stand_in(recipe: recipes.Recipe) -> data.Dataset | data.Distribution | data.Pairs | data.Text:
+    """Return the data for timing a recipe: its own points or text, or random images, sounds or
     films with labels.
     """
+    if recipe.makes_text:
+        return data.text(recipe.data)
     if not recipe.makes_images:
         return data.distribution(recipe.data)
     rng = numpy.random.default_rng(0)

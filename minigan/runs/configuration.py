@@ -40,7 +40,7 @@ from minigan.runs.watching import choose_watching
 
 TOP = ("recipe", "seed", "device", "data", "data_dir", "init", "out", "epochs")
 """What is told outside the tables, by the names in a file."""
-COMPUTING = ("cuda_graph", "precision")
+COMPUTING = ("cuda_graph", "precision", "local_batchnorm")
 TABLES = ("settings", "watching", "computing")
 RECORDED = ("engine", "notes", "versions", "recipe_file", "fingerprint", "classes")
 """What a ``config.json`` says besides; it describes the run, and isn't told again."""
@@ -130,13 +130,15 @@ def in_force(
     epochs: int | None = None,
     cuda_graph: bool = False,
     precision: str = "float32",
+    local_batchnorm: bool = False,
     **more: Any,
 ) -> str:
     """Return, as TOML, all that a training with these arguments would be told, defaults included.
 
     Parameters
     ----------
-    name, seed, device, data_name, data_dir, init, out, epochs, cuda_graph, precision, more
+    name, seed, device, data_name, data_dir, init, out, epochs, cuda_graph, precision,
+    local_batchnorm, more
         As for `minigan.runs.training.train`.
     """
     recipe, file = find(name)
@@ -149,7 +151,9 @@ def in_force(
         "recipe": place, "data": data_name or recipe.data, "data_dir": data_dir, "seed": seed,
         "device": device, "init": init, "out": out, "epochs": epochs, "settings": settings,
         "watching": choose_watching({}, **watched),
-        "computing": {"cuda_graph": cuda_graph, "precision": precision},
+        "computing": {
+            "cuda_graph": cuda_graph, "precision": precision, "local_batchnorm": local_batchnorm,
+        },
     }  # fmt: skip
     return toml(told)
 

@@ -11,6 +11,7 @@ import numpy
 from numpy.typing import NDArray
 
 from minigan import backend
+from minigan.files import written_whole
 from minigan.gan import Trainer
 from minigan.recipes.recipe import Recipe
 
@@ -20,6 +21,10 @@ FRAME = 36
 """Number of images in a frame of ``training.gif``."""
 CAPTION = 20
 """Height of the line below a frame, in pixels."""
+LINES = 20
+"""Number of lines of text in a picture."""
+WIDEST = 1200
+"""Largest width of a picture of text, in pixels."""
 POINTS = 600
 """Number of points in a picture of a 2-D game."""
 LARGEST = 2**26
@@ -86,6 +91,35 @@ def captioned(picture: NDArray[Any], words: str) -> NDArray[Any]:
     ImageDraw.Draw(line).text((4, 4), words, fill=0, font=ImageFont.load_default())
     strip = numpy.asarray(line)[:, :, None].repeat(picture.shape[2], axis=2)
     return numpy.concatenate([picture, strip])
+
+
+def text_frame(recipe: Any, inputs: Any) -> Callable[[Trainer], NDArray[Any]]:
+    """Return a function that draws the samples from the first inputs, as lines above the step."""
+
+    def draw(trainer: Trainer) -> NDArray[Any]:
+        lines = recipe.read(trainer.game.sample(first(inputs, LINES)))
+        return captioned(text_picture(lines, recipe.widest), f"step {trainer.step:,}")
+
+    return draw
+
+
+def text_picture(lines: Sequence[str], characters: int) -> NDArray[Any]:
+    """Draw lines of text below each other, uint8 (H, W, 1), with room for so many characters."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    size = min(8 + 7 * characters, WIDEST), CAPTION * len(lines)
+    page, font = Image.new("L", size, 255), ImageFont.load_default()
+    for i, line in enumerate(lines):
+        ImageDraw.Draw(page).text((4, CAPTION * i + 4), line, fill=0, font=font)
+    return numpy.asarray(page)[:, :, None]
+
+
+def save_page(path: Path, page: NDArray[Any]) -> None:
+    """Write what `text_picture` drew to an image file."""
+    from PIL import Image
+
+    with written_whole(path) as temporary:
+        Image.fromarray(page[:, :, 0]).save(temporary)
 
 
 def point_figure(

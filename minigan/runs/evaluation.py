@@ -11,12 +11,15 @@ import numpy
 
 from minigan import data, gan, metrics
 from minigan.files import written_whole
+from minigan.recipes.text import TextRecipe
 from minigan.recipes.translation import Translation
 from minigan.runs import sources
 from minigan.runs.folder import Run
 
 NEIGHBOURS = 8
-"""Samples in ``neighbours.png``."""
+"""Samples in ``neighbours.png``, and pairs of either kind in ``copies.png``."""
+SUSPECTS = 1_000
+"""Samples, and test images, among which those pairs are the closest."""
 MOST_POINTS = 10_000
 """Points that are drawn, of which a quarter is scored."""
 
@@ -34,8 +37,8 @@ def evaluate(
 ) -> metrics.Table:
     """Draw samples and score them.
 
-    This writes ``evaluation.csv`` and, for images, ``neighbours.png`` to the run's folder, or says
-    why it can't.
+    This writes ``evaluation.csv`` and, for images, ``neighbours.png`` and ``copies.png`` to the
+    run's folder, or says why it can't.
 
     Parameters
     ----------
@@ -70,6 +73,10 @@ def evaluate(
         table = _of_translations(run, count, seed, which, device, data_dir, say)
         _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
         return table
+    if isinstance(run.recipe, TextRecipe):
+        table = _of_text(run, run.recipe, count, seed, which, device, data_dir)
+        _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
+        return table
     each = run.recipe.sample_shape[0] if run.recipe.media == ".gif" else 1
     number = max(count // each, 1) if run.recipe.makes_images else min(max(count, 2), MOST_POINTS)
     samples = run.sample(number, seed=seed, device=device, which=which)
@@ -91,8 +98,9 @@ def evaluate(
         )
         own = run.recipe.rows(made, whole, classifier)
         table = replace(table, rows=(*own, *table.rows, *_of_classes(run, which, test)))
-        _keep(lambda: draw_neighbours(run.folder / "neighbours.png", samples, train), say)
-    _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
+        _keep(lambda: draw_neighbours(_beside(run, "neighbours.png"), samples, train), say)
+        _keep(lambda: draw_copies(_beside(run, "copies.png"), samples, train, test), say)
+    _keep(lambda: _write(_beside(run, "evaluation.csv"), table.csv()), say)
     return table
 
 
@@ -148,6 +156,12 @@ def _keep(write: Callable[[], None], say: Callable[[str], None]) -> None:
         say(f"{error.filename or 'A file'} can't be written: {error.strerror or error}.")
 
 
+def _beside(run: Run, name: str) -> Path:
+    """Return the place of a file in the run's folder; pretrained weights have none at first."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    return run.folder / name
+
+
 def _write(path: Path, text: str) -> None:
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -167,6 +181,7 @@ def _of_translations(
     seen, truth = _first(train.b, count), _first(test.b, count)
     tables = [metrics.evaluate_images(outputs, seen, truth, None, rng=rng, say=say)]
     _keep(lambda: draw_neighbours(run.folder / "neighbours.png", outputs, seen), say)
+    _keep(lambda: draw_copies(run.folder / "copies.png", outputs, seen, truth), say)
     if test.aligned:
         tables.insert(0, _against_truth(outputs, test.a, truth, seen))
         if isinstance(game, gan.CycleGame):
@@ -174,6 +189,19 @@ def _of_translations(
             tables.insert(1, _against_truth(back, test.b, test.a, train.a, way=", back"))
     facts = {name: fact for table in tables for name, fact in table.facts.items()}
     return metrics.Table(facts, tuple(row for table in tables for row in table.rows))
+
+
+def _of_text(
+    run: Run, recipe: TextRecipe, count: int, seed: int, which: str | None, device: str,
+    data_dir: str | None,
+) -> metrics.Table:  # fmt: skip
+    """Compare lines with those of the data that were held out."""
+    where = data_dir or run.config.data_dir
+    train, test = (recipe.load_split(run.config.data, where, s) for s in ("train", "test"))
+    samples = run.sample(max(count, 1), seed=seed, device=device, which=which).argmax(axis=-1)
+    return metrics.evaluate_text(
+        samples, train, test, rng=numpy.random.default_rng(seed), count=count
+    )
 
 
 def _translated(
@@ -209,6 +237,24 @@ def draw_neighbours(path: Path, samples: Any, train: data.Dataset) -> None:
         numpy.concatenate([shown, *(train.batch(column) for column in index.T)]),
         columns=len(shown),
     )
+
+
+def draw_copies(path: Path, samples: Any, train: data.Dataset, test: data.Dataset) -> None:
+    """Draw the samples that are closest to a training image, each above that image.
+
+    Below them are the test images that are closest to one, in the same way: what happens without
+    copying.
+    """
+    from minigan.plots import save_grid
+
+    samples = samples[:SUSPECTS]
+    unseen = test.batch(numpy.arange(min(SUSPECTS, len(test))))
+    found = metrics.copying(samples, train, unseen)
+    count = min(NEIGHBOURS, len(samples), len(unseen))
+    ours, theirs = found.suspects(count), found.closest_unseen(count)
+    pairs = (samples[ours], train.batch(found.index[ours]),
+             unseen[theirs], train.batch(found.unseen_index[theirs]))  # fmt: skip
+    save_grid(path, numpy.concatenate(pairs), columns=count)
 
 
 def _splits(run: Run, data_dir: str | None) -> tuple[Any, data.Dataset, data.Dataset]:

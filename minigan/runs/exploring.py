@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -302,6 +304,9 @@ def save_rows(run: Run, path: Path, rows: Sequence[NDArray[Any]]) -> None:
     """Draw rows of samples; 2-D points are all drawn in one figure."""
     from minigan import plots
 
+    if run.recipe.makes_text:
+        drawing.save_page(path, _page(run, rows))
+        return
     if not run.recipe.makes_images:
         plots.save_figure(_plane(run, numpy.concatenate(list(rows))), path)
         return
@@ -315,7 +320,9 @@ def save_rows(run: Run, path: Path, rows: Sequence[NDArray[Any]]) -> None:
 def _save_film(run: Run, path: Path, samples: NDArray[Any]) -> None:
     from minigan import plots
 
-    if run.recipe.makes_images:
+    if run.recipe.makes_text:
+        frames = [_page(run, [sample[None]]) for sample in samples]
+    elif run.recipe.makes_images:
         frames = [
             plots.image_grid(picture[None], padding=0) for picture in run.recipe.pictures(samples)
         ]
@@ -324,6 +331,13 @@ def _save_film(run: Run, path: Path, samples: NDArray[Any]) -> None:
         ends = numpy.linspace(1, len(samples), min(len(samples), 12)).astype(int)
         frames = [plots.figure_to_array(_plane(run, samples[:end]), dpi=80) for end in ends]
     plots.save_gif(path, frames, last_milliseconds=120)
+
+
+def _page(run: Run, rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Draw rows of samples as paragraphs of text."""
+    recipe: Any = run.recipe
+    paragraphs = [[*recipe.read(row), ""] for row in rows]
+    return drawing.text_picture(functools.reduce(operator.iadd, paragraphs, []), recipe.widest)
 
 
 def _plane(run: Run, points: NDArray[Any]) -> Any:

@@ -76,6 +76,7 @@ def project(
     exploring.latents(run)
     if not run.recipe.makes_images or run.recipe.media:
         kind = {None: "points", ".wav": "sounds"}.get(run.recipe.media, "films")
+        kind = "text" if run.recipe.makes_text else kind
         raise ValueError(
             f"The recipe {run.recipe.name!r} makes {kind}, which no picture can be projected to; "
             "choose another run."

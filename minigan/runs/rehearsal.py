@@ -34,11 +34,12 @@ def _require_room(trainer: gan.Trainer, wanted: int) -> None:
 
     They are doubled until the batch matters more than what is needed in any case.
     """
-    size = min(64, wanted)
-    peak = _peak(trainer, size)
+    ranks = trainer.game.ranks
+    size = min(64 * ranks.size, wanted)
+    peak = ranks.broadcast(_peak(trainer, size))  # all ranks have to try the same sizes
     each = peak / size
     while 2 * size < wanted:
-        more = _peak(trainer, 2 * size)
+        more = ranks.broadcast(_peak(trainer, 2 * size))
         each = (more - peak) / size
         if more > 1.5 * peak:
             break

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from minigan import backend, checkpoint, gan
+from minigan.ranks import ALONE, Ranks
 from minigan.recipes import Recipe
-from minigan.runs import sources
+from minigan.runs import sources, together
 from minigan.runs.assembly import Assembly, assemble
 from minigan.runs.folder import CHECKPOINTS, Config, Run, engine, open_run, save_config, versions
 from minigan.runs.lock import sole_writer
@@ -40,6 +42,8 @@ def resume(
     tensorboard: bool | None = None,
     cuda_graph: bool | None = None,
     precision: str | None = None,
+    ranks: Ranks = ALONE,
+    local_batchnorm: bool | None = None,
     callbacks: Sequence[gan.Callback] = (),
 ) -> Path:
     """Continue a run from its newest readable checkpoint, bit for bit as if it had never stopped.
@@ -70,6 +74,10 @@ def resume(
     cuda_graph, precision
         As for `minigan.runs.training.train`; by default, on a CUDA device, as when the run was
         started.
+    ranks
+        The ranks to continue on; their number may differ from before.
+    local_batchnorm
+        As for `minigan.runs.training.train`; by default as when the run was started.
 
     Raises
     ------
@@ -77,7 +85,11 @@ def resume(
         If the folder isn't a run, none of its checkpoints can be used, the data are others than
         before, or the device isn't available.
     """
-    with sole_writer(open_run(folder, recipe=recipe, trust=trust).folder):
+    with ExitStack() as held:
+        if ranks.rank == 0:
+            found = open_run(folder, recipe=recipe, trust=trust)
+            found.require_folder()
+            held.enter_context(sole_writer(found.folder))
         run = open_run(folder, recipe=recipe, trust=trust)
         settings = run.settings.changed(
             steps=steps, lr_generator=lr_generator, lr_discriminator=lr_discriminator
@@ -92,9 +104,12 @@ def resume(
         )
         goes_on = _device(run.config, device, say)
         computing = _computing(run.config, goes_on, cuda_graph=cuda_graph, precision=precision)
-        found, samples = _data(run, data_name, data_dir)
+        if local_batchnorm is None:
+            local_batchnorm = bool(run.config.computing.get("local_batchnorm"))
+        computing |= together.kept(local_batchnorm)
+        described, samples = together.first_alone(ranks, lambda: _data(run, data_name, data_dir))
         config = replace(
-            found,
+            described,
             settings=asdict(settings),
             device=goes_on,
             watching=watched,
@@ -102,8 +117,9 @@ def resume(
             engine=_engine(run.config, goes_on, say),
         )
         assembly = assemble(
-            run.recipe, settings, samples, seed=config.seed, device=config.device, **computing
-        )
+            run.recipe, settings, samples, seed=config.seed, device=config.device, ranks=ranks,
+            **computing,
+        )  # fmt: skip
         path = _restore(run, assembly, say)
         if path is None and config.init is not None:
             start_from(assembly.trainer.game, config.init)
@@ -112,13 +128,17 @@ def resume(
             raise ValueError(
                 f"{run.folder} is already at step {at:,}; give a later one for --steps, or none."
             )
+        together.agree(ranks, config, step=at)
+        if ranks.rank:
+            every = watched["checkpoint_every"]
+            return together.follow(assembly, together.watchdogs(assembly, every))
         save_config(run.folder, config)
         where = (
             f"at step {at:,} of {goal:,} from {path.name}"
             if path
             else "from the start: it has no checkpoint yet"
         )
-        say(f"Resuming {run.folder} {where}")
+        say(f"Resuming {run.folder} {where}{f', on {ranks.size} ranks' * (ranks.size > 1)}")
         play(run.folder, assembly, config, progress=progress, say=say, callbacks=callbacks)
         return run.folder
 

@@ -12,9 +12,13 @@ from minigan import data
 from minigan.recipes import Recipe
 
 _BLOCK = 4096
-_NAMES = (*data.DATASETS, *data.DISTRIBUTIONS, *data.PAIRS, *data.SOUNDS, *data.FILMS)
+_NAMES = (
+    *data.DATASETS, *data.TEXTS, *data.DISTRIBUTIONS, *data.PAIRS, *data.SOUNDS, *data.FILMS
+)  # fmt: skip
 _FACES = ("avatars", "avatars-edges", "avatars-glasses", "avatars-holes")
-_MADE = ("digits", "tones", *data.FILMS, *_FACES, *data.DISTRIBUTIONS)
+_MADE = (
+    "digits", "tones", "sentences", "motifs", *data.FILMS, *_FACES, *data.DISTRIBUTIONS
+)  # fmt: skip
 """Data that come with minigan or that it makes, some with the last bits of this machine."""
 
 
@@ -37,6 +41,8 @@ def fingerprint(name: str, samples: Any) -> str | None:
         return None
     if isinstance(samples, data.PointSet):
         return _hash([samples.points])
+    if isinstance(samples, data.Text):
+        return _hash([samples.codes, numpy.array(samples.vocabulary)])
     if isinstance(samples, data.Pairs):
         return _hash([samples.a.images, samples.b.images])
     if not isinstance(samples, data.Dataset):

@@ -13,9 +13,10 @@ import numpy
 from minigan import backend, gan
 from minigan.files import remove_leftovers
 from minigan.gan.callbacks import TensorBoard
+from minigan.ranks import ALONE, Ranks
 from minigan.recipes import Recipe, Settings, files, get
 from minigan.recipes.files import RecipeFile
-from minigan.runs import drawing, sources, trust
+from minigan.runs import drawing, pretrained, sources, together, trust
 from minigan.runs.assembly import Assembly, assemble
 from minigan.runs.folder import (
     Config,
@@ -52,6 +53,8 @@ def train(
     cuda_graph: bool = False,
     precision: str = "float32",
     init: str | os.PathLike[str] | None = None,
+    ranks: Ranks = ALONE,
+    local_batchnorm: bool = False,
     callbacks: Sequence[gan.Callback] = (),
     **changes: Any,
 ) -> Path:
@@ -95,6 +98,11 @@ def train(
     init
         A run, or a file of weights, to start from instead of from random weights; `say` is told
         what fitted.
+    ranks
+        The ranks that train together, each on its share of every batch; see `minigan.ranks.world`.
+        All of them call this function, with the same arguments, and rank 0 writes the folder.
+    local_batchnorm
+        Whether batch norm sees only a rank's own share.
     callbacks
         Further callbacks.
     changes
@@ -105,20 +113,23 @@ def train(
     Path
         The folder: ``samples.png``, ``losses.png``, ``training.gif``, ``metrics.csv``,
         ``config.json``, ``model.safetensors``, ``checkpoints/`` and ``frames/``; of sounds
-        ``samples.wav``, of films ``samples.gif``; for a recipe file also ``recipe.py``, a copy of
-        it.
+        ``samples.wav``, of films ``samples.gif``, of text ``samples.txt``; for a recipe file also
+        ``recipe.py``, a copy of it.
 
     Raises
     ------
     ValueError
-        If the recipe, a setting, the device, the data or the folder can't be used.
+        If the recipe, a setting, the device, the data or the folder can't be used, or the ranks
+        were given different ones.
     """
     recipe, file = find(name)
     settings = recipe.settings.changed(**changes)
     recipe = recipe.fitted(settings)
     device = backend.resolve(device)
     data_dir = None if data_dir is None else os.path.abspath(os.path.expanduser(data_dir))
-    samples = recipe.load(data_name or recipe.data, data_dir)
+    samples = together.first_alone(ranks, lambda: recipe.load(data_name or recipe.data, data_dir))
+    settings = recipe.suited(settings, samples)
+    recipe = recipe.fitted(settings)
     data_name = sources.located(data_name) if data_name else recipe.data
     if epochs is not None:
         settings = settings.changed(steps=_steps(epochs, samples, settings))
@@ -131,6 +142,8 @@ def train(
         device=device,
         cuda_graph=cuda_graph,
         precision=precision,
+        ranks=ranks,
+        local_batchnorm=local_batchnorm,
     )
     watched = choose_watching(
         {},
@@ -157,13 +170,16 @@ def train(
         notes,
         versions(),
         watched,
-        {"cuda_graph": cuda_graph, "precision": precision},
+        {"cuda_graph": cuda_graph, "precision": precision} | together.kept(local_batchnorm),
         engine(device),
         fingerprint=sources.fingerprint(data_name, samples),
         classes=assembly.classes if recipe.classes else None,
         recipe_file={"variable": file.variable, "sha256": file.sha256} if file else None,
-        init=None if init is None else os.path.abspath(os.path.expanduser(init)),
+        init=None if init is None else pretrained.located(init),
     )
+    together.agree(ranks, config)
+    if ranks.rank:
+        return together.follow(assembly, together.watchdogs(assembly, watched["checkpoint_every"]))
     folder = new_folder(Path(out) if out else None, recipe.name, file)
     with sole_writer(folder):
         require_empty(folder, file)
@@ -172,14 +188,11 @@ def train(
         save_config(folder, config)
         for note in (*notes, *taken):
             say(note)
-        on = (
-            f" on {len(samples):,} images"
-            if recipe.makes_images and hasattr(samples, "__len__")
-            else ""
-        )
+        what = "lines" if recipe.makes_text else "images" if recipe.makes_images else ""
+        on = f" on {len(samples):,} {what}" if what and hasattr(samples, "__len__") else ""
         say(
-            f"Training {recipe.name}{on} for {settings.steps:,} steps on {device}; results in "
-            f"{folder}"
+            f"Training {recipe.name}{on} for {settings.steps:,} steps on "
+            f"{ranks_in_words(ranks)}{device}; results in {folder}"
         )
         play(folder, assembly, config, progress=progress, say=say, callbacks=callbacks)
     return folder
@@ -226,8 +239,15 @@ def play(
     film = _film(folder, assembly, config.watching["frames"])
     more = [*assembly.recipe.callbacks(assembly.settings, folder), *callbacks]
     crew = watchers(folder, assembly, config, film=film, progress=progress, say=say, more=more)
+    crew = [*together.watchdogs(assembly, config.watching["checkpoint_every"]), *crew]
     assembly.trainer.run(assembly.settings.steps, crew)
     finish(folder, assembly, film.paths() if film else [], say)
+    assembly.trainer.game.ranks.broadcast(str(folder))
+
+
+def ranks_in_words(ranks: Ranks) -> str:
+    """Return "2 ranks, " and the like, or nothing for one."""
+    return f"{ranks.size} ranks, " if ranks.size > 1 else ""
 
 
 def _film(folder: Path, assembly: Assembly, frames: int) -> gan.Frames | None:
@@ -253,7 +273,9 @@ def draw_samples(path: Path, assembly: Assembly) -> None:
     from minigan.plots import save_figure, save_grid
 
     trainer = assembly.trainer
-    if not assembly.recipe.makes_images:
+    if assembly.recipe.makes_text:
+        drawing.save_page(path, drawing.text_frame(assembly.recipe, assembly.fixed)(trainer))
+    elif not assembly.recipe.makes_images:
         real = assembly.samples.sample(drawing.POINTS, numpy.random.default_rng(0))
         inputs = drawing.first(assembly.fixed, drawing.POINTS)
         figure = drawing.point_figure(

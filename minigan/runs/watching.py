@@ -109,8 +109,8 @@ def measure(assembly: Assembly, name: str | None) -> gan.Measure | None:
     """Return the measure of this name for ``--best``, on samples from the fixed latents.
 
     ``sliced-wasserstein`` is the distance to real samples (for images, of their patches);
-    ``high-quality`` is the share of samples near a mode, for distributions with known modes. None
-    is returned for None.
+    ``high-quality`` is the share of samples near a mode, for distributions with known modes;
+    ``divergence``, for text, is that of the 3-grams. None is returned for None.
 
     Raises
     ------
@@ -130,11 +130,26 @@ def measure(assembly: Assembly, name: str | None) -> gan.Measure | None:
 
 def _measures(assembly: Assembly) -> list[gan.Measure]:
     law, z = assembly.samples, assembly.fixed
+    if assembly.recipe.makes_text:
+        return _measures_of_text(law, z)
     if not assembly.recipe.makes_images:
         return _measures_of_points(law, z)
     if min(assembly.recipe.sample_shape[:2]) >= 16:
         return [_measure_of_patches(law, z, drawing.balanced(len(z), assembly.classes))]
     return []
+
+
+def _measures_of_text(text: Any, z: Any) -> list[gan.Measure]:
+    from minigan import metrics
+
+    real = metrics.ngrams(text.codes, 3)
+
+    def distance(trainer: gan.Trainer) -> float:
+        codes = trainer.game.sample(z).argmax(axis=-1)
+        found = metrics.ngrams(codes, 3)
+        return metrics.js_divergence(found, real) if found else 1.0
+
+    return [gan.Measure("divergence", distance, larger_is_better=False)]
 
 
 def _measures_of_points(law: Any, z: Any) -> list[gan.Measure]:

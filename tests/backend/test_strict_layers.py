@@ -154,6 +154,7 @@ def _has_second_derivative(net):
                 (
                     nn.Embedding,
                     nn.BatchNorm,
+                    nn.GRU,
                     nn.GumbelSoftmax,
                     nn.ConditionalBatchNorm,
                     nn.VirtualBatchNorm,

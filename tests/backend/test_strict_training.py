@@ -135,6 +135,8 @@ class _nothing:
 
 def _samples(recipe):
     """Data of the recipe's shape: its own where it comes with the package, else random images."""
+    if recipe.makes_text:
+        return data.text(recipe.data)
     if not recipe.makes_images:
         return data.distribution(recipe.data)
     labels = numpy.arange(16) % max(recipe.classes, 1)

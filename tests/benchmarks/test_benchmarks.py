@@ -666,6 +666,7 @@ def test_every_primitive_of_a_step_has_a_part_in_the_profile():
         "set_precision",
         "describe",
         "record",
+        "sum_over_ranks",
         "zero",
     }  # the last is the optimizer's, see instrument
     drawing_and_resizing = {

@@ -190,6 +190,8 @@ def _trainer(name, device, *, cuda_graph=False, batch=16):
 def _samples(recipe):
     from minigan import data
 
+    if recipe.makes_text:
+        return data.text(recipe.data)
     if not recipe.makes_images:
         return data.distribution(recipe.data)
     labels = numpy.arange(64) % max(recipe.classes, 1)

@@ -188,6 +188,12 @@ CASES = {
         (lambda rng: nn.LearntNoise(3, in_evaluation=True, rng=rng), IMAGE),
     ],
     "Constant": [(lambda rng: nn.Constant(2, 3, 4, rng=rng), FLAT)],
+    "GRU": [
+        (lambda rng: nn.GRU(4, 3, rng=rng), SEQUENCE),
+        (lambda rng: nn.GRU(4, 3, last=True, rng=rng), SEQUENCE),
+        (lambda rng: nn.Given(nn.GRU(4, 3, rng=rng), HELD), (4, 5, 4)),
+        (lambda rng: nn.Given(nn.GRU(4, 3, last=True, rng=rng), HELD), (4, 5, 4)),
+    ],
     "Branches": [
         (lambda rng: nn.Branches(nn.Linear(6, 2, rng=rng), nn.Linear(6, 3, rng=rng)), FLAT)
     ],

@@ -291,6 +291,15 @@ def other_norms(draw):
     return make(), shape
 
 
+@st.composite
+def recurrent(draw):
+    n, length, features = (draw(st.integers(1, 4)) for _ in range(3))
+    layer = nn.GRU(
+        features, draw(st.integers(1, 4)), last=draw(st.booleans()), rng=draw(generators)
+    )
+    return layer, (n, length, features)
+
+
 LAYERS = {
     "Linear": linear(),
     "Conv2d": conv(),
@@ -308,6 +317,7 @@ LAYERS = {
     "pooling": pooling(),
     "curves": curves(),
     "other norms": other_norms(),
+    "recurrent": recurrent(),
 }
 """Strategies of pairs (layer in float32, shape of a fitting input), for every layer of
 floating-point inputs.

@@ -34,15 +34,15 @@ def moved(game, round_):
     return {n for n, net in game.players().items() if (net.flat().value != before[n]).any()}
 
 
-CANCELLING = ("sngan-cifar", "cgan-cifar")
+CANCELLING = ("sngan-cifar", "cgan-cifar", "gumbel-textgan")
 """Recipes in whose first round gradients of D are rounding alone, see `damp`."""
 
 
 def damp(trainer):
-    """In the games with CIFAR-10, let a gradient of next to nothing move next to nothing.
+    """In the games of `CANCELLING`, let a gradient of next to nothing move next to nothing.
 
     Adam's first step is as long for a gradient of 1e-9 as for one of 1. Where the contributions of
-    reals and fakes cancel, as in a bias of D under the hinge loss, rounding alone would decide its
+    reals and fakes cancel, as in a bias of D under the hinge or Wasserstein loss, rounding alone would decide its
     direction, and with it G's loss: two devices could not be compared.
     """
     for optimizer in trainer.game.optimizers().values():

@@ -1,15 +1,18 @@
 """The page's own files: nothing from elsewhere, and every word in both languages."""
 
+import inspect
 import re
 from pathlib import Path
 
+import numpy
 import pytest
 
-from minigan.gan import WAYS
+from minigan.gan import WAYS, diagnosis
 from minigan.play.presets import PRESETS
 from minigan.play.setup import CHOICES, KIND
 
 STATIC = Path(__file__).parents[2] / "minigan" / "play" / "static"
+FINDINGS = set(re.findall(r'Finding\(\s*"([\w-]+)"', inspect.getsource(diagnosis)))
 FILES = sorted(path for path in STATIC.iterdir() if path.suffix in (".js", ".html", ".css", ".svg"))
 
 
@@ -34,6 +37,21 @@ def test_both_languages_say_the_same():
     assert all(both["zh"].values())
 
 
+NAMES = {
+    *("readout-probability", "readout-dirac", "of-g", "what-forward", "what-backward", "what-step"),
+    *("export-python", "preset-dirac-wasserstein-name", "preset-dirac-gp-name"),
+    *("tour-6-title", "tour-7-title", "tour-8-a", "tour-8-b"),
+}
+"""Words without anything to translate."""
+
+
+def test_every_word_is_chinese():
+    both = words()
+    for key, text in both["zh"].items():
+        chinese = re.search(r"[\u4e00-\u9fff]", text) is not None
+        assert chinese == (key not in NAMES), f"{key} isn't translated: {text}"
+
+
 def test_every_word_that_is_asked_for_is_there():
     known = set(words()["en"])
     html = (STATIC / "index.html").read_text(encoding="utf-8")
@@ -44,6 +62,7 @@ def test_every_word_that_is_asked_for_is_there():
     asked |= {f"way-{name}" for name in WAYS} | {f"data-{name}" for name in CHOICES["data"]}
     asked |= set(KIND) - {"points", "penalties"}
     asked |= {f"slow-{n}" for n in range(10)} | {f"slow-{n}-title" for n in range(10)}
+    asked |= {f"{what}-{name}" for what in ("find", "advice") for name in FINDINGS}
     asked |= {f"tour-{n}{part}" for n in range(1, 11) for part in ("", "-title", "-task")}
     assert asked <= known
 
@@ -60,3 +79,41 @@ def test_every_stop_of_the_tour_has_a_preset_and_an_answer_or_a_condition():
     for stop in stops:
         assert re.match(r'"([\w-]+)"', stop)[1] in PRESETS
         assert ("answer:" in stop) != ("done:" in stop)
+
+
+# ---------------------------------------------------------------- colours
+
+# Machado, Oliveira and Fernandes 2009, table 1, severity 1: linear RGB as it is seen.
+SIGHTS = {
+    "all": numpy.eye(3),
+    "no red": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+               [-0.003882, -0.048116, 1.051998]],
+    "no green": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+                 [-0.011820, 0.042940, 0.968881]],
+    "no blue": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
+                [0.004733, 0.691367, 0.303900]],
+}  # fmt: skip
+XYZ = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+THEMES = {"day": 0, "night": 1}
+
+
+def colour(name, theme):
+    found = re.findall(rf"--{name}: #(\w{{6}})", (STATIC / "style.css").read_text(encoding="utf-8"))
+    return [int(found[theme][i : i + 2], 16) / 255 for i in (0, 2, 4)]
+
+
+def seen(rgb, sight):
+    """A colour in CIE L*a*b*, as a kind of sight sees it."""
+    rgb = numpy.array(rgb)
+    linear = numpy.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = numpy.array(XYZ) @ numpy.clip(SIGHTS[sight] @ linear, 0, 1) / numpy.sum(XYZ, axis=1)
+    x, y, z = numpy.where(xyz > 0.008856, numpy.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return numpy.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("sight", SIGHTS)
+@pytest.mark.parametrize("pair", [("real", "fake"), ("d", "g")])
+def test_every_kind_of_sight_tells_the_colours_apart(pair, sight, theme):
+    one, other = (seen(colour(name, THEMES[theme]), sight) for name in pair)
+    assert numpy.linalg.norm(one - other) > 20

@@ -20,10 +20,13 @@ pytest.importorskip("uvicorn")
 
 from minigan.play.encoding import encode
 from minigan.play.engine import WAITING, Busy, Engine
+from minigan.play.opened import OpenedRun
 from minigan.play.server import LARGEST, PAGES
 from minigan.play.serving import HOST, listen, server_of
 from minigan.play.setup import Setup
 from minigan.play.state import PlaygroundState
+from minigan.runs.folder import open_run
+from minigan.runs.training import train
 
 SMALL = Setup(g_width=8, d_width=8, batch_size=16)
 
@@ -85,10 +88,10 @@ class Stream:
 
 
 @contextmanager
-def serving():
+def serving(state=None):
     with listen(0) as bound:
         port = bound.getsockname()[1]
-        server = server_of(PlaygroundState(SMALL), port)
+        server = server_of(state or PlaygroundState(SMALL), port)
         engine = server.site.engine
         engine.run()
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
@@ -173,7 +176,34 @@ def test_everything_that_can_be_asked(client):
     assert b"RECIPE" in text
     assert "my_game.py" in answer.headers["Content-Disposition"]
     assert b"trainer.run" in client.ask("/export/python")[1]
+    answer, film = client.ask("/export/gif")
+    assert film.startswith(b"GIF89a")
+    assert "my_game.gif" in answer.headers["Content-Disposition"]
+    assert client.json("/checkpoint", {"index": 0})["error"].startswith("No run is open")
     stream.close()
+
+
+def test_a_run_is_opened_and_left_for_a_game(tmp_path):
+    train("parabola", out=tmp_path / "run", steps=4, batch_size=16, checkpoint_every=2, frames=0,
+          progress=False)  # fmt: skip
+    with serving(OpenedRun(open_run(tmp_path / "run"))) as client:
+        stream = client.stream()
+        assert stream.next("start")["run"] == {"name": "run", "steps": [1, 2, 4]}
+        assert stream.next()["checkpoint"] == 2
+        client.ask("/checkpoint", {"index": 0})
+        assert stream.next(where=lambda f: f["step"] == 1)["checkpoint"] == 0
+        assert client.status("/checkpoint", {"index": 3}) == 422
+        assert client.status("/set", {"changes": {"seed": 1}}) == 422
+        client.ask("/play", {"playing": True, "speed": 0})
+        assert stream.next(where=lambda f: f["step"] == 4 and not f["playing"])["over"]
+        assert client.status("/set", {"preset": "dirac"}) == 200
+        assert "run" not in stream.next("start", where=lambda s: s["kind"] == "dirac")
+        client.ask("/step", {})
+        assert stream.next(where=lambda f: f["step"] == 1)
+        assert client.json("/about")["run"] == "run"
+        assert client.json("/set", {"run": True}) == {"link": ""}
+        assert stream.next("start", where=lambda s: "run" in s)["kind"] == "plane"
+        stream.close()
 
 
 def test_pictures_can_be_explored(client):
@@ -254,6 +284,8 @@ def test_the_own_page_is_answered_under_both_names(client):
         ("/probe", b'{"x": NaN, "y": 1}', 422),
         ("/explore", b'{"z": [[0]]}', 422),
         ("/walk", b'{"start": [0], "end": 3}', 422),
+        ("/checkpoint", b'{"index": -1}', 422),
+        ("/checkpoint", b"{}", 422),
         ("/set", b'{"link": "' + b"x" * (LARGEST + 1) + b'"}', 413),
     ],
 )

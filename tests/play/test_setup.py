@@ -6,6 +6,7 @@ import io
 import numpy
 import pytest
 
+from minigan import cli
 from minigan.data import DISTRIBUTIONS
 from minigan.play.presets import PRESETS
 from minigan.play.recipe import as_python, as_recipe_file, recipe_of, settings_of
@@ -13,6 +14,7 @@ from minigan.play.setup import ACTIVATIONS, CHOICES, KIND, RANGES, Setup, descri
 from minigan.play.state import PlaygroundState
 from minigan.recipes import files
 from minigan.runs.assembly import assemble
+from minigan.runs.folder import open_run
 
 SMALL = {"g_width": 8, "d_width": 8, "batch_size": 16}
 TRIANGLE = ((0.0, 0.0), (1.0, 0.25), (-0.5, 1.0))
@@ -25,6 +27,8 @@ VARIED = [
     Setup(objective="hinge", penalties=("spectral-norm",), g_norm="batch", **SMALL),
     Setup(objective="wasserstein", penalties=("clip-weights:0.1",), optimizer="sgd", **SMALL),
     Setup(g_activation="tanh", d_activation="silu", d_norm="layer", initial="dcgan", **SMALL),
+    Setup(penalties=("historical-averaging:0.1", "r1:0.1"), **SMALL),
+    Setup(penalties=("virtual-batch-norm:8",), g_norm="batch", latent_kind="normal", **SMALL),
     Setup(smoothing=0.1, discriminator_steps=2, initial="default", latent=5, g_layers=0, **SMALL),
 ]
 
@@ -120,6 +124,15 @@ def test_the_recipe_file_plays_the_same_game_bit_for_bit(setup, tmp_path):
         assembly.trainer.train_step()
     for name, values in played(setup).items():
         numpy.testing.assert_array_equal(weights(assembly.trainer.game)[name], values)
+
+
+def test_minigan_train_runs_the_recipe_file(tmp_path):
+    path, out = tmp_path / "game.py", tmp_path / "run"
+    path.write_text(as_recipe_file(Setup(**SMALL, steps=3)), encoding="utf-8")
+    cli.main(["train", str(path), "--seed", "0", "--out", str(out), "--quiet"])
+    trained = open_run(out).game().players()
+    for name, values in played(Setup(**SMALL, steps=3)).items():
+        numpy.testing.assert_array_equal(trained[name].flat().value, values)
 
 
 @pytest.mark.parametrize("setup", VARIED)

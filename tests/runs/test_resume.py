@@ -24,6 +24,8 @@ SMALL = ["--quiet", "--batch-size", "8", "--frames", "0"]
 
 
 def fake_data(recipe):
+    if recipe.makes_text:
+        return data.text(recipe.data)
     if not recipe.makes_images:
         return data.distribution(recipe.data)
     rng = numpy.random.default_rng(0)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from minigan.backend.cuda.collectives import Sums
 from minigan.backend.cuda.gemm import Gemm, check_precision
 from minigan.backend.cuda.graph import StepGraph
 from minigan.backend.cuda.launch import THREADS, Kernels, blocks_for
@@ -64,6 +65,7 @@ class CudaBackend(Reference):
         self._launch = Kernels(xp) if kernels is None else kernels
         self._gemm = gemm
         self.recording: Any = None
+        self._sums: Any = None
 
     @property
     def precision(self) -> str:
@@ -341,6 +343,12 @@ class CudaBackend(Reference):
         y = self._like(x)
         self._each("bias_sigmoid", x.size, x, bias, y, x.size, x.shape[-1])
         return y
+
+    def sum_over_ranks(self, comm: Any, vector: Array) -> None:
+        """By NCCL where all ranks can, see `minigan.backend.cuda.collectives`."""
+        if self._sums is None or self._sums.comm is not comm:
+            self._sums = Sums(comm, self.xp)
+        self._sums(vector)
 
     def draw(
         self,

@@ -2,7 +2,7 @@
 
 import * as drawing from "./draw.js";
 import { buildForm, showSetup } from "./form.js";
-import { newLatent, showLatent, walkLatent } from "./latent.js";
+import { newLatent, pickLatent, showLatent, walkLatent } from "./latent.js";
 import { byId, make } from "./make.js";
 import { ask, listen } from "./net.js";
 import * as slow from "./slow.js";
@@ -11,7 +11,7 @@ import { setLanguage, w } from "./words.js";
 
 const { decode, short } = drawing;
 const LAYERS = ["landscape", "lattice", "real", "arrows", "fake"];
-const MOST = 3000;
+const MOST = 3000, RUN = "/run";
 const UNDECIDED = { "non-saturating": 1.386, saturating: 1.386, "least-squares": 0.25, hinge: 2, relativistic: 0.693 };
 const COLUMNS = ["step", "loss_d", "loss_g", "d_real", "d_fake"];
 
@@ -29,12 +29,13 @@ function onStart(told) {
   if (told.z) start.zs = decode(told.z).data;
   curves = emptyCurves();
   loadCurves();
-  [special, seen, cursor] = [null, null, null];
+  [special, seen, cursor, picked, cell] = [null, null, null, null, null];
   if (slow.slowOpen()) slow.closeSlow();
   if (location.hash.slice(1) !== told.link) history.replaceState(null, "", told.link ? `#${told.link}` : location.pathname);
   settingsShown();
   byId("problem").textContent = "";
   showLatent(start);
+  runShown();
 }
 
 async function loadCurves() {
@@ -53,6 +54,23 @@ function settingsShown() {
   for (const name of LAYERS) byId(`show-${name}`).disabled = !(start.kind === "plane" || (start.kind === "dirac" && name === "arrows"));
 }
 
+function runShown() {
+  const { run } = start;
+  byId("run").hidden = !run || run.steps.length < 2;
+  for (const id of ["step-d", "step-g", "slow-open"]) byId(id).hidden = Boolean(run);
+  byId("form").inert = Boolean(run);
+  byId("choices-words").textContent = w(run ? "run-words" : "choices-words");
+  if (run) byId("checkpoint").max = run.steps.length - 1;
+}
+
+function checkpointShown() {
+  const { steps, name } = start.run, n = seen.checkpoint;
+  const words = w("run-checkpoint", { n: n + 1, all: steps.length, step: steps[n].toLocaleString() });
+  byId("run-words").textContent = `${w("run-title", { name })}. ${words}`;
+  if (document.activeElement !== byId("checkpoint") || seen.playing) byId("checkpoint").value = n;
+  byId("checkpoint").setAttribute("aria-valuetext", words);
+}
+
 function onFrame(told) {
   if (!start) return;
   for (const name of ["fake", "arrows", "landscape", "lattice", "path"]) if (told[name]) told[name] = decode(told[name]).data;
@@ -64,7 +82,7 @@ function onFrame(told) {
 
 function remember({ step, report }) {
   const last = curves.step[curves.step.length - 1] ?? -1;
-  if (step <= last || report.loss_d === undefined) return;
+  if (start.run || step <= last || report.loss_d === undefined) return;
   curves.step.push(step);
   for (const name of COLUMNS.slice(1)) curves[name].push(report[name] ?? NaN);
   if (curves.step.length > MOST) for (const name of COLUMNS) curves[name] = curves[name].filter((_, i) => i % 2 === 0);
@@ -80,13 +98,14 @@ function paint() {
   drawCurves();
   doctor();
   transport();
+  if (start.run) checkpointShown();
   tourChecked();
   document.body.dataset.step = seen.step;
 }
 
 function stage() {
   const canvas = byId("stage");
-  if (start.kind === "pictures") drawing.pictures(canvas, start, seen);
+  if (start.kind === "pictures") drawing.pictures(canvas, start, seen, [picked, cell]);
   else if (start.kind === "dirac") drawing.dirac(canvas, start, seen, shown, cursor, { theta: w("theta"), psi: w("psi") });
   else {
     const what = special ?? { ...seen, real: start.real };
@@ -120,8 +139,14 @@ function drawCurves() {
   d.setAttribute("aria-label", `${w("curve-d")}: ${w("on-reals")} ${short(r.d_real)}, ${w("on-fakes")} ${short(r.d_fake)}`);
 }
 
+const english = () => document.documentElement.lang === "en";
+
+function troubleWords() {
+  return english() ? seen.trouble : w("trouble", { step: seen.step.toLocaleString() });
+}
+
 function doctorWords() {
-  if (seen.trouble) return seen.trouble;
+  if (seen.trouble) return troubleWords();
   if (start.kind === "dirac") return w("doctor-none");
   if (seen.findings.length) return seen.findings.map(({ name }) => w(`find-${name}`)).join("; ");
   return w(seen.early ? "doctor-early" : "doctor-well");
@@ -132,8 +157,9 @@ function doctor() {
   if (key === lastFinding) return;
   lastFinding = key;
   const found = seen.trouble ? [] : seen.findings;
-  const words = found.map((f) => make("div", {}, make("p", {}, make("strong", {}, w(`find-${f.name}`))), make("p", { lang: "en" }, `${f.evidence} ${f.advice}`)));
-  byId("doctor").replaceChildren(...(words.length ? words : [make("p", {}, seen.trouble ? make("strong", {}, seen.trouble) : doctorWords())]));
+  const words = found.map((f) => make("div", {}, make("p", {}, make("strong", {}, w(`find-${f.name}`))), make("p", {}, w(`advice-${f.name}`)),
+    make("details", {}, make("summary", {}, w("doctor-said")), make("p", { lang: "en" }, f.evidence))));
+  byId("doctor").replaceChildren(...(words.length ? words : [make("p", {}, seen.trouble ? make("strong", {}, troubleWords()) : doctorWords())]));
 }
 
 function transport() {
@@ -172,18 +198,19 @@ function legendShown() {
     row.append(icon, make("span", {}, w(`legend-${name}${relative ? "-relative" : ""}`)));
     return row;
   }));
-  byId("readout").textContent = start.kind === "pictures" ? "" : w("readout-hint");
+  byId("readout").textContent = start.kind !== "pictures" ? w("readout-hint") : start.latent ? w("readout-pictures") : "";
 }
 
 function presetList() {
   const groups = Object.groupBy ? Object.groupBy(about.presets, (p) => p.group) : about.presets.reduce((all, p) => ({ ...all, [p.group]: [...(all[p.group] ?? []), p] }), {});
   const lists = Object.entries(groups).map(([name, presets]) => make("optgroup", { label: w(`group-${name}`) }, ...presets.map((p) => make("option", { value: p.name }, w(`preset-${p.name}-name`)))));
-  byId("preset").replaceChildren(make("option", { value: "", disabled: true }, w("preset-own")), ...lists);
+  const run = about.run === null ? [] : [make("option", { value: RUN }, w("run-title", { name: about.run }))];
+  byId("preset").replaceChildren(make("option", { value: "", disabled: true }, w("preset-own")), ...run, ...lists);
 }
 
 function presetShown() {
   const found = start.recipe ? null : about.presets.find((p) => p.link === start.link);
-  byId("preset").value = found ? found.name : "";
+  byId("preset").value = start.run ? RUN : found ? found.name : "";
   byId("preset").options[0].textContent = start.recipe ? w("preset-recipe", { name: start.recipe }) : w("preset-own");
   byId("preset-words").textContent = found ? w(`preset-${found.name}`) : "";
 }
@@ -197,7 +224,7 @@ function translate() {
     make("input", { type: "checkbox", id: `show-${name}`, checked: shown[name], onchange: (e) => { shown[name] = e.target.checked; repaint(); } }), w(`show-${name}`))));
   buildForm(about, { change, drawing: sketch });
   presetList();
-  if (start) { settingsShown(); repaint(); }
+  if (start) { settingsShown(); runShown(); repaint(); }
   if (slow.slowOpen()) slow.paint();
   if (!byId("tour").hidden) tourShown();
 }
@@ -212,18 +239,28 @@ async function tell(path, told) {
     byId("problem").textContent = "";
     return found;
   } catch (error) {
-    byId("problem").textContent = error.message;
+    problem(error.message);
     if (start) showSetup(start.setup, start.recipe);
     return null;
   }
 }
 
+function problem(message) {
+  // What the library says is English.
+  byId("problem").replaceChildren(...(english() ? [message] : [w("problem-lead"), " ", make("span", { lang: "en" }, message)]));
+}
+
 const change = (changes) => tell("/set", { changes });
-const playing = (on) => tell("/play", { playing: on, speed: Number(byId("speed").value) });
+async function playing(on) {
+  if (on && start.run && seen.over) await tell("/checkpoint", { index: 0 });
+  const speed = Number(byId("speed").value);
+  await tell("/play", { playing: on, speed: start.run ? speed || 5 : speed });  // as fast as it goes is too fast to be seen
+}
+
 const turn = (name) => tell("/step", { turn: name });
 
 function openSlow() {
-  return slow.openSlow(start.nets, (frame) => { special = frame; stage(); }).catch((error) => { byId("problem").textContent = error.message; });
+  return slow.openSlow(start.nets, (frame) => { special = frame; stage(); }).catch((error) => problem(error.message));
 }
 
 function press(id, action) { byId(id).addEventListener("click", action); }
@@ -236,7 +273,8 @@ function controls() {
   press("slow-back", () => slow.go(-1)); press("slow-next", () => slow.go(1)); press("slow-auto", slow.toggleAuto);
   byId("slow-range").addEventListener("input", (e) => slow.goTo(Number(e.target.value)));
   byId("speed").addEventListener("change", () => playing(Boolean(seen?.playing)));
-  byId("preset").addEventListener("change", (e) => tell("/set", { preset: e.target.value }));
+  byId("preset").addEventListener("change", (e) => tell("/set", e.target.value === RUN ? { run: true } : { preset: e.target.value }));
+  byId("checkpoint").addEventListener("input", (e) => tell("/checkpoint", { index: Number(e.target.value) }));
   press("say", say);
   press("copy", copy); press("picture", savePicture);
   press("help-open", () => byId("help").showModal());
@@ -287,7 +325,7 @@ function theme(name) {
 
 const KEYS = {
   " ": () => byId("play").click(), d: () => turn("discriminator"), g: () => turn("generator"), n: () => turn("round"), r: () => tell("/restart", {}),
-  m: openSlow, s: say, t: () => tourTo(0), "?": () => byId("help").showModal(),
+  m: () => start.run || openSlow(), s: say, t: () => tourTo(0), "?": () => byId("help").showModal(),
 };
 
 function keys(event) {
@@ -323,6 +361,24 @@ async function probe(x, y) {
   asking = false;
 }
 
+// The sample that was chosen, and the one that the arrow keys are at.
+let picked = null, cell = null;
+
+function pick(index) {
+  if (index === null || index >= seen.pictures.shape[0] || !start.latent) return;
+  picked = index;
+  pickLatent(index);
+  byId("readout").textContent = w("latent-chosen", { n: index + 1 });
+  stage();
+}
+
+function cellMoved(key) {
+  const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -start.columns, ArrowDown: start.columns }[key];
+  const to = cell === null ? 0 : cell + by;
+  if (to >= 0 && to < seen.pictures.shape[0]) cell = to;
+  stage();
+}
+
 function placeOf(event) {
   const box = byId("stage").getBoundingClientRect();
   return drawing.toPlane(start.limits, box.width, box.height, event.clientX - box.left, event.clientY - box.top);
@@ -337,6 +393,7 @@ function stageControls() {
     probe(x, y);
   });
   canvas.addEventListener("pointerdown", (event) => {
+    if (start?.kind === "pictures" && seen?.pictures) pick(drawing.cellAt(canvas, start, seen, event));
     if (!start?.limits) return;
     cursor = null;
     if (drawn) { event.preventDefault(); addPoint(...placeOf(event)); } else probe(...placeOf(event));
@@ -349,6 +406,9 @@ function stageControls() {
       cursor = [Math.min(x1, Math.max(x0, x + move[0] * by)), Math.min(y1, Math.max(y0, y + move[1] * by))];
       probe(...cursor);
       stage();
+    } else if (start?.kind === "pictures" && start.latent && seen?.pictures && (event.key.startsWith("Arrow") || event.key === "Enter")) {
+      event.preventDefault();
+      if (event.key === "Enter") pick(cell); else cellMoved(event.key);
     } else if (drawn && cursor && event.key === "Enter") { event.preventDefault(); addPoint(...cursor); }
   });
 }

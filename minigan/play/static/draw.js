@@ -209,15 +209,36 @@ export function imageOf({ shape, data }, index) {
   return canvas;
 }
 
-export function pictures(canvas, start, seen) {
-  const { context, width, height } = fitted(canvas), n = seen.pictures.shape[0];
-  const columns = start.columns, rows = Math.ceil(n / columns);
-  const cell = Math.min(width / columns, height / rows);
+function grid(width, height, start, n) {
+  const { columns } = start, rows = Math.ceil(n / columns);
+  return { columns, cell: Math.min(width / columns, height / rows) };
+}
+
+export function pictures(canvas, start, seen, [picked, cursor]) {
+  const { context, width, height } = fitted(canvas), n = seen.pictures.shape[0], palette = colours();
+  const { columns, cell } = grid(width, height, start, n);
+  const corner = (i) => [(i % columns) * cell, Math.floor(i / columns) * cell];
+  const framed = (i, colour, dashes) => {
+    const [x, y] = corner(i);
+    context.strokeStyle = colour; context.lineWidth = 3; context.setLineDash(dashes);
+    context.strokeRect(x + 1.5, y + 1.5, cell - 3, cell - 3);
+    context.setLineDash([]);
+  };
   context.imageSmoothingEnabled = false;
   for (let i = 0; i < n; i++) {
-    const x = (i % columns) * cell, y = Math.floor(i / columns) * cell;
-    context.drawImage(imageOf(seen.pictures, i), x + 1, y + 1, cell - 2, cell - 2);
+    const [x, y] = corner(i), [, h, w] = seen.pictures.shape, across = Math.min(1, w / h), down = Math.min(1, h / w);
+    context.drawImage(imageOf(seen.pictures, i), x + 1, y + 1, (cell - 2) * across, (cell - 2) * down);
   }
+  if (picked !== null) framed(picked, palette.accent, []);
+  if (cursor !== null) framed(cursor, palette.fake, [4, 3]);
+}
+
+export function cellAt(canvas, start, seen, event) {
+  // The number of the sample at a place of the screen.
+  const box = canvas.getBoundingClientRect();
+  const { columns, cell } = grid(box.width, box.height, start, seen.pictures.shape[0]);
+  const column = Math.floor((event.clientX - box.left) / cell), row = Math.floor((event.clientY - box.top) / cell);
+  return column >= 0 && column < columns && row >= 0 ? row * columns + column : null;
 }
 
 export function curve(canvas, steps, lines, { mark, dashes }) {

@@ -43,7 +43,11 @@ function input(name) {
   const whole = about.whole.includes(name);
   return make("input", {
     id: `choice-${name}`, type: "number", min: range[0], max: range[1], step: whole ? 1 : "any",
-    onchange: (e) => e.target.value !== "" && change({ [name]: Number(e.target.value) }),
+    onchange: (e) => {
+      const value = Number(e.target.value), [least, most] = range;
+      if (e.target.value === "" || value < least || value > most) refuse(w("out-of-range", { name: w(name), least, most }));
+      else change({ [name]: value });
+    },
   });
 }
 
@@ -60,6 +64,8 @@ function dataGroup() {
       make("button", { type: "button", id: "csv-use", onclick: usePasted }, w("csv-use"))));
 }
 
+function refuse(words) { byId("problem").textContent = words; }
+
 async function readFile(event) {
   const [file] = event.target.files;
   if (file) byId("csv").value = (await file.slice(0, 2 ** 20).text());
@@ -73,7 +79,7 @@ export function pointsOf(text) {
 
 function usePasted() {
   const points = pointsOf(byId("csv").value), most = about.most_points;
-  if (points.length < 2) { byId("problem").textContent = w("csv-none"); return; }
+  if (points.length < 2) { refuse(w("csv-none")); return; }
   const every = Math.ceil(points.length / most);
   change({ data: "drawn", points: points.filter((_, i) => i % every === 0) });
 }

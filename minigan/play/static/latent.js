@@ -6,13 +6,14 @@ import { ask } from "./net.js";
 import { w } from "./words.js";
 
 const SLIDERS = 8;
-let z = [], label = null, size = 0, waiting = false, again = false;
+let z = [], before = null, zs = [], labels = null, label = null, size = 0, waiting = false, again = false;
 
 export function showLatent(start) {
   byId("latent").hidden = !(start.kind === "pictures" && start.latent > 0);
   if (byId("latent").hidden) return;
   size = start.latent;
-  z = Array.from(start.zs.slice(0, size));
+  [zs, labels, before] = [start.zs, start.labels, null];
+  z = Array.from(zs.slice(0, size));
   classes(start.classes);
   sliders();
   explore();
@@ -31,13 +32,23 @@ function sliders() {
 const normal = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
 const another = () => Array.from({ length: size }, normal);
 
-export function newLatent() { z = another(); sliders(); explore(); }
+export function newLatent() { chosen(another()); }
+
+export function pickLatent(index) {
+  if (labels) label = labels[index];
+  chosen(Array.from(zs.slice(index * size, (index + 1) * size)));
+}
+
+function chosen(latent) {
+  before = z;
+  z = latent;
+  sliders();
+  explore();
+}
 
 export async function walkLatent() {
-  const end = another(), { z: path } = await ask("/walk", { start: z, end, steps: 8 });
+  const { z: path } = await ask("/walk", { start: before ?? another(), end: z, steps: 8 });
   await shown(path, false);
-  z = end;
-  sliders();
 }
 
 async function explore() {

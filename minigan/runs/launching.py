@@ -1,0 +1,218 @@
+"""Starting the ranks of a run: what ``minigan train --ranks N`` does."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from minigan.ranks import Ranks, cores_of_each, mpi
+
+ROLL = "MINIGAN_ROLL"
+"""Environment variable with the folder in which ranks sign in."""
+_CHATTER = (
+    "====", "=   ", "YOUR APPLICATION TERMINATED", "This typically refers", "Please see the FAQ",
+    "Abort(", "application called MPI_Abort", "[proxy:", "[mpiexec@", "Ctrl-C caught",
+    "Press Ctrl-C again",
+)  # fmt: skip
+"""How lines begin in which MPICH's launcher says that a rank has ended; retold in a sentence."""
+_SIGNAL = re.compile(r"\(signal (\d+)\)")
+_EXIT = re.compile(r"EXIT CODE: (\d+)")
+
+
+def launch(count: int, arguments: Sequence[str], *, resume: str) -> int:
+    """Run ``minigan`` with these arguments on several ranks of this machine, and wait for them.
+
+    Parameters
+    ----------
+    count
+        How many ranks, at least 2.
+    arguments
+        Those of the command.
+    resume
+        How to go on with the run if a rank dies, as a command.
+
+    Returns
+    -------
+    int
+        The exit status of the ranks.
+
+    Raises
+    ------
+    ValueError
+        If there is no mpi4py or no ``mpiexec``.
+    """
+    command = [_launcher(), "-n", str(count), sys.executable, "-m", "mpi4py", "-m", "minigan"]
+    with tempfile.TemporaryDirectory() as folder:
+        # In a session of its own, so that Ctrl-C reaches the ranks once, by way of the launcher.
+        running = subprocess.Popen(
+            [*command, *arguments],
+            env=_environment(count) | {ROLL: folder},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        roll = Roll(Path(folder), running)
+        with _passing_signals_on(running):
+            said, chatter = _relay_both(running)
+            status = running.wait()
+        first = roll.first()
+    if (status and not said and status != 130) or (first and not status):
+        print(f"minigan: {epitaph(chatter, status, first)}; {resume}", file=sys.stderr)
+        status = status or 1
+    return status if 0 <= status < 256 else 128 - status
+
+
+@contextmanager
+def on_the_roll(ranks: Ranks) -> Iterator[None]:
+    """Sign in, for whoever has started the ranks, and off again if all goes well."""
+    folder = os.environ.get(ROLL)
+    if folder is None or ranks.size == 1:
+        yield
+        return
+    own = Path(folder) / str(ranks.rank)
+    own.with_suffix(".new").write_text(str(os.getpid()))
+    own.with_suffix(".new").rename(own)
+    yield
+    own.unlink()
+
+
+class Roll:
+    """Who has signed in, and who was the first to end without signing off.
+
+    Parameters
+    ----------
+    folder
+        Where ranks sign in.
+    running
+        The launcher.
+    """
+
+    def __init__(self, folder: Path, running: subprocess.Popen[str]) -> None:
+        self.folder, self.running = folder, running
+        self._first: tuple[int, int] | None = None
+        self._watch = threading.Thread(target=self._look, daemon=True)
+        if hasattr(os, "pidfd_open"):
+            self._watch.start()
+
+    def first(self) -> tuple[int, int] | None:
+        """Return the rank and the process that ended first, once the launcher has ended."""
+        if self._watch.is_alive():
+            self._watch.join()
+        return self._first
+
+    def _look(self) -> None:
+        ends = select.poll()
+        watched: dict[int, Path] = {}
+        while self._first is None and self.running.poll() is None:
+            for path in self.folder.glob("[0-9]*"):
+                if path.suffix or path in watched.values():
+                    continue
+                with suppress(OSError, ValueError):
+                    descriptor = os.pidfd_open(int(path.read_text()))
+                    watched[descriptor] = path
+                    ends.register(descriptor, select.POLLIN)
+            for descriptor, _ in ends.poll(50):
+                self._ended(watched[descriptor])
+                ends.unregister(descriptor)
+        for descriptor in watched:
+            os.close(descriptor)
+
+    def _ended(self, path: Path) -> None:
+        with suppress(OSError):  # it has signed off
+            self._first = self._first or (int(path.name), int(path.read_text()))
+
+
+def _launcher() -> str:
+    mpi_of_its_own = Path(sys.executable).with_name("mpiexec")
+    found = str(mpi_of_its_own) if mpi_of_its_own.exists() else shutil.which("mpiexec")
+    if found is None:
+        mpi()  # says what is missing, if it is all
+        raise ValueError(
+            "--ranks needs the launcher mpiexec, which isn't on the path; install an MPI, for "
+            "example with: pip install mpich"
+        )
+    return found
+
+
+def _environment(count: int) -> dict[str, str]:
+    """Return the environment of the ranks, with each one's share of the cores."""
+    threads = os.environ.get("MINIGAN_THREADS") or str(cores_of_each(count))
+    return dict(os.environ) | {"PYTHONUNBUFFERED": "1", "MINIGAN_THREADS": threads}
+
+
+@contextmanager
+def _passing_signals_on(running: subprocess.Popen[str]) -> Iterator[None]:
+    """Let the ranks have the signals that ask this process to end."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before: dict[Any, Any] = {}
+    try:
+        for number in numbers:
+            before[number] = signal.signal(number, lambda n, _: running.send_signal(n))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if running.poll() is None:
+            running.terminate()
+
+
+def _relay_both(running: subprocess.Popen[str]) -> tuple[bool, list[str]]:
+    """Pass on what the ranks print on both streams; return as `_relay`."""
+    found: list[tuple[bool, list[str]]] = []
+
+    def relay(lines: IO[str] | None, stream: IO[str]) -> None:
+        assert lines is not None
+        found.append(_relay(lines, stream))
+
+    beside = threading.Thread(target=relay, args=(running.stdout, sys.stdout), daemon=True)
+    beside.start()
+    relay(running.stderr, sys.stderr)
+    beside.join()
+    return any(said for said, _ in found), [line for _, chatter in found for line in chatter]
+
+
+def _relay(lines: Iterable[str], stream: IO[str]) -> tuple[bool, list[str]]:
+    """Pass lines on; return whether a rank has said why it ended, and what the launcher said."""
+    said, chatter = False, []
+    for line in lines:
+        if line.startswith(_CHATTER):
+            chatter.append(line)
+        elif line.strip() or not chatter:
+            said = said or line.startswith("minigan: rank")
+            stream.write(line)
+            stream.flush()
+    return said, chatter
+
+
+def epitaph(chatter: Sequence[str], status: int, first: tuple[int, int] | None = None) -> str:
+    """Say which rank has ended, and why.
+
+    Parameters
+    ----------
+    chatter
+        What MPICH's launcher has printed.
+    status
+        Its exit status.
+    first
+        The rank and the process that ended first, if known.
+    """
+    text = "\n".join(chatter)
+    killed, left = _SIGNAL.search(text), _EXIT.search(text)
+    rank = f"rank {first[0]} (process {first[1]})" if first else "a rank"
+    code = int(left[1]) if left else status
+    if killed:
+        return f"{rank} was killed by signal {int(killed[1])}, so all ranks were ended"
+    return f"{rank} ended with status {code} before the others, so all ranks were ended"

@@ -1,0 +1,203 @@
+"""Small games in float64, played on several ranks, and by one process with the whole batch."""
+
+import threading
+
+import numpy
+
+from minigan import backend, data, gan, nn, optim
+from minigan.gan import cyclegan
+from minigan.ranks import ALONE, MPIRanks, SharedGenerator, checksum, require_same
+
+BATCH, LATENT, SIDE = 8, 6, 8
+POINTWISE = ("clip-gradient", "instance-noise", "dropout:0.3")
+
+
+def _images(seed, count=40):
+    rng = numpy.random.default_rng(seed)
+    return numpy.tanh(rng.standard_normal((count, SIDE, SIDE, 1)))
+
+
+def _generator(rng, norm):
+    norms = [nn.BatchNorm(12)] if norm else []
+    return nn.Sequential(
+        nn.Linear(LATENT, 4 * 4 * 12, rng=rng), nn.Reshape(4, 4, 12), *norms, nn.ReLU(),
+        nn.ConvTranspose2d(12, 1, kernel_size=4, stride=2, padding=1, rng=rng), nn.Tanh(),
+    )  # fmt: skip
+
+
+def _discriminator(rng, norm):
+    norms = [nn.BatchNorm(6)] if norm else []
+    return nn.Sequential(
+        nn.Conv2d(1, 6, kernel_size=4, stride=2, padding=1, rng=rng), *norms, nn.LeakyReLU(0.2),
+        nn.Flatten(), nn.Linear(6 * 4 * 4, 1, rng=rng),
+    )  # fmt: skip
+
+
+def _two_players(weights, noise, *, penalties=(), norm=False, objective="non-saturating"):
+    G, D, latent = _generator(weights, norm), _discriminator(weights, norm), gan.Latent(LATENT)
+    taming = gan.tame(D, penalties, rng=noise, generator=G, latent=latent)
+    G, D = (net.astype("float64") for net in (taming.generator or G, taming.discriminator))
+    movers = [optim.Adam(net, lr=2e-3, betas=(0.5, 0.999)) for net in (G, D)]
+    return gan.Game(
+        G, D, *movers, gan.objective(objective), taming.penalties, taming.before_step,
+        taming.after_discriminator_step, feature_matching=taming.feature_matching, latent=latent,
+        discriminator_steps=2, **taming.pulls(generator=G, discriminator=D),
+    )  # fmt: skip
+
+
+def _translator(rng, norm):
+    norms = [nn.BatchNorm(4)] if norm else []
+    conv = {"kernel_size": 3, "padding": 1, "rng": rng}
+    return nn.Sequential(
+        nn.Conv2d(1, 4, **conv), *norms, nn.ReLU(), nn.Conv2d(4, 1, **conv), nn.Tanh()
+    )
+
+
+def _cyclegan(weights, noise, *, norm=False):
+    nets = [_translator(weights, norm) for _ in range(2)]
+    nets += [_discriminator(weights, norm) for _ in range(2)]
+    nets = [net.astype("float64") for net in nets]
+    movers = [optim.Adam(nets[:2], lr=2e-3), optim.Adam(nets[2:], lr=2e-3)]
+    pools = [cyclegan.ImagePool(12, (SIDE, SIDE, 1), backend.get("cpu")) for _ in range(2)]
+    for pool in pools:
+        pool.held = pool.held.astype("float64")
+    return gan.CycleGame(*nets, *movers, *pools)
+
+
+class Unpaired:
+    """Pairs of images that don't belong together."""
+
+    batch_size = BATCH
+
+    def __init__(self, rng):
+        self.parts = [data.Batches(_images(seed), BATCH, rng) for seed in (1, 2)]
+
+    def __next__(self):
+        return tuple(next(part)[0] for part in self.parts)
+
+
+def build(name, ranks=ALONE, *, batch=BATCH):
+    """Return a trainer of one of the games, for this rank."""
+    seeds = numpy.random.SeedSequence(5).spawn(4)
+    weights, order, latents, noise = (numpy.random.default_rng(seed) for seed in seeds)
+    if ranks.size > 1:
+        latents, noise = (SharedGenerator(rng.bit_generator) for rng in (latents, noise))
+    kind, _, rest = name.partition(" ")
+    options = {"norm": "batchnorm" in rest}
+    if kind == "cyclegan":
+        game, source = _cyclegan(weights, noise, **options), Unpaired(order)
+    else:
+        ways = [way for way in rest.split() if way != "batchnorm"]
+        objective = "wasserstein" if "gradient-penalty" in rest else "non-saturating"
+        game = _two_players(weights, noise, penalties=ways, objective=objective, **options)
+        source = data.Batches(_images(0), batch, order)
+    if ranks.size > 1:
+        dealt = gan.share(game, ranks, batch=batch, generators=(latents, noise))
+        source = gan.OwnRows(source, dealt)
+    return gan.Trainer(game, source, rng=latents, noise=noise)
+
+
+def outcome(name, ranks, steps):
+    """Return the gradients of the last step, the weights after it, and the buffers, by name."""
+    trainer, reports = build(name, ranks), []
+    for _ in range(steps):
+        reports.append(trainer.train_step())
+    read = gan.trainer.means(ranks, trainer.game.device.to_numbers(reports))
+    found = {"reports": numpy.array([list(report.values()) for report in read])}
+    for player, net in trainer.game.players().items():
+        found |= {f"{player}/{key}": value for key, value in net.state_dict().items()}
+    for mover, one in trainer.game.optimizers().items():
+        found[f"{mover}/gradient"] = one.flat.grad.copy()
+    chance = {k: g.bit_generator.state for k, g in trainer.generators().items()}
+    return found, chance
+
+
+def largest_difference(name, ranks, steps):
+    """Return how far the ranks are from one process at most, relative to the larger of 1 and the
+    number itself; only rank 0 computes it, after all have found the same.
+    """
+    found, chance = outcome(name, ranks, steps)
+    require_same(ranks, {key: checksum(value) for key, value in found.items()} | {"chance": chance})
+    if ranks.rank:
+        return ranks.broadcast(None)
+    wanted, as_wanted = outcome(name, ALONE, steps)
+    assert found.keys() == wanted.keys()
+    assert chance == as_wanted
+    return ranks.broadcast(
+        max(
+            float((abs(found[key] - wanted[key]) / numpy.maximum(abs(wanted[key]), 1)).max())
+            for key in found
+        )
+    )
+
+
+# ---------------------------------------------------------------- threads in the place of ranks
+
+
+class Threads:
+    """A communicator among threads of this process, with what `MPIRanks` needs of mpi4py's."""
+
+    def __init__(self, size):
+        self.size, self.barrier, self.slots = (
+            size,
+            threading.Barrier(size, timeout=60),
+            [None] * size,
+        )
+        self.aborted = []
+
+    def of(self, rank):
+        return _Thread(self, rank)
+
+
+class _Thread:
+    def __init__(self, all_of_them, rank):
+        self.all, self.rank = all_of_them, rank
+
+    def Get_size(self):
+        return self.all.size
+
+    def Get_rank(self):
+        return self.rank
+
+    def allgather(self, thing):
+        self.all.slots[self.rank] = thing
+        self.all.barrier.wait()
+        found = list(self.all.slots)
+        self.all.barrier.wait()
+        return found
+
+    def bcast(self, thing):
+        return self.allgather(thing)[0]
+
+    def Allreduce(self, given, result):
+        result[...] = sum(self.allgather(given.copy()))
+
+    def Allgather(self, given, result):
+        result[...] = self.allgather(given.copy())
+
+    def Abort(self, status):
+        self.all.aborted.append((self.rank, status))
+
+
+def on_threads(size, work):
+    """Call ``work(ranks)`` on each of several threads; return what they return, in order."""
+    world, found = Threads(size), [None] * size
+
+    def one(rank):
+        try:
+            found[rank] = work(MPIRanks(world.of(rank)))
+        except BaseException as error:
+            found[rank] = error
+            world.barrier.abort()
+
+    threads = [threading.Thread(target=one, args=(rank,)) for rank in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for result in found:
+        if isinstance(result, BaseException) and not isinstance(
+            result, threading.BrokenBarrierError
+        ):
+            raise result
+    return found
