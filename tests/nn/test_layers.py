@@ -336,8 +336,9 @@ def gradients_of(build, x, dy):
     return {name: p.grad.copy() for name, p in layer.parameters().items()} | {"dx": dx}
 
 
-# There, zeros are factors like any others: of a padded border, a matrix, or a gate that is shut.
-PRODUCTS = ("Conv", "Resize", "SelfAttention", "Given-4")
+# There, zeros are factors like any others: of a padded border, a matrix, a gate that is shut, or the
+# state before the first step.
+PRODUCTS = ("Conv", "Resize", "SelfAttention", "Given-4", "GRU")
 
 
 @pytest.mark.parametrize(
@@ -657,8 +658,11 @@ def test_sizes_are_whole_numbers(build, name):
         build()
 
 
-# Of a batch, or one for each label that is held.
-OF_MORE = ("BatchNorm", "Given", "Styled-1", "MinibatchStdDev", "SelfAttention", "Sequential-0")
+# What needs a batch, holds labels or lengths of one, or isn't meant for none.
+OF_MORE = (
+    "BatchNorm", "Given", "Styled-1", "MinibatchStdDev", "SelfAttention", "Sequential-0", "GRU-2",
+    "GRU-3",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
