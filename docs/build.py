@@ -9,6 +9,8 @@
 ``python docs/build.py --language both``    both sites, linked to each other
 ``python docs/build.py catalogues``         brings ``docs/locale`` up to date with the English text
 ``python docs/build.py coverage``           how much of each page is translated; never an error
+``python docs/build.py translated``         fails where the Chinese of a page that is complete has a
+                                            gap, or is stale
 ``python docs/build.py notebooks``          the tutorials as .ipynb files in ``docs/_notebooks``, with
                                             the outputs of the last build, and ``minigan-course.zip``
                                             of them all
@@ -144,39 +146,50 @@ def report_times(cache: Path) -> None:
 
 def catalogues(options: argparse.Namespace) -> int:
     """Extract the English text and merge it into docs/locale."""
-    environment = os.environ | {"MINIGAN_DOCS_EXECUTION": "off"}
-    extract = [
-        sys.executable,
-        "-m",
-        "sphinx",
-        "-q",
-        "-E",
-        "-b",
-        "gettext",
-        str(DOCS),
-        str(BUILD / "gettext"),
-    ]
-    merge = [
-        "sphinx-intl",
-        "update",
-        "-p",
-        str(BUILD / "gettext"),
-        "-d",
-        str(DOCS / "locale"),
-        "-l",
-        "zh_CN",
-        "-w",
-        "0",
-    ]
-    code = subprocess.run(extract, env=environment, check=False).returncode
+    code = extract()
     if code:
         return code
+    merge = ["sphinx-intl", "update", "-p", str(BUILD / "gettext"), "-d", str(DOCS / "locale"),
+             "-l", "zh_CN", "-w", "0"]  # fmt: skip
+    return subprocess.run(merge, check=False).returncode
+
+
+def extract() -> int:
+    """Write the English text of the pages that are translated to ``docs/_build/gettext``."""
+    shutil.rmtree(BUILD / "gettext", ignore_errors=True)
+    command = [sys.executable, "-m", "sphinx", "-q", "-E", "-b", "gettext", str(DOCS),
+               str(BUILD / "gettext")]  # fmt: skip
+    environment = os.environ | {"MINIGAN_DOCS_EXECUTION": "off"}
+    code = subprocess.run(command, env=environment, check=False).returncode
     # Docstrings, and pages made of them or of the parser, stay English: they are read together with
     # the code.
     for made in ("api/*.pot", "beside/*.pot", "commands/*.pot", "layout.pot"):
         for path in (BUILD / "gettext").glob(made):
             path.unlink()
-    return subprocess.run(merge, check=False).returncode
+    return code
+
+
+COMPLETE = ("tutorials/*.pot", "howto/*.pot", "index.pot", "notebooks.pot", "from-nothing.pot")
+"""Pages of which every sentence is translated."""
+
+
+def translated(options: argparse.Namespace) -> int:
+    """Refuse a sentence of these pages that isn't translated, or whose translation is stale."""
+    from babel.messages.pofile import read_po
+
+    code, missing = extract(), 0
+    for template in sorted(p for pattern in COMPLETE for p in (BUILD / "gettext").glob(pattern)):
+        name = template.relative_to(BUILD / "gettext").with_suffix("")
+        path = DOCS / "locale" / "zh_CN" / "LC_MESSAGES" / f"{name}.po"
+        known = read_po(path.open("rb")) if path.is_file() else {}
+        for message in read_po(template.open("rb")):
+            found = known.get(message.id)
+            if is_formula(str(message.id)) or (found and found.string and not found.fuzzy):
+                continue
+            print(f"{name}: {message.id}")
+            missing += 1
+    print(f"{missing} sentences need a translation: python docs/build.py catalogues adds them.")
+    return code or min(missing, 1)
 
 
 def coverage(options: argparse.Namespace) -> int:
@@ -290,7 +303,7 @@ def main() -> int:
         "what",
         nargs="?",
         default="html",
-        choices=["html", "catalogues", "coverage", "notebooks", "links"],
+        choices=["html", "catalogues", "coverage", "translated", "notebooks", "links"],
     )
     parser.add_argument("--fresh", action="store_true", help="run every tutorial again")
     parser.add_argument("--only", nargs="+", metavar="N", help="run only these tutorials")
@@ -301,6 +314,7 @@ def main() -> int:
         "html": site,
         "catalogues": catalogues,
         "coverage": coverage,
+        "translated": translated,
         "notebooks": notebooks,
         "links": links,
     }

@@ -204,8 +204,12 @@ def overview(app: Any, name: str, source: list[str]) -> None:
 
 
 def tutorials_here(app: Any, name: str, source: list[str]) -> None:
-    """Turn links to the tutorials, which lie beside ``docs`` in the repository, to their copies."""
+    """Turn links to the tutorials, which lie beside ``docs`` in the repository, to their copies,
+    and links out of them to where the other pages are.
+    """
     source[0] = re.sub(r"\]\(\.\./((?:\.\./)*)tutorials/", r"](\1tutorials/", source[0])
+    if name.startswith("tutorials/"):
+        source[0] = source[0].replace("](../docs/", "](../")
 
 
 def described(module: str) -> list[str]:
