@@ -73,6 +73,7 @@ EXAMPLES: dict[str, list[tuple[str, str]]] = {
         ("minigan play --preset collapse", "a game that fails on purpose"),
         ("minigan play --recipe my_recipe.py", "a recipe of your own"),
         ("minigan play runs/digits", "a run's samples, checkpoints and latents"),
+        ("minigan play pretrained:digits", "the same of weights that come with the package"),
     ],
     "export": [
         ("minigan export runs/digits -o g.onnx", "the generator as an ONNX graph"),

@@ -6,6 +6,7 @@ import pytest
 from minigan.play.engine import Engine
 from minigan.play.opened import NOT_HERE, OpenedRun, checkpoints
 from minigan.play.setup import Setup
+from minigan.runs import pretrained
 from minigan.runs.folder import CHECKPOINTS, MODEL, open_run
 from minigan.runs.training import train
 
@@ -92,6 +93,15 @@ def test_a_run_without_its_data_can_be_looked_at(digits, monkeypatch):
     monkeypatch.setattr("minigan.runs.folder.sources.load", gone)
     state = OpenedRun(digits)
     assert "nearest" not in state.scene.explore(state.start()["z"][:1])
+
+
+@pytest.mark.parametrize("name", pretrained.names())
+def test_pretrained_weights_are_looked_at_like_a_run(name):
+    state = OpenedRun(open_run(f"{pretrained.PREFIX}{name}"))
+    assert state.over
+    assert len(state.checkpoints) == 1
+    assert state.frame()["pictures"].std() > 10
+    assert state.history.curves().shape == (0, 6)
 
 
 def test_a_run_without_checkpoints_or_metrics(tmp_path):
