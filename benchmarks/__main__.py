@@ -14,6 +14,7 @@ COMMANDS = {
     "memory": ("benchmarks.memory", "peak memory, net of imports"),
     "gpu": ("benchmarks.gpu", "training steps on a GPU"),
     "digests": ("benchmarks.digests", "do all recipes still learn the same, to the bit?"),
+    "pretrained": ("benchmarks.pretrained", "train the weights that come with the package"),
     "quality": ("benchmarks.quality.__main__", "how good the samples are"),
 }
 
@@ -24,7 +25,7 @@ def main() -> int:
     if name not in COMMANDS:
         print("python -m benchmarks WHAT ..., where WHAT is", file=sys.stderr)
         for command, (_, words) in COMMANDS.items():
-            print(f"  {command:<9} {words}", file=sys.stderr)
+            print(f"  {command:<10} {words}", file=sys.stderr)
         return 0 if name in ("-h", "--help") else 2
     command = importlib.import_module(COMMANDS[name][0]).main
     if name == "quality":  # parses the command line itself

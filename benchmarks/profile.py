@@ -60,6 +60,7 @@ METHODS = {
     "standardise_samples_grad_twice": "norm",
     "sum_rows": "norm",
     "sum_products": "norm",
+    "sum_labelled": "norm",
     "leaky_relu": "elementwise",
     "leaky_relu_grad": "elementwise",
     "bias_leaky_relu": "elementwise",
@@ -79,6 +80,10 @@ METHODS = {
     "conv_taps": "convolution, rest",
     "conv_taps_weight_grad": "convolution, rest",
     "conv_taps_input_grad": "convolution, rest",
+    "max_pool": "convolution, rest",
+    "max_pool_grad": "convolution, rest",
+    "average_pool": "convolution, rest",
+    "average_pool_grad": "convolution, rest",
     "pad": "convolution, rest",
     "pad_grad": "convolution, rest",
 }

@@ -45,6 +45,7 @@ EXAMPLES: dict[str, list[tuple[str, str]]] = {
         ("minigan sample runs/digits -n 100 -o grid.png", "a hundred new samples"),
         ("minigan sample runs/digits --truncation 1.5 --seed 7", "fewer surprises"),
         ("minigan sample runs/cgan-digits --label 7", "sevens only"),
+        ("minigan sample pretrained:avatars", "from weights that come with the package"),
         ("minigan sample runs/textgan -o lines.txt", "text; without a file it is printed"),
         ("minigan sample runs/wavegan-tones -n 8 -o out.wav", "sounds, one after the other"),
     ],

@@ -16,7 +16,7 @@ _MODULES = (
     *("backend", "checkpoint", "data", "gan", "gradcheck", "interop", "latent", "losses"),
     *("metrics", "nn", "optim", "plots", "ranks", "recipes", "runs", "tutorial"),
 )
-_FACE = ("Run", "open_run", "train")
+_FACE = ("Run", "open_run", "pretrained", "train")
 
 
 def __getattr__(name: str) -> _Any:

@@ -194,13 +194,17 @@ def arithmetic(z: Latents, a: Sequence[int], b: Sequence[int], c: Sequence[int])
     """
     z = _floats(z)
     for group in (a, b, c):
-        if not len(group) or not all(0 <= i < len(z) for i in group):
+        if not len(group) or not all(_is_index(i, len(z)) for i in group):
             raise ValueError(
                 f"A group of samples must name at least one of 0 to {len(z) - 1}, got "
                 f"{list(group) or 'none'}."
             )
     first, second, third = (z[list(group)].mean(axis=0) for group in (a, b, c))
     return numpy.asarray(first - second + third)
+
+
+def _is_index(i: Any, count: int) -> bool:
+    return isinstance(i, (int, numpy.integer)) and 0 <= int(i) < count
 
 
 def sweep(z: Latents, coordinate: int, values: Sequence[float] | NDArray[Any]) -> Latents:

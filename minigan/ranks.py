@@ -90,6 +90,9 @@ class Ranks:
         """
         return rows
 
+    def abort(self, status: int) -> None:
+        """End all ranks at once; a single one raises its error as usual."""
+
     def __deepcopy__(self, memo: Any) -> Ranks:
         return self  # there is one world
 

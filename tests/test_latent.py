@@ -73,6 +73,7 @@ def test_a_round_trip_passes_every_stop_once_and_comes_back():
         (lambda: latent.walk(Z[:1], 4), "two stops"),
         (lambda: latent.walk(Z[:2], 0), "0 steps"),
         (lambda: latent.arithmetic(Z, [0], [], [1]), "must name at least one of 0 to 8, got none"),
+        (lambda: latent.arithmetic(Z, [0.5], [1], [1]), r"one of 0 to 8, got \[0.5\]"),
         (lambda: latent.arithmetic(Z, [0], [9], [1]), r"got \[9\]"),
         (lambda: latent.arithmetic(Z, [-1], [2], [1]), r"got \[-1\]"),
         (lambda: latent.sweep(Z[0], 16, [1.0]), "coordinates 0 to 15, got 16"),

@@ -18,6 +18,7 @@ EXPERIMENTS = (
     "objectives",
     "growing",
     "labels",
+    "race",
     "cyclegan",
     "pix2pix",
     "cifar",
@@ -38,7 +39,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     experiment = importlib.import_module(f"benchmarks.quality.{options.experiment}")
-    if options.experiment == "objectives":
+    if options.experiment in ("objectives", "race"):
         experiment.run(options.seeds, options.only, 60 * options.budget)
     elif options.experiment == "growing":
         budget = 60 * options.budget
@@ -51,7 +52,9 @@ def main() -> None:
 
 def _run_jobs(options: argparse.Namespace, experiment: Any) -> None:
     chosen = [
-        job for job in experiment.jobs(options.seeds, options.steps) if options.only in job.case
+        job
+        for job in experiment.jobs(options.seeds, options.steps)
+        if options.only in job.case and (options.only or not job.long)
     ]
     jobs.run(options.experiment, chosen, budget=60 * options.budget)
 

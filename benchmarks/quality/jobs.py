@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import processor
 from minigan import checkpoint, gan, optim
 
 RESULTS = Path(__file__).parents[1] / "results" / "quality"
@@ -40,6 +41,8 @@ class Job:
     schedule
         Share of the learning rates that is left when this share of the steps is done; None leaves
         them to the game.
+    long
+        Whether it takes hours, and is done only when ``--only`` asks for it.
     """
 
     case: str
@@ -48,6 +51,7 @@ class Job:
     build: Callable[[int], gan.Trainer]
     measure: Callable[[gan.Trainer, int], Row]
     schedule: Callable[[float], float] | None = None
+    long: bool = False
 
 
 def run(
@@ -86,48 +90,62 @@ def _done(experiment: str, job: Job) -> bool:
     return any((row["case"], row["seed"], row["steps"]) == name for row in rows(experiment))
 
 
-def _plain(name: str) -> str:
-    """Leave out what no file system likes in a name."""
-    return re.sub("[^0-9A-Za-z.-]+", "-", name)
-
-
 def _train(experiment: str, job: Job, deadline: float) -> Row | None:
     trainer = job.build(job.seed)
     parts = trainer.game.parts().values()
     optimizers = [part for part in parts if isinstance(part, optim.Optimizer)]
     rates = [optimizer.lr for optimizer in optimizers]
-    path = UNFINISHED / f"{_plain(f'{experiment}-{job.case}-{job.seed}-{job.steps}')}.safetensors"
-    spent = 0.0
+    path = unfinished(f"{experiment}-{job.case}-{job.seed}-{job.steps}")
+    spent = wall = 0.0
     if path.is_file():
         arrays, meta = checkpoint.load(path)
         trainer.load_state(arrays, meta["trainer"])
-        spent = float(meta["seconds"])
-    start = time.process_time()
+        spent, wall = float(meta["seconds"]), float(meta.get("wall", 0.0))
+    start, clock = time.process_time(), time.monotonic()
     while trainer.step < job.steps:
         if trainer.step % 50 == 0 and time.monotonic() > deadline:
             arrays, meta = trainer.state()
             path.parent.mkdir(parents=True, exist_ok=True)
-            checkpoint.save(
-                path, arrays, {"trainer": meta, "seconds": spent + time.process_time() - start}
-            )
+            passed = {
+                "seconds": spent + time.process_time() - start,
+                "wall": wall + time.monotonic() - clock,
+            }
+            checkpoint.save(path, arrays, {"trainer": meta} | passed)
             return None
         if job.schedule is not None:
             for optimizer, rate in zip(optimizers, rates, strict=True):
                 optimizer.lr = rate * job.schedule(trainer.step / job.steps)
         trainer.train_step()
-    seconds = spent + time.process_time() - start
+    seconds, passed = spent + time.process_time() - start, wall + time.monotonic() - clock
     row = {"case": job.case, "seed": job.seed, "steps": job.steps} | job.measure(trainer, job.seed)
     path.unlink(missing_ok=True)
-    return row | {"cpu_seconds": round(seconds, 1), "cores": os.cpu_count()}
+    return row | {
+        "cpu_seconds": round(seconds, 1),
+        "wall_seconds": round(passed, 1),
+        "cores": os.cpu_count(),
+        "processor": processor(),
+    }
+
+
+def unfinished(name: str) -> Path:
+    """Return the file in which a training that was cut waits."""
+    plain = re.sub("[^0-9A-Za-z.-]+", "-", name)  # what no file system dislikes
+    return UNFINISHED / f"{plain}.safetensors"
 
 
 def append(experiment: str, row: Row) -> None:
-    """Add a row to the table of an experiment."""
+    """Add a row to the table of an experiment; earlier rows get its new columns, empty."""
     path = RESULTS / f"{experiment}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", newline="") as file:
+    with path.open("a+", newline="") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # several processes may share the jobs
-        writer = csv.DictWriter(file, list(row), lineterminator="\n")
-        if file.tell() == 0:
+        file.seek(0)
+        reader = csv.DictReader(file)
+        earlier, header = list(reader), list(reader.fieldnames or ())
+        columns = list(dict.fromkeys([*header, *row]))
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        if columns != header:
+            file.truncate(0)
             writer.writeheader()
+            writer.writerows(earlier)
         writer.writerow(row)

@@ -5,7 +5,9 @@ batches of 64, Adam 2e-4 with β1 = 0.5, two steps of G for each of D, 26,000 sa
 read by a classifier of MNIST; modes are the combinations seen, KL is that of their shares from
 uniform, in nats. Scaled: nets of the recipe stacked-mnist (a quarter of a DCGAN-64) and its rates
 (1e-3 for G, 1e-4 for D), one step of G for each of D, `STEPS` in the place of 100,000, `SAMPLES` in
-the place of 26,000, and our classifier in the place of Keras's. Needs the files of MNIST: set
+the place of 26,000, and our classifier in the place of Keras's. `--only whole` is the protocol
+itself, apart from that classifier: the nets of DCGAN's TensorFlow code with 64 maps, two steps of G
+for each of D, 26,000 samples and, with `--steps 100000`, the published length. Needs the files of MNIST: set
 ``MINIGAN_DATA`` to their folder, or let them be downloaded.
 """
 
@@ -19,16 +21,68 @@ import numpy
 
 from benchmarks.quality.jobs import Job, Row, rows
 from benchmarks.quality.pictures import dots
-from minigan import data, gan, metrics
+from minigan import data, gan, metrics, nn, optim
 from minigan.recipes import get
 from minigan.runs.assembly import assemble
 
-STEPS, SAMPLES = 1_500, 10_000
+STEPS, SAMPLES, WHOLE_STEPS = 1_500, 10_000, 25_000
+
+
+def _twice(published: dict[str, float]) -> dict[str, float]:
+    """The same values for the scaled cases and for the whole ones."""
+    return published | {f"{case}, whole": value for case, value in published.items()}
+
+
 PUBLISHED = {
-    "modes": ("modes of 1,000", {"DCGAN": 78.9, "packing of 2": 1000.0}),
-    "kl": ("KL, nats", {"DCGAN": 4.50, "packing of 2": 0.06}),
+    "modes": ("modes of 1,000", _twice({"DCGAN": 78.9, "packing of 2": 1000.0})),
+    "kl": ("KL, nats", _twice({"DCGAN": 4.50, "packing of 2": 0.06})),
 }
 """Column -> label, and the means of PacGAN's Table 2."""
+
+
+class TwoSteps(gan.Game):
+    """Two steps of G for each of D, each with latents of its own."""
+
+    def draw(self, source: Any, rng: numpy.random.Generator) -> tuple[Any, Any]:
+        """Draw as `gan.Game`, but twice as many latents for G."""
+        assert self.latent is not None
+        batches, z = super().draw(source, rng)
+        return batches, numpy.concatenate([z, self.latent.sample(len(z), rng)])
+
+    def generator_step(self, z: Any, real: Any = None, labels: Any = None) -> dict[str, Any]:
+        """Update G with either half of z; return the second report."""
+        half = len(z) // 2
+        super().generator_step(z[:half], real, labels)
+        return super().generator_step(z[half:], real, labels)
+
+
+def whole_nets(rng: numpy.random.Generator, packing: int) -> tuple[nn.Layer, nn.Layer]:
+    """2 -> 4 -> 7 -> 14 -> 28 pixels and back: 5x5 kernels, 512-256-128-64 maps."""
+    up: list[nn.Layer] = [nn.Linear(100, 2 * 2 * 512, rng=rng), nn.Reshape(2, 2, 512)]
+    for before, after, extra in ((512, 256, 1), (256, 128, 0), (128, 64, 1), (64, 3, 1)):
+        up += [nn.BatchNorm(before), nn.ReLU(), nn.ConvTranspose2d(
+            before, after, kernel_size=5, stride=2, padding=2, output_padding=extra, rng=rng
+        )]  # fmt: skip
+    down: list[nn.Layer] = [nn.Pack(packing)] if packing > 1 else []
+    for before, after in ((3 * packing, 64), (64, 128), (128, 256), (256, 512)):
+        down.append(nn.Conv2d(before, after, kernel_size=5, stride=2, padding=2, rng=rng))
+        down += ([] if after == 64 else [nn.BatchNorm(after)]) + [nn.LeakyReLU(0.2)]
+    critic = nn.Sequential(*down, nn.Flatten(), nn.Linear(2 * 2 * 512, 1, rng=rng))
+    generator = nn.Sequential(*up, nn.Tanh())
+    for net in (generator, critic):
+        nn.initial.normal(net, rng=rng)
+    return generator, critic
+
+
+def build_whole(packing: int, seed: int) -> gan.Trainer:
+    """The protocol's nets and rates."""
+    weights, stream, latents = (
+        numpy.random.default_rng(s) for s in numpy.random.SeedSequence(seed).spawn(3)
+    )
+    generator, critic = whole_nets(weights, packing)
+    moves = [optim.Adam(net, lr=2e-4, betas=(0.5, 0.999)) for net in (generator, critic)]
+    game = TwoSteps(generator, critic, *moves, latent=gan.Latent(100, "uniform"))
+    return gan.Trainer(game, data.Batches(data.stacked_mnist(), 64, stream), rng=latents)
 
 
 def build(ways: tuple[str, ...], seed: int) -> gan.Trainer:
@@ -45,28 +99,36 @@ def classifier() -> metrics.Classifier:
     return metrics.classifier_for(data.mnist(), data.mnist(split="test"))
 
 
-def measure(trainer: gan.Trainer, seed: int) -> Row:
+def measure(trainer: gan.Trainer, seed: int, samples: int = SAMPLES) -> Row:
     """Modes and KL of fresh samples."""
-    z = trainer.game.latent.sample(SAMPLES, numpy.random.default_rng([seed, 1]))
+    z = trainer.game.latent.sample(samples, numpy.random.default_rng([seed, 1]))
     images = trainer.game.sample(z)
     digits = [classifier().classify(images[..., c : c + 1]) for c in range(3)]
     counts = numpy.bincount(100 * digits[0] + 10 * digits[1] + digits[2], minlength=1000)
     return {
         "modes": int((counts > 0).sum()),
         "kl": round(metrics.reverse_kl(tuple(int(c) for c in counts)), 3),
-        "samples": SAMPLES,
+        "samples": samples,
         "classifier_percent": round(100 * classifier().accuracy, 2),
     }
 
 
 def jobs(seeds: Sequence[int], steps: int | None = None) -> list[Job]:
-    """With and without packing."""
+    """With and without packing, scaled down and whole."""
     cases: dict[str, tuple[str, ...]] = {"DCGAN": (), "packing of 2": ("packing:2",)}
-    return [
+    scaled = [
         Job(case, seed, steps or STEPS, lambda s, ways=ways: build(ways, s), measure)
         for seed in seeds
         for case, ways in cases.items()
     ]
+    return scaled + [
+        Job(
+            f"{case}, whole", seed, steps or WHOLE_STEPS,
+            lambda s, m=m: build_whole(m, s), lambda trainer, s: measure(trainer, s, 26_000), long=True,
+        )
+        for seed in seeds
+        for m, case in enumerate(cases, start=1)
+    ]  # fmt: skip
 
 
 def draw() -> Any:

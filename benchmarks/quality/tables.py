@@ -8,6 +8,7 @@ import importlib
 import statistics
 
 from benchmarks.quality import growing, pix2pix
+from benchmarks.quality import race as objectives_race
 from benchmarks.quality.jobs import rows
 
 
@@ -60,6 +61,8 @@ if __name__ == "__main__":
             print(f"{name}\n\n{table(name)}\n")
     if rows("objectives"):
         print(f"objectives\n\n{race()}\n")
+    if rows(objectives_race.RACE):
+        print(f"race\n\n{objectives_race.table()}\n")
     if rows("growing"):
         print(f"growing\n\n{growing.table()}\n")
     if rows("pix2pix"):

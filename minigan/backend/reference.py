@@ -121,6 +121,14 @@ class Reference:
         """Sum ``a b`` over every axis but the last: ``(..., C), (..., C) -> (C,)``."""
         return self.sum_rows(a * b)
 
+    def sum_labelled(self, rows: Array, labels: Array, count: int) -> Array:
+        """Sum the rows (N, C) of each label: ``total_k = Σ rows_n`` over the n with label k.
+
+        Labels are 0 to count - 1; the result is (count, C).
+        """
+        same = labels[:, None] == self.xp.arange(count)
+        return self.xp.where(same[:, :, None], rows[:, None], rows.dtype.type(0)).sum(axis=0)
+
     # ---------------------------------------------------------------- normalisation per feature
 
     def moments(self, x: Array) -> tuple[Array, Array]:
@@ -148,13 +156,14 @@ class Reference:
     # ---------------------------------------------------------------- normalisation per sample
 
     def standardise_samples(
-        self, x: Array, gamma: Array | None, beta: Array | None, eps: float
+        self, x: Array, gamma: Array | None, beta: Array | None, eps: float, *, each: int = 1
     ) -> tuple[Array, Array, Array]:
         """Standardise each column of each sample: ``x̂ = (x - mean) / s``, ``y = gamma x̂ + beta``.
 
         x is (N, m, c), N c sets of m numbers with a mean and a variance of their own. Layer
         normalisation is c = 1, with gamma and beta (m, 1); instance normalisation has a column per
-        channel, and (1, c). Without gamma and beta y is x̂.
+        channel, and (1, c); for group normalisation, `each` neighbouring columns are one set.
+        Without gamma and beta y is x̂.
 
         Returns
         -------
@@ -163,21 +172,22 @@ class Reference:
         inverse_s
             ``1 / s``, shape (N, 1, c), with ``s² = variance + eps``.
         """
-        centred = x - _mean(x)
-        inverse_s = 1 / self.xp.sqrt(_mean(centred * centred) + eps)
+        centred = x - _mean(x, each)
+        inverse_s = 1 / self.xp.sqrt(_mean(centred * centred, each) + eps)
         x_hat = centred * inverse_s
         return x_hat, x_hat if gamma is None else gamma * x_hat + beta, inverse_s
 
     def standardise_samples_grad(
-        self, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None
+        self, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None, *, each: int = 1
     ) -> Array:
         """``dx = (q - mean(q) - x̂ mean(q x̂)) / s`` with ``q = gamma dy``; means are over a set."""
         q = dy if gamma is None else gamma * dy
-        return (q - _mean(q) - x_hat * _mean(q * x_hat)) * inverse_s
+        return (q - _mean(q, each) - x_hat * _mean(q * x_hat, each)) * inverse_s
 
     def standardise_samples_grad_twice(
-        self, v: Array, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None
-    ) -> Array:
+        self, v: Array, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None, *,
+        each: int = 1,
+    ) -> Array:  # fmt: skip
         """The gradient of ⟨v, dx⟩ with respect to x, where dx is `standardise_samples_grad`'s.
 
         ``-((A - 2 mean(v x̂) mean(q x̂)) x̂ + mean(v x̂) (q - mean q) + mean(q x̂) (v - mean v)) / s²``
@@ -185,8 +195,9 @@ class Reference:
         derives it.
         """
         q = dy if gamma is None else gamma * dy
-        mean_q, mean_v, mean_qx, mean_vx = _mean(q), _mean(v), _mean(q * x_hat), _mean(v * x_hat)
-        a = _mean(q * v) - mean_q * mean_v - mean_qx * mean_vx
+        mean_q, mean_v = _mean(q, each), _mean(v, each)
+        mean_qx, mean_vx = _mean(q * x_hat, each), _mean(v * x_hat, each)
+        a = _mean(q * v, each) - mean_q * mean_v - mean_qx * mean_vx
         bracket = (a - 2 * mean_vx * mean_qx) * x_hat
         bracket += mean_vx * (q - mean_q) + mean_qx * (v - mean_v)
         return -inverse_s * inverse_s * bracket
@@ -476,15 +487,17 @@ class Reference:
     def max_pool(self, x: Array, window: Window) -> tuple[Array, Array]:
         """Return the largest number under each position of the window, and which tap it was.
 
-        x (N, H, W, C) is -inf outside. Of equal numbers the first counts.
+        x (N, H, W, C) is -inf outside. Of equal numbers the first counts, and NaN more than any.
         """
         (kh, kw), stride, (ph, pw) = window
         sides = ((0, 0), (ph, ph), (pw, pw), (0, 0))
-        padded = self.xp.pad(x, sides, mode="constant", constant_values=-numpy.inf)
+        padded = x
+        if ph or pw:
+            padded = self.xp.pad(x, sides, mode="constant", constant_values=-numpy.inf)
         views = [view for _, _, view in _views(padded, (kh, kw), stride, (1, 1))]
         y, largest = views[0].copy(), self.xp.zeros(views[0].shape, "int32")
         for tap, view in enumerate(views[1:], start=1):
-            larger = view > y
+            larger = (view > y) | (view != view)
             y = self.xp.where(larger, view, y)
             largest = self.xp.where(larger, numpy.int32(tap), largest)
         return y, largest
@@ -512,7 +525,7 @@ class Reference:
     def average_pool(self, x: Array, window: Window) -> Array:
         """Average over each position of the window; the zeros of the padding count."""
         (kh, kw), stride, padding = window
-        padded = self.pad(x, _both(padding), "zeros")
+        padded = self.pad(x, _both(padding), "zeros") if any(padding) else x
         views = (view for _, _, view in _views(padded, (kh, kw), stride, (1, 1)))
         return sum(views) / (kh * kw)
 
@@ -646,9 +659,13 @@ class Reference:
         theta *= 1 - lr * rate
 
 
-def _mean(x: Array) -> Array:
-    """Over each set: (N, m, c) -> (N, 1, c)."""
-    return x.mean(axis=1, keepdims=True)
+def _mean(x: Array, each: int = 1) -> Array:
+    """Over each set, `each` columns of a sample: (N, m, c) -> (N, 1, c)."""
+    means = x.mean(axis=1, keepdims=True)
+    if each == 1:
+        return means
+    n, _, columns = x.shape
+    return means.reshape(n, 1, columns // each, each).mean(axis=3).repeat(each, axis=2)
 
 
 def _rows(patches: Array) -> Array:
@@ -678,7 +695,8 @@ def _blocks(x: Array, groups: int) -> Array:
 
 def _unblocked(blocks: Array, shape: Sequence[int]) -> Array:
     """Join the channels of all groups: (groups, N Ho Wo, C / groups) -> (N, Ho, Wo, C)."""
-    return blocks.transpose(1, 0, 2).reshape(*shape, -1)
+    groups, _, each = blocks.shape
+    return blocks.transpose(1, 0, 2).reshape(*shape, groups * each)
 
 
 def _repeated(x: Array, out: int) -> Array:

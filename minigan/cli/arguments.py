@@ -19,6 +19,7 @@ Command: TypeAlias = Callable[[argparse.Namespace], int | None]
 
 RUN, SAMPLES, OUTPUT = "the run", "the samples", "output"
 """Groups of options that several commands have."""
+A_RUN = "folder of a run, or pretrained:NAME for weights of the package, such as pretrained:digits"
 PICTURES = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
 
 
@@ -106,7 +107,7 @@ def add_quiet(parser: Parser) -> None:
 
 def add_run(parser: Parser) -> None:
     """Add the options that select a run: its folder, the checkpoint and the seed of the latents."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
+    parser.add_argument("run", type=Path, metavar="RUN", help=A_RUN)
     add_checkpoint(parser)
     add_trust(parser)
     parser.section(SAMPLES).add_argument(

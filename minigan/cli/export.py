@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from minigan.cli.arguments import OUTPUT, RUN, Commands, add_checkpoint, add_command
+from minigan.cli.arguments import A_RUN, OUTPUT, RUN, Commands, add_checkpoint, add_command
 
 
 def export(options: argparse.Namespace) -> None:
@@ -34,7 +34,7 @@ def add_commands(commands: Commands) -> None:
         "Write the generator of a run as an ONNX graph, which takes batches of any size, channels "
         "last (needs minigan[onnx]), or as a PyTorch module with its weights.",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
+    parser.add_argument("run", type=Path, metavar="RUN", help=A_RUN)
     add_checkpoint(parser)
     output = parser.section(OUTPUT)
     output.add_argument(

@@ -67,7 +67,11 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--no-browser", action="store_true", help="don't open a browser")
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "run", type=Path, metavar="RUN", nargs="?", help="look at the run in this folder"
+        "run",
+        type=Path,
+        metavar="RUN",
+        nargs="?",
+        help="look at the run in this folder, or at pretrained:NAME",
     )
     what.add_argument(
         "--recipe", metavar="RECIPE", help="play a recipe: a name, FILE.py or FILE.py:NAME"

@@ -127,9 +127,23 @@ def choose(
             f"{path} contains {', '.join(found) or 'no arrays'}, and it can't be told which are "
             f"the {what}: name them x_train or {what}"
         )
+    return images, _partner(found, [lower[n] for n in _LABELS if n in lower], images, path)
+
+
+def _partner(
+    found: dict[str, tuple[int, ...]], names: list[str], images: str, path: Path
+) -> str | None:
+    """The first array of labels that has one for each image, or None if there are no labels."""
     count = found[images][:1]
-    partners = (lower[name] for name in _LABELS if name in lower)
-    return images, next((n for n in partners if n != images and found[n][:1] == count), None)
+    others = [name for name in names if name != images]
+    fitting = next((name for name in others if found[name][:1] == count), None)
+    lines = [name for name in others if len(found[name]) == 1]
+    if fitting is None and lines:
+        raise DataError(
+            f"{path} contains {count[0]} {images}, but {found[lines[0]][0]} labels in {lines[0]}: "
+            "save a label for each, or none"
+        )
+    return fitting
 
 
 def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:

@@ -1,7 +1,8 @@
 """How each layer is written in ONNX's operators.
 
 A rule takes the graph, the layer and its input, and returns the name of the output. Layers inside
-are written with `write`, which finds the rule by the class of the layer.
+are written with `write`, which finds the rule by the class of the layer. A layer of one's own has
+its rule in a method, ``onnx(graph, x, write)``.
 """
 
 from __future__ import annotations
@@ -44,16 +45,16 @@ def write(g: Graph, layer: nn.Layer, x: Any) -> Value:
     Raises
     ------
     ValueError
-        If there is no rule for a layer of this class.
+        If there is no rule for a layer of this class, and it has no method ``onnx``.
     """
-    found = RULES.get(type(layer))
-    if found is None:
+    found, own = RULES.get(type(layer)), getattr(layer, "onnx", None)
+    if found is None and not callable(own):
         raise ValueError(
             f"{layer!r} can't be exported: there is no rule for {type(layer).__name__}; export a "
-            "net of the library's own layers."
+            "net of the library's own layers, or give it a method onnx(graph, x, write)."
         )
     y: Any = layer.forward(_examples(x), train=False)[0]
-    name = found(g, layer, x)
+    name: str = found(g, layer, x) if found is not None else own(g, x, write)  # type: ignore[misc]
     return Value(name, y[0] if isinstance(y, tuple) else y)
 
 

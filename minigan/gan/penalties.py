@@ -214,7 +214,8 @@ def dragan_points(
 def _std(x: Array, ranks: Ranks) -> Array:
     if ranks.size == 1:
         return x.std()
-    return backend.of(x).xp.sqrt(pooled(ranks, x.mean(), x.var())[1])
+    std = x.std()
+    return backend.of(x).xp.sqrt(pooled(ranks, x.mean(), std * std)[1])
 
 
 # -------------------------------------------------------------------- virtual adversarial training

@@ -126,6 +126,11 @@ class Growing(nn.Layer, samplewise=True):
         """Those of the levels so far."""
         return self.net(self.share).multiply_adds(shape)
 
+    def onnx(self, g: Any, x: Any, write: Any) -> str:
+        """Write the levels so far into a graph, see `minigan.export`."""
+        name: str = write(g, self.net(self.share), x).name
+        return name
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.blocks)} levels, grown={float(self.grown):g})"
 

@@ -32,6 +32,7 @@ from minigan import backend, nn
 from minigan.backend import Array
 from minigan.gan.game import Game
 from minigan.nn.cache import Cache, Shape
+from minigan.ranks import ALONE, Ranks
 
 TINY = 1e-30
 """Keeps the logarithm finite, of a probability that underflows."""
@@ -180,7 +181,7 @@ class SequenceGame(Game):
         if self.kind() == "data":
             loss = G.imitate(real, 1)
         else:
-            G.imitate(words, advantage(reward))
+            G.imitate(words, advantage(reward, self.ranks))
             loss = -reward.mean()
         self._complete(G, self.generator_optimizer, self.generator_pull)
         self.generator_optimizer.step()
@@ -206,10 +207,11 @@ class SequenceGame(Game):
         return super().parts() | {"progress": self.progress}
 
 
-def advantage(reward: Array) -> Array:
-    """Return how much better each sentence did than the mean of the others, (N, 1)."""
-    n = reward.shape[0]
-    return (reward - reward.mean()) * (n / max(n - 1, 1))
+def advantage(reward: Array, ranks: Ranks = ALONE) -> Array:
+    """Return how much better each sentence did than the mean of the others on all ranks, (N, 1)."""
+    n = ranks.size * reward.shape[0]
+    (mean,) = ranks.mean(reward.mean())
+    return (reward - mean) * (n / max(n - 1, 1))
 
 
 def probabilities(logits: Array) -> Array:

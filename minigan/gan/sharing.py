@@ -163,7 +163,8 @@ class OwnRows:
 
     def __next__(self) -> Any:
         if type(self.source) is data.Batches:
-            return self.source.batch_of(self.ranks.own(self.source.next_indices()))
+            own: Any = self.ranks.own(self.source.next_indices())
+            return self.source.batch_of(own)
         return tree.mapped(self.ranks.own, next(self.source))
 
     def __iter__(self) -> OwnRows:

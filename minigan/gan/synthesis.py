@@ -24,6 +24,7 @@ as x and y do, and each layer drops what F owes to its own curvature, which then
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy
@@ -264,6 +265,20 @@ class StyleGenerator(nn.Layer):
         width = self.mapping.output_shape((shape[0], shape[-1]))[1]
         rows = self.mapping.multiply_adds((shape[0], shape[-1]))
         return rows + self.synthesis.multiply_adds((shape[0], self.levels, width))
+
+    def onnx(self, g: Any, x: Any, write: Any) -> str:
+        """Write both nets into a graph for latents (N, latent), see `minigan.export`."""
+        w, name = write(g, self.mapping, x), ""
+        y: Any = None
+        h: Any = None
+        parts = self.synthesis
+        for block, colour in zip(parts.blocks, parts.colours, strict=True):
+            h = write(g, block, w if h is None else (h, w))
+            seen = write(g, colour, (h, w))
+            larger: Any = None if y is None else write(g, parts.up, y)
+            name = seen.name if larger is None else g.add(larger.name, seen.name)
+            y = replace(seen, name=name)
+        return name
 
     def __repr__(self) -> str:
         return f"StyleGenerator({self.mapping!r}, {self.synthesis!r})"

@@ -270,7 +270,7 @@ def means(ranks: Ranks, reports: list[Report]) -> list[Report]:
     """Return the means of reports over all ranks, which have the same steps and names."""
     if ranks.size == 1:
         return reports
-    (table,) = ranks.mean(numpy.array([list(report.values()) for report in reports]))
+    table: Any = ranks.mean(numpy.array([list(report.values()) for report in reports]))[0]
     return [
         dict(zip(report, row.tolist(), strict=True))
         for report, row in zip(reports, table, strict=True)

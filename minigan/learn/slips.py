@@ -51,7 +51,7 @@ class Slip:
     code: Any
 
 
-LOOPS = ("unfold", "conv", "conv_transpose")
+LOOPS = ("conv", "conv_transpose")
 """Exercises whose loops and sizes a slip could make endless."""
 
 
@@ -134,6 +134,8 @@ def _rewritten(node: ast.expr, top: ast.AST) -> Iterator[ast.expr]:
     if isinstance(node, (ast.Name, ast.Attribute)):
         yield ast.BinOp(node, ast.Pow(), ast.Constant(2))
         yield ast.Call(ast.Name("abs", ast.Load()), [node], [])
+        backwards = ast.Slice(step=ast.UnaryOp(ast.USub(), ast.Constant(1)))
+        yield ast.Subscript(node, backwards, ast.Load())
 
 
 def _is_factor(parent: ast.AST) -> bool:
@@ -147,6 +149,9 @@ def _scaled(node: ast.expr) -> Iterator[ast.expr]:
         yield ast.UnaryOp(ast.USub(), node)
         for operator in (ast.Mult(), ast.Div()):
             yield ast.BinOp(node, operator, ast.Constant(2))
+    if isinstance(node, (ast.BinOp, ast.UnaryOp, ast.Call)):
+        yield ast.BinOp(node, ast.Add(), ast.Constant(1))
+        yield ast.Call(ast.Name("abs", ast.Load()), [node], [])
 
 
 def _of_an_operation(node: ast.BinOp) -> Iterator[ast.expr]:
@@ -162,7 +167,7 @@ def _of_a_number(node: ast.Constant) -> Iterator[ast.expr]:
         yield ast.Constant(not node.value)
     elif isinstance(node.value, (int, float)):
         v = node.value
-        yield from (ast.Constant(c) for c in (v + 1, v - 1, -v, 2 * v, v / 2, 0) if c != v)
+        yield from (ast.Constant(c) for c in (v + 1, v - 1, -v, 2 * v, v / 2, 0, 0.5) if c != v)
 
 
 def _of_a_call(node: ast.Call) -> Iterator[ast.expr]:

@@ -8,6 +8,7 @@
 `sliced_wasserstein`   for points; `patch_distance` is the same for patches of images, by scale
 `matched_accuracy`     do clusters found without labels agree with the labels?
 `nearest_neighbours`   the nearest training data: does the generator copy?
+`copying`              are samples closer to the training data than unseen data are?
 `classifier_for`       the small classifier whose features are compared, trained here and cached
 `js_divergence`        between the n-grams of two texts
 `tone_rows`            are tones in tune?  `pitches` are measured by the Fourier transform
@@ -26,6 +27,7 @@ from minigan.metrics.classifier import (
     train_classifier,
 )
 from minigan.metrics.clusters import matched_accuracy
+from minigan.metrics.copying import Copying, copying
 from minigan.metrics.evaluate import evaluate_images, evaluate_points
 from minigan.metrics.films import centres, film_rows, off_path, same_class, straight
 from minigan.metrics.frechet import frechet_distance, frechet_gaussian
@@ -43,6 +45,7 @@ from minigan.metrics.text import evaluate_text, js_divergence, ngrams
 __all__ = [
     "PRDC",
     "Classifier",
+    "Copying",
     "KernelDistance",
     "ModeReport",
     "Neighbours",
@@ -52,6 +55,7 @@ __all__ = [
     "centres",
     "cents",
     "classifier_for",
+    "copying",
     "evaluate_images",
     "evaluate_pairs",
     "evaluate_points",

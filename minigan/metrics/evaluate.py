@@ -19,10 +19,10 @@ from minigan.backend import Array
 from minigan.metrics import blocks
 from minigan.metrics.blocks import ImageSet
 from minigan.metrics.classifier import VERSION, Classifier
+from minigan.metrics.copying import copying
 from minigan.metrics.frechet import frechet_distance
 from minigan.metrics.kid import kernel_distance
 from minigan.metrics.modes import mode_report
-from minigan.metrics.neighbours import nearest_neighbours
 from minigan.metrics.prdc import prdc
 from minigan.metrics.swd import SMALLEST_SIDE, patch_distance, sliced_wasserstein
 from minigan.metrics.table import Row, Table
@@ -126,7 +126,7 @@ def evaluate_images(
         rows += _patch_rows(drawn.fewer(patch_images), rng, say)
         facts["images for the sliced Wasserstein distance"] = len(drawn.fewer(patch_images).samples)
     say("nearest training neighbours")
-    rows.append(_neighbour_row(drawn.fewer(neighbour_images)))
+    rows += _neighbour_rows(drawn.fewer(neighbour_images))
     facts["images for the nearest training neighbours"] = len(drawn.fewer(neighbour_images).samples)
     return Table(facts, tuple(rows))
 
@@ -238,14 +238,16 @@ def _patch_rows(drawn: _Drawn, rng: Any, say: Say) -> list[Row]:
     return rows
 
 
-def _neighbour_row(drawn: _Drawn) -> Row:
-    """Median distance to the nearest training image; test images, never copies, give the floor."""
+def _neighbour_rows(drawn: _Drawn) -> list[Row]:
+    """Distances to the nearest training image; test images, never copies, give the floor."""
     fake, _, real = drawn.pixels()
-    medians = [
-        float(numpy.median(backend.to_numpy(nearest_neighbours(x, drawn.train_set).distance)))
-        for x in (fake, real)
+    found = copying(fake, drawn.train_set, real)
+    ours, theirs = (float(numpy.median(d)) for d in (found.distance, found.unseen_distance))
+    closer = "samples closer to a training image than test images are"
+    return [
+        Row("distance to nearest training image, median", ours, theirs, "as the floor"),
+        Row(closer, found.share, 0.5, "as the floor"),
     ]
-    return Row("distance to nearest training image, median", medians[0], medians[1], "as the floor")
 
 
 # ---------------------------------------------------------------- points

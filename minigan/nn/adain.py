@@ -212,4 +212,4 @@ def _halves(s: Array) -> Both:
 
 
 def _pixels(x: Array) -> Array:
-    return x.reshape(x.shape[0], -1, x.shape[3])
+    return x.reshape(x.shape[0], x.shape[1] * x.shape[2], x.shape[3])

@@ -113,7 +113,9 @@ class MinibatchDiscrimination(Layer):
 
     def _differences(self, weights: Array, sign: Array) -> Array:
         """Sum ``weights(i, j) sign(i, j)`` over j, (N, B C)."""
-        return (weights[..., None] * sign).sum(axis=1).reshape(sign.shape[0], -1)
+        return (
+            (weights[..., None] * sign).sum(axis=1).reshape(sign.shape[0], self.rows * self.length)
+        )
 
     def _add(self, x: Array, dm: Array) -> None:
         self.weight.grad += backend.of(x).matmul(x.T, dm).reshape(self.weight.shape)

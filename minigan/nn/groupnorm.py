@@ -39,7 +39,7 @@ class GroupNorm(Layer, samplewise=True):
     """
 
     def __init__(self, groups: int, features: int, *, eps: float = 1e-5) -> None:
-        if groups < 1 or features % groups:
+        if not isinstance(groups, int) or groups < 1 or features % groups:
             raise ValueError(
                 f"The groups of GroupNorm must divide its features, got {groups} and {features}."
             )
@@ -50,21 +50,25 @@ class GroupNorm(Layer, samplewise=True):
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x to y of the same shape."""
         x = self.check(x)
-        x_hat, _, inverse_s = backend.of(x).standardise_samples(self._sets(x), None, None, self.eps)
-        x_hat = self._back(x_hat, x.shape)
-        y = self.gamma.value * x_hat + self.beta.value
-        return y, Cache(self, y, x_hat, inverse_s)
+        x_hat, y, inverse_s = backend.of(x).standardise_samples(
+            _pixels(x), self.gamma.value[None], self.beta.value[None], self.eps, each=self.each
+        )
+        return y.reshape(x.shape), Cache(self, y.reshape(x.shape), x_hat, inverse_s)
 
     def backward(
         self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
     ) -> Array | None:
         """Map dy to dx of the same shape."""
         x_hat, inverse_s = cache.recall(self, dy)
-        ops = backend.of(dy)
+        ops, d = backend.of(dy), _pixels(dy)
         if param_grads:
-            self.gamma.grad += ops.sum_products(dy, x_hat)  # dγ = Σ dy x̂
-            self.beta.grad += ops.sum_rows(dy)  # dβ = Σ dy
-        return self._pulled(self.gamma.value * dy, x_hat, inverse_s) if input_grad else None
+            self.gamma.grad += ops.sum_products(d, x_hat)  # dγ = Σ dy x̂
+            self.beta.grad += ops.sum_rows(d)  # dβ = Σ dy
+        if not input_grad:
+            return None
+        gamma = self.gamma.value[None]
+        dx = ops.standardise_samples_grad(d, x_hat, inverse_s, gamma, each=self.each)
+        return dx.reshape(dy.shape)
 
     def double_backward(
         self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True,
@@ -72,34 +76,21 @@ class GroupNorm(Layer, samplewise=True):
     ) -> tuple[Array | None, Array]:  # fmt: skip
         """Map v to the second derivative and the tangent, both of the same shape."""
         x_hat, inverse_s = cache.recall(self, dy, v)
-        ops = backend.of(dy)
-        tangent = self._pulled(v, x_hat, inverse_s)  # of x̂: 𝒫 v / s
+        ops, gamma, each = backend.of(dy), self.gamma.value[None], self.each
+        u, d = _pixels(v), _pixels(dy)
+        tangent = ops.standardise_samples_grad(u, x_hat, inverse_s, None, each=each)  # 𝒫 v / s
         if param_grads:
-            self.gamma.grad += ops.sum_products(dy, tangent)
+            self.gamma.grad += ops.sum_products(d, tangent)
         dx = None
         if input_grad:
-            u, q, hats = (self._sets(a) for a in (v, self.gamma.value * dy, x_hat))
-            dx = ops.standardise_samples_grad_twice(u, q, hats, inverse_s, None)
-            dx = self._back(dx, dy.shape)
-        return dx, self.gamma.value * tangent
+            dx = ops.standardise_samples_grad_twice(u, d, x_hat, inverse_s, gamma, each=each)
+            dx = dx.reshape(dy.shape)
+        return dx, (self.gamma.value * tangent).reshape(dy.shape)
 
-    def _pulled(self, q: Array, x_hat: Array, inverse_s: Array) -> Array:
-        """Return ``(q - mean q - x̂ mean(q x̂)) / s``."""
-        sets, hats = self._sets(q), self._sets(x_hat)
-        dx = backend.of(q).standardise_samples_grad(sets, hats, inverse_s, None)
-        return self._back(dx, q.shape)
-
-    def _sets(self, x: Array) -> Array:
-        """(N, ..., C) -> (N, m, groups): a column holds the m numbers normalised together."""
-        each = self.features // self.groups
-        columns = x.reshape(x.shape[0], -1, self.groups, each).transpose(0, 1, 3, 2)
-        return columns.reshape(x.shape[0], -1, self.groups)
-
-    def _back(self, sets: Array, shape: Shape) -> Array:
-        """Undo `_sets`."""
-        each = self.features // self.groups
-        columns = sets.reshape(sets.shape[0], -1, each, self.groups).transpose(0, 1, 3, 2)
-        return columns.reshape(shape)
+    @property
+    def each(self) -> int:
+        """Channels of a group."""
+        return self.features // self.groups
 
     def output_shape(self, shape: Shape) -> Shape:
         """Any (N, ..., C) with more than one number in a group stays as it is."""
@@ -117,3 +108,8 @@ class GroupNorm(Layer, samplewise=True):
 
     def __repr__(self) -> str:
         return f"GroupNorm({self.groups}, {self.features})"
+
+
+def _pixels(x: Array) -> Array:
+    """(N, ..., C) -> (N, pixels, C)."""
+    return x.reshape(x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1])

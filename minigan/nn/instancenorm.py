@@ -108,4 +108,4 @@ class InstanceNorm(Layer, samplewise=True):
 
 def _pixels(x: Array) -> Array:
     """Reshape images to (N, H W, features): a column is a set of numbers normalised together."""
-    return x.reshape(x.shape[0], -1, x.shape[3])
+    return x.reshape(x.shape[0], x.shape[1] * x.shape[2], x.shape[3])

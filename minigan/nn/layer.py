@@ -9,6 +9,7 @@ import numpy
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn.cache import Cache, Shape, Signals, require_floating
+from minigan.nn.checks import sizes_checked
 from minigan.nn.keywords import named_in_words
 from minigan.nn.parameter import Parameter
 from minigan.nn.state import State
@@ -37,6 +38,8 @@ class Layer(State):
         super().__init_subclass__(**options)
         cls._samplewise = samplewise
         named_in_words(cls)
+        if cls.__module__.startswith("minigan.nn."):
+            sizes_checked(cls)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(vars(self).get(name), Parameter) and not isinstance(

@@ -47,7 +47,7 @@ class Maxout(Layer, samplewise=True):
             return None
         ops = backend.of(dy)
         copies = ops.xp.broadcast_to(dy[..., None], largest.shape)
-        return ops.masked(copies, largest).reshape(*dy.shape[:-1], -1)
+        return ops.masked(copies, largest).reshape(*dy.shape[:-1], dy.shape[-1] * self.pieces)
 
     def double_backward(
         self,

@@ -107,7 +107,9 @@ class MinibatchStdDev(Layer):
                 f"{self!r} got an input of shape {shape}, but needs (N, features) or (N, height, "
                 "width, channels)."
             )
-        if shape[0] % min(self.group_size, max(shape[0], 1)):
+        if shape[0] < 1:
+            raise ValueError(f"{self!r} got an empty batch, but needs at least one sample.")
+        if shape[0] % min(self.group_size, shape[0]):
             raise ValueError(
                 f"{self!r} got a batch of {shape[0]}, which doesn't divide into groups of "
                 f"{self.group_size}; choose a batch size that is a multiple of the group size."

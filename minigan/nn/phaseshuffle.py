@@ -54,10 +54,10 @@ class PhaseShuffle(Layer):
         if not input_grad or share is None:
             return dy if input_grad else None
         ops: Any = backend.of(dy)
-        n, length = self.n, dy.shape[1]
+        n, length, zero = self.n, dy.shape[1], dy.dtype.type(0)
         padded = ops.xp.zeros((dy.shape[0], length + 2 * n, dy.shape[2]), dy.dtype)
         for place in range(2 * n + 1):
-            padded[:, place : place + length] += share[place] * dy
+            padded[:, place : place + length] += ops.xp.where(share[place] > 0, dy, zero)
         return ops.pad_grad(padded[:, None], ((0, 0), (n, n)), "reflect")[:, 0]
 
     def double_backward(
@@ -72,7 +72,7 @@ class PhaseShuffle(Layer):
         """1 at the place of the k that was drawn, 0 at the others.
 
         A recorded step draws numbers anew at each replay, but can't choose where to read; so all
-        shifts are added up, weighted with these.
+        shifts are added up, of which these let one through.
         """
         places = 2 * self.n + 1
         return backend.of(x).draw(
@@ -81,11 +81,12 @@ class PhaseShuffle(Layer):
 
     def _shifted(self, x: Array, share: Array) -> Array:
         """Return x shifted by k, that is its padded form read from n - k on."""
-        n, length = self.n, x.shape[1]
-        padded = backend.of(x).pad(x[:, None], ((0, 0), (n, n)), "reflect")[:, 0]
+        n, length, zero = self.n, x.shape[1], x.dtype.type(0)
+        ops: Any = backend.of(x)
+        padded = ops.pad(x[:, None], ((0, 0), (n, n)), "reflect")[:, 0]
         y: Any = 0
         for place in range(2 * n + 1):
-            y = y + share[place] * padded[:, place : place + length]
+            y = y + ops.xp.where(share[place] > 0, padded[:, place : place + length], zero)
         return y
 
     def output_shape(self, shape: Shape) -> Shape:

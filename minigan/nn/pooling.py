@@ -127,13 +127,13 @@ class GlobalPool(Layer, samplewise=True):
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x (N, ..., C) to y (N, C)."""
         x = self.check(x)
-        pixels = x.reshape(x.shape[0], -1, x.shape[-1])
+        pixels = x.reshape(x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1])
         xp = backend.of(x).xp
         weights: Array | float = {"mean": 1 / max(pixels.shape[1], 1), "sum": 1.0}.get(self.kind, 0)
         if self.kind == "max":
             places = xp.arange(pixels.shape[1])[:, None]
             weights = (pixels.argmax(axis=1)[:, None] == places).astype(x.dtype)
-        y = self._weighted(pixels, weights).sum(axis=1)
+        y = self._total(pixels, weights)
         return y, Cache(self, y, weights, tuple(x.shape))
 
     def backward(
@@ -154,8 +154,13 @@ class GlobalPool(Layer, samplewise=True):
     ) -> tuple[None, Array]:  # fmt: skip
         """Map v (N, ..., C) to None and the tangent (N, C)."""
         weights, _ = cache.recall(self, dy, v)
-        pixels = v.reshape(v.shape[0], -1, v.shape[-1])
-        return None, self._weighted(pixels, weights).sum(axis=1)
+        pixels = v.reshape(v.shape[0], math.prod(v.shape[1:-1]), v.shape[-1])
+        return None, self._total(pixels, weights)
+
+    def _total(self, pixels: Array, weights: Any) -> Array:
+        if self.kind == "max":
+            return self._weighted(pixels, weights).sum(axis=1)
+        return pixels.sum(axis=1) * weights
 
     def _weighted(self, pixels: Array, weights: Any) -> Array:
         return (

@@ -35,7 +35,8 @@ class PReLU(Layer, samplewise=True):
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x to y of the same shape."""
         x = self.check(x)
-        y = backend.of(x).xp.where(x > 0, x, self.slope.value * x)
+        xp = backend.of(x).xp
+        y = xp.maximum(x, 0) + self.slope.value * xp.minimum(x, 0)
         return y, Cache(self, y, x)
 
     def backward(
@@ -45,7 +46,7 @@ class PReLU(Layer, samplewise=True):
         (x,) = cache.recall(self, dy)
         xp = backend.of(dy).xp
         if param_grads:
-            self._add(dy, xp.minimum(x, 0))
+            self._add(x, dy * x)
         return xp.where(x > 0, dy, self.slope.value * dy) if input_grad else None
 
     def double_backward(
@@ -56,12 +57,13 @@ class PReLU(Layer, samplewise=True):
         (x,) = cache.recall(self, dy, v)
         xp = backend.of(v).xp
         if param_grads:
-            self._add(dy, xp.where(x > 0, v.dtype.type(0), v))
+            self._add(x, v * dy)
         return None, xp.where(x > 0, v, self.slope.value * v)
 
-    def _add(self, a: Array, b: Array) -> None:
-        """Add Σ a b, over all entries or over those of each channel."""
-        total = backend.of(a).sum_products(a, b)
+    def _add(self, x: Array, terms: Array) -> None:
+        """Add the terms where x <= 0, all of them or those of each channel."""
+        ops = backend.of(x)
+        total = ops.sum_rows(ops.xp.where(x > 0, x.dtype.type(0), terms))
         self.slope.grad += total if self.channels > 1 else total.sum()
 
     def output_shape(self, shape: Shape) -> Shape:

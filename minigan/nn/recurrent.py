@@ -179,4 +179,4 @@ class GRU(Layer, samplewise=True):
 
 def _rows(matmul: Any, x: Array, weight: Array) -> Array:
     """Multiply every row of x (N, L, in) by a weight (in, out)."""
-    return matmul(x.reshape(-1, x.shape[-1]), weight).reshape(*x.shape[:-1], -1)
+    return matmul(x.reshape(-1, x.shape[-1]), weight).reshape(*x.shape[:-1], weight.shape[-1])

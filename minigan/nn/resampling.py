@@ -14,6 +14,7 @@ meets the same pairs of entries in both. So each is the backward map of the othe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -255,12 +256,12 @@ def _interpolated(x: Array, taps: Sequence[float], factor: int) -> Array:
 
 
 def _along(x: Array, matrix: Array, axis: int) -> Array:
-    """Multiply an axis of x by a matrix (after, before)."""
+    """Multiply axis 1 or 2 of images by a matrix (after, before)."""
     ops = backend.of(x)
-    turned = ops.xp.moveaxis(x, axis, 3)
-    y = ops.matmul(turned.reshape(-1, turned.shape[3]), matrix.T)
-    y = y.reshape(*turned.shape[:3], matrix.shape[0])
-    return ops.xp.ascontiguousarray(ops.xp.moveaxis(y, 3, axis))
+    columns = x.reshape(math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
+    each = ops.xp.broadcast_to(matrix, (len(columns), *matrix.shape))
+    y = ops.matmul_each(each, columns)
+    return y.reshape(*x.shape[:axis], matrix.shape[0], *x.shape[axis + 1 :])
 
 
 def _shuffled(x: Array, r: int) -> Array:

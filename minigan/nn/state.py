@@ -130,4 +130,11 @@ def _fitting(name: str, x: Any, own: Array) -> Array:
             f"{name!r} has shape {tuple(own.shape)} in this net, but {array.shape} in the state; "
             "build the net with the sizes with which it was saved."
         )
-    return backend.of(own).asarray(array, dtype=own.dtype)
+    with numpy.errstate(over="ignore"):
+        made = array.astype(own.dtype)
+    if bool((numpy.isfinite(array) & numpy.isinf(made)).any()):
+        raise ValueError(
+            f"{name!r} holds numbers that are too large for {own.dtype}; call astype('float64') on "
+            "the net first."
+        )
+    return backend.of(own).asarray(made)

@@ -15,7 +15,8 @@ ROUNDING = 1e-12
 
 
 def _real(name: str, value: Any, needed: str, fits: Callable[[float], bool]) -> float:
-    if not (isinstance(value, Real) and math.isfinite(value) and fits(float(value))):
+    real = isinstance(value, Real) and not isinstance(value, bool)
+    if not (real and math.isfinite(value) and fits(float(value))):
         raise ValueError(f"{name} must be {needed}, got {value!r}.")
     return float(value)
 

@@ -43,6 +43,7 @@ def examine(run: Run) -> tuple[list[gan.Finding], Table]:
     """
     from minigan.plots import read_metrics
 
+    run.require_folder()
     table = read_metrics(run.folder / METRICS)
     if "step" not in table:
         raise ValueError(

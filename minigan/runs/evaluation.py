@@ -17,7 +17,9 @@ from minigan.runs import sources
 from minigan.runs.folder import Run
 
 NEIGHBOURS = 8
-"""Samples in ``neighbours.png``."""
+"""Samples in ``neighbours.png``, and pairs of either kind in ``copies.png``."""
+SUSPECTS = 1_000
+"""Samples, and test images, among which those pairs are the closest."""
 MOST_POINTS = 10_000
 """Points that are drawn, of which a quarter is scored."""
 
@@ -35,8 +37,8 @@ def evaluate(
 ) -> metrics.Table:
     """Draw samples and score them.
 
-    This writes ``evaluation.csv`` and, for images, ``neighbours.png`` to the run's folder, or says
-    why it can't.
+    This writes ``evaluation.csv`` and, for images, ``neighbours.png`` and ``copies.png`` to the
+    run's folder, or says why it can't.
 
     Parameters
     ----------
@@ -96,8 +98,9 @@ def evaluate(
         )
         own = run.recipe.rows(made, whole, classifier)
         table = replace(table, rows=(*own, *table.rows, *_of_classes(run, which, test)))
-        _keep(lambda: draw_neighbours(run.folder / "neighbours.png", samples, train), say)
-    _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
+        _keep(lambda: draw_neighbours(_beside(run, "neighbours.png"), samples, train), say)
+        _keep(lambda: draw_copies(_beside(run, "copies.png"), samples, train, test), say)
+    _keep(lambda: _write(_beside(run, "evaluation.csv"), table.csv()), say)
     return table
 
 
@@ -153,6 +156,12 @@ def _keep(write: Callable[[], None], say: Callable[[str], None]) -> None:
         say(f"{error.filename or 'A file'} can't be written: {error.strerror or error}.")
 
 
+def _beside(run: Run, name: str) -> Path:
+    """Return the place of a file in the run's folder; pretrained weights have none at first."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    return run.folder / name
+
+
 def _write(path: Path, text: str) -> None:
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -172,6 +181,7 @@ def _of_translations(
     seen, truth = _first(train.b, count), _first(test.b, count)
     tables = [metrics.evaluate_images(outputs, seen, truth, None, rng=rng, say=say)]
     _keep(lambda: draw_neighbours(run.folder / "neighbours.png", outputs, seen), say)
+    _keep(lambda: draw_copies(run.folder / "copies.png", outputs, seen, truth), say)
     if test.aligned:
         tables.insert(0, _against_truth(outputs, test.a, truth, seen))
         if isinstance(game, gan.CycleGame):
@@ -227,6 +237,24 @@ def draw_neighbours(path: Path, samples: Any, train: data.Dataset) -> None:
         numpy.concatenate([shown, *(train.batch(column) for column in index.T)]),
         columns=len(shown),
     )
+
+
+def draw_copies(path: Path, samples: Any, train: data.Dataset, test: data.Dataset) -> None:
+    """Draw the samples that are closest to a training image, each above that image.
+
+    Below them are the test images that are closest to one, in the same way: what happens without
+    copying.
+    """
+    from minigan.plots import save_grid
+
+    samples = samples[:SUSPECTS]
+    unseen = test.batch(numpy.arange(min(SUSPECTS, len(test))))
+    found = metrics.copying(samples, train, unseen)
+    count = min(NEIGHBOURS, len(samples), len(unseen))
+    ours, theirs = found.suspects(count), found.closest_unseen(count)
+    pairs = (samples[ours], train.batch(found.index[ours]),
+             unseen[theirs], train.batch(found.unseen_index[theirs]))  # fmt: skip
+    save_grid(path, numpy.concatenate(pairs), columns=count)
 
 
 def _splits(run: Run, data_dir: str | None) -> tuple[Any, data.Dataset, data.Dataset]:

@@ -12,7 +12,6 @@ import base64
 import os
 from collections.abc import Callable
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -22,6 +21,7 @@ from minigan import metrics, nn
 from minigan.recipes import Recipe
 from minigan.recipes.files import RecipeFile
 from minigan.runs import doctor, drawing, evaluation, exploring, folder, resuming, training
+from minigan.runs.pretrained import PREFIX
 from minigan.runs.trust import Trust
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Run(folder.Run):
         """
         from minigan.plots import read_metrics
 
+        self.require_folder()
         return read_metrics(self.folder / "metrics.csv")
 
     def interpolate(
@@ -95,6 +96,7 @@ class Run(folder.Run):
 
     def resume(self, steps: int | None = None, **options: Any) -> Run:
         """Continue training up to a step; arguments as for `minigan.runs.resuming.resume`."""
+        self.require_folder()
         resuming.resume(self.folder, recipe=self.recipe, steps=steps, **options)
         return open_run(self.folder, recipe=self.recipe)
 
@@ -107,6 +109,10 @@ class Run(folder.Run):
     def _picture(self) -> NDArray[Any]:
         from PIL import Image
 
+        from minigan.plots import image_grid
+
+        if self.weights is not None:
+            return image_grid(self.sample(drawing.GRID))
         path = self.folder / "samples.png"
         if not path.is_file():
             raise ValueError(f"{self.folder} has no samples.png yet; it is drawn at the end.")
@@ -176,5 +182,35 @@ def open_run(
     Opening a run of a recipe file executes the copy of that file in the run's folder. For a file
     that never ran on this machine, that takes ``trust=True``: read it first.
     """
-    opened = folder.open_run(Path(place), recipe=recipe, trust=trust)
-    return Run(opened.folder, opened.config, opened.recipe)
+    opened = folder.open_run(place, recipe=recipe, trust=trust)
+    return Run(opened.folder, opened.config, opened.recipe, opened.weights)
+
+
+def pretrained(name: str) -> Run:
+    """Open trained weights that come with the package; nothing is downloaded or trained.
+
+    >>> import minigan
+    >>> run = minigan.pretrained("digits")
+    >>> run.sample(16, seed=1).shape
+    (16, 16, 16, 1)
+    >>> run.recipe.name, run.recipe.latent.size, run.recipe.sample_shape, run.classes
+    ('digits', 64, (16, 16, 1), ())
+
+    Parameters
+    ----------
+    name
+        A name of `minigan.runs.pretrained.names`. ``pretrained:NAME`` on the command line, or in
+        `open_run`, is the same.
+
+    Returns
+    -------
+    Run
+        Its ``generator`` is the averaged one. It has no checkpoints or losses; `Run.evaluate`
+        writes its files to ``runs/pretrained-NAME``.
+
+    Raises
+    ------
+    ValueError
+        If there are no weights of that name.
+    """
+    return open_run(f"{PREFIX}{name}")

@@ -27,7 +27,7 @@ from minigan.backend import Array
 from minigan.files import is_leftover, written_whole
 from minigan.recipes import Recipe, Settings, get
 from minigan.recipes.files import NAME, RecipeFile, read
-from minigan.runs import drawing, sources
+from minigan.runs import drawing, pretrained, sources
 from minigan.runs.lock import is_of_a_writer
 from minigan.runs.trust import Trust, load
 
@@ -215,15 +215,19 @@ class Run:
         What the run was started with.
     recipe
         The recipe that it trains.
+    weights
+        The file of pretrained weights in the package, in the place of a folder of its own; None
+        for an ordinary run.
     """
 
     folder: Path
     config: Config
     recipe: Recipe
+    weights: Path | None = None
 
     def __repr__(self) -> str:
         return (
-            f"Run({str(self.folder)!r}: {self.recipe.name}, "
+            f"Run({self.place!r}: {self.recipe.name}, "
             f"step {self.step:,} of {self.settings.steps:,})"
         )
 
@@ -231,6 +235,26 @@ class Run:
     def settings(self) -> Settings:
         """The hyper-parameters."""
         return self.recipe.settings.changed(**self.config.settings)
+
+    @property
+    def place(self) -> str:
+        """How to name it on the command line: its folder, or ``pretrained:NAME``."""
+        own = self.weights
+        return str(self.folder) if own is None else f"{pretrained.PREFIX}{own.stem}"
+
+    def require_folder(self) -> None:
+        """Refuse pretrained weights where the history of a run is needed.
+
+        Raises
+        ------
+        ValueError
+            If the run is only weights.
+        """
+        if self.weights is not None:
+            raise ValueError(
+                f"{self.place} is trained weights without the history of a run; train one with "
+                f"`minigan train {self.recipe.name} --init {self.place}`."
+            )
 
     @property
     def step(self) -> int:
@@ -241,7 +265,7 @@ class Run:
         ValueError
             If ``model.safetensors`` is damaged.
         """
-        path = self.folder / MODEL
+        path = self.weights or self.folder / MODEL
         return int(checkpoint.load(path)[1].get("step", 0)) if path.is_file() else 0
 
     def game(self, which: str | None = None, *, device: str = "cpu") -> gan.BaseGame:
@@ -260,7 +284,7 @@ class Run:
             If the file is missing, damaged, from another recipe, or holds NaN or infinity.
         """
         path = self._file(which)
-        arrays, meta = checkpoint.load(path)
+        arrays, meta = pretrained.load(path)
         if meta.get("recipe") != self.recipe.name:
             raise checkpoint.CheckpointError(
                 f"{path} is from the recipe {meta.get('recipe')!r}, but the run trains "
@@ -269,7 +293,7 @@ class Run:
         rng = numpy.random.default_rng(0)
         game = self.recipe.game(self.settings, weights=rng, noise=rng, device=device)
         for name, net in sampled_nets(game):
-            state = checkpoint.under(name, arrays)
+            state = pretrained.state(name, arrays)
             # In a checkpoint, an average has numbers of its own beside those of its net.
             averaged = checkpoint.under(f"{name}/net.", arrays, separator="")
             net.load_state_dict(_finite(path, averaged or state))
@@ -288,6 +312,8 @@ class Run:
         return game.sampler, game.discriminator
 
     def _file(self, which: str | None) -> Path:
+        if self.weights is not None:
+            return self._only(self.weights, which)
         folder = self.folder / CHECKPOINTS
         if which is None:
             path = self.folder / MODEL
@@ -301,6 +327,11 @@ class Run:
         if which.isdecimal():
             return folder / f"step-{int(which):08d}.safetensors"
         return folder / "best.safetensors" if which == "best" else Path(which)
+
+    def _only(self, weights: Path, which: str | None) -> Path:
+        if which is None:
+            return weights
+        raise ValueError(f"{self.place} has no checkpoints; leave out --checkpoint {which}.")
 
     def sample(
         self,
@@ -394,7 +425,7 @@ def open_run(
     Parameters
     ----------
     folder
-        The path of the folder.
+        The path of the folder, or ``pretrained:NAME`` for weights in the package.
     recipe
         The recipe that it trains, if it is neither one of minigan's nor in a file.
     trust
@@ -408,6 +439,9 @@ def open_run(
     ValueError
         If the folder isn't a run, or a run of another recipe.
     """
+    weights = pretrained.find(folder)
+    if weights is not None:
+        return _of_weights(weights)
     folder = Path(folder)
     config = read_config(folder)
     if recipe is None and config.recipe_file:
@@ -423,6 +457,14 @@ def open_run(
             "recipe that it trains."
         )
     return Run(folder, config, recipe)
+
+
+def _of_weights(path: Path) -> Run:
+    """Open pretrained weights; what a command writes beside a run goes to ``runs/``."""
+    config = Config(**pretrained.load(path)[1]["config"])
+    recipe = get(config.recipe)
+    recipe = recipe.fitted(recipe.settings.changed(**config.settings))
+    return Run(Path("runs", f"pretrained-{path.stem}"), config, recipe, path)
 
 
 def read_config(folder: Path) -> Config:

@@ -114,7 +114,8 @@ class Roll:
         return self._first
 
     def _look(self) -> None:
-        ends, watched = select.poll(), {}
+        ends = select.poll()
+        watched: dict[int, Path] = {}
         while self._first is None and self.running.poll() is None:
             for path in self.folder.glob("[0-9]*"):
                 if path.suffix or path in watched.values():

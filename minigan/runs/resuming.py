@@ -87,7 +87,9 @@ def resume(
     """
     with ExitStack() as held:
         if ranks.rank == 0:
-            held.enter_context(sole_writer(open_run(folder, recipe=recipe, trust=trust).folder))
+            found = open_run(folder, recipe=recipe, trust=trust)
+            found.require_folder()
+            held.enter_context(sole_writer(found.folder))
         run = open_run(folder, recipe=recipe, trust=trust)
         settings = run.settings.changed(
             steps=steps, lr_generator=lr_generator, lr_discriminator=lr_discriminator
@@ -105,9 +107,9 @@ def resume(
         if local_batchnorm is None:
             local_batchnorm = bool(run.config.computing.get("local_batchnorm"))
         computing |= together.kept(local_batchnorm)
-        found, samples = together.first_alone(ranks, lambda: _data(run, data_name, data_dir))
+        described, samples = together.first_alone(ranks, lambda: _data(run, data_name, data_dir))
         config = replace(
-            found,
+            described,
             settings=asdict(settings),
             device=goes_on,
             watching=watched,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from minigan import checkpoint, gan, nn
 from minigan.backend import Array
+from minigan.runs import pretrained
 from minigan.runs.folder import CHECKPOINTS, MODEL, sampled_nets
 
 
@@ -22,7 +23,8 @@ def start_from(game: gan.BaseGame, place: str | os.PathLike[str]) -> list[str]:
     game
         Its nets are changed in place.
     place
-        The folder of a run, or one of its files of weights. No recipe is needed to read it.
+        The folder of a run, one of its files of weights, or ``pretrained:NAME``. No recipe is
+        needed to read it.
 
     Returns
     -------
@@ -34,8 +36,8 @@ def start_from(game: gan.BaseGame, place: str | os.PathLike[str]) -> list[str]:
     ValueError
         If there are no weights, or none of them fits.
     """
-    path = _weights(Path(place))
-    arrays, _ = checkpoint.load(path)
+    path = pretrained.find(place) or _weights(Path(place))
+    arrays, _ = pretrained.load(path)
     told, nothing = [], True
     for name, net in sampled_nets(game):
         state = _state(name, arrays)
@@ -67,7 +69,7 @@ def _weights(place: Path) -> Path:
 def _state(name: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
     """The arrays of a net; in a checkpoint, an average has numbers of its own beside its net's."""
     averaged = checkpoint.under(f"{name}/net.", dict(arrays), separator="")
-    state = averaged or checkpoint.under(name, dict(arrays))
+    state = averaged or pretrained.state(name, arrays)
     return state or checkpoint.under("generator", dict(arrays)) if name == "average" else state
 
 

@@ -16,7 +16,7 @@ from minigan.gan.callbacks import TensorBoard
 from minigan.ranks import ALONE, Ranks
 from minigan.recipes import Recipe, Settings, files, get
 from minigan.recipes.files import RecipeFile
-from minigan.runs import drawing, sources, together, trust
+from minigan.runs import drawing, pretrained, sources, together, trust
 from minigan.runs.assembly import Assembly, assemble
 from minigan.runs.folder import (
     Config,
@@ -175,7 +175,7 @@ def train(
         fingerprint=sources.fingerprint(data_name, samples),
         classes=assembly.classes if recipe.classes else None,
         recipe_file={"variable": file.variable, "sha256": file.sha256} if file else None,
-        init=None if init is None else os.path.abspath(os.path.expanduser(init)),
+        init=None if init is None else pretrained.located(init),
     )
     together.agree(ranks, config)
     if ranks.rank:

@@ -812,6 +812,78 @@ def test_importing_changes_nothing_of_the_process():
     )
 
 
+@settings(max_examples=60)
+@given(
+    st.tuples(st.integers(0, 5), st.integers(1, 30), st.integers(1, 4), st.integers(1, 4)),
+    DTYPES, LAYOUTS, THREADS, st.booleans(), st.integers(0, 2**32),
+)  # fmt: skip
+def test_normalisation_of_groups_equals_the_readable_one(
+    fast, sizes, dtype, layout, threads, plain, seed
+):
+    n, m, groups, each = sizes
+    rng = numpy.random.default_rng(seed)
+    x, dy, v = (_drawn(rng, (n, m, groups * each), dtype, layout) for _ in range(3))
+    gamma, beta = (None if plain else _drawn(rng, (1, x.shape[2]), dtype) for _ in range(2))
+    exact = [None if a is None else a.astype("float64") for a in (x, dy, v, gamma, beta)]
+    expected = REFERENCE.standardise_samples(exact[0], exact[3], exact[4], 1e-2, each=each)
+    x_hat, inverse_s = expected[0].astype(dtype), expected[2].astype(dtype)
+    rest, exact_rest = (x_hat, inverse_s, gamma), (expected[0], expected[2], exact[3])
+    with _with_threads(fast, threads) as ops:
+        found = ops.standardise_samples(x, gamma, beta, 1e-2, each=each)
+        for ours, theirs in zip(found, expected, strict=True):
+            _assert_close(ours, theirs, dtype, scale=5)
+        dx = ops.standardise_samples_grad(dy, *rest, each=each)
+        of_dx = REFERENCE.standardise_samples_grad(exact[1], *exact_rest, each=each)
+        _assert_close(dx, of_dx, dtype, scale=20)
+        twice = ops.standardise_samples_grad_twice(v, dy, *rest, each=each)
+        exactly = REFERENCE.standardise_samples_grad_twice(
+            exact[2], exact[1], *exact_rest, each=each
+        )
+        _assert_close(twice, exactly, dtype, scale=200)
+
+
+@given(data=st.data(), dtype=DTYPES, layout=LAYOUTS, threads=THREADS, seed=st.integers(0, 2**32))
+def test_pools_equal_the_readable_ones(fast, data, dtype, layout, threads, seed):
+    rng, window = numpy.random.default_rng(seed), _window(data.draw)
+    window = Window(window.kernel, window.stride, tuple(k // 2 for k in window.kernel))
+    size = [k + data.draw(st.integers(0, 5)) for k in window.kernel]
+    shape = (data.draw(st.integers(0, 4)), *size, data.draw(st.integers(1, 20)))
+    x = numpy.round(_drawn(rng, shape, dtype, layout))  # some are equal
+    x = numpy.where(rng.random(shape) < 0.05, x.dtype.type(numpy.nan), x)
+    y, largest = REFERENCE.max_pool(x, window)
+    dy, v = _drawn(rng, y.shape, dtype, layout), _drawn(rng, shape, dtype, layout)
+    pairs = [
+        ("max_pool_grad", (dy, largest, shape, window)),
+        ("max_pool_take", (v, largest, window)),
+        ("average_pool", (v, window)),
+        ("average_pool_grad", (dy, shape, window)),
+    ]
+    with _with_threads(fast, threads) as ops:
+        for ours, theirs in zip(ops.max_pool(x, window), (y, largest), strict=True):
+            numpy.testing.assert_array_equal(ours, theirs, strict=True)
+        for name, arguments in pairs:
+            ours = getattr(ops, name)(*arguments)
+            numpy.testing.assert_array_equal(ours, getattr(REFERENCE, name)(*arguments), name)
+            assert ours.dtype == dtype
+
+
+@given(
+    shape=st.tuples(st.integers(0, 40), st.integers(0, 5), st.integers(0, 50)), dtype=DTYPES,
+    threads=THREADS, columns=st.integers(1, 9), seed=st.integers(0, 2**32),
+)  # fmt: skip
+def test_stacks_of_matrices_and_rows_by_label(fast, shape, dtype, threads, columns, seed):
+    rng = numpy.random.default_rng(seed)
+    a, b = _drawn(rng, shape, dtype), _drawn(rng, (shape[0], shape[2], columns), dtype)
+    rows = _drawn(rng, (shape[2], columns), dtype)
+    labels = rng.integers(0, 7, shape[2])
+    with _with_threads(fast, threads) as ops:
+        _assert_close(ops.matmul_each(a, b), a @ b, dtype, scale=10)
+        same = numpy.broadcast_to(a[:1], a.shape)
+        _assert_close(ops.matmul_each(same, b), same @ b, dtype, scale=10)
+        by_label = ops.sum_labelled(rows, labels, 9)
+        _assert_close(by_label, REFERENCE.sum_labelled(rows, labels, 9), dtype, scale=10)
+
+
 @given(
     rng=generators,
     kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
@@ -820,25 +892,41 @@ def test_importing_changes_nothing_of_the_process():
     groups=st.integers(1, 3),
     each=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     extra=st.tuples(st.integers(0, 4), st.integers(0, 4)),
+    n=st.integers(0, 4),
+    layout=LAYOUTS,
+    threads=THREADS,
 )
-def test_convolutions_side_by_side(fast, rng, kernel, dilation, stride, groups, each, extra):
-    """Groups and gaps in terms of ordinary convolutions, against the version tap by tap."""
-    ops = fast()
+def test_convolutions_side_by_side(
+    fast, rng, kernel, dilation, stride, groups, each, extra, n, layout, threads
+):
+    """Groups and gaps in other terms, against the version tap by tap."""
     size = [(k - 1) * d + 1 + e for k, d, e in zip(kernel, dilation, extra, strict=True)]
-    x = rng.standard_normal((2, *size, groups * each[0]))
+    x = _drawn(rng, (n, *size, groups * each[0]), "float64", layout)
     w = rng.standard_normal((*kernel, each[0], groups * each[1]))
     y = REFERENCE.conv_taps(x, w, stride, dilation)
-    dy = rng.standard_normal(y.shape)
+    dy = _drawn(rng, y.shape, "float64", layout)
     arguments = (kernel, stride, dilation, groups)
-    for expected, got in (
-        (y, ops.conv_taps(x, w, stride, dilation)),
-        (
-            REFERENCE.conv_taps_weight_grad(x, dy, *arguments),
-            ops.conv_taps_weight_grad(x, dy, *arguments),
-        ),
-        (
-            REFERENCE.conv_taps_input_grad(dy, w, x.shape, stride, dilation),
-            ops.conv_taps_input_grad(dy, w, x.shape, stride, dilation),
-        ),
-    ):
-        numpy.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-10)
+    dw = REFERENCE.conv_taps_weight_grad(x, dy, *arguments)
+    dx = REFERENCE.conv_taps_input_grad(dy, w, x.shape, stride, dilation)
+    with _with_threads(fast, threads) as ops:
+        for expected, got in (
+            (y, ops.conv_taps(x, w, stride, dilation)),
+            (dw, ops.conv_taps_weight_grad(x, dy, *arguments)),
+            (dx, ops.conv_taps_input_grad(dy, w, x.shape, stride, dilation)),
+        ):
+            numpy.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_kernel_for_each_channel(fast, dtype):
+    rng, ops = numpy.random.default_rng(0), fast()
+    x, w = _drawn(rng, (70, 12, 11, 33), dtype), _drawn(rng, (3, 2, 1, 33), dtype)
+    rest = ((2, 1), (1, 3))
+    y = REFERENCE.conv_taps(x, w, *rest)
+    dy = _drawn(rng, y.shape, dtype)
+    exact = dy.astype("float64"), w.astype("float64")
+    dw = REFERENCE.conv_taps_weight_grad(x.astype("float64"), exact[0], (3, 2), *rest, 33)
+    dx = REFERENCE.conv_taps_input_grad(*exact, x.shape, *rest)
+    _assert_close(ops.conv_taps(x, w, *rest), y, dtype)
+    _assert_close(ops.conv_taps_weight_grad(x, dy, (3, 2), *rest, 33), dw, dtype)
+    _assert_close(ops.conv_taps_input_grad(dy, w, x.shape, *rest), dx, dtype)

@@ -176,6 +176,47 @@ def test_standardising_samples(shape, rng):
     assert (twice * w).sum() == pytest.approx(change, rel=1e-5, abs=1e-6)
 
 
+def test_neighbouring_columns_are_standardised_together():
+    rng = numpy.random.default_rng(0)
+    x, dy, v = rng.standard_normal((3, 2, 5, 6))
+    gamma, beta = rng.standard_normal((2, 1, 6))
+
+    def together(x):  # two columns of three numbers each: (2, 5, 6) -> (2, 15, 2)
+        return x.reshape(2, 5, 2, 3).transpose(0, 1, 3, 2).reshape(2, 15, 2)
+
+    x_hat, y, inverse_s = READABLE.standardise_samples(x, gamma, beta, 0.1, each=3)
+    hats, _, of_sets = standardised(together(x), 1.0, 0.0, 0.1)
+    numpy.testing.assert_allclose(together(x_hat), hats)
+    numpy.testing.assert_allclose(y, gamma * x_hat + beta)
+    assert inverse_s.shape == (2, 1, 6)
+    numpy.testing.assert_allclose(inverse_s, of_sets.repeat(3, axis=2))
+    dx = READABLE.standardise_samples_grad(dy, x_hat, inverse_s, gamma, each=3)
+    of_sets_dx = READABLE.standardise_samples_grad(together(gamma * dy), hats, of_sets, None)
+    numpy.testing.assert_allclose(together(dx), of_sets_dx)
+    twice = READABLE.standardise_samples_grad_twice(v, dy, x_hat, inverse_s, gamma, each=3)
+    numpy.testing.assert_allclose(
+        together(twice),
+        READABLE.standardise_samples_grad_twice(
+            together(v), together(gamma * dy), hats, of_sets, None
+        ),
+        atol=1e-12,
+    )
+
+
+def test_rows_are_summed_by_label():
+    rows = numpy.array([[1.0, 2], [3, numpy.inf], [5, 6]])
+    total = READABLE.sum_labelled(rows, numpy.array([2, 0, 2]), 4)
+    assert total.tolist() == [[3, numpy.inf], [0, 0], [6, 8], [0, 0]]
+    assert READABLE.sum_labelled(rows[:0], numpy.array([], int), 2).tolist() == [[0, 0]] * 2
+
+
+def test_the_largest_of_numbers_with_nan_is_nan():
+    x = numpy.array([1.0, numpy.nan, 3.0]).reshape(1, 1, 3, 1)
+    y, largest = READABLE.max_pool(x, Window((1, 3), (1, 3), (0, 0)))
+    assert numpy.isnan(y).all()
+    assert largest.item() == 1
+
+
 # ---------------------------------------------------------------- sizes, borders, filters, pools
 
 

@@ -207,6 +207,8 @@ def test_images_are_evaluated_and_their_neighbours_drawn(tmp_path, monkeypatch, 
     assert "training the classifier: step 4 of 4" in said
     with Image.open(out / "neighbours.png") as picture:
         assert picture.width > picture.height
+    with Image.open(out / "copies.png") as picture:
+        assert picture.width > picture.height
 
 
 def _trained(train, test, options):
@@ -234,4 +236,7 @@ def test_images_without_labels_need_no_classifier(tmp_path):
     )
     table = evaluation.evaluate(run, count=10)
     assert table.facts["classifier"] == "none (no labels)"
-    assert [row.metric for row in table.rows][-1] == "distance to nearest training image, median"
+    assert [row.metric for row in table.rows][-2:] == [
+        "distance to nearest training image, median",
+        "samples closer to a training image than test images are",
+    ]

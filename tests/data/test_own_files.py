@@ -153,6 +153,9 @@ def test_arrays_that_cannot_be_told_apart_are_listed(tmp_path):
     numpy.savez(tmp_path / "y.npz", images=PIXELS, labels=LABELS - 1)
     with pytest.raises(DataError, match="whole numbers of at least 0 are needed"):
         data.load(tmp_path / "y.npz")
+    numpy.savez(tmp_path / "z.npz", images=PIXELS, y=LABELS[1:])
+    with pytest.raises(DataError, match=r"images, but \d+ labels in y: save a label for each"):
+        data.load(tmp_path / "z.npz")
 
 
 def test_the_only_array_needs_no_name(tmp_path):

@@ -8,6 +8,7 @@ from layer_cases import EVERY_CASE
 
 from minigan import export, nn
 from minigan.export.rules import RULES
+from minigan.recipes import progressive, stylegan
 
 
 def _layers():
@@ -58,6 +59,52 @@ def test_onnxruntime_computes_what_the_layer_does(make, shape):
         numpy.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5 * (1 + abs(expected).max()))
     for name, array in net.state_dict().items():
         numpy.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize("grown", [0.0, 0.25, 1.0, 1.5, 2.0])
+@pytest.mark.parametrize("player", [0, 1])
+def test_a_net_that_grows_is_written_as_far_as_it_has_grown(grown, player):
+    rng = numpy.random.default_rng(0)
+    net = progressive.networks(rng, rng, size=16, width=4, channels=3)[player]
+    net.grown = numpy.array(grown)
+    _moved_weights(net, rng)
+    x = rng.standard_normal(net_input(net, player), "float32")
+    numpy.testing.assert_allclose(
+        _session(net, x).run(None, {"x": x})[0], net(x), rtol=1e-4, atol=1e-4
+    )
+
+
+def net_input(net, player):
+    """A batch of pictures, or of latents."""
+    return (8, 16, 16, 3) if player else (8, 64)
+
+
+@pytest.mark.parametrize("player", [0, 1])
+def test_a_net_of_styles(player):
+    rng = numpy.random.default_rng(0)
+    net = stylegan.networks(rng, rng, size=16, width=4, channels=3)[player]
+    _moved_weights(net, rng)
+    x = rng.standard_normal(net_input(net, player), "float32")
+    numpy.testing.assert_allclose(
+        _session(net, x).run(None, {"x": x})[0], net(x), rtol=1e-3, atol=1e-3
+    )
+
+
+class Doubled(nn.Layer):
+    """A layer of somebody's own."""
+
+    def forward(self, x, *, train=True):
+        y = 2 * x
+        return y, nn.Cache(self, y)
+
+    def onnx(self, g, x, write):
+        return g.multiply(x.name, 2)
+
+
+def test_a_layer_of_ones_own_has_its_rule_with_it():
+    x = numpy.ones((2, 3), "float32")
+    net = nn.Sequential(nn.Tanh(), Doubled())
+    numpy.testing.assert_allclose(_session(net, x).run(None, {"x": x})[0], net(x), rtol=1e-6)
 
 
 def test_a_net_of_latents_and_labels_has_two_inputs():

@@ -56,7 +56,7 @@ def test_real_images_are_at_the_floor_and_noise_is_far_from_it(digits, classifie
     good = evaluated(digits[0].sample(400, rng(4)), digits, classifier)
     bad = evaluated(rng(1).uniform(-1, 1, (400, 16, 16, 1)).astype("float32"), digits, classifier)
     assert [r.metric for r in good.rows] == [r.metric for r in bad.rows]
-    assert len(good.rows) == 10
+    assert len(good.rows) == 11
     for mine, other in zip(good.rows, bad.rows, strict=True):
         if mine.better in BETTER:
             assert BETTER[mine.better](mine.value, other.value), mine.metric
@@ -79,7 +79,10 @@ def test_copies_of_training_images_show_in_the_neighbours(digits):
     row = table["distance to nearest training image, median"]
     assert row.value == 0
     assert row.floor > 1
-    assert [r.metric for r in table.rows] == ["sliced Wasserstein x1000, 16 px", row.metric]
+    share = table["samples closer to a training image than test images are"]
+    assert (share.value, share.floor) == (1, 0.5)
+    names = ["sliced Wasserstein x1000, 16 px", row.metric, share.metric]
+    assert [r.metric for r in table.rows] == names
     assert table.facts["classifier"] == "none (no labels)"
 
 
@@ -99,7 +102,10 @@ def test_levels_of_larger_images_and_images_too_small_for_patches():
     assert names == [f"sliced Wasserstein x1000, {part}" for part in ("32 px", "16 px", "average")]
     small = data.Dataset("small", images[:, :8, :8])
     table = metrics.evaluate_images(small.images, small, small, None, rng=rng())
-    assert [r.metric for r in table.rows] == ["distance to nearest training image, median"]
+    assert [r.metric for r in table.rows] == [
+        "distance to nearest training image, median",
+        "samples closer to a training image than test images are",
+    ]
 
 
 def test_images_are_told_what_doesnt_fit(digits):

@@ -6,6 +6,7 @@ import numpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layer_cases import EVERY_CASE
 from strategies import (
     LAYERS,
     as_arguments,
@@ -326,6 +327,79 @@ def test_pooling_sends_what_is_infinite_to_the_largest_alone(layer):
     numpy.testing.assert_array_equal(layer(low), y)
 
 
+def gradients_of(build, x, dy):
+    """All gradients of a layer that is built anew, dx among them, by name."""
+    layer = build(numpy.random.default_rng(1)).astype("float64")
+    _, cache = layer.forward(x)
+    with numpy.errstate(invalid="ignore"):
+        dx = layer.backward(dy, cache)
+    return {name: p.grad.copy() for name, p in layer.parameters().items()} | {"dx": dx}
+
+
+# There, zeros are factors like any others: of a padded border, a matrix, a gate that is shut, or the
+# state before the first step.
+PRODUCTS = ("Conv", "Resize", "SelfAttention", "Given-4", "GRU")
+
+
+@pytest.mark.parametrize(
+    ("build", "shape"), [case for case in EVERY_CASE if not case.id.startswith(PRODUCTS)]
+)
+def test_what_is_infinite_goes_only_where_that_cotangent_goes(build, shape):
+    rng = numpy.random.default_rng(0)
+    x = rng.standard_normal(shape) if shape else numpy.array([0, 2, 1, 2])
+    dy = rng.standard_normal(build(rng).astype("float64").forward(x)[0].shape)
+    one = numpy.zeros_like(dy)
+    one[(0,) * dy.ndim] = 1.0
+    without, moved = (gradients_of(build, x, dy + add * one) for add in (0, 1))
+    infinite = gradients_of(build, x, numpy.where(one, numpy.inf, dy))
+    for name in without if shape else without.keys() - {"dx"}:
+        same = without[name] == moved[name]
+        assert numpy.isfinite(infinite[name][same]).all(), name
+
+
+def test_an_infinite_cotangent_stays_in_the_row_of_its_label():
+    layer = nn.Embedding(3, 2)
+    _, cache = layer.forward(numpy.array([0, 2, 2]))
+    layer.backward(numpy.array([[1, 2], [numpy.inf, 3], [4, 5]], "float32"), cache)
+    assert layer.weight.grad.tolist() == [[1, 2], [0, 0], [numpy.inf, 8]]
+
+
+def test_the_slope_of_a_prelu_learns_from_what_it_multiplies_alone():
+    layer, x = nn.PReLU(2), numpy.array([[1.0, -2.0], [-3.0, 4.0]])
+    layer.astype("float64")
+    _, cache = layer.forward(x)
+    infinite = numpy.where(x > 0, numpy.inf, 5.0)
+    layer.backward(infinite, cache)
+    assert layer.slope.grad.tolist() == [-15, -10]
+    layer.double_backward(numpy.full((2, 2), 7.0), infinite, cache)
+    assert layer.slope.grad.tolist() == [20, 25]
+
+
+def test_a_shift_shows_nothing_of_what_it_leaves_out():
+    layer = nn.PhaseShuffle(1, rng=numpy.random.default_rng(0))
+    x = numpy.zeros((1, 6, 1))
+    x[0, 2] = numpy.inf
+    y, cache = layer.forward(x)
+    assert numpy.isinf(y).sum() == 1
+    assert not numpy.isnan(y).any()
+    dx = layer.backward(x, cache)
+    assert numpy.isinf(dx).sum() == 1
+    assert not numpy.isnan(dx).any()
+
+
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("padding", [0, 1])
+def test_the_largest_of_some_numbers_and_nan_is_nan(place, padding):
+    x = numpy.arange(4, dtype="float32")
+    x[place] = numpy.nan
+    layer = nn.MaxPool(2 + 2 * padding, padding=padding)
+    y, cache = layer.forward(x.reshape(1, 2, 2, 1))
+    assert numpy.isnan(y).all()
+    dx = layer.backward(numpy.ones_like(y), cache)
+    assert dx.reshape(-1).tolist() == [float(i == place) for i in range(4)]
+    assert numpy.isnan(nn.GlobalPool("max")(x.reshape(1, 4, 1))).all()
+
+
 @pytest.mark.parametrize("layer", [nn.Softplus(), nn.SiLU()], ids=repr)
 def test_the_lower_tail_of_a_curve_is_kept(layer):
     x = numpy.array([[-20.0, -50, -80]], "float32")
@@ -476,6 +550,16 @@ def test_a_foreign_cache_and_a_wrong_cotangent_are_refused(name):
         (lambda: nn.ConditionalBatchNorm(4), "either classes"),
         (lambda: nn.VirtualBatchNorm(4, reference=1), "reference of 2 or more"),
         (lambda: nn.Constant(3, 0), "positive sizes"),
+        (lambda: nn.Linear(0, 3), "in_features of Linear must be at least 1, got 0"),
+        (lambda: nn.Linear(2, -3), "out_features of Linear must be at least 1, got -3"),
+        (lambda: nn.Conv2d(0, 2, kernel_size=3), "in_channels of Conv2d must be at least 1"),
+        (lambda: nn.BatchNorm(0), "features of BatchNorm must be at least 1"),
+        (lambda: nn.BatchNorm(3, eps=-1), "eps of BatchNorm must be a finite number >= 0, got -1"),
+        (lambda: nn.BatchNorm(3, momentum=2), "momentum of BatchNorm must be a number from 0 to 1"),
+        (lambda: nn.LayerNorm(3, eps=numpy.nan), "eps of LayerNorm must be a finite number >= 0"),
+        (lambda: nn.LeakyReLU(numpy.nan), "slope of LeakyReLU must be a finite number, got nan"),
+        (lambda: nn.LeakyReLU("0.2"), "slope of LeakyReLU must be a finite number, got '0.2'"),
+        (lambda: nn.GroupNorm(2.0, 4), "must divide"),
     ],
 )
 def test_bad_hyper_parameters_are_refused(build, message):
@@ -555,6 +639,73 @@ def test_a_path_without_a_share_is_not_run():
     fade.alpha = 0.5
     with pytest.raises(TypeError, match="no forward map"):
         fade(x)
+
+
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [
+        (lambda: nn.Linear(2.0, 3), "in_features of Linear"),
+        (lambda: nn.Linear(2, True), "out_features of Linear"),
+        (lambda: nn.Conv1d(2, "3", kernel_size=3), "out_channels of Conv1d"),
+        (lambda: nn.Embedding(classes=3.5, features=2), "classes of Embedding"),
+        (lambda: nn.Reshape((3, 3)), "shape of Reshape"),
+        (lambda: nn.LayerNorm(3.0), "shape of LayerNorm"),
+        (lambda: nn.Constant(4, 4.5), "shape of Constant"),
+    ],
+)
+def test_sizes_are_whole_numbers(build, name):
+    with pytest.raises(TypeError, match=f"^The {name} must be a whole number, got .*\\.$"):
+        build()
+
+
+# What needs a batch, holds labels or lengths of one, or isn't meant for none.
+OF_MORE = (
+    "BatchNorm", "Given", "Styled-1", "MinibatchStdDev", "SelfAttention", "Sequential-0", "GRU-2",
+    "GRU-3",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("build", "shape"), [case for case in EVERY_CASE if not case.id.startswith(OF_MORE)]
+)
+def test_no_samples_are_mapped_to_none(build, shape):
+    layer = build(numpy.random.default_rng(0))
+    x = numpy.zeros((0, *shape[1:]), "float32") if shape else numpy.zeros(0, int)
+    y, cache = layer.forward(x)
+    assert y.shape == (0, *layer.output_shape((4, *x.shape[1:]))[1:])
+    dx = layer.backward(y, cache)
+    assert dx is None or dx.shape == x.shape
+    assert all(not p.grad.any() for p in layer.parameters().values())
+
+
+def test_a_statistic_of_no_samples_is_refused():
+    with pytest.raises(ValueError, match="got an empty batch"):
+        nn.MinibatchStdDev(4).forward(numpy.zeros((0, 3), "float32"))
+
+
+def test_sizes_at_the_edge_of_their_range_are_taken():
+    assert nn.Linear(numpy.int64(1), 1)(numpy.ones((2, 1), "float32")).shape == (2, 1)
+    assert nn.BatchNorm(1, eps=0, momentum=1).momentum == 1
+    assert nn.BatchNorm(1, momentum=0).momentum == 0
+    assert nn.ConcatenateLabels(3, features=None).embedding is None
+
+
+def test_a_layer_of_ones_own_may_call_its_features_what_it_likes():
+    class Named(nn.Layer):
+        def __init__(self, features, eps="none"):
+            self.features, self.eps = features, eps
+
+    assert Named(["a", "b"]).features == ["a", "b"]
+
+
+def test_numbers_too_large_for_a_net_are_refused():
+    net = nn.Linear(1, 1)
+    before = net.state_dict()
+    with pytest.raises(ValueError, match="'bias' holds numbers that are too large for float32"):
+        net.load_state_dict({"weight": numpy.ones((1, 1)), "bias": numpy.array([-1e300])})
+    assert all(numpy.array_equal(a, before[k]) for k, a in net.state_dict().items())
+    net.astype("float64").load_state_dict(before | {"bias": numpy.array([1e300])})
+    assert net.bias.value[0] == 1e300
 
 
 def test_heads_can_be_taken_apart():

@@ -86,6 +86,7 @@ def test_the_defaults_are_those_of_the_paper():
         ({"betas": 0.5}, "must be a pair of numbers"),
         ({"eps": 0.0}, "eps must be a positive number, got 0.0"),
         ({"lr": -1.0}, "lr must be a number >= 0, got -1.0"),
+        ({"lr": True}, "lr must be a number >= 0, got True"),
     ],
 )
 def test_what_is_out_of_range_is_named(wrong, words):

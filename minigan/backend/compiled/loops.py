@@ -409,6 +409,89 @@ def fold(patches, x, stride, padding):
                             x[image, row, left + j, c] += patches[image, p, q, i, j, c]
 
 
+# ---------------------------------------------------------------- windows, channel by channel
+
+
+@_compiled
+def depthwise(x, w, y, stride, dilation):
+    """``y[n, p, q] = Σ_ij x[n, p s + i d, q s + j d] w[i, j]``, for each channel by itself."""
+    for n in range(y.shape[0]):
+        for p in range(y.shape[1]):
+            for q in range(y.shape[2]):
+                out = y[n, p, q]
+                out[:] = 0
+                for i in range(w.shape[0]):
+                    for j in range(w.shape[1]):
+                        _add_product(
+                            x[n, p * stride[0] + i * dilation[0], q * stride[1] + j * dilation[1]],
+                            w[i, j],
+                            out,
+                        )
+
+
+@_compiled
+def depthwise_weight_grad(x, dy, dw, stride, dilation):
+    """Add ``x[n, p s + i d, q s + j d] dy[n, p, q]`` to dw[i, j], image by image."""
+    of_image = numpy.empty_like(dw)
+    for n in range(dy.shape[0]):
+        of_image[:] = 0
+        for p in range(dy.shape[1]):
+            for q in range(dy.shape[2]):
+                for i in range(dw.shape[0]):
+                    for j in range(dw.shape[1]):
+                        _add_product(
+                            x[n, p * stride[0] + i * dilation[0], q * stride[1] + j * dilation[1]],
+                            dy[n, p, q],
+                            of_image[i, j],
+                        )
+        dw += of_image
+
+
+@_compiled
+def depthwise_input_grad(dy, w, dx, stride, dilation):
+    """Add ``dy[n, p, q] w[i, j]`` to dx[n, p s + i d, q s + j d]."""
+    for n in range(dy.shape[0]):
+        for p in range(dy.shape[1]):
+            for q in range(dy.shape[2]):
+                for i in range(w.shape[0]):
+                    for j in range(w.shape[1]):
+                        _add_product(
+                            dy[n, p, q],
+                            w[i, j],
+                            dx[n, p * stride[0] + i * dilation[0], q * stride[1] + j * dilation[1]],
+                        )
+
+
+@_compiled
+def _add_product(a, b, out):
+    for c in range(out.size):
+        out[c] += a[c] * b[c]
+
+
+@_compiled
+def max_pool(x, y, largest, kernel, stride, padding):
+    """The largest number under each position of a window, and which tap it was."""
+    for n in range(y.shape[0]):
+        for p in range(y.shape[1]):
+            for q in range(y.shape[2]):
+                out, taken = y[n, p, q], largest[n, p, q]
+                out[:] = -numpy.inf
+                taken[:] = 0
+                for i in range(kernel[0]):
+                    for j in range(kernel[1]):
+                        row, column = p * stride[0] - padding[0] + i, q * stride[1] - padding[1] + j
+                        if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
+                            _keep_larger(x[n, row, column], i * kernel[1] + j, out, taken)
+
+
+@_compiled
+def _keep_larger(numbers, tap, out, taken):
+    for c in range(out.size):
+        larger = numbers[c] > out[c] or numbers[c] != numbers[c]
+        out[c] = numbers[c] if larger else out[c]
+        taken[c] = tap if larger else taken[c]
+
+
 # ---------------------------------------------------------------- Winograd's form
 
 # `L d Rᵀ` is done one axis after the other, a row of tiles at a time. First L: it adds whole rows

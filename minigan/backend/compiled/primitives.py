@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numba
@@ -25,7 +25,8 @@ from minigan.backend.compiled import loops
 from minigan.backend.cpu import winograd
 from minigan.backend.cpu.blas import numpy_with_blas
 from minigan.backend.cpu.primitives import ROWS, SHARE, CpuBackend, is_small
-from minigan.backend.window import Window
+from minigan.backend.cpu.side_by_side import output_size
+from minigan.backend.window import Pair, Window
 
 Array = Any  # of NumPy, whose functions don't take the protocol minigan.backend.Array
 
@@ -255,12 +256,12 @@ class CompiledBackend(CpuBackend):
     # ---------------------------------------------------------------- normalisation per sample
 
     def standardise_samples(
-        self, x: Array, gamma: Array | None, beta: Array | None, eps: float
+        self, x: Array, gamma: Array | None, beta: Array | None, eps: float, *, each: int = 1
     ) -> tuple[Array, Array, Array]:
         """See `Reference.standardise_samples`."""
         scale, shift = _for_each(x, gamma), _for_each(x, beta)
-        if not _suits(x, scale, shift) or scale.size != shift.size:
-            return super().standardise_samples(x, gamma, beta, eps)
+        if each > 1 or not _suits(x, scale, shift) or scale.size != shift.size:
+            return super().standardise_samples(x, gamma, beta, eps, each=each)
         n, _, columns = x.shape
         x_hat, inverse_s = numpy.empty_like(x), numpy.empty((n, 1, columns), x.dtype)
         y = numpy.empty_like(x) if scale.size else x_hat
@@ -276,12 +277,13 @@ class CompiledBackend(CpuBackend):
         return x_hat, y, inverse_s
 
     def standardise_samples_grad(
-        self, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None
+        self, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None, *, each: int = 1
     ) -> Array:
         """See `Reference.standardise_samples_grad`."""
         scale = _for_each(dy, gamma)
-        if not (_suits(dy, x_hat, inverse_s, scale) and _alike(dy, inverse_s, dy, x_hat)):
-            return super().standardise_samples_grad(dy, x_hat, inverse_s, gamma)
+        fits = _suits(dy, x_hat, inverse_s, scale) and _alike(dy, inverse_s, dy, x_hat)
+        if each > 1 or not fits:
+            return super().standardise_samples_grad(dy, x_hat, inverse_s, gamma, each=each)
         dx = numpy.empty_like(dy)
         upstream, standard, out = map(_by_sample, (dy, x_hat, dx))
 
@@ -294,12 +296,14 @@ class CompiledBackend(CpuBackend):
         return dx
 
     def standardise_samples_grad_twice(
-        self, v: Array, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None
-    ) -> Array:
+        self, v: Array, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None, *,
+        each: int = 1,
+    ) -> Array:  # fmt: skip
         """See `Reference.standardise_samples_grad_twice`."""
         scale = _for_each(v, gamma)
-        if not (_suits(v, dy, x_hat, inverse_s, scale) and _alike(v, inverse_s, dy, x_hat)):
-            return super().standardise_samples_grad_twice(v, dy, x_hat, inverse_s, gamma)
+        fits = _suits(v, dy, x_hat, inverse_s, scale) and _alike(v, inverse_s, dy, x_hat)
+        if each > 1 or not fits:
+            return super().standardise_samples_grad_twice(v, dy, x_hat, inverse_s, gamma, each=each)
         dx = numpy.empty_like(v)
         tangent, upstream, standard, out = map(_by_sample, (v, dy, x_hat, dx))
 
@@ -311,6 +315,64 @@ class CompiledBackend(CpuBackend):
 
         self._share_samples(v, 3, work)
         return dx
+
+    # ---------------------------------------------------------------- windows
+
+    def conv_taps(self, x: Array, weight: Array, stride: Pair, dilation: Pair) -> Array:
+        """See `Reference.conv_taps`."""
+        if not _depthwise(x, weight):
+            return super().conv_taps(x, weight, stride, dilation)
+        size = output_size(x.shape, weight.shape[:2], stride, dilation)
+        y = numpy.empty((len(x), *size, x.shape[3]), x.dtype)
+
+        def work(piece: slice) -> None:
+            loops.depthwise(x[piece], weight[:, :, 0], y[piece], tuple(stride), tuple(dilation))
+
+        self._share_samples(y, weight.size // x.shape[3], work)
+        return y
+
+    def conv_taps_weight_grad(
+        self, x: Array, dy: Array, kernel: Pair, stride: Pair, dilation: Pair, groups: int
+    ) -> Array:
+        """See `Reference.conv_taps_weight_grad`."""
+        if not (groups == x.shape[3] == dy.shape[3] and _suits(x, dy)):
+            return super().conv_taps_weight_grad(x, dy, kernel, stride, dilation, groups)
+
+        def of_piece(piece: slice) -> Array:
+            dw = numpy.zeros((*kernel, groups), x.dtype)
+            loops.depthwise_weight_grad(x[piece], dy[piece], dw, tuple(stride), tuple(dilation))
+            return dw
+
+        return self._sum(x, math.prod(kernel), of_piece)[:, :, None]
+
+    def conv_taps_input_grad(
+        self, dy: Array, weight: Array, shape: Sequence[int], stride: Pair, dilation: Pair
+    ) -> Array:
+        """See `Reference.conv_taps_input_grad`."""
+        if not (shape[3] == dy.shape[3] and _depthwise(dy, weight)):
+            return super().conv_taps_input_grad(dy, weight, shape, stride, dilation)
+        dx = numpy.zeros(tuple(shape), dy.dtype)
+
+        def work(piece: slice) -> None:
+            loops.depthwise_input_grad(
+                dy[piece], weight[:, :, 0], dx[piece], tuple(stride), tuple(dilation)
+            )
+
+        self._share_samples(dy, weight.size // shape[3], work)
+        return dx
+
+    def max_pool(self, x: Array, window: Window) -> tuple[Array, Array]:
+        """See `Reference.max_pool`."""
+        if not _suits(x):
+            return super().max_pool(x, window)
+        shape = (len(x), *window.output_size(*x.shape[1:3]), x.shape[3])
+        y, largest = numpy.empty(shape, x.dtype), numpy.empty(shape, "int32")
+
+        def work(piece: slice) -> None:
+            loops.max_pool(x[piece], y[piece], largest[piece], *map(tuple, window))
+
+        self._share_samples(x, 2, work)
+        return y, largest
 
     # ---------------------------------------------------------------- elementwise
 
@@ -469,6 +531,11 @@ class CompiledBackend(CpuBackend):
         self._multiply(rows, matrix.T, patches.reshape(len(rows), -1))
         out[...] = 0
         loops.fold(patches, out, tuple(window.stride), tuple(window.padding))
+
+
+def _depthwise(x: Array, weight: Array) -> bool:
+    """Whether each channel of x has one kernel, which sees no other, and both suit."""
+    return weight.shape[2] == 1 and weight.shape[3] == x.shape[3] and _suits(x, weight)
 
 
 def _flat(x: Array) -> Array:

@@ -19,6 +19,7 @@ import numpy
 from minigan.backend.cpu import winograd
 from minigan.backend.cpu.blas import Blas, numpy_with_blas
 from minigan.backend.cpu.cores import checked, cores, wanted
+from minigan.backend.cpu.in_pieces import InPieces
 from minigan.backend.cpu.malloc import Malloc
 from minigan.backend.cpu.side_by_side import SideBySide
 from minigan.backend.cpu.team import Team
@@ -51,7 +52,7 @@ FEW_ROWS = 32
 """Rows with which a product with a small matrix is fast enough."""
 
 
-class CpuBackend(SideBySide):
+class CpuBackend(SideBySide, InPieces):
     """NumPy, with threads and faster forms of the convolutions."""
 
     def __init__(self) -> None:
@@ -270,7 +271,7 @@ class CpuBackend(SideBySide):
     # ---------------------------------------------------------------- normalisation per sample
 
     def standardise_samples(
-        self, x: Array, gamma: Array | None, beta: Array | None, eps: float
+        self, x: Array, gamma: Array | None, beta: Array | None, eps: float, *, each: int = 1
     ) -> tuple[Array, Array, Array]:
         """See `Reference.standardise_samples`; as there, but for a few samples at a time."""
         x_hat, inverse_s = numpy.empty_like(x), numpy.empty_like(x[:, :1])
@@ -278,7 +279,7 @@ class CpuBackend(SideBySide):
         simple = super().standardise_samples
 
         def work(piece: slice) -> None:
-            x_hat[piece], made, inverse_s[piece] = simple(x[piece], gamma, beta, eps)
+            x_hat[piece], made, inverse_s[piece] = simple(x[piece], gamma, beta, eps, each=each)
             if gamma is not None:
                 y[piece] = made
 
@@ -286,25 +287,28 @@ class CpuBackend(SideBySide):
         return x_hat, y, inverse_s
 
     def standardise_samples_grad(
-        self, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None
+        self, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None, *, each: int = 1
     ) -> Array:
         """See `Reference.standardise_samples_grad`."""
         dx, simple = numpy.empty_like(dy), super().standardise_samples_grad
 
         def work(piece: slice) -> None:
-            dx[piece] = simple(dy[piece], x_hat[piece], inverse_s[piece], gamma)
+            dx[piece] = simple(dy[piece], x_hat[piece], inverse_s[piece], gamma, each=each)
 
         self._share_samples(dy, 8, work)
         return dx
 
     def standardise_samples_grad_twice(
-        self, v: Array, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None
-    ) -> Array:
+        self, v: Array, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None, *,
+        each: int = 1,
+    ) -> Array:  # fmt: skip
         """See `Reference.standardise_samples_grad_twice`."""
         dx, simple = numpy.empty_like(v), super().standardise_samples_grad_twice
 
         def work(piece: slice) -> None:
-            dx[piece] = simple(v[piece], dy[piece], x_hat[piece], inverse_s[piece], gamma)
+            dx[piece] = simple(
+                v[piece], dy[piece], x_hat[piece], inverse_s[piece], gamma, each=each
+            )
 
         self._share_samples(v, 16, work)
         return dx

@@ -32,7 +32,7 @@ class SideBySide(Reference):
             pieces: Any = [self.conv_taps(*p, stride, dilation) for p in parts]
             return numpy.concatenate(pieces, axis=3)
         kernel = weight.shape[0], weight.shape[1]
-        size = _size(x.shape, kernel, stride, dilation)
+        size = output_size(x.shape, kernel, stride, dilation)
         y: Any = numpy.empty((x.shape[0], *size, weight.shape[3]), x.dtype)
         for place in _residues(dilation, size):
             part = numpy.ascontiguousarray(x[place])
@@ -89,7 +89,8 @@ def _cut(x: Any, groups: int) -> list[Any]:
     return [numpy.ascontiguousarray(part) for part in numpy.split(x, groups, axis=-1)]
 
 
-def _size(shape: Sequence[int], kernel: Sequence[int], stride: Pair, dilation: Pair) -> Pair:
+def output_size(shape: Sequence[int], kernel: Sequence[int], stride: Pair, dilation: Pair) -> Pair:
+    """Return the number of positions of a window along each axis of padded images."""
     height, width = (
         (n - d * (k - 1) - 1) // s + 1
         for n, k, s, d in zip(shape[1:3], kernel, stride, dilation, strict=True)
