@@ -97,5 +97,5 @@ RECIPE = SequenceRecipe(
         schedule="linear",
         pretraining=1500,
     ),
-    duration="about 3 minutes of processor time",
+    duration="about 40 s of processor time",
 )
