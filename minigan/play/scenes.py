@@ -23,6 +23,7 @@ LINES = 17
 SHOWN = 256
 """Points that are shown, of the data and of G."""
 PICTURED = 36
+MEDIA = {".wav": "sounds", ".gif": "films"}
 TRAIL = 4000
 """Positions of a Dirac-GAN that are remembered."""
 
@@ -226,10 +227,11 @@ def scene_of(setup: Setup, recipe: Recipe | None, settings: Settings) -> Scene:
     """Return the scene of a game."""
     if recipe is None:
         return Dirac(setup, recipe, settings)
-    if recipe.media:
+    made = "text" if recipe.makes_text else MEDIA.get(recipe.media or "")
+    if made is not None:
         raise ValueError(
-            f"The playground shows points and pictures, but {recipe.name!r} makes "
-            f"{'sounds' if recipe.media == '.wav' else 'films'}; choose another recipe."
+            f"The playground shows points and pictures, but {recipe.name!r} makes {made}; choose "
+            "another recipe."
         )
     assembly = assemble(recipe, settings, recipe.load(recipe.data, None), seed=setup.seed)
     game, samples = assembly.trainer.game, assembly.samples

@@ -9,7 +9,7 @@ from minigan import data, gan
 from minigan.play import dirac, slow
 from minigan.play.heard import listening
 from minigan.play.presets import PRESETS
-from minigan.play.scenes import latent_lattice, lattice, square, walk
+from minigan.play.scenes import latent_lattice, lattice, scene_of, square, walk
 from minigan.play.setup import Setup
 from minigan.play.state import PlaygroundState
 from minigan.recipes import get
@@ -224,6 +224,16 @@ def test_restarting_repeats_the_game():
     state.restart()
     state.step()
     assert same(first, weights(state))
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [("seqgan-lite", "text"), ("wavegan-tones", "sounds"), ("moving-digits", "films")],
+)
+def test_what_cannot_be_shown_is_refused(name, made):
+    recipe = get(name)
+    with pytest.raises(ValueError, match=f"shows points and pictures, but '{name}' makes {made}"):
+        scene_of(Setup(), recipe, recipe.settings)
 
 
 def test_a_recipe_can_be_played():
