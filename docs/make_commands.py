@@ -72,7 +72,7 @@ EXAMPLES: dict[str, list[tuple[str, str]]] = {
         ("minigan play", "opens the page; Ctrl-C ends it"),
         ("minigan play --preset collapse", "a game that fails on purpose"),
         ("minigan play --recipe my_recipe.py", "a recipe of your own"),
-        ("minigan play runs/digits", "a run's samples, checkpoints and latents"),
+        ("minigan play runs/digits", "samples, checkpoints and latents of a run"),
         ("minigan play pretrained:digits", "the same of weights that come with the package"),
     ],
     "export": [

@@ -108,7 +108,7 @@ class MinibatchStdDev(Layer):
                 "width, channels)."
             )
         if shape[0] < 1:
-            raise ValueError(f"{self!r} got an empty batch, but needs at least one sample.")
+            raise ValueError(f"{self!r} got a batch of 0, but needs at least one sample.")
         if shape[0] % min(self.group_size, shape[0]):
             raise ValueError(
                 f"{self!r} got a batch of {shape[0]}, which doesn't divide into groups of "

@@ -137,9 +137,10 @@ def in_force(
 
     Parameters
     ----------
-    name, seed, device, data_name, data_dir, init, out, epochs, cuda_graph, precision,
-    local_batchnorm, more
+    name, seed, device, data_name, data_dir, init, out, epochs
         As for `minigan.runs.training.train`.
+    cuda_graph, precision, local_batchnorm, more
+        As there, too.
     """
     recipe, file = find(name)
     watched = {key: more.pop(key, None) for key in choose_watching({})}

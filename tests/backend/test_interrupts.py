@@ -46,6 +46,8 @@ def compute():
 
 right = compute()
 users = ops.blas.get()
+# A shell that starts a job in the background lets it ignore interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 stop, asked = threading.Event(), int(sys.argv[1])
 main = threading.main_thread().ident
 

@@ -81,11 +81,6 @@ def _layers(rng):
             FLAT,
             False,
         ),
-        "frames": (
-            nn.PerFrame(nn.Conv1d(2, 3, kernel_size=3, padding=1, rng=rng), nn.Sigmoid()),
-            IMAGE,
-            True,
-        ),
         "skip": (
             nn.Skip(nn.Conv2d(2, 3, kernel_size=3, padding=1, rng=rng), nn.Sigmoid()),
             IMAGE,
@@ -107,6 +102,14 @@ def _layers(rng):
         ),
         "a net that is empty": (nn.Sequential(), FLAT, False),
         **_of_the_field(numpy.random.default_rng(1)),
+        "frames": (
+            nn.PerFrame(
+                nn.Conv1d(2, 3, kernel_size=3, padding=1, rng=numpy.random.default_rng(2)),
+                nn.Sigmoid(),
+            ),
+            IMAGE,
+            True,
+        ),
     }
 
 

@@ -48,7 +48,7 @@ def test_a_penalised_maxout_critic(seed):
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match="at least one piece"):
+    with pytest.raises(ValueError, match="must be at least 1"):
         nn.Maxout(0)
     with pytest.raises(ValueError, match="a multiple of 3"):
         nn.Maxout(3)(numpy.zeros((2, 4)))
