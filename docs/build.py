@@ -213,7 +213,7 @@ def is_formula(text: str) -> bool:
     """Tell a displayed formula from prose; Sphinx can't put a translated formula back."""
     if re.search(r"\\(qquad|begin|frac|sum|partial)\b", re.sub(r"\$[^$]*\$", "", text)):
         return True
-    outside = re.sub(r"\$[^$]*\$", "", text)
+    outside = re.sub(r"\$[^$]*\$|\\text\{[^}]*\}", "", text)
     if "\\" in outside and not re.search(
         r"(?<!\\)\b[A-Za-z]{3,}", re.sub(r"\\[A-Za-z]+", " ", outside)
     ):
