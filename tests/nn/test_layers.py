@@ -679,7 +679,7 @@ def test_no_samples_are_mapped_to_none(build, shape):
 
 
 def test_a_statistic_of_no_samples_is_refused():
-    with pytest.raises(ValueError, match="got an empty batch"):
+    with pytest.raises(ValueError, match="got a batch of 0"):
         nn.MinibatchStdDev(4).forward(numpy.zeros((0, 3), "float32"))
 
 
