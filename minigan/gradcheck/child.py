@@ -103,7 +103,10 @@ def send_answer(stream: BinaryIO, path: Path, guard: Guard, function: Any) -> No
         answer = _usage(located(error, path))
     except BaseException as error:
         answer = {"conduct": f"raises {type(error).__name__}, which would end the check"}
-    wire.send(stream, answer)
+    try:
+        wire.send(stream, answer)
+    except BrokenPipeError:  # whoever asked has heard enough, and a traceback would be no help
+        os._exit(1)
 
 
 def _usage(error: UsageError) -> dict[str, Any]:

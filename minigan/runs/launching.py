@@ -114,7 +114,9 @@ class Roll:
         return self._first
 
     def _look(self) -> None:
-        ends = select.poll()
+        # The kernel lists what has ended in the order in which it ended. That matters here: the
+        # launcher kills the other ranks at once, on a busy machine before this thread looks.
+        ends = select.epoll()
         watched: dict[int, Path] = {}
         while self._first is None and self.running.poll() is None:
             for path in self.folder.glob("[0-9]*"):
@@ -123,10 +125,11 @@ class Roll:
                 with suppress(OSError, ValueError):
                     descriptor = os.pidfd_open(int(path.read_text()))
                     watched[descriptor] = path
-                    ends.register(descriptor, select.POLLIN)
-            for descriptor, _ in ends.poll(50):
+                    ends.register(descriptor, select.EPOLLIN)
+            for descriptor, _ in ends.poll(0.05):
                 self._ended(watched[descriptor])
                 ends.unregister(descriptor)
+        ends.close()
         for descriptor in watched:
             os.close(descriptor)
 

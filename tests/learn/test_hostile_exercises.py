@@ -1,10 +1,13 @@
 """Files that would end, block or fool the checker: each gets a sentence, and never a pass."""
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
 
+from minigan.gradcheck import wire
 from minigan.gradcheck.runner import Limits
 from minigan.learn import checking
 from minigan.learn.course import exercise
@@ -170,6 +173,17 @@ def writes(fd):
     except OSError:
         return False
 """
+
+
+def test_an_answer_that_nobody_waits_for_is_no_traceback():
+    child = [sys.executable, "-m", "minigan.learn.pupil"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(child, **pipes) as process:
+        wire.receive(process.stdout)
+        process.stdout.close()
+        setup = {"place": "none.py:f", "memory": 1 << 40, "file_size": 1 << 20}
+        wire.send(process.stdin, setup | {"exercise": "linear"})
+        assert process.stderr.read() == b""
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals and forks of POSIX")

@@ -57,6 +57,32 @@ def test_who_ends_without_signing_off_is_known(tmp_path, monkeypatch):
     assert roll.first() == (1, vanished.pid)
 
 
+class SlowLauncher:
+    """Says that it runs until the ranks have ended, one after the other, all unseen."""
+
+    def __init__(self, ranks):
+        self.ranks, self.looks = ranks, 0
+
+    def poll(self):
+        """Kill the ranks at the second look, when all are watched."""
+        self.looks += 1
+        for rank in self.ranks if self.looks == 2 else ():
+            rank.kill()
+            rank.wait()
+
+
+@pytest.mark.parametrize("first", range(3))
+def test_the_first_of_those_that_ended_together_is_known(first, tmp_path):
+    wait = [sys.executable, "-c", "input()"]
+    ended = [subprocess.Popen(wait, stdin=subprocess.PIPE) for _ in range(3)]
+    for rank, process in enumerate(ended):
+        (tmp_path / str(rank)).write_text(str(process.pid))
+    in_turn = SlowLauncher(ended[first:] + ended[:first])
+    assert launching.Roll(tmp_path, in_turn).first() == (first, ended[first].pid)
+    for process in ended:
+        process.stdin.close()
+
+
 def test_a_rank_that_is_done_signs_off(tmp_path, monkeypatch):
     monkeypatch.setenv(launching.ROLL, str(tmp_path))
     with launching.on_the_roll(MPIRanks(Comm(1))):
