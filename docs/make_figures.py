@@ -30,12 +30,8 @@ This page is written by `python docs/make_figures.py`.
 
 def figures(path: Path) -> list[bytes]:
     """Return the figures of a tutorial, as they were drawn in the last build."""
-    notebook = build.with_outputs(jupytext.read(path))
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    drawn = [
-        output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})
-    ]
-    return [base64.b64decode(picture) for picture in drawn]
+    drawn = build.pictures_of(build.with_outputs(jupytext.read(path)))
+    return [base64.b64decode(picture["image/png"]) for picture in drawn]
 
 
 def save(picture: bytes, path: Path) -> None:
