@@ -171,7 +171,7 @@ def extract() -> int:
 
 COMPLETE = (
     "tutorials/*.pot", "howto/*.pot", "index.pot", "notebooks.pot", "from-nothing.pot",
-    "gallery.pot", "gallery/*.pot", "benchmarks.pot", "performance.pot", "quality.pot",
+    "gallery.pot", "gallery/*.pot", "benchmarks.pot", "performance.pot", "quality.pot", "gpu.pot",
 )  # fmt: skip
 """Pages of which every sentence is translated."""
 MEASURED = ("performance", "quality")
