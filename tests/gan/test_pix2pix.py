@@ -2,12 +2,13 @@
 
 import numpy
 import pytest
+from killed_runs import check_that_it_resumes
 from PIL import Image
 
-from minigan import checkpoint, cli, data, gan, nn, optim, recipes
+from minigan import cli, data, gan, nn, optim, recipes
 from minigan.gan.pix2pix import _Sketches
 from minigan.recipes.translation import patches, unet
-from minigan.runs import doctor, resuming, training
+from minigan.runs import doctor, training
 from minigan.runs.evaluation import evaluate
 from minigan.runs.folder import open_run
 
@@ -183,24 +184,8 @@ def whole(tmp_path_factory):
     return learn(tmp_path_factory.mktemp("pix2pix") / "whole")
 
 
-class Enough(gan.Callback):
-    """Stops a run as if it were killed."""
-
-    def on_step(self, trainer, report):
-        if trainer.step == 5:
-            raise KeyboardInterrupt
-
-
 def test_it_resumes_bit_for_bit(whole, tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        learn(tmp_path / "killed", callbacks=[Enough()])
-    resuming.resume(tmp_path / "killed", progress=False)
-    for name in ("model.safetensors", "checkpoints/step-00000006.safetensors"):
-        ours, theirs = (checkpoint.load(run / name)[0] for run in (tmp_path / "killed", whole))
-        assert ours.keys() == theirs.keys()
-        for key, array in theirs.items():
-            numpy.testing.assert_array_equal(ours[key], array, err_msg=key)
-    assert (tmp_path / "killed/metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
+    check_that_it_resumes(learn, whole, tmp_path / "killed")
 
 
 def test_a_run_is_drawn_sampled_and_diagnosed(whole):
