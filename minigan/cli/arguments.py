@@ -175,9 +175,12 @@ def open_run(options: argparse.Namespace) -> Run:
     return folder.open_run(options.run, trust=trust(options))
 
 
-def replaces(path: Path) -> str:
-    """Return what to add to a message about a file that is about to be written."""
-    return " (the earlier one was replaced)" if path.exists() else ""
+def replaces(*paths: Path) -> str:
+    """Return what to add to a message about files that are about to be written."""
+    before = sum(path.exists() for path in paths)
+    if before > 1:
+        return " (the earlier ones were replaced)"
+    return " (the earlier one was replaced)" if before else ""
 
 
 def add_picture(parser: Parser, name: str) -> None:
