@@ -87,9 +87,10 @@ class _Help(argparse.Action):
 
 def _near(word: str, known: Iterable[str]) -> str:
     """Return a question about the word that was meant, if one is near."""
-    known = list(known)
-    near = [] if word in known else difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    words = {each.lstrip("-"): each for each in known}  # the dashes would make all options alike
+    meant = word.lstrip("-")
+    near = [] if meant in words else difflib.get_close_matches(meant, words, n=1, cutoff=0.7)
+    return f" (did you mean {words[near[0]]}?)" if near else ""
 
 
 def _not_empty(text: str) -> str:
