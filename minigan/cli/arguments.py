@@ -87,9 +87,10 @@ class _Help(argparse.Action):
 
 def _near(word: str, known: Iterable[str]) -> str:
     """Return a question about the word that was meant, if one is near."""
-    known = list(known)
-    near = [] if word in known else difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    words = {each.lstrip("-"): each for each in known}  # the dashes would make all options alike
+    meant = word.lstrip("-")
+    near = [] if meant in words else difflib.get_close_matches(meant, words, n=1, cutoff=0.7)
+    return f" (did you mean {words[near[0]]}?)" if near else ""
 
 
 def _not_empty(text: str) -> str:
@@ -175,9 +176,12 @@ def open_run(options: argparse.Namespace) -> Run:
     return folder.open_run(options.run, trust=trust(options))
 
 
-def replaces(path: Path) -> str:
-    """Return what to add to a message about a file that is about to be written."""
-    return " (the earlier one was replaced)" if path.exists() else ""
+def replaces(*paths: Path) -> str:
+    """Return what to add to a message about files that are about to be written."""
+    before = sum(path.exists() for path in paths)
+    if before > 1:
+        return " (the earlier ones were replaced)"
+    return " (the earlier one was replaced)" if before else ""
 
 
 def add_picture(parser: Parser, name: str) -> None:
