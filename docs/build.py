@@ -13,8 +13,8 @@
                                             gap, is stale, or has another word than
                                             ``docs/locale/terms.md``
 ``python docs/build.py notebooks``          the tutorials as .ipynb files in ``docs/_notebooks``, with
-                                            the outputs of the last build, and ``minigan-course.zip``
-                                            of them all
+                                            the outputs of the last build, ``minigan-course.zip`` of
+                                            them all, and ``minigan-figures.zip``, each figure as SVG
 ``python docs/build.py links``              checks the links to other sites, and nothing else
 ==========================================  ========================================================
 
@@ -41,11 +41,15 @@ ROOT = DOCS.parent
 BUILD = DOCS / "_build"
 TUTORIALS = ROOT / "tutorials"
 ARCHIVE = "minigan-course.zip"
+FIGURES = "minigan-figures.zip"
+SVG = "image/svg+xml"
+KERNEL = 'c.InlineBackend.figure_formats = {"png", "svg"}\n'
+"""How IPython is set up in a build: it keeps each figure in both formats."""
 
 
 def library_key() -> str:
     """Hash what a tutorial's output depends on besides its own text: the library's source."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(KERNEL.encode())
     for path in sorted((ROOT / "minigan").rglob("*.py")):
         name = path.relative_to(ROOT).as_posix()
         # The command line and the benchmark never run inside a tutorial.
@@ -64,6 +68,15 @@ def cache_folder() -> Path:
                 shutil.rmtree(old, ignore_errors=True)
     current.mkdir(parents=True, exist_ok=True)
     return current
+
+
+def kernel_folder() -> Path:
+    """Return a folder for ``IPYTHONDIR`` in which `KERNEL` is the configuration."""
+    folder = BUILD / "ipython"
+    profile = folder / "profile_default"
+    profile.mkdir(parents=True, exist_ok=True)
+    (profile / "ipython_kernel_config.py").write_text(KERNEL)
+    return folder
 
 
 def numbers(names: list[str]) -> list[str]:
@@ -107,7 +120,7 @@ def build(options: argparse.Namespace) -> int:
         "MINIGAN_THREADS": os.environ.get("MINIGAN_THREADS", "1"),
         # The numbers in the tutorials come from NumPy alone, whatever else is installed.
         "MINIGAN_FAST": os.environ.get("MINIGAN_FAST", "0"),
-        "MINIGAN_DOCS_BUILD": "1",
+        "IPYTHONDIR": str(kernel_folder()),
     }
     if options.only is not None:
         kept = numbers(options.only)
@@ -123,7 +136,8 @@ def build(options: argparse.Namespace) -> int:
     code = subprocess.run(command, env=environment, check=False).returncode
     if code == 0:
         notebooks(options)  # with the outputs that were made just now
-        shutil.copyfile(archive(), target / ARCHIVE)
+        for name in (ARCHIVE, FIGURES):
+            shutil.copyfile(DOCS / "_notebooks" / name, target / name)
         report_times(cache)
         print(f"Built {target} in {time.perf_counter() - start:.0f} s.")
     return code
@@ -296,9 +310,17 @@ def notebooks(options: argparse.Namespace) -> int:
         notebook.cells.insert(
             0, nbformat.v4.new_code_cell(f"%pip install --quiet {package()}", id="install")
         )
+        for picture in pictures_of(notebook):
+            picture.pop(SVG, None)  # a browser draws the other one faster
         jupytext.write(notebook, target / f"{path.stem}.ipynb", fmt="ipynb")
-    print(f"Notebooks in {target}, all of them in {archive()}")
+    print(f"Notebooks in {target}, all of them in {archive()}, their figures in {figures()}")
     return 0
+
+
+def pictures_of(notebook: Any) -> list[Any]:
+    """Return the figures among the outputs of a notebook: a picture for each format."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return [output.data for output in outputs if "image/png" in output.get("data", {})]
 
 
 def with_outputs(notebook: Any) -> Any:
@@ -318,6 +340,20 @@ def archive() -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for notebook in sorted(folder.glob("*.ipynb")):
             file.write(notebook, f"minigan-course/{notebook.name}")
+    return path
+
+
+def figures() -> Path:
+    """Put every figure of the last build into one file, as SVG; return its path."""
+    import jupytext
+
+    path = DOCS / "_notebooks" / FIGURES
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for source in sorted(TUTORIALS.glob("[0-9][0-9]-*.md")):
+            drawn = pictures_of(with_outputs(jupytext.read(source)))
+            for i, picture in enumerate(drawn, start=1):
+                if SVG in picture:
+                    file.writestr(f"minigan-figures/{source.stem}-{i}.svg", picture[SVG])
     return path
 
 

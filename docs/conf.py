@@ -108,6 +108,8 @@ nb_execution_show_tb = True
 nb_execution_timeout = 240
 nb_execution_excludepatterns = [p for p in os.environ.get("MINIGAN_DOCS_SKIP", "").split(",") if p]
 nb_merge_streams = True
+# The SVGs are for the archive of figures; those with thousands of points would be slow in a page.
+nb_mime_priority_overrides = [("*", "image/svg+xml", None)]
 
 # ---------------------------------------------------------------- reference
 

@@ -41,7 +41,7 @@ def test_the_course_is_whole():
     assert [path.name[:2] for path in TUTORIALS] == [f"{n:02d}" for n in range(1, 25)]
 
 
-@pytest.mark.parametrize("page", ["docs/notebooks.md", "docs/index.md"])
+@pytest.mark.parametrize("page", ["docs/notebooks.md", "docs/index.md", "tutorials/README.md"])
 def test_pages_list_the_whole_course(page):
     listed = (ROOT / page).read_text(encoding="utf-8")
     assert [path.stem for path in TUTORIALS if path.stem not in listed] == []

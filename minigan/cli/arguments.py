@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
@@ -55,6 +56,23 @@ class Parser(argparse.ArgumentParser):
         """Print the message and exit with status 2."""
         self.exit(2, f"minigan: {message.rstrip('.')}; see `{self.prog} --help`.\n")
 
+    # A command's own parser reports what it doesn't know, not the parser of all commands.
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, and report what isn't known, with an option that is spelt like it."""
+        options, rest = super().parse_known_args(args, namespace)
+        for word in rest:
+            if word.startswith("-"):
+                near = _near(word.partition("=")[0], self._option_string_actions)
+                self.error(f"there is no option {word}{near}")
+        return options, rest
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        near = _near(str(value), map(str, action.choices or ()))
+        if near:
+            what = "command" if isinstance(action, argparse._SubParsersAction) else "choice"
+            raise argparse.ArgumentError(None, f"there is no {what} {value!r}{near}")
+        super()._check_value(action, value)
+
 
 class _Help(argparse.Action):
     """Shows the help, enriched; like argparse's own action otherwise."""
@@ -65,6 +83,13 @@ class _Help(argparse.Action):
             parser.enrich(parser, options)
         parser.print_help()
         parser.exit()
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    """Return a question about the word that was meant, if one is near."""
+    known = list(known)
+    near = [] if word in known else difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _not_empty(text: str) -> str:

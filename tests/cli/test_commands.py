@@ -84,6 +84,47 @@ def test_without_a_command_it_says_hello_and_three_commands(capsys):
     assert commands == ["train", "recipes", "--help"]
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["trian"], "there is no command 'trian' (did you mean train?); see `minigan --help`."),
+        (["--verson"], "there is no option --verson (did you mean --version?); see `minigan"),
+        (["train", "x", "--stps=4"], "--stps=4 (did you mean --steps?); see `minigan train --h"),
+        (["train", "x", "--qqq", "4"], "there is no option --qqq; see `minigan train --help`."),
+        (["learn", "chek"], "there is no command 'chek' (did you mean check?)"),
+        (["completion", "bsh"], "there is no choice 'bsh' (did you mean bash?)"),
+        (["completion", "tcsh"], "'tcsh' (choose from"),
+        (["train", "x", "y"], "unrecognized arguments: y"),
+    ],
+)
+def test_what_is_spelt_alike_is_suggested(command, said, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(command)
+    assert stop.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--image-size", "32"], "'digits' has no setting 'image_size'; there is one in dcgan"),
+        (["--set", "stps=3"], "Unknown setting 'stps'; did you mean 'steps'? The settings are"),
+        (["--set", "qqq=3"], "Unknown setting 'qqq'; the settings are average"),
+    ],
+)
+@pytest.mark.parametrize("more", [[], ["--show-config"]])
+def test_a_setting_that_the_recipe_does_not_have(options, said, more, capsys):
+    assert main(["train", "digits", *options, *more]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_each_command_has_one_line_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert all(any(line.startswith(f"    {c} ") for line in lines) for c in COMMANDS)
+
+
 def help_of(capsys, *command):
     with pytest.raises(SystemExit) as stop:
         main([*command, "--help"])
@@ -105,6 +146,7 @@ def test_the_help_of_a_recipe_has_its_own_defaults(capsys):
     assert "rounds of the game (default: 3000)" in shown
     assert "learning rate of the generator (default: 0.001)" in shown
     assert "(default: digits)" in shown
+    assert "grey pictures (default: off)" in help_of(capsys, "train", "dcgan")
     assert "(default: 3000)" not in help_of(capsys, "train")
 
 
