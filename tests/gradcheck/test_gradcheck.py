@@ -631,6 +631,12 @@ def test_a_net_on_another_device_is_checked_there(options):
         gradcheck.check(wrong, ops.asarray(seeded().standard_normal((7, 3))), **options)
 
 
+def test_a_note_made_of_an_error_ends_in_one_full_stop():
+    report = gradcheck.check(nn.BatchNorm(3), seeded().standard_normal((8, 3)))
+    assert "no second derivative was checked" in str(report)
+    assert str(report).endswith(".") and not str(report).endswith("..")
+
+
 @pytest.mark.parametrize(
     "options",
     [{"h": 0}, {"tolerance": 0.0}, {"samples": 0}, {"directions": 0}, {"dy": numpy.ones((4, 6))}],
