@@ -24,6 +24,7 @@ from PIL import Image
 
 from minigan import data, recipes
 from minigan.recipes import Recipe
+from minigan.runs import drawing
 
 DOCS = Path(__file__).resolve().parent
 PICTURES = DOCS / "images" / "gallery"
@@ -76,6 +77,10 @@ def measure(name: str, extra: list[str], out: Path) -> dict[str, object]:
 def collect(name: str, out: Path, extra: list[str]) -> dict[str, object]:
     """Keep the pictures of a run: samples, curves and film; and its scores, if it was evaluated."""
     PICTURES.mkdir(parents=True, exist_ok=True)
+    config = json.loads((out / "config.json").read_text())
+    settings = config["settings"]
+    # A run may be older than what draws its curves today.
+    drawing.draw_losses(out, recipes.get(name), settings["objective"])
     for kind, file in KINDS.items():
         if (out / file).exists():
             kept = PICTURES / f"{name}{kind}{Path(file).suffix}"
@@ -83,8 +88,6 @@ def collect(name: str, out: Path, extra: list[str]) -> dict[str, object]:
             make_smaller(kept)
     if (out / "samples.wav").exists():
         keep_sounds(name, out / "samples.wav")
-    config = json.loads((out / "config.json").read_text())
-    settings = config["settings"]
     return {
         "steps": settings["steps"],
         "batch_size": settings["batch_size"],
