@@ -119,6 +119,29 @@ class BaseGame:
         """
         return self.sample(inputs, labels)
 
+    def exported(self, inputs: Any, *, discriminator: bool = False) -> tuple[nn.Layer, Any]:
+        """Return the net that makes samples, or the one that judges them, and an input of it.
+
+        For ``minigan export``.
+
+        Parameters
+        ----------
+        inputs
+            As `inputs` draws them.
+        discriminator
+            Whether it is the net that judges samples.
+
+        Raises
+        ------
+        ValueError
+            If no single net does that.
+        """
+        what = "judges samples" if discriminator else "makes samples by itself"
+        raise ValueError(
+            f"No net of {type(self).__name__} {what}; export one of its nets in Python, with "
+            "minigan.export.to_onnx."
+        )
+
     def check(self) -> None:
         """Raise an error if parts don't fit together; called before training begins."""
 

@@ -264,6 +264,15 @@ def test_a_convolution_that_looks_at_the_first_row_only():
     assert "the first row of y alone would give" in error.report["weight"].cause
 
 
+def test_a_gradient_that_cancels_is_not_held_against_float32():
+    """That of a bias before batch normalisation is rounding alone, of terms that may be large."""
+    rng = numpy.random.default_rng(0)
+    net = nn.Sequential(nn.Linear(3, 8, rng=rng), nn.BatchNorm(8))
+    net[1].gamma.value[...] = 20
+    report = gradcheck.check(net, rng.standard_normal((4, 3)), rng=rng, samples=1)
+    assert report.worst < 1e-6
+
+
 # ---------------------------------------------------------------- planted bugs: bad conduct
 
 
