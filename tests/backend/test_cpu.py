@@ -889,7 +889,7 @@ def test_stacks_of_matrices_and_rows_by_label(fast, shape, dtype, threads, colum
     kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     dilation=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     stride=st.tuples(st.integers(1, 2), st.integers(1, 2)),
-    groups=st.integers(1, 3),
+    groups=st.integers(1, 4),
     each=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     extra=st.tuples(st.integers(0, 4), st.integers(0, 4)),
     n=st.integers(0, 4),

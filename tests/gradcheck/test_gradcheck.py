@@ -631,6 +631,12 @@ def test_a_net_on_another_device_is_checked_there(options):
         gradcheck.check(wrong, ops.asarray(seeded().standard_normal((7, 3))), **options)
 
 
+def test_a_note_made_of_an_error_ends_in_one_full_stop():
+    report = gradcheck.check(nn.BatchNorm(3), seeded().standard_normal((8, 3)))
+    assert "no second derivative was checked" in str(report)
+    assert str(report).endswith(".") and not str(report).endswith("..")
+
+
 @pytest.mark.parametrize(
     "options",
     [{"h": 0}, {"tolerance": 0.0}, {"samples": 0}, {"directions": 0}, {"dy": numpy.ones((4, 6))}],
@@ -907,7 +913,9 @@ def test_files_that_can_not_be_imported(tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
         main(["gradcheck", "--frobnicate"])
     assert caught.value.code == 2
-    assert "unrecognized arguments: --frobnicate; see" in capsys.readouterr().err
+    assert (
+        "there is no option --frobnicate; see `minigan gradcheck --help`" in capsys.readouterr().err
+    )
 
 
 def test_checking_the_library(capsys, monkeypatch):
