@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from minigan import backend, nn, optim
 from minigan.backend import Array
+from minigan.nn.tree import held
 from minigan.ranks import ALONE, Ranks
 
 
@@ -219,8 +220,13 @@ class BaseGame:
     @property
     def device(self) -> backend.Reference:
         """The backend that the players live on."""
-        player = next(iter(self.players().values()))
-        return backend.of(next(iter(player.parameters().values())).value)
+        return _home(next(iter(self.players().values())))
+
+
+def _home(net: nn.Layer) -> backend.Reference:
+    """Return the backend that a net lives on, without a walk beyond its first parameter."""
+    found = (p for _, layer in net.layers() for _, p in held(vars(layer), nn.Parameter))
+    return backend.of(next(found).value)
 
 
 def require_owner(optimizer: Any, player: nn.Layer, others: Sequence[nn.Layer], name: str) -> None:
@@ -269,7 +275,7 @@ def in_batches(net: nn.Layer, inputs: Any, *, batch_size: int = 256) -> NDArray[
     -------
     ndarray, shape (N, ...)
     """
-    ops = backend.of(next(iter(net.parameters().values())).value)
+    ops = _home(net)
     n = len(backend.tree.leaves(inputs)[0])
     parts = []
     for start in range(0, n, batch_size):
