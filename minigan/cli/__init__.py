@@ -6,6 +6,7 @@ runs, so that ``minigan --version``, ``--help`` and errors in the options appear
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import sys
@@ -105,10 +106,21 @@ def _silence(*streams: Any) -> None:
             os.dup2(nowhere, stream.fileno())
 
 
+class _Wide(argparse.HelpFormatter):
+    """Leaves room for the indentation of the commands, which argparse doesn't count."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        self._indent()
+        super().add_argument(action)
+        self._dedent()
+
+
 def build_parser() -> Parser:
     """Return the parser of all commands."""
     parser = Parser(
-        prog="minigan", description="A GAN engine whose every derivative is written by hand."
+        prog="minigan",
+        description="A GAN engine whose every derivative is written by hand.",
+        formatter_class=_Wide,
     )
     parser.add_argument("--version", action="version", version=f"minigan {minigan.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")

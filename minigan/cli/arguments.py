@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
@@ -55,6 +56,23 @@ class Parser(argparse.ArgumentParser):
         """Print the message and exit with status 2."""
         self.exit(2, f"minigan: {message.rstrip('.')}; see `{self.prog} --help`.\n")
 
+    # A command's own parser reports what it doesn't know, not the parser of all commands.
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, and report what isn't known, with an option that is spelt like it."""
+        options, rest = super().parse_known_args(args, namespace)
+        for word in rest:
+            if word.startswith("-"):
+                near = _near(word.partition("=")[0], self._option_string_actions)
+                self.error(f"there is no option {word}{near}")
+        return options, rest
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        near = _near(str(value), map(str, action.choices or ()))
+        if near:
+            what = "command" if isinstance(action, argparse._SubParsersAction) else "choice"
+            raise argparse.ArgumentError(None, f"there is no {what} {value!r}{near}")
+        super()._check_value(action, value)
+
 
 class _Help(argparse.Action):
     """Shows the help, enriched; like argparse's own action otherwise."""
@@ -65,6 +83,14 @@ class _Help(argparse.Action):
             parser.enrich(parser, options)
         parser.print_help()
         parser.exit()
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    """Return a question about the word that was meant, if one is near."""
+    words = {each.lstrip("-"): each for each in known}  # the dashes would make all options alike
+    meant = word.lstrip("-")
+    near = [] if meant in words else difflib.get_close_matches(meant, words, n=1, cutoff=0.7)
+    return f" (did you mean {words[near[0]]}?)" if near else ""
 
 
 def _not_empty(text: str) -> str:
@@ -150,9 +176,12 @@ def open_run(options: argparse.Namespace) -> Run:
     return folder.open_run(options.run, trust=trust(options))
 
 
-def replaces(path: Path) -> str:
-    """Return what to add to a message about a file that is about to be written."""
-    return " (the earlier one was replaced)" if path.exists() else ""
+def replaces(*paths: Path) -> str:
+    """Return what to add to a message about files that are about to be written."""
+    before = sum(path.exists() for path in paths)
+    if before > 1:
+        return " (the earlier ones were replaced)"
+    return " (the earlier one was replaced)" if before else ""
 
 
 def add_picture(parser: Parser, name: str) -> None:

@@ -12,12 +12,15 @@ def list_recipes(options: argparse.Namespace) -> None:
     """Print each recipe's name, title, data, length and source."""
     from minigan import recipes
 
+    width = max(map(len, recipes.names())) + 1
     for name in recipes.names():
         recipe = recipes.get(name)
         steps, batch_size = recipe.settings.steps, recipe.settings.batch_size
-        print(f"{name:<13} {recipe.title}")
-        print(f"{'':<13} data: {recipe.data}; {steps:,} steps of {batch_size}; {recipe.duration}")
-        print(f"{'':<13} from: {recipe.source}\n")
+        print(f"{name:<{width}} {recipe.title}")
+        print(
+            f"{'':<{width}} data: {recipe.data}; {steps:,} steps of {batch_size}; {recipe.duration}"
+        )
+        print(f"{'':<{width}} from: {recipe.source}\n")
 
 
 def new_recipe(options: argparse.Namespace) -> None:

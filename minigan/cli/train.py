@@ -307,10 +307,19 @@ def _enrich(parser: Parser, options: argparse.Namespace) -> None:
         if action.help and "{" in action.help:
             action.help = action.help.format(**lists)
         if action.dest in own and action.help:
-            action.help = f"{action.help} (default: {own.pop(action.dest)})".replace("%", "%%")
+            default = _as_typed(action, own.pop(action.dest))
+            action.help = f"{action.help} (default: {default})".replace("%", "%%")
     if own:
         more = ", ".join(f"{name}={value}" for name, value in own.items())
         parser.epilog = f"Other settings of this recipe, for --set: {more}."
+
+
+def _as_typed(action: argparse.Action, default: str) -> str:
+    """A switch such as --grey is on or off, whatever the value that it stands for."""
+    if action.nargs != 0:
+        return default
+    on = str(True if action.const is None else action.const)
+    return "on" if default == on else "off"
 
 
 def _defaults(parser: Parser, recipe: str) -> dict[str, str]:

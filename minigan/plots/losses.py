@@ -33,6 +33,7 @@ def losses_figure(
     *,
     smooth: float | None = None,
     reference: bool = True,
+    probabilities: bool = True,
     title: str | None = None,
 ) -> Figure:
     """Draw the losses and the discriminator's mean outputs over the steps of a run.
@@ -41,9 +42,8 @@ def losses_figure(
     ----------
     rows
         Column name to ``(rows,)`` values, as :func:`read_metrics` returns them: ``step``,
-        ``loss_d``, ``loss_g`` and, if D's outputs are probabilities, ``d_real`` (mean D(x)) and
-        ``d_fake`` (mean D(G(z))), without which the lower panel is left out. NaN and infinite
-        values are skipped.
+        ``loss_d``, ``loss_g`` and perhaps ``d_real`` (mean D(x)) and ``d_fake`` (mean D(G(z))),
+        without which the lower panel is left out. NaN and infinite values are skipped.
     smooth
         The strong curve is a mean over neighbours on both sides (so it doesn't lag), weighted by
         `smooth` to the power of their distance in rows; 0 draws the raw curve only. The default
@@ -52,6 +52,9 @@ def losses_figure(
         Whether to mark the losses of the equilibrium with D = 1/2 everywhere: 2 ln 2 for the
         discriminator, ln 2 for the generator. These are valid for cross entropy (the non-saturating
         objective); switch this off for others.
+    probabilities
+        Whether D's outputs are probabilities, from 0 to 1; else they may be any numbers, as those
+        of a Wasserstein critic are.
     title
         Title of the figure, at the top left.
 
@@ -76,7 +79,7 @@ def losses_figure(
         panels = figure.subplots(1 + two, 1, sharex=True, squeeze=False)[:, 0]
         _draw_losses(panels[0], columns, smooth, reference)
         if two:
-            _draw_answers(panels[1], columns, smooth)
+            _draw_answers(panels[1], columns, smooth, probabilities)
         panels[-1].set_xlabel("training step")
         panels[-1].xaxis.set_major_formatter("{x:,.0f}")
         panels[-1].xaxis.set_major_locator(MaxNLocator(nbins=9, integer=True))
@@ -107,11 +110,19 @@ def _draw_losses(
     )
 
 
-def _draw_answers(axes: Axes, columns: Mapping[str, Series], smooth: float | None) -> None:
-    labels = [_curve(axes, columns, name, smooth)[1] for name in ("d_real", "d_fake")]
-    axes.axhline(0.5, color=GREY, linewidth=1.2, linestyle=":", zorder=1)
-    axes.set(ylabel="probability of real", ylim=(-0.02, 1.02), yticks=[0, 0.25, 0.5, 0.75, 1])
-    _write_labels(axes, [*labels, (0.5, "½: D cannot tell", GREY)])
+def _draw_answers(
+    axes: Axes, columns: Mapping[str, Series], smooth: float | None, probabilities: bool
+) -> None:
+    drawn = [_curve(axes, columns, name, smooth) for name in ("d_real", "d_fake")]
+    labels = [label for _, label in drawn]
+    if probabilities:
+        labels.append((0.5, "½: D cannot tell", GREY))
+        axes.axhline(0.5, color=GREY, linewidth=1.2, linestyle=":", zorder=1)
+        axes.set(ylabel="probability of real", ylim=(-0.02, 1.02), yticks=[0, 0.25, 0.5, 0.75, 1])
+    else:
+        values = numpy.concatenate([raw for raw, _ in drawn])
+        axes.set(ylabel="output of D", ylim=_span(values))
+    _write_labels(axes, labels)
 
 
 def _curve(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -138,9 +139,11 @@ class Settings:
         known = {field.name for field in fields(self)}
         unknown = changes.keys() - known
         if unknown:
+            name = sorted(unknown)[0]
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}? The" if near else "the"
             raise ValueError(
-                f"Unknown setting {sorted(unknown)[0]!r}; the settings are "
-                f"{', '.join(sorted(known))}."
+                f"Unknown setting {name!r}; {hint} settings are {', '.join(sorted(known))}."
             )
         given = {name: value for name, value in changes.items() if value is not None}
         for name, value in given.items():

@@ -35,7 +35,7 @@ from typing import Any
 from minigan.recipes.files import RecipeFile
 from minigan.runs import trust as trusting
 from minigan.runs.folder import CONFIG, read_config, recipe_file
-from minigan.runs.training import find
+from minigan.runs.training import changed, find
 from minigan.runs.watching import choose_watching
 
 TOP = ("recipe", "seed", "device", "data", "data_dir", "init", "out", "epochs")
@@ -144,7 +144,7 @@ def in_force(
     """
     recipe, file = find(name)
     watched = {key: more.pop(key, None) for key in choose_watching({})}
-    settings = asdict(recipe.settings.changed(**more))
+    settings = asdict(changed(recipe, more))
     if epochs is not None:
         del settings["steps"]  # it depends on how many samples there are
     place = f"{file.path}:{file.variable}" if file else recipe.name

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from minigan import backend
 from minigan.files import written_whole
-from minigan.gan import Trainer
+from minigan.gan import OBJECTIVES, Trainer, objective
 from minigan.recipes.recipe import Recipe
 
 GRID = 64
@@ -156,8 +156,12 @@ def draw_losses(folder: Path, recipe: Recipe, objective_name: str) -> None:
         return
     rows = read_metrics(folder / "metrics.csv")
     if "loss_d" in rows and "loss_g" in rows:
-        reference = objective_name == "non-saturating"
-        figure = losses_figure(rows, reference=reference, title=recipe.name)
+        figure = losses_figure(
+            rows,
+            reference=objective_name == "non-saturating",
+            probabilities=objective_name in OBJECTIVES and objective(objective_name).probabilistic,
+            title=recipe.name,
+        )
     else:
         figure = _columns_figure(rows, recipe.name)
     save_figure(figure, folder / "losses.png", dpi=110)

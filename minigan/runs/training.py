@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from minigan import backend, gan
 from minigan.files import remove_leftovers
 from minigan.gan.callbacks import TensorBoard
 from minigan.ranks import ALONE, Ranks
-from minigan.recipes import Recipe, Settings, files, get
+from minigan.recipes import Recipe, Settings, files, get, names
 from minigan.recipes.files import RecipeFile
 from minigan.runs import drawing, pretrained, sources, together, trust
 from minigan.runs.assembly import Assembly, assemble
@@ -123,7 +123,7 @@ def train(
         were given different ones.
     """
     recipe, file = find(name)
-    settings = recipe.settings.changed(**changes)
+    settings = changed(recipe, changes)
     recipe = recipe.fitted(settings)
     device = backend.resolve(device)
     data_dir = None if data_dir is None else os.path.abspath(os.path.expanduser(data_dir))
@@ -213,6 +213,24 @@ def find(name: str | Recipe | RecipeFile) -> tuple[Recipe, RecipeFile | None]:
     recipe = name.load()
     trust.remember(name)
     return recipe, name
+
+
+def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Settings:
+    """Return the recipe's settings with some values changed; None leaves a value unchanged.
+
+    Raises
+    ------
+    ValueError
+        If the recipe has no such setting; the error names others that have it.
+    """
+    foreign = [name for name in changes if not hasattr(recipe.settings, name)]
+    others = [other for other in names() if foreign and hasattr(get(other).settings, foreign[0])]
+    if others:
+        raise ValueError(
+            f"The recipe {recipe.name!r} has no setting {foreign[0]!r}; there is one in "
+            f"{', '.join(others)}."
+        )
+    return recipe.settings.changed(**changes)
 
 
 def _steps(epochs: int, samples: Any, settings: Settings) -> int:

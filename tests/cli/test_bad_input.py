@@ -214,7 +214,7 @@ def test_compressed_rubbish(place, capsys):
         ("--device", "tpu", "Unknown device 'tpu'; use 'auto', 'cpu' or 'cuda'"),
         ("--epochs", "0", "The number of epochs must be positive, got 0"),
         ("--lr", "fast", "argument --lr: invalid float value: 'fast'; see `minigan train --help`"),
-        ("--colour", "red", "unrecognized arguments: --colour red; see `minigan --help`"),
+        ("--colour", "red", "there is no option --colour; see `minigan train --help`"),
         ("--discriminator-steps", "1000000000", "discriminator_steps must be at most 1,000, got"),
         ("--steps", f"1{'0' * 30}", "steps must be at most 1,000,000,000,000, got 1000"),
         ("--data", "", "argument --data: it is empty; give a value, or leave it out; see `minigan"),
@@ -284,7 +284,7 @@ def test_an_unknown_recipe_and_the_nearest(place, capsys, typed, meant):
 
 def test_no_recipe_and_an_unknown_command(place, capsys):
     assert "No recipe was given" in sentence(capsys, "train")
-    assert "invalid choice: 'trian'" in sentence(capsys, "trian")
+    assert "there is no command 'trian' (did you mean train?)" in sentence(capsys, "trian")
 
 
 # ---------------------------------------------------------------- folders and files

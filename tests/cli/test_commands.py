@@ -84,6 +84,47 @@ def test_without_a_command_it_says_hello_and_three_commands(capsys):
     assert commands == ["train", "recipes", "--help"]
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["trian"], "there is no command 'trian' (did you mean train?); see `minigan --help`."),
+        (["--verson"], "there is no option --verson (did you mean --version?); see `minigan"),
+        (["train", "x", "--stps=4"], "--stps=4 (did you mean --steps?); see `minigan train --h"),
+        (["train", "x", "--qqq", "4"], "there is no option --qqq; see `minigan train --help`."),
+        (["learn", "chek"], "there is no command 'chek' (did you mean check?)"),
+        (["completion", "bsh"], "there is no choice 'bsh' (did you mean bash?)"),
+        (["completion", "tcsh"], "'tcsh' (choose from"),
+        (["train", "x", "y"], "unrecognized arguments: y"),
+    ],
+)
+def test_what_is_spelt_alike_is_suggested(command, said, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(command)
+    assert stop.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--image-size", "32"], "'digits' has no setting 'image_size'; there is one in dcgan"),
+        (["--set", "stps=3"], "Unknown setting 'stps'; did you mean 'steps'? The settings are"),
+        (["--set", "qqq=3"], "Unknown setting 'qqq'; the settings are average"),
+    ],
+)
+@pytest.mark.parametrize("more", [[], ["--show-config"]])
+def test_a_setting_that_the_recipe_does_not_have(options, said, more, capsys):
+    assert main(["train", "digits", *options, *more]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_each_command_has_one_line_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert all(any(line.startswith(f"    {c} ") for line in lines) for c in COMMANDS)
+
+
 def help_of(capsys, *command):
     with pytest.raises(SystemExit) as stop:
         main([*command, "--help"])
@@ -105,6 +146,7 @@ def test_the_help_of_a_recipe_has_its_own_defaults(capsys):
     assert "rounds of the game (default: 3000)" in shown
     assert "learning rate of the generator (default: 0.001)" in shown
     assert "(default: digits)" in shown
+    assert "grey pictures (default: off)" in help_of(capsys, "train", "dcgan")
     assert "(default: 3000)" not in help_of(capsys, "train")
 
 
@@ -374,5 +416,28 @@ def test_a_replaced_picture_is_mentioned_and_quiet_is_quiet(tmp_path, capsys):
             assert main([name, *rest, "-o", grid, *extra]) == 0
             said.append(capsys.readouterr())
         assert "earlier one" not in said[0].out
-        assert "(the earlier one was replaced)" in said[1].out
+        several = name == "interpolate"  # a film beside the picture
+        assert f"(the earlier {'ones were' if several else 'one was'} replaced)" in said[1].out
         assert said[2] == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "files"),
+    [
+        (["doctor"], "one was"),
+        (["doctor", "-o", "x.png"], "one was"),
+        (["evaluate", "-n", "50"], "one was"),
+        (["export", "--torch", "-o", "g.py"], "ones were"),
+    ],
+)
+def test_other_files_that_are_replaced_are_mentioned(command, files, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "ring", "--steps", "2", "--batch-size", "8", "--frames", "0",
+                 "--quiet", "--out", "run"]) == 0  # fmt: skip
+    for said in ("", f"(the earlier {files} replaced)"):
+        assert main([command[0], "run", *command[1:]]) == 0
+        out, err = capsys.readouterr()
+        assert ("replaced" in out + err) == bool(said)
+        assert said in out + err
+    assert main([command[0], "run", *command[1:], "--quiet"]) == 0
+    assert "replaced" not in "".join(capsys.readouterr())

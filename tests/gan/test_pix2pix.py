@@ -2,12 +2,13 @@
 
 import numpy
 import pytest
+from killed_runs import check_that_it_resumes
 from PIL import Image
 
-from minigan import checkpoint, cli, data, gan, nn, optim, recipes
+from minigan import cli, data, gan, nn, optim, recipes
 from minigan.gan.pix2pix import _Sketches
 from minigan.recipes.translation import patches, unet
-from minigan.runs import doctor, resuming, training
+from minigan.runs import doctor, training
 from minigan.runs.evaluation import evaluate
 from minigan.runs.folder import open_run
 
@@ -183,24 +184,8 @@ def whole(tmp_path_factory):
     return learn(tmp_path_factory.mktemp("pix2pix") / "whole")
 
 
-class Enough(gan.Callback):
-    """Stops a run as if it were killed."""
-
-    def on_step(self, trainer, report):
-        if trainer.step == 5:
-            raise KeyboardInterrupt
-
-
 def test_it_resumes_bit_for_bit(whole, tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        learn(tmp_path / "killed", callbacks=[Enough()])
-    resuming.resume(tmp_path / "killed", progress=False)
-    for name in ("model.safetensors", "checkpoints/step-00000006.safetensors"):
-        ours, theirs = (checkpoint.load(run / name)[0] for run in (tmp_path / "killed", whole))
-        assert ours.keys() == theirs.keys()
-        for key, array in theirs.items():
-            numpy.testing.assert_array_equal(ours[key], array, err_msg=key)
-    assert (tmp_path / "killed/metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
+    check_that_it_resumes(learn, whole, tmp_path / "killed")
 
 
 def test_a_run_is_drawn_sampled_and_diagnosed(whole):
@@ -259,7 +244,11 @@ def test_a_picture_and_a_folder_are_translated(whole, pictures, tmp_path, capsys
     many = tmp_path / "all"
     assert cli.main(["translate", str(whole), str(pictures), "-o", str(many)]) == 0
     assert sorted(p.name for p in many.iterdir()) == ["face0.png", "face1.png", "face2.png"]
-    assert "3 translated to" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines()[-1] == f"3 translated to {many}"
+    assert cli.main(["translate", str(whole), str(pictures), "-o", str(many)]) == 0
+    assert "(the earlier ones were replaced)" in capsys.readouterr().out
+    assert cli.main(["translate", str(whole), str(pictures), "-o", str(many), "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
 
 
 def test_translations_that_are_refused_leave_nothing(whole, pictures, tmp_path, capsys):
@@ -270,6 +259,7 @@ def test_translations_that_are_refused_leave_nothing(whole, pictures, tmp_path, 
         "one way only": [pictures / "face0.png", "-o", out, "--back"],
         "contains no pictures": [tmp_path / "empty", "-o", tmp_path / "x"],
         "is a file, but": [pictures, "-o", pictures / "face0.png"],
+        "would replace the pictures in": [pictures, "-o", pictures / ".." / pictures.name],
     }
     (tmp_path / "empty").mkdir()
     for words, options in mistakes.items():

@@ -4,6 +4,7 @@ import itertools
 
 import numpy
 import pytest
+from killed_runs import check_that_it_resumes
 from PIL import Image
 
 from minigan import backend, checkpoint, gan, nn, optim, recipes
@@ -209,25 +210,9 @@ def whole(tmp_path_factory):
     return learn(tmp_path_factory.mktemp("progressive") / "whole")
 
 
-class Enough(gan.Callback):
-    """Stops a run as if it were killed, while a level fades in."""
-
-    def on_step(self, trainer, report):
-        if trainer.step == 7:
-            raise KeyboardInterrupt
-
-
 def test_it_resumes_bit_for_bit_while_it_grows(whole, tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        learn(tmp_path / "killed", callbacks=[Enough()])
-    resuming.resume(tmp_path / "killed", progress=False)
-    for name in ("model.safetensors", "checkpoints/step-00000008.safetensors"):
-        ours, theirs = (checkpoint.load(run / name)[0] for run in (tmp_path / "killed", whole))
-        assert ours.keys() == theirs.keys()
-        for key, array in theirs.items():
-            numpy.testing.assert_array_equal(ours[key], array, err_msg=key)
+    ours = check_that_it_resumes(learn, whole, tmp_path / "killed", killed_after=7)
     assert ours["growth/rounds"] == 8
-    assert (tmp_path / "killed/metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
 
 
 def test_a_run_that_is_made_longer_grows_as_it_began(whole, tmp_path):

@@ -328,6 +328,16 @@ def test_reference_lines_are_optional(rng):
     }
 
 
+def test_outputs_that_are_no_probabilities_are_drawn_whole(rng):
+    rows = run_of(30, rng)
+    rows["d_real"], rows["d_fake"] = rows["d_real"] + 3, rows["d_fake"] - 3
+    axes = plots.losses_figure(rows, reference=False, probabilities=False).axes[1]
+    assert axes.get_ylabel() == "output of D"
+    assert texts_of(axes) == {"D(x) on real", "D(G(z)) on fake"}
+    low, high = axes.get_ylim()
+    assert low < numpy.median(rows["d_fake"]) < numpy.median(rows["d_real"]) < high
+
+
 def test_a_game_without_probabilities_has_one_panel(rng):
     rows = run_of(30, rng)
     figure = plots.losses_figure(

@@ -5,6 +5,7 @@ import types
 import numpy
 import pytest
 
+from minigan import gan, plots
 from minigan.runs import drawing
 
 
@@ -45,6 +46,17 @@ def test_the_state_is_drawn_with_and_without_losses(tmp_path):
     assert d.get_ydata().tolist() == [0.5, 0.4]
     assert g.get_label() == "G"
     assert figure.axes[0].get_title(loc="left") == "a run"
+
+
+@pytest.mark.parametrize("name", [*gan.OBJECTIVES, "one of one's own"])
+def test_only_probabilities_are_drawn_as_such(name, tmp_path, monkeypatch):
+    (tmp_path / "metrics.csv").write_text("step,loss_d,loss_g,d_real,d_fake\n1,1,1,7,-7\n")
+    drawn = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, *_, **__: drawn.append(figure))
+    drawing.draw_losses(tmp_path, types.SimpleNamespace(name="r"), name)
+    probable = name in ("non-saturating", "saturating")
+    expected = "probability of real" if probable else "output of D"
+    assert drawn[0].axes[1].get_ylabel() == expected
 
 
 def test_another_game_s_numbers_are_drawn_too(tmp_path):

@@ -5,9 +5,10 @@ import shutil
 
 import numpy
 import pytest
+from killed_runs import Killed
 from PIL import Image
 
-from minigan import data, gan
+from minigan import data
 from minigan.cli import main
 from minigan.data import write_idx
 from minigan.runs import resuming, sources, training
@@ -76,7 +77,7 @@ def test_a_run_goes_on_after_its_data_have_moved(place, recipe, capsys):
     with pytest.raises(KeyboardInterrupt):
         training.train(
             recipe, out="run", data_name=own.name, steps=4, batch_size=4, frames=0,
-            checkpoint_every=1, progress=False, callbacks=[Stop()],
+            checkpoint_every=1, progress=False, callbacks=[Killed(3)],
         )  # fmt: skip
     moved = place / f"moved{own.suffix}"
     own.rename(moved)
@@ -89,12 +90,6 @@ def test_a_run_goes_on_after_its_data_have_moved(place, recipe, capsys):
     assert run.read_bytes() == whole.read_bytes()
     assert config_of(place / "run")["data"] == str(moved)
     assert main([*resume, "--steps", "5"]) == 0, "the new place is kept"
-
-
-class Stop(gan.Callback):
-    def on_step(self, trainer, report):
-        if trainer.step == 3:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("recipe", SOURCES)

@@ -1,8 +1,11 @@
 """Grouped and dilated convolutions as ordinary ones side by side, which have fast forms.
 
-With groups, each piece of the channels is a convolution of its own. With dilation d at stride 1,
-the taps of a window meet only pixels of one residue modulo d along each axis: so the pixels of each
-residue are an image of their own, convolved without gaps, and the results interleave.
+A convolution in groups is an ordinary one whose kernel is zero outside the blocks of the groups. So
+groups of few channels are joined, up to `TOGETHER` channels, and what is left are convolutions of
+their own. Multiplying by zeros costs less than products of narrow matrices and copies of their
+channels do. With dilation d at stride 1, the taps of a window meet only pixels of one residue
+modulo d along each axis: so the pixels of each residue are an image of their own, convolved without
+gaps, and the results interleave.
 """
 
 from __future__ import annotations
@@ -18,6 +21,13 @@ from minigan.backend.window import Pair, Window
 
 ONE = (1, 1)
 
+TOGETHER = 64
+"""Channels up to which groups are joined: with more, the zeros cost more than they spare."""
+
+SHORT, FEW = 4, 16
+"""Longer kernels have no form that needs fewer products: so only groups of few channels are
+joined."""
+
 
 class SideBySide(Reference):
     """`Reference`'s convolutions tap by tap, in terms of its ordinary ones."""
@@ -28,10 +38,13 @@ class SideBySide(Reference):
         if not _splits(groups, weight.shape[2], stride, dilation):
             return super().conv_taps(x, weight, stride, dilation)
         if groups > 1:
-            parts = zip(_cut(x, groups), _cut(weight, groups), strict=True)
-            pieces: Any = [self.conv_taps(*p, stride, dilation) for p in parts]
-            return numpy.concatenate(pieces, axis=3)
+            parts = _parts(groups, weight.shape[2], weight.shape[:2])
+            kernels = _joined(weight, parts, groups // parts)
+            pairs = zip(_cut(x, parts), kernels, strict=True)
+            return _beside([self.conv_taps(*p, stride, dilation) for p in pairs])
         kernel = weight.shape[0], weight.shape[1]
+        if dilation == ONE:
+            return self.conv(x, weight, Window(kernel, stride, (0, 0)))[0]
         size = output_size(x.shape, kernel, stride, dilation)
         y: Any = numpy.empty((x.shape[0], *size, weight.shape[3]), x.dtype)
         for place in _residues(dilation, size):
@@ -47,11 +60,10 @@ class SideBySide(Reference):
         if not _splits(groups, each, stride, dilation):
             return super().conv_taps_weight_grad(x, dy, kernel, stride, dilation, groups)
         if groups > 1:
-            parts = zip(_cut(x, groups), _cut(dy, groups), strict=True)
-            grads: Any = [
-                self.conv_taps_weight_grad(*p, kernel, stride, dilation, 1) for p in parts
-            ]
-            return numpy.concatenate(grads, axis=3)
+            parts = _parts(groups, each, kernel)
+            pairs = zip(_cut(x, parts), _cut(dy, parts), strict=True)
+            grads = [self.conv_taps_weight_grad(*p, kernel, stride, dilation, 1) for p in pairs]
+            return _beside([_blocks(dw, groups // parts) for dw in grads])
         window = Window(kernel, stride, (0, 0))
         dw: Any = 0
         for place in _residues(dilation, dy.shape[1:3]):
@@ -67,11 +79,14 @@ class SideBySide(Reference):
         if not _splits(groups, weight.shape[2], stride, dilation):
             return super().conv_taps_input_grad(dy, weight, shape, stride, dilation)
         if groups > 1:
-            piece = (*shape[:3], weight.shape[2])
-            parts = zip(_cut(dy, groups), _cut(weight, groups), strict=True)
-            grads: Any = [self.conv_taps_input_grad(*p, piece, stride, dilation) for p in parts]
-            return numpy.concatenate(grads, axis=3)
+            parts = _parts(groups, weight.shape[2], weight.shape[:2])
+            kernels = _joined(weight, parts, groups // parts)
+            piece = (*shape[:3], shape[3] // parts)
+            pairs = zip(_cut(dy, parts), kernels, strict=True)
+            return _beside([self.conv_taps_input_grad(*p, piece, stride, dilation) for p in pairs])
         window = Window((weight.shape[0], weight.shape[1]), stride, (0, 0))
+        if dilation == ONE:
+            return self.conv_input_grad(dy, weight, shape, window)
         dx: Any = numpy.zeros(tuple(shape), dy.dtype)
         for place in _residues(dilation, dy.shape[1:3]):
             part = numpy.ascontiguousarray(dy[place])
@@ -84,9 +99,48 @@ def _splits(groups: int, each: int, stride: Pair, dilation: Pair) -> bool:
     return each > 1 and (stride == ONE or dilation == ONE)
 
 
-def _cut(x: Any, groups: int) -> list[Any]:
+def _parts(groups: int, each: int, kernel: Sequence[int]) -> int:
+    """How many convolutions remain when groups of `each` channels are joined."""
+    limit = (TOGETHER if max(kernel) <= SHORT else FEW) // each
+    return next(n for n in range(1, groups + 1) if groups % n == 0 and groups // n <= max(1, limit))
+
+
+def _cut(x: Any, parts: int) -> list[Any]:
     """Cut the last axis into pieces."""
-    return [numpy.ascontiguousarray(part) for part in numpy.split(x, groups, axis=-1)]
+    return [numpy.ascontiguousarray(part) for part in numpy.split(x, parts, axis=-1)]
+
+
+def _beside(pieces: list[Any]) -> Any:
+    """Join pieces along the last axis."""
+    return pieces[0] if len(pieces) == 1 else numpy.concatenate(pieces, axis=-1)
+
+
+def _joined(weight: Any, parts: int, groups: int) -> list[Any]:
+    """One kernel for the groups of each part: zero outside of their blocks."""
+    return [_whole(piece, groups) for piece in _cut(weight, parts)]
+
+
+def _whole(weight: Any, groups: int) -> Any:
+    """(kh, kw, in / groups, out) -> (kh, kw, in, out)."""
+    if groups == 1:
+        return weight
+    kh, kw, each, out = weight.shape
+    whole = numpy.zeros((kh, kw, groups * each, out), weight.dtype)
+    _diagonal(whole, groups)[...] = weight.reshape(kh, kw, each, groups, -1)
+    return whole
+
+
+def _blocks(whole: Any, groups: int) -> Any:
+    """The blocks alone: (kh, kw, in, out) -> (kh, kw, in / groups, out)."""
+    kh, kw, channels, out = whole.shape
+    return _diagonal(whole, groups).reshape(kh, kw, channels // groups, out)
+
+
+def _diagonal(whole: Any, groups: int) -> Any:
+    """The blocks as a view, (kh, kw, in / groups, groups, out / groups)."""
+    kh, kw, channels, out = whole.shape
+    blocks = whole.reshape(kh, kw, groups, channels // groups, groups, out // groups)
+    return numpy.einsum("ijgcgo->ijcgo", blocks)
 
 
 def output_size(shape: Sequence[int], kernel: Sequence[int], stride: Pair, dilation: Pair) -> Pair:
