@@ -137,7 +137,7 @@ def add_run(parser: Parser) -> None:
     add_checkpoint(parser)
     add_trust(parser)
     parser.section(SAMPLES).add_argument(
-        "--seed", type=int, default=0, help="seed of the latents (default: 0)"
+        "--seed", type=a_seed, default=0, help="seed of the latents (default: 0)"
     )
 
 
@@ -192,6 +192,17 @@ def add_picture(parser: Parser, name: str) -> None:
     parser.section(SAMPLES).add_argument(
         "--label", type=int, help="label to draw, for conditional recipes"
     )
+
+
+def a_seed(text: str) -> int:
+    """Parse the seed of a generator."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"a seed is a whole number of at least 0, got {text!r}")
+    return value
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:

@@ -72,11 +72,12 @@ def _write_lines(options: argparse.Namespace, run: Any) -> None:
     from minigan.runs import drawing
 
     named = options.output != GRID
+    number = drawing.LINES if options.number is None else options.number
     if named:
         check_text(options.output)
     lines = run.recipe.read(
         run.sample(
-            options.number or drawing.LINES, seed=options.seed, device=options.device,
+            number, seed=options.seed, device=options.device,
             which=options.checkpoint, truncation=options.truncation, label=options.label,
         )
     )  # fmt: skip
