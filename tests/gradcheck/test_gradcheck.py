@@ -643,7 +643,8 @@ def test_a_net_on_another_device_is_checked_there(options):
 def test_a_note_made_of_an_error_ends_in_one_full_stop():
     report = gradcheck.check(nn.BatchNorm(3), seeded().standard_normal((8, 3)))
     assert "no second derivative was checked" in str(report)
-    assert str(report).endswith(".") and not str(report).endswith("..")
+    assert str(report).endswith(".")
+    assert not str(report).endswith("..")
 
 
 @pytest.mark.parametrize(
