@@ -254,9 +254,32 @@ def running_time(app: Any, tree: Any, name: str) -> None:
     title.parent.insert(title.parent.index(title) + 1, line)
 
 
+SHOWN = re.compile(r"^# (minigan/\S+\.py), (?:method|function|class) (\w+)", re.MULTILINE)
+BESIDE = {"en": "Beside the derivation: ", "zh_CN": "与推导并列："}
+
+
+def link_shown_source(app: Any, tree: Any, name: str) -> None:
+    """Link the source that a tutorial shows to the pages that have its derivation beside it."""
+    if not name.startswith("tutorials/"):
+        return
+    known = make_beside.pages()
+    for block in list(tree.findall(docutils.nodes.literal_block)):
+        shown = dict.fromkeys(known.get(place) for place in SHOWN.findall(block.astext()))
+        line = docutils.nodes.paragraph("", BESIDE.get(language, BESIDE["en"]))
+        for public, page in filter(None, shown):
+            if len(line) > 1:
+                line += docutils.nodes.Text(" · ")
+            uri = app.builder.get_relative_uri(name, page)
+            line += docutils.nodes.reference("", public, refuri=uri, internal=True)
+        if len(line) > 1:
+            line["classes"].append("beside")
+            block.parent.insert(block.parent.index(block) + 1, line)
+
+
 def setup(app: Any) -> None:
     """Connect the functions above to Sphinx, which calls this."""
     app.connect("doctree-resolved", running_time)
+    app.connect("doctree-resolved", link_shown_source)
     if language == "zh_CN":
         app.connect("doctree-resolved", translate_answers)
     for kind in sphinx.domains.python.PyObject.doc_field_types:

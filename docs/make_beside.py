@@ -78,6 +78,16 @@ def shown_in(name: str) -> list[str]:
     return links
 
 
+def pages() -> dict[tuple[str, str], tuple[str, str]]:
+    """Return the public name and the page of each object, by its file and its name there."""
+    found = {}
+    for things in sections().values():
+        for name, thing in things.items():
+            file = Path(inspect.getsourcefile(thing) or "").relative_to(ROOT).as_posix()
+            found[file, thing.__name__] = name, f"beside/{_file(name).removesuffix('.md')}"
+    return found
+
+
 def page(name: str, thing: Any) -> str:
     """Return the page of one object."""
     kind = "autofunction" if inspect.isfunction(thing) else "autoclass"

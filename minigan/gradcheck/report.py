@@ -126,7 +126,7 @@ class Report:
                 f"Gradient check of {self.subject}",
                 *(table(head, rows) if rows else []),
                 *self.problems,
-                *(f"Note: {note}." for note in self.notes),
+                *(f"Note: {note.removesuffix('.')}." for note in self.notes),
             ]
         )
 
