@@ -229,7 +229,9 @@ def test_rounds_of_several_kinds_are_recorded_each(name, changes, kinds):
         settings = recipe.settings.changed(batch_size=BATCH, width=2, **changes)
         recipe = recipe.fitted(settings)
         ops = strict_cuda(fast=True)
-        trainers.append(assemble(recipe, settings, samples_for(recipe, 16), seed=0, device=ops).trainer)
+        trainers.append(
+            assemble(recipe, settings, samples_for(recipe, 16), seed=0, device=ops).trainer
+        )
     recorded, ordinary = _with_graph(trainers[0]), trainers[1]
     recorded._play._warm_up = 1
     for _ in range(14):
