@@ -10,9 +10,11 @@ Run from the root of the repository:
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import math
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -143,11 +145,19 @@ def _one_way(ranks: int, threads: int, recipe: str, batch: int, rounds: int) -> 
     command = [sys.executable, "-m", "benchmarks.ranks", "rounds"]
     command += ["--recipe", recipe, "--batch", str(batch), "--rounds", str(rounds)]
     if ranks > 1:
-        mpiexec = Path(sys.executable).with_name("mpiexec")
-        command = [str(mpiexec if mpiexec.exists() else "mpiexec"), "-n", str(ranks), *command]
+        command = [mpiexec(), "-n", str(ranks), *command]
     environment = os.environ | {"MINIGAN_THREADS": str(threads), "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     return float(json.loads(done.stdout.splitlines()[-1])["median"])
+
+
+def mpiexec() -> str:
+    """Return the launcher: that beside Python, or that on the path; or leave with a sentence."""
+    beside = Path(sys.executable).with_name("mpiexec")
+    found = str(beside) if beside.exists() else shutil.which("mpiexec")
+    if found is None or importlib.util.find_spec("mpi4py") is None:
+        sys.exit("Ranks need mpi4py and mpiexec: pip install 'minigan[mpi]' mpich")
+    return found
 
 
 def print_model(alone: float, sizes: list[float], small: int, drawn: float) -> None:
@@ -178,6 +188,8 @@ def main() -> None:
     parser.add_argument("--small", type=int, default=11, help="sums of a few numbers in a round")
     parser.add_argument("--drawn", type=float, default=0.1e-3, help="seconds to draw a batch")
     asked = parser.parse_args()
+    if asked.what == "steps":
+        mpiexec()
     if asked.what == "sums":
         measure_sums()
     elif asked.what == "rounds":

@@ -25,9 +25,12 @@ class BaseGame:
     ----------
     ranks
         The ranks that share a batch, see `minigan.gan.share`.
+    share_multiple
+        Each rank's share of a batch must be a multiple of so many samples, or packs of them.
     """
 
     ranks: Ranks = ALONE
+    share_multiple: int = 1
 
     def parts(self) -> dict[str, Any]:
         """Return everything a checkpoint holds, by name: nets, optimizers, averages, schedulers.

@@ -50,7 +50,7 @@ def share(
     if not isinstance(ranks, MPIRanks):
         return ranks
     unit = max((layer.m for layer in _layers(game) if isinstance(layer, nn.Pack)), default=1)
-    own = _share_of(batch, ranks.size, unit)
+    own = _share_of(batch, ranks.size, unit, game.share_multiple)
     ranks = MPIRanks(ranks.comm, unit=unit)
     for layer in _layers(game):
         _require_shareable(layer, own // unit)
@@ -69,12 +69,13 @@ def share(
 NORMS = (nn.BatchNorm, nn.ConditionalBatchNorm)
 
 
-def _share_of(batch: int, size: int, unit: int) -> int:
-    if batch % (size * unit):
-        packs = f" in packs of {unit}" if unit > 1 else ""
+def _share_of(batch: int, size: int, unit: int, multiple: int) -> int:
+    if batch % (size * unit * multiple):
+        how = f" in packs of {unit}" if unit > 1 else ""
+        how += f" in multiples of {multiple}" if multiple > 1 else ""
         raise ValueError(
-            f"A batch of {batch} can't be dealt out evenly to {size} ranks{packs}; choose a "
-            f"multiple of {size * unit} (--batch-size)."
+            f"A batch of {batch} can't be dealt out evenly to {size} ranks{how}; choose a "
+            f"multiple of {size * unit * multiple} (--batch-size)."
         )
     return batch // size
 

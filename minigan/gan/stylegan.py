@@ -106,6 +106,13 @@ class StyleGame(Game):
 
     # ------------------------------------------------------------ path length
 
+    @property
+    def share_multiple(self) -> int:  # type: ignore[override]
+        """Path length regularisation takes half of a batch, and on several ranks half of each
+        one's share.
+        """
+        return 2 if self.path_length > 0 else 1
+
     def regularise(self, z: Array) -> None:
         """Add the gradient of path length regularisation to G's, if it is due."""
         if self.kind()[1]:

@@ -26,8 +26,18 @@ _CHATTER = (
     "Press Ctrl-C again",
 )  # fmt: skip
 """How lines begin in which MPICH's launcher says that a rank has ended; retold in a sentence."""
-_SIGNAL = re.compile(r"\(signal (\d+)\)")
-_EXIT = re.compile(r"EXIT CODE: (\d+)")
+_FRAME = "-" * 70
+"""How the lines begin between which Open MPI's launcher says something, in so many at most."""
+_MOST = 30
+_FRAMED = (
+    "MPI_ABORT was invoked", "noticed that process rank", "has exited due to process rank",
+    "detected that one or more processes exited", "terminated normally, but",
+)  # fmt: skip
+"""Words by which one knows that it says that a rank has ended."""
+_SIGNAL = re.compile(r"\bsignal (\d+)")
+_EXIT = re.compile(r"\bexit code: +(\d+)", re.IGNORECASE)
+UNBEGUN = "nothing was written, so mend that and start it again."
+"""What to do if the launcher ends before any rank has signed in."""
 
 
 def launch(count: int, arguments: Sequence[str], *, resume: str) -> int:
@@ -53,23 +63,26 @@ def launch(count: int, arguments: Sequence[str], *, resume: str) -> int:
         If there is no mpi4py or no ``mpiexec``.
     """
     command = [_launcher(), "-n", str(count), sys.executable, "-m", "mpi4py", "-m", "minigan"]
-    with tempfile.TemporaryDirectory() as folder:
-        # In a session of its own, so that Ctrl-C reaches the ranks once, by way of the launcher.
-        running = subprocess.Popen(
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(
             [*command, *arguments],
             env=_environment(count) | {ROLL: folder},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            start_new_session=True,
-        )
+            start_new_session=True,  # so that Ctrl-C reaches the ranks once
+        ) as running,
+    ):
         roll = Roll(Path(folder), running)
-        with _passing_signals_on(running):
+        with _passing_signals_on(running, roll):
             said, chatter = _relay_both(running)
             status = running.wait()
-        first = roll.first()
-    if (status and not said and status != 130) or (first and not status):
+        first, begun = roll.first(), roll.begun()
+    if status and not begun:
+        print(f"minigan: No rank began to train, see above; {UNBEGUN}", file=sys.stderr)
+    elif (status and not said and status != 130) or (first and not status):
         print(f"minigan: {epitaph(chatter, status, first)}; {resume}", file=sys.stderr)
         status = status or 1
     return status if 0 <= status < 256 else 128 - status
@@ -86,7 +99,7 @@ def on_the_roll(ranks: Ranks) -> Iterator[None]:
     own.with_suffix(".new").write_text(str(os.getpid()))
     own.with_suffix(".new").rename(own)
     yield
-    own.unlink()
+    own.rename(own.with_suffix(".done"))
 
 
 class Roll:
@@ -113,14 +126,29 @@ class Roll:
             self._watch.join()
         return self._first
 
+    def processes(self) -> list[int]:
+        """Return the processes that have signed in, and not off."""
+        found = []
+        for path in self._signatures():
+            with suppress(OSError, ValueError):
+                found.append(int(path.read_text()))
+        return found
+
+    def begun(self) -> bool:
+        """Return whether any rank has ever signed in."""
+        return any(self.folder.iterdir())
+
+    def _signatures(self) -> list[Path]:
+        return [path for path in self.folder.glob("[0-9]*") if not path.suffix]
+
     def _look(self) -> None:
         # The kernel lists what has ended in the order in which it ended. That matters here: the
         # launcher kills the other ranks at once, on a busy machine before this thread looks.
         ends = select.epoll()
         watched: dict[int, Path] = {}
         while self._first is None and self.running.poll() is None:
-            for path in self.folder.glob("[0-9]*"):
-                if path.suffix or path in watched.values():
+            for path in self._signatures():
+                if path in watched.values():
                     continue
                 with suppress(OSError, ValueError):
                     descriptor = os.pidfd_open(int(path.read_text()))
@@ -157,13 +185,28 @@ def _environment(count: int) -> dict[str, str]:
 
 
 @contextmanager
-def _passing_signals_on(running: subprocess.Popen[str]) -> Iterator[None]:
-    """Let the ranks have the signals that ask this process to end."""
+def _passing_signals_on(running: subprocess.Popen[str], roll: Roll) -> Iterator[None]:
+    """Let the ranks have the signals that ask this process to end.
+
+    They don't go by way of the launcher, since Open MPI's ends the ranks half a second later.
+    """
     numbers = (signal.SIGINT, signal.SIGTERM)
     before: dict[Any, Any] = {}
+    asked: list[int] = []
+
+    def pass_on(number: int, _: Any) -> None:
+        # The second time it goes to the launcher: ranks that wait for a message don't listen.
+        processes = [] if asked else roll.processes()
+        asked.append(number)
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, number)
+        if not processes:
+            running.send_signal(number)
+
     try:
         for number in numbers:
-            before[number] = signal.signal(number, lambda n, _: running.send_signal(n))
+            before[number] = signal.signal(number, pass_on)
         yield
     finally:
         for number, handler in before.items():
@@ -190,14 +233,28 @@ def _relay_both(running: subprocess.Popen[str]) -> tuple[bool, list[str]]:
 def _relay(lines: Iterable[str], stream: IO[str]) -> tuple[bool, list[str]]:
     """Pass lines on; return whether a rank has said why it ended, and what the launcher said."""
     said, chatter = False, []
-    for line in lines:
-        if line.startswith(_CHATTER):
-            chatter.append(line)
-        elif line.strip() or not chatter:
-            said = said or line.startswith("minigan: rank")
-            stream.write(line)
+    for words in _in_frames(lines):
+        if words.startswith(_CHATTER) or any(known in words for known in _FRAMED):
+            chatter += words.splitlines()
+        elif words.strip() or not chatter:
+            said = said or words.startswith("minigan: rank")
+            stream.write(words)
             stream.flush()
     return said, chatter
+
+
+def _in_frames(lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines, but what Open MPI's launcher puts between two lines of dashes as a whole."""
+    framed = ""
+    for line in (line.replace("\0", "") for line in lines):  # it ends some of its words like C
+        if line.startswith("minigan: ") or not (framed or line.startswith(_FRAME)):
+            yield line
+        elif framed and (line.startswith(_FRAME) or framed.count("\n") >= _MOST):
+            yield framed + line
+            framed = ""
+        else:
+            framed += line
+    yield from [framed] if framed else []
 
 
 def epitaph(chatter: Sequence[str], status: int, first: tuple[int, int] | None = None) -> str:
@@ -206,7 +263,7 @@ def epitaph(chatter: Sequence[str], status: int, first: tuple[int, int] | None =
     Parameters
     ----------
     chatter
-        What MPICH's launcher has printed.
+        What the launcher of MPICH or Open MPI has printed.
     status
         Its exit status.
     first

@@ -10,9 +10,9 @@ import pytest
 from strict_array import StrictNamespace
 from strict_cuda import strict_cuda
 from whole_games import CANCELLING, damp
-from zoo_files import noise
+from zoo_files import samples_for
 
-from minigan import backend, cli, data, gan, losses, nn, optim, recipes
+from minigan import backend, cli, gan, losses, nn, optim, recipes
 from minigan.backend.cuda import StepGraph
 from minigan.runs.assembly import assemble
 
@@ -133,20 +133,10 @@ class _nothing:
 # ---------------------------------------------------------------- recipes
 
 
-def _samples(recipe):
-    """Data of the recipe's shape: its own where it comes with the package, else random images."""
-    if recipe.makes_text:
-        return data.text(recipe.data)
-    if not recipe.makes_images:
-        return data.distribution(recipe.data)
-    labels = numpy.arange(16) % max(recipe.classes, 1)
-    return noise(recipe, 16, labels, numpy.random.default_rng(0))
-
-
 def _assembled(name, device):
     recipe = recipes.get(name)
     settings = recipe.settings.changed(batch_size=BATCH)
-    return assemble(recipe, settings, _samples(recipe), seed=0, device=device).trainer
+    return assemble(recipe, settings, samples_for(recipe, 16), seed=0, device=device).trainer
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -239,7 +229,9 @@ def test_rounds_of_several_kinds_are_recorded_each(name, changes, kinds):
         settings = recipe.settings.changed(batch_size=BATCH, width=2, **changes)
         recipe = recipe.fitted(settings)
         ops = strict_cuda(fast=True)
-        trainers.append(assemble(recipe, settings, _samples(recipe), seed=0, device=ops).trainer)
+        trainers.append(
+            assemble(recipe, settings, samples_for(recipe, 16), seed=0, device=ops).trainer
+        )
     recorded, ordinary = _with_graph(trainers[0]), trainers[1]
     recorded._play._warm_up = 1
     for _ in range(14):
@@ -283,7 +275,7 @@ def test_a_checkpoint_of_either_device_goes_on_on_the_other():
 
 def test_precision_and_graph_reach_the_device():
     recipe, ops = recipes.get("ring"), strict_cuda()
-    samples = _samples(recipe)
+    samples = samples_for(recipe, 16)
     assembly = assemble(
         recipe, recipe.settings, samples, seed=0, device=ops, cuda_graph=True, precision="tf32"
     )

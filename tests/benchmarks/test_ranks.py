@@ -23,6 +23,17 @@ def test_one_gpu_waits_for_nobody_and_many_wait_for_the_host():
     assert ranks.step(1024, **told) == pytest.approx(1024e-4)
 
 
+@pytest.mark.parametrize("missing", ["mpi4py", "mpiexec"])
+def test_without_an_mpi_one_sentence_says_so_before_anything_is_timed(missing, monkeypatch):
+    has = {"mpi4py": missing != "mpi4py", "mpiexec": missing != "mpiexec"}
+    monkeypatch.setattr(ranks.sys, "executable", "/nowhere/python")
+    monkeypatch.setattr(ranks.sys, "argv", ["ranks", "steps"])
+    monkeypatch.setattr(ranks.shutil, "which", lambda name: "mpiexec" if has[name] else None)
+    monkeypatch.setattr(ranks.importlib.util, "find_spec", lambda name: has[name] or None)
+    with pytest.raises(SystemExit, match="need mpi4py and mpiexec: pip install"):
+        ranks.main()
+
+
 def test_the_table_is_printed(capsys):
     ranks.print_model(1e-2, [1e6], 3, 1e-4)
     assert capsys.readouterr().out.count("100%") == len(ranks.LINKS)

@@ -7,7 +7,7 @@ import copy
 import numpy
 import pytest
 from whole_games import CANCELLING, damp
-from zoo_files import noise
+from zoo_files import samples_for
 
 from minigan import backend, gan, nn, optim, recipes
 from minigan.backend import Reference, Window
@@ -178,24 +178,13 @@ def test_dropout_masks_are_the_twin_s(ops):
 
 def _trainer(name, device, *, cuda_graph=False, batch=16):
     recipe = recipes.get(name)
-    samples = _samples(recipe)
+    samples = samples_for(recipe, 64)
     trainer = assemble(
         recipe, recipe.settings.changed(batch_size=batch), samples, seed=0, device=device
     ).trainer
     return gan.Trainer(
         trainer.game, trainer.source, rng=trainer.rng, noise=trainer.noise, cuda_graph=cuda_graph
     )
-
-
-def _samples(recipe):
-    from minigan import data
-
-    if recipe.makes_text:
-        return data.text(recipe.data)
-    if not recipe.makes_images:
-        return data.distribution(recipe.data)
-    labels = numpy.arange(64) % max(recipe.classes, 1)
-    return noise(recipe, 64, labels, numpy.random.default_rng(0))
 
 
 def _draws(trainer):

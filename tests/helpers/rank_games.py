@@ -75,6 +75,9 @@ class Unpaired:
     def __next__(self):
         return tuple(next(part)[0] for part in self.parts)
 
+    def state_dict(self):
+        return {}
+
 
 def build(name, ranks=ALONE, *, batch=BATCH):
     """Return a trainer of one of the games, for this rank."""
@@ -87,8 +90,9 @@ def build(name, ranks=ALONE, *, batch=BATCH):
     if kind == "cyclegan":
         game, source = _cyclegan(weights, noise, **options), Unpaired(order)
     else:
-        ways = [way for way in rest.split() if way != "batchnorm"]
-        objective = "wasserstein" if "gradient-penalty" in rest else "non-saturating"
+        ways = [way for way in rest.split() if way not in ("batchnorm", *gan.OBJECTIVES)]
+        usual = "wasserstein" if "gradient-penalty" in rest else "non-saturating"
+        objective = next((word for word in rest.split() if word in gan.OBJECTIVES), usual)
         game = _two_players(weights, noise, penalties=ways, objective=objective, **options)
         source = data.Batches(_images(0), batch, order)
     if ranks.size > 1:
@@ -97,38 +101,42 @@ def build(name, ranks=ALONE, *, batch=BATCH):
     return gan.Trainer(game, source, rng=latents, noise=noise)
 
 
-def outcome(name, ranks, steps):
-    """Return the gradients of the last step, the weights after it, and the buffers, by name."""
-    trainer, reports = build(name, ranks), []
-    for _ in range(steps):
-        reports.append(trainer.train_step())
+def outcome(trainer, ranks, steps):
+    """Return all that a checkpoint after the steps would hold, arrays by name and the rest, the
+    reports of the steps and the gradients of the last among the arrays.
+    """
+    reports = [trainer.train_step() for _ in range(steps)]
     read = gan.trainer.means(ranks, trainer.game.device.to_numbers(reports))
-    found = {"reports": numpy.array([list(report.values()) for report in read])}
-    for player, net in trainer.game.players().items():
-        found |= {f"{player}/{key}": value for key, value in net.state_dict().items()}
+    arrays, rest = trainer.state()
+    arrays |= {f"report {i}": numpy.array(list(each.values())) for i, each in enumerate(read)}
     for mover, one in trainer.game.optimizers().items():
-        found[f"{mover}/gradient"] = one.flat.grad.copy()
-    chance = {k: g.bit_generator.state for k, g in trainer.generators().items()}
-    return found, chance
+        arrays[f"{mover}/gradient"] = one.flat.grad.copy()
+    return arrays, rest
 
 
 def largest_difference(name, ranks, steps):
+    """Return how far the ranks are from one process at most, in one of the games above."""
+    return apart(lambda ranks: build(name, ranks), ranks, steps)
+
+
+def apart(made, ranks, steps):
     """Return how far the ranks are from one process at most, relative to the larger of 1 and the
-    number itself; only rank 0 computes it, after all have found the same.
+    number itself; only rank 0 computes it, after all have found the same. ``made(ranks)`` returns
+    a trainer.
     """
-    found, chance = outcome(name, ranks, steps)
-    require_same(ranks, {key: checksum(value) for key, value in found.items()} | {"chance": chance})
+    found, rest = outcome(made(ranks), ranks, steps)
+    require_same(ranks, {key: checksum(value) for key, value in found.items()} | {"rest": rest})
     if ranks.rank:
         return ranks.broadcast(None)
-    wanted, as_wanted = outcome(name, ALONE, steps)
+    wanted, as_wanted = outcome(made(ALONE), ALONE, steps)
     assert found.keys() == wanted.keys()
-    assert chance == as_wanted
-    return ranks.broadcast(
-        max(
-            float((abs(found[key] - wanted[key]) / numpy.maximum(abs(wanted[key]), 1)).max())
-            for key in found
-        )
-    )
+    assert rest == as_wanted
+    return ranks.broadcast(max(_distance(found[key], wanted[key]) for key in found))
+
+
+def _distance(found, wanted):
+    found, wanted = (numpy.asarray(a, "float64") for a in (found, wanted))
+    return float((abs(found - wanted) / numpy.maximum(abs(wanted), 1)).max(initial=0))
 
 
 # ---------------------------------------------------------------- threads in the place of ranks

@@ -45,6 +45,16 @@ def noise(recipe, count, labels, rng):
     return for_recipe(recipe, data.Dataset("noise", values, labels))
 
 
+def samples_for(recipe, count):
+    """Return data of the recipe's shape: its own where it comes with the package, else noise."""
+    if recipe.makes_text:
+        return data.text(recipe.data)
+    if not recipe.makes_images:
+        return data.distribution(recipe.data)
+    labels = numpy.arange(count) % max(recipe.classes, 1)
+    return noise(recipe, count, labels, numpy.random.default_rng(0))
+
+
 def for_recipe(recipe, found):
     """Return a data set as it is, or paired with noise for a recipe from images to images."""
     if not isinstance(recipe, Translation):
