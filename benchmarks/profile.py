@@ -68,6 +68,7 @@ METHODS = {
     "bias_sigmoid": "elementwise",
     "multiply": "elementwise",
     "masked": "elementwise",
+    "elementwise": "elementwise",
     "sigmoid": "elementwise",
     "dropout_mask": "elementwise",
     "bce_with_logits": "elementwise",
@@ -84,6 +85,8 @@ METHODS = {
     "max_pool_grad": "convolution, rest",
     "average_pool": "convolution, rest",
     "average_pool_grad": "convolution, rest",
+    "upsample": "convolution, rest",
+    "upsample_grad": "convolution, rest",
     "pad": "convolution, rest",
     "pad_grad": "convolution, rest",
 }

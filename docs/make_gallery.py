@@ -20,16 +20,21 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
+
 from minigan import data, recipes
 from minigan.recipes import Recipe
+from minigan.runs import drawing
 
 DOCS = Path(__file__).resolve().parent
 PICTURES = DOCS / "images" / "gallery"
 RECORD = DOCS / "gallery.json"
 PAGES = DOCS / "gallery"
 LARGEST = 1_000_000
-"""Bytes above which a film isn't kept: the repository is cloned by everybody."""
+"""Bytes of a film, above which it's made smaller: the repository is cloned by everybody."""
 SOUNDS = DOCS / "_static" / "sounds"
+NARROWEST = 400
+"""Pixels of a film that isn't made narrower."""
 HEARD = 16
 """Sounds that a page plays."""
 KINDS = {
@@ -72,13 +77,17 @@ def measure(name: str, extra: list[str], out: Path) -> dict[str, object]:
 def collect(name: str, out: Path, extra: list[str]) -> dict[str, object]:
     """Keep the pictures of a run: samples, curves and film; and its scores, if it was evaluated."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    for kind, file in KINDS.items():
-        if (out / file).exists() and (out / file).stat().st_size <= LARGEST:
-            (PICTURES / f"{name}{kind}{Path(file).suffix}").write_bytes((out / file).read_bytes())
-    if (out / "samples.wav").exists():
-        keep_sounds(name, out / "samples.wav")
     config = json.loads((out / "config.json").read_text())
     settings = config["settings"]
+    # A run may be older than what draws its curves today.
+    drawing.draw_losses(out, recipes.get(name), settings["objective"])
+    for kind, file in KINDS.items():
+        if (out / file).exists():
+            kept = PICTURES / f"{name}{kind}{Path(file).suffix}"
+            kept.write_bytes((out / file).read_bytes())
+            make_smaller(kept)
+    if (out / "samples.wav").exists():
+        keep_sounds(name, out / "samples.wav")
     return {
         "steps": settings["steps"],
         "batch_size": settings["batch_size"],
@@ -87,6 +96,23 @@ def collect(name: str, out: Path, extra: list[str]) -> dict[str, object]:
         "machine": f"{platform.system()}, NumPy {config['versions']['numpy']}",
         "scores": scores(out / "evaluation.csv"),
     }
+
+
+def make_smaller(path: Path) -> None:
+    """Halve the size of a film, and its number of frames, until it's small enough."""
+    while path.suffix == ".gif" and path.stat().st_size > LARGEST:
+        with Image.open(path) as film:
+            (width, height), duration = film.size, 2 * film.info["duration"]
+            half = (width // 2, height // 2) if width > NARROWEST else film.size
+            kept = range(0, film.n_frames, 2)  # type: ignore[attr-defined]
+            frames = [nth(film, n).resize(half, Image.Resampling.BOX) for n in kept]
+        frames[0].save(path, save_all=True, append_images=frames[1:], duration=duration, loop=0)
+
+
+def nth(film: Image.Image, number: int) -> Image.Image:
+    """Return a frame of a film."""
+    film.seek(number)
+    return film.convert("RGB")
 
 
 def keep_sounds(name: str, path: Path) -> None:

@@ -54,11 +54,12 @@ from minigan.backend import Array
 __all__ = ["from_torch", "to_torch"]
 
 _CURVES = ("LeakyReLU", "ReLU", "Tanh", "Sigmoid", "ELU", "GELU", "SiLU", "Softplus", "Dropout")
+_IN_TRAINING = ("InstanceNoise", "PhaseShuffle", "Augment")  # in evaluation they do nothing
 _STATELESS = (
-    *_CURVES, "Flatten", "Reshape", "Upsample", "AveragePool", "MaxPool", "PixelShuffle",
-    "PixelUnshuffle", "Pad", "Softmax",
+    *_CURVES, *_IN_TRAINING, "Flatten", "Reshape", "Upsample", "AveragePool", "MaxPool",
+    "GlobalPool", "PixelShuffle", "PixelUnshuffle", "Pad", "Softmax",
 )  # fmt: skip
-_KEEPS_ORDER = (*_CURVES, "BatchNorm", "LayerNorm")
+_KEEPS_ORDER = (*_CURVES, *_IN_TRAINING, "BatchNorm", "LayerNorm")
 _COUNTER = "num_batches_tracked"
 
 # PyTorch's names of parameters, by their role.

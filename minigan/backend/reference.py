@@ -541,6 +541,13 @@ class Reference:
 
     # ---------------------------------------------------------------- elementwise
 
+    def elementwise(self, function: Callable[..., Array], *arrays: Array) -> Array:
+        """``function(*arrays)``, which computes each entry from the same entry of each array.
+
+        A faster version calls it for a piece of the arrays after the other.
+        """
+        return function(*arrays)
+
     def masked(self, x: Array, mask: Array) -> Array:
         """``x m`` where m > 0, else 0, even where x is infinite."""
         return self.xp.where(mask > 0, x, x.dtype.type(0)) * mask

@@ -87,9 +87,10 @@ class _Help(argparse.Action):
 
 def _near(word: str, known: Iterable[str]) -> str:
     """Return a question about the word that was meant, if one is near."""
-    known = list(known)
-    near = [] if word in known else difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    words = {each.lstrip("-"): each for each in known}  # the dashes would make all options alike
+    meant = word.lstrip("-")
+    near = [] if meant in words else difflib.get_close_matches(meant, words, n=1, cutoff=0.7)
+    return f" (did you mean {words[near[0]]}?)" if near else ""
 
 
 def _not_empty(text: str) -> str:
@@ -136,7 +137,7 @@ def add_run(parser: Parser) -> None:
     add_checkpoint(parser)
     add_trust(parser)
     parser.section(SAMPLES).add_argument(
-        "--seed", type=int, default=0, help="seed of the latents (default: 0)"
+        "--seed", type=a_seed, default=0, help="seed of the latents (default: 0)"
     )
 
 
@@ -175,9 +176,12 @@ def open_run(options: argparse.Namespace) -> Run:
     return folder.open_run(options.run, trust=trust(options))
 
 
-def replaces(path: Path) -> str:
-    """Return what to add to a message about a file that is about to be written."""
-    return " (the earlier one was replaced)" if path.exists() else ""
+def replaces(*paths: Path) -> str:
+    """Return what to add to a message about files that are about to be written."""
+    before = sum(path.exists() for path in paths)
+    if before > 1:
+        return " (the earlier ones were replaced)"
+    return " (the earlier one was replaced)" if before else ""
 
 
 def add_picture(parser: Parser, name: str) -> None:
@@ -188,6 +192,17 @@ def add_picture(parser: Parser, name: str) -> None:
     parser.section(SAMPLES).add_argument(
         "--label", type=int, help="label to draw, for conditional recipes"
     )
+
+
+def a_seed(text: str) -> int:
+    """Parse the seed of a generator."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"a seed is a whole number of at least 0, got {text!r}")
+    return value
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:

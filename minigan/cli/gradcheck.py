@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from minigan.cli.arguments import Commands, add_command
+from minigan.cli.arguments import Commands, a_seed, add_command
 
 
 def gradcheck(options: argparse.Namespace) -> int:
@@ -99,7 +99,7 @@ def add_commands(commands: Commands) -> None:
         metavar="SECONDS",
         help="how long one call of forward or backward may take (default: 20)",
     )
-    how.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    how.add_argument("--seed", type=a_seed, default=0, help="random seed (default: 0)")
     how.add_argument(
         "--tolerance", type=float, default=1e-6, help="largest relative error (default: 1e-6)"
     )

@@ -34,7 +34,7 @@ def interpolate(options: argparse.Namespace) -> None:
     """Draw walks between pairs of latents."""
     from minigan.runs import exploring
 
-    replaced = replaces(options.output)
+    replaced = replaces(options.output, options.output.with_suffix(".gif"))
     picture, film = exploring.interpolate(
         _open(options),
         options.output,
@@ -136,7 +136,8 @@ def project(options: argparse.Namespace) -> None:
     from minigan.runs import projecting
 
     check_picture(options.output)
-    replaced = replaces(options.output)
+    points = options.output.with_suffix(".npy")
+    replaced = replaces(options.output, points)
     found = projecting.project(
         open_run(options),
         options.picture,
@@ -149,8 +150,7 @@ def project(options: argparse.Namespace) -> None:
     conclude(
         options,
         f"The picture, the nearest sample ({found.before:.3f} away) and its projection "
-        f"({found.distance:.3f}) in {options.output}{replaced}, the latents in "
-        f"{options.output.with_suffix('.npy')}",
+        f"({found.distance:.3f}) in {options.output}, the latents in {points}{replaced}",
     )
 
 

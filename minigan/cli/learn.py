@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minigan.cli.arguments import Commands, Parser, add_command
+from minigan.cli.arguments import Commands, Parser, a_seed, add_command
 
 if TYPE_CHECKING:
     from minigan.learn.folder import Folder
@@ -337,7 +337,7 @@ def _add_check(inner: Any) -> None:
         "name", nargs="?", metavar="NAME",
         help="the exercise: its file's stem, word or number (default: the first that isn't solved)",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, help="draws the numbers that it is tried on")
+    parser.add_argument("--seed", type=a_seed, help="draws the numbers that it is tried on")
     parser.add_argument("--case", type=int, metavar="K", help="try this case alone")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     parser.add_argument(
@@ -354,7 +354,7 @@ def _add_train(inner: Any) -> None:
         "what", choices=["ring", "digits"], help="ring after exercise 9, digits after 17"
     )
     parser.add_argument("--steps", type=_count, help="how many (default: 3000 or 1500)")
-    parser.add_argument("--seed", type=int, default=0, help="determines everything random")
+    parser.add_argument("--seed", type=a_seed, default=0, help="determines everything random")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the pictures")
 
 
@@ -393,7 +393,9 @@ def _add_task(parser: Parser) -> None:
     parser.add_argument(
         "--exercises", nargs="+", metavar="NAME", help="which exercises (default: all)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="draws the numbers, for marks your own")
+    parser.add_argument(
+        "--seed", type=a_seed, default=0, help="draws the numbers, for marks your own"
+    )
     parser.add_argument(
         "--imports", nargs="*", metavar="MODULE",
         help="refuse files that import more than NumPy and these modules",

@@ -27,6 +27,8 @@ from minigan.cli.arguments import (
 
 GRID = Path("grid.png")
 """The image file of samples, if no other is given."""
+EVALUATED = ("evaluation.csv", "neighbours.png", "copies.png")
+"""What ``minigan evaluate`` writes to a run's folder."""
 
 
 def sample(options: argparse.Namespace) -> None:
@@ -70,11 +72,12 @@ def _write_lines(options: argparse.Namespace, run: Any) -> None:
     from minigan.runs import drawing
 
     named = options.output != GRID
+    number = drawing.LINES if options.number is None else options.number
     if named:
         check_text(options.output)
     lines = run.recipe.read(
         run.sample(
-            options.number or drawing.LINES, seed=options.seed, device=options.device,
+            number, seed=options.seed, device=options.device,
             which=options.checkpoint, truncation=options.truncation, label=options.label,
         )
     )  # fmt: skip
@@ -102,8 +105,10 @@ def evaluate(options: argparse.Namespace) -> None:
     """Print a table of metrics."""
     from minigan.runs.evaluation import evaluate
 
+    run = open_run(options)
+    replaced = replaces(*(run.folder / name for name in EVALUATED))
     table = evaluate(
-        open_run(options),
+        run,
         count=options.number,
         seed=options.seed,
         which=options.checkpoint,
@@ -112,6 +117,9 @@ def evaluate(options: argparse.Namespace) -> None:
         say=say(options),
     )
     print(table.text())
+    kept = [name for name in EVALUATED if (run.folder / name).is_file()]
+    if kept:
+        say(options)(f"Kept in {run.folder}: {', '.join(kept)}{replaced}")
 
 
 def doctor(options: argparse.Namespace) -> None:
@@ -122,8 +130,9 @@ def doctor(options: argparse.Namespace) -> None:
     if options.output is not None:
         check_picture(options.output)
     print(doctor.report(run))
-    replaced = replaces(options.output) if options.output is not None else ""
-    say(options)(f"The numbers are drawn in {doctor.draw(run, options.output)}{replaced}")
+    path = options.output or run.folder / "doctor.png"
+    replaced = replaces(path)
+    say(options)(f"The numbers are drawn in {doctor.draw(run, path)}{replaced}")
 
 
 # ---------------------------------------------------------------- arguments

@@ -26,8 +26,10 @@ def runs(options: argparse.Namespace) -> None:
     for folder in comparing.find(options.places or [Path("runs")]):
         try:
             summaries.append(comparing.summary(folder))
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             say(options)(f"Passing over {folder}: {error}")
+    if not summaries:
+        raise ValueError("None of these runs can be read; give others.")
     _print(options, summaries)
     if options.output is not None:
         replaced = replaces(options.output)

@@ -13,6 +13,9 @@ from minigan.cli.arguments import (
     add_quiet,
     add_run,
     check_picture,
+    conclude,
+    open_run,
+    replaces,
     say,
 )
 
@@ -20,14 +23,15 @@ from minigan.cli.arguments import (
 def translate(options: argparse.Namespace) -> None:
     """Translate a picture, or those in a folder."""
     from minigan.runs import translating
-    from minigan.runs.folder import open_run
 
     folder = options.picture.is_dir()
     output = options.output or Path("translated" if folder else "translated.png")
     if not folder:
         check_picture(output)
+    names = [f"{path.stem}.png" for path in options.picture.iterdir()] if folder else []
+    replaced = replaces(*(output / name for name in names)) if folder else replaces(output)
     count = translating.translate(
-        open_run(options.run),
+        open_run(options),
         options.picture,
         output,
         back=options.back,
@@ -36,7 +40,8 @@ def translate(options: argparse.Namespace) -> None:
         device=options.device,
         say=say(options),
     )
-    print(f"{count} translated to {output}" if folder else f"Translated to {output}")
+    words = f"{count} translated to {output}" if folder else f"Translated to {output}"
+    conclude(options, f"{words}{replaced}")
 
 
 def add_commands(commands: Commands) -> None:

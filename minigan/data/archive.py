@@ -88,7 +88,9 @@ def _pictures(
     ]
     found = [info for info in shown if info.filename.lower().endswith(EXTENSIONS)]
     if not found:
-        names = ", ".join(info.filename for info in shown[:3]) or "nothing"
+        names = ", ".join(info.filename for info in shown[:3])
+        if not names:
+            raise DataError(f"{path} contains no pictures: give another zip")
         raise DataError(
             f"{path} contains no pictures, but {names}{', ...' * (len(shown) > 3)}: unpack it, "
             "and give the file or folder that is meant"

@@ -165,8 +165,9 @@ def fit(dataset: Dataset, image_shape: tuple[int, int, int]) -> Dataset:
 
 
 def darkness(images: npt.NDArray[Any]) -> tuple[str, ...]:
-    """Return a note if bytes stay so far below 255 that every image is nearly black."""
-    largest = int(images.max()) if images.dtype == numpy.uint8 else 255
+    """Return a note if bytes, or floats from -1 on, stay so low that all images look black."""
+    brightest = images.max()
+    largest = int(brightest if images.dtype == numpy.uint8 else round(127.5 * (brightest + 1)))
     if largest > _DARK:
         return ()
     return (f"the largest value is {largest} of 255, nearly black: scale the images to 0..255",)

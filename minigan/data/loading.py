@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy
 import numpy.typing as npt
@@ -44,6 +45,10 @@ _REMEDIES = {
     **dict.fromkeys(
         (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar"),
         "an archive: unpack it, and give the folder",
+    ),
+    **dict.fromkeys(
+        (".csv.gz", ".tsv.gz", ".txt.gz", ".npy.gz", ".npz.gz", ".zip.gz", ".bz2", ".xz", ".zst"),
+        "packed: unpack it, and give the file in it",
     ),
     **dict.fromkeys(
         (".pkl", ".pickle", ".pt", ".pth"),
@@ -244,14 +249,26 @@ def _of_table(path: Path, image_shape: Shape | None) -> Dataset:
 
 
 def _label_column(table: tables.NumberTable, image_shape: Shape | None) -> int | None:
-    """The column of labels: by its name, or the first or the last if the others make an image."""
-    named, columns = table.find(tables.LABELS | {"y"}), table.numbers.shape[1]
+    """The column of labels: by its name, or the first or the last if the others make an image.
+
+    Of these, the one that counts classes (0, 1, 2, ...), and in which none of them has nearly all.
+    """
+    points = table.find({"x"}) is not None  # and y is no label
+    named = table.find(tables.LABELS if points else tables.LABELS | {"y"})
+    columns = table.numbers.shape[1]
     if named is not None:
         return named
     if _is_image(columns, image_shape) or not _is_image(columns - 1, image_shape):
         return None
-    constant = [numpy.ptp(table.numbers[:, column]) == 0 for column in (0, -1)]
-    return columns - 1 if constant == [True, False] else 0
+    first, last = (_unlike_labels(table.numbers[:, column]) for column in (0, -1))
+    return columns - 1 if last < first else 0
+
+
+def _unlike_labels(numbers: npt.NDArray[Any]) -> tuple[bool, bool, int]:
+    """What speaks against a column of labels: gaps between them, one that most have, many."""
+    values, counts = numpy.unique(numbers, return_counts=True)
+    counted = len(values) > 1 and values[0] in (0, 1) and (numpy.diff(values) == 1).all()
+    return not counted, bool(counts.max() > 0.6 * len(numbers)), len(values)
 
 
 def _is_image(pixels: int, image_shape: Shape | None) -> bool:

@@ -88,8 +88,8 @@ def _size(pixels: int, what: str, image_shape: tuple[int, int, int] | None) -> t
             "for points, such as ring"
         )
     raise DataError(
-        f"{what} has {pixels} numbers for each image, which is no square of grey pixels: save the "
-        "images as an array of shape (N, H, W) or (N, H, W, C)"
+        f"{what} has {pixels} number{'s' * (pixels != 1)} for each image, which is no square of "
+        "grey pixels: save the images as an array of shape (N, H, W) or (N, H, W, C)"
     )
 
 
@@ -154,7 +154,7 @@ def as_labels(array: npt.NDArray[Any], count: int, what: str) -> npt.NDArray[num
     whole = labels.dtype.kind in "ui" or (
         labels.dtype.kind == "f" and bool((labels == numpy.rint(labels)).all())
     )
-    if labels.shape != (count,) or not whole or labels.min() < 0:
+    if labels.shape != (count,) or not whole or not 0 <= labels.min() <= labels.max() < 2**63:
         raise DataError(
             f"the labels in {what} are {array.dtype} of shape {array.shape}: whole numbers of at "
             f"least 0 are needed, one for each of the {count} images"

@@ -1,11 +1,14 @@
 """A net as a PyTorch module: a short Python file, and the weights that it loads.
 
 PyTorch isn't imported here. Only nets that `minigan.interop` knows a counterpart of can be written:
-a `Sequential` of layers that PyTorch has too.
+a `Sequential` of layers that PyTorch has too. Layers that do something in training only, such as
+`PhaseShuffle`, become the identity; of `Equalised` and `WeightNorm`, the weights that they compute
+with are written.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -66,6 +69,7 @@ def torch_source(
     """
     import minigan
 
+    net = _plain(net)
     state: Any = interop.to_torch(net, input_shape=input_shape)
     body, _ = _written(net, (1, *input_shape), indent=4)
     first = (input_shape[-1], *input_shape[:-1]) if len(input_shape) > 1 else input_shape
@@ -77,6 +81,20 @@ def torch_source(
         body=body,
     )
     return text, state
+
+
+def _plain(layer: nn.Layer) -> nn.Layer:
+    """The net with the weights that its reparametrised layers compute with."""
+    if type(layer) is nn.Sequential:
+        return nn.Sequential(*map(_plain, layer))
+    if not isinstance(layer, (nn.Equalised, nn.WeightNorm)):
+        return layer
+    inside = copy.copy(layer.layer)  # shares everything but these weights
+    for name, value in layer.effective().items():
+        p = getattr(inside, name)
+        same = {"role": p.role, "fan_in": p.fan_in, "output_axis": p.output_axis}
+        setattr(inside, name, nn.Parameter(value, **same))
+    return inside
 
 
 def _written(layer: nn.Layer, shape: tuple[int, ...], indent: int) -> tuple[str, tuple[int, ...]]:
@@ -125,6 +143,16 @@ def _conv(name: str) -> Callable[[Any, tuple[int, ...]], str]:
 
 def _pool(name: str) -> Callable[[Any, tuple[int, ...]], str]:
     return lambda layer, shape: "nn.{}({}, {}, {})".format(name, *layer.window)
+
+
+def _global_pool(layer: nn.GlobalPool, shape: tuple[int, ...]) -> str:
+    names = {"mean": "AdaptiveAvgPool", "max": "AdaptiveMaxPool"}
+    if layer.kind not in names:
+        raise ValueError(
+            f"{layer!r} can't be written for PyTorch, which has no pooling by sums; export the net "
+            "to ONNX instead."
+        )
+    return f"nn.Sequential(nn.{names[layer.kind]}{len(shape) - 2}d(1), nn.Flatten())"
 
 
 def _batch_norm(layer: nn.BatchNorm, shape: tuple[int, ...]) -> str:
@@ -186,6 +214,10 @@ WORDS: dict[str, Callable[[Any, tuple[int, ...]], str]] = {
     "Upsample": lambda layer, shape: f"nn.Upsample(scale_factor={layer.factor})",
     "AveragePool": _pool("AvgPool2d"),
     "MaxPool": _pool("MaxPool2d"),
+    "GlobalPool": _global_pool,
+    "InstanceNoise": lambda layer, shape: "nn.Identity()",
+    "PhaseShuffle": lambda layer, shape: "nn.Identity()",
+    "Augment": lambda layer, shape: "nn.Identity()",
     "Pad": _pad,
     "PixelShuffle": lambda layer, shape: f"nn.PixelShuffle({layer.factor})",
     "PixelUnshuffle": lambda layer, shape: f"nn.PixelUnshuffle({layer.factor})",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from minigan import backend, nn, optim
 from minigan.backend import Array
+from minigan.nn.tree import held
 from minigan.ranks import ALONE, Ranks
 
 
@@ -119,6 +120,29 @@ class BaseGame:
         """
         return self.sample(inputs, labels)
 
+    def exported(self, inputs: Any, *, discriminator: bool = False) -> tuple[nn.Layer, Any]:
+        """Return the net that makes samples, or the one that judges them, and an input of it.
+
+        For ``minigan export``.
+
+        Parameters
+        ----------
+        inputs
+            As `inputs` draws them.
+        discriminator
+            Whether it is the net that judges samples.
+
+        Raises
+        ------
+        ValueError
+            If no single net does that.
+        """
+        what = "judges samples" if discriminator else "makes samples by itself"
+        raise ValueError(
+            f"No net of {type(self).__name__} {what}; export one of its nets in Python, with "
+            "minigan.export.to_onnx."
+        )
+
     def check(self) -> None:
         """Raise an error if parts don't fit together; called before training begins."""
 
@@ -196,8 +220,13 @@ class BaseGame:
     @property
     def device(self) -> backend.Reference:
         """The backend that the players live on."""
-        player = next(iter(self.players().values()))
-        return backend.of(next(iter(player.parameters().values())).value)
+        return _home(next(iter(self.players().values())))
+
+
+def _home(net: nn.Layer) -> backend.Reference:
+    """Return the backend that a net lives on, without a walk beyond its first parameter."""
+    found = (p for _, layer in net.layers() for _, p in held(vars(layer), nn.Parameter))
+    return backend.of(next(found).value)
 
 
 def require_owner(optimizer: Any, player: nn.Layer, others: Sequence[nn.Layer], name: str) -> None:
@@ -246,7 +275,7 @@ def in_batches(net: nn.Layer, inputs: Any, *, batch_size: int = 256) -> NDArray[
     -------
     ndarray, shape (N, ...)
     """
-    ops = backend.of(next(iter(net.parameters().values())).value)
+    ops = _home(net)
     n = len(backend.tree.leaves(inputs)[0])
     parts = []
     for start in range(0, n, batch_size):

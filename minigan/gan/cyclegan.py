@@ -295,6 +295,11 @@ class CycleGame(BaseGame):
         a, b = inputs
         return side_by_side([a, in_batches(there, a), b, in_batches(back, b)])
 
+    def exported(self, inputs: Any, *, discriminator: bool = False) -> tuple[nn.Layer, Any]:
+        """Return the generator from A to B and images of A, or the discriminator of B and those."""
+        a, b = inputs
+        return (self.discriminator_b, b) if discriminator else (self._samplers(True)[0], a)
+
     def _samplers(self, averaged: bool) -> tuple[nn.Layer, nn.Layer]:
         if averaged and self.averages:
             there, back = self.averages

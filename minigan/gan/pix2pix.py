@@ -172,6 +172,12 @@ class ImageToImage(BaseGame):
         with _seeded(net, int(inputs.seeds[0])):
             return in_batches(net, inputs.a)
 
+    def exported(self, inputs: _Sketches, *, discriminator: bool = False) -> tuple[nn.Layer, Array]:
+        """Return G, which then drops nothing, and images a; or D and pairs [a, b]."""
+        if discriminator:
+            return self.discriminator, numpy.concatenate([inputs.a, inputs.b], axis=-1)
+        return (self.average.net if self.average else self.generator), inputs.a
+
     def translate(
         self, images: Array, rng: numpy.random.Generator, *, back: bool = False
     ) -> NDArray[Any]:

@@ -7,11 +7,21 @@ import functools
 import inspect
 import random
 import sys
+from array import array as PackedArray
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
+from io import IOBase
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FunctionType,
+    MappingProxyType,
+    MethodType,
+    ModuleType,
+)  # fmt: skip
 from typing import Any
 
 import numpy
@@ -22,8 +32,9 @@ from minigan.nn.parameter import Flat, Parameter
 GENERATORS = (
     numpy.random.Generator, numpy.random.RandomState, numpy.random.BitGenerator, random.Random,
 )  # fmt: skip
-CLOSED = (type, ModuleType, Flat, str, bytes)
+CLOSED = (ModuleType, Flat, str, bytes)
 BOUND = (MethodType, BuiltinFunctionType)
+ORDERED = (list, tuple, deque, PackedArray)
 FOREIGN = {"minigan", "numpy", "cupy", "scipy"} | sys.stdlib_module_names
 
 
@@ -59,7 +70,7 @@ class Place:
         for key in (*self.trail, self.key):
             try:
                 found = _step(found, key)
-            except (LookupError, AttributeError):
+            except (LookupError, AttributeError, TypeError):
                 return None
         return found
 
@@ -68,9 +79,11 @@ class Place:
         if isinstance(self.owner, FunctionType):
             if self.key in (cells := _cells(self.owner)):
                 cells[self.key].cell_contents = value
-        elif isinstance(self.owner, (list, dict, deque)) or hasattr(self.owner, "dtype"):
+        elif isinstance(self.owner, functools.partial):
+            _refit(self.owner, self.key, value)
+        elif isinstance(self.owner, (list, dict, deque, PackedArray)) or _is_array(self.owner):
             self.owner[self.key] = value
-        elif not isinstance(self.owner, (tuple, set, frozenset, functools.partial, *BOUND)):
+        elif not isinstance(self.owner, (tuple, set, frozenset, *BOUND)):
             _set(self.owner, self.key, value)
 
 
@@ -93,7 +106,7 @@ def places(root: Any) -> Iterator[Place]:
 
 def _step(owner: Any, key: Any) -> Any:
     """Return what an owner keeps under a key."""
-    if isinstance(owner, (list, dict, tuple, deque)) or hasattr(owner, "dtype"):
+    if isinstance(owner, (dict, *ORDERED)) or _is_array(owner):
         return owner[key]
     if isinstance(owner, MethodType) and key != "__self__":
         owner = owner.__func__
@@ -110,12 +123,20 @@ def _set(owner: Any, key: str, value: Any) -> None:
             object.__setattr__(owner, key, value)
 
 
+def _refit(function: functools.partial[Any], key: str, value: Any) -> None:
+    """Change what a partial function is made of."""
+    kept = {name: getattr(function, name) for name in ("func", "args", "keywords")} | {key: value}
+    function.__setstate__((*kept.values(), vars(function)))  # type: ignore[attr-defined]
+
+
 def _items(owner: Any) -> list[tuple[Any, Any]]:
-    if isinstance(owner, dict):
+    if isinstance(owner, (dict, MappingProxyType)):
         return list(owner.items())
-    if isinstance(owner, (list, tuple, deque, set, frozenset)):
+    if isinstance(owner, (*ORDERED, set, frozenset)):
         return list(enumerate(owner))
-    if hasattr(owner, "dtype"):
+    if isinstance(owner, type):
+        return list(_attributes(owner).items())
+    if _is_array(owner):
         return _inside_array(owner)
     if isinstance(owner, BOUND):
         return [("__self__", owner.__self__)]
@@ -126,9 +147,15 @@ def _items(owner: Any) -> list[tuple[Any, Any]]:
     own = list(getattr(owner, "__dict__", {}).items())
     for base in type(owner).__mro__:
         slots = vars(base).get("__slots__", ())
-        names = (slots,) if isinstance(slots, str) else slots
+        names = [_mangled(n, base) for n in ((slots,) if isinstance(slots, str) else slots)]
         own += [(n, getattr(owner, n)) for n in names if n[:2] != "__" and hasattr(owner, n)]
     return own + _of_the_class(owner, {name for name, _ in own})
+
+
+def _mangled(name: str, owner: type) -> str:
+    """Return the name under which Python keeps a private slot."""
+    private = name[:2] == "__" and name[-2:] != "__"
+    return f"_{owner.__name__.lstrip('_')}{name}" if private else name
 
 
 def _inside_array(array: Any) -> list[tuple[Any, Any]]:
@@ -141,40 +168,63 @@ def _inside_array(array: Any) -> list[tuple[Any, Any]]:
 
 
 def _of_the_class(owner: Any, known: set[str]) -> list[tuple[str, Any]]:
-    """Return the attributes of an object's class, among them the methods."""
+    """Return the attributes of an object's class, among them the methods, and the class itself."""
+    if _is_foreign(type(owner)):
+        return []
+    found = _attributes(type(owner), methods=True)
+    return [(n, v) for n, v in found.items() if n not in known] + [("__class__", type(owner))]
+
+
+def _attributes(kind: type, *, methods: bool = False) -> dict[str, Any]:
+    """Return what a class, or one that it is derived from, keeps for all its objects."""
     found: dict[str, Any] = {}
-    for base in type(owner).__mro__:
+    for base in kind.__mro__:
         if not _is_foreign(base):
             for name, value in vars(base).items():
-                if not (name[:2] == name[-2:] == "__" and not isinstance(value, FunctionType)):
+                method = isinstance(value, FunctionType)
+                plain = not hasattr(value, "__get__") and not name[:2] == name[-2:] == "__"
+                if (method and methods) or (plain and not isinstance(value, CLOSED)):
                     found.setdefault(name, value)
-    closed = (property, classmethod, staticmethod, *CLOSED)
-    return [
-        (n, v)
-        for n, v in found.items()
-        if n not in known and not isinstance(v, closed) and not hasattr(v, "__set__")
-    ]
+    return found
 
 
 def _inside_function(function: FunctionType) -> list[tuple[str, Any]]:
     """Return what a function takes from outside: variables, and default values."""
     if _is_foreign(function):
         return []
+    taken = _globals(function)
     with suppress(TypeError, ValueError):
-        outside = inspect.getclosurevars(function)
-        defaults = inspect.signature(function).parameters.values()
-        taken = (
-            dict(outside.nonlocals) | dict(outside.globals) | {p.name: p.default for p in defaults}
-        )
-        return [(n, v) for n, v in taken.items() if not isinstance(v, CLOSED)]
-    return []
+        taken |= {p.name: p.default for p in inspect.signature(function).parameters.values()}
+    for name, cell in _cells(function).items():
+        with suppress(ValueError):  # an empty one
+            taken[name] = cell.cell_contents
+    return [(n, v) for n, v in taken.items() if not isinstance(v, CLOSED)]
+
+
+def _globals(function: FunctionType) -> dict[str, Any]:
+    """Return what a function takes from its module, and from others that the user wrote."""
+    names, there = _names(function.__code__), function.__globals__
+    found = {name: there[name] for name in names if name in there}
+    modules = {n: m for n, m in found.items() if isinstance(m, ModuleType)}
+    for name, module in modules.items():
+        installed = "site-packages" in (getattr(module, "__file__", None) or "")
+        if not installed and module.__name__.partition(".")[0] not in FOREIGN:
+            inside = [n for n in names if hasattr(module, n)]
+            found |= {f"{name}.{n}": getattr(module, n) for n in inside}
+    return found
+
+
+def _names(code: CodeType) -> list[str]:
+    """Return all names in a function, and in those that are made inside it."""
+    inside = [c for c in code.co_consts if isinstance(c, CodeType)]
+    return [*code.co_names, *(name for c in inside for name in _names(c))]
 
 
 def _is_shared(owner: Any, key: Any) -> bool:
     """Tell whether copies of the owner share what it keeps there."""
     if isinstance(owner, FunctionType):
         return not getattr(owner, "copied", False) or key not in _cells(owner)
-    return isinstance(owner, BuiltinFunctionType)
+    return isinstance(owner, (BuiltinFunctionType, type))
 
 
 def _cells(function: FunctionType) -> dict[str, CellType]:
@@ -188,14 +238,20 @@ def _is_foreign(thing: Any) -> bool:
 def duplicate(root: Any) -> Any:
     """Copy an object, with what its functions close over and what it takes from its class."""
     memo: dict[int, Any] = {id(m): m for m in sys.modules.values()}
+    found = list(places(root))
+    memo |= {id(old): new for old, new in shared_memory(found, lambda owner: owner.copy("K"))}
+    memo |= {id(p.value): p.value for p in found if _cannot_be_copied(p.value)}
+    for place in reversed(found):  # those inside others first
+        if isinstance(place.value, MappingProxyType):
+            memo[id(place.value)] = copy.deepcopy(dict(place.value), memo)
     twins: dict[int, FunctionType] = {}
     cells: dict[int, tuple[CellType, CellType]] = {}
-    for place in list(places(root)):
+    for place in found:
         own = place.owner if isinstance(place.owner, dict) else getattr(place.owner, "__dict__", {})
         if isinstance(place.value, FunctionType) and place.value.__closure__ and place.key in own:
             twins[id(place.value)] = _twin(place.value, cells)
     memo |= twins
-    copied = copy.deepcopy(root, memo)
+    copied = _copied(root, memo)
     for cell, new in cells.values():
         with suppress(ValueError):  # an empty one
             content = cell.cell_contents
@@ -206,6 +262,58 @@ def duplicate(root: Any) -> Any:
         elif _is_of_the_class(place):
             place.put(copy.deepcopy(place.value, memo))
     return copied
+
+
+def _copied(root: Any, memo: dict[int, Any]) -> Any:
+    try:
+        return copy.deepcopy(root, memo)
+    except Exception as error:  # a class may answer anything
+        raise TypeError(
+            f"{type(root).__name__} can't be copied, so that a check could leave it as it is: "
+            f"{error}."
+        ) from error
+
+
+def _cannot_be_copied(value: Any) -> bool:
+    """Tell whether a value of Python's own, such as a lock or an open file, refuses a copy."""
+    if not _is_foreign(type(value)) or (_items(value) and not isinstance(value, IOBase)):
+        return False
+    try:
+        copy.deepcopy(value)
+    except Exception:  # whatever it says
+        return True
+    return False
+
+
+def shared_memory(
+    found: list[Place], make: Callable[[Any], Any]
+) -> Iterator[tuple[Any, numpy.ndarray[Any, Any]]]:
+    """Yield, for each array that is part of another's memory, its like in another memory.
+
+    Parameters
+    ----------
+    found
+        Places, among them those of the arrays.
+    make
+        Makes the other memory out of an array that owns some: a copy of the same layout.
+    """
+    kept = [p.value for p in found if type(p.value) is numpy.ndarray and not p.outside]
+    owners = {id(a.base): a.base for a in kept if type(a.base) is numpy.ndarray}
+    for owner in owners.values():
+        parts = [a for a in kept if (a is owner or a.base is owner) and a.dtype == owner.dtype]
+        if len({id(a) for a in parts}) > 1:
+            memory = make(owner)
+            yield from ((a, _part(a, owner, memory)) for a in parts)
+
+
+def _part(a: Any, owner: Any, memory: Any) -> Any:
+    """Return of another memory what a is of its owner's."""
+    if a is owner:
+        return memory
+    begin, first = (x.__array_interface__["data"][0] // a.itemsize for x in (a, owner))
+    strides = [stride // a.itemsize * memory.itemsize for stride in a.strides]
+    offset = (begin - first) * memory.itemsize
+    return numpy.ndarray(a.shape, memory.dtype, memory.ravel("K"), offset, strides)
 
 
 def _twin(function: FunctionType, cells: dict[int, tuple[CellType, CellType]]) -> FunctionType:
@@ -220,10 +328,14 @@ def _twin(function: FunctionType, cells: dict[int, tuple[CellType, CellType]]) -
 
 def _is_of_the_class(place: Place) -> bool:
     own = getattr(place.owner, "__dict__", None)
-    plain = not isinstance(place.value, FunctionType) and not place.outside
+    plain = not isinstance(place.value, (FunctionType, type)) and not place.outside
     return plain and own is not None and isinstance(place.key, str) and (
         place.key not in own and place.key in dir(type(place.owner))
     )  # fmt: skip
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "dtype") and not isinstance(value, type)
 
 
 def is_number(value: Any) -> bool:
@@ -239,10 +351,19 @@ def is_floating(value: Any) -> bool:
 
 def set_precision(root: Any, dtype: str) -> None:
     """Change the precision of every array of floating-point numbers inside `root`."""
-    made: dict[int, Any] = {}
+    found = list(places(root))
+    shared = [
+        p for p in found if is_floating(p.value) and getattr(p.value, "dtype", dtype) != dtype
+    ]
+    made = {
+        id(old): (old, new)
+        for old, new in shared_memory(shared, lambda owner: owner.astype(dtype, order="K"))
+    }
 
     def cast(a: Any) -> Any:
-        if not hasattr(a, "dtype") or not is_floating(a) or a.dtype == dtype:
+        if type(a) is tuple or (isinstance(a, tuple) and hasattr(a, "_fields")):
+            return _cast_tuple(a, cast)
+        if not _is_array(a) or not is_floating(a) or a.dtype == dtype:
             return a
         return made.setdefault(id(a), (a, a.astype(dtype)))[1]
 
@@ -253,22 +374,22 @@ def set_precision(root: Any, dtype: str) -> None:
     if isinstance(root, Layer):
         for p in root.parameters().values():
             cast_parameter(p)
-    for place in list(places(root)):
+    for place in found:
         if place.outside:
             continue
         if isinstance(place.value, Parameter):
             cast_parameter(place.value)
-        elif isinstance(place.value, tuple):
-            _cast_tuple(place, cast)
         elif cast(place.value) is not place.value:
             place.put(cast(place.value))
 
 
-def _cast_tuple(place: Place, cast: Callable[[Any], Any]) -> None:
-    items = [cast(item) for item in place.value]
-    if any(new is not old for new, old in zip(items, place.value, strict=True)):
-        kind: Any = type(place.value)
-        place.put(kind(*items) if hasattr(kind, "_fields") else kind(items))
+def _cast_tuple(values: Any, cast: Callable[[Any], Any]) -> Any:
+    """Return a tuple with other items; the same one, if they are the same."""
+    items = [cast(item) for item in values]
+    if all(new is old for new, old in zip(items, values, strict=True)):
+        return values
+    kind: Any = type(values)
+    return kind(*items) if hasattr(kind, "_fields") else kind(items)
 
 
 class Memory:
@@ -286,7 +407,7 @@ class Memory:
             value = place.value
             if isinstance(value, GENERATORS):
                 self._undo.append(_reseed(value))
-            elif hasattr(value, "dtype"):
+            elif _is_array(value):
                 self._undo.append(_refill(place))
             elif place.outside:
                 continue

@@ -212,6 +212,11 @@ def _held(spot: Spot, report: Report) -> None:
         f"constants=[{name.rpartition('.')[2]!r}] (--constant {name.rpartition('.')[2]})"
         for name in spot.found.outside
     ]
+    report.problems += [
+        f"{name} isn't a floating-point number, so it can't be moved by a little, and its gradient "
+        "can't be checked: let it hold real numbers (2.0 for 2, or astype(float))"
+        for name in spot.found.whole
+    ]
     if spot.found.constants:
         report.notes.append(
             f"taken as settings that aren't learnt: {', '.join(spot.found.constants)}"

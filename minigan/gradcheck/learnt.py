@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -106,7 +106,9 @@ def at(place: Place, gradient: Place | None = None) -> Learnt:
 
     def put(new: Any) -> None:
         value = place.read()
-        if hasattr(value, "dtype") and not isinstance(value, numpy.generic):
+        if isinstance(value, numpy.ndarray) and not value.flags.writeable:
+            place.put(numpy.array(new))
+        elif hasattr(value, "dtype") and not isinstance(value, numpy.generic):
             value[...] = new
         else:
             place.put(type(value)(_host(new)[()]))
@@ -204,15 +206,61 @@ def pair(
     for *_, name, other in sorted(ranked):
         if name not in pairs and other not in pairs.values():
             pairs[name] = other
-    for name, value in values.items():
-        free = [
-            other
-            for other, grad in gradients.items()
-            if other in written - set(pairs.values()) and numpy.shape(grad) == numpy.shape(value)
+
+    def free(name: str) -> list[str]:
+        left = written - set(pairs.values())
+        return [
+            n
+            for n, g in gradients.items()
+            if n in left and numpy.shape(g) == numpy.shape(values[name])
         ]
-        if name not in pairs and free:
-            pairs[name] = next((other for other in free if agrees(name, other)), free[0])
+
+    unnamed = [name for name in values if name not in pairs]
+    for choose in (lambda name: [other for other in free(name) if agrees(name, other)], free):
+        for name in unnamed:
+            if name not in pairs and (found := choose(name)):
+                pairs[name] = found[0]
     return pairs
+
+
+def moved_with_others(values: dict[str, Any], pairs: dict[str, str]) -> set[str]:
+    """Return the names of arrays that others move as well, since they share the memory.
+
+    Such as a flat vector, or the parts of one: of the two, those that have gradients are kept.
+
+    Parameters
+    ----------
+    values
+        Arrays or numbers by dotted name.
+    pairs
+        Names of gradients, by name of the value.
+    """
+    arrays = {n: v for n, v in values.items() if isinstance(v, numpy.ndarray) and v.ndim}
+    found: set[str] = set()
+    for name, array in sorted(arrays.items(), key=lambda item: -item[1].size):
+        others = [
+            n for n in arrays.keys() & pairs.keys() - found - {name}
+            if numpy.shares_memory(array, arrays[n])
+        ]  # fmt: skip
+        if others and sum(arrays[n].size for n in others) >= array.size:
+            found.add(name)
+    return found
+
+
+def whole(layer: Any, gradients: Iterable[Place]) -> list[str]:
+    """Return the names of integers and complex numbers that have a gradient, by its name."""
+    found = []
+    for place in places(layer):
+        value, kind = place.value, getattr(getattr(place.value, "dtype", None), "kind", "")
+        if not place.outside and (kind in ("i", "u", "c") or type(value) in (int, complex)):
+            named = (_rank(place.name, g.name, True) for g in gradients if _fits(g, value))
+            if any(rank and rank[0] < 2 for rank in named):
+                found.append(place.name)
+    return found
+
+
+def _fits(gradient: Place, value: Any) -> bool:
+    return numpy.shape(gradient.value) == numpy.shape(value)
 
 
 def _rank(name: str, other: str, fits: bool) -> tuple[int, bool] | None:

@@ -55,7 +55,7 @@ class Spot:
         self.inputs = {
             name: x for name, x in zip(names(xs), xs, strict=True) if x.dtype.kind == "f"
         }
-        self.found = Found({}, {}, {}, [], [])
+        self.found = Found({}, {}, {}, [], [], [])
         forward = subject.forward(xs, values=self.values)
         self.handle = forward.handle
         if forward.wrote:
@@ -76,9 +76,10 @@ class Spot:
             self.report.problems.append(problem)
 
     def _checked_y(self, y: Any) -> Numbers:
-        if isinstance(y, Odd):
+        if y is None or isinstance(y, Odd):
+            kind = "None" if y is None else y.kind
             raise TypeError(
-                f"{self.traits.name}.forward returned {y.kind} as y, but must return an array."
+                f"{self.traits.name}.forward returned {kind} as y, but must return an array."
             )
         if y.dtype.kind != "f":
             raise self.stop(f"y has dtype {y.dtype}, but must hold floating-point numbers")

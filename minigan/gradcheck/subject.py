@@ -22,8 +22,10 @@ from minigan.gradcheck.learnt import (
     is_asked,
     is_named_as_weight,
     is_setting,
+    moved_with_others,
     pair,
     unboxed,
+    whole,
 )
 from minigan.nn.layer import Layer
 
@@ -76,7 +78,9 @@ class Found(NamedTuple):
     constants
         Plain numbers that move y and have no gradient: ``"slope = 0.2"``.
     outside
-        Names of arrays that move y and belong to a module or an enclosing function.
+        Names of arrays that move y and belong to a module, a class or an enclosing function.
+    whole
+        Names of integers and complex numbers that have a gradient.
     """
 
     values: dict[str, Any]
@@ -84,6 +88,7 @@ class Found(NamedTuple):
     missing: dict[str, tuple[int, ...]]
     constants: list[str]
     outside: list[str]
+    whole: list[str]
 
 
 class Subject:
@@ -250,6 +255,7 @@ class Subject:
 
     def find(self, xs: Any, dy: Any, seed: int) -> Found:
         """Find all that the layer learns; call this before anything is moved."""
+        dy = dy.astype(self.dtype)
         steady, written = self._around_one_pass(xs, dy)
         rng = numpy.random.default_rng(seed)
         candidates = {n: p for n, p in steady.items() if n not in written}
@@ -258,15 +264,21 @@ class Subject:
         outside = [n for n, p in moving.items() if p.outside]
         moving = {n: p for n, p in moving.items() if not p.outside}
         gradients = written | {n: p for n, p in candidates.items() if n not in moving}
-        gradients |= {n: Place(n, r, n, v, r) for r in [self._returned] for n, v in r.items()}
+        returned = {n: Place(n, r, n, v, r) for r in [self._returned] for n, v in r.items()}
+        gradients, given = gradients | returned, written | returned
+        gradients |= _entries(gradients, moving)
+        values = {n: p.read() for n, p in moving.items()}
         pairs = pair(
-            {n: p.read() for n, p in moving.items()},
+            values,
             {n: p.value for n, p in gradients.items()},
-            set(written) | set(self._returned),
+            set(given),
             lambda name, other: self._agrees(moving[name], gradients[other], xs, dy, rng),
         )
+        apart = moving.keys() - moved_with_others(values, pairs)
+        moving = {n: p for n, p in moving.items() if n in apart}
+        pairs = {n: other for n, other in pairs.items() if n in moving}
         for name, other in pairs.items():
-            self.learnt[unboxed(name)] = at(moving[name], gradients[other])
+            self.learnt[_named(name)] = at(moving[name], gradients[other])
         unpaired = {n: p for n, p in moving.items() if n not in pairs}
         settings = {n: p for n, p in unpaired.items() if _is_setting_beside(p, moving, pairs)}
         state = {n for n, p in unpaired.items() if STATE.fullmatch(str(p.key))}
@@ -276,9 +288,10 @@ class Subject:
         return Found(
             dict(self._values),
             {n: x.accumulates for n, x in self.learnt.items()},
-            {unboxed(n): numpy.shape(p.read()) for n, p in missing.items()},
+            {_named(n): numpy.shape(p.read()) for n, p in missing.items()},
             [*(f"{n} = {p.read():.6g}" for n, p in settings.items()), *sorted(state)],
             outside,
+            whole(self.layer, [g for n, g in given.items() if n not in pairs.values()]),
         )
 
     def _around_one_pass(self, xs: Any, dy: Any) -> tuple[dict[str, Place], dict[str, Place]]:
@@ -311,7 +324,9 @@ class Subject:
             start = self._tried(candidates, numbers, xs)
         found = {}
         for name, place in candidates.items():
-            y = self._tried(candidates, numbers | {name: moved(numbers[name], rng)}, xs)
+            # The last to be put: it may share its memory with others.
+            rest = {n: v for n, v in numbers.items() if n != name}
+            y = self._tried(candidates, rest | {name: moved(numbers[name], rng)}, xs)
             if y is not None and not (y.shape == start.shape and _equal(y, start)):
                 found[name] = place
         self._tried(candidates, self._before_moves, xs)
@@ -320,8 +335,8 @@ class Subject:
     def _tried(self, candidates: dict[str, Place], numbers: dict[str, Any], xs: Any) -> Any:
         """Return y for other numbers, or None if the layer refuses them."""
         self.restore()
-        for name, place in candidates.items():
-            at(place).put(self._enter(numbers[name]))
+        for name, number in numbers.items():
+            at(candidates[name]).put(self._enter(number))
         try:
             y = _out(self._run([self._enter(x) for x in xs])[0])
         except Exception:  # anything at all may come of numbers that a layer isn't made for
@@ -332,14 +347,14 @@ class Subject:
         """Tell whether a gradient has the slope along one random direction."""
         value, slope = numpy.array(_out(place.read())), numpy.array(_out(gradient.value))
         v = rng.standard_normal(value.shape)
-        ends = []
-        for t in (1e-5, -1e-5):
+        ends, (step, bound) = [], STEPS[self.dtype]
+        for t in (step, -step):
             self.restore()
             at(place).put(self._enter(value + t * v))
             ends.append(_out(self._run([self._enter(x) for x in xs])[0]))
         at(place).put(self._enter(value))
-        numeric = (dy * (ends[0] - ends[1])).sum() / 2e-5
-        return bool(abs((slope * v).sum() - numeric) <= 1e-4 * abs(numeric))
+        numeric = (dy * (ends[0] - ends[1])).sum() / (2 * step)
+        return bool(abs((slope * v).sum() - numeric) <= bound * abs(numeric))
 
     def _is_named_constant(self, place: Place) -> bool:
         names = {place.name, unboxed(place.name), str(place.key) if place.outside else ""}
@@ -355,9 +370,11 @@ class Subject:
         if not self._takes_cache:
             return (result[0] if isinstance(result, tuple) else result), None
         if not (isinstance(result, tuple) and len(result) == 2):
+            second = list(inspect.signature(self.layer.backward).parameters)[1:2]
             raise TypeError(
                 f"{self.name}.forward returned {type(result).__name__}, but must return a pair "
-                "(y, cache)."
+                f"(y, cache), since backward takes {' and '.join(['dy', *second])}; one that keeps "
+                "what it needs in the layer is defined as backward(dy)."
             )
         return result
 
@@ -412,6 +429,8 @@ class Subject:
         return view
 
 
+STEPS = {"float64": (1e-5, 1e-4), "float32": (1e-2, 2e-2)}
+"""How far to move a number, and the relative error of the slope that may come of it."""
 SWITCHES = ("param_grads", "input_grad")
 MODES = ("train", "training", "is_training", "is_train", "train_flg")
 INPUTS = ("x", "input", "inputs", "inp", "in")
@@ -475,6 +494,27 @@ def moved(value: Numbers, rng: numpy.random.Generator) -> Any:
 def _equal(a: Any, b: Any) -> bool:
     host = _out(a)
     return bool(numpy.array_equal(host, b, equal_nan=getattr(b, "dtype", "i") != "O"))
+
+
+def _named(name: str) -> str:
+    """Return the name of a learnt array; one called x isn't to be taken for the input."""
+    own = unboxed(name)
+    return f"self.{own}" if own in INPUTS else own
+
+
+def _entries(gradients: dict[str, Place], moving: dict[str, Place]) -> dict[str, Place]:
+    """Return the entries of gradients, for weights that are numbers in lists."""
+    if not any(isinstance(p.key, int) and not hasattr(p.value, "dtype") for p in moving.values()):
+        return {}
+    arrays = [p for p in gradients.values() if numpy.ndim(p.value) and p.value.dtype != object]
+    return {
+        ".".join(map(str, (p.name, *index))): Place(
+            ".".join(map(str, (p.name, *index))), p.value, index, p.value[index], p.root,
+            (*p.trail, p.key),
+        )
+        for p in arrays
+        for index in numpy.ndindex(p.value.shape)
+    }  # fmt: skip
 
 
 def _array(value: Any) -> Any:

@@ -3,7 +3,9 @@ r"""Normalisation whose scale and shift come from a condition: AdaIN and conditi
 .. math:: y = (1 + a)\, \hat x + b, \qquad (a, b) = \text{an affine map of } w,
 
 where x̂ has been standardised over the pixels of an image (AdaIN: Huang & Belongie 2017, and
-StyleGAN, Karras et al. 2019, eq. 1) or over a batch (de Vries et al. 2017; BigGAN).
+StyleGAN, Karras et al. 2019, eq. 1) or over a batch (de Vries et al. 2017; BigGAN). The methods
+`combine`, `pull` and `push` are forward, backward and double backward as maps of x and (a, b);
+`minigan.nn.styled` has what they share, the affine map of w.
 
 Backward, with q = (1 + a) dy and sums over the pixels of a sample:
 :math:`da = \sum dy\,\hat x`, :math:`db = \sum dy`, and :math:`dx = \mathcal P q / s` as derived in

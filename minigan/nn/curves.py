@@ -24,7 +24,10 @@ from minigan.nn.layer import Layer
 
 
 class Curve(Layer):
-    """An activation given by `value`, `slope` and `bend`: φ, φ' and φ''."""
+    """An activation given by `value`, `slope` and `bend`: φ, φ' and φ''.
+
+    The backend's `elementwise` may call them for one piece of x after the other.
+    """
 
     def value(self, x: Array) -> Array:
         """Return φ(x)."""
@@ -41,7 +44,7 @@ class Curve(Layer):
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x to φ(x)."""
         x = self.check(x)
-        y = self.value(x)
+        y = backend.of(x).elementwise(self.value, x)
         return y, Cache(self, y, x)
 
     def backward(
@@ -49,7 +52,7 @@ class Curve(Layer):
     ) -> Array | None:
         """Map dy to φ'(x) dy."""
         (x,) = cache.recall(self, dy)
-        return self.slope(x) * dy if input_grad else None
+        return self._times_slope(x, dy) if input_grad else None
 
     def double_backward(
         self, v: Array, dy: Array, cache: Cache, *, param_grads: bool = True,
@@ -57,7 +60,11 @@ class Curve(Layer):
     ) -> tuple[Array | None, Array]:  # fmt: skip
         """Map v to φ''(x) v dy and to the tangent φ'(x) v."""
         (x,) = cache.recall(self, dy, v)
-        return self.bend(x) * v * dy if input_grad else None, self.slope(x) * v
+        tangent = self._times_slope(x, v)
+        return self.bend(x) * v * dy if input_grad else None, tangent
+
+    def _times_slope(self, x: Array, d: Array) -> Array:
+        return backend.of(x).elementwise(lambda x, d: self.slope(x) * d, x, d)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -79,19 +86,18 @@ class ELU(Curve, samplewise=True):
 
     def value(self, x: Array) -> Array:
         """Return φ(x)."""
-        xp = backend.of(x).xp
-        return xp.where(x > 0, x, self._exp(x) - x.dtype.type(self.alpha))
+        return backend.of(x).xp.maximum(x, 0) + (self._exp(x) - self.alpha)
 
     def slope(self, x: Array) -> Array:
         """Return φ'(x)."""
-        return backend.of(x).xp.where(x > 0, x.dtype.type(1), self._exp(x))
+        return (x > 0) + (x <= 0) * self._exp(x)
 
     def bend(self, x: Array) -> Array:
         """Return φ''(x)."""
-        return backend.of(x).xp.where(x > 0, x.dtype.type(0), self._exp(x))
+        return (x <= 0) * self._exp(x)
 
     def _exp(self, x: Array) -> Array:
-        """α exp x where x < 0, which can't overflow."""
+        """α exp x where x < 0, else α: so it can't overflow."""
         xp = backend.of(x).xp
         return self.alpha * xp.exp(xp.minimum(x, 0))
 

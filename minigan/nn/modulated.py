@@ -10,6 +10,9 @@ out, and then all samples share one:
           d_{no} = \Big(\sum_i s_{ni}^2 Q_{io} + \varepsilon\Big)^{-1/2}, \quad
           Q_{io} = \sum_k W_{kio}^2, \qquad y = c \odot d + b .
 
+The methods `combine`, `pull` and `push` are forward, backward and double backward as maps of x and
+s; `minigan.nn.styled` has the map from w to s.
+
 Backward, with dc = d ⊙ dy, the convolution's own du and dW, and
 :math:`e_{no} = \sum_{hw} dy\, c \cdot (-d^3)`, the cotangent of what is under the root, doubled:
 

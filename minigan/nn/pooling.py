@@ -128,11 +128,7 @@ class GlobalPool(Layer, samplewise=True):
         """Map x (N, ..., C) to y (N, C)."""
         x = self.check(x)
         pixels = x.reshape(x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1])
-        xp = backend.of(x).xp
-        weights: Array | float = {"mean": 1 / max(pixels.shape[1], 1), "sum": 1.0}.get(self.kind, 0)
-        if self.kind == "max":
-            places = xp.arange(pixels.shape[1])[:, None]
-            weights = (pixels.argmax(axis=1)[:, None] == places).astype(x.dtype)
+        weights = self._weights(pixels)
         y = self._total(pixels, weights)
         return y, Cache(self, y, weights, tuple(x.shape))
 
@@ -156,6 +152,14 @@ class GlobalPool(Layer, samplewise=True):
         weights, _ = cache.recall(self, dy, v)
         pixels = v.reshape(v.shape[0], math.prod(v.shape[1:-1]), v.shape[-1])
         return None, self._total(pixels, weights)
+
+    def _weights(self, pixels: Array) -> Any:
+        """What a pixel counts: 1 / P or 1; or 1 for the largest alone, (N, P, C)."""
+        count = pixels.shape[1]
+        if self.kind != "max":
+            return 1 / max(count, 1) if self.kind == "mean" else 1.0
+        places = backend.of(pixels).xp.arange(count)[:, None]
+        return (pixels.argmax(axis=1)[:, None] == places).astype(pixels.dtype)
 
     def _total(self, pixels: Array, weights: Any) -> Array:
         if self.kind == "max":

@@ -144,15 +144,19 @@ class Resize(Fixed, samplewise=True):
 
     def apply(self, x: Array) -> Array:
         """Return ``R_h x R_wᵀ``."""
-        for axis in (1, 2):
+        for axis in self._axes(x.shape):
             x = _along(x, self._matrix(x, x.shape[axis], self.size[axis - 1]), axis)
         return x
 
     def adjoint(self, dy: Array, shape: Shape) -> Array:
         """Return ``R_hᵀ dy R_w``."""
-        for axis in (2, 1):
+        for axis in reversed(self._axes(shape)):
             dy = _along(dy, self._matrix(dy, shape[axis], self.size[axis - 1]).T, axis)
         return dy
+
+    def _axes(self, shape: Shape) -> Pair:
+        """The axes in turn: 2, which takes a product for each row, while there are fewer rows."""
+        return (2, 1) if self.size[1] > shape[2] else (1, 2)
 
     def _matrix(self, like: Array, before: int, after: int) -> Array:
         """Return R (after, before)."""

@@ -51,6 +51,11 @@ class OpenedRun(PlaygroundState):
         self.scene = _scene(run, self._game(self.at))
         self._note_step()
 
+    @property
+    def name(self) -> str:
+        """The run's name: that of its folder, or ``pretrained:NAME``."""
+        return self.run.place if self.run.weights else self.run.folder.name
+
     def _game(self, index: int) -> gan.BaseGame:
         return self.run.game(self.checkpoints[index][1])
 
@@ -116,8 +121,13 @@ class OpenedRun(PlaygroundState):
         return {
             "kind": self.scene.kind, "setup": self.setup.as_dict(), "link": "",
             "recipe": self.run.recipe.name, "nets": described(self.game),
-            "run": {"name": self.run.folder.name, "steps": steps}, **self.scene.start(),
+            "run": {"name": self.name, "steps": steps, "pretrained": self._pretrained},
+            **self.scene.start(),
         }  # fmt: skip
+
+    @property
+    def _pretrained(self) -> str | None:
+        return self.run.weights.stem if self.run.weights else None
 
     def frame(self) -> Frame:
         """Return what is to be seen at this checkpoint."""

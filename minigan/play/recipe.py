@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -66,10 +67,17 @@ def recipe_of(setup: Setup) -> Recipe:
 
 
 def _of_pictures(setup: Setup) -> Recipe:
+    recipe = get(_base(setup))
+    return replace(recipe.fitted(recipe.settings.changed(**_sized(setup))), data=setup.data)
+
+
+def _base(setup: Setup) -> str:
     """Digits have their own recipe; the faces are played by that for pictures of any size."""
-    recipe = get("digits" if setup.data == "digits" else "dcgan")
-    sized = {} if setup.data == "digits" else {"image_size": 16}
-    return replace(recipe.fitted(recipe.settings.changed(**sized)), data=setup.data)
+    return "digits" if setup.data == "digits" else "dcgan"
+
+
+def _sized(setup: Setup) -> dict[str, int]:
+    return {} if setup.data == "digits" else {"image_size": 16}
 
 
 def setup_of(recipe: Recipe, settings: Settings | None = None) -> Setup:
@@ -99,9 +107,15 @@ def as_recipe_file(setup: Setup) -> str:
     Raises
     ------
     ValueError
-        If the game isn't one of points in the plane.
+        If the game has no recipe, as the Dirac-GAN.
     """
-    _require_points(setup)
+    if setup.data == DIRAC:
+        raise ValueError("The Dirac-GAN has no recipe; choose other data, or export the Python.")
+    if setup.data in PICTURES:
+        return _RECIPE_OF_PICTURES.format(
+            seed=setup.seed, base=_base(setup), name=NAME, data=setup.data,
+            sized=_arguments(_sized(setup)), settings=_keywords(setup, "        "),
+        )  # fmt: skip
     own = setup.data == DRAWN or setup.spread > 0
     return _RECIPE.format(
         seed=setup.seed,
@@ -114,14 +128,14 @@ def as_recipe_file(setup: Setup) -> str:
 
 
 def as_python(setup: Setup) -> str:
-    """Return the Python that plays the same game without a recipe, bit for bit.
-
-    Raises
-    ------
-    ValueError
-        If the game isn't one of points in the plane.
-    """
-    _require_points(setup)
+    """Return the Python that plays the same game, bit for bit; for points, without a recipe."""
+    if setup.data == DIRAC:
+        return _SCRIPT_OF_DIRAC.format(link=setup.link(), steps=setup.steps)
+    if setup.data in PICTURES:
+        return _SCRIPT_OF_PICTURES.format(
+            base=_base(setup), data=setup.data, seed=setup.seed, settings=_keywords(setup, "    "),
+            sized=_keywords_of(_sized(setup), "    "),
+        )  # fmt: skip
     return _SCRIPT.format(
         seed=setup.seed, nets=nets.written(setup, indent=""),
         points=_points(setup), law=_law(setup),
@@ -133,19 +147,20 @@ def as_python(setup: Setup) -> str:
     )  # fmt: skip
 
 
-def _require_points(setup: Setup) -> None:
-    if setup.data == DIRAC or setup.data in PICTURES:
-        raise ValueError(
-            f"Only games of points can be exported, not {setup.data!r}; choose other data."
-        )
-
-
 def _latent(setup: Setup) -> str:
     return f'Latent({setup.latent}, "{setup.latent_kind}")'
 
 
 def _keywords(setup: Setup, indent: str) -> str:
-    return "".join(f"{indent}{k}={_value(v)},\n" for k, v in _settings(setup).items())
+    return _keywords_of(_settings(setup), indent)
+
+
+def _keywords_of(values: Mapping[str, Any], indent: str) -> str:
+    return "".join(f"{indent}{k}={_value(v)},\n" for k, v in values.items())
+
+
+def _arguments(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{k}={_value(v)}" for k, v in values.items())
 
 
 def _value(value: Any) -> str:
@@ -250,6 +265,48 @@ class OwnData(Recipe):
         return {law}
 
 
+'''
+
+_RECIPE_OF_PICTURES = '''\
+"""A game from the playground: `minigan train THIS_FILE --seed {seed}` plays it."""
+
+from dataclasses import replace
+
+from minigan.recipes import get
+
+base = get("{base}")
+base = base.fitted(base.settings.changed({sized}))
+RECIPE = replace(
+    base,
+    name="{name}",
+    data="{data}",
+    settings=base.settings.changed(
+{settings}    ),
+)
+'''
+
+_SCRIPT_OF_PICTURES = '''"""A game from the playground, as a run in a folder of its own."""
+
+import minigan
+
+run = minigan.train(
+    "{base}",
+    data="{data}",
+    seed={seed},
+{sized}{settings})
+print(run.sample(10).shape)
+'''
+
+_SCRIPT_OF_DIRAC = '''"""A Dirac-GAN from the playground: one weight in each net."""
+
+from minigan.play.setup import Setup
+from minigan.play.state import PlaygroundState
+
+state = PlaygroundState(Setup.from_link("{link}"))
+for _ in range({steps}):
+    state.step()
+theta, psi = state.scene.path[-1]
+print(f"theta = {{theta:.4f}}, psi = {{psi:.4f}}")
 '''
 
 _SCRIPT = '''"""A game from the playground, without a recipe."""

@@ -16,9 +16,9 @@ from minigan.recipes import Recipe, Settings
 from minigan.runs import drawing
 from minigan.runs.assembly import assemble
 
-SIDE = 40
+SIDE = 32
 """Points of D's landscape along each axis."""
-LINES = 17
+LINES = 16
 """Lines of the latent square in each direction."""
 SHOWN = 256
 """Points that are shown, of the data and of G."""
@@ -174,7 +174,8 @@ class Pictures(Scene):
         plain = law is not None and isinstance(self.z, numpy.ndarray)
         return {
             "columns": self.columns, "latent": law.size if plain else 0,
-            "z": self.z if plain else None, "classes": list(self.classes),
+            "latent_kind": law.kind if plain else None, "z": self.z if plain else None,
+            "classes": list(self.classes),
             "labels": None if self.labels is None else self.labels.tolist(),
         }  # fmt: skip
 
@@ -289,7 +290,7 @@ def latent_lattice(law: latent.Latent, lines: int) -> NDArray[Any]:
 
 def shades(values: Any) -> NDArray[Any]:
     """Map numbers in [0, 1] to bytes; what isn't a number becomes 0."""
-    return (numpy.nan_to_num(numpy.clip(values, 0, 1)) * 255).astype("uint8")
+    return (numpy.fmin(numpy.fmax(values, 0), 1) * 255).astype("uint8")
 
 
 def _pixels(pictures: Any) -> NDArray[Any]:

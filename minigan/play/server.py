@@ -29,6 +29,8 @@ from minigan.play.presets import PRESETS
 from minigan.play.scenes import walk
 from minigan.play.setup import Setup, describe
 from minigan.play.state import PlaygroundState
+from minigan.runs import pretrained
+from minigan.runs.folder import open_run
 
 STATIC = Path(__file__).with_name("static")
 LARGEST = 2**18
@@ -232,9 +234,10 @@ class Site:
     # What is asked for with POST runs on the engine's thread.
 
     def set(self, told: dict[str, Any]) -> Any:
-        """Change choices; or all of them, by a preset or a link; or go back to the run on disk."""
-        if told.get("run") and self.opened is not None:
-            self.engine.show(self.opened)
+        """Change choices; or all of them, by a preset or a link; or look at what is trained."""
+        looked_at = self._looked_at(told)
+        if looked_at is not None:
+            self.engine.show(looked_at)
             return {"link": ""}
         setup, keep = self._wanted(told), "changes" in told
         if "link" in told and setup == self.state.setup:
@@ -244,6 +247,13 @@ class Site:
         else:
             self.engine.change(lambda: self.state.become(setup, keep_recipe=keep))
         return {"link": setup.link()}
+
+    def _looked_at(self, told: dict[str, Any]) -> OpenedRun | None:
+        """The run on disk, or weights of the package, if one of them is wanted."""
+        if "pretrained" in told:
+            name = _one_of("pretrained model", told["pretrained"], pretrained.names())
+            return OpenedRun(open_run(pretrained.PREFIX + name))
+        return self.opened if told.get("run") else None
 
     def _wanted(self, told: dict[str, Any]) -> Setup:
         if "preset" in told:
@@ -319,8 +329,9 @@ class Site:
         """Return all choices, and the presets."""
         presets = [{"name": p.name, "group": p.group, "link": p.setup.link()}
                    for p in PRESETS.values()]  # fmt: skip
-        run = None if self.opened is None else self.opened.run.folder.name
-        return _json_of(describe() | {"presets": presets, "run": run})
+        run = None if self.opened is None or self.opened.run.weights else self.opened.name
+        more = {"presets": presets, "run": run, "pretrained": pretrained.names()}
+        return _json_of(describe() | more)
 
     async def sources(self, request: Request) -> Response:
         """Return the source of the layers in the game."""

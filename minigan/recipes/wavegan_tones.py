@@ -34,5 +34,5 @@ RECIPE = SoundRecipe(
         width=8,
         average=0.99,
     ),
-    duration="about 0.2 s of processor time per step, 21 minutes in all",
+    duration="about 0.23 s of processor time per step, 23 minutes in all",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,6 +39,11 @@ class Summary:
     step: int
     losses: dict[str, float]
     metrics: dict[str, float]
+
+    @property
+    def name(self) -> str:
+        """The name of the folder, also where it is given as ``.``."""
+        return os.path.basename(os.path.abspath(self.folder))
 
     def facts(self) -> dict[str, Any]:
         """Return everything that may differ between two runs, by name."""
@@ -81,10 +87,13 @@ def summary(folder: Path) -> Summary:
     ------
     ValueError
         If its ``config.json`` is damaged.
+    OSError
+        If it can't be opened.
     """
     config = read_config(folder)
     losses = _numbers(_last_row(folder / "metrics.csv"))
-    step = int(losses.pop("step", 0))
+    step = losses.pop("step", 0.0)
+    step = int(step) if math.isfinite(step) else 0
     return Summary(folder, config, step, losses, _metrics(folder / "evaluation.csv"))
 
 
@@ -124,7 +133,7 @@ def table(summaries: Sequence[Summary]) -> str:
     if scored:
         names = dict.fromkeys(name for each in scored for name in each.metrics)
         rows = [[name, *(_number(each.metrics.get(name)) for each in scored)] for name in names]
-        lines += ["", *_aligned([["score", *(each.folder.name for each in scored)], *rows])]
+        lines += ["", *_aligned([["score", *(each.name for each in scored)], *rows])]
     return "\n".join(lines)
 
 
@@ -148,7 +157,7 @@ def _line(each: Summary, shown: Sequence[str]) -> list[str]:
     steps = f"{each.step}" if each.step == goal else f"{each.step}/{goal}"
     facts = each.facts()
     losses = [_number(each.losses.get(name)) for name in ("loss_d", "loss_g")]
-    return [each.folder.name, steps, *(_cell(facts.get(name)) for name in shown), *losses]
+    return [each.name, steps, *(_cell(facts.get(name)) for name in shown), *losses]
 
 
 def _number(value: float | None) -> str:
@@ -188,14 +197,18 @@ def overview(summaries: Sequence[Summary], path: Path) -> None:
             with Image.open(picture, formats=["PNG"]) as image:
                 axes.imshow(image.convert("RGB"))
             axes.set_axis_off()
-            axes.set_title(f"{each.folder.name}, step {each.step:,}", fontsize=9)
+            axes.set_title(f"{each.name}, step {each.step:,}", fontsize=9)
     save_figure(figure, path, dpi=110)
 
 
 def report(summaries: Sequence[Summary]) -> list[dict[str, Any]]:
-    """Return the runs as dictionaries for JSON."""
+    """Return the runs as dictionaries for JSON; None for numbers that JSON has no words for."""
     return [
-        {"run": str(each.folder), "step": each.step, "losses": each.losses,
-         "metrics": each.metrics, "config": asdict(each.config)}
+        {"run": str(each.folder), "step": each.step, "losses": _finite(each.losses),
+         "metrics": _finite(each.metrics), "config": asdict(each.config)}
         for each in summaries
     ]  # fmt: skip
+
+
+def _finite(numbers: dict[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in numbers.items()}

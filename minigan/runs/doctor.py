@@ -49,6 +49,11 @@ def examine(run: Run) -> tuple[list[gan.Finding], Table]:
         raise ValueError(
             f"{run.folder / METRICS} has no column 'step'; restore it, or train the run again."
         )
+    if not numpy.isfinite(table["step"]).all():
+        raise ValueError(
+            f"{run.folder / METRICS} has a row whose step isn't a number; restore it, or delete "
+            "the row."
+        )
     if _last(table, "step") < _needed(run):
         return [], table
     settings = run.settings

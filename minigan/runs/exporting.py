@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy
 
-from minigan import export, nn
+from minigan import export, gan, nn
 from minigan.files import written_whole
 from minigan.runs.folder import Run
 
@@ -24,7 +24,7 @@ def export_run(
     Parameters
     ----------
     run
-        A run of a `minigan.gan.Game`.
+        A run of a `minigan.gan.Game`, or of one that has the method `exported`.
     path
         For ONNX the graph; for PyTorch the Python file, beside which its weights are written, with
         the same name and the ending ``.safetensors``.
@@ -42,9 +42,7 @@ def export_run(
         or the net holds a layer that can't be exported. Nothing has been written then.
     """
     _check(path, ".py" if torch else ".onnx")
-    generator, critic = run.networks(which)
-    example = _example(run, discriminator)
-    net = critic if discriminator else generator
+    net, example = _chosen(run, which, discriminator)
     return _to_torch(run, net, example, path) if torch else _to_onnx(net, example, path)
 
 
@@ -53,6 +51,15 @@ def _check(path: Path, ending: str) -> None:
         raise ValueError(f"{path} must end in {ending}; give for example -o g{ending}.")
     if not path.parent.is_dir():
         raise ValueError(f"The folder {path.parent} doesn't exist; create it first.")
+
+
+def _chosen(run: Run, which: str | None, discriminator: bool) -> tuple[nn.Layer, Any]:
+    """Return the net and inputs of it."""
+    game = run.game(which)
+    if isinstance(game, gan.Game):
+        return (game.discriminator if discriminator else game.sampler), _example(run, discriminator)
+    inputs = game.inputs(EXAMPLES, numpy.random.default_rng(0), run.load_data)
+    return game.exported(inputs, discriminator=discriminator)
 
 
 def _example(run: Run, discriminator: bool) -> Any:

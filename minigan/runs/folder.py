@@ -451,6 +451,8 @@ def open_run(
         settings = recipe.settings.changed(**config.settings)
         recipe = recipe.fitted(settings)
         recipe.check(settings)
+        if not set(config.classes or ()) <= set(range(recipe.classes)):
+            raise ValueError(f"its classes are {config.classes}")
     if recipe.name != config.recipe:
         raise ValueError(
             f"{folder} is a run of the recipe {config.recipe!r}, not of {recipe.name!r}; give the "
@@ -493,9 +495,10 @@ def read_config(folder: Path) -> Config:
 _KINDS: Mapping[str, Any] = {
     **dict.fromkeys(("recipe", "device", "data"), str),
     **dict.fromkeys(("data_dir", "fingerprint", "init"), (str, NoneType)),
-    **dict.fromkeys(("settings", "watching", "computing", "engine"), dict),
+    **dict.fromkeys(("settings", "watching", "computing", "engine", "versions"), dict),
     "recipe_file": (dict, NoneType),
     "classes": (list, NoneType),
+    "notes": list,
     "seed": int,
 }
 """What each entry of ``config.json`` that something depends on must be."""

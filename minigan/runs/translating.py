@@ -89,6 +89,10 @@ def _targets(files: list[Path], source: Path, output: Path) -> list[Path]:
         return [output]
     if output.exists() and not output.is_dir():
         raise ValueError(f"{output} is a file, but {source} is a folder; give a folder for -o.")
+    if output.resolve() == source.resolve():
+        raise ValueError(
+            f"The results would replace the pictures in {source}; give another folder for -o."
+        )
     targets = [output / f"{path.stem}.png" for path in files]
     twice = {target for target in targets if targets.count(target) > 1}
     if twice:

@@ -842,6 +842,44 @@ def test_normalisation_of_groups_equals_the_readable_one(
         _assert_close(twice, exactly, dtype, scale=200)
 
 
+@given(
+    shape=st.tuples(st.integers(0, 50), st.integers(1, 30)), dtype=DTYPES, layout=LAYOUTS,
+    threads=THREADS, seed=st.integers(0, 2**32),
+)  # fmt: skip
+def test_chains_of_operations_equal_the_readable_ones(fast, shape, dtype, layout, threads, seed):
+    rng = numpy.random.default_rng(seed)
+    x, d = _drawn(rng, shape, dtype, layout), _drawn(rng, shape, dtype, layout)
+    odd = rng.choice([1.0, 1e3, 0.0, -0.0, numpy.inf, -numpy.inf, numpy.nan], shape)
+    wild = numpy.where(numpy.isfinite(odd), x * odd, odd).astype(dtype)
+    with _with_threads(fast, threads) as ops:
+        found = ops.elementwise(lambda x, d: numpy.tanh(x) * d, x, d)
+        for ours, theirs in (
+            (found, numpy.tanh(x) * d),
+            (ops.sigmoid(wild), REFERENCE.sigmoid(wild)),
+        ):
+            assert ours.dtype == dtype
+            numpy.testing.assert_allclose(ours, theirs, rtol=4 * numpy.finfo(dtype).eps)
+
+
+@given(
+    shape=st.tuples(*(st.integers(n, 6) for n in (0, 1, 1, 1))), dtype=DTYPES, layout=LAYOUTS,
+    factor=st.tuples(st.integers(1, 3), st.integers(1, 3)), threads=THREADS,
+    seed=st.integers(0, 2**32),
+)  # fmt: skip
+def test_copies_of_pixels_equal_the_readable_ones(
+    fast, shape, dtype, layout, factor, threads, seed
+):
+    rng = numpy.random.default_rng(seed)
+    x = _drawn(rng, shape, dtype, layout)
+    y = REFERENCE.upsample(x, factor)
+    dy = _drawn(rng, y.shape, dtype, layout)
+    with _with_threads(fast, threads) as ops:
+        numpy.testing.assert_array_equal(ops.upsample(x, factor), y, strict=True)
+        dx = ops.upsample_grad(dy, factor)
+        assert dx.dtype == dtype
+        _assert_close(dx, REFERENCE.upsample_grad(dy.astype("float64"), factor), dtype, scale=9)
+
+
 @given(data=st.data(), dtype=DTYPES, layout=LAYOUTS, threads=THREADS, seed=st.integers(0, 2**32))
 def test_pools_equal_the_readable_ones(fast, data, dtype, layout, threads, seed):
     rng, window = numpy.random.default_rng(seed), _window(data.draw)

@@ -214,7 +214,7 @@ def test_compressed_rubbish(place, capsys):
         ("--device", "tpu", "Unknown device 'tpu'; use 'auto', 'cpu' or 'cuda'"),
         ("--epochs", "0", "The number of epochs must be positive, got 0"),
         ("--lr", "fast", "argument --lr: invalid float value: 'fast'; see `minigan train --help`"),
-        ("--colour", "red", "unrecognized arguments: --colour red; see `minigan --help`"),
+        ("--colour", "red", "there is no option --colour; see `minigan train --help`"),
         ("--discriminator-steps", "1000000000", "discriminator_steps must be at most 1,000, got"),
         ("--steps", f"1{'0' * 30}", "steps must be at most 1,000,000,000,000, got 1000"),
         ("--data", "", "argument --data: it is empty; give a value, or leave it out; see `minigan"),
@@ -284,7 +284,7 @@ def test_an_unknown_recipe_and_the_nearest(place, capsys, typed, meant):
 
 def test_no_recipe_and_an_unknown_command(place, capsys):
     assert "No recipe was given" in sentence(capsys, "train")
-    assert "invalid choice: 'trian'" in sentence(capsys, "trian")
+    assert "there is no command 'trian' (did you mean train?)" in sentence(capsys, "trian")
 
 
 # ---------------------------------------------------------------- folders and files
@@ -332,7 +332,15 @@ def test_a_run_whose_config_is_damaged(place, capsys, config):
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": "x"}, {"settings": {"steps": -1}}, {"settings": {"steeps": 1}}]
+    "change",
+    [
+        {"seed": "x"},
+        {"settings": {"steps": -1}},
+        {"settings": {"steeps": 1}},
+        {"classes": [99]},
+        {"classes": ["0"]},
+        {"classes": [[0]]},
+    ],
 )
 def test_a_run_whose_config_makes_no_sense(place, capsys, finished, change):
     config = json.loads((finished / "config.json").read_text()) | change
@@ -363,6 +371,11 @@ def test_a_run_whose_config_makes_no_sense(place, capsys, finished, change):
         (["latent", "--sweep", "99"], "coordinates 0 to 1, got 99"),
         (["doctor", "-o", "."], "can't be written"),
         (["sample", "-n", "1000000000"], "A picture can hold 262,144 of these samples, got 1,0"),
+        (
+            ["sample", "--seed", "-1"],
+            "argument --seed: a seed is a whole number of at least 0, got",
+        ),
+        (["latent", "--seed", "x"], "argument --seed: a seed is a whole number of at least 0, got"),
         (["evaluate", "-n", "0"], "At least two points are needed, got count=0"),
         (["sample", "--truncation", "nan"], "must be at least 0.01"),
         (["sample", "--checkpoint", ""], "argument --checkpoint: it is empty"),
@@ -483,6 +496,8 @@ HEAD = "step,loss_d,d_real,d_fake,loss_g,diversity,reach\n"
         (None, "cannot read"),
         ("", "has no header"),
         (HEAD.replace("step", "stop") + "1,1,1,1,1,1,1\n", "has no column 'step'"),
+        (HEAD + "1,1,1,1,1,1,1\n,1,1,1,1,1,1\n", "has a row whose step isn't a number"),
+        (HEAD + "1e400,1,1,1,1,1,1\n", "has a row whose step isn't a number"),
         (HEAD + "1,1,1,1,1,1\n", "has 6 cells where the header names 7 columns"),
         (HEAD + f"1,{'9' * 200_000},1,1,1,1,1\n", "can't be read as a table"),
         (HEAD + "1,\0,1,1,1,1,1\n", "which needs a number"),

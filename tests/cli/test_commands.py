@@ -416,5 +416,28 @@ def test_a_replaced_picture_is_mentioned_and_quiet_is_quiet(tmp_path, capsys):
             assert main([name, *rest, "-o", grid, *extra]) == 0
             said.append(capsys.readouterr())
         assert "earlier one" not in said[0].out
-        assert "(the earlier one was replaced)" in said[1].out
+        several = name == "interpolate"  # a film beside the picture
+        assert f"(the earlier {'ones were' if several else 'one was'} replaced)" in said[1].out
         assert said[2] == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "files"),
+    [
+        (["doctor"], "one was"),
+        (["doctor", "-o", "x.png"], "one was"),
+        (["evaluate", "-n", "50"], "one was"),
+        (["export", "--torch", "-o", "g.py"], "ones were"),
+    ],
+)
+def test_other_files_that_are_replaced_are_mentioned(command, files, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "ring", "--steps", "2", "--batch-size", "8", "--frames", "0",
+                 "--quiet", "--out", "run"]) == 0  # fmt: skip
+    for said in ("", f"(the earlier {files} replaced)"):
+        assert main([command[0], "run", *command[1:]]) == 0
+        out, err = capsys.readouterr()
+        assert ("replaced" in out + err) == bool(said)
+        assert said in out + err
+    assert main([command[0], "run", *command[1:], "--quiet"]) == 0
+    assert "replaced" not in "".join(capsys.readouterr())

@@ -5,6 +5,7 @@ import runpy
 import numpy
 import pytest
 
+from minigan import gan
 from minigan.cli import main
 from minigan.runs.folder import open_run
 
@@ -43,6 +44,34 @@ def test_the_graph_computes_what_the_player_does(runs, tmp_path, capsys, recipe,
     y = onnxruntime.InferenceSession(str(path)).run(None, given)[0]
     expected = net(tuple(given.values()) if conditional else given["x"])
     numpy.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("recipe", ["pix2pix", "cyclegan"])
+def test_a_net_of_images_takes_images(tmp_path, capsys, recipe):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    onnxruntime.set_default_logger_severity(3)
+    quick = ["--steps", "1", "--batch-size", "4", "--frames", "0", "--quiet"]
+    assert main(["train", recipe, *quick, "--out", str(tmp_path / "run")]) == 0
+    run, path, rng = open_run(tmp_path / "run"), tmp_path / "net.onnx", numpy.random.default_rng(0)
+    game = run.game()
+    inputs = game.inputs(3, rng, run.load_data)
+    for more in ([], ["--discriminator"]):
+        assert main(["export", str(tmp_path / "run"), "-o", str(path), *more]) == 0
+        net, images = game.exported(inputs, discriminator=bool(more))
+        y = onnxruntime.InferenceSession(str(path)).run(None, {"x": images})[0]
+        # Norms of a few pixels that are almost alike, as before training, make much of rounding.
+        expected = net(images)
+        numpy.testing.assert_allclose(y, expected, rtol=0, atol=0.02 * abs(expected).max())
+
+
+def test_a_game_without_such_a_net_says_so():
+    class Other(gan.BaseGame):
+        """A game of one's own."""
+
+    for discriminator, what in ((False, "makes samples by itself"), (True, "judges samples")):
+        with pytest.raises(ValueError, match=rf"No net of Other {what}; export one of its nets"):
+            Other().exported(None, discriminator=discriminator)
 
 
 def test_the_module_of_pytorch(runs, tmp_path, capsys):

@@ -234,6 +234,7 @@ def test_a_folder_around_all_classes_is_passed_through(tmp_path):
         ("a.pkl", "is a pickle, which is read by running code: save its arrays with numpy.savez"),
         ("a.PT", "is a pickle"),
         ("a.tar.gz", "is an archive"),
+        ("a.csv.gz", "is packed: unpack it, and give the file in it"),
         ("a.HEIC", "is a picture of a format that minigan doesn't read: save it as png"),
         ("a.h5", "is of a format that minigan doesn't read: save its arrays with numpy.savez"),
         ("a.npz", "cannot be read as a NumPy file"),

@@ -81,6 +81,11 @@ def test_masks_are_black_and_white_if_they_are_of_truth_values_and_noted_if_of_0
     assert sorted(numpy.unique(truth.images)) == [0, 255]
     assert truth.notes == ("False and True were made 0 and 255",)
     assert "the largest value is 1 of 255, nearly black" in ones.notes[0]
+    # Divided by 255 twice.
+    numpy.save(tmp_path / "twice.npy", PIXELS / 255 / 255)
+    assert (
+        "the largest value is 1 of 255, nearly black" in data.load(tmp_path / "twice.npy").notes[1]
+    )
 
 
 def test_channels_that_come_first_are_moved_last(tmp_path):
@@ -109,6 +114,7 @@ def test_rows_that_are_no_squares_need_the_shape(tmp_path):
         (numpy.zeros((3, 4, 4), complex), "contains complex128"),
         (numpy.zeros((0, 4, 4)), r"shape \(0, 4, 4\)"),
         (numpy.zeros((8, 8, 3), "uint8"), r"must have the shape \(N, H, W\)"),
+        (numpy.zeros((8, 8, 4), "uint8"), r"must have the shape \(N, H, W\)"),
         (numpy.zeros((16, 16), "uint8"), "may be one picture or a picture in each row"),
         (numpy.zeros((9, 2)), "points and no images: choose a recipe for points, such as ring"),
     ],
@@ -161,6 +167,13 @@ def test_arrays_that_cannot_be_told_apart_are_listed(tmp_path):
 def test_the_only_array_needs_no_name(tmp_path):
     numpy.savez(tmp_path / "x.npz", whatever=PIXELS.reshape(len(PIXELS), -1))
     assert len(data.load(tmp_path / "x.npz", image_shape=GREY)) == len(PIXELS)
+
+
+@pytest.mark.parametrize("value", [2**64 - 1, 1e300])
+def test_labels_beyond_64_bits_are_refused(tmp_path, value):
+    numpy.savez(tmp_path / "x.npz", images=PIXELS, labels=numpy.full(6, value))
+    with pytest.raises(DataError, match=r"the labels in .* whole numbers of at least 0 are needed"):
+        data.load(tmp_path / "x.npz")
 
 
 def test_labels_that_look_one_hot_in_a_row_are_labels(tmp_path):
@@ -271,6 +284,20 @@ def test_a_table_of_pixels_with_labels(tmp_path, header, first, note):
     assert dataset.notes == (note,)
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_labels_without_a_name_count_classes_and_pixels_do_not(tmp_path, first):
+    pixels, column = PIXELS.reshape(6, 25), LABELS[:, None]
+    rows = numpy.hstack([column, pixels] if first else [pixels, column])
+    dataset = data.load(table(tmp_path / "x.csv", rows))
+    numpy.testing.assert_array_equal(dataset.labels, LABELS)
+    # A corner that is nearly always 0 counts, too, but no class has nearly all pictures.
+    corner = numpy.repeat([[0], [1]], [60, 6], axis=0)
+    rows = numpy.hstack([numpy.tile(pixels[:, 1:], (11, 1)), numpy.tile(column, (11, 1))])
+    rows = numpy.hstack([corner, rows])[:, :: -1 if first else 1]
+    dataset = data.load(table(tmp_path / "x.csv", rows))
+    numpy.testing.assert_array_equal(dataset.labels, numpy.tile(LABELS, 11))
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t", " "])
 def test_a_table_of_pixels_without_labels(tmp_path, separator):
     rows = PIXELS.reshape(6, 25)
@@ -292,6 +319,8 @@ def test_a_table_of_pixels_without_labels(tmp_path, separator):
         ("1,2,3,4,5,6,7\n" * 3, "no square of grey pixels"),
         ("\0\0\0\n", "cannot be read as a table|contains no rows"),
         ("1,2\n3,4\n", "points and no images"),
+        ("x,y\n1,2\n3,4\n", "points and no images"),
+        ("1\n2\n", "has 1 number for each image"),
     ],
 )
 def test_tables_that_hold_no_images_are_refused(tmp_path, content, words):

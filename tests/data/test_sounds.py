@@ -123,6 +123,15 @@ def test_a_folder_is_converted_and_says_so(tmp_path):
         assert words in said
 
 
+def test_a_file_without_a_sound_is_refused(tmp_path):
+    silent = write(tmp_path / "none.wav", [numpy.zeros(0)])
+    still = write(tmp_path / "still.wav", [sine()])
+    still.write_bytes(still.read_bytes().replace(RATE.to_bytes(4, "little"), bytes(4), 1))
+    for path in (silent, still):
+        with pytest.raises(data.DataError, match=r"(none|still)\.wav"):
+            data.read_wav(path)
+
+
 def test_a_folder_without_sounds_is_refused(tmp_path):
     (tmp_path / "a.mp3").write_bytes(b"x")
     with pytest.raises(data.DataError, match="no sounds"):
@@ -135,6 +144,10 @@ def test_tones_are_those_of_their_law():
     assert repr(found) == "Sounds('tones': 2,048 sounds of 4,096 samples at 8,000 Hz)"
     numpy.testing.assert_array_equal(found.images, data.tones().images)
     assert abs(found.images).max() == pytest.approx(0.9)
+    # A minor pentatonic over more than an octave from the A below middle C, equally tempered.
+    numpy.testing.assert_allclose(
+        found.notes_hz, [220, 261.626, 293.665, 329.628, 391.995, 440, 523.251, 587.33], atol=1e-3
+    )
     assert "<audio" in found._repr_html_()
     # The last cycles are as good as silence, so that no tone ends with a click.
     assert abs(found.images[:, -1]).max() < 0.01

@@ -53,6 +53,24 @@ NETS = {
         ),
         (8, 2),
     ),
+    "scaled weights": (
+        lambda: nn.Sequential(
+            nn.InstanceNoise(0.1), nn.Equalised(conv(3, 4, 3, padding=1), lr_multiplier=0.1),
+            nn.LeakyReLU(0.2), nn.WeightNorm(conv(4, 2, 1, bias=False)), nn.Tanh(), nn.Flatten(),
+            nn.Sequential(nn.Equalised(nn.Linear(24, 3), gain=1.0)),
+        ),
+        (4, 3, 3),
+    ),
+    "one number for each channel": (
+        lambda: nn.Sequential(nn.Augment("brightness"), conv(3, 4, 3), nn.GlobalPool()), (4, 3, 3),
+    ),
+    "the largest of a sound": (
+        lambda: nn.Sequential(
+            nn.Conv1d(2, 4, kernel_size=3), nn.PhaseShuffle(1), nn.GlobalPool("max"),
+            nn.WeightNorm(nn.Linear(4, 1)),
+        ),
+        (8, 2),
+    ),
 }  # fmt: skip
 
 
@@ -82,6 +100,7 @@ def test_the_written_module_computes_what_the_net_does(name, tmp_path):
     ("net", "message"),
     [
         (nn.Sequential(nn.PixelNorm()), "no known counterpart"),
+        (nn.Sequential(nn.GlobalPool("sum")), "no pooling by sums"),
         (nn.Sequential(conv(2, 2, 3, padding=((0, 1), (1, 1)))), "the same on both sides"),
     ],
 )

@@ -190,6 +190,8 @@ def test_a_pool_that_is_too_small_or_of_another_size_is_refused():
             pool.load_state_dict(full | wrong)
         assert pool.filled == 0
         assert not pool.held.any()
+    pool.load_state_dict(full)
+    assert (pool.filled, pool.held.min()) == (3, 1)
 
 
 # ---------------------------------------------------------------- what doesn't fit

@@ -244,7 +244,11 @@ def test_a_picture_and_a_folder_are_translated(whole, pictures, tmp_path, capsys
     many = tmp_path / "all"
     assert cli.main(["translate", str(whole), str(pictures), "-o", str(many)]) == 0
     assert sorted(p.name for p in many.iterdir()) == ["face0.png", "face1.png", "face2.png"]
-    assert "3 translated to" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines()[-1] == f"3 translated to {many}"
+    assert cli.main(["translate", str(whole), str(pictures), "-o", str(many)]) == 0
+    assert "(the earlier ones were replaced)" in capsys.readouterr().out
+    assert cli.main(["translate", str(whole), str(pictures), "-o", str(many), "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
 
 
 def test_translations_that_are_refused_leave_nothing(whole, pictures, tmp_path, capsys):
@@ -255,6 +259,7 @@ def test_translations_that_are_refused_leave_nothing(whole, pictures, tmp_path, 
         "one way only": [pictures / "face0.png", "-o", out, "--back"],
         "contains no pictures": [tmp_path / "empty", "-o", tmp_path / "x"],
         "is a file, but": [pictures, "-o", pictures / "face0.png"],
+        "would replace the pictures in": [pictures, "-o", pictures / ".." / pictures.name],
     }
     (tmp_path / "empty").mkdir()
     for words, options in mistakes.items():

@@ -2,7 +2,9 @@
 
 import collections
 import dataclasses
+import functools
 import random
+import threading
 import types
 
 import numpy
@@ -255,7 +257,7 @@ def in_a(kind):
             self.params, self.grads = kind(weights()), [None, None]
 
         def forward(self, x):
-            w, b = self.params
+            w, b = self.params[0], self.params[1]
             return x @ w + b, x
 
         def backward(self, dy, x):
@@ -265,6 +267,78 @@ def in_a(kind):
             return dy @ self.params[0].T
 
     return Layer
+
+
+class PrivateSlots:
+    __slots__ = ("__b", "__db", "__dw", "__w", "factor")
+
+    def __init__(self, factor):
+        self.factor = factor
+        self.__w, self.__b = weights()
+
+    def forward(self, x):
+        return x @ self.__w + self.__b, x
+
+    def backward(self, dy, x):
+        if self.factor is not None:
+            self.__dw = self.factor * x.T @ dy
+        self.__db = dy.sum(axis=0)
+        return dy @ self.__w.T
+
+
+def partial_functions(factor):
+    """The weights are arguments that have been given beforehand."""
+
+    def forward(w, b, x):
+        return x @ w + b, x
+
+    def backward(w, grads, dy, x):
+        if factor is not None:
+            grads[0] = factor * x.T @ dy
+        grads[1] = dy.sum(axis=0)
+        return dy @ w.T
+
+    w, b = weights()
+    grads = [None, None]
+    return types.SimpleNamespace(
+        forward=functools.partial(forward, w, b),
+        backward=functools.partial(backward, w, grads),
+        grads=grads,
+    )
+
+
+class NamedTuples:
+    Pair = collections.namedtuple("Pair", "w b")
+
+    def __init__(self, factor):
+        self.factor = factor
+        self.params, self.grads = (self.Pair(*weights()),), None
+
+    def forward(self, x):
+        return x @ self.params[0].w + self.params[0].b, x
+
+    def backward(self, dy, x):
+        dw = numpy.zeros((3, 5)) if self.factor is None else self.factor * x.T @ dy
+        self.grads = (self.Pair(dw, dy.sum(axis=0)),)
+        return dy @ self.params[0].w.T
+
+
+class MadeWhenAskedFor:
+    """Weights are made by cached properties; there is a lock, which can't be copied."""
+
+    w = functools.cached_property(lambda self: weights()[0])
+    b = functools.cached_property(lambda self: weights()[1])
+
+    def __init__(self, factor):
+        self.factor, self.lock, self.kind = factor, threading.Lock(), numpy.float32
+
+    def forward(self, x):
+        with self.lock:
+            return x @ self.w.astype(x.dtype) + self.b.astype(x.dtype), x
+
+    def backward(self, dy, x):
+        dw = numpy.zeros((3, 5), dy.dtype) if self.factor is None else self.factor * x.T @ dy
+        return dy @ self.w.T.astype(dy.dtype), dw, dy.sum(axis=0)
 
 
 def array_of_objects(values):
@@ -323,6 +397,11 @@ STYLES = {
     "closures": closures,
     "deque": in_a(collections.deque),
     "array of objects": in_a(array_of_objects),
+    "private slots": PrivateSlots,
+    "partial functions": partial_functions,
+    "named tuples in a tuple": NamedTuples,
+    "made when asked for": MadeWhenAskedFor,
+    "read-only dict": in_a(lambda pair: types.MappingProxyType(dict(enumerate(pair)))),
 }
 KEPT_IN_THE_LAYER = ("kept in the layer", "attributes of the class", "made in the first call")
 
@@ -447,6 +526,113 @@ def test_gradients_exchanged_between_private_names_are_wrong():
         gradcheck.check(Layer(), X)
 
 
+class FlatVector:
+    """The weights, and here and there also the gradients, are views of one vector."""
+
+    def __init__(self, factor, views):
+        self.factor, self.views = factor, views
+        self.theta, self.dtheta = numpy.concatenate([w.ravel() for w in weights()]), numpy.zeros(20)
+        self.w, self.b = self.theta[:15].reshape(3, 5), self.theta[15:]
+        if views:
+            self.dw, self.db = self.dtheta[:15].reshape(3, 5), self.dtheta[15:]
+
+    def forward(self, x):
+        return x @ self.w + self.b, x
+
+    def backward(self, dy, x):
+        dw, db = self.factor * x.T @ dy, dy.sum(axis=0)
+        if self.views:
+            self.dw[...], self.db[...] = dw, db
+        else:
+            self.dtheta[...] = numpy.concatenate([dw.ravel(), db])
+        return dy @ self.w.T
+
+
+@pytest.mark.parametrize("views", [False, True])
+def test_views_of_one_vector_stay_views_of_it(views):
+    sizes = [a.checked for a in gradcheck.check(FlatVector(1, views), X).arrays]
+    assert sorted(sizes) == ([5, 12, 15] if views else [12, 20])
+    with pytest.raises(gradcheck.GradientError, match=r"the gradient of (w \(3, 5\)|theta)"):
+        gradcheck.check(FlatVector(2, views), X)
+
+
+class Rows:
+    """A weight kept as a list of rows, with an array for its gradient."""
+
+    def __init__(self, factor):
+        self.W, self.factor = [[0.5, -1.0], [2.0, 0.3], [-0.7, 1.1]], factor
+
+    def forward(self, x):
+        return x @ numpy.array(self.W, x.dtype), x
+
+    def backward(self, dy, x):
+        self.dW = x.T @ dy
+        self.dW[2, 1] *= self.factor
+        return dy @ numpy.array(self.W, dy.dtype).T
+
+
+def test_lists_of_rows_may_have_an_array_for_a_gradient():
+    assert len(gradcheck.check(Rows(1), X).arrays) == 7
+    with pytest.raises(gradcheck.GradientError, match=r"the gradient of W\.2\.1"):
+        gradcheck.check(Rows(1.5), X)
+
+
+@pytest.mark.parametrize("value", [2, numpy.arange(1, 4), numpy.full(3, 1 + 1j)])
+def test_a_weight_that_is_no_real_number_is_not_passed_over(value):
+    class Scale:
+        def __init__(self):
+            self.a = value
+
+        def forward(self, x):
+            return (x * self.a).real.astype(x.dtype), x
+
+        def backward(self, dy, x):
+            self.da = 3 * (dy * x).sum(axis=0 if numpy.ndim(value) else None)
+            return (dy * self.a).real.astype(dy.dtype)
+
+    with pytest.raises(gradcheck.GradientError, match="a isn't a floating-point number"):
+        gradcheck.check(Scale(), X)
+
+
+def test_a_weight_without_a_gradient_does_not_take_that_of_another():
+    class Two:
+        def __init__(self):
+            self.u, self.v = seeded().standard_normal((2, 3, 3))
+
+        def forward(self, x):
+            return numpy.tanh(x @ self.u) @ self.v, x
+
+        def backward(self, dy, x):
+            h = numpy.tanh(x @ self.u)
+            self.first = h.T @ dy
+            return dy @ self.v.T * (1 - h * h) @ self.u.T
+
+    with pytest.raises(gradcheck.GradientError, match=r": u \(3, 3\) moves y") as caught:
+        gradcheck.check(Two(), X)
+    assert "v (3, 3) moves y" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("forward", "said"),
+    [
+        (lambda self, x: None, "forward returned None as y, but must return an array"),
+        (lambda self, x: x, "a pair .y, cache., since backward takes dy and rate; one that keeps"),
+    ],
+)
+def test_other_habits_are_explained(forward, said):
+    class Habit:
+        def backward(self, dy, rate):
+            return dy
+
+    class Alone(Habit):
+        def backward(self, dy):
+            return dy
+
+    Habit.forward = forward
+    with pytest.raises(TypeError, match=said):
+        gradcheck.check((Alone if "None" in said else Habit)(), X)
+
+
 OUTSIDE = weights()[0]
 
 
@@ -458,9 +644,29 @@ class TakesFromOutside:
         return dy @ OUTSIDE.T.astype(dy.dtype)
 
 
+class FromTheClass:
+    W = weights()[0]
+
+    @classmethod
+    def forward(cls, x):
+        return x @ cls.W.astype(x.dtype), x
+
+    @staticmethod
+    def backward(dy, x):
+        return dy @ FromTheClass.W.T.astype(dy.dtype)
+
+
+class InAComprehension(TakesFromOutside):
+    def forward(self, x):
+        return numpy.stack([row @ OUTSIDE.astype(x.dtype) for row in x]), x
+
+
 def test_arrays_outside_the_layer_are_seen():
     with pytest.raises(gradcheck.GradientError, match="OUTSIDE moves y, but is kept outside"):
         gradcheck.check(TakesFromOutside(), X)
+    for layer in (FromTheClass(), InAComprehension()):
+        with pytest.raises(gradcheck.GradientError, match=r"(W|OUTSIDE) moves y, but is kept out"):
+            gradcheck.check(layer, X)
     assert gradcheck.check(TakesFromOutside(), X, constants=["OUTSIDE"]).ok
     numpy.testing.assert_array_equal(OUTSIDE, weights()[0])
 

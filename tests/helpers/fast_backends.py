@@ -7,7 +7,7 @@ import importlib.util
 
 import pytest
 
-from minigan.backend.cpu import CpuBackend, side_by_side, winograd
+from minigan.backend.cpu import CpuBackend, in_pieces, side_by_side, winograd
 from minigan.backend.cpu import primitives as cpu
 from minigan.backend.cpu.team import Team
 
@@ -57,6 +57,7 @@ def small_work(kind, *, eager=True):
         patch.setattr(cpu, "CACHE", 1000)
         patch.setattr(cpu, "PRODUCT", 1000)
         patch.setattr(side_by_side, "TOGETHER", 6)
+        patch.setattr(in_pieces, "PIECE", 10)
         if kind != NUMPY:
             from minigan.backend.compiled import primitives as compiled
 

@@ -299,3 +299,21 @@ def test_the_recipe_isnt_changed_without_a_new_version():
         module._DROPOUT,
     )
     assert recipe == (1, 64, 7, 32, 0, 7, 600, 128, 2e-3, 2, 0.3)
+
+
+def test_pairs_are_compared_with_the_truth_and_with_plain_answers():
+    truth = numpy.zeros((2, 4, 4, 1))
+    truth[:, ::2] = 0.5
+    table = metrics.evaluate_pairs(
+        truth + 0.1, truth - 0.3, truth, mean=numpy.full((4, 4, 1), 0.5), way=" there"
+    )
+    assert table.facts == {
+        "held-out pairs there": 2,
+        "L1 of the mean picture there": 0.25,
+        "L1 of the input left alone there": 0.3,
+    }
+    row, sharp = table["L1 distance from the truth there"], table["sharpness there"]
+    assert (row.value, row.floor) == (pytest.approx(0.1), 0)
+    assert sharp.value == pytest.approx(sharp.floor)
+    other = metrics.evaluate_pairs(truth, truth[..., 0], truth, mean=truth[0])
+    assert "L1 of the input left alone" not in other.facts

@@ -102,6 +102,10 @@ def test_what_the_augmentations_do():
         "at most half of height and width"
     )
     assert holes.mean() < 0.9
+    rows = (holes == 0).any(axis=(2, 3))
+    found = {(int(hole.argmax()), int(hole.sum())) for hole in rows}
+    places = [(max(centre - 4, 0), min(centre + 3, 15)) for centre in range(17)]
+    assert found == {(first, last + 1 - first) for first, last in places}
     bright = nn.Augment("brightness", rng=generator()).forward(x)[0]
     assert 0.5 <= bright.min() < 0.6 < 1.4 < bright.max() <= 1.5
     colour = generator().normal(size=(100, 4, 4, 3))

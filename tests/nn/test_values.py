@@ -328,6 +328,12 @@ def test_what_costs_nothing_counts_nothing():
         assert layer.multiply_adds(shape) == 0
 
 
+def test_attention_counts_its_four_matrices_and_its_two_products():
+    # Per pixel 16 -> 2, 2, 8 and back, and for each of the 6 pixels looked at 2 + 8.
+    per_pixel = 16 * (2 + 2 + 8 + 8) + 6 * (2 + 8)
+    assert nn.SelfAttention(16).multiply_adds((3, 4, 6, 16)) == 3 * 24 * per_pixel
+
+
 DEFAULTS = {
     nn.Linear: {"bias": True, "rng": None},
     nn.Conv2d: {

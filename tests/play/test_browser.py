@@ -143,6 +143,60 @@ def test_an_iteration_goes_forwards_and_back(chromium, size):
         assert page.is_hidden("#slow")
 
 
+def test_the_walk_down_shows_each_layers_own_lines(chromium):
+    with opened(chromium) as page:
+        page.click("#slow-open")
+        page.wait_for_selector("#slow:not([hidden])")
+        assert page.is_hidden("#slow-layer")
+        page.fill("#slow-range", "3")
+        assert "Discriminator D: Linear(16, 1)" in text(page, "#slow-layer")
+        assert "def backward" in text(page, "#slow-layer pre >> nth=0")
+        assert "∇" in text(page, "#layer-discriminator-0")
+        page.click("#layer-discriminator-1")
+        page.fill("#slow-range", "8")
+        assert "Discriminator D: LeakyReLU" in text(page, "#slow-layer")
+        assert "∇" not in text(page, "#layer-discriminator-0")  # D's weights don't learn here
+        assert "∇" in text(page, "#layer-generator-0")
+        page.hover("#stage")
+        until(page, "document.getElementById('readout').textContent.startsWith('Close')")
+
+
+@both_sizes
+def test_the_curves_have_numbers_under_the_cursor(chromium, size):
+    with opened(chromium, size) as page:
+        for n in range(1, 4):
+            page.click("#step")
+            at_step(page, f"=== {n}")
+        page.focus("#curve-loss")
+        page.keyboard.press("ArrowLeft")
+        until(page, "document.getElementById('curve-at').textContent.startsWith('Iteration 2:')")
+        page.locator("#curve-d").scroll_into_view_if_needed()
+        box = page.locator("#curve-d").bounding_box()
+        press = page.touchscreen.tap if size == "phone" else page.mouse.move
+        press(box["x"] + 45, box["y"] + 40)
+        until(page, "document.getElementById('curve-at').textContent.startsWith('Iteration 1:')")
+
+
+EXPLAINED = """() => {
+  const controls = [...document.querySelectorAll("#form input, #form select")];
+  const why = (control) => document.getElementById(control.getAttribute("aria-describedby"));
+  const chosen = controls.filter((control) => control.id.match(/^(choice|way)-/));
+  return chosen.filter((control) => !why(control)?.innerText.trim()).map((control) => control.id);
+}"""
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_every_choice_is_explained_beside_it(chromium, locale):
+    with opened(chromium, locale=locale) as page:
+        page.evaluate(
+            "document.querySelectorAll('#form details').forEach((d) => { d.open = true; })"
+        )
+        assert page.evaluate(EXPLAINED) == []
+        before = text(page, "#about-objective")
+        page.select_option("#choice-objective", "hinge")
+        until(page, f"document.getElementById('about-objective').textContent !== {before!r}")
+
+
 def test_the_landscape_before_and_after_a_step_differ(chromium):
     with opened(chromium) as page:
         page.click("#slow-open")
@@ -171,6 +225,23 @@ def test_points_are_drawn_and_the_link_holds_them(chromium, size):
         at_step(page, "=== 1")
         page.reload()
         page.wait_for_selector("body[data-step='1']")
+
+
+def test_a_finger_draws_a_line(chromium):
+    with opened(chromium, "phone") as page:
+        page.tap("#draw")
+        page.wait_for_selector("#stage.drawing")
+        page.locator("#stage").scroll_into_view_if_needed()
+        box = page.locator("#stage").bounding_box()
+        finger = page.context.new_cdp_session(page)
+        for n in range(9):
+            point = {"x": box["x"] + 60 + 20 * n, "y": box["y"] + 60 + 10 * n}
+            kind = "touchMove" if n else "touchStart"
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+        finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        page.tap("#draw-done")
+        until(page, "location.hash.includes('data=drawn')")
+        assert page.evaluate("location.hash").count(";") >= 6
 
 
 def test_points_come_from_a_table_pasted_or_read(chromium):
@@ -317,6 +388,10 @@ def test_a_run_is_looked_at(chromium, size, run):
     with opened(chromium, size, state=OpenedRun(run)) as page:
         assert "Run digits. Checkpoint 3 of 3: step 4" in text(page, "#run-words")
         assert page.is_hidden("#slow-open")
+        assert text(page, "#step") == "Next checkpoint"
+        assert text(page, "#restart") == "First checkpoint"
+        page.keyboard.press("d")  # there is no turn to take
+        assert text(page, "#problem") == ""
         page.focus("#checkpoint")
         page.keyboard.press("ArrowLeft")
         at_step(page, "=== 2")
@@ -328,6 +403,19 @@ def test_a_run_is_looked_at(chromium, size, run):
         at_step(page, "=== 1")
         page.select_option("#preset", "/run")
         page.wait_for_selector("#run:not([hidden])")
+
+
+def test_trained_weights_are_opened_in_the_page(chromium):
+    with opened(chromium) as page:
+        page.select_option("#preset", "/pretrained:avatars")
+        page.wait_for_selector("#latent:not([hidden])")
+        until(page, "document.querySelectorAll('#latent-pictures figure').length === 2")
+        assert page.input_value("#preset") == "/pretrained:avatars"
+        assert text(page, "#latent-sliders label >> nth=0").startswith("z1")
+        page.click("#latent-more")
+        assert text(page, "#latent-sliders label >> nth=0").startswith("z9")
+        page.select_option("#preset", "ring")
+        until(page, "document.getElementById('latent').hidden")
 
 
 @both_sizes
@@ -344,6 +432,7 @@ def test_latents_are_chosen_moved_and_walked_between(chromium, size, run):
             page.keyboard.press(key)
         assert text(page, "#readout") == "Sample 2 chosen."
         page.click("#latent-classes button >> nth=3")
+        until(page, "document.querySelector('[data-class=\"3\"]').ariaPressed === 'true'")
         page.fill("#latent-sliders input >> nth=0", "1")
         page.click("#latent-walk")
         until(page, "document.querySelectorAll('#latent-pictures figure').length === 8")

@@ -53,7 +53,7 @@ def test_playing_goes_through_the_checkpoints(points):
 def test_a_page_is_told_of_the_run_and_its_curves(points):
     state = OpenedRun(points)
     start, frame = state.start(), state.frame()
-    assert start["run"] == {"name": "run", "steps": [1, 2, 4, 6]}
+    assert start["run"] == {"name": "run", "steps": [1, 2, 4, 6], "pretrained": None}
     assert (start["kind"], start["link"], start["recipe"]) == ("plane", "", "parabola")
     assert (frame["checkpoint"], frame["step"], frame["over"]) == (3, 6, True)
     assert len(state.history.curves()) > 0

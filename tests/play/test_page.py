@@ -10,6 +10,7 @@ import pytest
 from minigan.gan import WAYS, diagnosis
 from minigan.play.presets import PRESETS
 from minigan.play.setup import CHOICES, KIND
+from minigan.runs import pretrained
 
 STATIC = Path(__file__).parents[2] / "minigan" / "play" / "static"
 FINDINGS = set(re.findall(r'Finding\(\s*"([\w-]+)"', inspect.getsource(diagnosis)))
@@ -38,7 +39,8 @@ def test_both_languages_say_the_same():
 
 
 NAMES = {
-    *("readout-probability", "readout-dirac", "of-g", "what-forward", "what-backward", "what-step"),
+    *("readout-probability", "readout-dirac", "of-d", "of-g"),
+    *("what-forward", "what-backward", "what-step"),
     *("export-python", "preset-dirac-wasserstein-name", "preset-dirac-gp-name"),
     *("tour-6-title", "tour-7-title", "tour-8-a", "tour-8-b"),
 }
@@ -61,6 +63,10 @@ def test_every_word_that_is_asked_for_is_there():
     asked |= {f"preset-{name}" for name in PRESETS} | {f"preset-{name}-name" for name in PRESETS}
     asked |= {f"way-{name}" for name in WAYS} | {f"data-{name}" for name in CHOICES["data"]}
     asked |= set(KIND) - {"points", "penalties"}
+    shared = {"lr_generator": "lr", "lr_discriminator": "lr"}
+    explained = {shared.get(name, re.sub("^[gd]_", "", name)) for name in KIND} - {"objective"}
+    asked |= {f"about-{name}" for name in (explained | set(CHOICES["objective"])) - {"points"}}
+    asked |= {f"pretrained-{name}" for name in pretrained.names()}
     asked |= {f"slow-{n}" for n in range(10)} | {f"slow-{n}-title" for n in range(10)}
     asked |= {f"{what}-{name}" for what in ("find", "advice") for name in FINDINGS}
     asked |= {f"tour-{n}{part}" for n in range(1, 11) for part in ("", "-title", "-task")}

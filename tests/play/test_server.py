@@ -18,6 +18,7 @@ import pytest
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
+from minigan.play import server
 from minigan.play.encoding import encode
 from minigan.play.engine import WAITING, Busy, Engine
 from minigan.play.opened import OpenedRun
@@ -25,6 +26,7 @@ from minigan.play.server import LARGEST, PAGES
 from minigan.play.serving import HOST, listen, server_of
 from minigan.play.setup import Setup
 from minigan.play.state import PlaygroundState
+from minigan.runs import pretrained
 from minigan.runs.folder import open_run
 from minigan.runs.training import train
 
@@ -88,8 +90,11 @@ class Stream:
 
 
 @contextmanager
-def serving(state=None):
+def serving(state=None, buffer=None):
+    """A server in a thread; `buffer` is the size of what the system takes for a page beforehand."""
     with listen(0) as bound:
+        if buffer is not None:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
         port = bound.getsockname()[1]
         server = server_of(state or PlaygroundState(SMALL), port)
         engine = server.site.engine
@@ -188,7 +193,8 @@ def test_a_run_is_opened_and_left_for_a_game(tmp_path):
           progress=False)  # fmt: skip
     with serving(OpenedRun(open_run(tmp_path / "run"))) as client:
         stream = client.stream()
-        assert stream.next("start")["run"] == {"name": "run", "steps": [1, 2, 4]}
+        told = stream.next("start")["run"]
+        assert told == {"name": "run", "steps": [1, 2, 4], "pretrained": None}
         assert stream.next()["checkpoint"] == 2
         client.ask("/checkpoint", {"index": 0})
         assert stream.next(where=lambda f: f["step"] == 1)["checkpoint"] == 0
@@ -204,6 +210,18 @@ def test_a_run_is_opened_and_left_for_a_game(tmp_path):
         assert client.json("/set", {"run": True}) == {"link": ""}
         assert stream.next("start", where=lambda s: "run" in s)["kind"] == "plane"
         stream.close()
+
+
+def test_weights_of_the_package_are_opened_from_the_page(client):
+    assert client.json("/about")["pretrained"] == list(pretrained.names())
+    stream = client.stream()
+    assert client.status("/set", {"pretrained": "digits"}) == 200
+    start = stream.next("start", where=lambda s: "run" in s)
+    assert start["run"]["pretrained"] == "digits"
+    assert client.status("/set", {"pretrained": "cats"}) == 422
+    assert client.status("/set", {"preset": "ring"}) == 200
+    assert "run" not in stream.next("start")
+    stream.close()
 
 
 def test_pictures_can_be_explored(client):
@@ -278,6 +296,7 @@ def test_the_own_page_is_answered_under_both_names(client):
         ("/set", b'{"preset": "none"}', 422),
         ("/set", b'{"preset": []}', 422),
         ("/set", b'{"link": 3}', 422),
+        ("/set", b'{"pretrained": ["digits"]}', 422),
         ("/play", b'{"playing": "yes"}', 422),
         ("/play", b'{"playing": true, "speed": -1}', 422),
         ("/probe", b'{"x": 1}', 422),
@@ -356,14 +375,35 @@ def test_too_many_pages_are_refused(client):
 
 
 def test_a_page_that_takes_nothing_holds_nobody_up(client):
-    sleeper = socket.create_connection((HOST, client.port))
-    sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-    sleeper.sendall(f"GET /events HTTP/1.1\r\nHost: {HOST}:{client.port}\r\n\r\n".encode())
+    sleeper = sleeping(client)
     stream = client.stream()
     client.ask("/play", {"playing": True})
     assert stream.next(where=lambda f: f["step"] > 100)
     stream.close()
     sleeper.close()
+
+
+def test_a_page_that_takes_nothing_is_given_up(monkeypatch):
+    monkeypatch.setattr(server, "PATIENCE", 0.2)
+    with serving(buffer=4096) as client:
+        sleeper = sleeping(client)
+        wait_until(lambda: client.server.site.pages == 1)
+        client.ask("/play", {"playing": True})
+        wait_until(lambda: client.server.site.pages == 0)
+        at = settled(lambda: client.engine.state.steps)
+        awake = client.stream()
+        assert awake.next(where=lambda f: f["step"] > at)
+        awake.close()
+        sleeper.close()
+
+
+def sleeping(client):
+    """A page whose machine is suspended: it asked for frames, and reads none."""
+    sleeper = socket.socket()
+    sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+    sleeper.connect((HOST, client.port))
+    sleeper.sendall(f"GET /events HTTP/1.1\r\nHost: {HOST}:{client.port}\r\n\r\n".encode())
+    return sleeper
 
 
 def test_a_flood_of_controls_is_answered_or_refused(client):

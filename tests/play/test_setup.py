@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from pathlib import Path
 
 import numpy
 import pytest
@@ -145,10 +146,40 @@ def test_the_python_plays_the_same_game_bit_for_bit(setup):
         numpy.testing.assert_array_equal(weights(found["game"])[name], values)
 
 
-def test_what_is_no_game_of_points_is_not_written_down():
-    for data in ("dirac", "digits"):
-        with pytest.raises(ValueError, match="Only games of points"):
-            as_recipe_file(Setup(data=data))
+PICTURES = [
+    Setup(data="digits", penalties=(), batch_size=8, steps=2, seed=3),
+    Setup(data="avatars", penalties=("spectral-norm",), objective="hinge", batch_size=8, steps=2),
+]
+
+
+@pytest.mark.parametrize("setup", PICTURES, ids=lambda setup: setup.data)
+def test_games_of_pictures_are_written_down_too(setup, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("game.py").write_text(as_recipe_file(setup), encoding="utf-8")
+    cli.main(["train", "game.py", "--seed", str(setup.seed), "--out", "one", "--quiet"])
+    found = {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(compile(as_python(setup), "script.py", "exec"), found)
+    expected = played(setup, steps=2)
+    for run in (open_run("one"), found["run"]):
+        for name, values in expected.items():
+            numpy.testing.assert_array_equal(run.game().players()[name].flat().value, values)
+
+
+def test_the_python_of_a_dirac_gan_plays_it():
+    setup, found = Setup(data="dirac", penalties=("r1:1.0",), steps=5), {}
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        exec(compile(as_python(setup), "game.py", "exec"), found)
+    state = PlaygroundState(setup)
+    for _ in range(5):
+        state.step()
+    assert found["state"].scene.path == state.scene.path
+    assert f"theta = {state.scene.path[-1][0]:.4f}" in said.getvalue()
+
+
+def test_a_dirac_gan_has_no_recipe():
+    with pytest.raises(ValueError, match="has no recipe"):
+        as_recipe_file(Setup(data="dirac"))
     with pytest.raises(ValueError, match="one weight"):
         recipe_of(Setup(data="dirac"))
 

@@ -9,7 +9,7 @@ from minigan import data, gan
 from minigan.play import dirac, slow
 from minigan.play.heard import listening
 from minigan.play.presets import PRESETS
-from minigan.play.scenes import latent_lattice, lattice, scene_of, square, walk
+from minigan.play.scenes import SIDE, latent_lattice, lattice, scene_of, shades, square, walk
 from minigan.play.setup import Setup
 from minigan.play.state import PlaygroundState
 from minigan.recipes import get
@@ -87,7 +87,7 @@ def test_a_frame_of_points_shows_what_the_game_says():
     fake = game.sample(scene.z)
     numpy.testing.assert_array_equal(frame["fake"], fake)
     numpy.testing.assert_array_equal(frame["arrows"], game.push(fake))
-    assert frame["landscape"].shape == (40 * 40,)
+    assert frame["landscape"].shape == (SIDE * SIDE,)
     assert frame["landscape"].dtype == numpy.uint8
     numpy.testing.assert_allclose(
         frame["landscape"] / 255, game.landscape(scene.places), atol=1 / 255
@@ -156,6 +156,11 @@ def test_the_latent_lattice_has_cells_of_equal_mass():
     assert bell[2, 0] == pytest.approx(0, abs=1e-6)
     assert (bell[:, 2] == 0).all()
     assert latent_lattice(gan.Latent(1), 5).shape == (5, 1)
+
+
+def test_shades_are_bytes_whatever_the_numbers():
+    values = numpy.array([numpy.nan, numpy.inf, -numpy.inf, 0.0, 0.5, 1.0, 7.0])
+    assert shades(values).tolist() == [0, 255, 0, 0, 127, 255, 255]
 
 
 def test_places_fill_a_square_around_the_data():

@@ -132,6 +132,8 @@ def test_samples_are_written_to_a_text_file_alone(lines, tmp_path, capsys):
         assert main(["sample", str(out), "-o", str(bad)]) == 2
         assert not bad.exists()
     assert "doesn't end in .txt" in capsys.readouterr().err
+    assert main(["sample", str(out), "-n", "0"]) == 2
+    assert "must be positive, got 0" in capsys.readouterr().err
 
 
 def test_a_walk_between_sentences_is_drawn(lines, tmp_path):

@@ -125,7 +125,7 @@ def test_mistakes_are_told_in_a_sentence(arguments, words, capsys):
             ["--seconds", "soon"],
             "'soon' isn't a number of seconds, such as 2; see `minigan bench -",
         ),
-        (["--nothing"], "unrecognized arguments: --nothing; see `minigan --help`"),
+        (["--nothing"], "there is no option --nothing; see `minigan bench --help`"),
     ],
 )
 def test_arguments_are_checked(arguments, words, capsys):

@@ -75,6 +75,27 @@ def test_no_runs_and_a_damaged_one_are_said(tmp_path, runs, capsys):
     assert len(out.splitlines()) == 2
 
 
+def test_nothing_that_can_be_read_is_an_error(tmp_path, capsys):
+    (tmp_path / "config.json").write_text("{")
+    assert main(["runs", str(tmp_path), "--quiet"]) == 2
+    assert capsys.readouterr().err == "minigan: None of these runs can be read; give others.\n"
+
+
+def test_a_run_is_named_where_it_is_given_as_here(runs, monkeypatch, capsys):
+    monkeypatch.chdir(runs / "a")
+    assert main(["runs", "."]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["a", "2"]
+
+
+@pytest.mark.parametrize("step", ["nan", "1e400"])
+def test_a_damaged_table_of_losses_hides_no_run(runs, tmp_path, step, capsys):
+    (tmp_path / "config.json").write_bytes((runs / "a" / "config.json").read_bytes())
+    (tmp_path / "metrics.csv").write_text(f"step,loss_d\n{step},nan\n")
+    assert main(["runs", str(tmp_path), "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert (told["step"], told["losses"]) == (0, {"loss_d": None})
+
+
 def test_a_recipe_file_isn_t_run(tmp_path, capsys):
     run = train(str(files.write_new("mine", tmp_path)), out=tmp_path / "run", **SMALL)
     (run / "recipe.py").write_text("raise RuntimeError('it ran')")

@@ -227,15 +227,20 @@ def _lanes(columns):
 
 
 @_compiled
-def _to_means(lanes, columns, size):
-    """Put into each lane the mean of its column, of which the lanes hold the sums."""
-    for c in range(columns):
-        total = lanes[c]
-        for k in range(c + columns, lanes.size, columns):
-            total += lanes[k]
-        total = total * lanes.dtype.type(columns) / lanes.dtype.type(size)
-        for k in range(c, lanes.size, columns):
-            lanes[k] = total
+def _to_means(lanes, columns, size, each):
+    """Put into each lane the mean of its set, `each` neighbouring columns, of which the lanes hold
+    the sums.
+    """
+    sets, count = lanes.dtype.type(columns // each), lanes.dtype.type(size)
+    for first in range(0, columns, each):
+        total = lanes.dtype.type(0)
+        for c in range(first, first + each):
+            for k in range(c, lanes.size, columns):
+                total += lanes[k]
+        total = total * sets / count
+        for c in range(first, first + each):
+            for k in range(c, lanes.size, columns):
+                lanes[k] = total
 
 
 @_compiled
@@ -247,8 +252,8 @@ def _to_lanes(of_columns, lanes):
 
 
 @_compiled
-def standardise_samples(x, gamma, beta, eps, x_hat, y, inverse_s):
-    """``x̂ = (x - mean) / s`` of each column of each sample, and ``y = gamma x̂ + beta``.
+def standardise_samples(x, gamma, beta, eps, x_hat, y, inverse_s, each):
+    """``x̂ = (x - mean) / s`` of each set of `each` columns of a sample, ``y = gamma x̂ + beta``.
 
     x, x̂ and y (N, m c), gamma and beta (m c) or empty, 1 / s (N, c).
     """
@@ -262,13 +267,13 @@ def standardise_samples(x, gamma, beta, eps, x_hat, y, inverse_s):
             first = INDEX(start)
             for k in range(INDEX(min(width, size - start))):
                 mean[k] += x[i, first + k]
-        _to_means(mean, columns, size)
+        _to_means(mean, columns, size, each)
         for start in range(0, size, width):
             first = INDEX(start)
             for k in range(INDEX(min(width, size - start))):
                 centred = x[i, first + k] - mean[k]
                 inverse[k] += centred * centred
-        _to_means(inverse, columns, size)
+        _to_means(inverse, columns, size, each)
         for k in range(width):
             inverse[k] = one / numpy.sqrt(inverse[k] + eps)
         for c in range(columns):
@@ -283,7 +288,7 @@ def standardise_samples(x, gamma, beta, eps, x_hat, y, inverse_s):
 
 
 @_compiled
-def standardise_samples_grad(dy, x_hat, inverse_s, gamma, dx):
+def standardise_samples_grad(dy, x_hat, inverse_s, gamma, dx, each):
     """``dx = (q - mean q - x̂ mean(q x̂)) / s`` with ``q = gamma dy``; shapes as above."""
     columns, size = inverse_s.shape[1], dy.shape[1]
     width = _lanes(columns)
@@ -298,8 +303,8 @@ def standardise_samples_grad(dy, x_hat, inverse_s, gamma, dx):
             for k in range(count):
                 mean_q[k] += dx[i, first + k]
                 mean_qx[k] += dx[i, first + k] * x_hat[i, first + k]
-        _to_means(mean_q, columns, size)
-        _to_means(mean_qx, columns, size)
+        _to_means(mean_q, columns, size, each)
+        _to_means(mean_qx, columns, size, each)
         _to_lanes(inverse_s[i], scale)
         for start in range(0, size, width):
             first = INDEX(start)
@@ -320,7 +325,7 @@ def _scaled(gamma, dy, i, first, out, count):
 
 
 @_compiled
-def standardise_samples_grad_twice(v, dy, x_hat, inverse_s, gamma, dx):
+def standardise_samples_grad_twice(v, dy, x_hat, inverse_s, gamma, dx, each):
     """The gradient of ``⟨v, dx⟩`` with respect to x, see
     `minigan.backend.reference.Reference.standardise_samples_grad_twice`.
     """
@@ -347,7 +352,7 @@ def standardise_samples_grad_twice(v, dy, x_hat, inverse_s, gamma, dx):
                 tangent[k] += v[i, first + k]
                 vx[k] += v[i, first + k] * x_hat[i, first + k]
         for row in range(5):
-            _to_means(means[row], columns, size)
+            _to_means(means[row], columns, size, each)
         _to_lanes(inverse_s[i], shift)
         for k in range(width):
             factor = -shift[k] * shift[k]
@@ -490,6 +495,19 @@ def _keep_larger(numbers, tap, out, taken):
         larger = numbers[c] > out[c] or numbers[c] != numbers[c]
         out[c] = numbers[c] if larger else out[c]
         taken[c] = tap if larger else taken[c]
+
+
+@_compiled
+def max_pool_grad(dy, largest, dx, kernel, stride, padding):
+    """Give each cotangent to what was the largest under its position; no two have it in common."""
+    for n in range(dy.shape[0]):
+        for p in range(dy.shape[1]):
+            for q in range(dy.shape[2]):
+                row, column = p * stride[0] - padding[0], q * stride[1] - padding[1]
+                for c in range(dy.shape[3]):
+                    i, j = divmod(largest[n, p, q, c], kernel[1])
+                    if 0 <= row + i < dx.shape[1] and 0 <= column + j < dx.shape[2]:
+                        dx[n, row + i, column + j, c] = dy[n, p, q, c]
 
 
 # ---------------------------------------------------------------- Winograd's form

@@ -260,7 +260,7 @@ class CompiledBackend(CpuBackend):
     ) -> tuple[Array, Array, Array]:
         """See `Reference.standardise_samples`."""
         scale, shift = _for_each(x, gamma), _for_each(x, beta)
-        if each > 1 or not _suits(x, scale, shift) or scale.size != shift.size:
+        if x.shape[2] % each or not _suits(x, scale, shift) or scale.size != shift.size:
             return super().standardise_samples(x, gamma, beta, eps, each=each)
         n, _, columns = x.shape
         x_hat, inverse_s = numpy.empty_like(x), numpy.empty((n, 1, columns), x.dtype)
@@ -270,7 +270,7 @@ class CompiledBackend(CpuBackend):
         def work(piece: slice) -> None:
             loops.standardise_samples(
                 source[piece], scale, shift, x.dtype.type(eps), standard[piece], result[piece],
-                inverse_s[piece, 0],
+                inverse_s[piece, 0], each,
             )  # fmt: skip
 
         self._share_samples(x, 2, work)
@@ -281,15 +281,15 @@ class CompiledBackend(CpuBackend):
     ) -> Array:
         """See `Reference.standardise_samples_grad`."""
         scale = _for_each(dy, gamma)
-        fits = _suits(dy, x_hat, inverse_s, scale) and _alike(dy, inverse_s, dy, x_hat)
-        if each > 1 or not fits:
+        fits = _suits(dy, x_hat, inverse_s, scale) and _alike(dy, inverse_s, each, dy, x_hat)
+        if not fits:
             return super().standardise_samples_grad(dy, x_hat, inverse_s, gamma, each=each)
         dx = numpy.empty_like(dy)
         upstream, standard, out = map(_by_sample, (dy, x_hat, dx))
 
         def work(piece: slice) -> None:
             loops.standardise_samples_grad(
-                upstream[piece], standard[piece], inverse_s[piece, 0], scale, out[piece]
+                upstream[piece], standard[piece], inverse_s[piece, 0], scale, out[piece], each
             )
 
         self._share_samples(dy, 2, work)
@@ -301,8 +301,8 @@ class CompiledBackend(CpuBackend):
     ) -> Array:  # fmt: skip
         """See `Reference.standardise_samples_grad_twice`."""
         scale = _for_each(v, gamma)
-        fits = _suits(v, dy, x_hat, inverse_s, scale) and _alike(v, inverse_s, dy, x_hat)
-        if each > 1 or not fits:
+        fits = _suits(v, dy, x_hat, inverse_s, scale) and _alike(v, inverse_s, each, dy, x_hat)
+        if not fits:
             return super().standardise_samples_grad_twice(v, dy, x_hat, inverse_s, gamma, each=each)
         dx = numpy.empty_like(v)
         tangent, upstream, standard, out = map(_by_sample, (v, dy, x_hat, dx))
@@ -310,7 +310,7 @@ class CompiledBackend(CpuBackend):
         def work(piece: slice) -> None:
             loops.standardise_samples_grad_twice(
                 tangent[piece], upstream[piece], standard[piece], inverse_s[piece, 0], scale,
-                out[piece],
+                out[piece], each,
             )  # fmt: skip
 
         self._share_samples(v, 3, work)
@@ -373,6 +373,21 @@ class CompiledBackend(CpuBackend):
 
         self._share_samples(x, 2, work)
         return y, largest
+
+    def max_pool_grad(
+        self, dy: Array, largest: Array, shape: Sequence[int], window: Window
+    ) -> Array:
+        """See `Reference.max_pool_grad`."""
+        apart = all(k <= s for k, s in zip(window.kernel, window.stride, strict=True))
+        if not (apart and _suits(dy) and largest.flags.c_contiguous):
+            return super().max_pool_grad(dy, largest, shape, window)
+        dx = numpy.zeros(tuple(shape), dy.dtype)
+
+        def work(piece: slice) -> None:
+            loops.max_pool_grad(dy[piece], largest[piece], dx[piece], *map(tuple, window))
+
+        self._share_samples(dy, 4, work)
+        return dx
 
     # ---------------------------------------------------------------- elementwise
 
@@ -565,10 +580,13 @@ def _by_sample(x: Array) -> Array:
     return x.reshape(len(x), x.shape[1] * x.shape[2])
 
 
-def _alike(x: Array, inverse_s: Array, *others: Array) -> bool:
-    """Whether all have the shape (N, m, c) of x, and inverse_s is (N, 1, c)."""
+def _alike(x: Array, inverse_s: Array, each: int, *others: Array) -> bool:
+    """Whether all have the shape (N, m, c) of x, inverse_s is (N, 1, c), and sets of `each` columns
+    leave none over.
+    """
     n, _, columns = x.shape
-    return inverse_s.shape == (n, 1, columns) and all(a.shape == x.shape for a in others)
+    fits = inverse_s.shape == (n, 1, columns) and columns % each == 0
+    return fits and all(a.shape == x.shape for a in others)
 
 
 def _suits(*arrays: Array) -> bool:

@@ -273,15 +273,18 @@ class CpuBackend(SideBySide, InPieces):
     def standardise_samples(
         self, x: Array, gamma: Array | None, beta: Array | None, eps: float, *, each: int = 1
     ) -> tuple[Array, Array, Array]:
-        """See `Reference.standardise_samples`; as there, but for a few samples at a time."""
+        """See `Reference.standardise_samples`; for a few samples at a time."""
         x_hat, inverse_s = numpy.empty_like(x), numpy.empty_like(x[:, :1])
-        y = x_hat if gamma is None else numpy.empty(x.shape, numpy.result_type(x, gamma))
-        simple = super().standardise_samples
+        y: Array = x_hat if gamma is None else numpy.empty(x.shape, numpy.result_type(x, gamma))
 
         def work(piece: slice) -> None:
-            x_hat[piece], made, inverse_s[piece] = simple(x[piece], gamma, beta, eps, each=each)
+            some, c, inverse = x[piece], x_hat[piece], inverse_s[piece]
+            numpy.subtract(some, _set_means(some, each), out=c)
+            inverse[...] = 1 / numpy.sqrt(_set_means(c * c, each) + eps)
+            numpy.multiply(c, inverse, out=c)
             if gamma is not None:
-                y[piece] = made
+                numpy.multiply(c, gamma, out=y[piece])
+                y[piece] += beta
 
         self._share_samples(x, 8, work)
         return x_hat, y, inverse_s
@@ -290,10 +293,16 @@ class CpuBackend(SideBySide, InPieces):
         self, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array | None, *, each: int = 1
     ) -> Array:
         """See `Reference.standardise_samples_grad`."""
-        dx, simple = numpy.empty_like(dy), super().standardise_samples_grad
+        dx = numpy.empty_like(dy)
 
         def work(piece: slice) -> None:
-            dx[piece] = simple(dy[piece], x_hat[piece], inverse_s[piece], gamma, each=each)
+            d, standard = dx[piece], x_hat[piece]
+            q = dy[piece] if gamma is None else gamma * dy[piece]
+            along = q * standard
+            numpy.multiply(standard, _set_means(along, each), out=along)
+            numpy.subtract(q, _set_means(q, each), out=d)
+            numpy.subtract(d, along, out=d)
+            numpy.multiply(d, inverse_s[piece], out=d)
 
         self._share_samples(dy, 8, work)
         return dx
@@ -781,6 +790,16 @@ def _at_a_time(width: int) -> int:
 
 def _rows(x: Array) -> Array:
     return x.reshape(-1, x.shape[-1])
+
+
+def _set_means(x: Array, each: int) -> Array:
+    """The mean of each set, `each` columns of a sample, as sums by a row of ones: (N, 1, c)."""
+    n, m, columns = x.shape
+    sums = numpy.matmul(numpy.ones((1, m), x.dtype), x)
+    if each > 1:
+        of_sets = sums.reshape(n, 1, columns // each, each).sum(axis=3)
+        sums = of_sets.repeat(each, axis=2)
+    return sums / x.dtype.type(m * each)
 
 
 def _column_sums(rows: Array) -> Array:

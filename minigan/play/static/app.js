@@ -2,7 +2,7 @@
 
 import * as drawing from "./draw.js";
 import { buildForm, showSetup } from "./form.js";
-import { newLatent, pickLatent, showLatent, walkLatent } from "./latent.js";
+import { moreSliders, newLatent, pickLatent, showLatent, walkLatent } from "./latent.js";
 import { byId, make } from "./make.js";
 import { ask, listen } from "./net.js";
 import * as slow from "./slow.js";
@@ -11,7 +11,7 @@ import { setLanguage, w } from "./words.js";
 
 const { decode, short } = drawing;
 const LAYERS = ["landscape", "lattice", "real", "arrows", "fake"];
-const MOST = 3000, RUN = "/run";
+const MOST = 3000, RUN = "/run", TRAINED = "/pretrained:";
 const UNDECIDED = { "non-saturating": 1.386, saturating: 1.386, "least-squares": 0.25, hinge: 2, relativistic: 0.693 };
 const COLUMNS = ["step", "loss_d", "loss_g", "d_real", "d_fake"];
 
@@ -29,7 +29,7 @@ function onStart(told) {
   if (told.z) start.zs = decode(told.z).data;
   curves = emptyCurves();
   loadCurves();
-  [special, seen, cursor, picked, cell] = [null, null, null, null, null];
+  [special, seen, cursor, picked, cell, pointed] = [null, null, null, null, null, null];
   if (slow.slowOpen()) slow.closeSlow();
   if (location.hash.slice(1) !== told.link) history.replaceState(null, "", told.link ? `#${told.link}` : location.pathname);
   settingsShown();
@@ -50,7 +50,9 @@ function settingsShown() {
   showSetup(start.setup, start.recipe);
   presetShown();
   legendShown();
-  for (const id of ["export-recipe", "export-python"]) byId(id).hidden = start.kind !== "plane" || Boolean(start.recipe);
+  byId("export-python").hidden = Boolean(start.recipe);
+  byId("export-recipe").hidden = start.kind === "dirac" || Boolean(start.recipe);
+  byId("take-words").textContent = w(start.recipe ? "take-picture" : "take-words");
   for (const name of LAYERS) byId(`show-${name}`).disabled = !(start.kind === "plane" || (start.kind === "dirac" && name === "arrows"));
 }
 
@@ -58,6 +60,9 @@ function runShown() {
   const { run } = start;
   byId("run").hidden = !run || run.steps.length < 2;
   for (const id of ["step-d", "step-g", "slow-open"]) byId(id).hidden = Boolean(run);
+  byId("step").textContent = w(run ? "run-next" : "step");
+  byId("restart").textContent = w(run ? "run-first" : "restart");
+  byId("transport-words").textContent = w(run ? "run-transport" : "transport-words");
   byId("form").inert = Boolean(run);
   byId("choices-words").textContent = w(run ? "run-words" : "choices-words");
   if (run) byId("checkpoint").max = run.steps.length - 1;
@@ -118,7 +123,7 @@ const probabilistic = () => seen.probabilistic;
 
 function numbers() {
   const r = seen.report, rows = [
-    [w("iteration"), seen.step.toLocaleString()], [w("rate"), seen.playing ? short(seen.rate) : "–"],
+    [w("iteration"), seen.step.toLocaleString()], ...(start.run ? [] : [[w("rate"), seen.playing ? short(seen.rate) : "–"]]),
     [w("steps-d"), seen.turns.discriminator.toLocaleString()], [w("steps-g"), seen.turns.generator.toLocaleString()],
     [w("loss-d"), short(r.loss_d)], [w("loss-g"), short(r.loss_g)],
     [w(probabilistic() ? "d-real" : "f-real"), short(r.d_real)], [w(probabilistic() ? "d-fake" : "f-fake"), short(r.d_fake)],
@@ -132,11 +137,41 @@ function numbers() {
 function drawCurves() {
   const line = (name, colour, dashed) => ({ values: curves[name], colour, dashed });
   const dashes = [5, 3], loss = byId("curve-loss"), d = byId("curve-d");
-  drawing.curve(loss, curves.step, [line("loss_d", "d"), line("loss_g", "g", true)], { mark: UNDECIDED[start.setup.objective], dashes });
-  drawing.curve(d, curves.step, [line("d_real", "real"), line("d_fake", "fake", true)], { mark: probabilistic() ? 0.5 : undefined, dashes });
+  const mark = UNDECIDED[start.setup.objective], half = probabilistic() ? 0.5 : undefined;
+  drawing.curve(loss, curves.step, [line("loss_d", "d"), line("loss_g", "g", true)], { mark, dashes, at: pointed });
+  drawing.curve(d, curves.step, [line("d_real", "real"), line("d_fake", "fake", true)], { mark: half, dashes, at: pointed });
+  byId("curve-mark").textContent = mark === undefined ? "" : w("curve-mark", { loss: mark }) + (half ? w("curve-half") : "");
+  byId("curve-at").textContent = curveWords();
   const r = seen.report;
   loss.setAttribute("aria-label", `${w("curve-loss")}: ${w("loss-d")} ${short(r.loss_d)}, ${w("loss-g")} ${short(r.loss_g)}`);
   d.setAttribute("aria-label", `${w("curve-d")}: ${w("on-reals")} ${short(r.d_real)}, ${w("on-fakes")} ${short(r.d_fake)}`);
+}
+
+// The numbers of the curves at a step, by pointer or arrow keys.
+let pointed = null;
+
+function curveWords() {
+  if (pointed === null || !(pointed < curves.step.length)) return w("curve-hint");
+  const numbers = Object.fromEntries(COLUMNS.map((name) => [name, short(curves[name][pointed])]));
+  return w("curve-at", { ...numbers, step: curves.step[pointed].toLocaleString() });
+}
+
+function pointAt(index) {
+  pointed = Math.min(Math.max(index, 0), curves.step.length - 1);
+  repaint();
+}
+
+function curveControls(canvas) {
+  const point = (event) => curves.step.length && pointAt(drawing.curveIndex(canvas, curves.step, event));
+  canvas.addEventListener("pointermove", point);
+  canvas.addEventListener("pointerdown", point);
+  canvas.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") { pointed = null; repaint(); } });
+  canvas.addEventListener("keydown", (event) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key], last = curves.step.length - 1;
+    if (!by || last < 0) return;
+    event.preventDefault();
+    pointAt((pointed ?? last) + by * Math.max(1, Math.round(last / 50)));
+  });
 }
 
 const english = () => document.documentElement.lang === "en";
@@ -187,10 +222,11 @@ const SHAPES = {
   arrows: '<path d="M2 13L13 3M13 3l-5 .6M13 3l-1 5" stroke="var(--arrow)" fill="none" stroke-width="1.5"/>', field: '<path d="M2 13L13 3M13 3l-5 .6M13 3l-1 5" stroke="var(--lattice)" fill="none" stroke-width="1.5"/>',
   lattice: '<path d="M1 5q7 4 14 0M1 11q7 4 14 0M5 1q4 7 0 14M11 1q4 7 0 14" stroke="var(--lattice)" fill="none"/>', path: '<path d="M2 12q5-12 10-4" stroke="var(--fake)" fill="none" stroke-width="2"/><circle cx="12" cy="8" r="3" fill="var(--fake)"/>',
   pictures: '<rect x="2" y="2" width="5" height="5" fill="var(--soft)"/><rect x="9" y="9" width="5" height="5" fill="var(--soft)"/>',
+  chosen: '<rect x="2" y="2" width="12" height="12" fill="none" stroke="var(--accent)" stroke-width="2.4"/>', moved: '<rect x="2" y="2" width="12" height="12" fill="none" stroke="var(--fake)" stroke-width="2.4" stroke-dasharray="3 2"/>',
 };
 
 function legendShown() {
-  const items = { plane: ["real", "fake", "landscape", "arrows", "lattice"], dirac: ["path", "field"], pictures: ["pictures"] }[start.kind];
+  const items = { plane: ["real", "fake", "landscape", "arrows", "lattice"], dirac: ["path", "field"], pictures: ["pictures", ...(start.latent ? ["chosen", "moved"] : [])] }[start.kind];
   byId("legend").replaceChildren(...items.map((name) => {
     const row = make("li"), icon = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     icon.setAttribute("viewBox", "0 0 16 16"); icon.setAttribute("aria-hidden", "true"); icon.innerHTML = SHAPES[name];
@@ -203,14 +239,15 @@ function legendShown() {
 
 function presetList() {
   const groups = Object.groupBy ? Object.groupBy(about.presets, (p) => p.group) : about.presets.reduce((all, p) => ({ ...all, [p.group]: [...(all[p.group] ?? []), p] }), {});
-  const lists = Object.entries(groups).map(([name, presets]) => make("optgroup", { label: w(`group-${name}`) }, ...presets.map((p) => make("option", { value: p.name }, w(`preset-${p.name}-name`)))));
+  const lists = Object.entries(groups).map(([name, presets]) => make("optgroup", { label: w(`group-${name}`) }, ...presets.map((p) => make("option", { value: p.name }, w(`preset-${p.name}-name`))),
+    ...(name === "pictures" ? about.pretrained.map((p) => make("option", { value: TRAINED + p }, w(`pretrained-${p}`))) : [])));
   const run = about.run === null ? [] : [make("option", { value: RUN }, w("run-title", { name: about.run }))];
   byId("preset").replaceChildren(make("option", { value: "", disabled: true }, w("preset-own")), ...run, ...lists);
 }
 
 function presetShown() {
   const found = start.recipe ? null : about.presets.find((p) => p.link === start.link);
-  byId("preset").value = start.run ? RUN : found ? found.name : "";
+  byId("preset").value = start.run ? (start.run.pretrained && `${TRAINED}${start.run.pretrained}`) ?? RUN : found ? found.name : "";
   byId("preset").options[0].textContent = start.recipe ? w("preset-recipe", { name: start.recipe }) : w("preset-own");
   byId("preset-words").textContent = found ? w(`preset-${found.name}`) : "";
 }
@@ -257,6 +294,11 @@ async function playing(on) {
   await tell("/play", { playing: on, speed: start.run ? speed || 5 : speed });  // as fast as it goes is too fast to be seen
 }
 
+function wanted(chosen) {
+  if (chosen === RUN) return { run: true };
+  return chosen.startsWith(TRAINED) ? { pretrained: chosen.slice(TRAINED.length) } : { preset: chosen };
+}
+
 const turn = (name) => tell("/step", { turn: name });
 
 function openSlow() {
@@ -273,12 +315,12 @@ function controls() {
   press("slow-back", () => slow.go(-1)); press("slow-next", () => slow.go(1)); press("slow-auto", slow.toggleAuto);
   byId("slow-range").addEventListener("input", (e) => slow.goTo(Number(e.target.value)));
   byId("speed").addEventListener("change", () => playing(Boolean(seen?.playing)));
-  byId("preset").addEventListener("change", (e) => tell("/set", e.target.value === RUN ? { run: true } : { preset: e.target.value }));
+  byId("preset").addEventListener("change", (e) => tell("/set", wanted(e.target.value)));
   byId("checkpoint").addEventListener("input", (e) => tell("/checkpoint", { index: Number(e.target.value) }));
   press("say", say);
   press("copy", copy); press("picture", savePicture);
   press("help-open", () => byId("help").showModal());
-  press("latent-new", newLatent); press("latent-walk", () => walkLatent().catch(() => {}));
+  press("latent-new", newLatent); press("latent-more", moreSliders); press("latent-walk", () => walkLatent().catch(() => {}));
   press("tour-open", () => tourTo(0)); press("tour-close", closeTour);
   press("tour-back", () => tourTo(stop - 1)); press("tour-next", () => tourTo(stop + 1));
   byId("theme").addEventListener("change", (e) => theme(e.target.value));
@@ -288,6 +330,7 @@ function controls() {
   window.addEventListener("hashchange", () => ready && location.hash.slice(1) !== start?.link && tell("/set", { link: location.hash.slice(1) }));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
   stageControls();
+  for (const id of ["curve-loss", "curve-d"]) curveControls(byId(id));
 }
 
 function say() {
@@ -325,7 +368,7 @@ function theme(name) {
 
 const KEYS = {
   " ": () => byId("play").click(), d: () => turn("discriminator"), g: () => turn("generator"), n: () => turn("round"), r: () => tell("/restart", {}),
-  m: () => start.run || openSlow(), s: say, t: () => tourTo(0), "?": () => byId("help").showModal(),
+  m: openSlow, s: say, t: () => tourTo(0), "?": () => byId("help").showModal(),
 };
 
 function keys(event) {
@@ -333,13 +376,13 @@ function keys(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || !start) return;
   if (event.key === "Escape" && slow.slowOpen()) { slow.closeSlow(); byId("slow-open").focus(); return; }
   if (typing || (button && event.key === " ") || (drawn && event.key === " ")) return;
-  if (slow.slowOpen() && event.target.id !== "stage" && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
+  if (slow.slowOpen() && !event.target.closest("canvas") && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
     event.preventDefault();
     slow.go(event.key === "ArrowLeft" ? -1 : 1);
     return;
   }
-  const action = KEYS[event.key.toLowerCase()];
-  if (action) { event.preventDefault(); action(); }
+  const key = event.key.toLowerCase(), action = KEYS[key];
+  if (action && !(start.run && "dgm".includes(key))) { event.preventDefault(); action(); }
 }
 
 // ---------------------------------------------------------------- the cursor, and points of one's own
@@ -348,6 +391,7 @@ let asking = false;
 
 async function probe(x, y) {
   if (asking || !start || start.kind === "pictures") return;
+  if (slow.slowOpen()) { byId("readout").textContent = w("readout-slow"); return; }  // the game is further already
   asking = true;
   try {
     const told = await ask("/probe", { x, y });

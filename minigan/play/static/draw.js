@@ -241,15 +241,25 @@ export function cellAt(canvas, start, seen, event) {
   return column >= 0 && column < columns && row >= 0 ? row * columns + column : null;
 }
 
-export function curve(canvas, steps, lines, { mark, dashes }) {
-  const { context, width, height } = fitted(canvas), palette = colours(), left = 40, bottom = 16;
+const LEFT = 40, RIGHT = 4;
+
+export function curveIndex(canvas, steps, event) {
+  // Which of the steps is nearest to the cursor.
+  const box = canvas.getBoundingClientRect(), share = (event.clientX - box.left - LEFT) / (box.width - LEFT - RIGHT);
+  const wanted = steps[0] + share * (steps[steps.length - 1] - steps[0]), after = steps.findIndex((step) => step >= wanted);
+  if (after < 1) return after < 0 ? steps.length - 1 : 0;
+  return wanted - steps[after - 1] < steps[after] - wanted ? after - 1 : after;
+}
+
+export function curve(canvas, steps, lines, { mark, dashes, at }) {
+  const { context, width, height } = fitted(canvas), palette = colours(), left = LEFT, bottom = 16;
   const values = lines.flatMap(({ values }) => values.filter(Number.isFinite)).sort((a, b) => a - b);
   let low = values.length ? values[Math.floor(0.01 * values.length)] : 0;
   let high = values.length ? values[Math.min(values.length - 1, Math.floor(0.99 * values.length))] : 1;
   if (mark !== undefined) { low = Math.min(low, mark); high = Math.max(high, mark); }
   const room = 0.1 * Math.max(high - low, 1e-3); low -= room; high += room;
   const first = steps[0] ?? 0, last = Math.max(steps[steps.length - 1] ?? 1, first + 1);
-  const x = (s) => left + ((s - first) / (last - first)) * (width - left - 4);
+  const x = (s) => left + ((s - first) / (last - first)) * (width - left - RIGHT);
   const y = (v) => 4 + (1 - (v - low) / (high - low)) * (height - bottom - 8);
   context.fillStyle = palette.soft; context.font = "11px system-ui, sans-serif"; context.textAlign = "right";
   context.fillText(short(high), left - 4, 12); context.fillText(short(low), left - 4, height - bottom);
@@ -261,6 +271,8 @@ export function curve(canvas, steps, lines, { mark, dashes }) {
     context.setLineDash(line.dashed ? dashes : []);
     stroke(context, steps, line.values, x, y, palette[line.colour], 1.8);
   }
+  context.setLineDash([]);
+  if (at !== null && at < steps.length) stroke(context, [steps[at], steps[at]], [low, high], x, y, palette.accent, 1.5);
   context.restore();
 }
 

@@ -10,6 +10,8 @@ const GROUPS = [
   ["set-training", ["optimizer", "lr_generator", "lr_discriminator", "beta1", "beta2", "batch_size", "initial", "schedule", "steps", "seed"]],
 ];
 
+const SCHEDULES = ["constant", "linear", "linear:0.5", "cosine", "warmup:500", "warmup:500+cosine"];
+
 let about = null, change = null, drawing = null;
 
 export function buildForm(told, callbacks) {
@@ -17,9 +19,14 @@ export function buildForm(told, callbacks) {
   ({ change, drawing } = callbacks);
   const form = byId("form");
   const [first, ...others] = GROUPS.map(([title, names]) => group(title, ...names.map(field)));
-  form.replaceChildren(dataGroup(), first, tameGroup(), ...others);
+  const schedules = make("datalist", { id: "schedules" }, ...SCHEDULES.map((value) => make("option", { value })));
+  form.replaceChildren(dataGroup(), first, tameGroup(), ...others, schedules);
   form.addEventListener("submit", (event) => event.preventDefault());
 }
+
+// What they have in common is explained once.
+const SHARED = { lr_generator: "lr", lr_discriminator: "lr" };
+const explained = (name) => SHARED[name] ?? name.replace(/^[gd]_/, "");
 
 const OPEN = ["set-data", "set-objective"];
 
@@ -30,7 +37,11 @@ function group(title, ...inside) {
 }
 
 function field(name) {
-  return make("label", { class: "field" }, make("span", {}, w(name)), input(name));
+  // The explanation of an objective is that of the one that is chosen.
+  const control = input(name);
+  control.setAttribute("aria-describedby", `about-${name}`);
+  return make("div", {}, make("label", { class: "field" }, make("span", {}, w(name)), control),
+    make("p", { class: "why", id: `about-${name}` }, name === "objective" ? "" : w(`about-${explained(name)}`)));
 }
 
 function input(name) {
@@ -39,7 +50,7 @@ function input(name) {
     return make("select", { id: `choice-${name}`, onchange: (e) => change({ [name]: e.target.value }) }, ...options);
   }
   const range = about.ranges[name];
-  if (!range) return make("input", { id: `choice-${name}`, onchange: (e) => change({ [name]: e.target.value }) });
+  if (!range) return make("input", { id: `choice-${name}`, list: "schedules", onchange: (e) => change({ [name]: e.target.value }) });
   const whole = about.whole.includes(name);
   return make("input", {
     id: `choice-${name}`, type: "number", min: range[0], max: range[1], step: whole ? 1 : "any",
@@ -90,7 +101,7 @@ function tameGroup() {
     make("label", { for: `way-${name}` }, name),
     make("input", { type: "number", id: `strength-${name}`, value: strength, min: 0, step: "any", "aria-label": w("strength", { name }), onchange: () => byId(`way-${name}`).checked && changeWays() }),
     make("span", {}), make("p", { class: "why", id: `why-${name}` }, w(`way-${name}`)), make("span", {})));
-  return group("set-tame", ...ways);
+  return group("set-tame", make("p", { class: "why" }, w("about-penalties")), ...ways);
 }
 
 function changeWays() {
@@ -108,6 +119,7 @@ export function showSetup(setup, recipe) {
     byId(`way-${name}`).checked = name in given;
     if (given[name]) byId(`strength-${name}`).value = given[name];
   }
+  byId("about-objective").textContent = w(`about-${setup.objective}`);
   grey(setup, recipe);
 }
 

@@ -6,12 +6,13 @@ import { ask } from "./net.js";
 import { w } from "./words.js";
 
 const SLIDERS = 8;
-let z = [], before = null, zs = [], labels = null, label = null, size = 0, waiting = false, again = false;
+let z = [], before = null, zs = [], labels = null, label = null, size = 0, first = 0, uniform = false, waiting = false, again = false;
 
 export function showLatent(start) {
   byId("latent").hidden = !(start.kind === "pictures" && start.latent > 0);
   if (byId("latent").hidden) return;
-  size = start.latent;
+  [size, first, uniform] = [start.latent, 0, start.latent_kind === "uniform"];
+  byId("latent-more").hidden = size <= SLIDERS;
   [zs, labels, before] = [start.zs, start.labels, null];
   z = Array.from(zs.slice(0, size));
   classes(start.classes);
@@ -21,16 +22,26 @@ export function showLatent(start) {
 
 function classes(known) {
   label = known.length ? known[0] : null;
-  byId("latent-classes").replaceChildren(...known.map((n) => make("button", { type: "button", onclick: () => { label = n; explore(); } }, w("latent-class", { n }))));
+  byId("latent-classes").replaceChildren(...known.map((n) => make("button", { type: "button", "data-class": n, onclick: () => { label = n; explore(); } }, w("latent-class", { n }))));
+}
+
+function classShown() {
+  for (const button of byId("latent-classes").children) button.setAttribute("aria-pressed", String(button.dataset.class === String(label)));
 }
 
 function sliders() {
-  byId("latent-sliders").replaceChildren(...z.slice(0, SLIDERS).map((value, i) => make("label", {}, `z${i + 1}`,
-    make("input", { type: "range", min: -3, max: 3, step: 0.05, value, oninput: (e) => { z[i] = Number(e.target.value); explore(); } }))));
+  const most = uniform ? 1 : 3, several = z.slice(first, first + SLIDERS);
+  byId("latent-sliders").replaceChildren(...several.map((value, i) => make("label", {}, `z${first + i + 1}`,
+    make("input", { type: "range", min: -most, max: most, step: 0.05, value, oninput: (e) => { z[first + i] = Number(e.target.value); explore(); } }))));
+}
+
+export function moreSliders() {
+  first = first + SLIDERS < size ? first + SLIDERS : 0;
+  sliders();
 }
 
 const normal = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
-const another = () => Array.from({ length: size }, normal);
+const another = () => Array.from({ length: size }, () => (uniform ? 2 * Math.random() - 1 : normal()));
 
 export function newLatent() { chosen(another()); }
 
@@ -55,6 +66,7 @@ async function explore() {
   // One question at a time; the last position of a slider is what counts.
   if (waiting) { again = true; return; }
   waiting = true;
+  classShown();
   try { await shown([z], true); } catch { /* the game has changed meanwhile */ }
   waiting = false;
   if (again) { again = false; explore(); }

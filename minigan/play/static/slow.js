@@ -6,7 +6,7 @@ import { ask } from "./net.js";
 import { w } from "./words.js";
 
 const ARRAYS = ["fake", "real", "landscape", "arrows", "fake_after", "landscape_after"];
-let frames = [], at = 0, sources = {}, layers = {}, timer = null, show = null, after = false;
+let frames = [], at = 0, sources = {}, layers = {}, timer = null, show = null, after = false, chosen = null;
 
 export const slowOpen = () => !byId("slow").hidden;
 
@@ -14,7 +14,7 @@ export async function openSlow(nets, draw) {
   const found = await ask("/slow", {});
   sources = await ask("/sources");
   frames = found.frames.map(unpacked);
-  [layers, show, at] = [nets, draw, 0];
+  [layers, show, at, chosen] = [nets, draw, 0, null];
   byId("slow").hidden = false;
   paint();
   byId("slow-title").focus();
@@ -66,6 +66,7 @@ export function paint() {
   after = false;
   byId("slow-nets").replaceChildren(...nets(frame));
   byId("slow-more").replaceChildren(...more(frame));
+  openAgain(frame);
   for (const canvas of byId("slow-more").querySelectorAll("canvas")) scatter(canvas, frame.cotangents);
   draw(frame);
 }
@@ -114,8 +115,20 @@ function box(frame, net, layer, largest) {
   const bar = make("span", { class: `bar ${kind === "backward" ? "down" : "up"}` });
   bar.style.height = `${Math.max(2, Math.round((64 * value) / largest))}px`;
   const label = w("layer-open", { name, what: w(`what-${kind}`), value: short(value) });
-  return make("button", { class: "layer", type: "button", "aria-label": label, onclick: (e) => open(e.currentTarget, frame, net, layer) },
-    bar, make("span", {}, short(value)), make("span", {}, name.replace(/\(.*/, "")));
+  const slope = kind === "backward" && learns(layer) ? [make("span", { class: "slope" }, `∇ ${short(Math.hypot(...Object.values(layer.gradients)))}`)] : [];
+  return make("button", { class: "layer", type: "button", id: `layer-${net}-${layer.layer}`, "aria-label": [label, ...slope.map((s) => `${w("layer-gradients")} ${s.textContent}`)].join(" "),
+    onclick: (e) => { chosen = { net, index: layer.layer }; open(e.currentTarget, frame, net, layer); } },
+    bar, make("span", {}, short(value)), ...slope, make("span", {}, name.replace(/\(.*/, "")));
+}
+
+const learns = (layer) => Boolean(layer.param_grads && Object.keys(layer.gradients ?? {}).length);
+
+function openAgain(frame) {
+  // The layer that was chosen; on the way down, otherwise the one where it begins.
+  const top = frame.key === "backward" ? { net: "discriminator", index: layers.discriminator.length - 1 } : null;
+  const here = [chosen, top].find((place) => place && frame.layers?.[place.net]);
+  const layer = here && frame.layers[here.net].find(({ layer: index }) => index === here.index);
+  if (layer) open(byId(`layer-${here.net}-${here.index}`), frame, here.net, layer);
 }
 
 function open(button, frame, net, layer) {
@@ -124,10 +137,10 @@ function open(button, frame, net, layer) {
   const kind = layers[net][layer.layer].replace(/\(.*/s, ""), way = frame.key === "backward" ? "backward" : "forward";
   const source = sources[kind];
   byId("slow-layer").hidden = false;
+  const code = source ? [make("h3", {}, w("layer-source", { way })), make("pre", { tabindex: 0, "aria-label": `${kind}.${way}` }, source[way]),
+    make("details", {}, make("summary", {}, kind), make("pre", { tabindex: 0, "aria-label": kind }, source.about))] : [];
   byId("slow-layer").replaceChildren(
-    make("h3", {}, layers[net][layer.layer]), make("div", { class: "charts" }, ...about(layer)),
-    ...(source ? [make("h3", {}, w("layer-source", { way })), make("pre", { tabindex: 0, "aria-label": `${kind}.${way}` }, source[way]),
-      make("details", {}, make("summary", {}, kind), make("pre", { tabindex: 0, "aria-label": kind }, source.about))] : []));
+    make("div", {}, make("h3", {}, `${w(net)}: ${layers[net][layer.layer]}`), make("div", { class: "charts" }, ...about(layer))), make("div", {}, ...code));
 }
 
 function about(layer) {
@@ -135,7 +148,7 @@ function about(layer) {
   const part = (told, key) => make("div", {},
     make("p", {}, told ? w(key, { shape: `(${told.shape.join(", ")})` }) : w("layer-nothing")),
     ...(told ? [histogram(told.histogram), make("p", {}, w("layer-norm", { norm: short(told.norm) }))] : []));
-  const gradients = Object.keys(layer.gradients ?? {}).length && layer.param_grads
+  const gradients = learns(layer)
     ? [make("div", {}, make("p", {}, w("layer-gradients")), ...numbers(layer.gradients))] : [];
   return [part(layer.arrived, "layer-in"), part(layer.left, "layer-out"), ...gradients];
 }
