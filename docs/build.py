@@ -186,9 +186,11 @@ def extract() -> int:
 
 COMPLETE = (
     "tutorials/*.pot", "howto/*.pot", "index.pot", "notebooks.pot", "from-nothing.pot",
-    "gallery.pot", "gallery/*.pot", "benchmarks.pot", "performance.pot", "quality.pot", "gpu.pot",
+    "benchmarks.pot", "performance.pot", "quality.pot", "gpu.pot",
 )  # fmt: skip
 """Pages of which every sentence is translated."""
+MADE = ("gallery.pot", "gallery/*.pot")
+"""Pages that ``make_gallery.py`` writes anew after a training: what they lack is no error."""
 MEASURED = ("performance", "quality")
 """Pages in whose tables names and numbers may stay as they are."""
 
@@ -198,7 +200,7 @@ def translated(options: argparse.Namespace) -> int:
     from babel.messages.pofile import read_po
 
     code, missing = extract(), 0
-    for template in sorted(p for pattern in COMPLETE for p in (BUILD / "gettext").glob(pattern)):
+    for template in sorted(p for g in COMPLETE + MADE for p in (BUILD / "gettext").glob(g)):
         name = template.relative_to(BUILD / "gettext").with_suffix("")
         path = DOCS / "locale" / "zh_CN" / "LC_MESSAGES" / f"{name}.po"
         known = read_po(path.open("rb")) if path.is_file() else {}
@@ -210,7 +212,7 @@ def translated(options: argparse.Namespace) -> int:
             if message.id in free:
                 continue
             print(f"{name}: {message.id}")
-            missing += 1
+            missing += not str(name).startswith("gallery")
     print(f"{missing} sentences need a translation: python docs/build.py catalogues adds them.")
     return code or min(missing + ruled_out(), 1)
 
