@@ -412,10 +412,14 @@ def test_trained_weights_are_opened_in_the_page(chromium):
         until(page, "document.querySelectorAll('#latent-pictures figure').length === 2")
         assert page.input_value("#preset") == "/pretrained:avatars"
         assert text(page, "#latent-sliders label >> nth=0").startswith("z1")
+        assert page.is_hidden("#play")  # there is nothing to play, and nobody to diagnose it
+        assert page.is_hidden("#show-arrows")
+        until(page, "document.getElementById('doctor').textContent.startsWith('There is no')")
         page.click("#latent-more")
         assert text(page, "#latent-sliders label >> nth=0").startswith("z9")
         page.select_option("#preset", "ring")
         until(page, "document.getElementById('latent').hidden")
+        assert page.is_visible("#play")
 
 
 @both_sizes

@@ -53,18 +53,19 @@ function settingsShown() {
   byId("export-python").hidden = Boolean(start.recipe);
   byId("export-recipe").hidden = start.kind === "dirac" || Boolean(start.recipe);
   byId("take-words").textContent = w(start.recipe ? "take-picture" : "take-words");
-  for (const name of LAYERS) byId(`show-${name}`).disabled = !(start.kind === "plane" || (start.kind === "dirac" && name === "arrows"));
+  for (const name of LAYERS) byId(`show-${name}`).parentNode.hidden = !(start.kind === "plane" || (start.kind === "dirac" && name === "arrows"));
 }
 
 function runShown() {
-  const { run } = start;
-  byId("run").hidden = !run || run.steps.length < 2;
+  const { run } = start, alone = Boolean(run) && run.steps.length < 2;
+  byId("run").hidden = !run || alone;
+  for (const id of ["transport", "transport-words"]) byId(id).hidden = alone;
   for (const id of ["step-d", "step-g", "slow-open"]) byId(id).hidden = Boolean(run);
   byId("step").textContent = w(run ? "run-next" : "step");
   byId("restart").textContent = w(run ? "run-first" : "restart");
   byId("transport-words").textContent = w(run ? "run-transport" : "transport-words");
   byId("form").inert = Boolean(run);
-  byId("choices-words").textContent = w(run ? "run-words" : "choices-words");
+  byId("choices-words").textContent = w(alone ? "trained-words" : run ? "run-words" : "choices-words");
   if (run) byId("checkpoint").max = run.steps.length - 1;
 }
 
@@ -182,7 +183,7 @@ function troubleWords() {
 
 function doctorWords() {
   if (seen.trouble) return troubleWords();
-  if (start.kind === "dirac") return w("doctor-none");
+  if (start.kind === "dirac" || (start.run && !curves.step.length)) return w("doctor-none");
   if (seen.findings.length) return seen.findings.map(({ name }) => w(`find-${name}`)).join("; ");
   return w(seen.early ? "doctor-early" : "doctor-well");
 }

@@ -151,7 +151,7 @@ function crosshair(context, [x, y], palette) {
 export function dirac(canvas, start, seen, shown, cursor, words) {
   const { context, width, height } = fitted(canvas), palette = colours();
   const place = toScreen(start.limits, width, height);
-  axes(context, place, start.limits, palette, words);
+  axes(context, place, start.limits, palette);
   if (shown.arrows) {
     const f = start.field, lengths = [];
     for (let i = 0; i < f.length; i += 4) lengths.push(Math.hypot(f[i + 2], f[i + 3]));
@@ -166,21 +166,26 @@ export function dirac(canvas, start, seen, shown, cursor, words) {
     context.stroke();
   }
   path(context, place, seen.path, palette);
+  names(context, place, start.limits, palette, words);
   if (cursor) crosshair(context, place(...cursor), palette);
 }
 
-function axes(context, place, [x0, x1, y0, y1], palette, words) {
+function axes(context, place, [x0, x1, y0, y1], palette) {
   context.strokeStyle = palette.line;
   context.beginPath();
   context.moveTo(...place(x0, 0)); context.lineTo(...place(x1, 0));
   context.moveTo(...place(0, y0)); context.lineTo(...place(0, y1));
   context.stroke();
-  context.fillStyle = palette.ink;
-  context.font = "13px system-ui, sans-serif";
-  context.textAlign = "right";
-  context.fillText(words.theta, place(x1, 0)[0] - 6, place(0, 0)[1] - 6);
-  context.textAlign = "left";
-  context.fillText(words.psi, place(0, 0)[0] + 6, place(0, y1)[1] + 16);
+}
+
+function names(context, place, [, x1, , y1], palette, { theta, psi }) {
+  // The names of the axes, on a ground of their own among the arrows.
+  Object.assign(context, { fillStyle: palette.ink, strokeStyle: palette.panel, lineWidth: 5, lineJoin: "round", font: "13px system-ui, sans-serif" });
+  for (const [text, align, x, y] of [[theta, "right", place(x1, 0)[0] - 6, place(0, 0)[1] - 6], [psi, "left", place(0, 0)[0] + 6, place(0, y1)[1] + 16]]) {
+    context.textAlign = align;
+    context.strokeText(text, x, y);
+    context.fillText(text, x, y);
+  }
 }
 
 function path(context, place, points, palette) {
