@@ -126,7 +126,8 @@ def _metrics(path: Path) -> dict[str, float]:
 
 def table(summaries: Sequence[Summary]) -> str:
     """Return a line for each run, with the settings in which the runs differ; then their scores."""
-    shown = ["recipe", *(name for name in differing(summaries) if name != "recipe")]
+    own = ("recipe", "steps")  # columns of their own
+    shown = ["recipe", *(name for name in differing(summaries) if name not in own)]
     head = ["run", "steps", *shown, "loss D", "loss G"]
     lines = _aligned([head, *(_line(each, shown) for each in summaries)])
     scored = [each for each in summaries if each.metrics]

@@ -46,6 +46,14 @@ def test_a_run_in_progress_shows_both_numbers(runs):
     assert comparing.table([summary]).splitlines()[1].split()[:2] == ["a", "2/50"]
 
 
+def test_the_number_of_steps_has_one_column(runs):
+    short, long = (comparing.summary(runs / "a") for _ in range(2))
+    long.config.settings["steps"] = 50
+    head, first, second = comparing.table([short, long]).splitlines()
+    assert head.split().count("steps") == 1
+    assert (first.split()[1], second.split()[1]) == ("2", "2/50")
+
+
 def test_json_for_programs(runs, capsys):
     assert main(["runs", str(runs / "b"), "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)
