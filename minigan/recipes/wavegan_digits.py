@@ -33,5 +33,5 @@ RECIPE = SoundRecipe(
         discriminator_steps=2,
         average=0.99,
     ),
-    duration="about 0.5 s of processor time per step, 26 minutes in all",
+    duration="about 0.49 s of processor time per step, 24 minutes in all",
 )
