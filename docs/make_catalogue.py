@@ -7,6 +7,7 @@ translations that no message has any more.
 from __future__ import annotations
 
 import ast
+import inspect
 import io
 import re
 import sys
@@ -24,7 +25,7 @@ SAYING = {"Text", "say", "_said", "_complain", "Broken", "ValueError", "Argument
 CHOSEN = (
     "the right number is", "finite differences of your own {of} give",
     "samples", "sample", "channel", "entries", "yours", "the library's", "the cross entropy", "the step of D", "the step of G",
-    "something in it isn't written yet", "line {line}, in {function}: {error}",
+    "something in it isn't written yet", "{function} isn't written yet", "line {line}, in {function}: {error}",
     "{path}, line {lineno}, in {name}: {what}",
     "needs more memory than it may use", "raises {__name__}, which would end the check",
     "{_place} started more than {processes} processes: a layer needs none",
@@ -32,10 +33,10 @@ CHOSEN = (
     "with --time-limit",
     "ended its process by {name}",
     "ended its process with exit status {status} before the check was done",
-    "it comes out just so without `{right}`",
-    "it comes out just so if `{right}` is done twice",
-    "it comes out just so if `{right}` stands elsewhere",
-    "it comes out just so if `{wrong}` stands where `{right}` belongs",
+    "this is what comes out without `{right}`",
+    "this is what comes out if `{right}` is done twice",
+    "this is what comes out if `{right}` stands elsewhere",
+    "this is what comes out if `{wrong}` stands where `{right}` belongs",
     "answered what isn't an answer: it writes where only the check may",
 )  # fmt: skip
 """Messages that are put into a variable first; each must stand in the code."""
@@ -154,7 +155,8 @@ def _of_an_exercise(chosen: Any, causes: Any, starter: Any) -> Iterator[str]:
     yield from (chosen.title, *starter.docstrings(chosen), *chosen.hints, chosen.explanation)
     yield from (output.what for output in chosen.outputs.values())
     yield from (variant.words for variant in chosen.variants)
-    yield from chosen.extra.values()
+    if chosen.looks is not None:
+        yield from _sentences(ast.parse(inspect.getsource(chosen.looks)))
     for case in chosen.drawn(0):
         yield case.label
         known = causes.terms_of(chosen, case).values()

@@ -38,7 +38,6 @@ def start(options: argparse.Namespace) -> None:
 def check(options: argparse.Namespace) -> int:
     """Check one exercise; the status is 0 if it is right, 1 if wrong, 3 if not begun."""
     from minigan.learn import talk
-    from minigan.learn.verdict import NOT_BEGUN
 
     folder, say = _opened(options)
     chosen = _chosen(options, folder)
@@ -51,11 +50,7 @@ def check(options: argparse.Namespace) -> int:
 
         print(json.dumps(verdict.as_json(say), indent=1, ensure_ascii=False))
         return verdict.status
-    _print(verdict.lines(say))
-    if verdict.state == NOT_BEGUN:
-        _print(list(talk.introduced(folder, chosen, say))[1:])
-    if verdict.ok and options.case is None:
-        _print(["", *talk.explained(chosen, say), *talk.onward(folder, say)])
+    _print(talk.answered(folder, verdict, say, whole=options.case is None))
     return verdict.status
 
 
@@ -121,7 +116,7 @@ def reset(options: argparse.Namespace) -> int:
         print(say("Nothing was changed."))
         return 1
     kept = places.reset(folder, exercise, say)
-    print(say("{file} is as at the beginning.", file=folder.file(exercise)))
+    print(say("{file} is as it was at the beginning.", file=folder.file(exercise)))
     if kept is not None:
         print(say("What was in it is kept in {kept}.", kept=kept))
     return 0
@@ -138,7 +133,7 @@ def train(options: argparse.Namespace) -> None:
 
 def watch(options: argparse.Namespace) -> None:
     """Check again whenever a file is saved."""
-    from minigan.learn import watch
+    from minigan.learn import talk, watch
 
     folder, say = _opened(options)
     known = {folder.file(e): e for e in folder.exercises()}
@@ -148,9 +143,12 @@ def watch(options: argparse.Namespace) -> None:
 
     def changed(path: Path) -> None:
         verdict = _checked(options, folder, known[path])
-        _print([*verdict.lines(say), ""])
+        _print([*talk.answered(folder, verdict, say), ""])
         sys.stdout.flush()
 
+    upcoming_ = folder.first_unsolved()
+    _print([say(talk.END)] if upcoming_ is None else talk.introduced(folder, upcoming_, say))
+    sys.stdout.flush()
     watch.watch(lambda: list(known), changed)
 
 
@@ -176,7 +174,10 @@ def grade(options: argparse.Namespace) -> int:
     task = task if options.set is None else marks.read_task(options.set)
     tell = _noted if options.json else lambda name: None
     limits = replace(LIMITS, seconds=options.time_limit)
-    graded = marks.grade(options.folder, task, limits=limits, jobs=options.jobs, tell=tell)
+    alone = options.gradescope is not None or options.classroom50 is not None
+    graded = marks.grade(
+        options.folder, task, limits=limits, jobs=options.jobs, tell=tell, alone=alone
+    )
     if options.gradescope is not None:
         marks.write_json(options.gradescope, hosts.gradescope(graded[0][1], say))
     if options.classroom50 is not None:
@@ -205,7 +206,7 @@ def _told(words: str) -> None:
 def _agreed(say: Speaker, path: Path) -> bool:
     if not sys.stdin or sys.stdin.closed:
         raise ValueError("There is nobody to ask; say --yes to begin an exercise anew.")
-    question = say("Begin {file} anew? What you wrote is kept beside it.", file=path)
+    question = say("Start {file} over? What you wrote is kept beside it.", file=path)
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()
     if not answer:

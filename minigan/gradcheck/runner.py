@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from minigan.gradcheck import descendants, wire
@@ -30,6 +31,12 @@ START_UP = 120.0
 """Seconds that Python may take to start, which doesn't count for the file."""
 GLANCE = 0.2
 """Seconds between two looks at the processes that the file has started."""
+PLACE = str(Path(__file__).resolve().parents[2])
+START = (
+    "import runpy, sys; sys.path.append(sys.argv.pop(1)); "
+    "runpy.run_module(sys.argv[1], None, '__main__')"
+)
+"""Starts the other process with -P, so that no random.py beside the file stands for Python's."""
 PARTING = 1.0
 """Seconds to wait for pipes that a process of the file's, in another session, may keep open."""
 
@@ -110,7 +117,7 @@ class Runner:
         self._place, self._limits = place.rpartition(":")[0], limits
         token = secrets.token_hex(8)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", child],
+            [sys.executable, "-P", "-c", START, PLACE, child],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True, env=_environment() | {descendants.MARK: token},
         )  # fmt: skip

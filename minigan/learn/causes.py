@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -43,9 +43,17 @@ def of_values(
     slip
         Finds a slip of the pen that gives the same; asked where no sum of named terms does.
     """
+    wrong = [k for k in range(len(cases)) if _wrong(outs[k].get(name), rights[k][name])]
+    if not wrong:
+        return Text("close to these inputs forward gives other numbers than the right ones")
+    early = _by_looks(exercise, cases, outs, name, wrong) or _over_cases(
+        exercise, cases, rights, outs, name
+    )
+    if early is not None:
+        return early
     i = len(cases) - 1
-    if not _wrong(outs[i].get(name), rights[i][name]):
-        i = next(k for k in range(len(cases)) if _wrong(outs[k].get(name), rights[k][name]))
+    if i not in wrong:
+        i = wrong[0]
         found = _in_general(exercise, cases[i], rights[i], outs[i], name, slip)
         label = Text(cases[i].label)
         if found is None:
@@ -54,7 +62,21 @@ def of_values(
                 {"label": label},
             )
         return Text("in the case “{label}”, {found}", {"label": label, "found": found})
-    return _in_general(exercise, cases[i], rights[i], outs[i], name, slip)
+
+    def elsewhere() -> Text | None:
+        return slip() or _earlier(exercise, cases, outs, name, wrong[-2::-1])
+
+    return _in_general(exercise, cases[i], rights[i], outs[i], name, elsewhere) or _since(
+        cases, wrong[0]
+    )
+
+
+def _since(cases: list[Case], first: int) -> Text | None:
+    """Say from which case on it is wrong."""
+    if first == 0:
+        return None
+    label = Text(cases[first].label)
+    return Text("it is right up to the case “{label}”: look at what is new there", {"label": label})
 
 
 Mistakes = list[tuple[str, list[Any]]]
@@ -90,7 +112,12 @@ def usual(known: Mistakes, rights: Rights, outs: Outs, name: str) -> Text | None
         alike = sum(_alike(wrongs, outs, other) for other in rights[0])
         if best is None or alike > best[0]:
             best = alike, words
-    return None if best is None else Text(best[1])
+    if best is None:
+        return None
+    flipped = all(_equal(out[name], -right[name]) for out, right in zip(outs, rights, strict=True))
+    if flipped and best[0] < len(rights[0]):  # it would change other outputs, too
+        return Text("the sign is wrong")
+    return Text(best[1])
 
 
 def slipped(
@@ -99,7 +126,7 @@ def slipped(
     """Say which change of one place of the solution gives the same in all cases, if one does."""
     best: tuple[int, Text] | None = None
     for slip, last in slips.played(exercise.name, seed, cases[-1][0]):
-        if not _equal(outs[-1].get(name), last[name]):
+        if isinstance(last, str) or not _equal(outs[-1].get(name), last[name]):
             continue
         wrongs = [slips.outcome(exercise, slip, case.given) for _, case in cases]
         if _alike(wrongs, outs, name):
@@ -110,15 +137,40 @@ def slipped(
 
 def of_a_shape(given: Any, right: Numbers) -> Text | None:
     """Say why an output has the wrong shape."""
-    if not isinstance(given, numpy.ndarray):
+    if not isinstance(given, numpy.ndarray) or given.shape == right.shape:
         return None
-    if given.shape == right.shape[::-1] and right.ndim == 2:
-        return Text("it is transposed")
+    if given.size == 0 < right.size:
+        return Text("a slice is empty: a[g:-g] is for g = 0, where a[g : len(a) - g] isn't")
     if given.shape == ():
         return Text("it is summed over everything: sum over the samples only")
-    if given.ndim == right.ndim + 1:
+    if right.ndim == 0:
+        return Text("it isn't one number yet: take the sum or the mean over all axes")
+    return _of_axes(given.shape, right.shape)
+
+
+def _of_axes(given: tuple[int, ...], right: tuple[int, ...]) -> Text | None:
+    """Say how the axes differ."""
+    if given == right[::-1] and len(right) == 2:
+        return Text("it is transposed")
+    if sorted(given) == sorted(right):
+        return Text("the axes are in another order")
+    if len(right) == 2 and right[1] == 1 and given == (right[0], right[0]):
+        return Text("(N, 1) and (N,) together make (N, N): give both the same shape first")
+    if [n for n in given if n > 1] == [n for n in right if n > 1]:
+        return Text(
+            "an axis of length 1 has been lost: keep it with keepdims=True or a reshape"
+            if len(given) < len(right)
+            else "there is an axis of length 1 too many: take it away with a reshape"
+        )
+    if len(given) == len(right) + 1:
         return Text("a sum over one axis is missing")
+    if any(given == right[:k] + right[k + 1 :] for k in range(len(right))):
+        return Text("it is summed over one axis too many")
     return None
+
+
+def _all_equal(wrong: dict[str, Any], out: dict[str, Any]) -> bool:
+    return all(_equal(out.get(name), numpy.asarray(wrong[name])) for name in wrong)
 
 
 CRASHES = (
@@ -148,6 +200,33 @@ CRASHES = (
     (r"NoneType", "something is None: does each function return what the docstring asks for?"),
     (r"RecursionError", "a function calls itself without end"),
     (
+        r"inhomogeneous",
+        "a list of arrays of different shapes is taken for one array: go through it, one array "
+        "at a time",
+    ),
+    (
+        r"truth value of an array",
+        "an `if`, `and` or `or` gets a whole array: np.where decides entry by entry",
+    ),
+    (
+        r"IndexError|out of bounds",
+        "an index or an axis lies beyond the end: compare it with the shape",
+    ),
+    (
+        r"cannot reshape|total size of new array",
+        "the numbers don't fill the new shape: compare how many there are",
+    ),
+    (
+        r"'(tuple|list)' object|(tuple|list) indices|'(tuple|list)' and",
+        "a tuple or a list stands where an array belongs: take it apart first, as in y, cache = "
+        "forward(x)",
+    ),
+    (r"not callable", "an array or a number is called like a function: [i] takes an entry"),
+    (
+        r"has no attribute",
+        "this object has nothing of that name: compare with what the docstring gives you",
+    ),
+    (
         r"UFuncTypeError|same_kind",
         "numbers with fractions are written into an array of whole "
         "numbers, or float64 into float32: make a new array",
@@ -155,12 +234,51 @@ CRASHES = (
 )
 
 
-def of_a_crash(known: Mistakes, i: int, error: str) -> Text | None:
-    """Say what usually causes an exception, which came in the case of index `i`."""
+def of_a_crash(
+    known: Mistakes, outcomes: list[dict[str, Any]], error: str, slip: Callable[[], Text | None]
+) -> Text | None:
+    """Say what usually causes an exception.
+
+    Parameters
+    ----------
+    known
+        The usual mistakes: one that ends each case in the same way is the cause.
+    outcomes
+        How each case ended.
+    error
+        The first exception.
+    slip
+        Finds a slip of the pen that ends in the same way.
+    """
     for words, wrongs in known:
-        if wrongs[i] == error:
+        if ends_alike(wrongs, outcomes):
             return Text(words)
-    return next((Text(words) for pattern, words in CRASHES if re.search(pattern, error)), None)
+    usual_ = next((Text(words) for pattern, words in CRASHES if re.search(pattern, error)), None)
+    return slip() or usual_
+
+
+def crashed(
+    exercise: Exercise, seed: int, i: int, cases: list[tuple[int, Case]], outcomes: Any
+) -> Text | None:
+    """Say which change of one place of the solution ends in the same exception, if one does."""
+    error = outcomes[i]["values"].get("error")
+    for slip, last in slips.played(exercise.name, seed, cases[i][0]):
+        if last == error and ends_alike(
+            (slips.outcome(exercise, slip, case.given) for _, case in cases), outcomes
+        ):
+            return slip.text
+    return None
+
+
+def ends_alike(wrongs: Iterable[Any], outcomes: list[dict[str, Any]]) -> bool:
+    """Tell whether a mistake gives the same outputs or the same exception in each case."""
+    return all(
+        wrong == outcome["values"].get("error", "")
+        and _all_equal(getattr(wrong, "done", {}), outcome.get("done", {}))
+        if "fault" in outcome
+        else isinstance(wrong, dict) and _all_equal(wrong, outcome["out"])
+        for wrong, outcome in zip(wrongs, outcomes, strict=True)
+    )
 
 
 # ---------------------------------------------------------------- the usual mistakes
@@ -176,14 +294,23 @@ def _namespace(exercise_name: str, code: str) -> Any:
     return SimpleNamespace(**{n: v for n, v in names.items() if not n.startswith("__")})
 
 
-def played(exercise: Exercise, variant: Variant, given: Any) -> dict[str, Numbers] | str | None:
-    """Return what a usual mistake gives, or the exception that it ends in, as it is printed."""
+class Ended(str):
+    """The exception that a mistake ends in, as it is printed; `done` came before."""
+
+    done: dict[str, Any]
+
+
+def played(exercise: Exercise, variant: Variant, given: Any) -> dict[str, Numbers] | Ended | None:
+    """Return what a usual mistake gives, or the exception that it ends in."""
+    done: dict[str, Any] = {}
     try:
-        return answer(exercise, _namespace(exercise.name, variant.code), given)
+        return answer(exercise, _namespace(exercise.name, variant.code), given, done)
     except Broken:
         return None
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        ended = Ended(f"{type(error).__name__}: {error}")
+        ended.done = done
+        return ended
 
 
 def _explains(wrongs: list[Any], rights: Rights, outs: Outs, name: str) -> bool:
@@ -237,14 +364,68 @@ def _in_general(
             "there is NaN or infinity: look for a division by zero, log(0), √0 or an exp that "
             "overflows"
         )
-    known = terms_of(exercise, case)
-    if name in known:
-        found = _by_terms(a, *known[name], case)
-        if found:
-            return found
+    found = _of_terms(exercise, case, a, name)
+    if found:
+        return found
     if _equal(a, -r):
         return Text("the sign is wrong")
     return slip() or _generic(exercise, case, right, a, name)
+
+
+def _of_terms(exercise: Exercise, case: Case, a: Numbers, name: str) -> Text | None:
+    """Write an answer by the named terms of its case, and one thing more, if that has them."""
+    known = terms_of(exercise, case)
+    if name not in known:
+        return None
+    parts, intruders = known[name]
+    others = {n: v for n, v in case.given.items() if getattr(v, "shape", None) == a.shape}
+    named = {n: v for n, v in others.items() if n not in parts and v.dtype.kind == "f"}
+    found = _by_terms(a, parts, intruders, case)
+    return found or _by_terms(a, parts, named, case, strictly=True)
+
+
+def _earlier(
+    exercise: Exercise, cases: list[Case], outs: Outs, name: str, wrong: list[int]
+) -> Text | None:
+    """Look at earlier cases: the last one may be too much at once, such as several steps."""
+    for k in wrong:
+        a = outs[k][name]
+        if isinstance(a, numpy.ndarray) and a.dtype.kind == "f" and numpy.isfinite(a).all():
+            found = _of_terms(exercise, cases[k], a, name)
+            if found:
+                return found
+    return None
+
+
+def _by_looks(
+    exercise: Exercise, cases: list[Case], outs: Outs, name: str, wrong: list[int]
+) -> Text | None:
+    """Say what the exercise itself recognises, in the first case that is wrong."""
+    case, a = cases[wrong[0]], outs[wrong[0]].get(name)
+    if exercise.looks is None or not isinstance(a, numpy.ndarray):
+        return None
+    with numpy.errstate(all="ignore"):
+        words = exercise.looks(name, SimpleNamespace(**case.given), a)
+    return None if words is None else Text(words)
+
+
+def _over_cases(
+    exercise: Exercise, cases: list[Case], rights: Rights, outs: Outs, name: str
+) -> Text | None:
+    """Write a single number by its named terms, with the same factors in all cases."""
+    if rights[0][name].ndim or len(cases) < 3:
+        return None
+    known = [terms_of(exercise, case).get(name, ({}, {}))[0] for case in cases]
+    a = numpy.array([float(numpy.asarray(out[name])) for out in outs])
+    if not known[0] or any(terms.keys() != known[0].keys() for terms in known):
+        return _evenly(a, numpy.array([float(right[name]) for right in rights]))
+    rows = numpy.array([[float(t) for t in terms.values()] for terms in known])
+    sizes = abs(rows).max(axis=1)
+    kept = numpy.isfinite(a) & (sizes > 0)
+    if kept.sum() <= rows.shape[1]:
+        return None
+    a, rows = a[kept] / sizes[kept], rows[kept] / sizes[kept, None]
+    return _by_terms(a, dict(zip(known[0], rows.T, strict=True)), {}, Case("", {}))
 
 
 def terms_of(exercise: Exercise, case: Case) -> dict[str, tuple[Named, Named]]:
@@ -255,15 +436,34 @@ def terms_of(exercise: Exercise, case: Case) -> dict[str, tuple[Named, Named]]:
         return exercise.terms(SimpleNamespace(**{"interlude": True, **case.given}))
 
 
+def _evenly(a: Numbers, r: Numbers) -> Text | None:
+    """Say so if a number is off by the same factor, or by the same number, in all cases."""
+    finite = numpy.isfinite(a)
+    if finite.sum() < 3 or not abs(r[finite]).max() > 0:
+        return None
+    nothing = Case("", {})
+    return _factor(a[finite], r[finite], nothing) or _constant(a[finite], r[finite])
+
+
 def _by_terms(
-    a: Numbers, parts: Mapping[str, Numbers], intruders: Mapping[str, Numbers], case: Case
+    a: Numbers,
+    parts: Mapping[str, Numbers],
+    intruders: Mapping[str, Numbers],
+    case: Case,
+    strictly: bool = False,
 ) -> Text | None:
-    """Write the answer as a sum of the right terms, each with a factor, and one intruder."""
+    """Write the answer as a sum of the right terms, each with a factor, and one intruder.
+
+    With `strictly` the factors are simple numbers: with any, too much can be written so.
+    """
+    a = numpy.asarray(a, float)
     for extra in ([], *([label] for label in intruders)):
         terms = [*parts.values(), *(intruders[label] for label in extra)]
         shares = _solve(a, terms)
-        if shares is None:
+        if shares is None or (strictly and not _simple(numpy.array(shares[: len(parts)]))):
             continue
+        if len(parts) > 1 and not extra and numpy.ptp(shares) < 1e-4:
+            return _factor(a, sum(terms), case)
         said = [_share(label, c, case) for label, c in zip(parts, shares, strict=False)]
         said += [_intruder(label, c) for label, c in zip(extra, shares[len(parts) :], strict=True)]
         told = [text for text in said if text is not None]
@@ -368,7 +568,7 @@ def _generic(
 
 def _factor(a: Numbers, r: Numbers, case: Case) -> Text | None:
     c = float((a * r).sum() / (r * r).sum())
-    if c == 0 or not _equal(a / c, r):
+    if c == 0 or abs(c - 1) < 1e-4 or not _equal(a / c, r):
         return None
     if abs(c + 1) < 1e-5:
         return Text("the sign is wrong")

@@ -8,8 +8,9 @@ from typing import Any
 
 from minigan.gradcheck.load import UsageError
 from minigan.gradcheck.runner import Limits, Misconduct, Runner
+from minigan.gradcheck.subject import Odd
 from minigan.learn import judge
-from minigan.learn.language import Text
+from minigan.learn.language import PLACE, Text, printable
 from minigan.learn.parts import Exercise, Given
 from minigan.learn.verdict import WRONG, Finding, Verdict
 
@@ -84,12 +85,14 @@ def _run(exercise: Exercise, path: Path, seed: int, case: int | None, limits: Li
                 printed = runner.printed
     except Misconduct as error:
         verdict = _refused(
-            exercise, Text("{what}", {"what": str(error).removeprefix(f"{path} ")}), "conduct"
+            exercise,
+            Text("{what}", {"what": printable(str(error).removeprefix(f"{path} "))}),
+            "conduct",
         )
     except UsageError as error:
         what = str(error).replace(f"{path}, ", "").partition("\n")[0]
         verdict = _refused(
-            exercise, Text("the file can't be run: {error}", {"error": what.rstrip(".")})
+            exercise, Text("the file can't be run: {error}", {"error": printable(what.rstrip("."))})
         )
     _note_limits(verdict)
     _note_output(verdict, printed)
@@ -103,6 +106,8 @@ def _through(runner: Runner) -> judge.Play:
             raise Misconduct("answered what isn't an answer")
         if not all(isinstance(a, dict) and _is_sound(a) for a in answers):
             raise Misconduct("answered what isn't an answer")
+        for answer in answers:
+            _clean(answer)
         return answers
 
     return play
@@ -110,8 +115,20 @@ def _through(runner: Runner) -> judge.Play:
 
 def _is_sound(answer: dict[str, Any]) -> bool:
     if "fault" in answer:
-        return isinstance(answer.get("msgid"), str) and isinstance(answer.get("values"), dict)
+        msgid, values = answer.get("msgid"), answer.get("values")
+        if not isinstance(msgid, str) or not isinstance(values, dict):
+            return False
+        named = set(PLACE.findall(msgid)) <= values.keys() and "{" not in PLACE.sub("", msgid)
+        return named and isinstance(answer.get("done", {}), dict)
     return isinstance(answer.get("out"), dict) and isinstance(answer.get("wrote"), list)
+
+
+def _clean(answer: dict[str, Any]) -> None:
+    """Leave no line breaks or escapes in what the file has written into its exceptions."""
+    values = answer.get("values", {})
+    values |= {name: printable(v) for name, v in values.items() if isinstance(v, str)}
+    for out in (answer.get("out", {}), answer.get("done", {})):
+        out |= {name: Odd(printable(v.kind)) for name, v in out.items() if isinstance(v, Odd)}
 
 
 def _refused(exercise: Exercise, text: Text, kind: str = "crash") -> Verdict:

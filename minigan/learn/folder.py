@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 from minigan.files import written_whole
 from minigan.learn import starter
 from minigan.learn.course import course
-from minigan.learn.language import LANGUAGES, Speaker
+from minigan.learn.language import LANGUAGES, Speaker, speaker
 from minigan.learn.parts import Exercise
 from minigan.learn.verdict import Verdict
 
@@ -76,7 +78,12 @@ class Folder:
         return next((e for e in self.exercises() if self.state(e) != SOLVED), None)
 
     def record(self, verdict: Verdict) -> None:
-        """Remember a verdict: the very file that was right is what counts as solved."""
+        """Remember a verdict: the very file that was right is what counts as solved.
+
+        The progress is read anew first, for other commands may have written it meanwhile.
+        """
+        with suppress(ValueError):
+            self.progress = opened(self.path).progress
         memory = self.of(verdict.exercise)
         if verdict.ok:
             memory["digest"] = digest(self.file(verdict.exercise))
@@ -143,16 +150,28 @@ def write_starter(folder: Folder, exercise: Exercise, say: Speaker) -> None:
 
 
 def reset(folder: Folder, exercise: Exercise, say: Speaker) -> Path | None:
-    """Begin again; return where the earlier file is kept, if there was one."""
+    """Begin again; return where the earlier file is kept, if something was written in it."""
     path = folder.file(exercise)
     kept = None
-    if path.exists():
-        kept = path.with_suffix(".py.before-reset")
+    if path.exists() and not _is_untouched(path, exercise):
+        kept = _free(path.with_suffix(".py.before-reset"))
         path.replace(kept)
     write_starter(folder, exercise, say)
     folder.progress.pop(exercise.name, None)
     folder.save()
     return kept
+
+
+def _is_untouched(path: Path, exercise: Exercise) -> bool:
+    here = path.read_bytes()
+    texts = (starter.starter(exercise, speaker(language)) for language in LANGUAGES)
+    return any(text.encode() == here for text in texts)
+
+
+def _free(path: Path) -> Path:
+    """Return a path where nothing lies yet, so that nothing kept before is lost."""
+    numbered = (path.with_name(f"{path.name}-{n}") for n in itertools.count(2))
+    return next(p for p in itertools.chain([path], numbered) if not p.exists())
 
 
 def opened(path: Path) -> Folder:

@@ -16,10 +16,16 @@ from minigan.learn.verdict import Verdict
 PACKAGE = "minigan"
 GRADESCOPE_SETUP = f"""\
 #!/usr/bin/env bash
-# Runs once, when the image is built.
+# Runs once, when the image is built. {PACKAGE} needs Python 3.11 or newer.
 set -e
-apt-get update && apt-get install -y python3 python3-pip
-pip3 install --break-system-packages {PACKAGE}
+apt-get update
+for version in 3.14 3.13 3.12 3.11; do
+    apt-get install -y python$version python$version-venv && break
+done
+python$version -m venv /opt/{PACKAGE}
+# A wheel beside this file comes first; in a clone, `pip wheel --no-deps .` makes one.
+wheel=$(cd /autograder/source && ls {PACKAGE}-*.whl 2>/dev/null | head -n 1)
+/opt/{PACKAGE}/bin/pip install "${{wheel:+/autograder/source/}}${{wheel:-{PACKAGE}}}"
 """
 GRADESCOPE_RUN = f"""\
 #!/usr/bin/env bash
@@ -29,7 +35,8 @@ cat > "$results" <<'END'
 {{"score": 0, "output": "The checker itself ended early; please tell your teacher."}}
 END
 cd /autograder/source
-python3 -m {PACKAGE} learn grade /autograder/submission --set {SET} --gradescope "$results"
+/opt/{PACKAGE}/bin/python -m {PACKAGE} learn grade /autograder/submission \\
+    --set {SET} --gradescope "$results"
 """
 CLASSROOM50 = f'''\
 """Grades a submission for Classroom 50: writes result.json into the current folder."""
@@ -39,12 +46,16 @@ import sys
 from pathlib import Path
 
 here = Path(__file__).resolve().parent
+Path("result.json").unlink(missing_ok=True)  # one that was handed in is no result
 try:
     import {PACKAGE}
-except ImportError:
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "{PACKAGE}"], check=True)
-command = [sys.executable, "-m", "{PACKAGE}", "learn", "grade", ".", "--set", str(here / "{SET}")]
-sys.exit(subprocess.run([*command, "--classroom50", "result.json"], check=False).returncode)
+except ImportError:  # a wheel beside this file comes first
+    wanted = next(map(str, here.glob("{PACKAGE}-*.whl")), "{PACKAGE}")
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", wanted], check=True)
+# -P: no file of the submission is taken for a module of Python's or of {PACKAGE}'s.
+command = [sys.executable, "-P", "-m", "{PACKAGE}", "learn", "grade", "."]
+command += ["--set", str(here / "{SET}"), "--classroom50", "result.json"]
+sys.exit(subprocess.run(command, check=False).returncode)
 '''
 
 

@@ -107,9 +107,7 @@ class _Judge:
         outcomes = self.play([case.given for _, case in self.cases])
         if self._broken(outcomes):
             return
-        self.rights = [
-            answer(self.exercise, self.exercise.solution, c.given) for _, c in self.cases
-        ]
+        self._answer()
         outs = [outcome["out"] for outcome in outcomes]
         wrong = {
             name: hit for name in self.exercise.outputs if (hit := self._first_wrong(name, outs))
@@ -127,14 +125,42 @@ class _Judge:
             if "fault" not in outcome:
                 continue
             values = {k: v for k, v in outcome["values"].items() if k != "code"}
-            cause = causes.of_a_crash(self.mistakes, i, str(values.get("error", "")))
+            cause = causes.of_a_crash(
+                self.mistakes,
+                outcomes,
+                str(values.get("error", "")),
+                lambda i=i: causes.crashed(  # type: ignore[misc]
+                    self.exercise, self.verdict.seed, i, self.cases, outcomes
+                ),
+            )
             self.verdict.findings.append(
                 Finding(outcome["fault"], Text(outcome["msgid"], values), cause)
             )
-            self.verdict.case = number, case.label
-            self.verdict.shown = shown(case.given)
+            if outcome["fault"] != "missing":
+                self.verdict.case = number, case.label
+                self.verdict.shown = shown(case.given)
+            self._judge_what_was_done([o.get("out") or o.get("done", {}) for o in outcomes])
             return True
         return False
+
+    def _judge_what_was_done(self, dones: list[dict[str, Any]]) -> None:
+        """Judge the outputs that were there before the error, such as forward's."""
+        known = [n for n in self.exercise.outputs if all(n in done for done in dones)]
+        if not known:
+            return
+        self._answer()
+        for name, output in self.exercise.outputs.items():
+            if name in known:
+                self._row(name, self._first_wrong(name, dones), dones)
+            else:
+                against = "calculus" if output.slope else "reference"
+                part = output.part or name
+                self.verdict.rows.append(Row(name, output.what, math.nan, against, "missing", part))
+
+    def _answer(self) -> None:
+        self.rights = [
+            answer(self.exercise, self.exercise.solution, c.given) for _, c in self.cases
+        ]
 
     def _first_wrong(self, name: str, outs: list[dict[str, Any]]) -> tuple[int, str, float] | None:
         """Return the index of the first case where an output is wrong, how, and its error."""
@@ -212,7 +238,7 @@ class _Judge:
         return numpy.asarray((8 * (up - down) - (up2 - down2)) / (12 * H))
 
     def _loss(self, slope: Slope, given: Given, outcome: dict[str, Any]) -> float:
-        y = outcome.get("out", {}).get(slope.of)
+        y = (outcome.get("out") or outcome.get("done", {})).get(slope.of)
         if not isinstance(y, numpy.ndarray) or y.dtype.kind not in "fiu":
             return math.nan
         weights = 1.0 if slope.by is None else given[slope.by]
@@ -228,10 +254,13 @@ class _Judge:
         right, given = self.rights[i][name], outs[i].get(name)
         known = causes.usual(self.mistakes, self.rights, outs, name)
         if kind == "shape":
-            cause = known or causes.of_a_shape(given, right) or self._slip(name, outs)
+            last = outs[-1].get(name), self.rights[-1][name]  # with distinct sizes
+            cause = known or causes.of_a_shape(*last) or causes.of_a_shape(given, right)
+            cause = cause or self._slip(name, outs)
             self.verdict.findings.append(Finding("shape", _shape(name, given, right), cause, name))
             return
-        cause = known or self._between(name)
+        between = self._between(name) if self._first_wrong(name, outs) else None
+        cause = known or between
         cause = cause or causes.of_values(
             self.exercise, self._cases(), self.rights, outs, name, lambda: self._slip(name, outs)
         )
@@ -246,7 +275,7 @@ class _Judge:
         """Say so if it is right without another forward call in between."""
         calm = self.play([case.given | {"interlude": False} for _, case in self.cases])
         for right, outcome in zip(self.rights, calm, strict=True):
-            value = outcome.get("out", {}).get(name)
+            value = (outcome.get("out") or outcome.get("done", {})).get(name)
             if compared(value, right[name], max(float(abs(right[name]).max()), 1e-9))[0] != RIGHT:
                 return None
         return Text(

@@ -21,6 +21,11 @@ CATALOGUES = Path(__file__).parent / "locale"
 PLACE = re.compile(r"\{(\w+)\}")
 
 
+def printable(text: str) -> str:
+    """Return a text from elsewhere on one line, without what would steer a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
 class Text(NamedTuple):
     """A sentence: ``str(text)`` is English, ``Speaker(text)`` any language."""
 

@@ -14,7 +14,7 @@ from minigan.files import written_whole
 from minigan.gradcheck.runner import Limits
 from minigan.learn.checking import LIMITS, check_file, read
 from minigan.learn.course import course, find
-from minigan.learn.language import Speaker, Text
+from minigan.learn.language import Speaker, Text, printable
 from minigan.learn.parts import Exercise
 from minigan.learn.verdict import NOT_BEGUN, WRONG, Finding, Verdict
 
@@ -86,6 +86,7 @@ def grade(
     limits: Limits = LIMITS,
     jobs: int = 1,
     tell: Callable[[str], None] = lambda words: None,
+    alone: bool = False,
 ) -> list[tuple[str, list[Verdict]]]:
     """Check the folder of each student.
 
@@ -101,6 +102,8 @@ def grade(
         So many students at a time.
     tell
         Gets each student's name when done.
+    alone
+        Whether the folder is one submission, whatever lies in it.
 
     Returns
     -------
@@ -112,7 +115,7 @@ def grade(
     ValueError
         If there are no students.
     """
-    students = _students(folder, task)
+    students = [folder] if alone and folder.is_dir() else _students(folder, task)
     if not students:
         raise ValueError(
             f"{folder} holds no folders of students; give the folder that theirs are in."
@@ -120,8 +123,9 @@ def grade(
 
     def work(student: Path) -> tuple[str, list[Verdict]]:
         found = [_checked(student, exercise, task, limits) for exercise in task.exercises]
-        tell(student.name)
-        return student.name, found
+        name = printable(student.resolve().name)
+        tell(name)
+        return name, found
 
     with ThreadPoolExecutor(max_workers=max(jobs, 1)) as pool:
         return list(pool.map(work, students))
@@ -137,19 +141,30 @@ def _students(folder: Path, task: Task) -> list[Path]:
 
 def _checked(student: Path, exercise: Exercise, task: Task, limits: Limits) -> Verdict:
     """Check one file; whatever happens, a verdict comes of it."""
-    path = student / f"{exercise.stem}.py"
     try:
-        if not path.is_file():
-            missing = Text("{path} wasn't handed in", {"path": path.name})
+        path = handed_in(student, exercise)
+        if path is None:
+            missing = Text("{path} wasn't handed in", {"path": f"{exercise.stem}.py"})
             return Verdict(exercise, NOT_BEGUN, notes=[missing], seed=task.seed)
         verdict = check_file(exercise, path, seed=task.seed, limits=limits)
         _look_at_imports(verdict, path, task)
     except Exception as error:  # one student's file never stops the class
         what = Text(
-            "it couldn't be checked: {error}", {"error": f"{type(error).__name__}: {error}"}
+            "it couldn't be checked: {error}",
+            {"error": printable(f"{type(error).__name__}: {error}")},
         )
         return Verdict(exercise, WRONG, findings=[Finding("crash", what)], seed=task.seed)
     return verdict
+
+
+def handed_in(student: Path, exercise: Exercise) -> Path | None:
+    """Return a student's file: in the folder itself, or in the nearest one below, as zips make."""
+    path = student / f"{exercise.stem}.py"
+    if path.exists():
+        return path
+    below = [p.relative_to(student) for p in student.rglob(path.name)]
+    seen = [p for p in below if not any(part[0] in "._" for part in p.parts)]
+    return student / min(seen, key=lambda p: (len(p.parts), p)) if seen else None
 
 
 def _look_at_imports(verdict: Verdict, path: Path, task: Task) -> None:

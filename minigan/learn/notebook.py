@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import linecache
 import tempfile
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
-from minigan.learn import language
+from minigan.learn import language, talk
 from minigan.learn.checking import LIMITS, check_file
 from minigan.learn.course import course, find
 from minigan.learn.parts import Exercise
@@ -38,7 +42,11 @@ class Shown:
         self._say = language.speaker(language_)
 
     def __str__(self) -> str:
-        return "\n".join(self.verdict.lines(self._say))
+        return "\n".join(self._lines())
+
+    def _lines(self) -> list[str]:
+        more = ["", *talk.explained(self.verdict.exercise, self._say)] if self.ok else []
+        return [*self.verdict.lines(self._say), *more]
 
     __repr__ = __str__
 
@@ -53,7 +61,7 @@ class Shown:
             f"<th>{escape(say(w))}</th>"
             for w in ("output", "what it is", "worst relative error", "")
         )
-        lines = self.verdict.lines(say)
+        lines = self._lines()
         rest = lines[1 + len(self.verdict.table(say)) :]
         table = f"<table><tr>{head}</tr>{rows}</table>" if rows else ""
         return f"<p><b>{escape(lines[0])}</b></p>{table}<pre>{escape(chr(10).join(rest))}</pre>"
@@ -68,9 +76,12 @@ def check(
     ----------
     objects
         The functions or classes of an exercise: ``check(forward, backward, exercise="linear")``,
-        ``check(Linear, Chain)``. An object with one of these as methods will do as well.
+        ``check(Linear, Chain)``; or one class, or an object of it, with the functions as methods:
+        ``check(MyLayer)``. What they use of the notebook (modules, helping functions, numbers)
+        comes along.
     exercise
-        Its word, stem or number; found by the names of the objects if that is enough.
+        Its word, stem or number; found by the names of the functions and of their arguments if that
+        is enough.
     seed
         Draws the numbers that it is tried on.
     lang
@@ -87,9 +98,7 @@ def check(
         If it isn't clear which exercise is meant, or the source can't be had.
     """
     chosen = find(exercise) if exercise is not None else _meant(objects)
-    return check_text(
-        "\n\n".join(_source(o, chosen) for o in objects), chosen, seed=seed, lang=lang
-    )
+    return check_text(source(objects, chosen), chosen, seed=seed, lang=lang)
 
 
 def check_text(text: str, chosen: Exercise, *, seed: int = 0, lang: str | None = None) -> Shown:
@@ -101,30 +110,126 @@ def check_text(text: str, chosen: Exercise, *, seed: int = 0, lang: str | None =
     return Shown(verdict, lang or language.usual())
 
 
+# ---------------------------------------------------------------- which exercise
+
+
 def _meant(objects: tuple[Any, ...]) -> Exercise:
-    names = {getattr(o, "__name__", type(o).__name__) for o in objects}
-    fitting = [e for e in course() if {a.partition(".")[0] for a in e.asks} == names]
-    if len(fitting) != 1:
-        raise ValueError(
-            "It isn't clear which exercise is meant; name it, for example "
-            "check(forward, backward, exercise='linear')."
-        )
-    return fitting[0]
+    fitting = [e for e in course() if _fits(objects, e, _count)]
+    most = max((len(e.asks) for e in fitting), default=0)
+    fitting = [e for e in fitting if len(e.asks) == most]
+    if len(fitting) > 1:
+        fitting = [e for e in fitting if _fits(objects, e, _arguments)] or fitting
+    if len(fitting) == 1:
+        return fitting[0]
+    known = " or ".join(f"exercise={e.name!r}" for e in fitting) or "exercise='linear'"
+    raise ValueError(f"It isn't clear which exercise is meant; name it, for example {known}.")
 
 
-def _source(thing: Any, chosen: Exercise) -> str:
+def _fits(objects: tuple[Any, ...], chosen: Exercise, by: Callable[[Any], Any]) -> bool:
+    """Tell whether objects have what an exercise asks for, by name and by their arguments."""
+    names = {getattr(o, "__name__", type(o).__name__): o for o in objects}
+    tops = {asked.partition(".")[0] for asked in chosen.asks}
+    if names.keys() == tops:
+        found = names
+    elif len(objects) == 1 and all(hasattr(objects[0], top) for top in tops):
+        found = {top: getattr(_instance(objects[0]), top) for top in tops}
+    else:
+        return False
+    return all(by(found[top]) == by(getattr(chosen.solution, top)) for top in tops)
+
+
+def _arguments(function: Any) -> list[str]:
+    return list(inspect.signature(function).parameters) if callable(function) else []
+
+
+def _count(function: Any) -> int:
+    return len(_arguments(function))
+
+
+def _instance(thing: Any) -> Any:
+    """Return an object of a class, so that its methods have no self; others as they are."""
     try:
-        text = inspect.cleandoc("\n" + inspect.getsource(thing))
-    except (OSError, TypeError):
+        return thing() if isinstance(thing, type) else thing
+    except Exception:  # its arguments can't be known
+        return thing
+
+
+# ---------------------------------------------------------------- its source
+
+
+def source(objects: tuple[Any, ...], chosen: Exercise) -> str:
+    """Return the source of objects, of what they use, and of what makes a file of it."""
+    texts: dict[str, str] = {}
+    for thing in objects:
+        named = thing if hasattr(thing, "__name__") else type(thing)
+        _gather(named, named.__name__, texts)
+    only = objects[0]
+    plain = [a for a in chosen.asks if "." not in a and a not in texts]
+    if plain and all(hasattr(only, a) for a in plain):  # they are methods
+        name = only.__name__ if isinstance(only, type) else type(only).__name__
+        bound = name if _is_static(only, plain[0]) else f"{name}()"
+        texts["methods"] = "\n".join([f"_own = {bound}", *(f"{a} = _own.{a}" for a in plain)])
+    return "\n\n".join(texts.values())
+
+
+def _is_static(thing: Any, name: str) -> bool:
+    return isinstance(inspect.getattr_static(thing, name), staticmethod)
+
+
+def _gather(thing: Any, name: str, texts: dict[str, str]) -> None:
+    """Add an object's source, after that of the globals that it uses."""
+    texts[name] = ""  # so that what uses each other comes once
+    for base in getattr(thing, "__bases__", ()):
+        if base.__name__ not in texts:
+            _gather_global(base, base.__name__, texts)
+    for function in _functions(thing):
+        for used in sorted(_names(function.__code__)):
+            if used not in texts and used in function.__globals__:
+                _gather_global(function.__globals__[used], used, texts)
+    del texts[name]
+    texts[name] = _text(thing)
+
+
+def _gather_global(value: Any, name: str, texts: dict[str, str]) -> None:
+    if inspect.ismodule(value):
+        texts[name] = f"import {value.__name__} as {name}"
+    elif isinstance(value, (bool, int, float, str)):
+        texts[name] = f"{name} = {value!r}"
+    elif getattr(value, "__module__", None) == "__main__":
+        _gather(value, name, texts)
+
+
+def _functions(thing: Any) -> list[Any]:
+    """Return a function itself, or the methods of a class."""
+    found = vars(thing).values() if isinstance(thing, type) else [thing]
+    return [f for one in found if hasattr(f := getattr(one, "__func__", one), "__code__")]
+
+
+def _names(code: CodeType) -> set[str]:
+    inner = [c for c in code.co_consts if isinstance(c, CodeType)]
+    return set(code.co_names).union(*map(_names, inner))
+
+
+def _text(thing: Any) -> str:
+    try:
+        lines = _class_lines(thing) if isinstance(thing, type) else inspect.getsource(thing)
+        return inspect.cleandoc("\n" + lines)
+    except (OSError, TypeError, SyntaxError, LookupError):
         raise ValueError(
             f"The source of {thing!r} can't be had; define it in a cell or a file, or use "
             f"%%exercise."
         ) from None
-    name = getattr(thing, "__name__", "")
-    plain = [a for a in chosen.asks if "." not in a]
-    if isinstance(thing, type) and plain and all(hasattr(thing, a) for a in plain):
-        text += "\n\n" + "\n".join(f"{a} = {name}.{a}" for a in plain)  # static methods
-    return text
+
+
+def _class_lines(thing: type) -> str:
+    """Find a class by one of its methods: inspect doesn't find those of a notebook's cells."""
+    code = _functions(thing)[0].__code__
+    text = "".join(linecache.getlines(code.co_filename))
+    for node in ast.walk(ast.parse(text)):
+        named = isinstance(node, ast.ClassDef) and node.name == thing.__name__
+        if named and node.lineno <= code.co_firstlineno <= (node.end_lineno or 0):
+            return ast.get_source_segment(text, node, padded=True) or ""
+    raise LookupError
 
 
 def load_ipython_extension(shell: Any) -> None:
@@ -132,7 +237,7 @@ def load_ipython_extension(shell: Any) -> None:
 
     def cell(line: str, body: str) -> Shown:
         """Run a cell, and check what it defines."""
-        word, *more = line.split()
+        word, *more = line.split() or [""]
         chosen = find(word)
         shell.run_cell(body)
         options = dict(zip(("lang",), more, strict=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -104,11 +104,13 @@ class Exercise:
         sizes.
     play
         Calls the functions and returns the outputs; runs with the reader's code in a process of its
-        own, and with the solution here.
+        own, and with the solution here. What is known early goes into ``given.done``, too.
     variants
         The usual mistakes.
     terms
         Names the terms of the right answers.
+    looks
+        ``looks(name, given, out)`` recognises a mistake by how an output looks, and says so.
     hints
         From a nudge to nearly the answer.
     explanation
@@ -134,7 +136,7 @@ class Exercise:
     solution: ModuleType
     variants: tuple[Variant, ...] = ()
     terms: Terms | None = None
-    extra: Mapping[str, str] = field(default_factory=dict)
+    looks: Callable[[str, Any, Numbers], str | None] | None = None
 
     @property
     def stem(self) -> str:
@@ -146,16 +148,24 @@ class Exercise:
         return self.cases(numpy.random.default_rng([seed, self.number]))
 
 
-def run(exercise: Exercise, code: Any, given: Given) -> dict[str, Any]:
-    """Play a case with the arrays that are given, not with copies."""
+def run(
+    exercise: Exercise, code: Any, given: Given, done: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Play a case with the arrays that are given, not with copies.
+
+    Outputs that come before an exception are left in `done`.
+    """
+    more = {"interlude": True, "done": {} if done is None else done}
     with numpy.errstate(all="ignore"):
-        return exercise.play(code, SimpleNamespace(**({"interlude": True} | given)))
+        return exercise.play(code, SimpleNamespace(**(more | given)))
 
 
-def answer(exercise: Exercise, code: Any, given: Given) -> dict[str, Numbers]:
+def answer(
+    exercise: Exercise, code: Any, given: Given, done: dict[str, Any] | None = None
+) -> dict[str, Numbers]:
     """Play a case with code that is trusted, on copies, and return arrays."""
     copies = {n: v.copy() if isinstance(v, numpy.ndarray) else v for n, v in given.items()}
-    return {n: numpy.asarray(v) for n, v in run(exercise, code, copies).items()}
+    return {n: numpy.asarray(v) for n, v in run(exercise, code, copies, done).items()}
 
 
 class Broken(Exception):

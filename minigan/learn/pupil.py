@@ -58,16 +58,26 @@ def attempt(chosen: Exercise, code: Any, given: Given, path: Path | None = None)
     -------
     dict
         ``out``, the outputs by name, and ``wrote``, the arrays that were written to; or ``fault``,
-        what went wrong, with a pattern and its values.
+        what went wrong, with a pattern and its values, and ``done``, the outputs before that.
     """
+    done: dict[str, Any] = {}
+    outcome = _attempted(chosen, code, given, path, done)
+    if "fault" in outcome:
+        outcome["done"] = {n: _plain(v) for n, v in done.items()}
+    return outcome
+
+
+def _attempted(
+    chosen: Exercise, code: Any, given: Given, path: Path | None, done: dict[str, Any]
+) -> dict[str, Any]:
     watched = {n: v for n, v in given.items() if isinstance(v, numpy.ndarray)}
     handed = {n: v.copy() for n, v in watched.items()}
     try:
-        out = run(chosen, code, given | handed)
+        out = run(chosen, code, given | handed, done)
     except Broken as error:
         return {"fault": "shape", "msgid": error.text.msgid, "values": dict(error.text.values)}
-    except NotImplementedError:
-        return {"fault": "missing", "msgid": "something in it isn't written yet", "values": {}}
+    except NotImplementedError as error:
+        return {"fault": "missing"} | _unwritten(_own(error, path))
     except (Exception, RecursionError) as error:
         return {"fault": "crash", "msgid": _crash(error, path), "values": _where(error, path)}
     wrote = [n for n, v in watched.items() if not numpy.array_equal(handed[n], v, equal_nan=True)]
@@ -81,6 +91,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (bool, int, float, complex, numpy.generic)):
         return numpy.array(value)
     return Odd(type(value).__name__)
+
+
+def _unwritten(own: Any) -> dict[str, Any]:
+    if own is None:
+        return {"msgid": "something in it isn't written yet", "values": {}}
+    return {"msgid": "{function} isn't written yet", "values": {"function": own.name}}
 
 
 def _crash(error: BaseException, path: Path | None) -> str:

@@ -56,25 +56,24 @@ LOOPS = ("conv", "conv_transpose")
 
 
 @cache
-def played(name: str, seed: int, case: int) -> list[tuple[Slip, dict[str, Numbers]]]:
-    """Play all slips of an exercise in a case, from 1, without those that end in an error."""
+def played(name: str, seed: int, case: int) -> list[tuple[Slip, dict[str, Numbers] | str]]:
+    """Play all slips of an exercise in a case, from 1."""
     from minigan.learn.course import exercise
 
     chosen = exercise(name)
     given = chosen.drawn(seed)[case - 1].given
     known = () if name in LOOPS else slips(chosen)
-    found = ((slip, outcome(chosen, slip, given)) for slip in known)
-    return [(slip, outs) for slip, outs in found if outs is not None]
+    return [(slip, outcome(chosen, slip, given)) for slip in known]
 
 
-def outcome(chosen: Exercise, slip: Slip, given: Given) -> dict[str, Numbers] | None:
-    """Return what a slip gives, None if it ends in an error."""
+def outcome(chosen: Exercise, slip: Slip, given: Given) -> dict[str, Numbers] | str:
+    """Return what a slip gives, or the exception that it ends in, as it is printed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return answer(chosen, slip.code, given)
-        except Exception:
-            return None
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
 
 
 def slips(chosen: Exercise) -> Iterator[Slip]:
@@ -92,7 +91,8 @@ def _of_a_definition(chosen: Exercise, top: ast.FunctionDef | ast.ClassDef) -> I
             yield from _lines(chosen, top, node)
         elif isinstance(node, ast.expr) and _is_code(node, parents):
             factor = _is_factor(parents[node])
-            for new in (*_rewritten(node, top), *(() if factor else _scaled(node))):
+            placed = _placed(node, parents[node])
+            for new in (*_rewritten(node, top), *placed, *(() if factor else _scaled(node))):
                 yield from _changed(chosen, top, node, new, parents)
         elif isinstance(node, ast.AugAssign):
             yield from _assigned(chosen, top, node, parents)
@@ -127,6 +127,8 @@ def _rewritten(node: ast.expr, top: ast.AST) -> Iterator[ast.expr]:
         yield from (ast.Name(name, ast.Load()) for name in _names(top) if name != node.id)
     if isinstance(node, ast.Attribute) and node.attr == "T":
         yield node.value
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        yield from _of_an_attribute(node, top)
     if isinstance(node, ast.Subscript):
         yield node.value
     if isinstance(node, ast.UnaryOp):
@@ -136,6 +138,28 @@ def _rewritten(node: ast.expr, top: ast.AST) -> Iterator[ast.expr]:
         yield ast.Call(ast.Name("abs", ast.Load()), [node], [])
         backwards = ast.Slice(step=ast.UnaryOp(ast.USub(), ast.Constant(1)))
         yield ast.Subscript(node, backwards, ast.Load())
+
+
+def _placed(node: ast.expr, parent: ast.AST) -> Iterator[ast.expr]:
+    """Yield a name's sum in a product, its neighbours in an index or an argument."""
+    if not isinstance(node, ast.Name):
+        return
+    if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mult):
+        for name in ("mean", "sum"):
+            yield ast.Call(ast.Attribute(node, name, ast.Load()), [], [])
+    if isinstance(parent, (ast.Subscript, ast.Call)):
+        yield from (ast.BinOp(node, sign(), ast.Constant(1)) for sign in (ast.Add, ast.Sub))
+
+
+def _of_an_attribute(node: ast.Attribute, top: ast.AST) -> Iterator[ast.expr]:
+    """Yield the other attributes of the same name: self.dw for self.w."""
+    found = [n for n in ast.walk(top) if isinstance(n, ast.Attribute)]
+    same = [n.attr for n in found if ast.dump(n.value) == ast.dump(node.value)]
+    yield from (
+        ast.Attribute(node.value, attr, ast.Load())
+        for attr in dict.fromkeys(same)
+        if attr != node.attr
+    )
 
 
 def _is_factor(parent: ast.AST) -> bool:
@@ -158,6 +182,14 @@ def _of_an_operation(node: ast.BinOp) -> Iterator[ast.expr]:
     yield from (node.left, node.right)
     for operator in OPERATORS.get(type(node.op), ()):
         yield ast.BinOp(node.left, operator(), node.right)
+    if isinstance(node.op, ast.MatMult):
+        yield ast.Attribute(node, "T", ast.Load())
+        for side in (node.left, node.right):
+            if getattr(side, "attr", "") == "T":
+                continue
+            turned = ast.Attribute(side, "T", ast.Load())
+            left = side is node.left
+            yield ast.BinOp(turned if left else node.left, node.op, node.right if left else turned)
     if not isinstance(node.op, (ast.Add, ast.Mult)):
         yield ast.BinOp(node.right, node.op, node.left)
 
@@ -251,11 +283,14 @@ def _lines(chosen: Exercise, top: Any, function: ast.FunctionDef) -> Iterator[Sl
 def _otherwise(block: list[ast.stmt], i: int) -> Iterator[tuple[list[ast.stmt], str]]:
     line = block[i]
     rest = block[:i] + block[i + 1 :]
-    yield rest or [ast.Pass()], "it comes out just so without `{right}`"
-    yield block[:i] + [line] + block[i:], "it comes out just so if `{right}` is done twice"
+    yield rest or [ast.Pass()], "this is what comes out without `{right}`"
+    yield block[:i] + [line] + block[i:], "this is what comes out if `{right}` is done twice"
     for k in range(len(rest) + 1):
         if k not in (i, i + 1):
-            yield rest[:k] + [line] + rest[k:], "it comes out just so if `{right}` stands elsewhere"
+            yield (
+                rest[:k] + [line] + rest[k:],
+                "this is what comes out if `{right}` stands elsewhere",
+            )
 
 
 def _blocks(node: ast.AST) -> Iterator[list[ast.stmt]]:
@@ -289,7 +324,7 @@ def _assigned(
 
 
 def _slip(right: str, wrong: str, code: Any) -> Slip:
-    words = "it comes out just so if `{wrong}` stands where `{right}` belongs"
+    words = "this is what comes out if `{wrong}` stands where `{right}` belongs"
     return Slip(Text(words, {"wrong": wrong, "right": right}), code)
 
 

@@ -9,6 +9,7 @@ from minigan.learn.course import CHAPTERS
 from minigan.learn.folder import Folder
 from minigan.learn.language import Speaker
 from minigan.learn.parts import Exercise
+from minigan.learn.verdict import NOT_BEGUN, Verdict
 
 MARKS = {
     places.SOLVED: "✓",
@@ -51,7 +52,7 @@ def course_map(folder: Folder, say: Speaker) -> Iterator[str]:
 
 
 END = (
-    "That was the last one: every derivative of a GAN is now in your own hand. Train on your "
+    "That was the last one: you have written every derivative of a GAN yourself. Train on your "
     "own layers "
     "with `minigan learn train digits`, or read how the library makes them fast."
 )
@@ -63,9 +64,35 @@ def introduced(folder: Folder, exercise: Exercise, say: Speaker) -> Iterator[str
     yield say("Fill in {file}: {asks}.", file=folder.file(exercise), asks=", ".join(exercise.asks))
     yield say("The tutorial that goes with it: {tutorial}.", tutorial=exercise.tutorial)
     yield say(
-        "Then: `minigan learn check {stem}`; stuck: `minigan learn hint {stem}`.",
+        "Then type `minigan learn check {stem}`; if you are stuck, `minigan learn hint {stem}`.",
         stem=exercise.stem,
     )
+
+
+def answered(
+    folder: Folder, verdict: Verdict, say: Speaker, *, whole: bool = True
+) -> Iterator[str]:
+    """Yield the answer to a check: the verdict, and what belongs to it.
+
+    Parameters
+    ----------
+    folder
+        Where the file is.
+    verdict
+        What was found.
+    say
+        Translates.
+    whole
+        Whether all cases were tried, so that the exercise is solved.
+    """
+    yield from verdict.lines(say)
+    if verdict.state == NOT_BEGUN:
+        _, *rest = introduced(folder, verdict.exercise, say)
+        yield from rest
+    if verdict.ok and whole:
+        yield ""
+        yield from explained(verdict.exercise, say)
+        yield from onward(folder, say)
 
 
 def explained(exercise: Exercise, say: Speaker) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from minigan.metrics import mode_report
 
 SLOW = 300.0
 """Seconds beyond which a run is announced with its length."""
+MUCH_SLOWER = 4.0
+"""So many times the library's time needs a reason."""
 FRAMES = 40
 
 
@@ -65,10 +68,14 @@ class Training:
         What to train.
     seed
         Determines everything random.
+    codes
+        The reader's solved exercises; those of the folder if None.
     """
 
-    def __init__(self, folder: Folder, plan: Plan, seed: int = 0) -> None:
-        self.plan, self.codes = plan, solved(folder)
+    def __init__(
+        self, folder: Folder, plan: Plan, seed: int = 0, codes: own.Codes | None = None
+    ) -> None:
+        self.plan, self.codes = plan, solved(folder) if codes is None else codes
         self.rng = numpy.random.default_rng(seed)
         recipe = recipes.get(plan.recipe)
         self.latent: Any = recipe.latent
@@ -180,8 +187,36 @@ def train(
     Raises
     ------
     ValueError
-        If nothing is solved yet that it would train on.
+        If nothing is solved yet that it would train on, or the reader's code raises.
     """
+    try:
+        _train(folder, what, out, say, tell, steps, seed)
+    except Exception as error:
+        raise _blamed(error, folder) from error
+
+
+def _blamed(error: Exception, folder: Folder) -> Exception:
+    """Name the reader's line where an error came from; return others as they are."""
+    known = {folder.file(e).resolve(): folder.file(e) for e in folder.exercises()}
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = known.get(Path(frame.filename).resolve())
+        if path is not None:
+            return ValueError(
+                f"{path}, line {frame.lineno}, in {frame.name}: {type(error).__name__}: {error}; "
+                "training calls it with other sizes than the check does, in float32."
+            )
+    return error
+
+
+def _train(
+    folder: Folder,
+    what: str,
+    out: Path,
+    say: Speaker,
+    tell: Callable[[str], None],
+    steps: int | None,
+    seed: int,
+) -> None:
     plan = PLANS[what]
     run = Training(folder, plan, seed)
     if "yours" not in run.whose.values():
@@ -192,7 +227,7 @@ def train(
     for piece, whose in run.whose.items():
         tell(f"  {say(piece):<22} {say(whose)}")
     count = steps or plan.steps
-    announce(Training(folder, plan, seed), count, say, tell)
+    announce(Training(folder, plan, seed), Training(folder, plan, seed, codes={}), count, say, tell)
     out.mkdir(parents=True, exist_ok=True)
     film, z = plots.Animation(maximum=FRAMES), run.z(1000 if what == "ring" else 64)
     try:
@@ -214,36 +249,58 @@ def train(
     _conclude(what, run, z, film, out, say, tell)
 
 
-def announce(trial: Training, count: int, say: Speaker, tell: Callable[[str], None]) -> None:
+def announce(
+    trial: Training, library: Training, count: int, say: Speaker, tell: Callable[[str], None]
+) -> None:
     """Say how long it will take, if that is long: a convolution may be written as loops.
 
     Parameters
     ----------
     trial
         A run to measure; it is thrown away, so that no measurement changes what is trained.
+    library
+        The same on the library's layers alone.
     count
         The number of steps.
     say, tell
         Translates, and prints.
     """
-    per_step = _seconds(trial, 4) * trial.plan.batch_size / 4
-    if per_step < 5 and per_step * count > SLOW:  # a small batch overestimates what is vectorised
-        per_step = _seconds(trial, trial.plan.batch_size)
-    if per_step * count > SLOW:
+    per_step = _per_step(trial, count)
+    if per_step * count <= SLOW:
+        return
+    values = {"seconds": f"{per_step:.2f}", "count": count, "minutes": round(per_step * count / 60)}
+    times = per_step / max(_per_step(library, count), 1e-9)
+    if times < MUCH_SLOWER:
         tell(
             say(
-                "A step takes {seconds} s, so {count} steps will take about {minutes} minutes. A "
-                "convolution "
-                "written as loops over samples and pixels is the usual reason; loop over the "
-                "positions of "
-                "the kernel instead, or take fewer with --steps. Ctrl-C stops, and draws what "
-                "there "
+                "A step takes {seconds} s on this machine, so {count} steps will take about "
+                "{minutes} minutes; take fewer with --steps. Ctrl-C stops, and draws what there "
                 "is.",
-                seconds=f"{per_step:.2f}",
-                count=count,
-                minutes=round(per_step * count / 60),
+                **values,
             )
         )
+        return
+    tell(
+        say(
+            "A step takes {seconds} s, so {count} steps will take about {minutes} minutes, {times} "
+            "times as long as on the library's layers. A convolution written as loops over samples "
+            "and pixels is the usual reason; loop over the positions of the kernel instead, or "
+            "take fewer with --steps. Ctrl-C stops, and draws what there is.",
+            **values,
+            times=round(times),
+        )
+    )
+
+
+def _per_step(trial: Training, count: int) -> float:
+    """Estimate the seconds of a step from two small ones: loops take as long per sample."""
+    full = trial.plan.batch_size
+    trial.round(2)  # the first is slower than all others
+    few, more = _seconds(trial, 2), _seconds(trial, 8)
+    per_step = more + max(more - few, 0.0) / 6 * (full - 8)
+    if per_step < 5 and per_step * count > SLOW:
+        per_step = _seconds(trial, full)
+    return per_step
 
 
 def _seconds(trial: Training, size: int) -> float:

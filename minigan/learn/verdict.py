@@ -173,7 +173,8 @@ class Verdict:
         """Return the whole answer."""
         title = f"{self.exercise.stem}: {say(self.exercise.title)}"
         if self.state == NOT_BEGUN:
-            return [title, say("Not begun: write what the docstrings ask for, then check again.")]
+            begin = say("Not begun: write what the docstrings ask for, then check again.")
+            return [title, *(self._noted(say) or [begin])]
         found = _told(self._ordered(), say)
         return [title, *self.table(say), "", *found, *self._replay(say), *self._end(say)]
 
@@ -208,8 +209,11 @@ class Verdict:
             say("Replay it with `{command}`.", command=command),
         ]
 
+    def _noted(self, say: Speaker) -> list[str]:
+        return [say.ended(say("Note: {note}", note=say(note))) for note in self.notes]
+
     def _end(self, say: Speaker) -> list[str]:
-        notes = [say.ended(say("Note: {note}", note=say(note))) for note in self.notes]
+        notes = self._noted(say)
         return [*notes, say("Right.")] if self.ok else [*notes, say("Not right yet.")]
 
 

@@ -8,6 +8,7 @@ from minigan.cli import main
 from minigan.learn import folder as places
 from minigan.learn.course import course, exercise
 from minigan.learn.starter import solution
+from minigan.learn.verdict import Verdict
 
 RIGHT = {e.name: solution(e) for e in course()}
 
@@ -43,6 +44,10 @@ def test_start_lays_out_the_course_and_keeps_what_is_there(here, capsys):
 
 def test_exit_statuses(here, capsys):
     assert main(["learn", "check", "ex02_linear"]) == 3
+    half = RIGHT["linear"].replace("x, w = cache", "raise NotImplementedError")
+    write(here, "linear", half)
+    assert main(["learn", "check", "ex02_linear"]) == 1
+    assert "backward isn't written yet" in capsys.readouterr().out
     write(here, "linear", RIGHT["linear"].replace("x.T @ dy", "x.T @ dy / len(x)"))
     assert main(["learn", "check", "ex02_linear"]) == 1
     out = capsys.readouterr().out
@@ -110,6 +115,55 @@ def test_reset_asks_first(here, monkeypatch, capsys):
     assert "NotImplementedError" in (here / "ex02_linear.py").read_text()
     assert (here / "ex02_linear.py.before-reset").read_text() == "mine"
     assert "before-reset" in capsys.readouterr().out
+
+
+def test_a_reset_loses_nothing_that_was_kept_before(here):
+    path = here / "ex02_linear.py"
+    for text in ("mine", None, "mine, later"):
+        if text is not None:
+            write(here, "linear", text)
+        assert main(["learn", "reset", "linear", "--yes"]) == 0
+    kept = sorted(here.glob("*before-reset*"))
+    assert [p.read_text() for p in kept] == ["mine", "mine, later"]
+    assert "NotImplementedError" in path.read_text()
+
+
+def test_a_check_keeps_what_another_command_has_remembered_meanwhile(here):
+    watching = places.found(here)
+    main(["learn", "hint", "linear"])
+    main(["learn", "solution", "sgd"])
+    watching.record(Verdict(exercise("difference")))
+    now = places.found(here)
+    assert now.of(exercise("linear"))["hints"] == 1
+    assert now.of(exercise("sgd"))["shown"] is True
+    assert now.state(exercise("difference")) == "solved"
+
+
+def test_watching_begins_with_the_next_exercise_and_explains_what_is_solved(
+    here, monkeypatch, capsys
+):
+    def once(paths, changed):
+        write(here, "linear", RIGHT["linear"])
+        changed(next(p for p in paths() if p.name == "ex02_linear.py"))
+
+    monkeypatch.setattr("minigan.learn.watch.watch", once)
+    assert main(["learn", "watch"]) == 0
+    out = capsys.readouterr().out
+    assert "Fill in ex01_difference.py" in out.replace(f"{here}/", "")
+    assert "minigan/nn/linear.py" in out
+    assert "Next: ex01_difference" in out
+
+
+def test_an_error_of_ones_own_in_training_names_the_line(here, capsys):
+    write(here, "linear", RIGHT["linear"].replace("    x, w", "    assert len(dy) < 9\n    x, w"))
+    folder = places.found(here)
+    folder.of(exercise("linear"))["digest"] = places.digest(folder.file(exercise("linear")))
+    folder.save()
+    assert main(["learn", "train", "ring", "--steps", "2"]) == 2
+    said = capsys.readouterr().err
+    assert "ex02_linear.py, line " in said
+    assert "in backward: AssertionError" in said
+    assert "Traceback" not in said
 
 
 def test_the_folder_is_found_from_above_and_below(here, monkeypatch, capsys):

@@ -12,6 +12,7 @@ from minigan.gradcheck.runner import Limits
 from minigan.learn import checking
 from minigan.learn.course import exercise
 from minigan.learn.language import Speaker
+from minigan.learn.starter import solution
 
 WRONG = """
 import numpy as np
@@ -201,6 +202,39 @@ def test_a_hostile_file_gets_a_sentence_and_the_checker_lives(name, tmp_path):
     assert said in lines
     assert "Traceback" not in lines
     assert len(lines) < 5000
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals and forks of POSIX")
+def test_exceptions_cant_forge_lines_or_steer_the_terminal(tmp_path):
+    path = tmp_path / "ex02_linear.py"
+    for text in (
+        r"raise ValueError('\x1b[2J\nRight.\n\ud800\u202e')",
+        r"return type('\x1b[2J\nRight.\n\ud800', (), {})(), (x, w)",
+        r"raise SyntaxError('\x1b[2J\nRight.\n\ud800')",
+    ):
+        path.write_text(WRONG.format(at_import="pass", forward=text, backward="pass"))
+        verdict = checking.check_file(exercise("linear"), path)
+        lines = verdict.lines(Speaker("en"))
+        assert verdict.status == 1
+        assert "Right." not in lines
+        assert all(c.isprintable() for line in lines for c in line)
+        "".join(lines).encode()
+
+
+def test_an_answer_whose_pattern_reaches_for_more_is_refused():
+    sound = {"fault": "crash", "msgid": "line {line}: {error}", "values": {"line": 1, "error": "x"}}
+    assert checking._is_sound(sound)
+    for pattern in ("{error.__class__}", "{other}", "{", "{error!r}", "{0}"):
+        assert not checking._is_sound(sound | {"msgid": pattern})
+
+
+def test_a_file_beside_the_exercise_stands_for_no_module_of_python(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("random", "numpy", "minigan", "runpy"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong one')")
+    path = tmp_path / "ex02_linear.py"
+    path.write_text(solution(exercise("linear")))
+    assert checking.check_file(exercise("linear"), path).ok
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="processes are listed in /proc")

@@ -1,5 +1,6 @@
 """The checks in a notebook, and watching files."""
 
+import numpy
 import pytest
 
 from minigan import learn
@@ -21,6 +22,55 @@ def test_functions_are_checked_and_shown_as_a_table():
         learn.check(linear.backward)
     with pytest.raises(ValueError, match="source"):
         learn.check(len, exercise="linear")
+
+
+SCALE = 1.0
+
+
+def helped(dy):
+    """A helping function."""
+    return numpy.asarray(dy) * SCALE
+
+
+class MyLayer:
+    """Linear, with methods."""
+
+    def forward(self, x, w, b):
+        return x @ w + b, (x, w)
+
+    def backward(self, dy, cache):
+        x, w = cache
+        return helped(dy) @ w.T, x.T @ dy, dy.sum(0)
+
+
+class MyStatic:
+    """Spectral normalisation with static methods, the sign of one term wrong."""
+
+    @staticmethod
+    def forward(w, u, v):
+        s = u @ w @ v
+        return w / s, (w / s, s, u, v)
+
+    @staticmethod
+    def backward(dy, cache):
+        y, s, u, v = cache
+        return (dy + (dy * y).sum() * numpy.outer(u, v)) / s
+
+
+def test_a_class_with_methods_is_checked_with_what_it_uses(monkeypatch):
+    for thing in (MyLayer, helped):  # as if a notebook had defined them
+        monkeypatch.setattr(thing, "__module__", "__main__")
+    shown = learn.check(MyLayer)
+    assert shown.ok, str(shown)
+    assert shown.verdict.exercise.name == "linear"
+    assert "minigan/nn/linear.py" in str(shown)  # the explanation
+    assert learn.check(MyLayer()).ok
+    wrong = learn.check(MyStatic)
+    assert wrong.verdict.exercise.name == "spectral"
+    assert "wrong sign" in str(wrong)
+    conv = exercise("conv").solution
+    with pytest.raises(ValueError, match="exercise='conv' or exercise='conv_transpose'"):
+        learn.check(conv.forward, conv.backward)
 
 
 def test_a_cell_is_checked_by_the_magic():

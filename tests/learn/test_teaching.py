@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from minigan.learn import hosts, marks
 from minigan.learn.course import exercise
 from minigan.learn.starter import solution
 
+ROOT = Path(__file__).parents[2]
 SGD = "ex06_sgd.py"
 RIGHT = solution(exercise("sgd"))
 WRONG = RIGHT.replace("momentum * v + g", "momentum * v - g")
@@ -115,7 +118,8 @@ def test_the_files_for_gradescope_run_end_to_end(made, tmp_path):
         (tmp_path / folder).mkdir()
     (tmp_path / "submission" / SGD).write_text(WRONG)
     script = (made / "gradescope" / "run_autograder").read_text()
-    script = script.replace("/autograder", str(tmp_path)).replace("python3", sys.executable)
+    script = script.replace("/autograder", str(tmp_path))
+    script = script.replace("/opt/minigan/bin/python", sys.executable)
     (tmp_path / "source" / marks.SET).write_text((made / "minigan-set.json").read_text())
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -129,5 +133,65 @@ def test_the_files_for_gradescope_run_end_to_end(made, tmp_path):
     assert json.loads((tmp_path / "results" / "results.json").read_text())["score"] == 0
 
 
+def test_a_submission_is_found_in_the_folder_that_a_zip_has_made(made, tmp_path):
+    work = tmp_path / "work"
+    for inside in ("__MACOSX", ".git", "week2/mine"):
+        (work / inside).mkdir(parents=True)
+        (work / inside / SGD).write_text(RIGHT if inside == "week2/mine" else WRONG)
+    (work / "result.json").write_text("forged")
+    (work / "minigan.py").write_text("raise SystemExit(0)")
+    done = subprocess.run(
+        [sys.executable, str(made / "classroom50" / "autograder.py")],
+        cwd=work, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads((work / "result.json").read_text())
+    assert [t["passed"] for t in result["tests"]] == [False, True]
+
+
+def test_an_empty_submission_gets_a_result_of_its_own(made, tmp_path):
+    (tmp_path / "submission" / "docs").mkdir(parents=True)
+    out = tmp_path / "results.json"
+    command = ["learn", "grade", str(tmp_path / "submission"), "--set", str(made / marks.SET)]
+    assert main([*command, "--gradescope", str(out)]) == 0
+    result = json.loads(out.read_text())
+    assert result["score"] == 0
+    assert all("wasn't handed in" in t["output"] for t in result["tests"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files that aren't text")
+def test_a_class_with_odd_names_and_messages_makes_a_valid_document(tmp_path, capsys):
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe")
+    os.mkdir(odd)
+    with open(os.path.join(odd, SGD), "w") as stream:
+        stream.write(r"raise ValueError('\ud800')" + "\n" + RIGHT)
+    assert main(["learn", "grade", str(tmp_path), "--exercises", "sgd", "--json"]) == 0
+    told = capsys.readouterr().out
+    assert json.loads(told)["students"][0]["points"] == 0
+    told.encode()
+
+
 def test_results_say_unknown_where_the_runner_says_nothing():
     assert hosts.classroom50([], {})["submission"] == "unknown"
+
+
+def test_the_page_shows_the_document_as_it_is(tmp_path, capsys):
+    page = (ROOT / "docs" / "howto" / "teaching.md").read_text("utf-8")
+    shown = json.loads(re.search(r"```json\n(.*?)```", page, re.DOTALL)[1])
+    (tmp_path / "anna").mkdir()
+    wrong = solution(exercise("linear")).replace("x.T @ dy", "x.T @ dy / len(x)")
+    (tmp_path / "anna" / "ex02_linear.py").write_text(wrong)
+    command = ["learn", "grade", str(tmp_path), "--exercises", "linear", "--seed", "8127"]
+    assert main([*command, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert keys(told) == keys(shown)
+    words = told["students"][0]["exercises"][0]
+    for word in (words["findings"][0]["kind"], words["outputs"][2]["against"], words["state"]):
+        assert f"`{word}`" in page
+
+
+def keys(what):
+    """The names in a document, those of the first of several alike."""
+    if isinstance(what, dict):
+        return {name: keys(value) for name, value in what.items()}
+    return [keys(what[0])] if isinstance(what, list) and what else None

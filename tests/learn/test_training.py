@@ -1,7 +1,6 @@
 """The reward: training on the reader's own layers."""
 
 import itertools
-import types
 
 import numpy
 import pytest
@@ -14,14 +13,22 @@ from minigan.learn.language import Speaker
 SAY = Speaker("en")
 
 
+class Clock:
+    """A clock that only the trials move."""
+
+    def __init__(self, *trials):
+        self.trials = trials
+
+    def perf_counter(self):
+        return sum(trial.now for trial in self.trials)
+
+
 class Trial:
     """A run whose rounds take as long as it says, by a clock of its own."""
 
-    def __init__(self, monkeypatch, seconds):
+    def __init__(self, seconds):
         self.plan, self.sizes = training.PLANS["digits"], []
         self.now, self.seconds = 0.0, seconds
-        clock = types.SimpleNamespace(perf_counter=lambda: self.now)
-        monkeypatch.setattr(training, "time", clock)
 
     def round(self, size):
         self.sizes.append(size)
@@ -33,20 +40,27 @@ class Trial:
     [
         (
             lambda size: 0.5 * size,
-            "A step takes 32.00 s, so 1500 steps will take about 800 minutes.",
+            "A step takes 32.00 s, so 1500 steps will take about 800 minutes, 3200 times as long",
         ),
         (
             lambda size: 0.01 * size,
-            "A step takes 0.64 s, so 1500 steps will take about 16 minutes.",
+            "A step takes 0.64 s, so 1500 steps will take about 16 minutes, 64 times as long",
+        ),
+        (
+            lambda size: 0.02 + 0.0003 * size,
+            "A step takes 0.04 s on this machine, so 15000 steps will take about 10 minutes;",
         ),
         (lambda size: 0.05 + 0.001 * size, None),
         (lambda size: 1e-4 * size, None),
     ],
-    ids=["loops over samples and pixels", "slow", "quick in large batches", "quick"],
+    ids=["loops over samples and pixels", "slow", "long", "quick in large batches", "quick"],
 )
 def test_a_long_run_is_announced_with_its_length(seconds, warning, monkeypatch):
-    told = []
-    training.announce(Trial(monkeypatch, seconds), 1500, SAY, told.append)
+    told, count = [], 15000 if warning and "15000" in warning else 1500
+    library = Trial(lambda size: 0.01)
+    trial = Trial(seconds)
+    monkeypatch.setattr(training, "time", Clock(trial, library))
+    training.announce(trial, library, count, SAY, told.append)
     assert len(told) == (warning is not None)
     if warning:
         assert told[0].startswith(warning)

@@ -116,6 +116,14 @@ EXERCISE = Exercise(
         Variant("the root is missing: divide by √v̂, not by v̂", _code(w="w - lr * M / (V + eps)")),
         Variant("eps stands inside the root: √v̂ + eps", _code(w="w - lr * M / np.sqrt(V + eps)")),
         Variant(
+            "eps is added to √v, before the correction: it belongs to √v̂",
+            _code(
+                m_hat="m / (1 - beta1**t)",
+                v_hat="v",
+                w="w - lr * M * np.sqrt(1 - beta2**t) / (np.sqrt(V) + eps)",
+            ),
+        ),
+        Variant(
             "eps is forgotten: where the gradient is 0, this is 0 / 0",
             _code(w="w - lr * M / np.sqrt(V)"),
         ),

@@ -114,8 +114,8 @@ EXERCISE = Exercise(
         "the closed form is a "
         "projection. It equals the walk along the graph number for number, and needs two sums "
         "instead of "
-        "seven steps. Weights before batch norm therefore only turn, never shrink their loss by "
-        "growing."
+        "seven steps. So the weights before a batch norm gain nothing by growing: "
+        "their gradient only turns them."
     ),
     library="minigan/nn/batchnorm.py",
     paper="Ioffe and Szegedy 2015; simplified as in Kratzert 2016",

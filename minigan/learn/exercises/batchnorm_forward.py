@@ -148,6 +148,16 @@ EXERCISE = Exercise(
             _code("gamma * (x - running_mean) / np.sqrt(running_var + eps) + beta"),
         ),
         Variant(
+            "y is measured by the running averages, after they have moved: the batch's own belong "
+            "there",
+            "def forward(x, gamma, beta, running_mean, running_var, *, momentum, eps, train):\n"
+            "    M, V = running_mean, running_var\n"
+            "    if train:\n"
+            "        M = (1 - momentum) * M + momentum * x.mean(0)\n"
+            "        V = (1 - momentum) * V + momentum * x.var(0, ddof=1)\n"
+            "    return gamma * (x - M) / np.sqrt(V + eps) + beta, M, V\n",
+        ),
+        Variant(
             "the batch's own averages are used in evaluation: the running ones belong there",
             _code(
                 calm="gamma * (x - x.mean(0)) / np.sqrt(x.var(0) + eps) + beta, running_mean, "
@@ -231,7 +241,7 @@ EXERCISE = Exercise(
         "Two variances in one layer: the biased one for y, so that x̂ has variance 1 in the "
         "batch, the "
         "unbiased one for the running average, because it estimates that of all data. A momentum "
-        "of 0.1 is 0.9 elsewhere; and `BatchNorm2d(n, 0.8)`, found in many GANs, set eps to "
+        "of 0.1 is 0.9 elsewhere; and `BatchNorm2d(n, 0.8)`, found in many GANs, sets eps to "
         "0.8. In D "
         "real and fake batches have different averages, which is why they go through D separately."
     ),

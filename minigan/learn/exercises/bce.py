@@ -38,15 +38,28 @@ def play(code: Any, given: Any) -> dict[str, Any]:
 
 
 def terms(given: Any) -> dict[str, tuple[Named, Named]]:
-    """(p - t) / n."""
-    n = len(given.logits)
+    """(p - t) / n, and the loss."""
+    n, logits = len(given.logits), given.logits
+    softplus = numpy.maximum(logits, 0) + numpy.log1p(numpy.exp(-abs(logits)))
     p, t = 1 / (1 + numpy.exp(-given.logits)), given.target.reshape(-1, 1)
     intruders = {
         "the logits": given.logits / n,
         "p (1 - p)": p * (1 - p) / n,
         "a constant": 0 * p + 1,
     }
-    return {"dlogits": ({"p": p / n, "-t": -t / n}, intruders)}
+    loss = {"log(1 + exp(l))": softplus.mean(), "-t l": -(t * logits).mean()}
+    return {"dlogits": ({"p": p / n, "-t": -t / n}, intruders), "loss": (loss, {})}
+
+
+def looks(name: str, given: Any, out: Any) -> str | None:
+    """Recognise a loss that stops growing."""
+    large = abs(given.logits).max() >= 100
+    if name == "loss" and large and 0 < out.sum() < abs(given.logits).max() / 2 * (1 - 1e-9):
+        return (
+            "a logit or a probability is clipped, so the loss stops growing: write max(l, 0) + "
+            "log1p(exp(-|l|)) - t l, which needs no clipping"
+        )
+    return None
 
 
 def _code(loss: str = "softplus - t * l", dl: str = "(p - t) / n", mean: str = "L.mean()") -> str:
@@ -77,6 +90,7 @@ EXERCISE = Exercise(
     cases=cases,
     play=play,
     terms=terms,
+    looks=looks,
     solution=solution,
     variants=(
         Variant(

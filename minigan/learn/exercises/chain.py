@@ -51,6 +51,7 @@ def play(code: Any, given: Any) -> dict[str, Any]:
     first, second = code.Linear(given.w1, given.b1), code.Linear(given.w2, given.b2)
     chain = code.Chain([first, Tanh(), second])
     y, one = several(chain.forward(given.real), "y, cache", "Chain.forward")
+    given.done["y"] = y
     if given.interlude:
         _, two = several(chain.forward(given.fake), "y, cache", "Chain.forward")
         (dx,) = several(chain.backward(given.d_real, one), "dx", "Chain.backward")
@@ -136,6 +137,17 @@ EXERCISE = Exercise(
             "c)\n        return dy\n",
         ),
         Variant(
+            "layers.reverse() turns the chain itself round, for later calls, too: layers[::-1] "
+            "makes a reversed copy",
+            CHAIN + "        self.layers.reverse()\n        for l, c in zip(self.layers, "
+            "cache[::-1]): dy = l.backward(dy, c)\n        return dy\n",
+        ),
+        Variant(
+            "every layer gets the chain's own dy: hand each one what the layer after it returned",
+            CHAIN + "        for l, c in zip(self.layers[::-1], cache[::-1]): d = "
+            "l.backward(dy, c)\n        return dy\n",
+        ),
+        Variant(
             "every layer gets the chain's own dy: hand each one what the layer after it returned",
             CHAIN + "        for l, c in zip(self.layers[::-1], cache[::-1]): d = "
             "l.backward(dy, c)\n        return d\n",
@@ -150,6 +162,12 @@ EXERCISE = Exercise(
             "class Chain(Chain):\n    def forward(self, x):\n        c = []\n"
             "        for l in self.layers[:-1]: x, k = l.forward(x); c.append(k)\n        "
             "return x, c\n",
+        ),
+        Variant(
+            "a layer without weights leaves no cache: keep one for every layer",
+            "class Chain(Chain):\n    def forward(self, x):\n        c = []\n"
+            "        for l in self.layers:\n            x, k = l.forward(x)\n"
+            "            if hasattr(l, 'w'): c.append(k)\n        return x, c\n",
         ),
         Variant(
             "every layer gets the chain's own x: hand each one what the layer before it returned",

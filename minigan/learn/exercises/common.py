@@ -41,6 +41,7 @@ def play_pair(
     arrays = [getattr(given, name) for name in inputs.split()]
     named = {name: getattr(given, name) for name in options.split()}
     out, cache = several(getattr(code, forward)(*arrays, **named), f"{y}, cache", forward)
+    given.done[y] = out
     if given.interlude:
         elsewhere = [numpy.flip(a).copy() if _moves(a) else a for a in arrays[:1]] + arrays[1:]
         several(getattr(code, forward)(*elsewhere, **named), f"{y}, cache", forward)

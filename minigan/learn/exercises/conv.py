@@ -206,9 +206,8 @@ EXERCISE = Exercise(
         "the kernel, with "
         "weights shared by all pixels: so dw and db sum over the pixels as well. Nothing has to "
         "be flipped: "
-        "the flip in textbooks comes from writing dx as a convolution of dy, instead of walking "
-        "back the way "
-        "that one came."
+        "the flip in textbooks comes from writing dx as a convolution of dy, instead "
+        "of going back the way one came."
     ),
     library="minigan/nn/convolution.py",
     paper="LeCun et al. 1989",

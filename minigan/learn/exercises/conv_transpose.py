@@ -120,6 +120,13 @@ EXERCISE = Exercise(
             _code(y="whole[:, g:whole.shape[1]-g, g:whole.shape[2]-g] + b * len(w)**2"),
         ),
         Variant(
+            "the bias is added inside the loop, once for each position of the kernel that lands "
+            "on a pixel: add it at the end",
+            _code(y="whole[:, g:whole.shape[1]-g, g:whole.shape[2]-g]").replace(
+                "@ w[i, j].T", "@ w[i, j].T + b"
+            ),
+        ),
+        Variant(
             "the padding isn't cut off: here it makes the output smaller", _code(y="whole + b")
         ),
         Variant(

@@ -61,7 +61,15 @@ def terms(given: Any) -> dict[str, tuple[Named, Named]]:
 
     right = gradient(given.real, 1), gradient(given.fake, 0)
     wrong = gradient(given.real, 0), gradient(given.fake, 1)
-    return {
+
+    def loss(x: Any, target: float) -> Any:
+        return given_ready.bce_with_logits(net_of(given, "d").forward(x)[0], target)[0] / 2
+
+    halves = {
+        "the half that comes from the real samples": loss(given.real, 1),
+        "the half that comes from the fakes": loss(given.fake, 0),
+    }
+    return {"loss": (halves, {})} | {
         f"g{i}": (
             {
                 "the half that comes from the real samples": right[0][i],

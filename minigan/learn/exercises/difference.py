@@ -107,6 +107,15 @@ EXERCISE = Exercise(
             "    return 0 * x + (f(x + h) - f(x - h)) / (2 * h)\n",
         ),
         Variant(
+            "a whole row is moved at once: np.ndindex(*x.shape) goes through single entries",
+            "def slope(f, x, h=1e-5):\n"
+            "    x = np.array(x, float); r = np.zeros_like(x)\n"
+            "    for i in range(len(x)):\n"
+            "        m = x[i].copy(); x[i] = m + h; a = f(x); x[i] = m - h; b = f(x); x[i] = m\n"
+            "        r[i] = (a - b) / (2 * h)\n"
+            "    return r\n",
+        ),
+        Variant(
             "an array of whole numbers can't hold x + h: 3 + 0.001 becomes 3 again; convert x to "
             "float64 first",
             "def slope(f, x, h=1e-5):\n"
@@ -136,6 +145,11 @@ EXERCISE = Exercise(
             "        m = x[i]; b = f(x); x[i] = m + 2 * h; a = f(x); x[i] = m\n"
             "        r[i] = (a - b) / (2 * h)\n"
             "    return r\n",
+        ),
+        Variant(
+            "the points are h / 2 away on both sides, which is as good; here x + h and x - h are "
+            "asked for",
+            "def slope(f, x, h=1e-5, right=slope):\n    return right(f, x, h / 2)\n",
         ),
         Variant(
             "h is replaced by another step: use the h that is given",

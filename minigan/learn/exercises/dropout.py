@@ -31,6 +31,7 @@ def play(code: Any, given: Any) -> dict[str, Any]:
     """Forward twice, backward for the first call; how many numbers were drawn."""
     rng = numpy.random.default_rng(given.seed)
     y, cache = several(code.forward(given.x, given.keep, rng, given.train), "y, cache", "forward")
+    given.done["y"] = y
     drawn = float(rng.random())
     if given.interlude:
         several(code.forward(given.x, given.keep, rng, given.train), "y, cache", "forward")
@@ -52,6 +53,14 @@ def _code(
     )
 
 
+def looks(name: str, given: Any, out: Any) -> str | None:
+    """Recognise a mask that was drawn in another way."""
+    kept = numpy.isclose(out, given.x / given.keep)
+    if name == "y" and given.train and out.shape == given.x.shape and (kept | (out == 0)).all():
+        return "the mask is drawn in another way: an entry is kept where rng.random(x.shape) < keep"
+    return None
+
+
 EXERCISE = Exercise(
     number=11,
     name="dropout",
@@ -64,6 +73,7 @@ EXERCISE = Exercise(
     },
     cases=cases,
     play=play,
+    looks=looks,
     solution=solution,
     variants=(
         Variant(

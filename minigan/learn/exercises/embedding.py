@@ -33,6 +33,7 @@ def cases(rng: numpy.random.Generator) -> list[Case]:
         Case("different labels", given([2, 0], 3, 2)),
         Case("a label that repeats", given([1, 1], 2, 1)),
         Case("labels in falling order, one unused", given([3, 2, 0], 4, 2)),
+        Case("the last label doesn't occur", given([1, 0], 3, 2)),
         Case("6 samples, 4 labels, 3 numbers", given([1, 3, 1, 0, 3, 1], 4, 3)),
     ]
 
@@ -43,6 +44,7 @@ def play(code: Any, given: Any) -> dict[str, Any]:
     first = play_pair(
         code, given, "table labels", "dtable", forward="embed_forward", backward="embed_backward"
     )
+    given.done |= first
     given.dy = given.dlogits
     names = {"forward": "project_forward", "backward": "project_backward", "y": "logits"}
     second = play_pair(code, given, "h table labels w b", "dh dtable dw db", **names)
@@ -115,6 +117,11 @@ EXERCISE = Exercise(
             "a label that repeats keeps the last row only, with t[labels] = … and with "
             "t[labels] += … alike: use np.add.at",
             EMBED.format("t[labels] += dy"),
+        ),
+        Variant(
+            "there are only as many rows as the largest label that occurs: the table's shape is K",
+            "def embed_backward(dy, cache):\n    labels, shape = cache\n"
+            "    return np.eye(labels.max() + 1, dtype=dy.dtype)[labels].T @ dy\n",
         ),
         Variant(
             "each row is divided by how often its label occurs: sum, don't average",

@@ -130,8 +130,7 @@ EXERCISE = Exercise(
         "find "
         "the matrix product that this is, and do the same for x and b.",
         "dx = dy @ w.T, dw = x.T @ dy, and db = dy.sum(axis=0). The shapes leave no other "
-        "choice: try "
-        "to remember it so.",
+        "choice, which is a good way to remember it.",
     ),
     explanation=(
         "Each gradient has the shape of its array, and nearly follows from the shapes alone: "

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy
 
-from minigan.learn.parts import Case, Exercise, Output, Slope, Variant, several
+from minigan.learn.parts import Case, Exercise, Named, Output, Slope, Variant, several
 from minigan.learn.solutions import pairs as solution
 
 
@@ -29,7 +29,7 @@ def cases(rng: numpy.random.Generator) -> list[Case]:
 
 def play(code: Any, given: Any) -> dict[str, Any]:
     """All four losses."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = given.done
     for name in ("hinge", "least_squares"):
         short = "h" if name == "hinge" else "ls"
         d, g = getattr(code, f"{name}_d"), getattr(code, f"{name}_g")
@@ -90,6 +90,22 @@ def _squares_g(
     return f"def least_squares_g(fake):\n    return {loss}, {dfake}\n"
 
 
+def terms(given: Any) -> dict[str, tuple[Named, Named]]:
+    """The part of the reals and that of the fakes in each of D's losses."""
+    zero = numpy.zeros(1)
+    right: Any = solution
+    reals, fakes = "the part of the reals", "the part of the fakes"
+    hinge = {
+        reals: numpy.maximum(0, 1 - given.real).mean(),
+        fakes: numpy.maximum(0, 1 + given.fake).mean(),
+    }
+    squares = {
+        reals: right.least_squares_d(given.real, zero)[0],
+        fakes: right.least_squares_d(zero + 1, given.fake)[0],
+    }
+    return {"h_d": (hinge, {}), "ls_d": (squares, {})}
+
+
 EXERCISE = Exercise(
     number=18,
     name="pairs",
@@ -98,6 +114,7 @@ EXERCISE = Exercise(
     outputs=outputs(),
     cases=cases,
     play=play,
+    terms=terms,
     solution=solution,
     variants=(
         Variant(
@@ -134,6 +151,22 @@ EXERCISE = Exercise(
                 "(np.maximum(0, 1 - real).mean() + np.maximum(0, 1 + fake).mean()) / 2",
                 "-0.5 * (real < 1) / n",
                 "0.5 * (fake > -1) / m",
+            ),
+        ),
+        Variant(
+            "reals and fakes are averaged as one batch: each has a mean of its own",
+            _hinge(
+                "(np.maximum(0, 1 - real).sum() + np.maximum(0, 1 + fake).sum()) / (n + m)",
+                "-1.0 * (real < 1) / (n + m)",
+                "1.0 * (fake > -1) / (n + m)",
+            ),
+        ),
+        Variant(
+            "reals and fakes are averaged as one batch: each has a mean of its own",
+            _squares(
+                "(((real - 1)**2).sum() + (fake**2).sum()) / 2 / (n + m)",
+                "(real - 1) / (n + m)",
+                "fake / (n + m)",
             ),
         ),
         Variant(
@@ -229,8 +262,7 @@ EXERCISE = Exercise(
         "them to the labels, "
         "so D's answers stay near 0 and 1. G's hinge loss is just -mean D: the score is to "
         "grow, without end. The "
-        "gradient is what matters to a GAN; no two objectives of this course differ in anything "
-        "else."
+        "gradient is what matters to a GAN; the objectives of this course differ in nothing else."
     ),
     library="minigan/losses.py, minigan/gan/objectives.py",
     paper="Lim and Ye 2017; Mao et al. 2017",

@@ -34,11 +34,12 @@ def play(code: Any, given: Any) -> dict[str, Any]:
     """Gradient, R1, gradient penalty."""
     net = (given.x, given.w1, given.w2, given.slope)
     g, s = several(code.input_gradient(*net), "g, s", "input_gradient")
+    given.done |= {"g": g, "s": s}
     r1 = several(code.r1(*net, given.gamma), "loss, dw1, dw2", "r1")
-    gp = several(code.gp(*net, given.lam), "loss, dw1, dw2", "gp")
     names = ("", "_dw1", "_dw2")
-    found = {"g": g, "s": s} | {f"r1{n}": v for n, v in zip(names, r1, strict=True)}
-    return found | {f"gp{n}": v for n, v in zip(names, gp, strict=True)}
+    given.done |= {f"r1{n}": v for n, v in zip(names, r1, strict=True)}
+    gp = several(code.gp(*net, given.lam), "loss, dw1, dw2", "gp")
+    return given.done | {f"gp{n}": v for n, v in zip(names, gp, strict=True)}
 
 
 PULL = (

@@ -37,6 +37,7 @@ def cases(rng: numpy.random.Generator) -> list[Case]:
 def play(code: Any, given: Any) -> dict[str, Any]:
     """Unfold; fold patches, and fold ones."""
     (patches,) = several(code.unfold(given.x, given.k, given.stride), "patches", "unfold")
+    given.done["patches"] = patches
     (folded,) = several(code.fold(given.p, given.x.shape, given.stride), "x", "fold")
     (counts,) = several(code.fold(given.ones, given.x.shape, given.stride), "x", "fold")
     return {"patches": patches, "folded": folded, "counts": counts}
@@ -184,7 +185,7 @@ EXERCISE = Exercise(
         "that was copied "
         "four times reaches the loss in four ways. ⟨Ux, p⟩ = ⟨x, U'p⟩ with random x and p is a "
         "test that hardly any mistake "
-        "survives, and it needs no small h. Fold(ones) counts the patches of each pixel, "
+        "survives, and it needs no small h. fold(ones) counts the patches of each pixel, "
         "which is where the checkerboard of transposed convolutions comes from."
     ),
     library="minigan/backend/reference.py, minigan/backend/window.py",

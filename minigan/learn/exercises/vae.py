@@ -7,7 +7,7 @@ from typing import Any
 import numpy
 
 from minigan.learn.exercises.common import Recorder, net_arrays, net_of, play_pair
-from minigan.learn.parts import Case, Exercise, Output, Slope, Variant, several
+from minigan.learn.parts import Case, Exercise, Named, Output, Slope, Variant, several
 from minigan.learn.solutions import vae as solution
 
 
@@ -38,6 +38,7 @@ def cases(rng: numpy.random.Generator) -> list[Case]:
 def play(code: Any, given: Any) -> dict[str, Any]:
     """KL, sampling, one step."""
     loss, dmu, dlogvar = several(code.kl(given.mu, given.logvar), "loss, dmu, dlogvar", "kl")
+    given.done |= {"kl": loss, "kl_dmu": dmu, "kl_dlogvar": dlogvar}
     given.dy = given.dz
     names = {"forward": "sample_forward", "backward": "sample_backward", "y": "z"}
     sampled = play_pair(code, given, "mu logvar noise", "dmu dlogvar", **names)
@@ -86,6 +87,34 @@ def outputs() -> dict[str, Output]:
                 "step gradients",
             )
         found[f"steps_{name}"] = Output(f"the number of steps, {net}", part="step gradients")
+    return found
+
+
+def terms(given: Any) -> dict[str, tuple[Named, Named]]:
+    """The loss and the encoder's gradient: reconstruction and KL."""
+    n, d = given.noise.shape
+    encoder, decoder = net_of(given, "e"), net_of(given, "g")
+    encoder.zero_grad()
+    code, cache = encoder.forward(given.x)
+    right: Any = solution
+    divergence, *own = right.kl(code[:, :d], code[:, d:])
+    z, spread = right.sample_forward(code[:, :d], code[:, d:], given.noise)
+    decoded, seen = decoder.forward(z)
+    dz = decoder.backward((decoded - given.x) / n, seen)
+    through = _pulled(encoder, right.sample_backward(dz, spread), cache)
+    both = zip(through, _pulled(encoder, own, cache), strict=True)
+    grads: dict[str, tuple[Named, Named]] = {
+        f"e_grad{i}": ({"what comes through the decoder": t, "KL's gradient": k}, {})
+        for i, (t, k) in enumerate(both)
+    }
+    loss = {"the reconstruction": ((decoded - given.x) ** 2).sum() / 2 / n, "KL": divergence}
+    return {"loss": (loss, {}), **grads}
+
+
+def _pulled(encoder: Any, halves: Any, cache: Any) -> list[Any]:
+    encoder.zero_grad()
+    encoder.backward(numpy.concatenate(halves, axis=1), cache)
+    found: list[Any] = encoder.grads
     return found
 
 
@@ -138,6 +167,7 @@ EXERCISE = Exercise(
     outputs=outputs(),
     cases=cases,
     play=play,
+    terms=terms,
     solution=solution,
     variants=(
         Variant(

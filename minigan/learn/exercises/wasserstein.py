@@ -7,7 +7,7 @@ from typing import Any
 import numpy
 
 from minigan.learn.exercises.common import Recorder, left, net_arrays, net_of
-from minigan.learn.parts import Case, Exercise, Output, Slope, Variant, several
+from minigan.learn.parts import Case, Exercise, Named, Output, Slope, Variant, several
 from minigan.learn.solutions import wasserstein as solution
 
 NAMES = (
@@ -41,6 +41,7 @@ def play(code: Any, given: Any) -> dict[str, Any]:
     loss, dreal, dfake = several(
         code.critic_loss(given.r, given.f), "loss, dreal, dfake", "critic_loss"
     )
+    given.done |= {"loss": loss, "dreal": dreal, "dfake": dfake}
     net = net_of(given, "d")
     optimizer = Recorder(net)
     (step_loss,) = several(
@@ -84,6 +85,13 @@ def _loss(
 
 
 CLIP = "critic.arrays = [np.clip(a, -c, c) for a in critic.arrays]"
+
+
+def terms(given: Any) -> dict[str, tuple[Named, Named]]:
+    """The loss of given scores."""
+    return {"loss": ({"mean(fake)": given.f.mean(), "-mean(real)": -given.r.mean()}, {})}
+
+
 EXERCISE = Exercise(
     number=19,
     name="wasserstein",
@@ -110,6 +118,7 @@ EXERCISE = Exercise(
     },
     cases=cases,
     play=play,
+    terms=terms,
     solution=solution,
     variants=(
         Variant(
