@@ -94,14 +94,15 @@ def page(name: str, thing: Any) -> str:
     lines = [f"# {name}", ""]
     if links := shown_in(name):
         lines += [f"Explained in tutorial {', '.join(links)}.", ""]
-    lines += ["::::{grid} 1 1 1 2", ":gutter: 3", "", ":::{grid-item}", "```{eval-rst}"]
+    lines += ["::::{grid}", ":gutter: 3", ":class-container: beside", ""]
+    lines += [":::{grid-item}", ":columns: 12 12 12 5", "", "```{eval-rst}"]
     lines += [f".. {kind}:: {thing.__module__}.{thing.__name__}", "   :no-index:"]
     if kind == "autoclass":
         lines += ["   :no-members:"]
-    lines += ["```", ":::", "", ":::{grid-item}"]
+    lines += ["```", ":::", "", ":::{grid-item}", ":columns: 12 12 12 7", ""]
     for path, qualified in sources(thing):
         file = path.relative_to(ROOT).as_posix()
-        lines += [f"```{{literalinclude}} ../../{file}", f":pyobject: {qualified}"]
+        lines += [f"```{{literalinclude}} ../../{file}", f":pyobject: {qualified}", ":dedent:"]
         lines += [f":caption: {file}", "```", ""]
     return "\n".join([*lines, ":::", "::::", ""])
 

@@ -150,7 +150,7 @@ def _commands() -> argparse._SubParsersAction:
 def page(name: str, parser: argparse.ArgumentParser) -> str:
     """Return the page of a command."""
     lines = [f"# minigan {name}", "", str(parser.description), ""]
-    lines += ["```console", *example_lines(name), "```", ""]
+    lines += ["```bash", *example_lines(name), "```", ""]
     if (PICTURES / f"{name}.png").exists():
         shown = " ".join(["minigan", name, *SHOWN[name]])
         lines += [f"```{{figure}} pictures/{name}.png", ":width: 70%", "", f"`{shown}`", "```", ""]
@@ -164,7 +164,7 @@ def page(name: str, parser: argparse.ArgumentParser) -> str:
 
 def example_lines(name: str) -> list[str]:
     """Return the examples of a command, each below what it does."""
-    pairs = [[f"# {words}", f"$ {command}", ""] for command, words in EXAMPLES[name]]
+    pairs = [[f"# {words}", command, ""] for command, words in EXAMPLES[name]]
     return [line for pair in pairs for line in pair][:-1]
 
 
