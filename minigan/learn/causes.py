@@ -463,7 +463,7 @@ def _by_terms(
         if shares is None or (strictly and not _simple(numpy.array(shares[: len(parts)]))):
             continue
         if len(parts) > 1 and not extra and numpy.ptp(shares) < 1e-4:
-            return _factor(a, sum(terms), case)
+            return _factor(a, numpy.asarray(sum(terms)), case)
         said = [_share(label, c, case) for label, c in zip(parts, shares, strict=False)]
         said += [_intruder(label, c) for label, c in zip(extra, shares[len(parts) :], strict=True)]
         told = [text for text in said if text is not None]

@@ -226,8 +226,9 @@ def _class_lines(thing: type) -> str:
     code = _functions(thing)[0].__code__
     text = "".join(linecache.getlines(code.co_filename))
     for node in ast.walk(ast.parse(text)):
-        named = isinstance(node, ast.ClassDef) and node.name == thing.__name__
-        if named and node.lineno <= code.co_firstlineno <= (node.end_lineno or 0):
+        if not isinstance(node, ast.ClassDef) or node.name != thing.__name__:
+            continue
+        if node.lineno <= code.co_firstlineno <= (node.end_lineno or 0):
             return ast.get_source_segment(text, node, padded=True) or ""
     raise LookupError
 

@@ -45,5 +45,5 @@ RECIPE = text.TextRecipe(
         average=0.995,
         schedule="linear",
     ),
-    duration="about 15 minutes of processor time, by timed steps",
+    duration="about 11 minutes of processor time",
 )

@@ -44,5 +44,5 @@ RECIPE = text.TextRecipe(
         average=0.995,
         schedule="linear",
     ),
-    duration="about 12 minutes of processor time, by timed steps",
+    duration="about 11 minutes of processor time",
 )
