@@ -114,7 +114,7 @@ def as_recipe_file(setup: Setup) -> str:
     if setup.data in PICTURES:
         return _RECIPE_OF_PICTURES.format(
             seed=setup.seed, base=_base(setup), name=NAME, data=setup.data,
-            sized=_arguments(_sized(setup)), settings=_keywords(setup, "        "),
+            sized=_keywords_of(_sized(setup), "        "), settings=_keywords(setup, "        "),
         )  # fmt: skip
     own = setup.data == DRAWN or setup.spread > 0
     return _RECIPE.format(
@@ -157,10 +157,6 @@ def _keywords(setup: Setup, indent: str) -> str:
 
 def _keywords_of(values: Mapping[str, Any], indent: str) -> str:
     return "".join(f"{indent}{k}={_value(v)},\n" for k, v in values.items())
-
-
-def _arguments(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{k}={_value(v)}" for k, v in values.items())
 
 
 def _value(value: Any) -> str:
@@ -275,13 +271,12 @@ from dataclasses import replace
 from minigan.recipes import get
 
 base = get("{base}")
-base = base.fitted(base.settings.changed({sized}))
 RECIPE = replace(
     base,
     name="{name}",
     data="{data}",
     settings=base.settings.changed(
-{settings}    ),
+{sized}{settings}    ),
 )
 '''
 
