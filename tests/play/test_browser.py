@@ -510,7 +510,7 @@ def test_chinese_is_complete(chromium, view):
 def test_a_language_is_chosen_and_kept(chromium):
     with opened(chromium) as page:
         page.select_option("#language", "zh")
-        assert "播放" in text(page, "#play")
+        until(page, "document.querySelector('#play').textContent.includes('播放')", 10)
         page.fill("#choice-smoothing", "3")
         page.keyboard.press("Tab")
         assert "0.49 之间的数" in text(page, "#problem")
