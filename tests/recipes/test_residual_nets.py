@@ -7,7 +7,8 @@ from whole_games import Still, checked, moved
 from minigan import gan, nn, optim, recipes
 
 SHORT = {"rel": 1e-5, "h": 1e-8}
-"""So many rectifiers have a kink nearby."""
+SHORTER = {"rel": 1e-5, "h": 2e-9}
+"""So many rectifiers have a kink nearby; more so where G's and D's follow each other."""
 NAMES = ("r3gan", "sagan", "sngan-cifar", "cgan-cifar")
 
 
@@ -55,7 +56,7 @@ def test_gradients_of_both_players_as_a_whole(name):
     before = model.discriminator.flat().grad.copy()
     loss_g()
     numpy.testing.assert_array_equal(model.discriminator.flat().grad, before)
-    checked(loss_g, model.generator, 0, **SHORT)
+    checked(loss_g, model.generator, 0, **SHORTER)
 
 
 @pytest.mark.parametrize("name", NAMES)
