@@ -83,7 +83,7 @@ def opened(chromium, size="desktop", state=None, **options):
 def until(page, condition, seconds=60):
     end = time.monotonic() + seconds
     while not page.evaluate(condition):
-        assert time.monotonic() < end, condition
+        assert time.monotonic() < end, f"{condition}; the page says {text(page, '#problem')!r}"
         page.wait_for_timeout(50)
 
 
