@@ -6,7 +6,7 @@ import wave
 import numpy
 import pytest
 
-from minigan import data
+from minigan import data, metrics
 from minigan.data import waves
 
 RATE = 8000
@@ -153,6 +153,26 @@ def test_tones_are_those_of_their_law():
     assert abs(found.images[:, -1]).max() < 0.01
     with pytest.raises(ValueError, match="no images"):
         data.load("tones", image_shape=(8, 8, 1))
+
+
+def test_tones_decay_and_sound_as_bright_as_they_say():
+    """Brightness and decay are read from two stretches of a tone, of 512 samples each."""
+    waves = data.tones(count=512).images
+    pitch = metrics.pitches(waves, rate=RATE, low=180, high=700)
+    t, window = numpy.arange(512) / RATE, numpy.hanning(512)
+
+    def amplitude(hertz, begin):
+        turning = numpy.exp(-2j * numpy.pi * hertz[:, None] * t)
+        return abs((waves[:, begin : begin + 512, 0] * window * turning).sum(axis=1))
+
+    first = amplitude(pitch, 0)
+    decay = 512 / RATE / numpy.log(first / amplitude(pitch, 512))
+    lasting = [(window * numpy.exp(-(k**0.5) * t / decay[:, None])).sum(axis=1) for k in (1, 2)]
+    bright = amplitude(2 * pitch, 0) / first * lasting[0] / lasting[1]
+    for found, low, high in ((bright, 0.2, 0.7), (decay, 0.08, 0.25)):
+        share = (found - low) / (high - low)  # uniform in [0, 1]
+        numpy.testing.assert_allclose([share.min(), share.max()], [0, 1], atol=0.02)
+        assert share.mean() == pytest.approx(0.5, abs=0.05)
 
 
 def spoken(root, **changes):
