@@ -544,6 +544,8 @@ def test_a_foreign_cache_and_a_wrong_cotangent_are_refused(name):
         (lambda: nn.GroupNorm(4, 6), "must divide"),
         (lambda: nn.SelfAttention(12), "multiple of 8 channels"),
         (lambda: nn.Fade(nn.Tanh(), nn.Tanh(), alpha=1.5), "from 0 to 1"),
+        (lambda: nn.Fade(nn.Tanh(), nn.Tanh(), alpha=-0.5), "from 0 to 1"),
+        (lambda: nn.Fade(nn.Tanh(), nn.Tanh(), alpha=numpy.nan), "from 0 to 1"),
         (lambda: nn.Branches(), "at least one head"),
         (lambda: nn.Styled(), "at least one layer"),
         (lambda: nn.PhaseShuffle(-1), "whole number"),
