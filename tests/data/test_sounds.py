@@ -8,6 +8,7 @@ import pytest
 
 from minigan import data, metrics
 from minigan.data import waves
+from minigan.data.loading import has_sounds
 
 RATE = 8000
 
@@ -41,6 +42,14 @@ def test_pcm_of_every_width_is_read(width, off, tmp_path):
 def test_no_more_is_read_than_asked_for(tmp_path):
     path = write(tmp_path / "x.wav", [sine(seconds=2)])
     assert len(data.read_wav(path, seconds=0.5)[0]) == RATE // 2 + 1
+
+
+@pytest.mark.parametrize(("channels", "width", "lost"), [(2, 2, 2), (2, 1, 1), (1, 3, 1)])
+def test_of_a_file_that_is_cut_off_the_whole_frames_are_read(channels, width, lost, tmp_path):
+    path = write(tmp_path / "x.wav", [sine()] * channels, width=width)
+    whole, _ = data.read_wav(path)
+    path.write_bytes(path.read_bytes()[:-lost])
+    numpy.testing.assert_array_equal(data.read_wav(path)[0], whole[:-1])
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF", b"ID3 not a wav at all", None])
@@ -121,6 +130,22 @@ def test_a_folder_is_converted_and_says_so(tmp_path):
         "broken.wav cannot be read", "1 .txt", "same peak",
     ):  # fmt: skip
         assert words in said
+
+
+def test_where_there_are_sounds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path / "mnist" / "a.wav", [sine()])
+    (tmp_path / "a.txt").write_text("hello")
+    assert data.load(path).images.shape == (1, 4096, 1)
+    found = {name: has_sounds(name) for name in ("./mnist", str(path), "mnist", "a.txt", "none")}
+    # A data set's name takes precedence over a folder's.
+    assert found == {
+        "./mnist": True,
+        str(path): True,
+        "mnist": False,
+        "a.txt": False,
+        "none": False,
+    }
 
 
 def test_a_file_without_a_sound_is_refused(tmp_path):

@@ -603,7 +603,8 @@ def test_one_value_per_feature_has_no_variance(shape):
         (nn.Branches(nn.Flatten(), nn.Tanh()), (2, 3, 3), "can only be joined"),
         (nn.Fade(nn.Tanh(), nn.Flatten()), (2, 3, 3), "make the shapes equal"),
         (nn.VirtualBatchNorm(3, reference=4), (2, 3), "WithReference"),
-        (nn.LearntNoise(3), (2, 4, 4, 2), "with pixels between"),
+        (nn.LearntNoise(3), (2, 4, 4, 2), r"needs \(N, \.\.\., 3\) with pixels between"),
+        (nn.LearntNoise(), (2, 3), r"needs \(N, \.\.\., C\) with pixels between"),
     ],
 )
 def test_images_that_do_not_fit_are_refused(layer, shape, message):
