@@ -450,7 +450,10 @@ def test_refused_ways(ways, words):
         tame(critic("points", random())[0], ways, rng=random())
 
 
-@pytest.mark.parametrize("way", ["packing", "dropout", "minibatch-stddev"])
+CHAINED = ["packing", "dropout", "minibatch-stddev", "minibatch-discrimination", "feature-matching"]
+
+
+@pytest.mark.parametrize("way", CHAINED)
 def test_refused_discriminators(way):
     with pytest.raises(ValueError, match="is a Sequential"):
         tame(nn.Linear(2, 1), [way], rng=random())
@@ -461,6 +464,11 @@ def test_refused_ends():
         tame(nn.Sequential(nn.Flatten(), nn.Linear(4, 1)), ["packing"], rng=random())
     with pytest.raises(ValueError, match="ends in a Linear"):
         tame(nn.Sequential(nn.Linear(4, 1), nn.Tanh()), ["minibatch-stddev"], rng=random())
+    single = nn.Sequential(nn.Linear(4, 1))
+    with pytest.raises(ValueError, match="a discriminator of two layers or more"):
+        tame(single, ["feature-matching"], rng=random())
+    two = nn.Sequential(nn.Tanh(), *single)
+    assert tame(two, ["feature-matching"], rng=random()).feature_matching == 1
 
 
 @pytest.mark.parametrize("layer", [nn.BatchNorm(5), nn.Dropout(0.5)], ids=repr)

@@ -544,6 +544,8 @@ def test_a_foreign_cache_and_a_wrong_cotangent_are_refused(name):
         (lambda: nn.GroupNorm(4, 6), "must divide"),
         (lambda: nn.SelfAttention(12), "multiple of 8 channels"),
         (lambda: nn.Fade(nn.Tanh(), nn.Tanh(), alpha=1.5), "from 0 to 1"),
+        (lambda: nn.Fade(nn.Tanh(), nn.Tanh(), alpha=-0.5), "from 0 to 1"),
+        (lambda: nn.Fade(nn.Tanh(), nn.Tanh(), alpha=numpy.nan), "from 0 to 1"),
         (lambda: nn.Branches(), "at least one head"),
         (lambda: nn.Styled(), "at least one layer"),
         (lambda: nn.PhaseShuffle(-1), "whole number"),
@@ -601,7 +603,8 @@ def test_one_value_per_feature_has_no_variance(shape):
         (nn.Branches(nn.Flatten(), nn.Tanh()), (2, 3, 3), "can only be joined"),
         (nn.Fade(nn.Tanh(), nn.Flatten()), (2, 3, 3), "make the shapes equal"),
         (nn.VirtualBatchNorm(3, reference=4), (2, 3), "WithReference"),
-        (nn.LearntNoise(3), (2, 4, 4, 2), "with pixels between"),
+        (nn.LearntNoise(3), (2, 4, 4, 2), r"needs \(N, \.\.\., 3\) with pixels between"),
+        (nn.LearntNoise(), (2, 3), r"needs \(N, \.\.\., C\) with pixels between"),
     ],
 )
 def test_images_that_do_not_fit_are_refused(layer, shape, message):

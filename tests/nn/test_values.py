@@ -512,6 +512,22 @@ def test_conditional_batch_norm_takes_vectors_and_images_only():
         layer.output_shape((5, 2, 3))
 
 
+def test_minibatch_discrimination_by_hand():
+    layer = nn.MinibatchDiscrimination(1, rows=1, length=2).astype("float64")
+    layer.weight.value = numpy.array([[[1.0, 2]]])
+    y = of(layer, numpy.array([[0.0], [1], [3]]))  # 3, 9 and 6 apart
+    near, far, middle = numpy.exp([-3.0, -9, -6])
+    expected = [[0, near + far], [1, near + middle], [3, far + middle]]
+    numpy.testing.assert_allclose(y, expected, rtol=1e-12)
+
+
+def test_adain_by_hand():
+    layer = nn.AdaIN(1, style_features=1, eps=0).astype("float64")
+    layer.affine.weight.value = numpy.array([[1.0, 5]])
+    y, _ = layer.forward((numpy.array([1.0, 3]).reshape(1, 1, 2, 1), numpy.array([[2.0]])))
+    assert y.ravel().tolist() == [7, 13]  # a = 2, b = 10
+
+
 def test_the_mean_square_has_a_small_eps():
     x = numpy.full((1, 4), 1e-3, "float32")
     assert of(nn.PixelNorm(), x)[0] == pytest.approx([1 / numpy.sqrt(1.01)] * 4, rel=1e-4)
