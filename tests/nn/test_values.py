@@ -97,20 +97,25 @@ def test_labels_choose_rows():
 
 
 @pytest.mark.parametrize(
-    ("layer", "x"),
+    ("layer", "x", "grads"),
     [
-        (nn.LayerNorm(2, eps=3.0), [[1, 3], [5, 3]]),
-        (nn.BatchNorm(1, eps=3.0), [[1], [3]]),
-        (nn.InstanceNorm(1, eps=3.0, affine=True), [[[[1], [3]]], [[[5], [3]]]]),
+        (nn.LayerNorm(2, eps=3.0), [[1, 3], [5, 3]], [[2, 0], [6, 6]]),
+        (nn.BatchNorm(1, eps=3.0), [[1], [3]], [[1], [4]]),
+        (nn.InstanceNorm(1, eps=3.0, affine=True), [[[[1], [3]]], [[[5], [3]]]], [[2], [12]]),
+        (nn.GroupNorm(1, 1, eps=3.0), [[[[1], [3]]], [[[5], [3]]]], [[2], [12]]),
     ],
     ids=repr,
 )
-def test_normalisation_by_hand(layer, x):
-    """A variance of 1 and ε = 3 make s = 2."""
+def test_normalisation_by_hand(layer, x, grads):
+    """A variance of 1 and ε = 3 make s = 2; with dy = x, dγ = Σ x x̂ and dβ = Σ x."""
     layer.gamma.value[...], layer.beta.value[...] = 4, 10
     first = numpy.ravel(of(layer, x))
     assert first[:2].tolist() == [8, 12]
     assert first[2:].tolist() == ([12, 8] if len(first) > 2 else [])
+    dy = numpy.array(x, "float32")
+    layer.zero_grad()
+    layer.backward(dy, layer.forward(dy)[1])
+    assert [layer.gamma.grad.tolist(), layer.beta.grad.tolist()] == grads
 
 
 def test_a_channel_of_an_image_has_its_own_mean_and_variance():
@@ -496,6 +501,22 @@ def test_noise_of_two_channels_has_two_strengths():
     (n,) = cache.saved
     layer.backward(numpy.array([[[[1.0, 3.0]]]], "float32"), cache)
     assert layer.strength.grad.tolist() == pytest.approx([n.item(), 3 * n.item()])
+
+
+RESAMPLED = [
+    nn.Upsample(2), nn.Interpolate(), nn.Interpolate(3, taps=(1, 2, 3, 1)), nn.Downsample(2),
+    nn.Blur(), nn.Resize((5, 3)), nn.Resize((3, 9), mode="bilinear"), nn.AveragePool(2),
+    nn.PixelUnshuffle(2), nn.PixelShuffle(2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", RESAMPLED, ids=repr)
+def test_the_way_back_is_the_adjoint(layer):
+    """Of a linear map, with ⟨A x, dy⟩ = ⟨x, Aᵀ dy⟩."""
+    x = rng(1).standard_normal((2, 4, 6, 4))
+    y, cache = layer.forward(x)
+    dy = rng(2).standard_normal(y.shape)
+    assert (y * dy).sum() == pytest.approx((x * layer.backward(dy, cache)).sum(), rel=1e-12)
 
 
 def test_defaults_and_names_of_pools():
