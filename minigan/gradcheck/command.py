@@ -10,8 +10,8 @@ import numpy
 from minigan.gradcheck.compare import Settings
 from minigan.gradcheck.layers import apart, examine, generator
 from minigan.gradcheck.load import UsageError, split
-from minigan.gradcheck.report import GradientError, Report
-from minigan.gradcheck.runner import Limits, Misconduct, Runner
+from minigan.gradcheck.report import GradientError, Misconduct, Report
+from minigan.gradcheck.runner import Limits, Runner
 
 
 def check_file(
