@@ -239,7 +239,7 @@ def _clip_gradient(taming: Taming, strength: float, rng: Generator) -> None:
 
 
 def _spectral_norm(taming: Taming, strength: float, rng: Generator) -> None:
-    weighted = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+    weighted = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d)
     taming.discriminator = _mapped(
         taming.discriminator,
         lambda layer: nn.spectral_norm(layer, rng=rng) if isinstance(layer, weighted) else layer,
