@@ -569,6 +569,22 @@ def test_bad_hyper_parameters_are_refused(build, message):
         build()
 
 
+def test_batch_norm_takes_a_sequence_for_an_image_of_one_row():
+    rng = numpy.random.default_rng(0)
+    x, dy = rng.standard_normal((2, 4, 5, 3))
+    one, other = (nn.BatchNorm(3).astype("float64") for _ in range(2))
+    y, cache = one.forward(x)
+    rows, inside = other.forward(x[:, None])
+    numpy.testing.assert_array_equal(y, rows[:, 0])
+    numpy.testing.assert_array_equal(
+        one.backward(dy, cache), other.backward(dy[:, None], inside)[:, 0]
+    )
+    for name, p in one.parameters().items():
+        numpy.testing.assert_array_equal(p.grad, other.parameters()[name].grad)
+    for name, a in one.state_dict().items():
+        numpy.testing.assert_array_equal(a, other.state_dict()[name])
+
+
 @pytest.mark.parametrize("shape", [(1, 3), (1, 1, 1, 3)])
 def test_one_value_per_feature_has_no_variance(shape):
     layer = nn.BatchNorm(3)
