@@ -323,15 +323,6 @@ def test_spectral_norm_reaches_the_projection_and_its_vectors():
 
 
 @pytest.mark.parametrize(
-    "kind", [nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d]
-)
-def test_spectral_norm_finds_every_layer_with_a_matrix(kind):
-    window = {} if kind is nn.Linear else {"kernel_size": 3}
-    net = tame(nn.Sequential(kind(2, 1, **window)), ["spectral-norm"], rng=random()).discriminator
-    assert isinstance(net[0], nn.SpectralNorm)
-
-
-@pytest.mark.parametrize(
     "way", [*SLOPES, "vat", "augment", "instance-noise", "spectral-norm", "clip-weights"]
 )
 def test_ways_with_a_conditional_discriminator(way):
