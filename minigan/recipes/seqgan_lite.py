@@ -100,5 +100,5 @@ RECIPE = SequenceRecipe(
         schedule="linear",
         pretraining=200,
     ),
-    duration="about 80 s of processor time",
+    duration="about 120 s of processor time",
 )
