@@ -5,8 +5,9 @@ Each is a process of its own that does a few steps. What it holds when its libra
 and nothing is built is subtracted, which says nothing about training. Of what minigan[fast] loads,
 Numba is subtracted, with the modules that it imports when it is first used
 (`benchmarks.numba_loaded`); compiled code and Numba's compiler at work count as memory of its own.
-PyTorch's allocator is as it is by default: keeping memory, as minigan does, takes more of it. It takes part twice: when its loops are compiled, which is once, and when they
-are read from the disk, which is every time after that.
+minigan[fast] takes part twice: when its loops are compiled, which is once, and when they are read from
+the disk, which is every time after that. PyTorch's allocator is as it is by default: keeping memory,
+as minigan does, takes more of it.
 """
 
 from __future__ import annotations

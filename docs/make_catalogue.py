@@ -40,7 +40,7 @@ CHOSEN = (
     "answered what isn't an answer: it writes where only the check may",
 )  # fmt: skip
 """Messages that are put into a variable first; each must stand in the code."""
-SENTENCES = ("gradcheck/diagnose.py", "gradcheck/terms.py")
+SENTENCES = tuple(f"gradcheck/{name}.py" for name in ("diagnose", "case", "misplaced", "terms"))
 """Files whose sentences are all messages."""
 UNSAID = {"language.py", "parts.py", "terms.py"}
 """Files whose errors no reader of the exercises can meet."""

@@ -69,7 +69,7 @@ class Projection(nn.Module):
         super().__init__()
         self.body, self.last = body, nn.Linear(features, 1)
         self.embedding = nn.Embedding(10, features)
-        nn.init.zeros_(self.embedding.weight)
+        nn.init.normal_(self.embedding.weight, std=features**-0.5)
 
     def forward(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Map images and labels to logits (N, 1)."""
@@ -146,7 +146,7 @@ class Twin:
         self.batches = Batches(images, settings.batch_size, numpy.random.default_rng(seed))
         self.g, self.d = NETS[name]()
         if "spectral-norm" in settings.penalties:
-            _normalise(self.d.body if isinstance(self.d, Projection) else self.d)
+            _normalise(self.d)
         self.averaged = copy.deepcopy(self.g)
         betas = (settings.beta1, settings.beta2)
         self.optimizers = [
@@ -239,5 +239,5 @@ class Twin:
 
 def _normalise(net: nn.Module) -> None:
     for module in list(net.modules()):
-        if isinstance(module, (nn.Linear, nn.Conv2d)):
+        if isinstance(module, (nn.Linear, nn.Conv2d, nn.Embedding)):
             parametrizations.spectral_norm(module)

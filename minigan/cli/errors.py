@@ -22,8 +22,10 @@ EXPECTED = (ValueError, TypeError, OSError, MemoryError, ArithmeticError)
 """What files, numbers and machines cause; anything else is a mistake in minigan."""
 MISTAKE = 70
 """Exit status if minigan itself is at fault: EX_SOFTWARE of sysexits.h."""
-PATIENCE = 0.5
+PATIENCE = 1.5
 """Seconds that the other ranks leave to rank 0 to say what went wrong on all of them."""
+PASSED_ON = 0.3
+"""Seconds that a launcher gets to pass on what was said: once it aborts, it drops the rest."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -73,6 +75,7 @@ def ending_together(ranks: Ranks, in_full: bool) -> Iterator[None]:
         if in_full:
             traceback.print_exc()
         print(f"minigan: rank {ranks.rank} of {ranks.size}: {words}", file=sys.stderr, flush=True)
+        time.sleep(PASSED_ON)
         ranks.abort(status)
 
 

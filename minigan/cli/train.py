@@ -51,6 +51,10 @@ def train(options: argparse.Namespace) -> int:
         return int(world.broadcast(_train(options, world)))
 
 
+MOST_RANKS = 1000
+"""Of those that are started here; a launcher of one's own may start more."""
+
+
 def _starts_others(options: argparse.Namespace) -> bool:
     """Return whether this process only starts the ranks."""
     from minigan import ranks
@@ -58,6 +62,8 @@ def _starts_others(options: argparse.Namespace) -> bool:
     count = 1 if options.ranks is None else options.ranks
     if count < 1:
         raise ValueError(f"--ranks must be at least 1, got {count}.")
+    if count > MOST_RANKS:
+        raise ValueError(f"--ranks must be at most {MOST_RANKS:,}, got {count}.")
     return count > 1 and not options.show_config and not ranks.started_by_a_launcher()
 
 

@@ -7,9 +7,15 @@ whole sentence, as a reward :math:`R_n = \sigma(D(y_n))`. By REINFORCE (Williams
 .. math:: \nabla\, \mathbb E[R] = \mathbb E \Big[ A_n \sum_t \nabla \log \pi_t(y_{nt}) \Big], \qquad
           A_n = R_n - b_n,
 
-for any baseline b that doesn't depend on :math:`y_n`; here it is the mean reward of the other
-sentences of the batch, which leaves the expectation as it is and makes it less noisy. So, for
-minus the expected reward, the logits of each word get
+for any baseline b that doesn't depend on :math:`y_n`. The mean reward of the other sentences of the
+batch is one: it leaves the expectation as it is and makes it less noisy, and with it A is the
+distance from the mean of all, times N/(N - 1). Here that distance is measured in standard
+deviations s of the batch's rewards,
+
+.. math:: A_n = (R_n - \bar R) / (s + 0.01),
+
+so that a D which is hardly sure of anything, and whose rewards are all alike, moves G as far as one
+that is sure of all. So, for minus the expected reward, the logits of each word get
 
 .. math:: d\ell_{nt} = A_n\, (\pi_{nt} - \mathrm{onehot}(y_{nt})) / N,
 
@@ -36,6 +42,8 @@ from minigan.ranks import ALONE, Ranks
 
 TINY = 1e-30
 """Keeps the logarithm finite, of a probability that underflows."""
+UNSURE = 0.01
+"""Standard deviation of the rewards below which G's steps become smaller."""
 
 
 class Writer(nn.Layer, samplewise=True):
@@ -208,10 +216,10 @@ class SequenceGame(Game):
 
 
 def advantage(reward: Array, ranks: Ranks = ALONE) -> Array:
-    """Return how much better each sentence did than the mean of the others on all ranks, (N, 1)."""
-    n = ranks.size * reward.shape[0]
+    """Return how far each reward (N, 1) is above the mean on all ranks, in standard deviations."""
     (mean,) = ranks.mean(reward.mean())
-    return (reward - mean) * (n / max(n - 1, 1))
+    (variance,) = ranks.mean(((reward - mean) ** 2).mean())
+    return (reward - mean) / (backend.of(reward).xp.sqrt(variance) + UNSURE)
 
 
 def probabilities(logits: Array) -> Array:

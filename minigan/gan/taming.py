@@ -239,11 +239,16 @@ def _clip_gradient(taming: Taming, strength: float, rng: Generator) -> None:
 
 
 def _spectral_norm(taming: Taming, strength: float, rng: Generator) -> None:
-    weighted = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
     taming.discriminator = _mapped(
         taming.discriminator,
-        lambda layer: nn.spectral_norm(layer, rng=rng) if isinstance(layer, weighted) else layer,
+        lambda layer: nn.spectral_norm(layer, rng=rng) if _has_weight(layer) else layer,
     )
+
+
+def _has_weight(layer: nn.Layer) -> bool:
+    """Whether a layer multiplies by a weight matrix, unlike those that scale each unit."""
+    weight = getattr(layer, "weight", None)
+    return isinstance(weight, nn.Parameter) and weight.role == "weight"
 
 
 def _dropout(taming: Taming, strength: float, rng: Generator) -> None:

@@ -10,8 +10,10 @@ import numpy
 from minigan.gradcheck.compare import Settings
 from minigan.gradcheck.layers import apart, examine, generator
 from minigan.gradcheck.load import UsageError, split
-from minigan.gradcheck.report import GradientError, Report
-from minigan.gradcheck.runner import Limits, Misconduct, Runner
+from minigan.gradcheck.report import GradientError, Misconduct, Report
+from minigan.gradcheck.runner import Limits, Runner
+
+MOST_LABELS = 2**31
 
 
 def check_file(
@@ -63,14 +65,15 @@ def check_file(
             "your layer needs an input to be checked on; give its shape, for example --input "
             "4,8,8,3."
         )
+    if labels is not None and not 1 <= labels <= MOST_LABELS:
+        raise UsageError(
+            f"--labels must be a number from 1 to {MOST_LABELS:,}, got {labels}; the input then "
+            "holds integers from 0 up to one less."
+        )
     sizes = [parse_shape(s) for s in ([shapes] if isinstance(shapes, str) else shapes)]
     rng = generator(seed)
     settings = Settings(tolerance, h, samples, directions, apart(generator(seed)))
-    x = (
-        rng.standard_normal(sizes[0])
-        if labels is None
-        else (rng.integers(0, max(labels, 1), sizes[0]))
-    )
+    x = rng.standard_normal(sizes[0]) if labels is None else (rng.integers(0, labels, sizes[0]))
     arrays = [rng.standard_normal(size) for size in sizes[1:]]
     try:
         with Runner(

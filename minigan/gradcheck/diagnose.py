@@ -7,57 +7,21 @@ general.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
 
 import numpy
 
-from minigan.gradcheck import terms
+from minigan.gradcheck import misplaced, terms
+from minigan.gradcheck.case import CLOSE, Case, Numbers, alike
 
-Numbers = numpy.ndarray[Any, Any]
-CLOSE = 1e-5
+__all__ = ["Case", "likely_cause"]
 
-
-class Case(NamedTuple):
-    """Everything that a test may look at.
-
-    Attributes
-    ----------
-    name
-        Name of the array: ``"x"`` for the input.
-    a, n
-        The given gradient and the numeric one, of the same shape.
-    x
-        The input.
-    batch
-        Number of samples N, or None if there is no batch.
-    sizes
-        What the sizes are called, to name a factor: ``{4: "the batch size", ...}``.
-    masked
-        Yields pairs of a description and a function that measures the numeric gradient with dy kept
-        at one place only.
-    y, dy
-        Output and cotangent, or None if there are none.
-    values
-        What the layer learns, by name.
-    numeric
-        Measures entries of the numeric gradient (their flat indices come last) for another x,
-        another dy and other weights.
-    """
-
-    name: str
-    a: Numbers
-    n: Numbers
-    x: Numbers | None
-    batch: int | None
-    sizes: dict[int, str]
-    masked: Callable[[], Iterator[tuple[str, Callable[[], Numbers]]]]
-    y: Numbers | None = None
-    dy: Numbers | None = None
-    values: dict[str, Numbers] | None = None
-    numeric: Callable[[Numbers, Numbers, dict[str, Numbers], Numbers], Numbers] | None = None
+UNKNOWN = (
+    "none of the usual ones fits; work out the derivative with respect to this one entry by hand"
+)
+SMALL = 4
+"""Up to here, a factor that is a size may as well be a constant."""
 
 
 def likely_cause(case: Case) -> str:
@@ -70,35 +34,27 @@ def likely_cause(case: Case) -> str:
     tests = (
         _zero,
         _factor,
-        _transposed,
-        _flipped,
-        _shifted,
-        _signs,
-        _partly_written,
-        _border,
-        _confined,
+        misplaced.transposed,
+        misplaced.flipped,
+        misplaced.shifted,
+        misplaced.exchanged,
+        misplaced.signs,
+        misplaced.partly_written,
+        misplaced.border,
+        misplaced.confined,
+        misplaced.through_steps,
+        misplaced.backwards,
         _one_place,
+        misplaced.regrouped,
         _terms,
         _offset,
-        _affine,
+        _proportional,
     )
     for test in tests:
         sentence = test(case)
         if sentence:
             return sentence
-    return (
-        "none of the usual ones fits; work out the derivative with respect to this one entry by "
-        "hand"
-    )
-
-
-def _alike(a: Numbers, n: Numbers) -> bool:
-    """Tell whether two arrays agree wherever n is known, and n isn't all zero there."""
-    known = numpy.isfinite(n)
-    if not known.any() or a.shape != n.shape:
-        return False
-    scale = float(abs(n[known]).max())
-    return scale > 0 and bool((abs(a[known] - n[known]) <= CLOSE * scale).all())
+    return UNKNOWN
 
 
 def _zero(case: Case) -> str | None:
@@ -115,7 +71,7 @@ def _factor(case: Case) -> str | None:
     if not (n * n).sum() > 0:
         return None
     factor = float((a * n).sum() / (n * n).sum())
-    if factor == 0 or not _alike(a / factor, n):
+    if factor == 0 or not alike(a / factor, n):
         return None
     sign = "the sign is wrong" if factor < 0 else ""
     size = abs(factor)
@@ -127,8 +83,8 @@ def _factor(case: Case) -> str | None:
 
 def _name_factor(case: Case, factor: float) -> str:
     for size, what in case.sizes.items():
-        if size == 2:
-            what = f"{what} (if it isn't the constant 2: check with other sizes)"
+        if size <= SMALL:
+            what = f"{what} (if it isn't the constant {size}: check with other sizes)"
         if size > 1 and math.isclose(factor, size, rel_tol=CLOSE):
             return (
                 f"it is too large by the factor {size}, {what}: a mean is taken as a sum, or a "
@@ -139,7 +95,7 @@ def _name_factor(case: Case, factor: float) -> str:
                 f"it is too small by the factor {size}, {what}: a sum is taken as a mean (a "
                 "layer's backward sums over samples; taking the mean is up to the loss)"
             )
-    named = _size_named(case, factor)
+    named = _size_named(case, factor) or _learnt_named(case, factor)
     if case.a.size == 1 and not (named or terms.is_simple(factor)):
         return ""  # any number is some multiple of any other
     if named:
@@ -148,134 +104,6 @@ def _name_factor(case: Case, factor: float) -> str:
         f"every entry is off by the same factor, {factor:.6g}: a constant is missing or is there "
         "twice"
     )
-
-
-def _transposed(case: Case) -> str | None:
-    for axes in itertools.permutations(range(case.n.ndim)):
-        if axes == tuple(range(case.n.ndim)):
-            continue
-        turned = case.n.transpose(axes)
-        if turned.shape == case.n.shape and _alike(case.a, turned):
-            return f"it is the right one transposed (its axes are in the order {axes})"
-        if _alike(case.a, turned.reshape(case.n.shape)):
-            return (
-                f"it is the right one with its axes in the order {axes}, reshaped: a reshape where "
-                "a transpose is meant"
-            )
-    return None
-
-
-def _flipped(case: Case) -> str | None:
-    for count in range(1, case.n.ndim + 1):
-        for axes in itertools.combinations(range(case.n.ndim), count):
-            if _alike(case.a, numpy.flip(case.n, axes)):
-                return (
-                    f"it is the right one flipped along the axes {axes}: reversed order, or a "
-                    "flipped kernel"
-                )
-    return None
-
-
-def _shifted(case: Case) -> str | None:
-    """The gradient at (i, j) is the right one's at (i + di, j + dj)."""
-    if case.n.ndim != 4:
-        return None
-    axes = (1, 2) if case.name == "x" else (0, 1)
-    reach = [range(-min(3, case.n.shape[k] - 2), min(3, case.n.shape[k] - 2) + 1) for k in axes]
-    for di, dj in sorted(itertools.product(*reach), key=lambda d: abs(d[0]) + abs(d[1])):
-        if (di, dj) == (0, 0):
-            continue
-        here: list[slice] = [slice(None)] * 4
-        there: list[slice] = [slice(None)] * 4
-        for axis, d in zip(axes, (di, dj), strict=True):
-            here[axis] = slice(max(0, -d), min(case.n.shape[axis], case.n.shape[axis] - d))
-            there[axis] = slice(max(0, d), min(case.n.shape[axis], case.n.shape[axis] + d))
-        if _alike(case.a[tuple(here)], case.n[tuple(there)]):
-            return (
-                f"it is the right one shifted by ({di}, {dj}) pixels: wrong padding, or an index "
-                "off by one"
-            )
-    return None
-
-
-def _partly_written(case: Case) -> str | None:
-    known = numpy.isfinite(case.n)
-    scale = float(abs(case.n[known]).max()) if known.any() else 0.0
-    unwritten = known & (case.a == 0) & (abs(case.n) > CLOSE * scale)
-    right = abs(case.a - case.n) <= CLOSE * scale
-    if not (unwritten.any() and (unwritten | right | ~known).all()):
-        return None
-    return (
-        f"{int(unwritten.sum())} of {case.n.size} entries are zero and the others are right: a "
-        "part is never written (or is assigned where it must be added)"
-    )
-
-
-def _signs(case: Case) -> str | None:
-    """The wrong entries are told by the signs of x and dy at their places."""
-    x, dy = case.x, case.dy
-    if case.name != "x" or x is None or dy is None or not x.shape == dy.shape == case.a.shape:
-        return None
-    wrong = _wrong(case)
-    for where, mask in (
-        ("x and dy have different signs: the case is decided by dy, but must be by x", x * dy < 0),
-        ("x < 0", x < 0),
-        ("x > 0", x > 0),
-    ):
-        how = _how(case, wrong) if wrong.any() else ""
-        told = how or "signs" in where
-        if told and 3 < mask.sum() < mask.size - 3 and (wrong == mask).all():
-            return f"it is wrong just where {where}{how}"
-    return _threshold(wrong, abs(x), "|x|") or _threshold(wrong, x, "x")
-
-
-def _threshold(wrong: Numbers, size: Numbers, what: str) -> str | None:
-    """The wrong entries are those above or below some number."""
-    if not 1 < wrong.sum() < wrong.size - 1:
-        return None
-    (low, high), (least, most) = ((size[part].min(), size[part].max()) for part in (wrong, ~wrong))
-    if low > most:
-        return (
-            f"it is wrong just where {what} > {most:.3g} or so: a case that is missing or differs"
-        )
-    if high < least:
-        return (
-            f"it is wrong just where {what} < {least:.3g} or so: a case that is missing or differs"
-        )
-    return None
-
-
-def _how(case: Case, wrong: Numbers) -> str:
-    """Say what stands at the wrong entries, if it is always the same."""
-    a, n = case.a[wrong], case.n[wrong]
-    if (a == 0).all():
-        return ", where it is 0"
-    if (n == 0).all():
-        return ", where it must be 0"
-    ratio = a / numpy.where(n == 0, numpy.nan, n)
-    same = numpy.isfinite(ratio).all() and numpy.ptp(ratio) <= CLOSE * abs(ratio).max()
-    return f", by the factor {ratio[0]:.4g}" if same else ""
-
-
-def _wrong(case: Case) -> Numbers:
-    known = numpy.isfinite(case.n)
-    scale = float(abs(case.n[known]).max()) if known.any() else 0.0
-    return known & (abs(case.a - numpy.where(known, case.n, 0)) > CLOSE * scale)
-
-
-def _confined(case: Case) -> str | None:
-    """All wrong entries share an index along an axis."""
-    wrong = _wrong(case)
-    for axis, size in enumerate(case.n.shape):
-        others = tuple(k for k in range(case.n.ndim) if k != axis)
-        (hit,) = numpy.nonzero(wrong.any(axis=others))
-        ends = {0: "the first", size - 1: "the last"}
-        if len(hit) == 1 and size > 2 and int(hit[0]) in ends and wrong.take(hit, axis).all():
-            return (
-                f"only {ends[int(hit[0])]} along axis {axis} is wrong: a loop or a slice ends too "
-                "early"
-            )
-    return None
 
 
 def _terms(case: Case) -> str | None:
@@ -308,23 +136,21 @@ def _size_named(case: Case, factor: float) -> str:
     return ""
 
 
-def _border(case: Case) -> str | None:
-    if case.n.ndim != 4 or case.name != "x" or min(case.n.shape[1:3]) < 3:
-        return None
-    inside = (slice(None), slice(1, -1), slice(1, -1))
-    deeper = (slice(None), slice(2, -2), slice(2, -2))
-    for depth, place in ((1, inside), (2, deeper)):
-        if min(case.n[place].shape) > 0 and _alike(case.a[place], case.n[place]):
-            return (
-                f"only the outermost {depth} rows and columns of pixels are wrong: the padding is "
-                "handled wrongly"
-            )
-    return None
+def _learnt_named(case: Case, factor: float) -> str:
+    """Name a factor that comes from a number that the layer learns, or nothing."""
+    for name, value in (case.values or {}).items():
+        if value.size == 1:
+            for words, known in terms.of_a_weight(name, value.reshape(())):
+                if math.isclose(factor, abs(float(known)), rel_tol=1e-4):
+                    return words
+    return ""
 
 
 def _one_place(case: Case) -> str | None:
     for where, measure in case.masked():
-        if _alike(case.a, measure()):
+        if alike(case.a, measure()):
+            if where[:3] == "all":
+                return f"it is the gradient that {where} would give: a loop ends too early"
             return (
                 f"it is the gradient that {where} alone would give: a sum over all of them is "
                 "missing"
@@ -361,21 +187,44 @@ def _axes_by_name(case: Case) -> Iterator[tuple[tuple[int, ...], str]]:
         yield (1, 2), "pixels of an image"
 
 
-def _affine(case: Case) -> str | None:
-    """``a - n`` is linear in x along some axes: what a variance or a norm contributes."""
+def _proportional(case: Case) -> str | None:
+    """``a - n`` is linear in the array itself along some axes: a norm's or a variance's share."""
     difference = case.a - case.n
-    if case.x is None or case.x.shape != case.n.shape or not numpy.isfinite(difference).all():
+    array = case.x if case.name == "x" else (case.values or {}).get(case.name)
+    if array is None or array.shape != case.n.shape or not numpy.isfinite(difference).all():
         return None
-    for axes, where in _axes_by_name(case):
-        if math.prod(case.n.shape[k] for k in axes) < 4:
+    bound = CLOSE * float(abs(difference).max())
+    for axes, where in (*_axes_by_name(case), *_axes_of_weights(case)):
+        if math.prod(case.n.shape[k] for k in axes) < 3:
             continue
-        x = case.x - case.x.mean(axis=axes, keepdims=True)
-        d = difference - difference.mean(axis=axes, keepdims=True)
-        slope = (x * d).sum(axis=axes, keepdims=True) / (x * x).sum(axis=axes, keepdims=True)
-        if abs(d - slope * x).max() <= CLOSE * abs(difference).max():
-            return (
-                "a term that is proportional to x, measured from its mean over the "
-                f"{where}, is missing or superfluous: usually what reaches the loss through a "
-                "variance, standard deviation or norm"
-            )
+        for centred in (False, True):
+            x, d = (_from_mean(t, axes) if centred else t for t in (array, difference))
+            slope = (x * d).sum(axis=axes, keepdims=True) / (x * x).sum(axis=axes, keepdims=True)
+            if abs(d - slope * x).max() <= bound:
+                return _share_of(case.name, where, centred)
     return None
+
+
+def _from_mean(a: Numbers, axes: tuple[int, ...]) -> Numbers:
+    return numpy.asarray(a - a.mean(axis=axes, keepdims=True))
+
+
+def _axes_of_weights(case: Case) -> Iterator[tuple[tuple[int, ...], str]]:
+    """Yield sets of axes, for the weights of each output or of each input."""
+    axes = tuple(range(case.n.ndim))
+    if case.name != "x" and case.n.ndim > 1:
+        yield axes[:-1], f"entries that share an index of axis {axes[-1]}"
+        yield axes[1:], "entries that share an index of axis 0"
+
+
+def _share_of(name: str, where: str, centred: bool) -> str:
+    if centred:
+        return (
+            f"a term that is proportional to {name}, measured from its mean over the "
+            f"{where}, is missing or superfluous: usually what reaches the loss through a "
+            "variance, standard deviation or norm"
+        )
+    return (
+        f"a term that is proportional to {name}, with one factor for the {where}, is missing or "
+        "superfluous: usually what reaches the loss through a norm, or a weight decay"
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy
 
-from minigan.gradcheck.report import GradientError, Report
+from minigan.gradcheck.report import GradientError, Misconduct, Report
 from minigan.gradcheck.spot import Spot
 from minigan.gradcheck.subject import Numbers, moved
 
@@ -48,18 +48,30 @@ def _made(
         report = Report(first.report.subject, first.report.tolerance)
         try:
             spot = Spot(first.subject, xs, report, values=values, where=named)
-            spot.found = first.found
         except GradientError:
             first.report.notes.append(f"y isn't finite {named}, so nothing was checked there")
             return
+        except Misconduct:
+            raise
         except Exception as error:  # a layer may refuse other sizes in any way
-            refusal = str(error).partition("\n")[0]
+            refusal = _first_line(error)
             continue
-        spot.report = first.report
-        spot.run(numpy.asarray(rng.standard_normal(spot.y.shape)))
+        spot.found, spot.report = first.found, first.report
+        try:
+            spot.run(numpy.asarray(rng.standard_normal(spot.y.shape)))
+        except (GradientError, Misconduct):
+            raise
+        except Exception as error:  # made for one size, or it has kept what is of another
+            refusal = _first_line(error)
+            first.report.notes.append(f"backward fails {named}, where forward doesn't: {refusal}")
+            continue
         yield spot
         return
     first.report.notes.append(f"no other inputs could be checked: {refusal}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _other_sizes(first: Spot, rng: numpy.random.Generator) -> Iterator[list[Numbers]]:

@@ -33,9 +33,35 @@ def causes(first: Spot, compared: Compared, settings: Settings) -> None:
     wrong = {n: c for n, c in compared.items() if c[1].report.error > settings.tolerance}
     telling = wrong if _is_telling(first) else wrong | _at_a_telling_spot(first, wrong, settings)
     for name, (_, comparison) in wrong.items():
-        spot, better = telling[name]
-        if better.gradient.size <= DIAGNOSED_SIZE:
-            comparison.report.cause = diagnose.likely_cause(_case(spot, better))
+        for spot, better in (telling[name], wrong[name]):
+            if better.gradient.size <= DIAGNOSED_SIZE:
+                cause = diagnose.likely_cause(_case(spot, better))
+                unknown = cause == diagnose.UNKNOWN
+                comparison.report.cause = _beside(wrong, compared) if unknown else cause
+                break
+
+
+def _beside(wrong: Compared, compared: Compared) -> str:
+    """Say what is right beside what is wrong without a known cause: where not to look."""
+    right = [name for name in compared if name not in wrong]
+    if not right:
+        return diagnose.UNKNOWN
+    where = (
+        "the line that computes this one"
+        if len(wrong) == 1
+        else f"what is computed for {_few(list(wrong))} alone"
+    )
+    verb = "gradient of {} is" if len(right) == 1 else "gradients of {} are"
+    return (
+        f"none of the usual ones fits; the {verb.format(_few(right))} right: look first at {where}"
+    )
+
+
+def _few(names: list[str]) -> str:
+    """List names, at most three."""
+    shown = [*names[:3], *([f"{len(names) - 3} more"] if len(names) > 3 else [])]
+    *first, last = shown
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _is_telling(spot: Spot) -> bool:
@@ -81,14 +107,19 @@ def _sizes(spot: Spot) -> dict[int, str]:
     y_shape, x_shape = spot.y.shape, spot.xs[0].shape
     if not (x_shape and y_shape):
         return {}
+    first = _channels_first(spot)
     named = [(x_shape[0], "the batch size")]
     if len(y_shape) == 4:
+        pixels = math.prod(y_shape[2:] if first else y_shape[1:3])
         named += [
-            (math.prod(y_shape[1:3]), "the number of pixels of y"),
-            (math.prod(y_shape[:3]), "the number of samples times the pixels of y"),
+            (pixels, "the number of pixels of y"),
+            (y_shape[0] * pixels, "the number of samples times the pixels of y"),
         ]
     if len(x_shape) == 4:
-        named += [(math.prod(x_shape[1:3]), "the number of pixels of x")]
+        named += [(math.prod(x_shape[2:] if first else x_shape[1:3]), "the number of pixels of x")]
+    for what, shape in (("x", x_shape), ("y", y_shape)):
+        if len(shape) == 3:
+            named += [(shape[1], f"axis 1 of {what}")]
     named += [(x_shape[-1], "the last axis of x"), (y_shape[-1], "the last axis of y")]
     sizes: dict[int, str] = {}
     for size, what in named:
@@ -97,14 +128,38 @@ def _sizes(spot: Spot) -> dict[int, str]:
     return sizes
 
 
+def _channels_first(spot: Spot) -> bool:
+    """Tell whether images have their channels after the samples, as far as can be seen."""
+    x, y = spot.xs[0].shape, spot.y.shape
+    if len(x) != 4:
+        return False
+    for value in spot.values.values():
+        if value.ndim == 1 and len(y) == 4 and value.shape[0] in {y[1], y[3]} and y[1] != y[3]:
+            return bool(value.shape[0] == y[1])
+        if value.ndim == 4 and len(y) == 4 and value.shape[0] != value.shape[3]:
+            return bool(value.shape[:2] in ((y[1], x[1]), (x[1], y[1])))
+    return y[1:2] == x[1:2] and y[-1] != x[-1]
+
+
+def _parts_of(spot: Spot) -> list[str]:
+    """Return what an index along each axis of y stands for."""
+    if spot.dy.ndim == 4 and _channels_first(spot):
+        return ["sample", "channel of y", "row of y", "column of y"]
+    if spot.dy.ndim == 4:
+        return ["sample", "row of y", "column of y", "channel of y"]
+    return ["sample", *(f"index along axis {k} of y" for k in range(1, spot.dy.ndim))]
+
+
 def _masked(spot: Spot, comparison: Comparison) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield measurements with dy kept only for the first or last sample, row or column."""
-    axes = ["sample", "row of y", "column of y"] if spot.dy.ndim == 4 else ["sample"]
-    for axis, what in enumerate(axes[: spot.dy.ndim]):
+    for axis, what in enumerate(_parts_of(spot)[: spot.dy.ndim]):
         for index, which in ((0, "first"), (-1, "last")):
             if spot.dy.shape[axis] > 1:
                 place = (*[slice(None)] * axis, index)
                 yield f"the {which} {what}", _measurement(spot, comparison, place)
+            if spot.dy.shape[axis] > 2:
+                rest = (*[slice(None)] * axis, slice(None, -1) if index else slice(1, None))
+                yield f"all but the {which} {what}", _measurement(spot, comparison, rest)
     blocks = [b // a for a, b in zip(spot.xs[0].shape, spot.dy.shape, strict=False)]
     if spot.dy.ndim == 4 and spot.xs[0].ndim == 4 and max(blocks[1:3]) > 1:
         corners = (slice(None), slice(None, None, blocks[1]), slice(None, None, blocks[2]))

@@ -234,6 +234,9 @@ def _normalisations() -> Iterator[Case]:
         yield Case(
             f"BatchNorm of images, {mode}", lambda rng: nn.BatchNorm(3), (4, 2, 5, 3), train=train
         )
+        yield Case(
+            f"BatchNorm of sequences, {mode}", lambda rng: nn.BatchNorm(3), (4, 5, 3), train=train
+        )
     yield Case("LayerNorm of features", lambda rng: nn.LayerNorm(5), (4, 5))
     yield Case("LayerNorm of images", lambda rng: nn.LayerNorm(2, 3, 4), (5, 2, 3, 4))
     yield Case("InstanceNorm", lambda rng: nn.InstanceNorm(4), (5, 2, 3, 4))

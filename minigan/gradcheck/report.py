@@ -171,6 +171,10 @@ class GradientError(AssertionError):
         super().__init__("\n".join([f"{report.subject}: {lines[0]}", *lines[1:], "", str(report)]))
 
 
+class Misconduct(Exception):
+    """The file did what no layer may do: it ended its process, ran too long, or talked nonsense."""
+
+
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Return the lines of a table: a heading, a rule, and rows, with numbers aligned right."""
     widths = [max(_columns(row[i]) for row in [head, *rows]) for i in range(len(head))]

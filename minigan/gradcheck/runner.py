@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 
 from minigan.gradcheck import descendants, wire
 from minigan.gradcheck.load import UsageError
+from minigan.gradcheck.report import Misconduct
 from minigan.gradcheck.subject import Backward, Forward, Found, Traits
 
 GARBLED = "answered what isn't an answer: it writes where only the check may"
@@ -39,10 +40,6 @@ START = (
 """Starts the other process with -P, so that no random.py beside the file stands for Python's."""
 PARTING = 1.0
 """Seconds to wait for pipes that a process of the file's, in another session, may keep open."""
-
-
-class Misconduct(Exception):
-    """The file did what no layer may do: it ended its process, ran too long, or talked nonsense."""
 
 
 @dataclass(frozen=True)

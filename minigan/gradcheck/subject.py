@@ -255,44 +255,29 @@ class Subject:
 
     def find(self, xs: Any, dy: Any, seed: int) -> Found:
         """Find all that the layer learns; call this before anything is moved."""
-        dy = dy.astype(self.dtype)
+        dy, rng = dy.astype(self.dtype), numpy.random.default_rng(seed)
         steady, written = self._around_one_pass(xs, dy)
-        rng = numpy.random.default_rng(seed)
         candidates = {n: p for n, p in steady.items() if n not in written}
-        moving = self._moving(candidates, xs, rng)
-        moving = {n: p for n, p in moving.items() if not self._is_named_constant(p)}
-        outside = [n for n, p in moving.items() if p.outside]
-        moving = {n: p for n, p in moving.items() if not p.outside}
-        gradients = written | {n: p for n, p in candidates.items() if n not in moving}
-        returned = {n: Place(n, r, n, v, r) for r in [self._returned] for n, v in r.items()}
-        gradients, given = gradients | returned, written | returned
-        gradients |= _entries(gradients, moving)
-        values = {n: p.read() for n, p in moving.items()}
-        pairs = pair(
-            values,
-            {n: p.value for n, p in gradients.items()},
-            set(given),
-            lambda name, other: self._agrees(moving[name], gradients[other], xs, dy, rng),
-        )
-        apart = moving.keys() - moved_with_others(values, pairs)
-        moving = {n: p for n, p in moving.items() if n in apart}
-        pairs = {n: other for n, other in pairs.items() if n in moving}
-        for name, other in pairs.items():
-            self.learnt[_named(name)] = at(moving[name], gradients[other])
-        unpaired = {n: p for n, p in moving.items() if n not in pairs}
-        settings = {n: p for n, p in unpaired.items() if _is_setting_beside(p, moving, pairs)}
-        state = {n for n, p in unpaired.items() if STATE.fullmatch(str(p.key))}
-        missing = {n: p for n, p in unpaired.items() if n not in settings.keys() | state}
+        moving, outside = self._inside(self._moving(candidates, xs, rng))
+        unmoved = {n: p for n, p in candidates.items() if n not in moving}
+        given = written | self._returned_places()
+        moving, pairs = self._pair(
+            moving, written | unmoved | given, set(given),
+            lambda place, gradient: self._agrees(place, gradient, xs, dy, rng),
+        )  # fmt: skip
+        self._keep(moving, pairs)
+        missing, constants = _left_over(moving, pairs)
+        accumulates = {n: x.accumulates for n, x in self.learnt.items()}
+        used = {gradient.name for gradient in pairs.values()}
+        integers = whole(self.layer, [g for n, g in given.items() if n not in used])
+        return Found(dict(self._values), accumulates, missing, constants, outside, integers)
+
+    def _keep(self, moving: dict[str, Place], pairs: dict[str, Place]) -> None:
+        """Count what has a gradient among what is learnt from now on, with the layer as it was."""
+        for name, gradient in pairs.items():
+            self.learnt[_named(name)] = at(moving[name], gradient)
         self._values = {n: _out(x.get()) for n, x in self.learnt.items()}
         self.restore()
-        return Found(
-            dict(self._values),
-            {n: x.accumulates for n, x in self.learnt.items()},
-            {_named(n): numpy.shape(p.read()) for n, p in missing.items()},
-            [*(f"{n} = {p.read():.6g}" for n, p in settings.items()), *sorted(state)],
-            outside,
-            whole(self.layer, [g for n, g in given.items() if n not in pairs.values()]),
-        )
 
     def _around_one_pass(self, xs: Any, dy: Any) -> tuple[dict[str, Place], dict[str, Place]]:
         """Return what forward leaves alone, and what backward then writes."""
@@ -331,6 +316,39 @@ class Subject:
                 found[name] = place
         self._tried(candidates, self._before_moves, xs)
         return found
+
+    def _inside(self, moving: dict[str, Place]) -> tuple[dict[str, Place], list[str]]:
+        """Drop what the caller calls constant; name apart what lies outside the layer."""
+        kept = {n: p for n, p in moving.items() if not self._is_named_constant(p)}
+        inside = {n: p for n, p in kept.items() if not p.outside}
+        return inside, [n for n, p in kept.items() if p.outside]
+
+    def _returned_places(self) -> dict[str, Place]:
+        """Return the gradients that backward has returned beside dx."""
+        kept = self._returned
+        return {name: Place(name, kept, name, value, kept) for name, value in kept.items()}
+
+    def _pair(
+        self,
+        moving: dict[str, Place],
+        gradients: dict[str, Place],
+        given: set[str],
+        agrees: Callable[[Place, Place], bool],
+    ) -> tuple[dict[str, Place], dict[str, Place]]:
+        """Find the gradient of what moves y; drop what moves only since others share its memory."""
+        gradients = gradients | _entries(gradients, moving)
+        values = {n: p.read() for n, p in moving.items()}
+        pairs = pair(
+            values,
+            {n: p.value for n, p in gradients.items()},
+            given,
+            lambda name, other: agrees(moving[name], gradients[other]),
+        )
+        alone = moving.keys() - moved_with_others(values, pairs)
+        return (
+            {n: p for n, p in moving.items() if n in alone},
+            {n: gradients[other] for n, other in pairs.items() if n in alone},
+        )
 
     def _tried(self, candidates: dict[str, Place], numbers: dict[str, Any], xs: Any) -> Any:
         """Return y for other numbers, or None if the layer refuses them."""
@@ -463,7 +481,21 @@ def _mode_switch(forward: Callable[..., Any]) -> str | None:
     return next((name for name in MODES if _takes(forward, name)), None)
 
 
-def _is_setting_beside(place: Place, moving: dict[str, Place], pairs: dict[str, str]) -> bool:
+def _left_over(
+    moving: dict[str, Place], pairs: dict[str, Place]
+) -> tuple[dict[str, tuple[int, ...]], list[str]]:
+    """Divide what moves y without a gradient into what lacks one and what needs none."""
+    unpaired = {n: p for n, p in moving.items() if n not in pairs}
+    settings = {n: p for n, p in unpaired.items() if _is_setting_beside(p, moving, pairs)}
+    state = {n for n, p in unpaired.items() if STATE.fullmatch(str(p.key))}
+    missing = {n: p for n, p in unpaired.items() if n not in settings.keys() | state}
+    return (
+        {_named(n): numpy.shape(p.read()) for n, p in missing.items()},
+        [*(f"{n} = {p.read():.6g}" for n, p in settings.items()), *sorted(state)],
+    )
+
+
+def _is_setting_beside(place: Place, moving: dict[str, Place], pairs: dict[str, Place]) -> bool:
     """Tell whether a number is a setting; beside one that is learnt, c beside m, it isn't."""
     beside = any(
         moving[name].owner is place.owner and not hasattr(moving[name].value, "dtype")

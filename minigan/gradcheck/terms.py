@@ -20,6 +20,8 @@ import numpy
 Numbers = numpy.ndarray[Any, Any]
 EXACT, NEARLY = 1e-5, 3e-3
 MOST, SAMPLED = 3, 60
+KERNEL_AXES: dict[int, tuple[tuple[int, ...], ...]] = {3: ((1, 2), (0,), (2,)), 4: ((0, 1), (2, 3))}
+"""Where the rows and columns of a kernel may be, by its number of axes."""
 
 
 class View(NamedTuple):
@@ -56,7 +58,7 @@ class View(NamedTuple):
 def explain(view: View) -> str | None:
     """Say what the given gradient consists of, or None if no few terms make it up."""
     if view.name == "x" and view.x.shape == view.y.shape:
-        sentence = _softmax(view) or _normalisation(view)
+        sentence = _softmax(view) or _log_softmax(view) or _normalisation(view)
         if sentence:
             return sentence
     return _per_channel(view) or _intruders(view)
@@ -66,23 +68,49 @@ def explain(view: View) -> str | None:
 
 
 def _softmax(view: View) -> str | None:
-    """Dx = y (dy - Σ dy y), along the last axis."""
+    """Dx = y (dy - Σ dy y), along an axis."""
     y, dy = view.y, view.dy
-    if y.ndim < 2 or (y < 0).any() or abs(y.sum(axis=-1) - 1).max() > 1e-9:
+    axis = _sums_to_one(y)
+    if axis is None:
         return None
     parts = {
         "its own term y dy": y * dy,
         "the term -y Σ dy y, through the other entries of the softmax": -y
-        * (dy * y).sum(axis=-1, keepdims=True),
+        * (dy * y).sum(axis=axis, keepdims=True),
     }
     return _name_parts(view, parts, {"dy": dy, "y": y}, EXACT)
 
 
+def _log_softmax(view: View) -> str | None:
+    """Dx = dy - p Σ dy with p = exp(y), along an axis."""
+    p, dy = numpy.exp(numpy.minimum(view.y, 1)), view.dy
+    axis = _sums_to_one(p)
+    if axis is None:
+        return None
+    parts = {
+        "its own term dy": dy,
+        "the term -p Σ dy, with p, the softmax": -p * dy.sum(axis=axis, keepdims=True),
+    }
+    return _name_parts(view, parts, {"p": p, "p dy": p * dy, "y dy": view.y * dy}, EXACT)
+
+
+def _sums_to_one(p: Numbers) -> int | None:
+    """Return the axis along which probabilities sum to 1, if these are any."""
+    if p.ndim < 2 or (p < 0).any():
+        return None
+    axes = range(p.ndim - 1, 0, -1)
+    return next((k for k in axes if abs(p.sum(axis=k) - 1).max() <= 1e-9), None)
+
+
 def _normalisation(view: View) -> str | None:
     """Dx = (q - mean q - x̂ mean(q x̂)) / s, with q = γ dy; without the mean, if x isn't centred."""
-    for axes, centred in itertools.product(_axes(view.x.ndim), (True, False)):
+    for (shape, axes), centred in itertools.product(_groupings(view.x.shape), (True, False)):
         for scale in _channel_values(view):
-            parts = _normal_parts(view, axes, centred, scale)
+            q, x = (scale * view.dy).reshape(shape), view.x.reshape(shape)
+            parts = {
+                label: term.reshape(view.x.shape)
+                for label, term in _normal_parts(q, x, axes, centred).items()
+            }
             if _fits(view.n, list(parts.values()), NEARLY):
                 extra = {"dy alone": view.dy, "y": view.y, "x": view.x}
                 return _name_parts(view, parts, extra, NEARLY)
@@ -90,20 +118,37 @@ def _normalisation(view: View) -> str | None:
 
 
 def _axes(ndim: int) -> list[tuple[int, ...]]:
-    """Return the axes along which batch, layer and instance norm take their means."""
+    """Return the axes along which batch, layer and instance norm take their means.
+
+    Channels may come last or, as elsewhere, right after the samples.
+    """
     every = [tuple(range(ndim - 1)), tuple(range(1, ndim)), (ndim - 1,)]
-    return [*every, (1, 2)] if ndim == 4 else every
+    first = [(0, *range(2, ndim)), tuple(range(2, ndim))] if ndim > 2 else []
+    return [*every, *([(1, 2)] if ndim == 4 else []), *first]
+
+
+def _groupings(shape: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Yield shapes of x, and axes of means there: also those of groups of channels."""
+    for axes in _axes(len(shape)):
+        yield shape, axes
+    if len(shape) < 2:
+        return
+    n, first, *_, last = (shape[0], *shape[1:], shape[-1])
+    for groups in (g for g in range(2, first) if first % g == 0):
+        yield (n, groups, math.prod(shape[1:]) // groups), (2,)
+    for groups in (g for g in range(2, last) if last % g == 0):
+        yield (n, math.prod(shape[1:-1]), groups, last // groups), (1, 3)
 
 
 def _normal_parts(
-    view: View, axes: tuple[int, ...], centred: bool, scale: Numbers
+    q: Numbers, x: Numbers, axes: tuple[int, ...], centred: bool
 ) -> dict[str, Numbers]:
     def mean(a: Numbers) -> Numbers:
         return numpy.asarray(a.mean(axis=axes, keepdims=True))
 
-    x = view.x - mean(view.x) if centred else view.x
+    x = x - mean(x) if centred else x
     s = numpy.sqrt(mean(x * x) + 1e-12)
-    q, x_hat = scale * view.dy, x / s
+    x_hat = x / s
     through_mean = {"the term through the mean": -mean(q) / s + 0 * x} if centred else {}
     size = "standard deviation" if centred else "norm"
     return {
@@ -114,9 +159,14 @@ def _normal_parts(
 
 
 def _channel_values(view: View) -> Iterator[Numbers]:
+    """Yield what may be the scale γ of a normalisation, as it is multiplied with x."""
     yield numpy.ones(())
-    channels = view.x.shape[-1:]
-    yield from (v for v in view.values.values() if v.shape in (channels, view.x.shape[1:]))
+    shape = view.x.shape
+    for value in view.values.values():
+        if value.shape in (shape[-1:], shape[1:]):
+            yield value
+        if len(shape) > 2 and value.shape == shape[1:2]:
+            yield value.reshape(-1, *[1] * (len(shape) - 2))
 
 
 def _name_parts(
@@ -162,8 +212,9 @@ def _share(view: View, label: str, given: float, right: float, tolerance: float)
 def _per_channel(view: View) -> str | None:
     """Each channel, or each sample, is off by a factor of its own."""
     if view.n.ndim < 2:
-        return None
-    for axis, what in ((-1, "channel"), (0, "sample")):
+        return _of_weights(view)
+    axes = ((-1, "channel"), (0, "sample"), *([(1, "part of axis 1")] if view.n.ndim > 2 else []))
+    for axis, what in axes:
         others = tuple(k for k in range(view.n.ndim) if k != axis % view.n.ndim)
         norm = (view.n * view.n).sum(axis=others)
         if (norm == 0).any() or len(norm) < 2:
@@ -176,11 +227,23 @@ def _per_channel(view: View) -> str | None:
     return None
 
 
+def _of_weights(view: View) -> str | None:
+    """The entries are off by factors that are weights: nothing else tells factors of one entry."""
+    if view.n.size < 2 or (view.n == 0).any():
+        return None
+    factor = view.a / view.n
+    for name, value in view.values.items():
+        for words, known in of_a_weight(name, value) if value.shape == factor.shape else ():
+            if abs(factor - known).max() <= NEARLY * abs(known).max():
+                return words
+    return None
+
+
 def _whose(view: View, factor: Numbers, axis: int) -> str:
     known: list[tuple[str, Numbers]] = []
     for name, value in view.values.items():
         if value.shape == factor.shape:
-            known += [(f"{name} is there once too often", value), (f"{name} is missing", 1 / value)]
+            known += of_a_weight(name, value)
     if view.x.ndim > 1 and view.x.shape[axis] == len(factor):
         others = tuple(k for k in range(view.x.ndim) if k != axis % view.x.ndim)
         s = view.x.std(axis=others)
@@ -194,6 +257,19 @@ def _whose(view: View, factor: Numbers, axis: int) -> str:
         if abs(factor - value).max() <= NEARLY * abs(value).max():
             return f": {what}"
     return ""
+
+
+def of_a_weight(name: str, value: Numbers) -> list[tuple[str, Numbers]]:
+    """Return the factors that a weight leaves, and what they mean."""
+    with numpy.errstate(all="ignore"):
+        return [
+            (f"{name} is there once too often, or a division by it is missing", value),
+            (f"{name} is missing", 1 / value),
+            (f"{name} is there twice too often, or divisions by it are missing", value * value),
+            (f"{name}² is missing", 1 / (value * value)),
+            (f"exp({name}) is missing", numpy.exp(-value)),
+            (f"exp({name}) is there once too often", numpy.exp(value)),
+        ]
 
 
 # ---------------------------------------------------------------- intruders
@@ -258,7 +334,7 @@ def _pool(view: View) -> Iterator[tuple[str, Numbers]]:
         for label, f in _derivatives(x):
             yield f"dy {label}", dy * f
     if view.name in view.values:
-        yield f"{view.name} itself, as of a weight decay", view.values[view.name]
+        yield f"{view.name} itself, as of a weight decay or a norm", view.values[view.name]
     if view.name != "x":
         yield from _sums(view)
     yield from _with_other_dy(view)
@@ -291,9 +367,17 @@ def _elsewhere(view: View) -> Iterator[tuple[str, Numbers]]:
 
 
 def _with_other_weights(view: View) -> Iterator[tuple[str, Numbers]]:
-    """Yield what a weight would give that is transposed once too often, or reshaped instead."""
+    """Yield what a weight would give that is transposed once too often, reshaped or flipped."""
     for name, w in view.values.items():
-        if w.ndim != 2 or name == view.name:
+        if name == view.name:
+            continue
+        for axes in KERNEL_AXES.get(w.ndim, ()):
+            label = (
+                f"the right one with {name} flipped along the axes {axes}: the kernel is turned "
+                "over by mistake, or isn't"
+            )
+            yield from _measured(view, label, view.x, view.dy, {name: numpy.flip(w, axes)})
+        if w.ndim != 2:
             continue
         square = w.shape[0] == w.shape[1]
         label = (
@@ -331,7 +415,8 @@ def _sums(view: View) -> Iterator[tuple[str, Numbers]]:
             s = numpy.sqrt((c * c).mean(axis=axes, keepdims=True) + 1e-12)
             factors |= {"(x - mean) dy": c * dy, "(x / s) dy": x / s * dy}
     for label, f in factors.items():
-        for axes in (tuple(range(f.ndim - 1)), (0,), tuple(range(f.ndim))):
+        channels_first = [(0, *range(2, f.ndim))] if f.ndim > 2 else []
+        for axes in (tuple(range(f.ndim - 1)), (0,), tuple(range(f.ndim)), *channels_first):
             total = f.sum(axis=axes)
             if total.shape == view.n.shape:
                 yield f"the sum of {label}", total

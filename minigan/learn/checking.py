@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from minigan.gradcheck.load import UsageError
-from minigan.gradcheck.runner import Limits, Misconduct, Runner
+from minigan.gradcheck.report import Misconduct
+from minigan.gradcheck.runner import Limits, Runner
 from minigan.gradcheck.subject import Odd
 from minigan.learn import judge
 from minigan.learn.language import PLACE, Text, printable

@@ -21,8 +21,8 @@ class BatchNorm(Layer):
     (Ioffe & Szegedy 2015.) A feature has m values in a batch: one per sample, or one per pixel of
     every sample.
 
-    Shapes: x and y (N, features) or (N, H, W, features); γ, β (features,). The same code serves
-    both, because channels come last.
+    Shapes: x and y (N, features), (N, L, features) or (N, H, W, features); γ, β (features,). The
+    same code serves all, because channels come last.
 
     .. math:: \mu = \frac1m \sum x, \qquad \sigma^2 = \frac1m \sum (x - \mu)^2, \qquad
               s = \sqrt{\sigma^2 + \varepsilon}, \qquad
@@ -146,11 +146,12 @@ class BatchNorm(Layer):
         self.running_var += self.momentum * (variance - self.running_var)
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Any (N, features) or (N, H, W, features) stays as it is."""
-        if len(shape) not in (2, 4) or shape[-1] != self.features:
+        """Any (N, features), (N, L, features) or (N, H, W, features) stays as it is."""
+        if len(shape) not in (2, 3, 4) or shape[-1] != self.features:
             raise ValueError(
-                f"{self!r} got an input of shape {shape}, but needs (N, {self.features}) or "
-                f"(N, height, width, {self.features}); features come last."
+                f"{self!r} got an input of shape {shape}, but needs (N, {self.features}), "
+                f"(N, length, {self.features}) or (N, height, width, {self.features}); features "
+                "come last."
             )
         return shape
 

@@ -200,7 +200,43 @@ class Projection(Layer):
         return f"Projection(features={self.features}, classes={self.classes})"
 
 
-class Beside(Layer):
+class _Handing(Layer):
+    """A layer that prepares the input of another, and whose ways back are the other's own."""
+
+    @property
+    def _other(self) -> Layer:
+        raise NotImplementedError
+
+    def backward(
+        self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
+    ) -> Array | None:
+        """Map dy to the cotangent of x."""
+        (inner,) = cache.recall(self, dy)
+        return self._other.backward(dy, inner, param_grads=param_grads, input_grad=input_grad)
+
+    def backward_signals(self, dy: Array, cache: Cache) -> tuple[Array, Array | Signals]:
+        """Map dy to dx, and keep the cotangents met inside."""
+        (inner,) = cache.recall(self, dy)
+        return self._other.backward_signals(dy, inner)
+
+    def double_backward(
+        self, v: Array, dy: Array | Signals, cache: Cache, *, param_grads: bool = True,
+        input_grad: bool = True,
+    ) -> tuple[Array | None, Array]:  # fmt: skip
+        """Map v as the other does."""
+        return self._other.double_backward(
+            v, dy, cache.saved[0], param_grads=param_grads, input_grad=input_grad
+        )
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """As the other's."""
+        return self._other.output_shape(shape)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._other!r})"
+
+
+class Beside(_Handing):
     """Apply a layer to the samples of a pair: ``(x, labels) -> (layer(x), labels)``.
 
     Backward is the layer's own.
@@ -214,47 +250,18 @@ class Beside(Layer):
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
 
+    @property
+    def _other(self) -> Layer:
+        return self.layer
+
     def forward(self, x: Pair, *, train: bool = True) -> tuple[Any, Cache]:
         """Map (x, labels) to (layer(x), labels)."""
         values, labels = _pair(self, x)
         y, inner = self.layer.forward(values, train=train)
         return (y, labels), Cache(self, y, inner)
 
-    def backward(
-        self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
-    ) -> Array | None:
-        """Map dy to the cotangent of x."""
-        (inner,) = cache.recall(self, dy)
-        return self.layer.backward(dy, inner, param_grads=param_grads, input_grad=input_grad)
 
-    def backward_signals(self, dy: Array, cache: Cache) -> tuple[Array, Array | Signals]:
-        """Map dy to dx, and keep the cotangents met inside."""
-        (inner,) = cache.recall(self, dy)
-        return self.layer.backward_signals(dy, inner)
-
-    def double_backward(
-        self,
-        v: Array,
-        dy: Array | Signals,
-        cache: Cache,
-        *,
-        param_grads: bool = True,
-        input_grad: bool = True,
-    ) -> tuple[Array | None, Array]:
-        """Map v as the layer does."""
-        return self.layer.double_backward(
-            v, dy, cache.saved[0], param_grads=param_grads, input_grad=input_grad
-        )
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """As the layer's."""
-        return self.layer.output_shape(shape)
-
-    def __repr__(self) -> str:
-        return f"Beside({self.layer!r})"
-
-
-class Given(Layer):
+class Given(_Handing):
     """A conditional net with its labels held fixed: an ordinary layer of x alone.
 
     Gradient penalties and gradient checks use it.
@@ -270,43 +277,14 @@ class Given(Layer):
     def __init__(self, net: Layer, labels: Array) -> None:
         self.net, self.labels = net, labels
 
+    @property
+    def _other(self) -> Layer:
+        return self.net
+
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x to net((x, labels))."""
         y, inner = self.net.forward((x, self.labels), train=train)
         return y, Cache(self, y, inner)
-
-    def backward(
-        self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
-    ) -> Array | None:
-        """Map dy to the cotangent of x."""
-        (inner,) = cache.recall(self, dy)
-        return self.net.backward(dy, inner, param_grads=param_grads, input_grad=input_grad)
-
-    def backward_signals(self, dy: Array, cache: Cache) -> tuple[Array, Array | Signals]:
-        """Map dy to dx, and keep the cotangents met inside."""
-        (inner,) = cache.recall(self, dy)
-        return self.net.backward_signals(dy, inner)
-
-    def double_backward(
-        self,
-        v: Array,
-        dy: Array | Signals,
-        cache: Cache,
-        *,
-        param_grads: bool = True,
-        input_grad: bool = True,
-    ) -> tuple[Array | None, Array]:
-        """Map v as the net does."""
-        return self.net.double_backward(
-            v, dy, cache.saved[0], param_grads=param_grads, input_grad=input_grad
-        )
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """As the net's."""
-        return self.net.output_shape(shape)
-
-    def __repr__(self) -> str:
-        return f"Given({self.net!r})"
 
 
 def _pair(layer: Layer, x: Pair) -> Pair:

@@ -157,7 +157,7 @@ class GRU(Layer, samplewise=True):
         """Refuse: a tangent would have to be pushed through every step, and back again."""
         raise ValueError(
             f"{self!r} has no second derivative; in a critic with a gradient penalty use Conv1d "
-            "over the sequence instead, or spectral-norm in place of the penalty."
+            "over the sequence instead, or clip-weights in place of the penalty."
         )
 
     def output_shape(self, shape: Shape) -> Shape:

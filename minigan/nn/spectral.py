@@ -65,7 +65,7 @@ class SpectralNorm(Layer, samplewise=True):
     Parameters
     ----------
     layer
-        A layer with a `weight`: Linear, Conv2d, ConvTranspose2d, Embedding.
+        A layer with a `weight`: Linear, a convolution of one or two dimensions, Embedding.
     rng
         Draws the first u and v; if None, a generator seeded by the operating system.
     eps

@@ -214,7 +214,7 @@ def _optimizer(setup: Setup, player: str) -> str:
 def _average(setup: Setup) -> str:
     if not setup.average:
         return "None"
-    return f"optim.ExponentialMovingAverage(generator, decay={setup.average!r})"
+    return f"optim.ExponentialMovingAverage(generator, decay={setup.average!r}, warmup=4)"
 
 
 def _schedule(setup: Setup) -> str:

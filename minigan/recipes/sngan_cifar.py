@@ -64,7 +64,7 @@ RECIPE = Recipe(
     latent=Latent(LATENT),
     networks=networks,
     settings=Settings(
-        steps=4000,
+        steps=2000,
         batch_size=64,
         beta1=0.0,
         beta2=0.9,
@@ -73,5 +73,5 @@ RECIPE = Recipe(
         lr_discriminator=8e-4,
         average=0.995,
     ),
-    duration="not measured yet",
+    duration="about 0.58 s of processor time per step, 19 minutes in all",
 )

@@ -66,7 +66,7 @@ def evaluate(
     Raises
     ------
     ValueError
-        If the run has no model, or the data can't be read.
+        If the run has no model, the data can't be read, or count is too small.
     """
     sources.require_there(run.config.data)
     if isinstance(run.recipe, Translation):
@@ -77,6 +77,8 @@ def evaluate(
         table = _of_text(run, run.recipe, count, seed, which, device, data_dir)
         _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
         return table
+    if run.recipe.makes_images and count < 2:
+        raise ValueError(f"At least two samples are needed to evaluate a run, got count={count}.")
     each = run.recipe.sample_shape[0] if run.recipe.media == ".gif" else 1
     number = max(count // each, 1) if run.recipe.makes_images else min(max(count, 2), MOST_POINTS)
     samples = run.sample(number, seed=seed, device=device, which=which)

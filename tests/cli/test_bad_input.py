@@ -216,6 +216,7 @@ def test_compressed_rubbish(place, capsys):
         ("--lr", "fast", "argument --lr: invalid float value: 'fast'; see `minigan train --help`"),
         ("--colour", "red", "there is no option --colour; see `minigan train --help`"),
         ("--discriminator-steps", "1000000000", "discriminator_steps must be at most 1,000, got"),
+        ("--ranks", f"1{'0' * 30}", "--ranks must be at most 1,000, got 1000"),
         ("--steps", f"1{'0' * 30}", "steps must be at most 1,000,000,000,000, got 1000"),
         ("--data", "", "argument --data: it is empty; give a value, or leave it out; see `minigan"),
         ("--out", "", "argument --out: it is empty; give a value, or leave it out"),
@@ -438,12 +439,20 @@ def test_a_model_of_another_recipe(place, capsys, finished):
         ("--time-limit", "nan", "The limit of seconds must be a positive number, got nan"),
         ("--time-limit", "inf", "The limit of seconds must be a positive number, got inf"),
         ("--input", "", "argument --input: it is empty"),
+        ("--labels", "0", "--labels must be a number from 1 to 2,147,483,648, got 0"),
+        ("--labels", f"1{'0' * 30}", "--labels must be a number from 1 to"),
     ],
 )
 def test_a_gradient_check_that_would_mean_nothing(place, capsys, option, value, words):
     (place / "mine.py").write_text("from minigan import nn\nlayer = nn.Linear(3, 2)\n")
     said = sentence(capsys, "gradcheck", "mine.py:layer", "--input", "2,3", option, value)
     assert words in said
+
+
+@pytest.mark.parametrize("count", ["-1", "1"])
+def test_too_few_samples_to_evaluate_are_refused_before_any_work(place, capsys, count):
+    said = sentence(capsys, "evaluate", "pretrained:digits", f"-n{count}")
+    assert said.endswith(f"At least two samples are needed to evaluate a run, got count={count}.")
 
 
 # ---------------------------------------------------------------- the files of a run

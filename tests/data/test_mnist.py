@@ -380,8 +380,11 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path, monkeypatch
     left = tmp_path / "cache" / "mnist" / ".download-abc"
     left.mkdir(parents=True)
     (left / "tmp123").write_bytes(b"half")
+    # No folder, so that it can't be removed as one: it is left alone, and nothing fails.
+    (tmp_path / "cache" / "mnist" / ".download-file").touch()
     data.mnist()
-    assert {path.name for path in (tmp_path / "cache" / "mnist").iterdir()} == set(files)
+    found = {path.name for path in (tmp_path / "cache" / "mnist").iterdir()}
+    assert found == {*files, ".download-file"}
 
 
 def test_two_processes_download_one_after_the_other(tmp_path, monkeypatch):

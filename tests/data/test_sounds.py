@@ -6,8 +6,9 @@ import wave
 import numpy
 import pytest
 
-from minigan import data
+from minigan import data, metrics
 from minigan.data import waves
+from minigan.data.loading import has_sounds
 
 RATE = 8000
 
@@ -41,6 +42,14 @@ def test_pcm_of_every_width_is_read(width, off, tmp_path):
 def test_no_more_is_read_than_asked_for(tmp_path):
     path = write(tmp_path / "x.wav", [sine(seconds=2)])
     assert len(data.read_wav(path, seconds=0.5)[0]) == RATE // 2 + 1
+
+
+@pytest.mark.parametrize(("channels", "width", "lost"), [(2, 2, 2), (2, 1, 1), (1, 3, 1)])
+def test_of_a_file_that_is_cut_off_the_whole_frames_are_read(channels, width, lost, tmp_path):
+    path = write(tmp_path / "x.wav", [sine()] * channels, width=width)
+    whole, _ = data.read_wav(path)
+    path.write_bytes(path.read_bytes()[:-lost])
+    numpy.testing.assert_array_equal(data.read_wav(path)[0], whole[:-1])
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF", b"ID3 not a wav at all", None])
@@ -123,6 +132,22 @@ def test_a_folder_is_converted_and_says_so(tmp_path):
         assert words in said
 
 
+def test_where_there_are_sounds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path / "mnist" / "a.wav", [sine()])
+    (tmp_path / "a.txt").write_text("hello")
+    assert data.load(path).images.shape == (1, 4096, 1)
+    found = {name: has_sounds(name) for name in ("./mnist", str(path), "mnist", "a.txt", "none")}
+    # A data set's name takes precedence over a folder's.
+    assert found == {
+        "./mnist": True,
+        str(path): True,
+        "mnist": False,
+        "a.txt": False,
+        "none": False,
+    }
+
+
 def test_a_file_without_a_sound_is_refused(tmp_path):
     silent = write(tmp_path / "none.wav", [numpy.zeros(0)])
     still = write(tmp_path / "still.wav", [sine()])
@@ -153,6 +178,26 @@ def test_tones_are_those_of_their_law():
     assert abs(found.images[:, -1]).max() < 0.01
     with pytest.raises(ValueError, match="no images"):
         data.load("tones", image_shape=(8, 8, 1))
+
+
+def test_tones_decay_and_sound_as_bright_as_they_say():
+    """Brightness and decay are read from two stretches of a tone, of 512 samples each."""
+    waves = data.tones(count=512).images
+    pitch = metrics.pitches(waves, rate=RATE, low=180, high=700)
+    t, window = numpy.arange(512) / RATE, numpy.hanning(512)
+
+    def amplitude(hertz, begin):
+        turning = numpy.exp(-2j * numpy.pi * hertz[:, None] * t)
+        return abs((waves[:, begin : begin + 512, 0] * window * turning).sum(axis=1))
+
+    first = amplitude(pitch, 0)
+    decay = 512 / RATE / numpy.log(first / amplitude(pitch, 512))
+    lasting = [(window * numpy.exp(-(k**0.5) * t / decay[:, None])).sum(axis=1) for k in (1, 2)]
+    bright = amplitude(2 * pitch, 0) / first * lasting[0] / lasting[1]
+    for found, low, high in ((bright, 0.2, 0.7), (decay, 0.08, 0.25)):
+        share = (found - low) / (high - low)  # uniform in [0, 1]
+        numpy.testing.assert_allclose([share.min(), share.max()], [0, 1], atol=0.02)
+        assert share.mean() == pytest.approx(0.5, abs=0.05)
 
 
 def spoken(root, **changes):

@@ -137,8 +137,10 @@ def test_after_the_end_there_is_nothing():
 
 def test_the_advantage_compares_with_the_others():
     reward = numpy.array([[1.0], [2.0], [6.0]])
-    numpy.testing.assert_allclose(advantage(reward)[:, 0], [1 - 4, 2 - 3.5, 6 - 1.5])
-    assert advantage(numpy.ones((1, 1))) == 0
+    expected = numpy.array([-2, -1, 3]) / (numpy.sqrt(14 / 3) + 0.01)
+    numpy.testing.assert_allclose(advantage(reward)[:, 0], expected)
+    numpy.testing.assert_allclose(advantage(reward / 20), advantage(reward), rtol=0.1)
+    assert not advantage(numpy.ones((3, 1))).any()
 
 
 def test_a_step_moves_its_own_player():

@@ -284,6 +284,44 @@ def test_spectral_norm_reaches_into_containers():
     assert sum(isinstance(layer, nn.SpectralNorm) for _, layer in net.layers()) == 2
 
 
+WINDOW = {"kernel_size": 3, "padding": 1}
+LEARNT = {
+    "Linear": (lambda rng: nn.Linear(6, 6, rng=rng), (2, 6)),
+    "Conv1d": (lambda rng: nn.Conv1d(2, 2, **WINDOW, rng=rng), (2, 3, 2)),
+    "ConvTranspose1d": (lambda rng: nn.ConvTranspose1d(2, 2, **WINDOW, rng=rng), (2, 3, 2)),
+    "Conv2d": (lambda rng: nn.Conv2d(2, 2, **WINDOW, rng=rng), (2, 3, 3, 2)),
+    "ConvTranspose2d": (lambda rng: nn.ConvTranspose2d(2, 2, **WINDOW, rng=rng), (2, 3, 3, 2)),
+}
+
+
+@pytest.mark.parametrize(("make", "shape"), LEARNT.values(), ids=LEARNT)
+def test_spectral_norm_reaches_every_layer_with_a_weight(make, shape):
+    """A weight forty times as large is brought back."""
+    layer = make(random())
+    layer.weight.value *= 40
+    net = tame(nn.Sequential(layer), ["spectral-norm"], rng=random()).discriminator
+    x = numpy.ones(shape, "float32")
+    assert isinstance(net[0], nn.SpectralNorm)
+    assert numpy.linalg.norm(layer(x)) > 5 * numpy.linalg.norm(net(x))
+
+
+def test_spectral_norm_reaches_the_projection_and_its_vectors():
+    """Miyato and Koyama's D: the body, w and V each have a norm of their own."""
+    rng = random()
+    body = nn.Sequential(nn.Linear(4, 3, rng=rng), nn.LeakyReLU(0.1))
+    judge = nn.Projection(body, features=3, classes=2, rng=rng)
+    judge.embedding.weight.value[...] = 100 * rng.standard_normal((2, 3))
+    judge.weight.value *= 100
+    net = tame(judge, ["spectral-norm"], rng=rng, conditional=True).discriminator
+    wrapped = [layer for _, layer in net.layers() if isinstance(layer, nn.SpectralNorm)]
+    assert len(wrapped) == 3
+    for layer in wrapped:
+        layer.iterate(100)
+    judge.bias.value[...] = 0
+    x, labels = rng.standard_normal((8, 4)).astype("float32"), numpy.arange(8) % 2
+    assert (abs(net((x, labels))) <= 2.001 * numpy.linalg.norm(x, axis=1, keepdims=True)).all()
+
+
 @pytest.mark.parametrize(
     "way", [*SLOPES, "vat", "augment", "instance-noise", "spectral-norm", "clip-weights"]
 )
@@ -412,7 +450,10 @@ def test_refused_ways(ways, words):
         tame(critic("points", random())[0], ways, rng=random())
 
 
-@pytest.mark.parametrize("way", ["packing", "dropout", "minibatch-stddev"])
+CHAINED = ["packing", "dropout", "minibatch-stddev", "minibatch-discrimination", "feature-matching"]
+
+
+@pytest.mark.parametrize("way", CHAINED)
 def test_refused_discriminators(way):
     with pytest.raises(ValueError, match="is a Sequential"):
         tame(nn.Linear(2, 1), [way], rng=random())
@@ -423,6 +464,11 @@ def test_refused_ends():
         tame(nn.Sequential(nn.Flatten(), nn.Linear(4, 1)), ["packing"], rng=random())
     with pytest.raises(ValueError, match="ends in a Linear"):
         tame(nn.Sequential(nn.Linear(4, 1), nn.Tanh()), ["minibatch-stddev"], rng=random())
+    single = nn.Sequential(nn.Linear(4, 1))
+    with pytest.raises(ValueError, match="a discriminator of two layers or more"):
+        tame(single, ["feature-matching"], rng=random())
+    two = nn.Sequential(nn.Tanh(), *single)
+    assert tame(two, ["feature-matching"], rng=random()).feature_matching == 1
 
 
 @pytest.mark.parametrize("layer", [nn.BatchNorm(5), nn.Dropout(0.5)], ids=repr)

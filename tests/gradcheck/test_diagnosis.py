@@ -45,3 +45,106 @@ def test_a_batch_of_one_is_diagnosed_at_sizes_that_tell():
             x,
             numpy.ones((3, 4)),
         )
+
+
+def complaint(layer, shape):
+    """What the check says of a layer that is wrong."""
+    with pytest.raises(gradcheck.GradientError) as caught:
+        gradcheck.check(layer, numpy.random.default_rng(1).standard_normal(shape), rng=2)
+    return caught.value
+
+
+class OneSize:
+    """y = x m, written for one number of samples: forward takes others by broadcasting alone."""
+
+    def __init__(self, factor=1.0):
+        self.m, self.factor = numpy.array([1.0, -2.0, 0.5]), factor
+
+    def forward(self, x):
+        return x * self.m, x
+
+    def backward(self, dy, x):
+        self.dm = (dy.reshape(4, 3) * x).sum(axis=0)
+        return dy * self.m * self.factor
+
+
+def test_a_backward_for_one_size_is_checked_at_that_size():
+    x = numpy.random.default_rng(1).standard_normal((4, 3))
+    report = gradcheck.check(OneSize(), x, rng=2)
+    assert report.ok
+    assert any("backward fails for x (" in note for note in report.notes)
+    assert "factor, 2" in str(complaint(OneSize(2.0), (4, 3)))
+
+
+class Kept:
+    """Uses the first input that it has ever seen, whatever comes later."""
+
+    def __init__(self):
+        self.w = numpy.random.default_rng(0).standard_normal((3, 2))
+        self.kept = {}
+
+    def forward(self, x):
+        self.kept.setdefault("x", x)
+        return x @ self.w
+
+    def backward(self, dy):
+        self.dw = self.kept["x"].T @ dy
+        return dy @ self.w.T
+
+
+def test_an_input_that_was_kept_from_an_earlier_call_is_caught():
+    assert "the gradient of w" in str(complaint(Kept(), (4, 3)))
+
+
+class Overlapping:
+    """The largest of each three neighbours, whose gradient is assigned where it must be added."""
+
+    def forward(self, x):
+        windows = numpy.lib.stride_tricks.sliding_window_view(x, 3, 1)
+        return windows.max(axis=-1), windows.argmax(axis=-1)
+
+    def backward(self, dy, best):
+        dx = numpy.zeros((len(dy), dy.shape[1] + 2, *dy.shape[2:]), dy.dtype)
+        for i in range(dy.shape[1]):
+            index = (best[:, i] + i)[:, None]
+            numpy.put_along_axis(dx, index, dy[:, i : i + 1], axis=1)
+        return dx
+
+
+def test_a_layer_too_large_at_telling_sizes_is_diagnosed_where_it_was_given():
+    error = complaint(Overlapping(), (2, 12, 6, 5))
+    assert error.report["x"].cause is not None
+
+
+class Branching:
+    """Two weights, of which one has a gradient that no pattern explains."""
+
+    def __init__(self, *, wrong):
+        rng = numpy.random.default_rng(0)
+        self.v, self.w = rng.standard_normal((3, 4)), rng.standard_normal((4, 2))
+        self.wrong = wrong
+
+    def forward(self, x):
+        h = numpy.tanh(x @ self.v)
+        return h @ self.w, (x, h)
+
+    def backward(self, dy, cache):
+        x, h = cache
+        self.dw = numpy.sin(5 * h).T @ dy if "w" in self.wrong else h.T @ dy
+        dh = dy @ self.w.T * (1 - h**2)
+        dh = dh * numpy.cos(h) if "h" in self.wrong else dh
+        self.dv = x.T @ dh
+        return dh @ self.v.T
+
+
+def test_where_no_cause_is_known_what_is_right_says_where_not_to_look():
+    cause = complaint(Branching(wrong="w"), (5, 3)).report["w"].cause
+    assert cause.endswith(
+        "the gradients of x and v are right: look first at the line that computes this one"
+    )
+    cause = complaint(Branching(wrong="h"), (5, 3)).report["v"].cause
+    assert cause.endswith(
+        "the gradient of w is right: look first at what is computed for x and v alone"
+    )
+    cause = complaint(Branching(wrong="hw"), (5, 3)).report["v"].cause
+    assert cause.endswith("work out the derivative with respect to this one entry by hand")

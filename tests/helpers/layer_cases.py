@@ -106,7 +106,11 @@ CASES = {
     ],
     "RMSNorm": [(lambda rng: nn.RMSNorm(3), IMAGE)],
     "PixelNorm": [(lambda rng: nn.PixelNorm(), IMAGE)],
-    "BatchNorm": [(lambda rng: nn.BatchNorm(6), FLAT), (lambda rng: nn.BatchNorm(3), IMAGE)],
+    "BatchNorm": [
+        (lambda rng: nn.BatchNorm(6), FLAT),
+        (lambda rng: nn.BatchNorm(4), SEQUENCE),
+        (lambda rng: nn.BatchNorm(3), IMAGE),
+    ],
     "LayerNorm": [(lambda rng: nn.LayerNorm(6), FLAT), (lambda rng: nn.LayerNorm(5, 6, 3), IMAGE)],
     "InstanceNorm": [
         (lambda rng: nn.InstanceNorm(3), IMAGE),

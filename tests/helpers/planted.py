@@ -251,7 +251,7 @@ def of_conv(name, change, *words):
 
 
 CONVOLUTIONS = [
-    of_conv("kernel not flipped", lambda d, c, dx, dw, db: (conv_backward(d, c, flip=True)[0], dw, db), "flip|none of"),
+    of_conv("kernel not flipped", lambda d, c, dx, dw, db: (conv_backward(d, c, flip=True)[0], dw, db), "w flipped"),
     of_conv("dw flipped", lambda d, c, dx, dw, db: (dx, dw[::-1, ::-1], db), "flipped along the axes"),
     of_conv("shifted", lambda d, c, dx, dw, db: (np.roll(dx, (1, 1), (1, 2)), dw, db), "shifted by"),
     of_conv("db a mean", lambda d, c, dx, dw, db: (dx, dw, db / d[..., 0].size), "samples times the pixels"),
@@ -292,4 +292,224 @@ OTHERS = [
     Mistake("flatten: wrong order", lambda x: (x.reshape(len(x), -1), x.shape), lambda d, s: d.reshape(s[0], s[3], s[2], s[1]).transpose(0, 3, 2, 1).copy(), (2, 3, 4, 5), (), ("reshape|transpose|none of",)),
 ]  # fmt: skip
 
+
+# ---------------------------------------------------------------- sequences
+
+
+def recurrent(x, w):
+    """y_t = tanh(x_t + y_{t-1} w)."""
+    y = np.zeros_like(x)
+    state = np.zeros_like(x[:, 0])
+    for t in range(x.shape[1]):
+        state = y[:, t] = np.tanh(x[:, t] + state @ w)
+    return y, (y, w)
+
+
+def recurrent_backward(dy, cache, *, carried=1.0):
+    y, w = cache
+    dx, dw, d = np.zeros_like(dy), np.zeros_like(w), 0
+    for t in reversed(range(dy.shape[1])):
+        dx[:, t] = (dy[:, t] + carried * d) * (1 - y[:, t] ** 2)
+        if t:
+            dw += y[:, t - 1].T @ dx[:, t]
+        d = dx[:, t] @ w.T
+    return dx, dw
+
+
+def over_steps(x, w):
+    return np.einsum("ntd,dm->ntm", x, w), (x, w)
+
+
+def of_steps(name, backward, *words):
+    return Mistake(f"steps: {name}", over_steps, backward, (N, 6, D), (W,), words)
+
+
+def delayed(x):
+    """Each step is that of two steps before."""
+    return np.pad(x, ((0, 0), (2, 0), (0, 0)))[:, :-2], None
+
+
+def gates(x, w):
+    a = x @ w
+    return 1 / (1 + np.exp(-a[:, :2])) * np.tanh(a[:, 2:5]).sum(1, keepdims=True), (x, w, a)
+
+
+def gates_backward(dy, cache, *, slip=1.0):
+    x, w, a = cache
+    s, t = 1 / (1 + np.exp(-a[:, :2])), np.tanh(a[:, 2:5])
+    ds = dy * t.sum(1, keepdims=True) * s * (1 - s)
+    dt = (dy * s).sum(1, keepdims=True) * (1 - t**2)
+    return np.hstack([ds, dt]) @ w.T, x.T @ np.hstack([slip * ds, dt])
+
+
+SEQUENCES = [
+    Mistake("recurrent: state forgotten", recurrent, lambda d, c: recurrent_backward(d, c, carried=0), (3, 4, 2), (SQUARE[:2, :2] / 2,), ("only the last step .* is right",)),
+    Mistake("recurrent: state twice", recurrent, lambda d, c: recurrent_backward(d, c, carried=2), (3, 4, 2), (SQUARE[:2, :2] / 2,), ("only the last step .* is right",)),
+    of_steps("a mean over steps", lambda d, c: (d @ c[1].T, np.einsum("ntd,ntm->dm", c[0], d) / 6), "factor 6, axis 1 of x"),
+    of_steps("the last step left out", lambda d, c: (d @ c[1].T, np.einsum("ntd,ntm->dm", c[0][:, :-1], d[:, :-1])), "all but the last index along axis 1"),
+    of_steps("the first step alone", lambda d, c: (d @ c[1].T, c[0][:, 0].T @ d[:, 0]), "the first index along axis 1 of y alone"),
+    Mistake("cumulative sum: wrong way", lambda x: (x.cumsum(1), None), lambda d, c: d.cumsum(1), (N, D + 4), (), ("in reverse order",)),
+    Mistake("delay: one step short", delayed, lambda d, c: np.pad(d, ((0, 0), (0, 1), (0, 0)))[:, 1:], (3, 6, 2), (), ("shifted by -?1 along axis 1",)),
+    Mistake("gates: one of two twice", gates, lambda d, c: gates_backward(d, c, slip=2), (N, D), (rng.standard_normal((D, 5)),), ("only 0 to 1 along axis 1 .*by the factor 2",)),
+    Mistake("loop: last sample left out", affine, lambda d, c: (d @ c[1].T, c[0][:-1].T @ d[:-1], d.sum(0)), (N, D), (W, B), ("all but the last sample",)),
+]  # fmt: skip
+
+
+# ---------------------------------------------------------------- right numbers, wrong places
+
+
+def halves(x):
+    a, b = np.split(x, 2, axis=1)
+    return a * np.exp(b), (a, b)
+
+
+def depth_to_space(x):
+    n, h, w, c = x.shape
+    y = x.reshape(n, h, w, 2, 2, c // 4).transpose(0, 1, 3, 2, 4, 5)
+    return y.reshape(n, 2 * h, 2 * w, c // 4), None
+
+
+def space_to_depth(dy, _):
+    n, h, w, c = dy.shape
+    d = dy.reshape(n, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 4, 2, 5)  # 4, 2 for 2, 4
+    return d.reshape(n, h // 2, w // 2, 4 * c)
+
+
+def wrong_pixels(dy, shape):
+    n, h, w, c = shape
+    return dy.reshape(n, 2, h, 2, w, c).sum((1, 3))
+
+
+MISPLACED = [
+    Mistake("gated: halves exchanged", halves, lambda d, c: np.hstack([d * c[0] * np.exp(c[1]), d * np.exp(c[1])]), (N, 6), (), ("another order along axis 1, .3, 4, 5, 0, 1, 2",)),
+    Mistake("depth to space: exchanged axes", depth_to_space, space_to_depth, (3, 1, 2, 8), (), ("right numbers at the wrong places|another order along axis 3",)),
+    Mistake("upsample: wrong blocks", grow, wrong_pixels, (3, 2, 4, 2), (), ("have the right sum",)),
+]  # fmt: skip
+
+
+# ---------------------------------------------------------------- channels first
+
+
+def planes(x, w):
+    """A convolution of (N, C, H, W) with (F, C, 3, 3), padded by 1."""
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))
+    return np.einsum("nchwij,fcij->nfhw", windows, w), (x, w, windows)
+
+
+def planes_backward(dy, cache, *, crop=1):
+    x, w, windows = cache
+    dx = np.zeros((*x.shape[:2], x.shape[2] + 2, x.shape[3] + 2), x.dtype)
+    for i in range(3):
+        for j in range(3):
+            dx[:, :, i : i + x.shape[2], j : j + x.shape[3]] += np.einsum(
+                "nfhw,fc->nchw", dy, w[:, :, i, j]
+            )
+    at = slice(crop, crop - 2 or None)
+    return dx[:, :, at, at], np.einsum("nfhw,nchwij->fcij", dy, windows)
+
+
+def of_planes(name, change, *words):
+    w = rng.standard_normal((4, 2, 3, 3))
+
+    def backward(dy, cache):
+        return change(dy, cache, *planes_backward(dy, cache))
+
+    return Mistake(f"channels first: {name}", planes, backward, (3, 2, 4, 5), (w,), words)
+
+
+def plane_norm(groups):
+    def forward(x, g):
+        parts = x.reshape(len(x), groups, -1)
+        s = np.sqrt(parts.var(-1, keepdims=True) + 1e-5)
+        h = (parts - parts.mean(-1, keepdims=True)) / s
+        return h.reshape(x.shape) * g[:, None, None], (h, s, g, x.shape)
+
+    return forward
+
+
+def plane_norm_backward(dy, cache):
+    """The term through the mean is forgotten."""
+    h, s, g, shape = cache
+    q = (dy * g[:, None, None]).reshape(h.shape)
+    dx = (q - h * (q * h).mean(-1, keepdims=True)) / s
+    return dx.reshape(shape), (dy * h.reshape(shape)).sum((0, 2, 3))
+
+
+def batch_of_planes(x, g):
+    axes = (0, 2, 3)
+    s = np.sqrt(x.var(axes, keepdims=True) + 1e-5)
+    h = (x - x.mean(axes, keepdims=True)) / s
+    return h * g[:, None, None], (h, s, g)
+
+
+def batch_of_planes_backward(dy, cache):
+    """The term through the spread is forgotten."""
+    h, s, g = cache
+    q = dy * g[:, None, None]
+    return (q - q.mean((0, 2, 3), keepdims=True)) / s, (dy * h).sum((0, 2, 3))
+
+
+CHANNELS_FIRST = [
+    of_planes("padding cut off at one side", lambda d, c, dx, dw: (planes_backward(d, c, crop=2)[0], dw), r"shifted by \(1, 1\)"),
+    of_planes("border lost", lambda d, c, dx, dw: (dx * (1 + np.pad(np.zeros((2, 3)), 1, constant_values=1)), dw), "outermost 1 rows"),
+    of_planes("kernel shifted", lambda d, c, dx, dw: (dx, np.roll(dw, 1, 3)), r"shifted by \(0, -1\)|order along axis 3"),
+    of_planes("mean over pixels", lambda d, c, dx, dw: (dx, dw / 20), "number of pixels of y"),
+    of_planes("first channel alone", lambda d, c, dx, dw: (planes_backward(d * (np.arange(4) < 1)[:, None, None], c)[0], dw), "the first channel of y alone"),
+    Mistake("group norm: mean forgotten", plane_norm(2), plane_norm_backward, (3, 4, 2, 2), (rng.uniform(0.5, 2, 4),), ("through the mean is missing",)),
+    Mistake("instance norm: mean forgotten", plane_norm(4), plane_norm_backward, (3, 4, 2, 2), (rng.uniform(0.5, 2, 4),), ("through the mean is missing",)),
+    Mistake("batch norm: spread forgotten", batch_of_planes, batch_of_planes_backward, (3, 2, 1, 4), (rng.uniform(0.5, 2, 2),), ("standard deviation is missing",)),
+]  # fmt: skip
+
+
+# ---------------------------------------------------------------- weights that are made of others
+
+
+def of_weight(name, change, make, *words, shape=(4, 3)):
+    """Y = x make(v); the gradient of v is made from that of make(v)."""
+
+    def forward(x, v):
+        return x @ make(v), (x, v)
+
+    def backward(dy, cache):
+        x, v = cache
+        return dy @ make(v).T, change(x.T @ dy, v)
+
+    return Mistake(
+        f"weight: {name}",
+        forward,
+        backward,
+        (N, shape[0]),
+        (rng.standard_normal(shape) + 1,),
+        words,
+    )
+
+
+def unit(v):
+    return v / np.sqrt((v * v).sum(0))
+
+
+def standard(v):
+    return (v - v.mean(0)) / v.std(0)
+
+
+def scaled(name, f, backward, a, *words):
+    return Mistake(
+        f"scale: {name}", lambda x, a: (f(x, a), (x, a)), backward, (N, D), (np.array(a),), words
+    )
+
+
+LOG = (-0.5, 0.4, 0.9)
+MADE = [
+    of_weight("norm of each output", lambda d, v: d / np.sqrt((v * v).sum(0)), unit, "proportional to v, with one factor for .* axis 1"),
+    of_weight("norm of all", lambda d, v: d / np.sqrt((v * v).sum()), lambda v: v / np.sqrt((v * v).sum()), "v itself, as of a weight decay or a norm|proportional to v"),
+    of_weight("spread of each output", lambda d, v: (d - d.mean(0)) / v.std(0), standard, "proportional to v, measured from its mean"),
+    of_weight("clipped, with the gradient of all", lambda d, v: d, lambda v: np.clip(v, -1, 1), r"just where \|v\| >"),
+    scaled("exp forgotten", lambda x, a: x * np.exp(a), lambda d, c: (d * np.exp(c[1]), (d * c[0]).sum(0)), LOG, r"exp\(a\) is missing"),
+    scaled("one exp forgotten", lambda x, a: x * np.exp(a), lambda d, c: (d * np.exp(c[1]), np.array((d * c[0]).sum())), 0.7, r"exp\(a\) is missing"),
+    scaled("a temperature", lambda x, a: x / a, lambda d, c: (d / c[1], np.array(-(d * c[0]).sum() / c[1])), 1.7, "a is there once too often"),
+    elementwise("log softmax: sum forgotten", lambda x: np.log(softmax(x)), lambda d, c: d - np.exp(c[1]) * d, "the term -p Σ dy.* is missing"),
+]  # fmt: skip
+
 PLANTED = [*LINEAR, *ACTIVATIONS, *SOFTMAX, *NORMS, *CONVOLUTIONS, *OTHERS]
+PLANTED += [*SEQUENCES, *MISPLACED, *CHANNELS_FIRST, *MADE]

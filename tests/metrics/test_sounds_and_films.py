@@ -4,6 +4,7 @@ import numpy
 import pytest
 
 from minigan import data, metrics
+from minigan.metrics.films import off_path
 
 RATE, NOTES = 8000, (220.0, 440.0)
 WALLS = {"room": 8, "speeds": (0.75, 2)}
@@ -62,6 +63,15 @@ def test_only_paths_of_the_law_are_straight():
     assert metrics.straight(films, data.bounced, **WALLS).tolist() == [True, False, False]
     films[0, 3] = -1
     assert not metrics.straight(films, data.bounced, **WALLS)[0]
+
+
+def test_the_best_path_of_a_law_by_hand():
+    """Where nothing bounces, paths of one speed only go up: half of the spread lies beside."""
+    along = numpy.array([[0, 1, 2, 3], [3, 2, 1, 0], [0, 1, 2, 5], [0, 1, numpy.nan, 3]])
+    found = off_path(along, lambda p: p, room=8, speeds=(1, 1))
+    numpy.testing.assert_allclose(found, [0, 3, 1, numpy.inf], atol=1e-12)
+    slower = off_path(along[:2] / 2, lambda p: p, room=8, speeds=(0.5, 1))
+    numpy.testing.assert_allclose(slower, [0, 1.5], atol=1e-12)
 
 
 class Counter:

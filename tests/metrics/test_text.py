@@ -4,6 +4,7 @@ import math
 
 import numpy
 import pytest
+from defaults import defaults
 
 from minigan import data, metrics
 
@@ -63,6 +64,7 @@ def test_copies_repetitions_and_nonsense_are_found():
 
 
 def test_the_number_of_lines_is_bounded():
+    assert defaults(metrics.evaluate_text) == {"count": 10_000}
     train = data.text("sentences")
     assert scored(train.codes[:500], count=40).facts["samples"] == 40
     for samples, count in ((train.codes[:0], 5), (train.codes[:5], 0)):

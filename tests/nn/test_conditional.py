@@ -158,6 +158,53 @@ def test_shapes_costs_and_names_of_layers_of_pairs():
     ]  # fmt: skip
 
 
+def conditional_batch_norm():
+    """Of labels: 0 stands for a = (1, 0) and b = (10, 20), 1 for a = (0, -1) and b = (0, 0)."""
+    layer = nn.ConditionalBatchNorm(2, classes=2, eps=0).astype("float64")
+    layer.affine.weight.value = numpy.array([[1.0, 0, 10, 20], [0, -1, 0, 0]])
+    return layer
+
+
+def test_conditional_batch_norm_by_hand():
+    layer = conditional_batch_norm()
+    x, labels = numpy.array([[1.0, 3], [3, 7]]), numpy.array([0, 1])
+    y, cache = layer.forward((x, labels))  # means 2 and 5, deviations 1 and 2
+    numpy.testing.assert_allclose(y, [[8, 19], [1, 0]])
+    numpy.testing.assert_allclose(layer.running_mean, [0.2, 0.5], rtol=1e-6)
+    numpy.testing.assert_allclose(layer.running_var, [1.1, 1.7], rtol=1e-6)
+    layer.backward(numpy.ones((2, 2)), cache)
+    numpy.testing.assert_allclose(layer.affine.weight.grad, [[-1, -1, 1, 1], [1, 1, 1, 1]])
+    layer.zero_grad()
+    layer.running_mean[...], layer.running_var[...] = [1, 2], [4, 9]
+    y, cache = layer.forward((numpy.array([[3.0, 8]]), labels[:1]), train=False)
+    numpy.testing.assert_allclose(y, [[12, 22]])
+    numpy.testing.assert_allclose(layer.backward(numpy.ones((1, 2)), cache), [[1, 1 / 3]])
+    numpy.testing.assert_allclose(layer.affine.weight.grad, [[1, 2, 1, 1], [0, 0, 0, 0]])
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (4, 2, 3, 2)])
+@pytest.mark.parametrize("train", [True, False])
+def test_gradients_of_conditional_batch_norm(shape, train):
+    rng = numpy.random.default_rng(3)
+    x, labels = rng.standard_normal(shape), numpy.array([0, 1, 1, 0])
+    of_labels = nn.Given(conditional_batch_norm(), labels)
+    gradcheck.check(of_labels, x, rng=0, train=train)
+    layer = nn.ConditionalBatchNorm(2, condition_features=3).astype("float64")
+    layer.affine.weight.value = rng.standard_normal((3, 4))
+    layer.running_mean[...], layer.running_var[...] = [0.5, -1], [2, 3]
+    layer.track_statistics = False
+    w, dy = rng.standard_normal((4, 3)), rng.standard_normal(shape)
+    _, cache = layer.forward((x, w), train=train)
+    dx, dw = layer.backward(dy, cache)
+
+    def value():
+        return (layer.forward((x, w), train=train)[0] * dy).sum()
+
+    arrays = {"x": x, "w": w, "weight": layer.affine.weight.value}
+    found = {"x": dx, "w": dw, "weight": layer.affine.weight.grad}
+    assert gradcheck.check_scalar(value, arrays, found, rng=0).ok
+
+
 def test_what_is_no_pair_is_refused():
     layer, x = nn.ConcatenateLabels(3), numpy.zeros((2, 4))
     for wrong in (x, (x,), (x, LABELS, LABELS), [x, LABELS]):

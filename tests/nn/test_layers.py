@@ -544,6 +544,8 @@ def test_a_foreign_cache_and_a_wrong_cotangent_are_refused(name):
         (lambda: nn.GroupNorm(4, 6), "must divide"),
         (lambda: nn.SelfAttention(12), "multiple of 8 channels"),
         (lambda: nn.Fade(nn.Tanh(), nn.Tanh(), alpha=1.5), "from 0 to 1"),
+        (lambda: nn.Fade(nn.Tanh(), nn.Tanh(), alpha=-0.5), "from 0 to 1"),
+        (lambda: nn.Fade(nn.Tanh(), nn.Tanh(), alpha=numpy.nan), "from 0 to 1"),
         (lambda: nn.Branches(), "at least one head"),
         (lambda: nn.Styled(), "at least one layer"),
         (lambda: nn.PhaseShuffle(-1), "whole number"),
@@ -565,6 +567,22 @@ def test_a_foreign_cache_and_a_wrong_cotangent_are_refused(name):
 def test_bad_hyper_parameters_are_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_batch_norm_takes_a_sequence_for_an_image_of_one_row():
+    rng = numpy.random.default_rng(0)
+    x, dy = rng.standard_normal((2, 4, 5, 3))
+    one, other = (nn.BatchNorm(3).astype("float64") for _ in range(2))
+    y, cache = one.forward(x)
+    rows, inside = other.forward(x[:, None])
+    numpy.testing.assert_array_equal(y, rows[:, 0])
+    numpy.testing.assert_array_equal(
+        one.backward(dy, cache), other.backward(dy[:, None], inside)[:, 0]
+    )
+    for name, p in one.parameters().items():
+        numpy.testing.assert_array_equal(p.grad, other.parameters()[name].grad)
+    for name, a in one.state_dict().items():
+        numpy.testing.assert_array_equal(a, other.state_dict()[name])
 
 
 @pytest.mark.parametrize("shape", [(1, 3), (1, 1, 1, 3)])
@@ -601,7 +619,8 @@ def test_one_value_per_feature_has_no_variance(shape):
         (nn.Branches(nn.Flatten(), nn.Tanh()), (2, 3, 3), "can only be joined"),
         (nn.Fade(nn.Tanh(), nn.Flatten()), (2, 3, 3), "make the shapes equal"),
         (nn.VirtualBatchNorm(3, reference=4), (2, 3), "WithReference"),
-        (nn.LearntNoise(3), (2, 4, 4, 2), "with pixels between"),
+        (nn.LearntNoise(3), (2, 4, 4, 2), r"needs \(N, \.\.\., 3\) with pixels between"),
+        (nn.LearntNoise(), (2, 3), r"needs \(N, \.\.\., C\) with pixels between"),
     ],
 )
 def test_images_that_do_not_fit_are_refused(layer, shape, message):

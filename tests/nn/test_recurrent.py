@@ -101,6 +101,13 @@ def test_lengths_are_a_whole_number_for_each_sequence(lengths):
         nn.GRU(2, 4).forward((numpy.ones((3, 5, 2)), lengths))
 
 
+@pytest.mark.parametrize("shape", [(2, 3), (2, 0, 3), (2, 5, 4), (2, 1, 5, 3)])
+def test_what_is_no_sequence_of_at_least_one_step_is_refused(shape):
+    with pytest.raises(ValueError, match=r"needs \(N, length, 3\), of at least one step"):
+        nn.GRU(3, 4).forward(numpy.zeros(shape))
+    assert nn.GRU(3, 4, last=True).output_shape((0, 1, 3)) == (0, 4)
+
+
 def test_a_second_derivative_is_refused_with_the_way_out():
     layer, rng = make(5, 3, 4)
     x = rng.standard_normal((2, 5, 3))

@@ -28,6 +28,16 @@ LAYERS = {
         (2, 4, 4, 2),
         lambda w: w.transpose(2, 0, 1, 3).reshape(3, -1),
     ),
+    "conv of sequences": (
+        lambda: nn.Conv1d(2, 3, kernel_size=4, stride=2, padding=1, rng=_rng()),
+        (2, 6, 2),
+        lambda w: w.transpose(2, 0, 1).reshape(3, -1),
+    ),
+    "transposed conv of sequences": (
+        lambda: nn.ConvTranspose1d(2, 3, kernel_size=4, stride=2, padding=1, rng=_rng()),
+        (2, 4, 2),
+        lambda w: w.transpose(1, 0, 2).reshape(3, -1),
+    ),
     "embedding": (lambda: nn.Embedding(5, 3, rng=_rng()), None, lambda w: w.T),
 }
 
@@ -101,7 +111,7 @@ def test_the_vectors_travel_in_the_state_dict_and_the_weight_is_the_raw_one():
     numpy.testing.assert_array_equal(other(x), layer(x))
 
 
-@pytest.mark.parametrize("name", ["linear", "conv", "transposed conv"])
+@pytest.mark.parametrize("name", [name for name in LAYERS if name != "embedding"])
 def test_the_gradient_goes_through_sigma(name):
     layer, x, _ = _case(name)
     gradcheck.check(layer, x, rng=0, train=False)

@@ -97,20 +97,25 @@ def test_labels_choose_rows():
 
 
 @pytest.mark.parametrize(
-    ("layer", "x"),
+    ("layer", "x", "grads"),
     [
-        (nn.LayerNorm(2, eps=3.0), [[1, 3], [5, 3]]),
-        (nn.BatchNorm(1, eps=3.0), [[1], [3]]),
-        (nn.InstanceNorm(1, eps=3.0, affine=True), [[[[1], [3]]], [[[5], [3]]]]),
+        (nn.LayerNorm(2, eps=3.0), [[1, 3], [5, 3]], [[2, 0], [6, 6]]),
+        (nn.BatchNorm(1, eps=3.0), [[1], [3]], [[1], [4]]),
+        (nn.InstanceNorm(1, eps=3.0, affine=True), [[[[1], [3]]], [[[5], [3]]]], [[2], [12]]),
+        (nn.GroupNorm(1, 1, eps=3.0), [[[[1], [3]]], [[[5], [3]]]], [[2], [12]]),
     ],
     ids=repr,
 )
-def test_normalisation_by_hand(layer, x):
-    """A variance of 1 and ε = 3 make s = 2."""
+def test_normalisation_by_hand(layer, x, grads):
+    """A variance of 1 and ε = 3 make s = 2; with dy = x, dγ = Σ x x̂ and dβ = Σ x."""
     layer.gamma.value[...], layer.beta.value[...] = 4, 10
     first = numpy.ravel(of(layer, x))
     assert first[:2].tolist() == [8, 12]
     assert first[2:].tolist() == ([12, 8] if len(first) > 2 else [])
+    dy = numpy.array(x, "float32")
+    layer.zero_grad()
+    layer.backward(dy, layer.forward(dy)[1])
+    assert [layer.gamma.grad.tolist(), layer.beta.grad.tolist()] == grads
 
 
 def test_a_channel_of_an_image_has_its_own_mean_and_variance():
@@ -399,7 +404,7 @@ SHAPES = [
     (nn.Conv2d(3, 2, kernel_size=2), [(4, 2, 2, 3), (1, 5, 2, 3)], [(4, 3), (4, 2, 3), (4, 2, 2, 2), (4, 1, 2, 3), (4, 2, 1, 3), (4, 2, 2, 2, 3)]),
     (nn.ConvTranspose2d(3, 2, kernel_size=3, padding=1), [(4, 1, 1, 3)], [(4, 3), (4, 1, 3), (4, 1, 1, 2), (4, 0, 1, 3), (4, 1, 0, 3)]),
     (nn.ConvTranspose2d(3, 2, kernel_size=1, padding=1), [(4, 3, 3, 3)], [(4, 2, 3, 3), (4, 3, 2, 3)]),
-    (nn.BatchNorm(3), [(4, 3), (4, 1, 2, 3)], [(3,), (4, 2), (4, 5, 3), (4, 3, 3, 2), (4, 3, 2), (4, 1, 2, 1, 3)]),
+    (nn.BatchNorm(3), [(4, 3), (4, 5, 3), (4, 1, 2, 3)], [(3,), (4, 2), (4, 3, 3, 2), (4, 3, 2), (4, 1, 2, 1, 3)]),
     (nn.LayerNorm(2, 3), [(4, 2, 3), (4, 5, 2, 3)], [(2, 3), (4, 3, 2), (4, 3), (4, 2, 3, 1)]),
     (nn.InstanceNorm(3), [(4, 1, 2, 3), (4, 2, 1, 3)], [(4, 3), (4, 1, 1, 3), (4, 2, 2, 2), (4, 2, 3), (4, 2, 2, 3, 3)]),
     (nn.Upsample(2), [(4, 1, 2, 3)], [(4, 3), (4, 2, 3), (4, 1, 1, 2, 3)]),
@@ -498,6 +503,22 @@ def test_noise_of_two_channels_has_two_strengths():
     assert layer.strength.grad.tolist() == pytest.approx([n.item(), 3 * n.item()])
 
 
+RESAMPLED = [
+    nn.Upsample(2), nn.Interpolate(), nn.Interpolate(3, taps=(1, 2, 3, 1)), nn.Downsample(2),
+    nn.Blur(), nn.Resize((5, 3)), nn.Resize((3, 9), mode="bilinear"), nn.AveragePool(2),
+    nn.PixelUnshuffle(2), nn.PixelShuffle(2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", RESAMPLED, ids=repr)
+def test_the_way_back_is_the_adjoint(layer):
+    """Of a linear map, with ⟨A x, dy⟩ = ⟨x, Aᵀ dy⟩."""
+    x = rng(1).standard_normal((2, 4, 6, 4))
+    y, cache = layer.forward(x)
+    dy = rng(2).standard_normal(y.shape)
+    assert (y * dy).sum() == pytest.approx((x * layer.backward(dy, cache)).sum(), rel=1e-12)
+
+
 def test_defaults_and_names_of_pools():
     assert of(nn.MaxPool(), numpy.arange(4.0).reshape(1, 2, 2, 1)) == [[[[3]]]]
     assert of(nn.AveragePool(), numpy.arange(4.0).reshape(1, 2, 2, 1)) == [[[[1.5]]]]
@@ -510,6 +531,22 @@ def test_conditional_batch_norm_takes_vectors_and_images_only():
     assert layer.output_shape((5, 2, 2, 3)) == (5, 2, 2, 3)
     with pytest.raises(ValueError, match="features come last"):
         layer.output_shape((5, 2, 3))
+
+
+def test_minibatch_discrimination_by_hand():
+    layer = nn.MinibatchDiscrimination(1, rows=1, length=2).astype("float64")
+    layer.weight.value = numpy.array([[[1.0, 2]]])
+    y = of(layer, numpy.array([[0.0], [1], [3]]))  # 3, 9 and 6 apart
+    near, far, middle = numpy.exp([-3.0, -9, -6])
+    expected = [[0, near + far], [1, near + middle], [3, far + middle]]
+    numpy.testing.assert_allclose(y, expected, rtol=1e-12)
+
+
+def test_adain_by_hand():
+    layer = nn.AdaIN(1, style_features=1, eps=0).astype("float64")
+    layer.affine.weight.value = numpy.array([[1.0, 5]])
+    y, _ = layer.forward((numpy.array([1.0, 3]).reshape(1, 1, 2, 1), numpy.array([[2.0]])))
+    assert y.ravel().tolist() == [7, 13]  # a = 2, b = 10
 
 
 def test_the_mean_square_has_a_small_eps():

@@ -83,12 +83,17 @@ def opened(chromium, size="desktop", state=None, **options):
 def until(page, condition, seconds=60):
     end = time.monotonic() + seconds
     while not page.evaluate(condition):
-        assert time.monotonic() < end, condition
+        assert time.monotonic() < end, f"{condition}; the page says {text(page, '#problem')!r}"
         page.wait_for_timeout(50)
 
 
 def at_step(page, condition):
     until(page, f"+document.body.dataset.step {condition}")
+
+
+def painted(page):
+    """Wait until the screen shows what was changed."""
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def text(page, of):
@@ -232,6 +237,7 @@ def test_a_finger_draws_a_line(chromium):
         page.tap("#draw")
         page.wait_for_selector("#stage.drawing")
         page.locator("#stage").scroll_into_view_if_needed()
+        painted(page)  # until then a finger scrolls
         box = page.locator("#stage").bounding_box()
         finger = page.context.new_cdp_session(page)
         for n in range(9):
@@ -239,8 +245,7 @@ def test_a_finger_draws_a_line(chromium):
             kind = "touchMove" if n else "touchStart"
             finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
         finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-        page.wait_for_timeout(700)  # Chromium drops a tap that follows a quick swipe at once
-        page.tap("#draw-done")
+        page.click("#draw-done")  # Chromium may drop a tap that follows a quick swipe
         until(page, "location.hash.includes('data=drawn')")
         assert page.evaluate("location.hash").count(";") >= 6
 

@@ -7,13 +7,13 @@ from whole_games import Still, checked, moved
 from minigan import gan, nn, optim, recipes
 
 SHORT = {"rel": 1e-5, "h": 1e-8}
-"""So many rectifiers have a kink nearby."""
+"""So many rectifiers have a kink nearby; seeds whose batch has one closer than this would fail."""
 NAMES = ("r3gan", "sagan", "sngan-cifar", "cgan-cifar")
 
 
 def game(name, optimizer=Still):
     """The recipe's own game in float64, with all weights away from where they start."""
-    recipe, rng = recipes.get(name), numpy.random.default_rng(0)
+    recipe, rng = recipes.get(name), numpy.random.default_rng(3)
     G, D = recipe.networks(rng, rng)
     taming = gan.tame(D, recipe.settings.penalties, rng=rng, conditional=recipe.classes > 0)
     D = taming.discriminator
@@ -28,7 +28,7 @@ def game(name, optimizer=Still):
 
 
 def batch(name, n=3):
-    recipe, rng = recipes.get(name), numpy.random.default_rng(1)
+    recipe, rng = recipes.get(name), numpy.random.default_rng(3)
     labels = rng.integers(0, recipe.classes, n) if recipe.classes else None
     real = rng.uniform(-1, 1, (n, *recipe.sample_shape))
     return real, rng.standard_normal((n, recipe.latent.size)), labels

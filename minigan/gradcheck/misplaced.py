@@ -1,0 +1,259 @@
+"""What is told by where the wrong entries are, or by the order that right numbers are in."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy
+
+from minigan.gradcheck.case import CLOSE, Case, Numbers, alike, how, scale, wrong
+
+# ---------------------------------------------------------------- the right numbers in wrong order
+
+
+def transposed(case: Case) -> str | None:
+    """Look for exchanged axes, or a reshape in the place of their exchange."""
+    for axes in itertools.permutations(range(case.n.ndim)):
+        if axes == tuple(range(case.n.ndim)):
+            continue
+        turned = case.n.transpose(axes)
+        if turned.shape == case.n.shape and alike(case.a, turned):
+            return f"it is the right one transposed (its axes are in the order {axes})"
+        if alike(case.a, turned.reshape(case.n.shape)):
+            return (
+                f"it is the right one with its axes in the order {axes}, reshaped: a reshape where "
+                "a transpose is meant"
+            )
+    return None
+
+
+def flipped(case: Case) -> str | None:
+    """Look for axes that run backwards."""
+    for count in range(1, case.n.ndim + 1):
+        for axes in itertools.combinations(range(case.n.ndim), count):
+            if alike(case.a, numpy.flip(case.n, axes)):
+                return (
+                    f"it is the right one flipped along the axes {axes}: reversed order, or a "
+                    "flipped kernel"
+                )
+    return None
+
+
+def shifted(case: Case) -> str | None:
+    """The gradient at (i, j) is the right one's at (i + di, j + dj)."""
+    for axes in _spatial(case):
+        reach = [range(-min(3, case.n.shape[k] - 2), min(3, case.n.shape[k] - 2) + 1) for k in axes]
+        for by in sorted(itertools.product(*reach), key=lambda by: sum(map(abs, by))):
+            if any(by) and alike(*_overlap(case, axes, by)):
+                return _shifted_by(axes, by)
+    return None
+
+
+def _shifted_by(axes: tuple[int, ...], by: tuple[int, ...]) -> str:
+    if len(by) == 1:
+        (axis,), (d,) = axes, by
+        return (
+            f"it is the right one shifted by {d} along axis {axis}: wrong padding, or an index off "
+            "by one"
+        )
+    di, dj = by
+    return (
+        f"it is the right one shifted by ({di}, {dj}) pixels: wrong padding, or an index off by one"
+    )
+
+
+def _spatial(case: Case) -> list[tuple[int, ...]]:
+    """Return the axes that may be those of pixels or steps, with channels last or first."""
+    if case.n.ndim == 4:
+        return [(1, 2), (2, 3)] if case.name == "x" else [(0, 1), (2, 3)]
+    if case.n.ndim == 3:
+        return [(1,), (2,)] if case.name == "x" else [(0,), (2,)]
+    return []
+
+
+def _overlap(case: Case, axes: tuple[int, ...], by: tuple[int, ...]) -> tuple[Numbers, Numbers]:
+    here: list[slice] = [slice(None)] * case.n.ndim
+    there: list[slice] = [slice(None)] * case.n.ndim
+    for axis, d in zip(axes, by, strict=True):
+        size = case.n.shape[axis]
+        here[axis] = slice(max(0, -d), min(size, size - d))
+        there[axis] = slice(max(0, d), min(size, size + d))
+    return case.a[tuple(here)], case.n[tuple(there)]
+
+
+def exchanged(case: Case) -> str | None:
+    """Look for the right slices along an axis, or the right entries, in another order."""
+    if not numpy.isfinite(case.n).all() or alike(case.a, case.n):
+        return None
+    for axis in range(case.n.ndim):
+        order = _order(numpy.moveaxis(case.a, axis, 0), numpy.moveaxis(case.n, axis, 0))
+        if order:
+            return (
+                f"it is the right one in another order along axis {axis}, {order}: parts that are "
+                "exchanged"
+            )
+    if case.a.size > 2 and alike(numpy.sort(case.a, axis=None), numpy.sort(case.n, axis=None)):
+        return (
+            "it holds the right numbers at the wrong places: a reshape or a transpose with the "
+            "axes in the wrong order, or a wrong index"
+        )
+    return None
+
+
+def _order(a: Numbers, n: Numbers) -> list[int]:
+    """Return which parts of n those of a are; nothing if some are none, or twice."""
+    bound = CLOSE * float(abs(n).max())
+    found = [
+        next((j for j, right in enumerate(n) if abs(part - right).max() <= bound), -1) for part in a
+    ]
+    return found if sorted(found) == list(range(len(n))) else []
+
+
+def backwards(case: Case) -> str | None:
+    """The steps along an axis are gone through in the wrong direction."""
+    x, dy, measure = case.x, case.dy, case.numeric
+    if case.name != "x" or x is None or dy is None or measure is None:
+        return None
+    if min(x.ndim, dy.ndim) < 2 or x.shape[1] != dy.shape[1]:
+        return None
+    given = numpy.flip(case.a, 1).ravel()
+    for entries in (numpy.arange(min(3, x.size)), numpy.arange(x.size)):
+        turned = measure(numpy.flip(x, 1), numpy.flip(dy, 1), {}, entries)
+        if not alike(given[entries], turned):
+            return None
+    return (
+        "it is what the steps along axis 1 would give in reverse order: a loop or a sum in the "
+        "wrong direction"
+    )
+
+
+def regrouped(case: Case) -> str | None:
+    """A linear map that learns nothing: each sum over a sample is right, but not the entries."""
+    if case.name != "x" or case.n.ndim < 2 or case.values or not _is_linear(case):
+        return None
+    others = tuple(range(1, case.n.ndim))
+    sums = case.n.sum(axis=others)
+    if abs(sums).max() > 1e-2 * scale(case) and alike(case.a.sum(axis=others), sums):
+        return (
+            "each sample's entries have the right sum, but aren't right: dy reaches the wrong "
+            "entries, so look at reshapes, repeats and indices"
+        )
+    return None
+
+
+def _is_linear(case: Case) -> bool:
+    """Tell whether the right gradient is the same at another x, as far as a few entries show."""
+    if (
+        case.x is None
+        or case.dy is None
+        or case.numeric is None
+        or not numpy.isfinite(case.n).all()
+    ):
+        return False
+    few = numpy.arange(min(4, case.n.size))
+    return alike(case.n.ravel()[few], case.numeric(-2 * case.x, case.dy, {}, few))
+
+
+# ---------------------------------------------------------------- right except for some entries
+
+
+def signs(case: Case) -> str | None:
+    """The wrong entries are told by the signs of x and dy at their places, or by their size."""
+    own = (case.values or {}).get(case.name)
+    if own is not None and own.shape == case.a.shape:
+        bad = wrong(case)
+        return _threshold(bad, abs(own), f"|{case.name}|") or _threshold(bad, own, case.name)
+    x, dy = case.x, case.dy
+    if case.name != "x" or x is None or dy is None or not x.shape == dy.shape == case.a.shape:
+        return None
+    bad = wrong(case)
+    for where, mask in (
+        ("x and dy have different signs: the case is decided by dy, but must be by x", x * dy < 0),
+        ("x < 0", x < 0),
+        ("x > 0", x > 0),
+    ):
+        said = how(case, bad) if bad.any() else ""
+        told = said or "signs" in where
+        if told and 3 < mask.sum() < mask.size - 3 and (bad == mask).all():
+            return f"it is wrong just where {where}{said}"
+    return _threshold(bad, abs(x), "|x|") or _threshold(bad, x, "x")
+
+
+def _threshold(bad: Numbers, size: Numbers, what: str) -> str | None:
+    """The wrong entries are those above or below some number."""
+    if not 1 < bad.sum() < bad.size - 1:
+        return None
+    (low, high), (least, most) = ((size[part].min(), size[part].max()) for part in (bad, ~bad))
+    if low > most:
+        return (
+            f"it is wrong just where {what} > {most:.3g} or so: a case that is missing or differs"
+        )
+    if high < least:
+        return (
+            f"it is wrong just where {what} < {least:.3g} or so: a case that is missing or differs"
+        )
+    return None
+
+
+def partly_written(case: Case) -> str | None:
+    """All entries that aren't right are zero."""
+    known = numpy.isfinite(case.n)
+    unwritten = known & (case.a == 0) & (abs(case.n) > CLOSE * scale(case))
+    right = abs(case.a - case.n) <= CLOSE * scale(case)
+    if not (unwritten.any() and (unwritten | right | ~known).all()):
+        return None
+    return (
+        f"{int(unwritten.sum())} of {case.n.size} entries are zero and the others are right: a "
+        "part is never written (or is assigned where it must be added)"
+    )
+
+
+def border(case: Case) -> str | None:
+    """Only pixels at the border are wrong."""
+    if case.n.ndim != 4 or case.name != "x":
+        return None
+    for axes, depth in itertools.product(_spatial(case), (1, 2)):
+        inside = tuple(slice(depth, -depth) if k in axes else slice(None) for k in range(4))
+        if min(case.n[inside].shape) > 0 and alike(case.a[inside], case.n[inside]):
+            return (
+                f"only the outermost {depth} rows and columns of pixels are wrong: the padding is "
+                "handled wrongly"
+            )
+    return None
+
+
+def confined(case: Case) -> str | None:
+    """All wrong entries are in a few neighbouring slices along an axis, which are wholly wrong."""
+    bad = wrong(case)
+    for axis, size in enumerate(bad.shape):
+        others = tuple(k for k in range(bad.ndim) if k != axis)
+        (hit,) = numpy.nonzero(bad.any(axis=others))
+        together = 0 < 2 * len(hit) <= size and hit[-1] - hit[0] == len(hit) - 1
+        if size > 2 and together and bad.take(hit, axis).all():
+            return _only(int(hit[0]), int(hit[-1]), axis, size, how(case, bad))
+    return None
+
+
+def _only(first: int, last: int, axis: int, size: int, said: str) -> str:
+    ends = {0: "the first", size - 1: "the last"}
+    if first < last:
+        return (
+            f"only {first} to {last} along axis {axis} are wrong{said}: look at what these alone "
+            "go through"
+        )
+    if said or first not in ends:
+        return f"only {ends.get(first, f'number {first}')} along axis {axis} is wrong{said}"
+    return f"only {ends[first]} along axis {axis} is wrong: a loop or a slice ends too early"
+
+
+def through_steps(case: Case) -> str | None:
+    """Of a sequence, only the step at which backward begins is right."""
+    if case.name != "x" or case.n.ndim != 3 or case.n.shape[1] < 3:
+        return None
+    right = ~wrong(case)
+    if not right[:, -1].all() or right[:, :-1].all(axis=(0, 2)).any():
+        return None
+    return (
+        "only the last step along axis 1 is right: what later steps pass back to earlier ones, "
+        "through the state, is missing or wrong"
+    )
