@@ -1,6 +1,6 @@
 """Sentences written word by word: a recurrent net that learns from D's verdict on the whole.
 
-G first imitates the data, as any language model, but only until less than half of its sentences are
+G first imitates the data, as any language model, but only until about two of five sentences are
 right; from then on D's verdict is its reward, and all that it learns. D takes four steps for each
 of G's: its verdict has to be worth something.
 """
