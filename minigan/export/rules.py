@@ -7,6 +7,7 @@ its rule in a method, ``onnx(graph, x, write)``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -287,6 +288,22 @@ def _with_reference(g: Graph, layer: nn.WithReference, x: Value) -> str:
 
 
 # ---------------------------------------------------------------- shapes
+
+
+@rule(nn.LogSpectrogram)
+def _log_spectrogram(g: Graph, layer: nn.LogSpectrogram, x: Value) -> str:
+    """A convolution with the waves, the sum of both parts' squares, and a logarithm."""
+    waves = numpy.asarray(layer._matrix(x.example))[0].transpose(2, 1, 0)
+    window = _window(layer, 3)
+    parts = g.call("Conv", g.channels_first(x.name, 3), g.constant(waves), **window)
+    frequencies, columns = layer.output_shape(x.shape)[1:3]
+    halves = g.reshape(g.call("Mul", parts, parts), -1, 2, frequencies, columns)
+    power = g.call("ReduceSum", halves, g.integers(1), keepdims=0)
+    q = g.call("Add", power, g.constant(layer.floor**2))
+    grey = g.call("Mul", g.call("Log", q), g.constant(-1 / math.log(layer.floor)))
+    upwards = g.integers(*reversed(range(frequencies)))
+    image = g.call("Gather", g.call("Add", grey, g.constant(1.0)), upwards, axis=1)
+    return g.reshape(image, -1, frequencies, columns, 1)
 
 
 @rule(nn.Flatten, nn.Reshape)

@@ -340,6 +340,9 @@ def _generators() -> Iterator[Case]:
     )
     yield Case("LearntNoise", lambda rng: nn.LearntNoise(3, rng=rng), (2, 3, 4, 3))
     yield Case("Constant", lambda rng: nn.Constant(2, 3, 4, rng=rng), (5, 2))
+    yield Case(
+        "LogSpectrogram", lambda rng: nn.LogSpectrogram(window=6, hop=2, floor=0.1), (2, 8, 1)
+    )
     yield Case("PhaseShuffle", lambda rng: nn.PhaseShuffle(2, rng=rng), (3, 7, 2))
     yield Case(
         "MinibatchDiscrimination",

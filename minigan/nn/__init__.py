@@ -48,6 +48,7 @@ from minigan.nn.sequential import Sequential
 from minigan.nn.shapes import Flatten, Reshape, Upsample
 from minigan.nn.softmax import GumbelSoftmax, Softmax
 from minigan.nn.spectral import SpectralNorm, spectral_norm
+from minigan.nn.spectrogram import LogSpectrogram
 from minigan.nn.statistics import frozen_statistics
 from minigan.nn.styled import Styled
 from minigan.nn.two_batches import backward_both, forward_both
@@ -91,6 +92,7 @@ __all__ = [
     "LeakyReLU",
     "LearntNoise",
     "Linear",
+    "LogSpectrogram",
     "MaxPool",
     "Maxout",
     "MinibatchDiscrimination",

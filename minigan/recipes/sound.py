@@ -12,6 +12,9 @@ from typing import Any, ClassVar
 import numpy
 
 from minigan import data, metrics, nn
+from minigan.backend import Array
+from minigan.gan import BaseGame
+from minigan.ranks import Ranks
 from minigan.recipes.recipe import Generator, Recipe, Settings
 
 LATENT = 64
@@ -21,6 +24,10 @@ START = 16
 QUARTER: dict[str, Any] = {"kernel_size": KERNEL, "stride": 4, "padding": 11}
 """A convolution that leaves a quarter of the samples; transposed, it makes four of each."""
 SHUFFLE = 2
+HALF: dict[str, Any] = {"kernel_size": 4, "stride": 2, "padding": 1}
+"""A convolution that halves both sides of a spectrogram."""
+LAST = 4
+"""Side of the last map of a D that listens, of spectrograms of 64x64."""
 
 
 @dataclass(frozen=True)
@@ -71,22 +78,68 @@ def body(rng: Generator, noise: Generator, *, width: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Flatten())
 
 
+def picture_body(rng: Generator, *, width: int) -> nn.Sequential:
+    """Spectrograms (N, 64, 64, 1) to features (N, 128 width)."""
+    layers: list[nn.Layer] = []
+    for before, after in itertools.pairwise([1, width, 2 * width, 4 * width, 8 * width]):
+        layers += [nn.Conv2d(before, after, **HALF, rng=rng), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.Flatten())
+
+
 def networks(
-    rng: Generator, noise: Generator, *, width: int, classes: int = 0
+    rng: Generator, noise: Generator, *, width: int, classes: int = 0, listens: bool = False
 ) -> tuple[nn.Layer, nn.Layer]:
-    """Both nets; with classes, G gets the label beside z, and D projects onto a vector for each."""
-    features = START * 8 * width
+    """Both nets; with classes, G gets the label beside z, and D projects onto a vector for each.
+
+    D looks at the wave, or, if it listens, at its spectrogram.
+    """
     told: list[nn.Layer] = [nn.ConcatenateLabels(classes)] if classes else []
     first = generator(rng, inputs=LATENT + classes, width=width)
-    critic = body(rng, noise, width=width)
-    judge: nn.Layer = (
-        nn.Projection(critic, features=features, classes=classes, rng=rng)
+    critic = picture_body(rng, width=width) if listens else body(rng, noise, width=width)
+    features = (LAST * LAST if listens else START) * 8 * width
+    judges: list[nn.Layer] = (
+        [nn.Projection(critic, features=features, classes=classes, rng=rng)]
         if classes
-        else nn.Sequential(*critic, nn.Linear(features, 1, rng=rng))
+        else [*critic, nn.Linear(features, 1, rng=rng)]
     )
     nn.initial.kaiming_normal(first, rng=rng)
     nn.initial.kaiming_normal(critic, rng=rng)
-    return nn.Sequential(*told, *first), judge
+    ear: nn.Layer = nn.LogSpectrogram()
+    ears = [nn.Beside(ear) if classes else ear] if listens else []
+    return nn.Sequential(*told, *first), nn.Sequential(*ears, *judges)
+
+
+@dataclass
+class Heard:
+    """A penalty of what D makes of a spectrogram, rather than of the sound.
+
+    Near silence a spectrogram changes by much when the sound changes by little: a penalty of D's
+    gradient with respect to the sound would see nothing else.
+    """
+
+    penalty: Any
+
+    def __call__(self, critic: nn.Layer, real: Any, fake: Any) -> Array:
+        """Return the penalty's value; its gradient is added to the critic's."""
+        layers = list(critic)  # type: ignore[call-overload]
+        behind = 1 + max(i for i, layer in enumerate(layers) if _hears(layer))
+        for layer in layers[:behind]:
+            real, fake = layer.forward(real)[0], layer.forward(fake)[0]
+        value: Array = self.penalty(nn.Sequential(*layers[behind:]), real, fake)
+        return value
+
+    @property
+    def ranks(self) -> Ranks:
+        """The ranks of the penalty, if it has to know them."""
+        return self.penalty.ranks
+
+    @ranks.setter
+    def ranks(self, ranks: Ranks) -> None:
+        self.penalty.ranks = ranks
+
+
+def _hears(net: nn.Layer) -> bool:
+    return any(isinstance(layer, nn.LogSpectrogram) for _, layer in net.layers())
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -118,6 +171,14 @@ class SoundRecipe(Recipe):
         classes = self.most_classes * settings.conditional
         built = partial(self.build, width=settings.width, classes=classes)
         return replace(self, networks=built, classes=classes)
+
+    def game(self, settings: Settings, **more: Any) -> BaseGame:
+        """Build the game; if D listens, penalties are those of what it makes of spectrograms."""
+        game: Any = super().game(settings, **more)
+        if _hears(game.discriminator):
+            game.penalties = [Heard(penalty) for penalty in game.penalties]
+        found: BaseGame = game
+        return found
 
     def load(self, name: str, data_dir: str | None) -> data.Sounds:
         """Load sounds by name, or from a folder of WAV files."""

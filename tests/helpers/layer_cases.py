@@ -203,6 +203,7 @@ CASES = {
         (lambda rng: nn.Branches(nn.Linear(6, 2, rng=rng), nn.Linear(6, 3, rng=rng)), FLAT)
     ],
     "Fade": [(lambda rng: nn.Fade(nn.Linear(6, 6, rng=rng), nn.Tanh(), alpha=0.3), FLAT)],
+    "LogSpectrogram": [(lambda rng: nn.LogSpectrogram(window=6, hop=3, floor=0.1), (2, 9, 1))],
     "PhaseShuffle": [(lambda rng: nn.PhaseShuffle(2, rng=rng), SEQUENCE)],
     "MinibatchDiscrimination": [
         (lambda rng: nn.MinibatchDiscrimination(6, rows=3, length=2, rng=rng), FLAT)

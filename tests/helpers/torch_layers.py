@@ -5,6 +5,7 @@ how far it is from PyTorch at worst: y, dx and the gradients of all parameters, 
 ``create_graph=True``, those of ⟨v, dx⟩, each relative to the largest number of its array or to 1.
 """
 
+import math
 import sys
 from typing import Any, NamedTuple
 
@@ -558,6 +559,23 @@ def phase_shuffle(rng):
     return Setting(Shifted(n, k), theirs, (x,))
 
 
+def log_spectrogram(rng):
+    half = _int(rng, 1, 5)
+    hop, floor = _int(rng, 1, half), float(rng.uniform(1e-3, 0.5))
+    ours = nn.LogSpectrogram(window=2 * half, hop=hop, floor=floor)
+    hann = torch.hann_window(2 * half, dtype=torch.float64)
+
+    def theirs(x, p):
+        spectrum = torch.stft(
+            x[:, 0], 2 * half, hop, window=hann, pad_mode="constant", return_complex=True
+        )[:, 1:, :-1]  # fmt: skip
+        power = (2 / hann.sum() * spectrum.abs()) ** 2 + floor**2
+        return (1 - power.log() / math.log(floor)).flip(1)[:, None]
+
+    x = rng.standard_normal((2, hop * max(_int(rng, 1, 5), -(-half // hop)), 1))
+    return Setting(ours, theirs, (x,))
+
+
 CASES = {
     "Conv2d": conv2d, "ConvTranspose2d": conv_transpose2d, "Conv1d": conv1d,
     "ConvTranspose1d": conv_transpose1d, "ModulatedConv2d": modulated, "Pad": pad,
@@ -570,7 +588,7 @@ CASES = {
     "MinibatchDiscrimination": minibatch_discrimination, "VirtualBatchNorm": virtual_batch_norm,
     "Equalised": equalised, "WeightNorm": weight_norm, "SelfAttention": self_attention,
     "LearntNoise": learnt_noise, "Constant": constant, "Branches": branches, "Fade": fade,
-    "PhaseShuffle": phase_shuffle,
+    "PhaseShuffle": phase_shuffle, "LogSpectrogram": log_spectrogram,
 }  # fmt: skip
 """Name of a layer -> what draws a setting of it."""
 

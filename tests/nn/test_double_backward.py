@@ -156,6 +156,7 @@ def _of_the_field(rng):
         "blur": (nn.Blur(), wide, False),
         "pixel shuffle": (nn.PixelShuffle(2), wide, False),
         "pixel unshuffle": (nn.PixelUnshuffle(2), IMAGE, False),
+        "log spectrogram": (nn.LogSpectrogram(window=4, hop=2, floor=0.1), (2, 6, 1), True),
         "elu": (nn.ELU(0.7), FLAT, True),
         "gelu": (nn.GELU(), FLAT, True),
         "silu": (nn.SiLU(), FLAT, True),

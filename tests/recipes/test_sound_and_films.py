@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from whole_games import Still, checked
 
-from minigan import cli, data, gan, recipes
+from minigan import cli, data, recipes
 from minigan.metrics import classifier
 from minigan.recipes.sound import outlines
 from minigan.runs.face import open_run
@@ -21,7 +21,10 @@ SHORT = {"rel": 1e-4, "h": 1e-9}
     ("name", "changes"),
     [
         ("wavegan-tones", {"width": 1}),
+        ("wavegan-tones", {"width": 1, "penalties": ("dragan",)}),
+        ("wavegan-digits", {"width": 1}),
         ("wavegan-digits", {"width": 1, "conditional": 1}),
+        ("wavegan-digits", {"width": 1, "conditional": 1, "penalties": ("r1:1", "dragan")}),
         ("moving-digits", {}),
     ],
 )
@@ -29,16 +32,13 @@ def test_gradients_of_both_players_as_a_whole(name, changes):
     recipe = recipes.get(name)
     settings = recipe.settings.changed(**changes)
     recipe, rng, noise = recipe.fitted(settings), *map(numpy.random.default_rng, (0, 1))
-    G, D = recipe.networks(rng, noise)
-    taming = gan.tame(D, settings.penalties, rng=noise, conditional=recipe.classes > 0)
+    game = recipe.game(settings, weights=rng, noise=noise)
+    G, D = game.generator, game.discriminator
     for net in (G, D):
         net.astype("float64")
         # Biases of 0 leave rectifiers exactly at their kink, where all below them are off.
         net.flat().value[...] += 0.02 * rng.standard_normal(net.flat().value.shape)
-    game = gan.Game(
-        G, D, Still(G, lr=0.01), Still(D, lr=0.01), penalties=taming.penalties,
-        objective=gan.objective(settings.objective), conditional=recipe.classes > 0,
-    )  # fmt: skip
+    game.generator_optimizer, game.discriminator_optimizer = Still(G, lr=0.01), Still(D, lr=0.01)
     real = rng.uniform(-1, 1, (2, *recipe.sample_shape))
     z = rng.standard_normal((2, recipe.latent.size))
     labels = rng.integers(0, recipe.classes, 2) if recipe.classes else None
