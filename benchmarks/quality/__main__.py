@@ -22,6 +22,7 @@ EXPERIMENTS = (
     "cyclegan",
     "pix2pix",
     "cifar",
+    "minutes",
 )
 
 
@@ -39,7 +40,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     experiment = importlib.import_module(f"benchmarks.quality.{options.experiment}")
-    if options.experiment in ("objectives", "race"):
+    if options.experiment in ("objectives", "race", "minutes"):
         experiment.run(options.seeds, options.only, 60 * options.budget)
     elif options.experiment == "growing":
         budget = 60 * options.budget

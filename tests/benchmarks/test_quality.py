@@ -5,7 +5,7 @@ import dataclasses
 import numpy
 import pytest
 
-from benchmarks.quality import cifar, jobs, pix2pix
+from benchmarks.quality import cifar, jobs, minutes, pix2pix
 from minigan import data, gan, nn, optim, recipes
 
 CIFAR = tuple(cifar.STEPS)
@@ -88,3 +88,18 @@ def test_the_table_of_pix2pix_has_a_row_for_each_case_and_for_mean_and_truth(res
         "| faces: the mean picture | | | 0.300 | 0.050 |",
         "| faces: the truth | | | 0 | 0.250 |",
     ]
+
+
+def test_recipes_train_for_the_same_seconds(results, monkeypatch):
+    monkeypatch.setattr(minutes, "SECONDS", 0.5)
+    monkeypatch.setattr(minutes, "SAMPLES", 100)
+    said = []
+    minutes.run([0], "digits: digits", 60, said.append)
+    (row,) = jobs.rows("minutes")
+    assert (row["case"], row["seed"], float(row["floor"]) > 0) == ("digits: digits", "0", True)
+    assert 0.1 < float(row["cpu_seconds"]) < 5
+    assert int(row["steps"]) > 1
+    minutes.run([0], "digits: digits", 60, said.append)  # it is done
+    assert len(said) == 1
+    minutes.run([1], "digits: digits", -1, said.append)
+    assert "call again" in said[-1]

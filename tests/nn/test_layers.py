@@ -375,6 +375,18 @@ def test_the_slope_of_a_prelu_learns_from_what_it_multiplies_alone():
     assert layer.slope.grad.tolist() == [20, 25]
 
 
+def test_a_spectrogram_shows_where_a_tone_is_and_how_loud():
+    layer = nn.LogSpectrogram(window=16, hop=8)
+    t = numpy.arange(64)
+    tone = numpy.where(t < 32, numpy.sin(2 * numpy.pi * 3 / 16 * t), 0).astype("float32")
+    y = layer(numpy.stack([tone, tone / 10])[:, :, None])[..., 0]
+    assert y.shape == (2, 8, 8)
+    assert y[0, -3, 2] == pytest.approx(1, abs=1e-4)  # the third frequency from below
+    assert y[0, -3, 2] - y[1, -3, 2] == pytest.approx(2 / 3, abs=1e-4)  # of 60 dB, 20 dB
+    assert (y[0, :, 2].argmax(), y[1, :, 2].argmax()) == (5, 5)
+    numpy.testing.assert_allclose(y[:, :, 6:], -1, atol=1e-5)
+
+
 def test_a_shift_shows_nothing_of_what_it_leaves_out():
     layer = nn.PhaseShuffle(1, rng=numpy.random.default_rng(0))
     x = numpy.zeros((1, 6, 1))

@@ -10,7 +10,7 @@ from whole_games import Still, checked
 
 from minigan import cli, data, recipes
 from minigan.metrics import classifier
-from minigan.recipes.sound import outlines
+from minigan.recipes.sound import Heard, networks, outlines
 from minigan.runs.face import open_run
 
 SHORT = {"rel": 1e-4, "h": 1e-9}
@@ -169,3 +169,23 @@ def test_the_outline_of_a_sound_spans_its_extremes():
     drawn = outlines(waves, 4, height=8)[0, :, :, 0]
     assert (drawn[:, 1] == 1).all()
     assert (drawn[:, 0] == 1).sum() <= 2
+
+
+@pytest.mark.parametrize("classes", [0, 10])
+def test_a_penalty_is_of_what_is_made_of_the_spectrogram(classes):
+    rng = numpy.random.default_rng(0)
+    D = networks(rng, rng, width=1, classes=classes, listens=True)[1]
+    sounds = 0.1 * rng.standard_normal((2, 3, 4096, 1)).astype("float32")
+    labels = numpy.arange(3)
+    real, fake = ((x, labels) if classes else x for x in sounds)
+    seen = []
+
+    def penalty(judge, *given):
+        seen.append([x[0] if classes else x for x in given])
+        numpy.testing.assert_array_equal(judge(given[0]), D(real))
+        return 3.5
+
+    assert Heard(penalty)(D, real, fake) == 3.5
+    numpy.testing.assert_allclose(
+        seen[0], data.spectrogram(sounds.reshape(6, 4096, 1)).reshape(2, 3, 64, 64, 1), atol=0.1
+    )
