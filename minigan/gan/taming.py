@@ -237,6 +237,8 @@ def _clip_gradient(taming: Taming, strength: float, rng: Generator) -> None:
 
 # ---------------------------------------------------------------- changes of D
 
+_ACTIVATIONS = (nn.LeakyReLU, nn.Tanh)
+
 
 def _spectral_norm(taming: Taming, strength: float, rng: Generator) -> None:
     taming.discriminator = _mapped(
@@ -252,10 +254,15 @@ def _has_weight(layer: nn.Layer) -> bool:
 
 
 def _dropout(taming: Taming, strength: float, rng: Generator) -> None:
-    layers: list[nn.Layer] = []
-    for layer in _chain(taming.discriminator, "dropout"):
+    chain, layers = _chain(taming.discriminator, "dropout"), list[nn.Layer]()
+    if not any(isinstance(layer, _ACTIVATIONS) for layer in chain):
+        raise ValueError(
+            "dropout follows the activations of a discriminator that is a plain chain of layers, "
+            "and this one has none; choose another penalty."
+        )
+    for layer in chain:
         layers += (
-            [layer, nn.Dropout(strength, rng=rng)] if isinstance(layer, nn.LeakyReLU) else [layer]
+            [layer, nn.Dropout(strength, rng=rng)] if isinstance(layer, _ACTIVATIONS) else [layer]
         )
     taming.discriminator = nn.Sequential(*layers)
 
@@ -307,7 +314,13 @@ def _before_the_last(
 
 
 def _feature_matching(taming: Taming, strength: float, rng: Generator) -> None:
-    if len(_chain(taming.discriminator, "feature-matching")) < 2:
+    chain = _chain(taming.discriminator, "feature-matching")
+    if isinstance(chain[-1], nn.Projection):
+        raise ValueError(
+            "feature-matching compares what comes before D's last layer, which here projects onto "
+            "the labels and holds all of D; choose another penalty."
+        )
+    if len(chain) < 2:
         raise ValueError(
             "feature-matching needs a discriminator of two layers or more; choose another penalty."
         )

@@ -153,10 +153,11 @@ def check_discriminator_step(ways, kind, seed, penalty_of):
     def loss():
         noise.bit_generator.state = state
         with nn.frozen_statistics(game.discriminator):
-            passed = game.discriminator.forward(real)
-            other = game.discriminator.forward(fake)[0]
-        value = game.objective.discriminator(passed[0], other)[0]
-        return value + penalty_of(game, noise, real, fake, passed)
+            logits, other, caches = nn.forward_both(
+                game.discriminator, real, fake, apart=any(map(taking_reals, game.penalties))
+            )
+        value = game.objective.discriminator(logits, other)[0]
+        return value + penalty_of(game, noise, real, fake, (logits, caches[0]))
 
     parameters = game.discriminator.parameters()
     given = {name: p.grad.copy() for name, p in parameters.items()}
@@ -469,6 +470,16 @@ def test_refused_ends():
         tame(single, ["feature-matching"], rng=random())
     two = nn.Sequential(nn.Tanh(), *single)
     assert tame(two, ["feature-matching"], rng=random()).feature_matching == 1
+
+
+@pytest.mark.parametrize(
+    ("way", "words"), [("dropout", "this one has none"), ("feature-matching", "holds all of D")]
+)
+def test_ways_that_a_projection_hides_the_layers_of_are_refused(way, words):
+    body = nn.Sequential(nn.Linear(2, 3), nn.LeakyReLU(0.2))
+    D = nn.Sequential(nn.Beside(nn.Tanh()), nn.Projection(body, features=3, classes=2))
+    with pytest.raises(ValueError, match=words):
+        tame(D, [way], rng=random(), conditional=True)
 
 
 @pytest.mark.parametrize("layer", [nn.BatchNorm(5), nn.Dropout(0.5)], ids=repr)
