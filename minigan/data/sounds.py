@@ -269,9 +269,7 @@ def _loud(waves: Any) -> npt.NDArray[numpy.float32]:
 
 
 def _said(changes: Counter[str]) -> tuple[str, ...]:
-    counted = [
-        f"{count:,} sound{'' if count == 1 else 's'} {how}" for how, count in changes.items()
-    ]
+    counted = [f"{_counted(count, 'sound')} {how}" for how, count in changes.items()]
     return (*counted, "all sounds scaled to the same peak")
 
 
@@ -279,7 +277,11 @@ def _passed_over(broken: list[DataError], others: Counter[str]) -> tuple[str, ..
     notes = []
     if others:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
-        notes.append(f"{others.total()} files passed over: no WAV files ({kinds})")
+        notes.append(f"{_counted(others.total(), 'file')} passed over: no WAV files ({kinds})")
     if broken:
-        notes.append(f"{len(broken)} files passed over: {broken[0]}")
+        notes.append(f"{_counted(len(broken), 'file')} passed over: {broken[0]}")
     return tuple(notes)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -27,6 +27,8 @@ GAP = 0.15
 FLOOR = 1e-3
 """Amplitude, relative to a full sine, at and below which a spectrogram is black: -60 dB."""
 _LONGEST = 2**26
+_FASTEST = 1_000_000
+"""Most samples per second; a header that says more is damaged."""
 _NOT_READ = (EOFError, OSError, ValueError, wave.Error)
 
 
@@ -49,7 +51,7 @@ def read_wav(path: str | os.PathLike[str], *, seconds: float | None = None) -> t
     Raises
     ------
     DataError
-        If it can't be read, has other samples than PCM, or none.
+        If it can't be read, has other samples than PCM, or none, or an impossible rate.
     """
     try:
         with wave.open(os.fspath(path), "rb") as file:
@@ -59,11 +61,16 @@ def read_wav(path: str | os.PathLike[str], *, seconds: float | None = None) -> t
             found = found[: len(found) // channels * channels].reshape(-1, channels)
     except _NOT_READ as error:
         raise DataError(
-            f"{path} cannot be read as a WAV file of PCM ({error or 'it is cut off'}): convert it, "
-            "or remove it"
+            f"{path} cannot be read as a WAV file of PCM ({str(error) or 'it is cut off'}): "
+            "convert it, or remove it"
         ) from error
     if not len(found) or rate < 1:
         raise DataError(f"{path} holds no sound: remove it")
+    if rate > _FASTEST:
+        raise DataError(
+            f"{path} says that it has {rate:,} samples per second, more than {_FASTEST:,}: it is "
+            "damaged; make it again, or remove it"
+        )
     return found, rate
 
 

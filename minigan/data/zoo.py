@@ -193,8 +193,8 @@ def _place(name: str, data_dir: Folder) -> Path:
     where = data_dir if data_dir is not None else os.environ.get("MINIGAN_DATA") or None
     if where is None:
         raise DataError(
-            f"{name} doesn't come with minigan: {how}, and give its folder with --data-dir or "
-            "MINIGAN_DATA"
+            f"{name.replace('_', '-')} doesn't come with minigan: {how}, and give its folder with "
+            "--data-dir or MINIGAN_DATA"
         )
     folder = Path(os.path.expanduser(where))
     # The heads are 64 pixels high, which their file's name may say.

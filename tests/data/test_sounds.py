@@ -61,8 +61,9 @@ def test_what_is_no_wav_file_is_named(content, tmp_path):
         path.write_bytes(path.read_bytes().replace(b"fmt \x10\0\0\0\1\0", b"fmt \x10\0\0\0\3\0"))
     else:
         path.write_bytes(content)
-    with pytest.raises(data.DataError, match=re.escape(str(path))):
+    with pytest.raises(data.DataError, match=re.escape(str(path))) as refusal:
         data.read_wav(path)
+    assert "()" not in str(refusal.value)
 
 
 def test_sounds_come_back_from_a_file(tmp_path):
@@ -155,6 +156,13 @@ def test_a_file_without_a_sound_is_refused(tmp_path):
     for path in (silent, still):
         with pytest.raises(data.DataError, match=r"(none|still)\.wav"):
             data.read_wav(path)
+
+
+def test_a_rate_that_no_sound_has_is_refused_before_memory_is_asked_for(tmp_path):
+    path = write(tmp_path / "fast.wav", [sine()])
+    path.write_bytes(path.read_bytes().replace(RATE.to_bytes(4, "little"), b"\xff" * 4, 1))
+    with pytest.raises(data.DataError, match=r"fast\.wav says that it has 4,294,967,295 samples"):
+        data.sound_folder(tmp_path)
 
 
 def test_a_folder_without_sounds_is_refused(tmp_path):
