@@ -84,9 +84,16 @@ def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channel
     ValueError
         If `size` or `channels` is not as above.
     """
+    return named_images(path, size=size, channels=channels)[0]
+
+
+def named_images(
+    path: str | os.PathLike[str], *, size: tuple[int, int], channels: int
+) -> tuple[Dataset, list[Path]]:
+    """Do what `image_folder` does; also return each image's path in the folder."""
     check_shape((*size, channels))
     root = Path(os.path.expanduser(path))
-    found, others = ([root], Counter[str]()) if root.is_file() else _pictures(root)
+    found, others = ([root], Counter[str]()) if root.is_file() else pictures(root)
     changes: Counter[str] = Counter()
     sizes: list[tuple[int, int]] = []
     images = numpy.empty((len(found), *size, channels), dtype=numpy.uint8)
@@ -103,7 +110,7 @@ def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channel
     images = images[: len(files)]
     parts = [file.relative_to(root).parts for file in files]
     labels, class_names = classes(parts)
-    return Dataset(
+    dataset = Dataset(
         name=root.resolve().name, images=images, labels=labels, source=str(root),
         class_names=class_names,
         notes=(
@@ -111,6 +118,7 @@ def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channel
             *splits(parts),
         ),
     )  # fmt: skip
+    return dataset, [file.relative_to(root) for file in files]
 
 
 def fit(dataset: Dataset, image_shape: tuple[int, int, int]) -> Dataset:
@@ -190,7 +198,7 @@ def _as_bytes(images: npt.NDArray[Any]) -> npt.NDArray[numpy.uint8]:
     )
 
 
-def _pictures(root: Path) -> tuple[list[Path], Counter[str]]:
+def pictures(root: Path) -> tuple[list[Path], Counter[str]]:
     """The files to read, in order, and how many others there are of each suffix."""
     if not root.is_dir():
         raise DataError(

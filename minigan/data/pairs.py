@@ -20,7 +20,7 @@ from minigan import randomness
 from minigan.data import zoo
 from minigan.data.dataset import Batches, Dataset
 from minigan.data.errors import DataError, choices
-from minigan.data.folder import EXTENSIONS, fit, image_folder
+from minigan.data.folder import fit, image_folder, named_images, pictures
 
 __all__ = ["PAIRS", "Pair", "PairBatches", "Pairs", "edges", "holes", "pairs"]
 
@@ -189,7 +189,7 @@ def pairs(
           fonts of the tests are of other families;
         - "emoji-designs": Google's emoji, and Twitter's;
         - a folder with subfolders ``a`` and ``b`` (or ``trainA`` and ``trainB``), whose files have
-          the same names where they belong together;
+          the same names where they belong together; one whose partner can't be read is left out;
         - a folder of pictures, each of which shows a pair side by side.
 
         In a folder, every sixth pair is kept for tests, in the order of their names.
@@ -345,34 +345,59 @@ def _folder(
     kinds = _kinds(root)
     if kinds is None:
         a, b = _side_by_side(root, a_shape, b_shape)
+        rows = [numpy.arange(len(a))] * 2
     else:
         if aligned:
             _require_partners(*kinds)
-        a = image_folder(kinds[0], size=a_shape[:2], channels=a_shape[2])
-        b = image_folder(kinds[1], size=b_shape[:2], channels=b_shape[2])
-    chosen = [_set_aside(len(kind), test) for kind in (a, b)]
-    if not all(map(numpy.any, chosen)):
-        raise DataError(f"{root} has {min(len(a), len(b))} pairs: at least {HELD_OUT} are needed")
+        a, first = named_images(kinds[0], size=a_shape[:2], channels=a_shape[2])
+        b, second = named_images(kinds[1], size=b_shape[:2], channels=b_shape[2])
+        rows = _together(first, second) if aligned else [numpy.arange(len(a)), numpy.arange(len(b))]
+    chosen = [row[_set_aside(len(row), test)] for row in rows]
+    if not all(map(len, chosen)):
+        raise DataError(f"{root} has {min(map(len, rows))} pairs: at least {HELD_OUT} are needed")
     a, b = (_part(k, k.images[c], k.name) for k, c in zip((a, b), chosen, strict=True))
     return Pairs(a, b, aligned=aligned)
 
 
+def _together(a: list[Path], b: list[Path]) -> list[npt.NDArray[numpy.intp]]:
+    """Return where the pictures are that both kinds have, by their names.
+
+    One whose partner can't be read is left out; the notes say which that is.
+    """
+    places = {name: i for i, name in enumerate(_names(b))}
+    both = [(i, places[name]) for i, name in enumerate(_names(a)) if name in places]
+    return list(numpy.array(both, numpy.intp).reshape(-1, 2).T)
+
+
 def _kinds(root: Path) -> tuple[Path, Path] | None:
-    """Find the two subfolders of a folder; None if there aren't any."""
+    """Find the two subfolders of a folder; None if there aren't any.
+
+    Raises
+    ------
+    DataError
+        If there is only one of them.
+    """
     inside = {path.name.lower(): path for path in root.iterdir() if path.is_dir()}
-    for a, b in (("a", "b"), ("traina", "trainb")):
+    both = (("a", "b"), ("traina", "trainb"))
+    for a, b in both:
         if a in inside and b in inside:
             return inside[a], inside[b]
+    for there, missing in (*both, *(pair[::-1] for pair in both)):
+        if there in inside:
+            raise DataError(
+                f"{root} has a subfolder {inside[there].name}, but none named {missing}: put the "
+                "pictures of the other kind there"
+            )
     return None
 
 
-def _names(folder: Path) -> set[str]:
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
-    return {path.relative_to(folder).with_suffix("").as_posix() for path in files}
+def _names(files: list[Path]) -> list[str]:
+    return [path.with_suffix("").as_posix() for path in files]
 
 
 def _require_partners(a: Path, b: Path) -> None:
-    alone = sorted(_names(a) ^ _names(b))
+    names = [set(_names([path.relative_to(kind) for path in pictures(kind)[0]])) for kind in (a, b)]
+    alone = sorted(names[0] ^ names[1])
     if alone:
         raise DataError(
             f"{a.parent} has a picture {alone[0]!r} in only one of {a.name} and {b.name}: give "

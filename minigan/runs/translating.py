@@ -59,8 +59,8 @@ def translate(
     recipe = run.recipe
     if not isinstance(recipe, Translation):
         raise ValueError(
-            f"The recipe {recipe.name!r} makes pictures from latents; only runs of pix2pix and "
-            "cyclegan translate pictures."
+            f"The recipe {recipe.name!r} doesn't translate pictures; choose a run of pix2pix, "
+            "cyclegan or inpaint."
         )
     shape = recipe.sample_shape if back else recipe.input_shape
     files = _files(source)
@@ -77,7 +77,8 @@ def _files(source: Path) -> list[Path]:
         raise data.DataError(f"there is no picture or folder {source}: give one that exists")
     if not source.is_dir():
         return [source]
-    found = sorted(p for p in source.iterdir() if p.suffix.lower() in EXTENSIONS)
+    shown = (path for path in source.iterdir() if not path.name.startswith("."))
+    found = sorted(path for path in shown if path.suffix.lower() in EXTENSIONS)
     if not found:
         raise data.DataError(f"{source} contains no pictures: give another folder, or a picture")
     return found
@@ -89,6 +90,10 @@ def _targets(files: list[Path], source: Path, output: Path) -> list[Path]:
         return [output]
     if output.exists() and not output.is_dir():
         raise ValueError(f"{output} is a file, but {source} is a folder; give a folder for -o.")
+    if not output.exists() and output.suffix.lower() in EXTENSIONS:
+        raise ValueError(
+            f"{output} is named as a picture, but {source} is a folder; give a folder for -o."
+        )
     if output.resolve() == source.resolve():
         raise ValueError(
             f"The results would replace the pictures in {source}; give another folder for -o."

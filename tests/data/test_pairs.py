@@ -92,6 +92,38 @@ def test_a_folder_of_pictures_side_by_side(tmp_path):
     numpy.testing.assert_array_equal(test.b.images[0], both[1])
 
 
+def test_a_picture_whose_partner_cannot_be_read_is_left_out(tmp_path):
+    """Otherwise all the pictures after it would get the partners of others."""
+    for i in range(9):
+        _write(tmp_path / "a" / f"{i}.png", i)
+        _write(tmp_path / "b" / f"{i}.png", i)
+    (tmp_path / "a" / "2.png").write_bytes(b"no picture")
+    (tmp_path / "b" / "5.png").write_bytes(b"no picture")
+    found = data.pairs(tmp_path, a_shape=SHAPE, b_shape=SHAPE)
+    assert len(found) == 6  # of seven, the sixth is for tests
+    numpy.testing.assert_array_equal(found.a.images, found.b.images)
+    assert [note.partition(":")[0] for note in found.notes] == ["1 file passed over"] * 2
+
+
+def test_pictures_belong_together_by_name_and_not_by_order(tmp_path):
+    """The ends of these names sort otherwise: x.apng < x.b.png < x.png."""
+    for i, name in enumerate(("x", "x.b", *"123456")):
+        pixels = _write(tmp_path / "a" / f"{name}.png", i)
+        (tmp_path / "b").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "b" / f"{name}.apng", format="PNG")
+    (tmp_path / "b" / "x.b.apng").rename(tmp_path / "b" / "x.b.png")
+    found = data.pairs(tmp_path, a_shape=SHAPE, b_shape=SHAPE)
+    numpy.testing.assert_array_equal(found.a.images, found.b.images)
+
+
+@pytest.mark.parametrize(("there", "missing"), [("A", "b"), ("trainB", "traina")])
+def test_one_of_two_subfolders_is_no_pair_side_by_side(there, missing, tmp_path):
+    for i in range(6):
+        _write(tmp_path / there / f"{i}.png", i)
+    with pytest.raises(data.DataError, match=f"a subfolder {there}, but none named {missing}"):
+        data.pairs(tmp_path, a_shape=SHAPE, b_shape=SHAPE)
+
+
 def test_folders_that_hold_no_pairs(tmp_path):
     for i in range(6):
         _write(tmp_path / "a" / f"{i}.png", i)

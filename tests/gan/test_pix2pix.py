@@ -242,6 +242,7 @@ def test_a_picture_and_a_folder_are_translated(whole, pictures, tmp_path, capsys
     with Image.open(out) as picture:
         assert (picture.size, picture.mode) == ((16, 16), "RGB")
     many = tmp_path / "all"
+    (pictures / "._face0.png").write_bytes(b"what macOS writes beside a picture")
     assert cli.main(["translate", str(whole), str(pictures), "-o", str(many)]) == 0
     assert sorted(p.name for p in many.iterdir()) == ["face0.png", "face1.png", "face2.png"]
     assert capsys.readouterr().out.splitlines()[-1] == f"3 translated to {many}"
@@ -259,6 +260,7 @@ def test_translations_that_are_refused_leave_nothing(whole, pictures, tmp_path, 
         "one way only": [pictures / "face0.png", "-o", out, "--back"],
         "contains no pictures": [tmp_path / "empty", "-o", tmp_path / "x"],
         "is a file, but": [pictures, "-o", pictures / "face0.png"],
+        "is named as a picture": [pictures, "-o", out],
         "would replace the pictures in": [pictures, "-o", pictures / ".." / pictures.name],
     }
     (tmp_path / "empty").mkdir()
@@ -277,4 +279,4 @@ def test_only_these_recipes_translate(pictures, tmp_path, capsys):
         "ring", steps=2, out=tmp_path / "ring", device="cpu", progress=False, frames=0
     )
     assert cli.main(["translate", str(ring), str(pictures), "-o", str(tmp_path / "x")]) == 2
-    assert "'ring' makes pictures from latents" in capsys.readouterr().err
+    assert "'ring' doesn't translate pictures" in capsys.readouterr().err

@@ -110,7 +110,7 @@ def test_commands_take_the_name(tmp_path, capsys):
         (["doctor", "pretrained:digits"], "without the history of a run"),
         (["train", "--resume", "pretrained:digits"], "--init pretrained:digits"),
         (["train", "digits", "--init", "pretrained:nothing"], "no pretrained weights"),
-        (["translate", "pretrained:digits", "a.png"], "makes pictures from latents"),
+        (["translate", "pretrained:digits", "a.png"], "doesn't translate pictures"),
     ],
 )
 def test_refusals_are_a_sentence_and_leave_nothing(arguments, words, tmp_path, capsys):
