@@ -215,8 +215,10 @@ def whole_numbers(text: str) -> tuple[int, ...]:
         ) from None
 
 
-def check_picture(path: Path) -> None:
+def check_picture(path: Path, media: str | None = None) -> None:
     """Check that an image can be written to a path, before the work rather than after it.
+
+    `media` is the suffix of another kind of file that will do.
 
     Raises
     ------
@@ -227,9 +229,10 @@ def check_picture(path: Path) -> None:
         raise ValueError(
             f"{path} can't be written; give the name of an image file in an existing folder."
         )
-    if path.suffix.lower() not in PICTURES:
+    *others, last = (*PICTURES, media) if media else PICTURES
+    if path.suffix.lower() not in (*others, last):
         raise ValueError(
-            f"{path} doesn't end in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}; use .png."
+            f"{path} doesn't end in {', '.join(others)} or {last}; use {media or '.png'}."
         )
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy
 from numpy.typing import NDArray
 
-from minigan import backend, gan, nn, optim
+from minigan import backend, data, gan, nn, optim
 from minigan.files import written_whole
 from minigan.runs import exploring, translating
 from minigan.runs.folder import Run
@@ -86,6 +86,8 @@ def project(
             f"Projection needs at least one step and a positive learning rate, got {steps} and "
             f"{lr}."
         )
+    if not picture.is_file():
+        raise data.DataError(f"there is no picture {picture}: give the file of one")
     run.check_label(label)
     target = translating.loaded([picture], run.recipe.sample_shape, say)
     game: Any = run.game(which)

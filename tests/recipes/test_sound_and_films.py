@@ -119,6 +119,9 @@ def test_what_cannot_be_is_refused_before_anything_is_made(arguments, words, tmp
 def test_a_run_of_pictures_writes_no_sound(tones_run, tmp_path, capsys):
     assert cli.main(["sample", str(tones_run), "-o", str(tmp_path / "x.mp3")]) == 2
     assert ".png" in capsys.readouterr().err
+    for name, words in {"x.gif": "or .wav; use .wav", "no/x.wav": "x.wav can't be"}.items():
+        assert cli.main(["sample", str(tones_run), "-o", str(tmp_path / name)]) == 2
+        assert words in capsys.readouterr().err
     assert cli.main(["project", str(tones_run), "x.png", "-o", str(tmp_path / "y.png")]) == 2
     assert "makes sounds, which no picture" in capsys.readouterr().err
 

@@ -235,5 +235,9 @@ def test_a_projection_that_makes_no_sense_is_refused(
 
 def test_a_picture_that_is_not_there_is_refused(runs, tmp_path, capsys):
     command = ["project", runs["digits"], tmp_path / "no.png", "-o", tmp_path / "x.png"]
-    refused(command, "no.png", capsys)
+    refused(command, "there is no picture", capsys)
     assert not list(tmp_path.iterdir())
+    Image.fromarray(data.avatars().images[0]).save(tmp_path / "one.png")
+    command[2] = tmp_path  # a folder, of which only one picture would be looked at
+    refused(command, "give the file of one", capsys)
+    assert {path.name for path in tmp_path.iterdir()} == {"one.png"}
