@@ -167,8 +167,10 @@ def spoken_digits(
         raise ValueError(f"there is no split {split!r} of the spoken digits: use train or test")
     wanted = ("mu_law", "lengths", "labels", "takes")
     found, source = zoo.read("spoken_digits", data_dir, *wanted)
-    if found["lengths"].sum() != len(found["mu_law"]):
-        raise DataError(f"{source} isn't what it should be: its lengths don't add up")
+    if not _add_up(**found):
+        raise DataError(
+            f"{source} isn't what it should be: its lengths, labels and takes don't add up"
+        )
     ends = numpy.cumsum(found["lengths"].astype(int))
     held_out = found["takes"] < 5
     chosen = numpy.flatnonzero(held_out if split == "test" else ~held_out)
@@ -182,6 +184,13 @@ def spoken_digits(
         labels=found["labels"][chosen].astype(numpy.int64), source=source,
         class_names=tuple("0123456789"), notes=_said(changes),
     )  # fmt: skip
+
+
+def _add_up(mu_law: Any, lengths: Any, labels: Any, takes: Any) -> bool:
+    """Whether there is a length, a label and a take of each recording, and nothing else."""
+    whole = all(part.dtype.kind in "iu" for part in (lengths, labels, takes))
+    alike = lengths.shape == labels.shape == takes.shape == (len(lengths),)
+    return bool(whole and alike and lengths.sum() == len(mu_law))
 
 
 def _linear(mu_law: Any) -> npt.NDArray[numpy.float32]:

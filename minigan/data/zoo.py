@@ -134,6 +134,11 @@ def glyphs(*, data_dir: Folder = None) -> Dataset:
         If the file is missing or damaged.
     """
     found, source = read("glyphs", data_dir, "images", "characters")
+    if found["images"].ndim != 4:
+        raise DataError(
+            f"{source} isn't what it should be (its images have shape {found['images'].shape}, not "
+            "(fonts, characters, height, width)): make it again"
+        )
     fonts, characters = found["images"].shape[:2]
     images = found["images"].reshape(-1, *found["images"].shape[2:])
     labels = numpy.tile(numpy.arange(characters), fonts)
@@ -185,7 +190,13 @@ def read(name: str, data_dir: Folder, *wanted: str) -> tuple[Arrays, str]:
     missing = [array for array in wanted if array not in present]
     if missing:
         raise DataError(f"{path} has no array {missing[0]!r}: make it again with datasets/make.py")
-    return dict(zip(wanted, arrays.read_npz(path, *wanted), strict=True)), str(path)
+    found = dict(zip(wanted, arrays.read_npz(path, *wanted), strict=True))
+    for array, values in found.items():
+        if not values.ndim:
+            raise DataError(
+                f"{path} isn't what it should be ({array!r} is a single number): make it again"
+            )
+    return found, str(path)
 
 
 def _place(name: str, data_dir: Folder) -> Path:

@@ -238,8 +238,16 @@ def test_spoken_digits_are_refused_where_they_are_not(tmp_path, monkeypatch):
     monkeypatch.delenv("MINIGAN_DATA", raising=False)
     with pytest.raises(data.DataError, match=r"datasets/spoken_digits\.py"):
         data.spoken_digits()
-    spoken(tmp_path, lengths=numpy.array([3]))
-    with pytest.raises(data.DataError, match="add up"):
+    lengths = numpy.array([3000.0, 5000, 4096, 10] * 2)
+    for odd in (
+        {"lengths": numpy.array([3])}, {"lengths": lengths}, {"labels": numpy.arange(3)},
+        {"takes": numpy.arange(8.0)},
+    ):  # fmt: skip
+        spoken(tmp_path, **odd)
+        with pytest.raises(data.DataError, match="add up"):
+            data.spoken_digits(data_dir=tmp_path)
+    spoken(tmp_path, mu_law=numpy.int8(0))
+    with pytest.raises(data.DataError, match="'mu_law' is a single number"):
         data.spoken_digits(data_dir=tmp_path)
     with pytest.raises(ValueError, match="split"):
         data.spoken_digits(data_dir=tmp_path, split="valid")

@@ -76,6 +76,9 @@ def test_what_is_missing_is_said(folder, tmp_path, monkeypatch):
     with pytest.raises(data.DataError, match=r"emoji.npz has no array 'labels': make it again"):
         data.load("emoji", data_dir=tmp_path)
     numpy.savez(tmp_path / "cartoons.npz", images=numpy.zeros((3, 64, 64, 3)))
+    numpy.savez(tmp_path / "glyphs.npz", images=numpy.zeros((2, 28, 28), "u1"), characters=["0"])
+    with pytest.raises(data.DataError, match=r"have shape \(2, 28, 28\)"):
+        data.glyphs(data_dir=tmp_path)
     with pytest.raises(data.DataError, match=r"cartoons.npz isn't what it should be .*float64"):
         data.load("cartoons", data_dir=tmp_path)
     with pytest.raises(data.DataError, match="avatars has no 'test' split"):
