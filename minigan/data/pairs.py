@@ -19,12 +19,16 @@ import numpy.typing as npt
 from minigan import randomness
 from minigan.data import zoo
 from minigan.data.dataset import Batches, Dataset
+from minigan.data.digits import digits
 from minigan.data.errors import DataError, choices
 from minigan.data.folder import fit, image_folder, named_images, pictures
 
 __all__ = ["PAIRS", "Pair", "PairBatches", "Pairs", "edges", "holes", "pairs"]
 
-PAIRS = ("avatars-edges", "avatars-glasses", "avatars-holes", "glyphs-bold", "emoji-designs")
+PAIRS = (
+    *("avatars-edges", "avatars-glasses", "avatars-holes"),
+    *("glyphs-bold", "emoji-designs", "digits-kana"),
+)
 HELD_OUT = 6
 """Every sixth pair, or family of fonts, is kept for tests."""
 GREY = 128
@@ -188,6 +192,8 @@ def pairs(
         - "glyphs-bold": letters and digits of regular fonts, and of their bold companions; the
           fonts of the tests are of other families;
         - "emoji-designs": Google's emoji, and Twitter's;
+        - "digits-kana": digits and hiragana of ten kinds each, which don't belong together, in the
+          tests neither;
         - a folder with subfolders ``a`` and ``b`` (or ``trainA`` and ``trainB``), whose files have
           the same names where they belong together; one whose partner can't be read is left out;
         - a folder of pictures, each of which shows a pair side by side.
@@ -196,7 +202,7 @@ def pairs(
     a_shape, b_shape : (int, int, int), optional
         Height, width and channels of both; required for folders.
     data_dir : path_like, optional
-        Folder with ``glyphs.npz`` or ``emoji.npz``.
+        Folder with ``glyphs.npz``, ``emoji.npz`` or ``kana.npz``.
     split : {"train", "test"}
     aligned : bool
         Whether the pictures in a folder belong together; if not, ``a`` and ``b`` may have
@@ -320,12 +326,21 @@ def _designs(test: bool, data_dir: Any) -> Pairs:
     )
 
 
+def _kana(test: bool, data_dir: Any) -> Pairs:
+    a, b = (
+        _part(kind, kind.images[_set_aside(len(kind), test)], kind.name)
+        for kind in (digits(), zoo.kana(data_dir=data_dir))
+    )
+    return Pairs(a, b, aligned=False)
+
+
 _NAMED = {
     "avatars-edges": _edges,
     "avatars-glasses": _glasses,
     "avatars-holes": _holes,
     "glyphs-bold": _bold,
     "emoji-designs": _designs,
+    "digits-kana": _kana,
 }
 
 
