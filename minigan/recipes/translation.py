@@ -76,7 +76,13 @@ class Translation(Recipe):
 
     def load(self, name: str, data_dir: str | None) -> Any:
         """Load the pairs to train on, see `minigan.data.pairs`."""
-        return self.load_split(name, data_dir, "train")
+        found = self.load_split(name, data_dir, "train")
+        if self.aligned and not found.aligned:
+            raise data.DataError(
+                f"the pictures of {name!r} don't belong together, and {self.name!r} learns from "
+                "pairs: train cyclegan with them, or choose other data"
+            )
+        return found
 
     def load_split(self, name: str, data_dir: str | None, split: str) -> data.Pairs:
         """Load the pairs of a split, ``"train"`` or ``"test"``."""

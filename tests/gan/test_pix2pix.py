@@ -274,6 +274,13 @@ def test_translations_that_are_refused_leave_nothing(whole, pictures, tmp_path, 
     assert not (tmp_path / "x").exists()
 
 
+def test_pictures_that_do_not_belong_together_are_refused(tmp_path, capsys):
+    command = ["train", "pix2pix", "--data", "avatars-glasses", "--out", str(tmp_path / "x")]
+    assert cli.main(command) == 2
+    assert "'pix2pix' learns from pairs: train cyclegan" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
 def test_only_these_recipes_translate(pictures, tmp_path, capsys):
     ring = training.train(
         "ring", steps=2, out=tmp_path / "ring", device="cpu", progress=False, frames=0
