@@ -172,13 +172,11 @@ class SoundRecipe(Recipe):
         built = partial(self.build, width=settings.width, classes=classes)
         return replace(self, networks=built, classes=classes)
 
-    def game(self, settings: Settings, **more: Any) -> BaseGame:
-        """Build the game; if D listens, penalties are those of what it makes of spectrograms."""
-        game: Any = super().game(settings, **more)
-        if _hears(game.discriminator):
-            game.penalties = [Heard(penalty) for penalty in game.penalties]
-        found: BaseGame = game
-        return found
+    def arranged(self, settings: Settings, **parts: Any) -> BaseGame:
+        """Return the game; if D listens, penalties are those of what it makes of spectrograms."""
+        if _hears(parts["discriminator"]):
+            parts["penalties"] = [Heard(penalty) for penalty in parts["penalties"]]
+        return super().arranged(settings, **parts)
 
     def load(self, name: str, data_dir: str | None) -> data.Sounds:
         """Load sounds by name, or from a folder of WAV files."""
