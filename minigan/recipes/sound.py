@@ -215,15 +215,11 @@ class SoundRecipe(Recipe):
         data.write_wav(path, samples, rate=self.rate)
 
     def rows(self, samples: Any, train: Any, classifier: Any) -> tuple[metrics.Row, ...]:
-        """Score pitches, if the data have notes, and how a classifier names the sounds."""
-        found: tuple[metrics.Row, ...] = ()
-        if train.notes_hz:
-            real = train.batch(numpy.arange(min(len(train), len(samples))))
-            found += metrics.tone_rows(samples, real, rate=self.rate, notes=train.notes_hz)
-        if classifier is not None:
-            real = train.batch(numpy.arange(len(train)))
-            found += metrics.naming_rows(self.compared(samples), self.compared(real), classifier)
-        return found
+        """Score pitches, if the data have notes."""
+        if not train.notes_hz:
+            return ()
+        real = train.batch(numpy.arange(min(len(train), len(samples))))
+        return metrics.tone_rows(samples, real, rate=self.rate, notes=train.notes_hz)
 
 
 def outlines(samples: Any, columns: int, *, height: int = 24) -> Any:
