@@ -9,9 +9,8 @@ Five things make the difference to `mnist-dcgan`:
   lazy: every eighth round, eight times as strong, which costs a tenth of the time.
 - D sees how much the samples of a group differ (minibatch statistics, Karras et al. 2018).
 - The learning rates fall linearly to 0, and samples come from an average of G's weights.
-
-- The nets are half as wide, so that three steps cost as much as two: in four minutes of one core,
-  nets of twice the width came to a Fréchet distance of 11, these to 4.
+- The nets are narrow, so that there is time for many steps. In the same four minutes of one core,
+  nets of twice the width came to a Fréchet distance (LeNet-FD) of 11, these to 4.
 """
 
 from __future__ import annotations
