@@ -16,6 +16,7 @@ from minigan.runs.face import open_run, train
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "digits": ("digits", {}),
     "avatars": ("progressive", {}),
+    "mnist": ("mnist", {}),
 }
 """The recipe of each, and the settings that differ from the recipe's own."""
 

@@ -23,6 +23,7 @@ EXPERIMENTS = (
     "pix2pix",
     "cifar",
     "minutes",
+    "quarter",
 )
 
 

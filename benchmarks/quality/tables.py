@@ -56,7 +56,7 @@ def race() -> str:
 
 
 if __name__ == "__main__":
-    for name in ("grids", "pacgan", "stacked", "labels", "cyclegan", "cifar", "minutes"):
+    for name in ("grids", "pacgan", "stacked", "labels", "cyclegan", "cifar", "minutes", "quarter"):
         if rows(name):
             print(f"{name}\n\n{table(name)}\n")
     if rows("objectives"):

@@ -142,7 +142,10 @@ class Twin:
     def __init__(self, name: str, settings: Settings, images: Dataset, *, seed: int) -> None:
         torch.manual_seed(seed)
         self.step, self.settings, self.images = 0, settings, images
-        self.conditional, self.latent = name == "cgan-cifar", 100 if name == "dcgan-cifar" else 128
+        self.conditional, self.latent = (
+            name == "cgan-cifar",
+            128 if name in ("sngan-cifar", "cgan-cifar") else 100,
+        )
         self.batches = Batches(images, settings.batch_size, numpy.random.default_rng(seed))
         self.g, self.d = NETS[name]()
         if "spectral-norm" in settings.penalties:

@@ -264,7 +264,7 @@ def _add_settings(parser: Parser) -> None:
         metavar="NAME[:STRENGTH]",
     )
     _add_pictures(parser, setting)
-    _add_sounds(parser, setting)
+    _add_labels(parser, setting)
     parser.set_defaults(settings=flags)
     parser.add_argument_group("settings of a recipe of your own").add_argument(
         "--set",
@@ -285,8 +285,10 @@ def _add_pictures(parser: Parser, setting: Callable[..., None]) -> None:
     setting("--crop", "crop at random, by up to N pixels", to=group, type=int, metavar="N")
 
 
-def _add_sounds(parser: Parser, setting: Callable[..., None]) -> None:
-    group = parser.add_argument_group("settings of recipes for sounds, such as wavegan-digits")
+def _add_labels(parser: Parser, setting: Callable[..., None]) -> None:
+    group = parser.add_argument_group(
+        "settings of recipes that may use labels: mnist, and those for sounds"
+    )
     how = argparse.BooleanOptionalAction
     setting("--conditional", "tell G the class, and D which it should be", to=group, action=how)
 

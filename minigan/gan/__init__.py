@@ -21,6 +21,7 @@ from minigan.gan.diagnosis import EARLIEST, UNDECIDED, Finding, Gauges, diagnose
 from minigan.gan.diffusion import Diffusion
 from minigan.gan.game import Game
 from minigan.gan.infogan import InformationGame
+from minigan.gan.lazy import LazyGame, stronger
 from minigan.gan.matching import feature_matching
 from minigan.gan.objectives import OBJECTIVES, Objective, objective
 from minigan.gan.pix2pix import ImageToImage
@@ -54,6 +55,7 @@ __all__ = [
     "ImageToImage",
     "InformationGame",
     "Latent",
+    "LazyGame",
     "Lines",
     "Measure",
     "MetricsFile",
@@ -80,5 +82,6 @@ __all__ = [
     "list_checkpoints",
     "objective",
     "share",
+    "stronger",
     "tame",
 ]

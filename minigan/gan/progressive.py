@@ -220,7 +220,11 @@ class ProgressiveGame(Game):
         return self._growing()[0].level
 
     def end_round(self) -> None:
-        """Let the nets grow, then update averages and schedulers."""
+        """Let the nets grow, then update averages and schedulers.
+
+        With a new level, optimizers forget their moments, and the average of G's weights warms up
+        anew, if it does so at all: what it knows of the new layers are their random weights.
+        """
         before = self.kind()
         self.growth.rounds += 1
         for net in self._growing():
@@ -228,6 +232,8 @@ class ProgressiveGame(Game):
         if self.kind() != before:
             for optimizer in self.optimizers().values():
                 _forget(optimizer)
+            if self.average is not None:
+                self.average.t = 0
         super().end_round()
 
     def parts(self) -> dict[str, Any]:

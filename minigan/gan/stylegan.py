@@ -6,8 +6,8 @@ Algorithm 1 with four changes:
 *Style mixing* (2019, section 3.1). Some samples in training have two latents, one up to a random
 resolution and another above it. So G can't rely on neighbouring resolutions having one style.
 
-*Lazy regularisation* (2020, section 3.1). D's penalty (R1) costs more than everything else in its
-step, but changes slowly. It is added every k-th round only, k times as strong.
+*Lazy regularisation* (2020, section 3.1). D's penalty (R1) is added every k-th round only, see
+`minigan.gan.lazy`.
 
 *Path length regularisation* (2020, section 3.2; off by default, as in the authors' settings for
 CIFAR-10). A step of one size in w should change the image by one amount, wherever and in whatever
@@ -29,7 +29,6 @@ net. It is lazy as well.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +36,8 @@ import numpy
 
 from minigan import backend, nn, randomness
 from minigan.backend import Array
-from minigan.gan.game import Batch, Game, Penalty
+from minigan.gan.game import Batch
+from minigan.gan.lazy import LazyGame
 from minigan.gan.synthesis import StyleGenerator, Styles
 
 DECAY = 0.01
@@ -45,16 +45,13 @@ DECAY = 0.01
 
 
 @dataclass(repr=False, kw_only=True)
-class StyleGame(Game):
-    """`Game` with a `StyleGenerator` for G.
+class StyleGame(LazyGame):
+    """`LazyGame` with a `StyleGenerator` for G.
 
     Attributes
     ----------
     mixing
         Share of the samples in training that have two latents.
-    lazy
-        k, the rounds from one with the penalties to the next. The penalties' weights are those of
-        the rounds that have them: k times as large as otherwise.
     path_length
         λ; 0 leaves path length regularisation out.
     path_lazy
@@ -64,7 +61,6 @@ class StyleGame(Game):
     """
 
     mixing: float = 0.5
-    lazy: int = 8
     path_length: float = 0.0
     path_lazy: int = 4
     noise: numpy.random.Generator | None = None
@@ -87,22 +83,12 @@ class StyleGame(Game):
         second = numpy.arange(levels) >= begins[:, None]
         return numpy.where(second[:, :, None], other[:, None], z[:, None])
 
-    # ------------------------------------------------------------ lazy regularisation
+    # ------------------------------------------------------------ what a round is like
 
     def kind(self) -> tuple[bool, bool]:
         """Return whether the penalties, and path length regularisation, are due in this round."""
-        rounds = getattr(self.generator_optimizer, "t", 0)
-        return rounds % self.lazy == 0, self.path_length > 0 and rounds % self.path_lazy == 0
-
-    def play(self, batches: Sequence[Batch | tuple[Any, ...]], z: Array) -> dict[str, Array]:
-        """Play as `Game`; the penalties, which only some rounds have, aren't reported."""
-        report = super().play(batches, z)
-        report.pop("penalty", None)
-        return report
-
-    def due_penalties(self) -> Sequence[Penalty]:
-        """Return the penalties every k-th time."""
-        return self.penalties if self.kind()[0] else ()
+        stretched = self.path_length > 0 and self.rounds % self.path_lazy == 0
+        return bool(super().kind()), stretched
 
     # ------------------------------------------------------------ path length
 
@@ -184,7 +170,5 @@ class StyleGame(Game):
                 f"The game needs a StyleGenerator, got {type(self.generator).__name__}; make one "
                 "of a mapping net and a Synthesis."
             )
-        if self.lazy < 1 or self.path_lazy < 1:
-            raise ValueError(
-                f"lazy and path_lazy must be at least 1, got {self.lazy} and {self.path_lazy}."
-            )
+        if self.path_lazy < 1:
+            raise ValueError(f"path_lazy must be at least 1, got {self.path_lazy}.")

@@ -10,6 +10,7 @@ MODULES = (
     "parabola",
     "digits",
     "mnist_mlp",
+    "mnist",
     "mnist_dcgan",
     "cgan_digits",
     "acgan_digits",

@@ -289,9 +289,10 @@ class Recipe:
         generator = generator if taming.generator is None else taming.generator
         discriminator = taming.discriminator.to(device)
         generator.to(device)
-        return Game(
-            generator,
-            discriminator,
+        return self.arranged(
+            settings,
+            generator=generator,
+            discriminator=discriminator,
             **settings.movers(generator, discriminator),
             **taming.pulls(generator=generator, discriminator=discriminator),
             objective=objective(settings.objective, smoothing=settings.smoothing),
@@ -304,6 +305,18 @@ class Recipe:
             discriminator_steps=settings.discriminator_steps,
             conditional=self.classes > 0,
         )
+
+    def arranged(self, settings: Settings, **parts: Any) -> BaseGame:
+        """Return the game between players that are ready: a `Game`.
+
+        Parameters
+        ----------
+        settings
+            The hyper-parameters.
+        **parts
+            What `Game` takes: players on their device, optimizers, penalties.
+        """
+        return Game(**parts)
 
     def load(self, name: str, data_dir: str | None) -> Any:
         """Load the training data: a 2-D distribution, by name or from a file of points, or images

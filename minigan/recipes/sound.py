@@ -172,13 +172,11 @@ class SoundRecipe(Recipe):
         built = partial(self.build, width=settings.width, classes=classes)
         return replace(self, networks=built, classes=classes)
 
-    def game(self, settings: Settings, **more: Any) -> BaseGame:
-        """Build the game; if D listens, penalties are those of what it makes of spectrograms."""
-        game: Any = super().game(settings, **more)
-        if _hears(game.discriminator):
-            game.penalties = [Heard(penalty) for penalty in game.penalties]
-        found: BaseGame = game
-        return found
+    def arranged(self, settings: Settings, **parts: Any) -> BaseGame:
+        """Return the game; if D listens, penalties are those of what it makes of spectrograms."""
+        if _hears(parts["discriminator"]):
+            parts["penalties"] = [Heard(penalty) for penalty in parts["penalties"]]
+        return super().arranged(settings, **parts)
 
     def load(self, name: str, data_dir: str | None) -> data.Sounds:
         """Load sounds by name, or from a folder of WAV files."""
@@ -217,15 +215,11 @@ class SoundRecipe(Recipe):
         data.write_wav(path, samples, rate=self.rate)
 
     def rows(self, samples: Any, train: Any, classifier: Any) -> tuple[metrics.Row, ...]:
-        """Score pitches, if the data have notes, and how a classifier names the sounds."""
-        found: tuple[metrics.Row, ...] = ()
-        if train.notes_hz:
-            real = train.batch(numpy.arange(min(len(train), len(samples))))
-            found += metrics.tone_rows(samples, real, rate=self.rate, notes=train.notes_hz)
-        if classifier is not None:
-            real = train.batch(numpy.arange(len(train)))
-            found += metrics.naming_rows(self.compared(samples), self.compared(real), classifier)
-        return found
+        """Score pitches, if the data have notes."""
+        if not train.notes_hz:
+            return ()
+        real = train.batch(numpy.arange(min(len(train), len(samples))))
+        return metrics.tone_rows(samples, real, rate=self.rate, notes=train.notes_hz)
 
 
 def outlines(samples: Any, columns: int, *, height: int = 24) -> Any:

@@ -16,9 +16,9 @@ from functools import partial
 from typing import Any
 
 from minigan import backend, nn
-from minigan.gan import BaseGame, Latent, StyleGame
+from minigan.gan import BaseGame, Latent, StyleGame, stronger
 from minigan.gan.synthesis import StyleGenerator, Synthesis
-from minigan.gan.taming import parse, tame
+from minigan.gan.taming import tame
 from minigan.recipes import progressive
 from minigan.recipes.dcgan import SIDE, ImageSettings
 from minigan.recipes.recipe import Generator, Settings
@@ -128,8 +128,7 @@ class StyleRecipe(progressive.EqualisedRecipe):
         """Build both nets on their device; the penalties are as much stronger as they are rarer."""
         assert isinstance(settings, StyleSettings)
         G, D = self.networks(weights, noise)  # type: ignore[misc]
-        stronger = [_stronger(way, settings.lazy) for way in settings.penalties]
-        taming = tame(D, stronger, rng=noise)
+        taming = tame(D, stronger(settings.penalties, settings.lazy), rng=noise)
         G.to(device)
         taming.discriminator.to(device)
         return StyleGame(
@@ -140,16 +139,6 @@ class StyleRecipe(progressive.EqualisedRecipe):
             mixing=settings.mixing, lazy=settings.lazy, path_length=settings.path_length,
             noise=noise,
         )  # fmt: skip
-
-
-PENALTIES = ("gradient-penalty", "one-sided-penalty", "r1", "r2", "dragan", "vat")
-"""Those that add to D's loss."""
-
-
-def _stronger(way: str, times: int) -> str:
-    """Multiply the strength of a penalty."""
-    name, strength = parse(way)
-    return f"{name}:{strength * times:.17g}" if name in PENALTIES else way
 
 
 RECIPE = StyleRecipe(

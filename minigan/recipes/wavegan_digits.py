@@ -38,5 +38,5 @@ RECIPE = SoundRecipe(
         discriminator_steps=2,
         average=0.99,
     ),
-    duration="about 0.22 s of processor time per step, 15 minutes in all",
+    duration="about 0.25 s of processor time per step, 17 minutes in all",
 )

@@ -99,7 +99,9 @@ def evaluate(
             samples, train, test, classifier, rng=rng, count=count, say=say
         )
         own = run.recipe.rows(made, whole, classifier)
-        table = replace(table, rows=(*own, *table.rows, *_of_classes(run, which, test)))
+        named = () if classifier is None else metrics.naming_rows(samples, test, classifier)
+        rows = (*own, *named, *table.rows, *_of_classes(run, which, test))
+        table = replace(table, rows=rows)
         _keep(lambda: draw_neighbours(_beside(run, "neighbours.png"), samples, train), say)
         _keep(lambda: draw_copies(_beside(run, "copies.png"), samples, train, test), say)
     _keep(lambda: _write(_beside(run, "evaluation.csv"), table.csv()), say)

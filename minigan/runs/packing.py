@@ -21,7 +21,8 @@ def pack(run: Run, path: Path) -> None:
     run
         A finished run of a recipe that comes with minigan.
     path
-        The file, ``NAME.safetensors``; the place of the data isn't kept.
+        The file, ``NAME.safetensors``; the place of the data isn't kept, nor in
+        which order they were.
 
     Raises
     ------
@@ -33,7 +34,9 @@ def pack(run: Run, path: Path) -> None:
         del nets["generator"]
     arrays = {f"{name}/{key}": _narrowed(array) for name, state in nets.items()
               for key, array in state.items()}  # fmt: skip
-    config = replace(run.config, data_dir=None, init=None, watching={}, engine={}, computing={})
+    config = replace(
+        run.config, data_dir=None, fingerprint=None, init=None, watching={}, engine={}, computing={}
+    )
     meta = {"recipe": run.recipe.name, "step": run.step, "config": asdict(config)}
     checkpoint.save(path, arrays, meta)
 

@@ -217,8 +217,9 @@ def test_a_round_of_every_recipe_can_be_recorded(name):
 @pytest.mark.parametrize(
     ("name", "changes", "kinds"),
     [
-        ("stylegan", {"path_length": 1.0, "lazy": 2}, 3),
-        ("progressive", {"steps": 8, "growing": 1.0}, 3),
+        ("mnist", {"lazy": 2}, 2),
+        ("stylegan", {"width": 2, "path_length": 1.0, "lazy": 2}, 3),
+        ("progressive", {"width": 2, "steps": 8, "growing": 1.0}, 3),
     ],
 )
 def test_rounds_of_several_kinds_are_recorded_each(name, changes, kinds):
@@ -226,7 +227,7 @@ def test_rounds_of_several_kinds_are_recorded_each(name, changes, kinds):
     trainers = []
     for _ in range(2):
         recipe = recipes.get(name)
-        settings = recipe.settings.changed(batch_size=BATCH, width=2, **changes)
+        settings = recipe.settings.changed(batch_size=BATCH, **changes)
         recipe = recipe.fitted(settings)
         ops = strict_cuda(fast=True)
         trainers.append(

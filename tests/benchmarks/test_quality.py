@@ -103,3 +103,28 @@ def test_recipes_train_for_the_same_seconds(results, monkeypatch):
     assert len(said) == 1
     minutes.run([1], "digits: digits", -1, said.append)
     assert "call again" in said[-1]
+
+
+def test_the_example_of_pytorch_has_its_numbers_of_weights():
+    torch_dcgan = pytest.importorskip("benchmarks.rivals.torch_dcgan")
+    G, D = torch_dcgan.nets(channels=3)
+    counts = [sum(p.numel() for p in net.parameters()) for net in (G, D)]
+    assert counts == [3_576_704, 2_765_568]
+
+
+def test_pytorchs_example_moves_both_players_and_goes_on_bit_for_bit():
+    torch_dcgan = pytest.importorskip("benchmarks.rivals.torch_dcgan")
+    rng = numpy.random.default_rng(0)
+    pictures = rng.integers(0, 256, (4, 64, 64, 1), "uint8")
+    images = data.Dataset("mnist", pictures, numpy.arange(4))
+    whole, cut = (torch_dcgan.Example(images, seed=seed, batch_size=4) for seed in (0, 1))
+    before = [p.detach().clone() for net in (whole.g, whole.d) for p in net.parameters()]
+    whole.train_step()
+    after = [p for net in (whole.g, whole.d) for p in net.parameters()]
+    assert all((a != b).any() for a, b in zip(after, before, strict=True))
+    state, samples = whole.state(), []
+    for twin in (whole, cut):
+        twin.load_state(*state)
+        samples.append(twin.sample(numpy.arange(100)))
+    assert (cut.step, samples[0].shape) == (1, (100, 28, 28, 1))
+    numpy.testing.assert_array_equal(*samples)

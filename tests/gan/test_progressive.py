@@ -172,6 +172,19 @@ def test_a_new_level_begins_with_new_moments():
     assert model.discriminator.grown == model.generator.grown == 2
 
 
+def test_the_average_warms_up_anew_with_a_new_level():
+    model, rng = game(optimizer=optim.Adam, phase=2), numpy.random.default_rng(0)
+    model.average = optim.ExponentialMovingAverage(model.generator, decay=0.9, warmup=4)
+    source = itertools.cycle([(batch()[0], None)])
+    same = []
+    for _ in range(8):
+        model.play(*model.draw(source, rng))
+        model.end_round()
+        average, last = (net.flat().value for net in (model.average.net, model.generator))
+        same.append(numpy.allclose(average, last, rtol=0, atol=1e-6))
+    assert same == [True, False, True, False, False, False, True, False]  # at levels 0, 1 and 2
+
+
 def test_nets_that_do_not_grow_alike_are_refused():
     model = game()
     model.growth.levels = 4

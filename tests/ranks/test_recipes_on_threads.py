@@ -18,7 +18,7 @@ CASES = {
 }
 """What is played in place of two rounds with the recipe's settings: in the first a level begins to
 fade in, in the last both ways of learning have their turn."""
-GROUPED = ("progressive", "stylegan")
+GROUPED = ("mnist", "progressive", "stylegan")
 """Those that need four samples on each rank."""
 
 
