@@ -15,9 +15,11 @@ CASES = {
     "progressive": [({"steps": 20}, 4)],
     "stylegan": [({}, 2), ({"path_length": 2.0}, 2)],
     "seqgan-lite": [({"pretraining": 1}, 2)],
+    "wavegan-digits": [({}, 2), ({"width": 1, "penalties": ("dragan",)}, 1)],
 }
 """What is played in place of two rounds with the recipe's settings: in the first a level begins to
-fade in, in the last both ways of learning have their turn."""
+fade in, in the third both ways of learning have their turn, and in the last the penalty that D's
+ear wraps has to know the spread of all reals."""
 GROUPED = ("mnist", "progressive", "stylegan")
 """Those that need four samples on each rank."""
 
