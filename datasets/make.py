@@ -8,8 +8,7 @@ It needs npm and Node, and Pillow and NumPy here. It writes to FOLDER:
 - ``emoji.npz``: Twemoji (CC BY 4.0) and Noto Emoji (Apache 2.0), of the packages
   emoji-datasource-twitter and emoji-datasource-google.
 
-``glyphs.npz`` and ``kana.npz`` aren't made by this script yet: they hold ``images`` with
-``characters`` and ``fonts`` (``family|style|package``), or with ``labels`` and ``characters``.
+``glyphs.npz`` and ``kana.npz`` are made by ``letters.py``.
 """
 
 import argparse

@@ -1,7 +1,8 @@
 """Small sets of pictures: faces, which come with minigan, and emoji, heads, letters and kana.
 
-Apart from the faces, each is one NumPy file in a data folder. ``datasets/make.py`` in minigan's
-repository makes these files from npm and Debian packages, and names their licences.
+Apart from the faces, each is one NumPy file in a data folder. ``datasets/make.py`` and
+``datasets/letters.py`` in minigan's repository make these files from npm and Debian packages, and
+name their licences.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ Arrays = dict[str, npt.NDArray[Any]]
 AVATARS = "Pixel Art by Florian Körner, drawn by DiceBear, CC0 1.0"
 _HOW = {
     "spoken_digits": "make spoken_digits.npz from the Free Spoken Digit Dataset with "
-    "datasets/spoken_digits.py, which is in minigan's repository"
+    "datasets/spoken_digits.py, which is in minigan's repository",
+    "glyphs": "make glyphs.npz with datasets/letters.py, which is in minigan's repository",
+    "kana": "make kana.npz with datasets/letters.py, which is in minigan's repository",
 }
 ATTRIBUTES = ("hair", "hairColor", "skinColor", "mouth", "eyes", "clothing")
 
@@ -189,7 +192,7 @@ def read(name: str, data_dir: Folder, *wanted: str) -> tuple[Arrays, str]:
     present = arrays.shapes(path)
     missing = [array for array in wanted if array not in present]
     if missing:
-        raise DataError(f"{path} has no array {missing[0]!r}: make it again with datasets/make.py")
+        raise DataError(f"{path} has no array {missing[0]!r}: make the file again")
     found = dict(zip(wanted, arrays.read_npz(path, *wanted), strict=True))
     for array, values in found.items():
         if not values.ndim:
