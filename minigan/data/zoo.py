@@ -192,7 +192,7 @@ def read(name: str, data_dir: Folder, *wanted: str) -> tuple[Arrays, str]:
     present = arrays.shapes(path)
     missing = [array for array in wanted if array not in present]
     if missing:
-        raise DataError(f"{path} has no array {missing[0]!r}: make the file again")
+        raise DataError(f"{path} has no array {missing[0]!r}: make it again")
     found = dict(zip(wanted, arrays.read_npz(path, *wanted), strict=True))
     for array, values in found.items():
         if not values.ndim:
