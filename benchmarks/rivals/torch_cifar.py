@@ -206,8 +206,9 @@ class Twin:
 
     @torch.no_grad()
     def _average(self) -> None:
+        decay = min(self.settings.average, self.step / (4 + self.step))  # warms up as the recipes'
         for old, new in zip(self.averaged.parameters(), self.g.parameters(), strict=True):
-            old.lerp_(new, 1 - self.settings.average)
+            old.lerp_(new, 1 - decay)
         for old, new in zip(self.averaged.buffers(), self.g.buffers(), strict=True):
             old.copy_(new)
 
