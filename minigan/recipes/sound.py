@@ -15,6 +15,7 @@ from minigan import data, metrics, nn
 from minigan.backend import Array
 from minigan.gan import BaseGame
 from minigan.ranks import Ranks
+from minigan.recipes.nets import HALVE
 from minigan.recipes.recipe import Generator, Recipe, Settings
 
 LATENT = 64
@@ -24,8 +25,6 @@ START = 16
 QUARTER: dict[str, Any] = {"kernel_size": KERNEL, "stride": 4, "padding": 11}
 """A convolution that leaves a quarter of the samples; transposed, it makes four of each."""
 SHUFFLE = 2
-HALF: dict[str, Any] = {"kernel_size": 4, "stride": 2, "padding": 1}
-"""A convolution that halves both sides of a spectrogram."""
 LAST = 4
 """Side of the last map of a D that listens, of spectrograms of 64x64."""
 
@@ -82,7 +81,7 @@ def picture_body(rng: Generator, *, width: int) -> nn.Sequential:
     """Spectrograms (N, 64, 64, 1) to features (N, 128 width)."""
     layers: list[nn.Layer] = []
     for before, after in itertools.pairwise([1, width, 2 * width, 4 * width, 8 * width]):
-        layers += [nn.Conv2d(before, after, **HALF, rng=rng), nn.LeakyReLU(0.2)]
+        layers += [nn.Conv2d(before, after, **HALVE, rng=rng), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers, nn.Flatten())
 
 
