@@ -34,7 +34,7 @@ def moved(game, round_):
     return {n for n, net in game.players().items() if (net.flat().value != before[n]).any()}
 
 
-CANCELLING = ("sngan-cifar", "cgan-cifar", "gumbel-textgan")
+CANCELLING = ("sngan-cifar", "cgan-cifar", "gumbel-textgan", "wavegan-digits")
 """Recipes in whose first round gradients of D are rounding alone, see `damp`."""
 
 
