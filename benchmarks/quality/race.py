@@ -51,11 +51,14 @@ def networks(rng: numpy.random.Generator, noise: Any) -> tuple[nn.Layer, nn.Laye
 
 
 def run(seeds: Sequence[int], only: str, budget: float, say: Callable[[str], None] = print) -> None:
-    """Search, then race; what is missing until the budget (seconds) is spent."""
+    """Search, then race; what is missing until the budget (seconds) is spent.
+
+    `only` is the name of one case, or a part of several names.
+    """
     if SEARCH_SEED in seeds:
         raise SystemExit(f"The seed {SEARCH_SEED} chooses the rates; give others.")
     deadline = time.monotonic() + budget
-    cases = [case for case in CASES if only in case]
+    cases = [only] if only in CASES else [case for case in CASES if only in case]
     tries = [(SEARCH, case, SEARCH_SEED, f, SEARCH_SECONDS) for case in cases for f in FACTORS]
     if not all(_do(*one, deadline, say) for one in tries):
         return

@@ -74,8 +74,7 @@ def _import_cupy() -> ModuleType:
         import cupy
     except ImportError:
         raise ValueError(
-            "Device 'cuda' needs CuPy, which is not installed; "
-            "install minigan[cuda12] or minigan[cuda13], or use device 'cpu'."
+            "CuPy is not installed (minigan[cuda12] or minigan[cuda13] brings it)."
         ) from None
     return cupy
 

@@ -23,7 +23,6 @@ LINES = 16
 SHOWN = 256
 """Points that are shown, of the data and of G."""
 PICTURED = 36
-MEDIA = {".wav": "sounds", ".gif": "films"}
 TRAIL = 4000
 """Positions of a Dirac-GAN that are remembered."""
 
@@ -228,11 +227,10 @@ def scene_of(setup: Setup, recipe: Recipe | None, settings: Settings) -> Scene:
     """Return the scene of a game."""
     if recipe is None:
         return Dirac(setup, recipe, settings)
-    made = "text" if recipe.makes_text else MEDIA.get(recipe.media or "")
-    if made is not None:
+    if recipe.makes not in ("points", "images"):
         raise ValueError(
-            f"The playground shows points and pictures, but {recipe.name!r} makes {made}; choose "
-            "another recipe."
+            f"The playground shows points and pictures, but {recipe.name!r} makes {recipe.makes}; "
+            "choose another recipe."
         )
     assembly = assemble(recipe, settings, recipe.load(recipe.data, None), seed=setup.seed)
     game, samples = assembly.trainer.game, assembly.samples

@@ -349,6 +349,19 @@ class Recipe:
         """Whether samples come from a data set and are drawn as pictures, rather than points."""
         return len(self.sample_shape) == 3
 
+    @property
+    def plain_losses(self) -> bool:
+        """Whether the players' losses are those of the objective alone."""
+        return not self.auxiliary
+
+    @property
+    def makes(self) -> str:
+        """What samples are, in a word: points, images, text, sounds or films."""
+        if self.makes_text:
+            return "text"
+        plain = "images" if self.makes_images else "points"
+        return {".wav": "sounds", ".gif": "films"}.get(self.media or "", plain)
+
     def pictures(self, samples: Any) -> Any:
         """Return how samples are drawn, (N, H, W, 1 or 3) in [-1, 1]; as they are, by default."""
         return samples

@@ -49,6 +49,11 @@ def networks(
 class SequenceRecipe(text.TextRecipe):
     """A recipe whose generator draws a word from each latent."""
 
+    @property
+    def plain_losses(self) -> bool:
+        """False: G is rewarded."""
+        return False
+
     def fitted(self, settings: Settings) -> text.TextRecipe:
         """Return the recipe with as many latents as words."""
         recipe = super().fitted(settings)

@@ -93,6 +93,11 @@ class SemiSupervised(Recipe):
             unlabelled=getattr(settings, "unlabelled", 1.0),
         )  # fmt: skip
 
+    @property
+    def plain_losses(self) -> bool:
+        """False: D sorts, too, and G matches features."""
+        return False
+
     def fitted(self, settings: Settings) -> SemiSupervised:
         """Return the recipe that knows as many labels as the settings say."""
         return replace(self, labels=getattr(settings, "labels", self.labels))

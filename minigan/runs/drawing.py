@@ -158,7 +158,7 @@ def draw_losses(folder: Path, recipe: Recipe, objective_name: str) -> None:
     if "loss_d" in rows and "loss_g" in rows:
         figure = losses_figure(
             rows,
-            reference=objective_name == "non-saturating",
+            reference=objective_name == "non-saturating" and recipe.plain_losses,
             probabilities=objective_name in OBJECTIVES and objective(objective_name).probabilistic,
             title=recipe.name,
         )

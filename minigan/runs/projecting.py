@@ -74,12 +74,10 @@ def project(
         If the run has no latents or makes no images, or the picture can't be read.
     """
     exploring.latents(run)
-    if not run.recipe.makes_images or run.recipe.media:
-        kind = {None: "points", ".wav": "sounds"}.get(run.recipe.media, "films")
-        kind = "text" if run.recipe.makes_text else kind
+    if run.recipe.makes != "images":
         raise ValueError(
-            f"The recipe {run.recipe.name!r} makes {kind}, which no picture can be projected to; "
-            "choose another run."
+            f"The recipe {run.recipe.name!r} makes {run.recipe.makes}, which no picture can be "
+            "projected to; choose another run."
         )
     if steps < 1 or not 0 < lr < float("inf"):
         raise ValueError(

@@ -188,8 +188,8 @@ def train(
         save_config(folder, config)
         for note in (*notes, *taken):
             say(note)
-        what = "lines" if recipe.makes_text else "images" if recipe.makes_images else ""
-        on = f" on {len(samples):,} {what}" if what and hasattr(samples, "__len__") else ""
+        what = "lines" if recipe.makes_text else recipe.makes
+        on = f" on {len(samples):,} {what}" if hasattr(samples, "__len__") else ""
         say(
             f"Training {recipe.name}{on} for {settings.steps:,} steps on "
             f"{ranks_in_words(ranks)}{device}; results in {folder}"

@@ -47,7 +47,7 @@ def test_a_device_that_answers_is_taken(cupy):
 @pytest.mark.parametrize(
     ("module", "why"),
     [
-        (None, "needs CuPy, which is not installed; install minigan"),
+        (None, r"CuPy is not installed \(minigan\[cuda12\] or .* brings it\); use device 'cpu'"),
         (_cupy(count=0), "no CUDA device was found"),
         (
             _cupy(broken="driver version is insufficient."),

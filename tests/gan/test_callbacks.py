@@ -311,7 +311,7 @@ def test_the_time_left_of_a_resumed_run_is_reckoned_from_its_own_steps(monkeypat
     first = stream.getvalue().splitlines()[0]
     assert first.startswith("step 5/10  ")
     assert first.endswith("  0:25 left")
-    assert "  3 images/s  " in first
+    assert "  3 samples/s  " in first
 
 
 def test_the_losses_come_first_and_what_does_not_fit_is_left_out():
@@ -319,13 +319,13 @@ def test_the_losses_come_first_and_what_does_not_fit_is_left_out():
     bar._start, bar._first_step = 1.0, 2
     trainer = types.SimpleNamespace(step=10, source=types.SimpleNamespace(batch_size=16))
     report = {"d_real": 0.5, "other": 2.0, "penalty": 4.0, "loss_g": 1.25, "loss_d": 0.75}
-    whole = "loss D 0.750  loss G 1.250  32 images/s  D(x) 0.500  other 2.000  penalty 4.000"
+    whole = "loss D 0.750  loss G 1.250  32 samples/s  D(x) 0.500  other 2.000  penalty 4.000"
     parts = whole.split("  ")
     assert bar._words(trainer, report, 5.0, len(whole)) == whole
     assert bar._words(trainer, report, 5.0, len(whole) - 1) == "  ".join(parts[:-1])
     assert bar._words(trainer, report, 5.0, 26) == "  ".join(parts[:2])
     assert bar._words(trainer, report, 5.0, 25) == bar._words(trainer, report, 5.0, 0) == parts[0]
-    assert bar._words(trainer, report, 1.0, 60).split("  ")[2] == "128,000,000,000 images/s"
+    assert bar._words(trainer, report, 1.0, 60).split("  ")[2] == "128,000,000,000 samples/s"
 
 
 def test_when_a_line_or_the_words_of_a_bar_are_due(monkeypatch):
@@ -397,7 +397,7 @@ def test_in_a_file_a_line_now_and_then_with_the_time_left(monkeypatch):
     assert [line.split()[1] for line in lines] == ["3/10", "6/10", "9/10", "10/10"]
     # Three steps took nine seconds, so seven will take 21; a batch of 16 every three seconds.
     assert "0:21 left" in lines[0]
-    assert "5 images/s" in lines[0]
+    assert "5 samples/s" in lines[0]
     assert "loss D 1." in lines[0]
     assert "D(x) 0." in lines[0]
     assert all(len(line) <= 80 for line in lines)

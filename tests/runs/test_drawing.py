@@ -5,7 +5,7 @@ import types
 import numpy
 import pytest
 
-from minigan import gan, plots
+from minigan import gan, plots, recipes
 from minigan.runs import drawing
 
 
@@ -48,12 +48,25 @@ def test_the_state_is_drawn_with_and_without_losses(tmp_path):
     assert figure.axes[0].get_title(loc="left") == "a run"
 
 
+@pytest.mark.parametrize(
+    ("name", "known"), [("digits", True), ("acgan-digits", False), ("ssgan-digits", False)]
+)
+def test_losses_of_the_equilibrium_are_drawn_where_they_are_known(
+    name, known, tmp_path, monkeypatch
+):
+    (tmp_path / "metrics.csv").write_text("step,loss_d,loss_g\n1,1,1\n")
+    drawn = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, *_, **__: drawn.append(figure))
+    drawing.draw_losses(tmp_path, recipes.get(name), "non-saturating")
+    assert (drawn[0].axes[0].get_ylabel() == "loss (nats)") is known
+
+
 @pytest.mark.parametrize("name", [*gan.OBJECTIVES, "one of one's own"])
 def test_only_probabilities_are_drawn_as_such(name, tmp_path, monkeypatch):
     (tmp_path / "metrics.csv").write_text("step,loss_d,loss_g,d_real,d_fake\n1,1,1,7,-7\n")
     drawn = []
     monkeypatch.setattr(plots, "save_figure", lambda figure, *_, **__: drawn.append(figure))
-    drawing.draw_losses(tmp_path, types.SimpleNamespace(name="r"), name)
+    drawing.draw_losses(tmp_path, types.SimpleNamespace(name="r", plain_losses=True), name)
     probable = name in ("non-saturating", "saturating")
     expected = "probability of real" if probable else "output of D"
     assert drawn[0].axes[1].get_ylabel() == expected

@@ -146,7 +146,7 @@ class Progress(Callback):
         }
         words = {name: f"{names.get(name, name)} {value:.3f}" for name, value in report.items()}
         losses = [words.pop(name) for name in ("loss_d", "loss_g") if name in words]
-        speed = f"{done / max(now - self._start, 1e-9):,.0f} images/s"
+        speed = f"{done / max(now - self._start, 1e-9):,.0f} samples/s"
         shown = [*losses, speed, *words.values()]
         while len(shown) > 1 and len("  ".join(shown)) > room:
             shown.pop()
