@@ -13,6 +13,7 @@ from minigan.plots import save_figure
 
 EXPERIMENTS = (
     "grids",
+    "rejection",
     "pacgan",
     "stacked",
     "objectives",

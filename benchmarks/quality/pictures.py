@@ -35,16 +35,14 @@ def dots(
             strict=True,
         ):
             for place, case in enumerate(cases):
-                ours = [float(row[column]) for row in rows if row["case"] == case]
-                spread = numpy.linspace(-0.12, 0.12, len(ours)) if len(ours) > 1 else [0.0]
-                axes.plot(
-                    ours,
-                    place + numpy.asarray(spread),
-                    "o",
-                    color="#0072B2",
-                    markersize=6,
-                    alpha=0.8,
+                own = (row[column] for row in rows if row["case"] == case)
+                ours = [float(value) for value in own if value]
+                spread = (
+                    numpy.linspace(-0.12, 0.12, len(ours))
+                    if len(ours) > 1
+                    else numpy.zeros(len(ours))
                 )
+                axes.plot(ours, place + spread, "o", color="#0072B2", markersize=6, alpha=0.8)
                 if case in published:
                     axes.plot(
                         published[case],

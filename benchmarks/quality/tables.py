@@ -11,6 +11,18 @@ from benchmarks.quality import growing, pix2pix
 from benchmarks.quality import race as objectives_race
 from benchmarks.quality.jobs import rows
 
+TABLES = (
+    "quarter",
+    "grids",
+    "rejection",
+    "pacgan",
+    "stacked",
+    "labels",
+    "cyclegan",
+    "cifar",
+    "minutes",
+)
+
 
 def table(experiment: str) -> str:
     """Mean and standard deviation over seeds, with the published value in brackets; Markdown."""
@@ -22,7 +34,10 @@ def table(experiment: str) -> str:
         own = [row for row in done if row["case"] == case]
         cells = []
         for column, (_, values) in published.items():
-            numbers = [float(row[column]) for row in own]
+            numbers = [float(row[column]) for row in own if row[column]]
+            if not numbers:
+                cells.append("")
+                continue
             spread = f" ± {statistics.stdev(numbers):.3g}" if len(numbers) > 1 else ""
             beside = f" ({values[case]:g})" if case in values else ""
             cells.append(f"{statistics.mean(numbers):.4g}{spread}{beside}")
@@ -56,7 +71,7 @@ def race() -> str:
 
 
 if __name__ == "__main__":
-    for name in ("grids", "pacgan", "stacked", "labels", "cyclegan", "cifar", "minutes", "quarter"):
+    for name in TABLES:
         if rows(name):
             print(f"{name}\n\n{table(name)}\n")
     if rows("objectives"):

@@ -26,6 +26,7 @@ from minigan.gan.matching import feature_matching
 from minigan.gan.objectives import OBJECTIVES, Objective, objective
 from minigan.gan.pix2pix import ImageToImage
 from minigan.gan.progressive import ProgressiveGame
+from minigan.gan.rejection import Accepted, accepted, train_judge
 from minigan.gan.semisupervised import SemiSupervisedGame
 from minigan.gan.seqgan import SequenceGame, Writer
 from minigan.gan.sharing import OwnRows, share
@@ -40,6 +41,7 @@ __all__ = [
     "OBJECTIVES",
     "UNDECIDED",
     "WAYS",
+    "Accepted",
     "Agreement",
     "BaseGame",
     "Callback",
@@ -77,6 +79,7 @@ __all__ = [
     "VariationalAutoencoder",
     "Watcher",
     "Writer",
+    "accepted",
     "diagnose",
     "feature_matching",
     "list_checkpoints",
@@ -84,4 +87,5 @@ __all__ = [
     "share",
     "stronger",
     "tame",
+    "train_judge",
 ]

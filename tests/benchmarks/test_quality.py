@@ -5,7 +5,7 @@ import dataclasses
 import numpy
 import pytest
 
-from benchmarks.quality import cifar, jobs, minutes, pix2pix
+from benchmarks.quality import cifar, jobs, minutes, pix2pix, rejection, tables
 from minigan import data, gan, nn, optim, recipes
 
 CIFAR = tuple(cifar.STEPS)
@@ -128,3 +128,29 @@ def test_pytorchs_example_moves_both_players_and_goes_on_bit_for_bit():
         samples.append(twin.sample(numpy.arange(100)))
     assert (cut.step, samples[0].shape) == (1, (100, 28, 28, 1))
     numpy.testing.assert_array_equal(*samples)
+
+
+@pytest.mark.parametrize("case", rejection.SHAPES)
+def test_fresh_data_score_as_a_perfect_sampler(case):
+    shape = rejection.SHAPES[case]()
+    found = rejection.scores(shape, shape.law.sample(10_000, numpy.random.default_rng(1)))
+    assert found["valid_percent"] > 98.4
+    assert 0.95 < found["spread"] < 1
+    assert found.get("modes", 0) == (0 if shape.law.centres is None else len(shape.bones))
+    assert found.get("mode_tv", 0) < 0.03
+
+
+def test_rejection_of_a_short_run_leaves_a_row_and_a_picture(results, monkeypatch):
+    monkeypatch.setattr(rejection, "RESULTS", results)
+    monkeypatch.setattr(rejection, "SAMPLES", 200)
+    monkeypatch.setattr(rejection, "JUDGE_STEPS", 20)
+    chosen = [job for job in rejection.jobs([1], steps=3) if job.case in ("spiral", "ring of 8")]
+    assert jobs.run("rejection", chosen, budget=60, say=lambda words: None)
+    assert (results / "rejection-ring-of-8.png").is_file()
+    ring, spiral = jobs.rows("rejection")
+    assert (ring["case"], ring["steps"], ring["modes"] != "") == ("ring of 8", "3", True)
+    assert 0 < float(spiral["accepted_percent"]) <= 100
+    monkeypatch.setattr(tables, "rows", jobs.rows)
+    assert "| spiral | 1 | 3 |" in tables.table("rejection")
+    monkeypatch.setattr(rejection, "rows", jobs.rows)
+    assert len(rejection.draw().axes) == len(rejection.PUBLISHED)
