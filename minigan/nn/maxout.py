@@ -34,9 +34,9 @@ class Maxout(Layer, samplewise=True):
         x = self.check(x)
         xp = backend.of(x).xp
         groups = self._groups(x)
-        largest = groups.argmax(axis=-1)[..., None] == xp.arange(self.pieces)
-        y = groups.max(axis=-1)
-        return y, Cache(self, y, largest)
+        index = groups.argmax(axis=-1)[..., None]
+        y = xp.take_along_axis(groups, index, axis=-1)[..., 0]
+        return y, Cache(self, y, index == xp.arange(self.pieces))
 
     def backward(
         self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
