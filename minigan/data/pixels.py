@@ -121,6 +121,12 @@ def _bytes(
 
 
 def _unscaled(images: npt.NDArray[Any], low: float, high: float, what: str) -> DataError:
+    if not math.isfinite(low + high):
+        count = int((~numpy.isfinite(images)).sum())
+        return DataError(
+            f"{count} of the pixels of {what} are NaN or infinite: remove those images, or give "
+            "the pixels a value"
+        )
     return DataError(
         f"the pixels of {what} are {images.dtype} from {low:.4g} to {high:.4g}: scale them to "
         "0..255, to 0..1 or to -1..1"
@@ -133,7 +139,7 @@ def as_labels(array: npt.NDArray[Any], count: int, what: str) -> npt.NDArray[num
     Parameters
     ----------
     array : ndarray, shape (count,), (count, 1), or (count, K) of ones and zeros
-        Whole numbers; or a row for each image that is 1 at its class.
+        Whole numbers, or False and True; or a row for each image that is 1 at its class.
     count : int
         The number of images.
     what : str
@@ -151,15 +157,22 @@ def as_labels(array: npt.NDArray[Any], count: int, what: str) -> npt.NDArray[num
     labels = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
     if labels.ndim == 2 and labels.dtype.kind in "buif" and _one_hot(labels):
         labels = labels.argmax(axis=1)
-    whole = labels.dtype.kind in "ui" or (
-        labels.dtype.kind == "f" and bool((labels == numpy.rint(labels)).all())
-    )
-    if labels.shape != (count,) or not whole or not 0 <= labels.min() <= labels.max() < 2**63:
-        raise DataError(
-            f"the labels in {what} are {array.dtype} of shape {array.shape}: whole numbers of at "
-            f"least 0 are needed, one for each of the {count} images"
-        )
+    if labels.shape != (count,) or labels.dtype.kind not in "buif":
+        raise _no_labels(f"{array.dtype} of shape {array.shape}", count, what)
+    if labels.dtype == bool:
+        return labels.astype(numpy.int64)
+    whole = labels.dtype.kind != "f" or bool((labels == numpy.rint(labels)).all())
+    if not whole or not 0 <= labels.min() <= labels.max() < 2**63:
+        kind = "" if whole else ", not all of them whole"
+        raise _no_labels(f"from {labels.min():.6g} to {labels.max():.6g}{kind}", count, what)
     return labels.astype(numpy.int64)
+
+
+def _no_labels(found: str, count: int, what: str) -> DataError:
+    return DataError(
+        f"the labels in {what} are {found}: whole numbers of at least 0 are needed, one for each "
+        f"of the {count} images"
+    )
 
 
 def _one_hot(rows: npt.NDArray[Any]) -> bool:

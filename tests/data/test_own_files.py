@@ -110,7 +110,7 @@ def test_rows_that_are_no_squares_need_the_shape(tmp_path):
     [
         (numpy.zeros((3, 4, 4)) - 2, "float64 from -2 to -2: scale them to 0..255"),
         (numpy.full((3, 4, 4), 300), "int64 from 300 to 300"),
-        (numpy.full((3, 4, 4), numpy.nan), "from nan to nan"),
+        (numpy.full((3, 4, 4), numpy.nan), "48 of the pixels of .* are NaN or infinite: remove"),
         (numpy.zeros((3, 4, 4), complex), "contains complex128"),
         (numpy.zeros((0, 4, 4)), r"shape \(0, 4, 4\)"),
         (numpy.zeros((8, 8, 3), "uint8"), r"must have the shape \(N, H, W\)"),
@@ -157,11 +157,30 @@ def test_arrays_that_cannot_be_told_apart_are_listed(tmp_path):
     with pytest.raises(DataError, match="contains a, b, and it can't be told which are the images"):
         data.load(tmp_path / "x.npz")
     numpy.savez(tmp_path / "y.npz", images=PIXELS, labels=LABELS - 1)
-    with pytest.raises(DataError, match="whole numbers of at least 0 are needed"):
+    with pytest.raises(DataError, match=r"from -1 to .*: whole numbers of at least 0 are needed"):
         data.load(tmp_path / "y.npz")
     numpy.savez(tmp_path / "z.npz", images=PIXELS, y=LABELS[1:])
     with pytest.raises(DataError, match=r"images, but \d+ labels in y: save a label for each"):
         data.load(tmp_path / "z.npz")
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (LABELS + 0.5, "to .*, not all of them whole: whole numbers"),
+        (numpy.full(len(LABELS), numpy.nan), "from nan to nan, not all"),
+        (numpy.full(len(LABELS), "cat"), r"are <U3 of shape \(\d+,\): whole numbers"),
+    ],
+)
+def test_labels_that_are_none_are_shown(tmp_path, labels, words):
+    numpy.savez(tmp_path / "x.npz", images=PIXELS, labels=labels)
+    with pytest.raises(DataError, match=words):
+        data.load(tmp_path / "x.npz")
+
+
+def test_false_and_true_are_labels(tmp_path):
+    numpy.savez(tmp_path / "x.npz", images=PIXELS, labels=LABELS > 1)
+    numpy.testing.assert_array_equal(data.load(tmp_path / "x.npz").labels, LABELS > 1)
 
 
 def test_the_only_array_needs_no_name(tmp_path):
