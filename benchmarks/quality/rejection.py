@@ -44,7 +44,7 @@ FIRST = 1
 PUBLISHED: dict[str, tuple[str, dict[str, float]]] = {
     "valid_percent": ("valid samples, %", {}),
     "modes": ("modes", {}),
-    "mode_tv": ("total variation of modes", {}),
+    "mode_tv": ("total variation", {}),
     "spread": ("spread, of the data's", {}),
     "accepted_percent": ("accepted, %", {}),
     "valid_before": ("valid before, %", {}),

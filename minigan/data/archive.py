@@ -22,6 +22,7 @@ from minigan.data.folder import (
     picture_notes,
     prepared,
     splits,
+    unreadable,
 )
 
 __all__ = ["image_zip"]
@@ -32,7 +33,8 @@ _NOT_PICTURES = "__MACOSX"
 def image_zip(path: Path, *, size: tuple[int, int], channels: int) -> Dataset:
     """Load all pictures in a zip, converted to one shape as `image_folder` does.
 
-    Folders in the zip are the classes, as subfolders are.
+    Folders in the zip are the classes, as subfolders are. What can't be read is passed over, and
+    the notes say so.
 
     Parameters
     ----------
@@ -51,27 +53,37 @@ def image_zip(path: Path, *, size: tuple[int, int], channels: int) -> Dataset:
     Raises
     ------
     DataError
-        If there are no pictures, or one of them is damaged or too large.
+        If there are no pictures, or none of them can be read.
     ValueError
         If `size` or `channels` is not as above.
     """
     check_shape((*size, channels))
     changes: Counter[str] = Counter()
     sizes: list[tuple[int, int]] = []
+    paths: list[tuple[str, ...]] = []
+    broken: list[DataError] = []
     try:
         with zipfile.ZipFile(path) as archive:
             infos, others = _pictures(archive, path)
             images = numpy.empty((len(infos), *size, channels), numpy.uint8)
-            for image, info in zip(images, infos, strict=True):
-                image[...] = _picture(archive, info, path, size, channels, changes, sizes)
+            for info in infos:
+                try:
+                    read = _picture(archive, info, path, size, channels, changes, sizes)
+                    images[len(paths)] = read
+                    paths.append(_parts(info))
+                except DataError as error:
+                    broken.append(error)
     except (zipfile.BadZipFile, OSError) as error:
         raise DataError(f"{path} cannot be read as a zip ({error}): make it again") from error
-    paths = [_parts(info) for info in infos]
+    if not paths:
+        raise broken[0]
+    images = images[: len(paths)]
     labels, class_names = classes(paths)
     return Dataset(
         name=path.stem, images=images, labels=labels, source=str(path), class_names=class_names,
         notes=(
-            *others, *picture_notes(changes, sizes, size), *darkness(images), *splits(paths),
+            *others, *unreadable(broken), *picture_notes(changes, sizes, size), *darkness(images),
+            *splits(paths),
         ),
     )  # fmt: skip
 

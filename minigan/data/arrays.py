@@ -25,7 +25,7 @@ __all__ = ["choose", "read_npy", "read_npz", "shapes"]
 
 MAGIC = b"\x93NUMPY"
 _IMAGES = ("x_train", "train_images", "images", "x", "data", "train_x", "imgs", "pixels", "arr_0")
-_LABELS = (
+LABELS = (
     *("y_train", "train_labels", "labels", "y", "targets", "target", "train_y", "label"),
     *("classes", "arr_1"),
 )
@@ -127,7 +127,7 @@ def choose(
             f"{path} contains {', '.join(found) or 'no arrays'}, and it can't be told which are "
             f"the {what}: name them x_train or {what}"
         )
-    return images, _partner(found, [lower[n] for n in _LABELS if n in lower], images, path)
+    return images, _partner(found, [lower[n] for n in LABELS if n in lower], images, path)
 
 
 def _partner(

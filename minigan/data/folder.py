@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["fit", "image_folder"]
 
 SHOWN = 3
-"""Unreadable files that the notes name."""
+"""Unreadable files, and files of arrays, that are named."""
 EXTENSIONS = (
     *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
     *(".apng", ".avif", ".dib", ".ico", ".j2k", ".jfif", ".jp2", ".jpe", ".mpo", ".pbm", ".pcx"),
@@ -44,6 +44,7 @@ _SPLIT = re.compile(
     re.IGNORECASE,
 )
 """Names of folders with a part of the images: train, test_set, validation, trainA, ..."""
+_ARRAYS = re.compile(r"\.(npz|npy|csv|tsv|idx)$|(ubyte|\.idx)(\.gz)?$", re.IGNORECASE)
 _TURNS = {2: "mirrored", 4: "mirrored", 5: "rotated and mirrored", 7: "rotated and mirrored"}
 _ANIMATED = "animated (only the first frame is used)"
 _PAGED = ("TIFF", "MPO", "ICO")  # formats whose further pictures are pages, sizes, or a preview
@@ -206,10 +207,18 @@ def pictures(root: Path) -> tuple[list[Path], Counter[str]]:
         )
     found, others = walked(root, lambda file: file.name.lower().endswith(EXTENSIONS))
     if not found:
-        raise DataError(
-            f"{root} contains no images: put files there that end in {', '.join(EXTENSIONS)}"
-        )
+        raise DataError(_nothing(root))
     return found, others
+
+
+def _nothing(root: Path) -> str:
+    """Say that a folder has no pictures, and which of its files may hold images."""
+    arrays, _ = walked(root, lambda file: _ARRAYS.search(file.name) is not None)
+    names = [file.relative_to(root).as_posix() for file in arrays]
+    if not names:
+        return f"{root} contains no images: put files there that end in {', '.join(EXTENSIONS)}"
+    listed = ", ".join(names[:SHOWN]) + ", ..." * (len(names) > SHOWN)
+    return f"{root} contains no pictures, but {listed}: give the path of one file with images"
 
 
 def walked(root: Path, wanted: Callable[[Path], bool]) -> tuple[list[Path], Counter[str]]:
@@ -235,15 +244,18 @@ def walked(root: Path, wanted: Callable[[Path], bool]) -> tuple[list[Path], Coun
 
 def _passed_over(broken: list[DataError], others: Counter[str]) -> tuple[str, ...]:
     """Say which files were not used, and why."""
-    notes = []
-    if others:
-        kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
-        notes.append(f"{_files(others.total())} passed over: no pictures ({kinds})")
-    if broken:
-        more = f", and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
-        why = "; ".join(str(error) for error in broken[:SHOWN])
-        notes.append(f"{_files(len(broken))} passed over: {why}{more}")
-    return tuple(notes)
+    kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
+    note = f"{_files(others.total())} passed over: no pictures ({kinds})"
+    return (*((note,) if others else ()), *unreadable(broken))
+
+
+def unreadable(broken: list[DataError]) -> tuple[str, ...]:
+    """Say which pictures could not be read, and why."""
+    if not broken:
+        return ()
+    more = f", and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
+    why = "; ".join(str(error) for error in broken[:SHOWN])
+    return (f"{_files(len(broken))} passed over: {why}{more}",)
 
 
 def _files(count: int) -> str:

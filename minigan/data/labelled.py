@@ -1,4 +1,4 @@
-"""The labels beside an IDX file of images, and EMNIST as it comes.
+"""The labels beside a file of images, and EMNIST as it comes.
 
 EMNIST: G. Cohen, S. Afshar, J. Tapson and A. van Schaik, "EMNIST: an extension of MNIST to
 handwritten letters", arXiv:1702.05373, 2017. Its images are stored column by column, and the
@@ -13,15 +13,18 @@ from pathlib import Path
 import numpy
 import numpy.typing as npt
 
+from minigan.data import arrays
 from minigan.data.errors import DataError
 from minigan.data.idx import read_idx
 from minigan.data.pixels import as_labels
 
-__all__ = ["labels_beside", "upright"]
+__all__ = ["array_beside", "labels_beside", "read_array", "upright"]
 
 _EMNIST = re.compile(r"emnist-(\w+)-(train|test)-images", re.IGNORECASE)
 _MOST = 255  # labels are bytes
 _IMAGES = re.compile(r"images(.*?)idx3|images", re.IGNORECASE)
+_PICTURES = re.compile(r"images?|imgs?", re.IGNORECASE)
+_X = re.compile(r"(?<![^-_.])x(?![^-_.])", re.IGNORECASE)
 
 
 def upright(
@@ -36,7 +39,7 @@ def upright(
 
 def labels_beside(
     path: Path, count: int
-) -> tuple[npt.NDArray[numpy.int64] | None, tuple[str, ...] | None]:
+) -> tuple[npt.NDArray[numpy.int64] | None, tuple[str, ...] | None, tuple[str, ...]]:
     """Read the labels from the IDX file that is named like a file of images.
 
     It is called labels instead of images: ``x-labels-idx1-ubyte.gz`` beside
@@ -55,6 +58,8 @@ def labels_beside(
         None if there is no such file.
     class_names : tuple of str or None
         The characters of EMNIST, if its mapping lies there too.
+    notes : tuple of str
+        What was changed.
 
     Raises
     ------
@@ -63,14 +68,46 @@ def labels_beside(
     """
     beside = next((place for place in _places(path) if place.is_file()), None)
     if beside is None:
-        return None, None
+        return None, None, ()
     labels = as_labels(read_idx(beside), count, str(beside))
     kind = _EMNIST.match(path.name)
     if kind is None:
-        return labels, None
+        return labels, None, ()
     characters = _characters(path.with_name(f"emnist-{kind[1]}-mapping.txt"))
     first = 1 if kind[1].lower() == "letters" and labels.min() >= 1 else 0
-    return labels - first, tuple(characters[first:]) or None
+    low, high = labels.min(), labels.max()
+    note = f"the labels {low} to {high} became {low - 1} to {high - 1}"
+    return labels - first, tuple(characters[first:]) or None, (note,) if first else ()
+
+
+def array_beside(path: Path) -> Path | None:
+    """Return the NumPy file of labels that is named like one of images; None if there is none.
+
+    It is called labels instead of images or imgs, or y instead of x: ``x-labels.npz`` beside
+    ``x-imgs.npz``, ``y_train.npy`` beside ``x_train.npy``; or ``x-labels.npy`` beside ``x.npy``.
+    """
+    stem = path.stem
+    if _PICTURES.search(stem):
+        names = [_PICTURES.sub("labels", stem)]
+    else:
+        own = [_X.sub(y, stem, count=1) for y in "yY"] if _X.search(stem) else []
+        names = [*own, *(f"{stem}{mark}labels" for mark in "-_.")]
+    places = [path.with_name(name + end) for name in names for end in (".npy", ".npz")]
+    return next((place for place in places if place.is_file()), None)
+
+
+def read_array(path: Path) -> npt.NDArray[numpy.generic]:
+    """Read the only array in a NumPy file, or the one that is named as labels usually are.
+
+    Raises
+    ------
+    DataError
+        If it can't be read, or it can't be told which one.
+    """
+    if path.suffix.lower() == ".npy":
+        return arrays.read_npy(path)
+    name, _ = arrays.choose(arrays.shapes(path), path, named=arrays.LABELS, what="labels")
+    return arrays.read_npz(path, name)[0]
 
 
 def _places(path: Path) -> list[Path]:

@@ -20,7 +20,7 @@ from minigan.data.films import FILMS, moving_digits
 from minigan.data.folder import EXTENSIONS, darkness, fit, image_folder
 from minigan.data.idx import read_idx
 from minigan.data.mnist import fashion_mnist, mnist
-from minigan.data.pixels import as_images, as_labels
+from minigan.data.pixels import as_images, named_labels
 from minigan.data.sounds import SOUNDS, sound_folder, spoken_digits, tones
 from minigan.data.stacked import stacked_mnist
 from minigan.data.text import TEXTS
@@ -86,7 +86,8 @@ def load(
         - an IDX file of uint8 (N, H, W) or (N, H, W, C), with labels if there is a file named
           alike, such as ``x-images.idx`` and ``x-labels.idx``;
         - a NumPy file: an array in a .npy, or a .npz with images and perhaps labels, named as
-          ``x_train`` and ``y_train``, or ``images`` and ``labels``;
+          ``x_train`` and ``y_train``, or ``images`` and ``labels``; without labels of its own,
+          with those in a file named alike, such as ``x-imgs.npz`` and ``x-labels.npz``;
         - a table (.csv, .tsv, .txt) of a grey image in each row, perhaps with a column of labels.
 
         A name takes precedence over a folder of that name; write ``./mnist`` for the folder.
@@ -227,13 +228,17 @@ def _of_array(
     notes: tuple[str, ...] = (),
     what: str = "",
 ) -> Dataset:
-    what = what or str(path)
-    images, changes = as_images(array, what, image_shape)
+    images, changes = as_images(array, what or str(path), image_shape)
+    beside = labelled.array_beside(path) if labels is None else None
+    if beside is not None:
+        labels, notes = labelled.read_array(beside), (*notes, f"labels from {beside.name}")
+    found = None if labels is None else named_labels(labels, len(images), str(beside or path))
     return Dataset(
         name=path.stem,
         images=images,
-        labels=None if labels is None else as_labels(labels, len(images), str(path)),
+        labels=found[0] if found else None,
         source=str(path),
+        class_names=found[1] if found else None,
         notes=(*notes, *changes, *darkness(images)),
     )
 
@@ -284,12 +289,12 @@ def _of_idx(path: Path, image_shape: Shape | None) -> Dataset:
             "shape (N, H, W) or (N, H, W, C)"
         )
     upright, notes = labelled.upright(path, images)
-    labels, class_names = labelled.labels_beside(path, len(images))
+    labels, class_names, renumbered = labelled.labels_beside(path, len(images))
     return Dataset(
         name=path.name.removesuffix(".gz"),
         images=upright if images.ndim == 4 else upright[..., None],
         labels=labels,
         source=str(path),
         class_names=class_names,
-        notes=(*notes, *darkness(images)),
+        notes=(*notes, *renumbered, *darkness(images)),
     )

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from minigan.data.errors import DataError
 
-__all__ = ["as_images", "as_labels"]
+__all__ = ["as_images", "as_labels", "named_labels"]
 
 Images = npt.NDArray[numpy.uint8] | npt.NDArray[numpy.float32]
 Notes = tuple[str, ...]
@@ -29,8 +29,8 @@ def as_images(
     ----------
     array : ndarray of numbers, shape (N, H, W), (N, H, W, C), (N, C, H, W) or (N, pixels)
         Rows of pixels are grey images, square unless `image_shape` says otherwise. Integers up to
-        255 are bytes, and larger ones of 16 bits are divided by 257. Floats are scaled to [-1, 1]
-        from there, from [0, 1] or from [0, 255].
+        255 are bytes, but 0 and 1 alone are black and white; larger ones of 16 bits are divided by
+        257. Floats are scaled to [-1, 1] from there, from [0, 1] or from [0, 255].
     what : str
         Where the array is from, for the error message.
     image_shape : (int, int, int), optional
@@ -100,6 +100,11 @@ def _scaled(images: npt.NDArray[Any], what: str) -> tuple[Images, Notes]:
     low, high = float(images.min()), float(images.max())
     if images.dtype.kind != "f":
         return _bytes(images, low, high, what)
+    if not math.isfinite(low + high):
+        raise DataError(
+            f"the pixels of {what} are {images.dtype}, and some are NaN or infinite: remove these "
+            "images, or repair them"
+        )
     if low >= 0 and 1 < high <= 255 and (images == numpy.rint(images)).all():
         return images.astype(numpy.uint8), ()
     if low >= -1 and high <= 1:
@@ -113,6 +118,8 @@ def _scaled(images: npt.NDArray[Any], what: str) -> tuple[Images, Notes]:
 def _bytes(
     images: npt.NDArray[Any], low: float, high: float, what: str
 ) -> tuple[npt.NDArray[numpy.uint8], Notes]:
+    if (low, high) == (0, 1):
+        return images.astype(numpy.uint8) * numpy.uint8(255), ("0 and 1 were made 0 and 255",)
     if low >= 0 and high <= 255:
         return images.astype(numpy.uint8), ()
     if images.dtype == numpy.uint16:
@@ -121,12 +128,6 @@ def _bytes(
 
 
 def _unscaled(images: npt.NDArray[Any], low: float, high: float, what: str) -> DataError:
-    if not math.isfinite(low + high):
-        count = int((~numpy.isfinite(images)).sum())
-        return DataError(
-            f"{count} of the pixels of {what} are NaN or infinite: remove those images, or give "
-            "the pixels a value"
-        )
     return DataError(
         f"the pixels of {what} are {images.dtype} from {low:.4g} to {high:.4g}: scale them to "
         "0..255, to 0..1 or to -1..1"
@@ -139,7 +140,7 @@ def as_labels(array: npt.NDArray[Any], count: int, what: str) -> npt.NDArray[num
     Parameters
     ----------
     array : ndarray, shape (count,), (count, 1), or (count, K) of ones and zeros
-        Whole numbers, or False and True; or a row for each image that is 1 at its class.
+        Whole numbers; or a row for each image that is 1 at its class.
     count : int
         The number of images.
     what : str
@@ -154,25 +155,55 @@ def as_labels(array: npt.NDArray[Any], count: int, what: str) -> npt.NDArray[num
     DataError
         If it isn't a whole number of at least 0 for each image.
     """
-    labels = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
-    if labels.ndim == 2 and labels.dtype.kind in "buif" and _one_hot(labels):
-        labels = labels.argmax(axis=1)
-    if labels.shape != (count,) or labels.dtype.kind not in "buif":
-        raise _no_labels(f"{array.dtype} of shape {array.shape}", count, what)
-    if labels.dtype == bool:
-        return labels.astype(numpy.int64)
-    whole = labels.dtype.kind != "f" or bool((labels == numpy.rint(labels)).all())
-    if not whole or not 0 <= labels.min() <= labels.max() < 2**63:
-        kind = "" if whole else ", not all of them whole"
-        raise _no_labels(f"from {labels.min():.6g} to {labels.max():.6g}{kind}", count, what)
+    labels = _in_a_row(array)
+    wrong = _wrong(labels, count)
+    if wrong is not None:
+        raise DataError(
+            f"the labels in {what} are {array.dtype} of shape {array.shape}{wrong}: whole numbers "
+            f"of at least 0 are needed, one for each of the {count} images"
+        )
     return labels.astype(numpy.int64)
 
 
-def _no_labels(found: str, count: int, what: str) -> DataError:
-    return DataError(
-        f"the labels in {what} are {found}: whole numbers of at least 0 are needed, one for each "
-        f"of the {count} images"
-    )
+def named_labels(
+    array: npt.NDArray[Any], count: int, what: str
+) -> tuple[npt.NDArray[numpy.int64], tuple[str, ...] | None]:
+    """Do what `as_labels` does; labels that are names are numbered in their order.
+
+    Returns
+    -------
+    labels : ndarray of int64, shape (count,)
+    class_names : tuple of str or None
+        The names, sorted; None if the labels are numbers.
+
+    Raises
+    ------
+    DataError
+        As `as_labels`.
+    """
+    if array.dtype.kind not in "US" or array.size != count:
+        return as_labels(array, count, what), None
+    names, labels = numpy.unique(array.reshape(-1), return_inverse=True)
+    return labels.astype(numpy.int64), tuple(map(_text, names.tolist()))
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else name
+
+
+def _in_a_row(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Bring a column, or rows that are 1 at the class, to the shape (count,)."""
+    labels = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+    several = labels.ndim == 2 and labels.dtype.kind in "buif" and _one_hot(labels)
+    return labels.argmax(axis=1) if several else labels
+
+
+def _wrong(labels: npt.NDArray[Any], count: int) -> str | None:
+    """Say which of the labels can't be one; "" if their type or shape is wrong, None if none is."""
+    if labels.shape != (count,) or labels.dtype.kind not in "uif":
+        return ""
+    fits = (labels == numpy.rint(labels)) & (labels >= 0) & (labels < 2**63)
+    return None if fits.all() else f", and one is {labels[~fits][0]}"
 
 
 def _one_hot(rows: npt.NDArray[Any]) -> bool:

@@ -116,7 +116,8 @@ def accepted(
     ------
     ValueError
         If `n` or `block` isn't positive, the quantile is out of range, the judge's logits have
-        another shape or aren't finite, or of 100 blocks not a hundredth of what is wanted was kept.
+        another shape or aren't finite, or of 100 blocks neither a hundredth of what is wanted nor
+        more than a hundredth of what was drawn was kept.
     """
     if n < 1 or block < 1:
         raise ValueError(f"n and block must be positive, got {n} and {block}.")
@@ -132,7 +133,7 @@ def accepted(
         passes = rng.random(block) < numpy.exp(numpy.minimum(logits - level, 0))
         kept.append([leaf[passes] for leaf in backend.tree.leaves(some)])
         had, blocks = had + int(passes.sum()), blocks + 1
-        if blocks % 100 == 0 and had * 100 < n * blocks // 100:
+        if blocks % 100 == 0 and had * 100 < n * blocks // 100 and had * 100 <= blocks * block:
             raise ValueError(
                 f"Of {blocks * block:,} samples only {had:,} were kept, of {n:,} that are wanted; "
                 "give a lower quantile, or train G for longer."

@@ -42,6 +42,8 @@ FEATURES = 64
 _SMALLEST, _CHANNELS = 7, 32
 _SEED, _EPOCHS, _FEWEST_STEPS, _BATCH = 0, 7, 600, 128
 _RATE, _SHIFT, _DROPOUT = 2e-3, 2, 0.3
+MOST_CLASSES = 10_000
+"""More labels are numbers of another kind, such as years, and would make a huge net."""
 _AT_ONCE = 256
 
 Progress = Callable[[int, int, float], None]
@@ -384,12 +386,25 @@ def _checked_labels(train: ImageSet, test: ImageSet) -> Any:
             f"The training images have shape {train.images.shape[1:]}, the test images "
             f"{test.images.shape[1:]}; both need the same shape."
         )
+    why = obstacle(train)
+    if why:
+        raise ValueError(why)
+    return numpy.asarray(train.labels)
+
+
+def obstacle(train: ImageSet) -> str | None:
+    """Say why labels can't be learnt by a classifier; None if they can."""
     labels = numpy.asarray(train.labels)
     if labels.min() == labels.max():
-        raise ValueError(
+        return (
             f"All training images of {train.name!r} have one label; a classifier needs two or more."
         )
-    return labels
+    if labels.max() >= MOST_CLASSES:
+        return (
+            f"{train.name!r} has a label {labels.max():,}, but a classifier learns the labels 0 to "
+            f"{MOST_CLASSES - 1:,}; number the classes from 0."
+        )
+    return None
 
 
 # ---------------------------------------------------------------- the cache

@@ -117,7 +117,7 @@ def evaluate_images(
         "samples": len(drawn.samples),
         f"training images of {train.name} (floor)": len(drawn.train),
         f"test images of {test.name} (reference)": len(drawn.test),
-        "classifier": str(classifier) if classifier else "none (no labels)",
+        "classifier": str(classifier or "none"),
     }
     rows: list[Row] = []
     if classifier is not None:

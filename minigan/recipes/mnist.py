@@ -25,6 +25,8 @@ from minigan.recipes.nets import HALVE
 from minigan.recipes.recipe import Generator, Recipe, Settings
 
 LATENT, SIDE = 64, 7
+MOST_CLASSES = 10_000
+"""More labels are numbers of another kind, such as years, and would make huge nets."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,13 @@ class LabelledRecipe(Recipe):
         """Return the settings with the number of classes of the data."""
         assert isinstance(settings, LabelledSettings)
         labels = samples.labels if settings.conditional else None
-        return settings.changed(classes=0 if labels is None else int(labels.max()) + 1)
+        classes = 0 if labels is None else int(labels.max()) + 1
+        if classes > MOST_CLASSES:
+            raise ValueError(
+                f"{samples.name} has a label {classes - 1:,}, but {self.name!r} takes the labels 0 "
+                f"to {MOST_CLASSES - 1:,}; number the classes from 0, or give --no-conditional."
+            )
+        return settings.changed(classes=classes)
 
     def fitted(self, settings: Settings) -> Recipe:
         """Return the recipe with nets for so many classes."""

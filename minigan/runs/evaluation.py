@@ -11,6 +11,7 @@ import numpy
 
 from minigan import data, gan, metrics
 from minigan.files import written_whole
+from minigan.metrics.classifier import obstacle
 from minigan.recipes.text import TextRecipe
 from minigan.recipes.translation import Translation
 from minigan.runs import sources
@@ -91,10 +92,7 @@ def evaluate(
         samples = numpy.clip(samples, -1, 1)
         whole, train, test = _splits(run, data_dir)
         made, samples = samples, run.recipe.compared(samples)
-        classifier = None
-        if train.labels is not None:
-            say("the classifier whose features are compared (trained once, then cached)")
-            classifier = _classifier(train, test, cache_dir, say)
+        classifier = _classifier_if_any(train, test, cache_dir, say)
         table = metrics.evaluate_images(
             samples, train, test, classifier, rng=rng, count=count, say=say
         )
@@ -126,6 +124,19 @@ def classifier_of(
             f"The data of this run, {run.config.data}, have no labels of images to learn an "
             "attribute from; leave out --attribute."
         )
+    return _classifier(train, test, cache_dir, say)
+
+
+def _classifier_if_any(
+    train: data.Dataset, test: data.Dataset, cache_dir: str | None, say: Callable[[str], None]
+) -> metrics.Classifier | None:
+    if train.labels is None:
+        return None
+    why = obstacle(train)
+    if why:
+        say(f"No features of a classifier are compared: {why}")
+        return None
+    say("the classifier whose features are compared (trained once, then cached)")
     return _classifier(train, test, cache_dir, say)
 
 
@@ -280,7 +291,7 @@ def _splits(run: Run, data_dir: str | None) -> tuple[Any, data.Dataset, data.Dat
             return whole, _images(run, whole), _images(run, test)
     train, test = metrics.split(_images(run, whole))
     train = replace(train, name=whole.name)
-    return whole, train, replace(test, name=f"{whole.name}, a fifth set aside")
+    return whole, train, replace(test, name=f"{whole.name}, a fifth that the nets saw")
 
 
 def _images(run: Run, found: data.Dataset) -> data.Dataset:

@@ -11,6 +11,8 @@ import numpy
 from minigan import data
 from minigan.recipes import Recipe
 
+LISTED = 30
+"""Labels that a note names."""
 _BLOCK = 4096
 _NAMES = (
     *data.DATASETS, *data.TEXTS, *data.DISTRIBUTIONS, *data.PAIRS, *data.SOUNDS, *data.FILMS
@@ -134,9 +136,20 @@ def classes(recipe: Recipe, samples: Any) -> tuple[int, ...]:
 
 def notes(recipe: Recipe, samples: Any) -> tuple[str, ...]:
     """Say what was changed in the data, and which classes of the recipe don't occur in them."""
-    own = tuple(getattr(samples, "notes", ()))
+    own = (*getattr(samples, "notes", ()), *_names(recipe, samples))
     missing = sorted(set(range(recipe.classes)) - set(classes(recipe, samples)))
     if not missing:
         return own
-    listed = ", ".join(map(str, missing))
+    more = f" and {len(missing) - LISTED:,} more" if len(missing) > LISTED else ""
+    listed = ", ".join(map(str, missing[:LISTED])) + more
     return (*own, f"no images have the labels {listed}: the nets never learn what they mean")
+
+
+def _names(recipe: Recipe, samples: Any) -> tuple[str, ...]:
+    """Say which label stands for which class, unless the classes are named by their numbers."""
+    names = getattr(samples, "class_names", None) or ()
+    if not recipe.classes or recipe.invented or names == tuple(map(str, range(len(names)))):
+        return ()
+    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
+    listed = ", ".join(f"{label} {name}" for label, name in enumerate(names[:LISTED]))
+    return (f"the labels stand for {listed}{more}",)

@@ -191,8 +191,9 @@ def train(
         what = "lines" if recipe.makes_text else recipe.makes
         on = f" on {len(samples):,} {what}" if hasattr(samples, "__len__") else ""
         say(
-            f"Training {recipe.name}{on} for {settings.steps:,} steps on "
-            f"{ranks_in_words(ranks)}{device}; results in {folder}"
+            f"Training {recipe.name}{on}{_kinds(assembly)} for {settings.steps:,} "
+            f"step{'s' * (settings.steps != 1)} on {ranks_in_words(ranks)}{device}; results in "
+            f"{folder}"
         )
         play(folder, assembly, config, progress=progress, say=say, callbacks=callbacks)
     return folder
@@ -266,6 +267,14 @@ def play(
 def ranks_in_words(ranks: Ranks) -> str:
     """Return "2 ranks, " and the like, or nothing for one."""
     return f"{ranks.size} ranks, " if ranks.size > 1 else ""
+
+
+def _kinds(assembly: Assembly) -> str:
+    """Return " of 10 classes" and the like; " without labels" if they were asked for in vain."""
+    count = len(assembly.classes)
+    if not count:
+        return " without labels" if getattr(assembly.settings, "conditional", 0) else ""
+    return f" of {count:,} class{'es' * (count != 1)}"
 
 
 def _film(folder: Path, assembly: Assembly, frames: int) -> gan.Frames | None:

@@ -203,7 +203,7 @@ def test_images_are_evaluated_and_their_neighbours_drawn(tmp_path, monkeypatch, 
     printed, said = capsys.readouterr()
     assert "LeNet-FD" in printed
     assert "training images of digits (floor): 120" in printed
-    assert "test images of digits, a fifth set aside (reference): 120" in printed
+    assert "test images of digits, a fifth that the nets saw (reference): 120" in printed
     assert "training the classifier: step 4 of 4" in said
     with Image.open(out / "neighbours.png") as picture:
         assert picture.width > picture.height
@@ -235,7 +235,7 @@ def test_images_without_labels_need_no_classifier(tmp_path):
         )
     )
     table = evaluation.evaluate(run, count=10)
-    assert table.facts["classifier"] == "none (no labels)"
+    assert table.facts["classifier"] == "none"
     assert [row.metric for row in table.rows][-2:] == [
         "distance to nearest training image, median",
         "samples closer to a training image than test images are",

@@ -343,6 +343,18 @@ def test_float_pixels_are_refused(tmp_path):
         data.image_folder(tmp_path, size=(4, 4), channels=1)
 
 
+@pytest.mark.parametrize(
+    "names", [["x.npz"], ["cat.npy", "dog.npy"], ["train-images-idx3-ubyte.gz"], ["a/x.csv"]]
+)
+def test_a_folder_of_arrays_says_which_file_to_give(tmp_path, names):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    words = f"no pictures, but {', '.join(names)}: give the path of one file with images"
+    with pytest.raises(DataError, match=words):
+        data.load(tmp_path, image_shape=(4, 4, 1))
+
+
 def test_no_pictures_says_which_extensions(tmp_path):
     with pytest.raises(DataError, match=r"contains no images.*\.png, \.jpg.*\.webp"):
         data.image_folder(tmp_path, size=(4, 4), channels=1)

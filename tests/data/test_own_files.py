@@ -74,13 +74,16 @@ def test_floats_are_scaled_and_that_is_told(tmp_path, array, note):
     assert dataset.notes == (() if note is None else (note,))
 
 
-def test_masks_are_black_and_white_if_they_are_of_truth_values_and_noted_if_of_0_and_1(tmp_path):
-    numpy.save(tmp_path / "truth.npy", PIXELS > 127)
-    numpy.save(tmp_path / "ones.npy", (PIXELS > 127).astype("uint8"))
-    truth, ones = data.load(tmp_path / "truth.npy"), data.load(tmp_path / "ones.npy")
-    assert sorted(numpy.unique(truth.images)) == [0, 255]
-    assert truth.notes == ("False and True were made 0 and 255",)
-    assert "the largest value is 1 of 255, nearly black" in ones.notes[0]
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "int64", "uint16"])
+def test_masks_are_black_and_white(tmp_path, dtype):
+    numpy.save(tmp_path / "x.npy", (PIXELS > 127).astype(dtype))
+    found = data.load(tmp_path / "x.npy")
+    numpy.testing.assert_array_equal(found.images[..., 0], 255 * (PIXELS > 127))
+    values = "False and True" if dtype == "bool" else "0 and 1"
+    assert found.notes == (f"{values} were made 0 and 255",)
+
+
+def test_what_is_nearly_black_is_told(tmp_path):
     # Divided by 255 twice.
     numpy.save(tmp_path / "twice.npy", PIXELS / 255 / 255)
     assert (
@@ -110,7 +113,8 @@ def test_rows_that_are_no_squares_need_the_shape(tmp_path):
     [
         (numpy.zeros((3, 4, 4)) - 2, "float64 from -2 to -2: scale them to 0..255"),
         (numpy.full((3, 4, 4), 300), "int64 from 300 to 300"),
-        (numpy.full((3, 4, 4), numpy.nan), "48 of the pixels of .* are NaN or infinite: remove"),
+        (numpy.full((3, 4, 4), numpy.nan), "float64, and some are NaN or infinite"),
+        (numpy.full((3, 4, 4), numpy.inf), "float64, and some are NaN or infinite"),
         (numpy.zeros((3, 4, 4), complex), "contains complex128"),
         (numpy.zeros((0, 4, 4)), r"shape \(0, 4, 4\)"),
         (numpy.zeros((8, 8, 3), "uint8"), r"must have the shape \(N, H, W\)"),
@@ -152,35 +156,73 @@ def test_labels_in_a_column_or_one_hot_are_taken(tmp_path, labels):
     numpy.testing.assert_array_equal(dataset.labels, LABELS)
 
 
-def test_arrays_that_cannot_be_told_apart_are_listed(tmp_path):
-    numpy.savez(tmp_path / "x.npz", a=PIXELS, b=PIXELS)
-    with pytest.raises(DataError, match="contains a, b, and it can't be told which are the images"):
-        data.load(tmp_path / "x.npz")
-    numpy.savez(tmp_path / "y.npz", images=PIXELS, labels=LABELS - 1)
-    with pytest.raises(DataError, match=r"from -1 to .*: whole numbers of at least 0 are needed"):
-        data.load(tmp_path / "y.npz")
-    numpy.savez(tmp_path / "z.npz", images=PIXELS, y=LABELS[1:])
-    with pytest.raises(DataError, match=r"images, but \d+ labels in y: save a label for each"):
-        data.load(tmp_path / "z.npz")
+@pytest.mark.parametrize("dtype", ["U3", "S3"])
+@pytest.mark.parametrize("shape", [(6,), (6, 1)])
+def test_labels_may_be_names(tmp_path, dtype, shape):
+    names = numpy.array(["dog", "cat", "eel"], dtype)[LABELS]
+    numpy.savez(tmp_path / "x.npz", images=PIXELS, labels=names.reshape(shape))
+    dataset = data.load(tmp_path / "x.npz")
+    numpy.testing.assert_array_equal(dataset.labels, numpy.array([1, 0, 2])[LABELS])
+    assert dataset.class_names == ("cat", "dog", "eel")
 
 
 @pytest.mark.parametrize(
-    ("labels", "words"),
-    [
-        (LABELS + 0.5, "to .*, not all of them whole: whole numbers"),
-        (numpy.full(len(LABELS), numpy.nan), "from nan to nan, not all"),
-        (numpy.full(len(LABELS), "cat"), r"are <U3 of shape \(\d+,\): whole numbers"),
-    ],
+    ("label", "words"), [(-1, "and one is -1"), (0.5, "and one is 0.5"), (numpy.nan, "one is nan")]
 )
-def test_labels_that_are_none_are_shown(tmp_path, labels, words):
+def test_the_label_that_cannot_be_one_is_named(tmp_path, label, words):
+    labels = LABELS.astype(float)
+    labels[2] = label
     numpy.savez(tmp_path / "x.npz", images=PIXELS, labels=labels)
     with pytest.raises(DataError, match=words):
         data.load(tmp_path / "x.npz")
 
 
-def test_false_and_true_are_labels(tmp_path):
-    numpy.savez(tmp_path / "x.npz", images=PIXELS, labels=LABELS > 1)
-    numpy.testing.assert_array_equal(data.load(tmp_path / "x.npz").labels, LABELS > 1)
+def test_several_answers_for_each_image_are_no_labels(tmp_path):
+    numpy.savez(tmp_path / "x.npz", images=PIXELS, labels=numpy.ones((6, 14), int))
+    with pytest.raises(DataError, match=r"shape \(6, 14\): whole numbers of at least 0"):
+        data.load(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        ("k-train-imgs.npz", "k-train-labels.npz"), ("x_train.npy", "y_train.npy"),
+        ("X.npy", "Y.npy"), ("train_images.npy", "train_labels.npy"), ("own.npz", "own-labels.npy"),
+    ],
+)  # fmt: skip
+def test_labels_in_a_file_named_alike_are_found(tmp_path, images, labels):
+    for name, array in ((images, PIXELS), (labels, LABELS)):
+        (numpy.save if name.endswith("npy") else numpy.savez)(tmp_path / name, array)
+    dataset = data.load(tmp_path / images)
+    numpy.testing.assert_array_equal(dataset.labels, LABELS)
+    assert [note.lower() for note in dataset.notes] == [f"labels from {labels}".lower()]
+
+
+def test_a_table_of_labels_is_not_taken_for_an_array(tmp_path):
+    table(tmp_path / "y.csv", LABELS[:, None])
+    assert data.load(table(tmp_path / "x.csv", PIXELS.reshape(6, 25))).labels is None
+
+
+def test_labels_in_a_file_named_alike_that_do_not_fit_are_told(tmp_path):
+    numpy.save(tmp_path / "images.npy", PIXELS)
+    numpy.save(tmp_path / "labels.npy", LABELS[1:])
+    with pytest.raises(DataError, match=r"the labels in .*labels\.npy are .* each of the 6 images"):
+        data.load(tmp_path / "images.npy")
+    own = numpy.zeros(6, int)
+    numpy.savez(tmp_path / "images.npz", images=PIXELS, labels=own)
+    numpy.testing.assert_array_equal(data.load(tmp_path / "images.npz").labels, own)
+
+
+def test_arrays_that_cannot_be_told_apart_are_listed(tmp_path):
+    numpy.savez(tmp_path / "x.npz", a=PIXELS, b=PIXELS)
+    with pytest.raises(DataError, match="contains a, b, and it can't be told which are the images"):
+        data.load(tmp_path / "x.npz")
+    numpy.savez(tmp_path / "y.npz", images=PIXELS, labels=LABELS - 1)
+    with pytest.raises(DataError, match="whole numbers of at least 0 are needed"):
+        data.load(tmp_path / "y.npz")
+    numpy.savez(tmp_path / "z.npz", images=PIXELS, y=LABELS[1:])
+    with pytest.raises(DataError, match=r"images, but \d+ labels in y: save a label for each"):
+        data.load(tmp_path / "z.npz")
 
 
 def test_the_only_array_needs_no_name(tmp_path):
@@ -387,6 +429,15 @@ def test_names_that_lead_out_of_a_zip_lead_nowhere(tmp_path):
     assert sorted(set(tmp_path.rglob("*")) - set(before)) == [tmp_path / "hidden.zip"]
 
 
+def test_what_cannot_be_read_in_a_zip_is_passed_over_and_told(tmp_path):
+    members = {"a/1.png": png(10), "a/2.png": b"no picture", "b/1.png": png(30)}
+    dataset = data.load(zipped(tmp_path / "x.zip", members), image_shape=GREY)
+    assert dataset.images[:, 0, 0, 0].tolist() == [10, 30]
+    assert dataset.labels.tolist() == [0, 1]
+    (note,) = [note for note in dataset.notes if "passed over" in note]
+    assert "1 file passed over: a/2.png in " in note
+
+
 def test_splits_in_a_zip_are_noted_as_those_in_a_folder(tmp_path):
     path = zipped(tmp_path / "x.zip", {"train/a/1.png": png(90), "test/a/1.png": png(90)})
     assert "are all used together" in data.load(path, image_shape=GREY).notes[0]
@@ -472,7 +523,10 @@ def test_emnist_as_it_comes(tmp_path):
     dataset = data.load(letters)
     numpy.testing.assert_array_equal(dataset.images[..., 0], PIXELS.transpose(0, 2, 1))
     numpy.testing.assert_array_equal(dataset.labels, LABELS)
-    assert dataset.notes == ("6 images turned upright: EMNIST has rows and columns exchanged",)
+    assert dataset.notes == (
+        "6 images turned upright: EMNIST has rows and columns exchanged",
+        "the labels 1 to 3 became 0 to 2",
+    )
     mapping = tmp_path / "emnist-letters-mapping.txt"
     mapping.write_text("1 65 97\n2 66 98\n3 67 99\n")
     assert data.load(letters).class_names == ("Aa", "Bb", "Cc")

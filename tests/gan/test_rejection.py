@@ -140,6 +140,11 @@ def test_a_hopeless_search_ends():
         accepted(lambda k: _wide(k, rng), judge, 10_000, rng=rng, block=10)
 
 
+def test_small_blocks_are_not_hopeless():
+    rng = numpy.random.default_rng(0)
+    assert len(accepted(lambda k: _wide(k, rng), RATIO, 10_000, rng=rng, block=2).samples) == 10_000
+
+
 def test_a_judge_cannot_be_trained_for_fewer_steps_than_none():
     with pytest.raises(ValueError, match="can't be trained for -1 steps; give 0 or more"):
         train_judge(RATIO, None, None, None, steps=-1)

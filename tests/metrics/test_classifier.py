@@ -263,6 +263,8 @@ def test_data_that_cant_be_learnt_are_refused(digits):
         metrics.train_classifier(train, small)
     with pytest.raises(ValueError, match="have one label; a classifier needs two or more"):
         metrics.train_classifier(dataclasses.replace(train, labels=0 * train.labels), test)
+    with pytest.raises(ValueError, match="a label 10,009, but a classifier learns"):
+        metrics.train_classifier(dataclasses.replace(train, labels=10_000 + train.labels), test)
 
 
 def test_images_that_it_wasnt_made_for_are_refused(trained):

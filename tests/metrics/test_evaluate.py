@@ -83,7 +83,7 @@ def test_copies_of_training_images_show_in_the_neighbours(digits):
     assert (share.value, share.floor) == (1, 0.5)
     names = ["sliced Wasserstein x1000, 16 px", row.metric, share.metric]
     assert [r.metric for r in table.rows] == names
-    assert table.facts["classifier"] == "none (no labels)"
+    assert table.facts["classifier"] == "none"
 
 
 def test_one_class_only_shows_in_the_class_shares(digits, classifier):

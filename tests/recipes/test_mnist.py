@@ -6,7 +6,7 @@ from killed_runs import check_that_it_resumes
 from whole_games import Still, checked
 
 from minigan import cli, gan, recipes
-from minigan.runs import training
+from minigan.runs import evaluation, training
 from minigan.runs.face import open_run
 
 RECIPE = recipes.get("mnist")
@@ -83,6 +83,43 @@ def test_data_without_labels_train_the_same_nets_without(file, tmp_path, capsys)
         assert cli.main([*command, *options, *more]) == 0
         assert cli.main(["sample", str(run), "--label", "1", "-o", str(run / "x.png")]) == 2
         assert "label" in capsys.readouterr().err
+
+
+def test_labels_that_are_numbers_of_another_kind_are_refused_before_anything_is_made(tmp_path):
+    pictures = numpy.zeros((4, 28, 28), "uint8")
+    numpy.savez(tmp_path / "x.npz", images=pictures, labels=[0, 1, 20_230_101, 7])
+    words = "x has a label 20,230,101, but 'mnist' takes the labels 0 to 9,999; number the classes"
+    with pytest.raises(ValueError, match=words):
+        learn(tmp_path / "run", file=tmp_path / "x.npz")
+    assert not (tmp_path / "run").exists()
+
+
+def test_it_says_how_many_classes_it_trains_on(file, tmp_path):
+    with numpy.load(file) as arrays:
+        numpy.savez(tmp_path / "bare.npz", images=arrays["images"])
+    said = []
+    learn(tmp_path / "a", file=file, steps=1, say=said.append)
+    learn(tmp_path / "b", file=tmp_path / "bare.npz", steps=1, say=said.append)
+    begun = [words for words in said if words.startswith("Training")]
+    assert "on 24 images of 3 classes for 1 step on cpu" in begun[0]
+    assert "on 24 images without labels for 1 step on cpu" in begun[1]
+
+
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [(7, "have one label"), (30_000, "a label 30,000, but a classifier learns the labels")],
+)
+def test_labels_that_no_classifier_can_learn_leave_the_other_measures(tmp_path, label, words):
+    pictures = numpy.random.default_rng(0).integers(0, 256, (24, 28, 28), "uint8")
+    labels = numpy.full(24, label)
+    labels[::2] = min(label, 7)
+    numpy.savez(tmp_path / "x.npz", images=pictures, labels=labels)
+    run = learn(tmp_path / "run", file=tmp_path / "x.npz", steps=1, conditional=0)
+    said = []
+    table = evaluation.evaluate(open_run(run), count=8, say=said.append)
+    assert said[0].startswith("No features of a classifier are compared: ")
+    assert words in said[0]
+    assert table.facts["classifier"] == "none"
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy
 import pytest
 from killed_runs import Killed
 from PIL import Image
 
-from minigan import data
+from minigan import data, recipes
 from minigan.cli import main
 from minigan.data import write_idx
 from minigan.runs import resuming, sources, training
@@ -225,6 +226,24 @@ def test_classes_that_never_occur_are_told(three):
     assert words in said
     assert words in config_of(run)["notes"]
     assert config_of(run)["classes"] == [0, 1, 2]
+
+
+def test_it_is_told_which_label_stands_for_which_class(three):
+    assert "the labels stand for 0 a, 1 b, 2 c" in three[1]
+
+
+def test_classes_named_by_their_numbers_and_long_lists_are_not_told_in_full():
+    recipe = replace(recipes.get("cgan-digits"), classes=2000)
+    images = numpy.zeros((3, 4, 4, 1), "uint8")
+
+    def told(labels, names):
+        return sources.notes(recipe, data.Dataset("x", images, numpy.array(labels), "", names))
+
+    assert told([0, 1, 1999], ("0", "1"))[0].endswith(
+        "29, 30, 31 and 1,967 more: the nets never learn what they mean"
+    )
+    (words, _) = told([0, 1, 2], tuple(f"c{i}" for i in range(40)))
+    assert words.endswith("28 c28, 29 c29 and 10 more")
 
 
 @pytest.mark.parametrize("command", ["sample", "interpolate", "latent"])
