@@ -46,13 +46,15 @@ def save(
     ValueError
         If the folder doesn't exist.
     TypeError
-        If an array or an entry of the description can't be written; the message names it.
+        If an array or an entry of the description can't be written, which the message names, or
+        either of the two isn't a dictionary.
     OSError
         If the disk is full or not writable; an older file of that name is then left unchanged.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import save as serialise
 
+    _require_dictionaries(arrays, meta)
     packed = {str(name): _packed(name, array) for name, array in arrays.items()}
     described = _described(meta)
     # A single key: the writer puts several in an order that differs from run to run.
@@ -65,6 +67,15 @@ def save(
         raise TypeError(f"{path} can't hold these arrays ({_first_line(error)}).") from None
     with written_whole(path) as temporary:
         temporary.write_bytes(content)
+
+
+def _require_dictionaries(arrays: Any, meta: Any) -> None:
+    for what, given, fit in (("arrays", arrays, "net.state_dict()"), ("description", meta, "{}")):
+        if not isinstance(given, Mapping):
+            raise TypeError(
+                f"The {what} of a checkpoint must be a dictionary, such as {fit}, but got "
+                f"{type(given).__name__}."
+            )
 
 
 def _packed(name: Any, array: Array) -> NDArray[Any]:

@@ -24,7 +24,8 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     Parameters
     ----------
     path
-        The file to write. Its folder must exist; an existing file is replaced atomically.
+        The file to write, or a link to it. Its folder must exist; an existing file is replaced
+        atomically.
 
     Yields
     ------
@@ -34,12 +35,13 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     ValueError
-        If the folder does not exist, or `path` is itself a folder.
+        If the folder does not exist, or `path` is itself a folder, a device or a pipe.
     OSError
         If it can't be written (full disk, read-only folder); the error names `path`, and an older
         file is left unchanged.
     """
-    target = Path(path)
+    # The rename would put a file in the place of a link, and of a device just as well.
+    target = Path(os.path.realpath(path) if os.path.islink(path) else path)
     if not target.parent.is_dir():
         raise ValueError(
             f"cannot write {target}: the folder {target.parent} does not exist; create it first"
@@ -47,6 +49,10 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     if target.is_dir():
         raise ValueError(
             f"cannot write {target}: it is a folder; give the name of a file inside it"
+        )
+    if target.exists() and not target.is_file():
+        raise ValueError(
+            f"cannot write {target}: it is a device or a pipe; give the name of a file"
         )
     # Not tempfile.mkstemp: its files are readable by the user only, also after the rename.
     temporary = target.with_name(f".{target.stem}-{uuid.uuid4().hex[:12]}{target.suffix}")

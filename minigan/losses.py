@@ -17,6 +17,7 @@ import numpy
 
 from minigan import backend
 from minigan.backend import Array
+from minigan.backend.array import how_to_number
 
 __all__ = [
     "bce",
@@ -591,7 +592,7 @@ def _require_labels(logits: Array, labels: Array, ignored: int | None = None) ->
     if getattr(getattr(labels, "dtype", None), "kind", None) not in ("i", "u"):
         raise TypeError(
             f"cross_entropy got labels of type {getattr(labels, 'dtype', type(labels).__name__)}, "
-            "but needs an array of integers; convert with labels.astype('int64')."
+            f"but needs an array of integers; {how_to_number(labels)}."
         )
     _require_same_device("cross_entropy", logits, labels)
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:

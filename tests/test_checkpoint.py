@@ -3,6 +3,7 @@ claim.
 """
 
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigan import checkpoint
+from minigan import checkpoint, nn, optim
 from minigan.checkpoint import CheckpointError
 from minigan.files import remove_leftovers, written_whole
 
@@ -138,6 +139,50 @@ def test_no_folder_and_a_folder_are_refused(tmp_path):
         checkpoint.save(tmp_path / "no" / "x.safetensors", {}, {})
     with pytest.raises(ValueError, match="is a folder"):
         checkpoint.save(tmp_path, {}, {})
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs in folders")
+def test_what_is_no_file_is_refused_and_left(tmp_path):
+    # Replaced by a file, /dev/null would be none any more.
+    pipe = tmp_path / "pipe.safetensors"
+    os.mkfifo(pipe)
+    with pytest.raises(ValueError, match="is a device or a pipe; give the name of a file"):
+        checkpoint.save(pipe, {}, {})
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_link_is_written_through(tmp_path):
+    there, link = tmp_path / "there", tmp_path / "link.safetensors"
+    there.mkdir()
+    try:
+        link.symlink_to(there / "x.safetensors")
+    except OSError:
+        pytest.skip("this user can't make links")
+    for step in range(2):
+        checkpoint.save(link, {}, {"step": step})
+        assert link.is_symlink()
+        assert checkpoint.load(there / "x.safetensors")[1] == {"step": step}
+    assert sorted(tmp_path.rglob("*")) == [link, there, there / "x.safetensors"]
+
+
+def test_arguments_in_the_wrong_order_are_named(tmp_path):
+    for arrays, meta in ((nn.ReLU(), {}), ("x.safetensors", {}), ({}, None), ({}, [1])):
+        with pytest.raises(TypeError, match="checkpoint must be a dictionary, such as"):
+            checkpoint.save(tmp_path / "x.safetensors", arrays, meta)
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_pair_that_load_returns_is_no_state(tmp_path):
+    net = nn.Linear(2, 2, rng=numpy.random.default_rng(0))
+    optimizer = optim.Adam(net)
+    checkpoint.save(tmp_path / "x.safetensors", net.state_dict(), {})
+    pair = checkpoint.load(tmp_path / "x.safetensors")
+    for part in (net, optimizer):
+        for state in (pair, None, "x.safetensors"):
+            with pytest.raises(TypeError, match=r"must be a dictionary.* the first of the two"):
+                part.load_state_dict(state)
+    net.load_state_dict(pair[0])
 
 
 def test_what_a_killed_process_left_is_swept_up_and_nothing_else(tmp_path):

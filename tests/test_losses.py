@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from strict_array import StrictNamespace
 
-from minigan import backend, losses
+from minigan import backend, losses, nn
 from minigan.gradcheck import check_function
 
 SHAPES = hnp.array_shapes(min_dims=1, max_dims=4, max_side=4)
@@ -443,3 +443,21 @@ def test_huber_and_gaussians_are_checked():
         losses.huber(numpy.zeros(3), 0.0, delta=0)
     with pytest.raises(ValueError, match="kl_gaussians got"):
         losses.kl_gaussians(numpy.zeros((3, 2)), numpy.zeros((3, 1)))
+
+
+@pytest.mark.parametrize(
+    ("labels", "advice"),
+    [
+        ([0, 2], r"numpy\.asarray\(labels\)"),
+        (numpy.array([0.0, 2.0]), r"labels\.astype\('int64'\)"),
+        (numpy.eye(3)[[0, 2]], r"labels\.argmax\(axis=1\)"),
+        (numpy.array(["cat", "dog"]), r"return_inverse=True\)\[1\]"),
+        (numpy.array(["cat", "dog"], object), r"return_inverse=True\)\[1\]"),
+    ],
+)
+def test_labels_of_another_kind_are_refused_with_a_remedy_that_fits(labels, advice):
+    logits = numpy.zeros((2, 3), "float32")
+    with pytest.raises(TypeError, match=f"array of integers; .*{advice}"):
+        losses.cross_entropy(logits, labels)
+    with pytest.raises(TypeError, match=f"integer labels; .*{advice}"):
+        nn.Embedding(3, 2, rng=numpy.random.default_rng(0)).forward(labels)

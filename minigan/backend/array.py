@@ -89,3 +89,15 @@ class Array(Protocol):
     def any(self) -> _Method: ...
     @property
     def all(self) -> _Method: ...
+
+
+def how_to_number(labels: Any) -> str:
+    """Say how to turn what was given for labels into an array of integers."""
+    kind = getattr(getattr(labels, "dtype", None), "kind", None)
+    if kind is None:
+        return "convert with numpy.asarray(labels)"
+    if kind in "OSTU":
+        return "number the classes, with numpy.unique(labels, return_inverse=True)[1] for example"
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        return "of rows that are 1 at their class, take labels.argmax(axis=1)"
+    return "convert with labels.astype('int64')"

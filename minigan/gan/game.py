@@ -93,9 +93,9 @@ class Game(BaseGame):
     Raises
     ------
     ValueError
-        If an optimizer or a pull belongs to the other player, the average follows or the scheduler
-        changes what isn't in the game, `discriminator_steps` is below 1, or there are penalties
-        although D has several logits.
+        If the players share parameters, an optimizer or a pull belongs to the other player, the
+        average follows or the scheduler changes what isn't in the game, `discriminator_steps` is
+        below 1, or there are penalties although D has several logits.
     TypeError
         If the objective isn't an `Objective`.
     """
@@ -120,7 +120,7 @@ class Game(BaseGame):
 
     def __post_init__(self) -> None:
         self.check()
-        _warn_of_a_second_sigmoid(self.discriminator, self.objective)
+        _warn_of_bounded_logits(self.discriminator, self.objective)
 
     def play(self, batches: Sequence[Batch | tuple[Any, ...]], z: Array) -> dict[str, Array]:
         """Update D once for each batch, then G once: the body of Algorithm 1's loop.
@@ -370,6 +370,7 @@ class Game(BaseGame):
                 "leave the penalty out (spectral-norm, packing and the like may stay)."
             )
         both = {"generator": self.generator, "discriminator": self.discriminator}
+        _require_separate(*both.values())
         for player, opponent in (both, tuple(reversed(both))):
             optimizer = getattr(self, f"{player}_optimizer")
             require_owner(optimizer, both[player], (both[opponent],), player)
@@ -401,13 +402,33 @@ def _given(labels: Array | None, x: Array | None) -> Any:
     return x if labels is None else (x, labels)
 
 
-def _warn_of_a_second_sigmoid(discriminator: nn.Layer, objective: Objective) -> None:
+_BOUNDED = (nn.Sigmoid, nn.Softmax, nn.Tanh, nn.ReLU)
+_UNBOUNDED = ("wasserstein", "hinge", "relativistic")
+"""Objectives without probabilities that take logits of any size and sign."""
+
+
+def _require_separate(generator: nn.Layer, discriminator: nn.Layer) -> None:
+    own = {id(p) for p in generator.parameters().values()}
+    if own & {id(p) for p in discriminator.parameters().values()}:
+        raise ValueError(
+            "The generator and the discriminator share parameters, so that the steps of the one "
+            "undo those of the other; make the two from layers of their own."
+        )
+
+
+def _warn_of_bounded_logits(discriminator: nn.Layer, objective: Objective) -> None:
     last = discriminator
     while isinstance(last, nn.Sequential) and len(last):
         last = last[-1]
+    kind = type(last).__name__
+    if type(last) not in _BOUNDED or not (objective.probabilistic or objective.name in _UNBOUNDED):
+        return
     if isinstance(last, nn.Sigmoid) and objective.probabilistic:
-        warnings.warn(
-            f"The discriminator ends in a Sigmoid, but the objective {objective.name!r} takes "
-            "logits and applies the sigmoid itself; leave the last layer out.",
-            stacklevel=4,
-        )
+        why = "logits and applies the sigmoid itself"
+    else:
+        why = f"numbers of any size and sign, which {kind} can't give"
+    warnings.warn(
+        f"The discriminator ends in a {kind}, but the objective {objective.name!r} takes {why}; "
+        "leave the last layer out.",
+        stacklevel=4,
+    )

@@ -61,7 +61,8 @@ class Conduct:
         if not self._alike(again.dx, self.spot.dx):
             self.complain(
                 "a second backward with the same cache gives another dx: backward changes its "
-                "cache, or draws random numbers of its own (keep what forward drew)"
+                "cache or the weights (leave their update to an optimizer), or draws random "
+                "numbers of its own (keep what forward drew)"
             )
         for name, twice in again.grads.items():
             once, accumulates = self.spot.grads[name], self.spot.found.accumulates[name]

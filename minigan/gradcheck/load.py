@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import bdb
 import importlib.util
 import inspect
 import sys
@@ -155,6 +156,8 @@ def located(error: Exception, path: Path) -> UsageError:
 def _message(error: Exception, path: Path) -> str:
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}: {error.msg}."
+    if isinstance(error, bdb.BdbQuit):
+        return f"{path} calls the debugger, which nobody can answer here; remove breakpoint()."
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).resolve() == path.resolve()]
     understood = isinstance(error, (ValueError, TypeError))

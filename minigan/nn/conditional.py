@@ -12,6 +12,7 @@ import numpy
 
 from minigan import backend
 from minigan.backend import Array
+from minigan.backend.array import how_to_number
 from minigan.nn import initial
 from minigan.nn.cache import Cache, Shape, Signals
 from minigan.nn.embedding import Embedding
@@ -295,9 +296,7 @@ def _pair(layer: Layer, x: Pair) -> Pair:
         )
     values, labels = x
     if getattr(getattr(labels, "dtype", None), "kind", None) not in ("i", "u"):
-        raise TypeError(
-            f"{layer!r} needs integer labels of shape (N,); convert with labels.astype('int64')."
-        )
+        raise TypeError(f"{layer!r} needs integer labels of shape (N,); {how_to_number(labels)}.")
     if tuple(labels.shape) != tuple(values.shape[:1]):
         raise ValueError(
             f"{layer!r} got {values.shape[0]} samples and labels of shape {tuple(labels.shape)}; "

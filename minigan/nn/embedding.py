@@ -6,6 +6,7 @@ import numpy
 
 from minigan import backend
 from minigan.backend import Array
+from minigan.backend.array import how_to_number
 from minigan.nn import initial
 from minigan.nn.cache import Cache, Shape
 from minigan.nn.layer import Layer
@@ -61,7 +62,7 @@ class Embedding(Layer):
         if kind not in ("i", "u"):
             raise TypeError(
                 f"{self!r} got {getattr(x, 'dtype', type(x).__name__)}, but needs an array of "
-                "integer labels; convert with x.astype('int64')."
+                f"integer labels; {how_to_number(x)}."
             )
         if not backend.same_device(x, self.weight.value):
             raise TypeError(

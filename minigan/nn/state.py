@@ -30,8 +30,10 @@ class State(Tree):
         ValueError
             If a name is missing or unknown, or a shape differs; nothing has been changed then.
         TypeError
-            If one isn't an array of real numbers; nothing has been changed then.
+            If one isn't an array of real numbers, or `state` isn't a dictionary; nothing has been
+            changed then.
         """
+        require_mapping(state)
         own = self._arrays()
         missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
         if missing or unknown:
@@ -120,6 +122,15 @@ def real_array(name: str, x: Any) -> NDArray[Any]:
     if array.dtype.kind in "cOSUMm":
         raise TypeError(f"{name!r} holds {array.dtype} in the state, but needs real numbers.")
     return array
+
+
+def require_mapping(state: Any) -> None:
+    """Refuse a state that isn't a dictionary, such as the pair that `checkpoint.load` returns."""
+    if not isinstance(state, Mapping):
+        raise TypeError(
+            f"The state is {type(state).__name__}, but must be a dictionary, such as state_dict() "
+            "returns; of what checkpoint.load returns, it is in the first of the two."
+        )
 
 
 def _fitting(name: str, x: Any, own: Array) -> Array:

@@ -16,9 +16,13 @@ ROUNDING = 1e-12
 
 def _real(name: str, value: Any, needed: str, fits: Callable[[float], bool]) -> float:
     real = isinstance(value, Real) and not isinstance(value, bool)
-    if not (real and math.isfinite(value) and fits(float(value))):
+    try:
+        number = float(value) if real else math.nan
+    except OverflowError:  # of an integer beyond the largest float
+        number = math.inf
+    if not (math.isfinite(number) and fits(number)):
         raise ValueError(f"{name} must be {needed}, got {value!r}.")
-    return float(value)
+    return number
 
 
 def positive(name: str, value: Any) -> float:

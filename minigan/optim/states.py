@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minigan import backend
+from minigan.nn.state import require_mapping
 
 
 def number(array: Any) -> Any:
@@ -15,6 +16,7 @@ def number(array: Any) -> Any:
 
 def require_names(owner: str, state: Mapping[str, Any], names: Iterable[str]) -> None:
     """Refuse a state that lacks one of `names` or holds another."""
+    require_mapping(state)
     own = set(names)
     missing, unknown = own - state.keys(), state.keys() - own
     if missing or unknown:

@@ -514,6 +514,25 @@ def test_a_sigmoid_before_a_loss_on_logits_is_warned_of():
     gan.Game(G, inner, optim.Adam(G), optim.Adam(inner), objective=gan.objective("least-squares"))
 
 
+@pytest.mark.parametrize(
+    ("last", "objective"),
+    [(nn.Sigmoid, "wasserstein"), (nn.Sigmoid, "hinge"), (nn.Sigmoid, "relativistic"),
+     (nn.Softmax, "non-saturating"), (nn.Tanh, "saturating"), (nn.ReLU, "wasserstein")],
+)  # fmt: skip
+def test_logits_that_are_bounded_are_warned_of(last, objective):
+    G, D = _players()
+    inner = nn.Sequential(D, last())
+    with pytest.warns(UserWarning, match=f"ends in a {last.__name__}, .* any size and sign"):
+        gan.Game(G, inner, optim.Adam(G), optim.Adam(inner), objective=gan.objective(objective))
+
+
+def test_players_that_share_parameters_are_refused():
+    G, D = _players()
+    for one, other in ((G, G), (G, nn.Sequential(G, D))):
+        with pytest.raises(ValueError, match=r"share parameters.*layers of their own"):
+            gan.Game(one, other, optim.Adam(one), optim.Adam(other))
+
+
 def test_a_game_without_its_parts_says_what_to_write():
     game = gan.BaseGame()
     for missing in ("parts", "draw", "play"):

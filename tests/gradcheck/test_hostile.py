@@ -1,14 +1,17 @@
 """Files that would end, block or fool a check: each gets a sentence, and never a pass."""
 
+import bdb
 import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
 from minigan.cli import main
 from minigan.gradcheck import wire
+from minigan.gradcheck.load import located
 
 WRONG = """
 import numpy as np
@@ -192,3 +195,9 @@ def test_messages_survive_the_wire_and_nothing_else_does(tmp_path):
         (tmp_path / "raw").write_bytes(raw)
         with (tmp_path / "raw").open("rb") as stream, pytest.raises((EOFError, wire.Garbled)):
             wire.receive(stream)
+
+
+def test_a_forgotten_breakpoint_is_named():
+    said = str(located(bdb.BdbQuit(), Path("mine.py")))
+    assert said.startswith("mine.py calls the debugger")
+    assert said.endswith("remove breakpoint().")

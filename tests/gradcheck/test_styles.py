@@ -921,3 +921,21 @@ def test_second_derivatives_are_examined(what):
 
     with pytest.raises(gradcheck.GradientError, match=f"the gradient of double_backward: {what}"):
         gradcheck.check(Cube(), X)
+
+
+def test_a_backward_that_updates_the_weights_is_told_so():
+    class Updating:
+        def __init__(self):
+            self.W = seeded().standard_normal((3, 5))
+
+        def forward(self, x):
+            self.x = x
+            return x @ self.W
+
+        def backward(self, dy, lr=0.1):
+            dx = dy @ self.W.T
+            self.W -= lr * self.x.T @ dy
+            return dx
+
+    with pytest.raises(gradcheck.GradientError, match="or the weights"):
+        gradcheck.check(Updating(), X)

@@ -301,7 +301,13 @@ def test_clipping_and_averaging_a_part_leave_the_vector_of_the_whole():
     [
         (make, name, wrong)
         for make in MAKERS.values()
-        for name, wrong in (("lr", -1.0), ("lr", math.inf), ("lr", math.nan), ("lr", "0.1"))
+        for name, wrong in (
+            ("lr", -1.0),
+            ("lr", math.inf),
+            ("lr", 10**400),
+            ("lr", math.nan),
+            ("lr", "0.1"),
+        )
     ]
     + [(MAKERS["SGD"], "momentum", wrong) for wrong in (1.0, -0.1, None)]
     + [(MAKERS["RMSprop"], name, 1.0) for name in ("decay", "momentum")]
