@@ -48,7 +48,8 @@ def train_judge(
     Parameters
     ----------
     judge
-        Maps samples (N, ...), or pairs of samples and labels, to logits (N, 1).
+        Maps samples (N, ...), or pairs of samples and labels, to logits (N, 1); without batch norm,
+        which would see batches of one kind here and mixed ones later.
     optimizer
         That of the judge.
     real, fake
@@ -133,13 +134,19 @@ def accepted(
         passes = rng.random(block) < numpy.exp(numpy.minimum(logits - level, 0))
         kept.append([leaf[passes] for leaf in backend.tree.leaves(some)])
         had, blocks = had + int(passes.sum()), blocks + 1
-        if blocks % 100 == 0 and had * 100 < n * blocks // 100 and had * 100 <= blocks * block:
-            raise ValueError(
-                f"Of {blocks * block:,} samples only {had:,} were kept, of {n:,} that are wanted; "
-                "give a lower quantile, or train G for longer."
-            )
+        if blocks % 100 == 0:
+            _require_progress(had, n, blocks, block)
     whole = [numpy.concatenate(arrays)[:n] for arrays in zip(*kept, strict=True)]
     return Accepted(backend.tree.replaced(some, whole), had / (blocks * block))
+
+
+def _require_progress(had: int, n: int, blocks: int, block: int) -> None:
+    """Refuse to go on where hundreds of blocks more would be needed, and next to nothing passes."""
+    if had * 100 < n * blocks // 100 and had * 100 <= blocks * block:
+        raise ValueError(
+            f"Of {blocks * block:,} samples only {had:,} were kept, of {n:,} that are wanted; "
+            "give a lower quantile, or train G for longer."
+        )
 
 
 def _logits(judge: nn.Layer, samples: Any, n: int) -> NDArray[numpy.float64]:

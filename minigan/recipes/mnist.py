@@ -21,12 +21,11 @@ from typing import Any
 
 from minigan import nn
 from minigan.gan import BaseGame, Latent, LazyGame, stronger
+from minigan.metrics.classifier import MOST_CLASSES
 from minigan.recipes.nets import HALVE
 from minigan.recipes.recipe import Generator, Recipe, Settings
 
 LATENT, SIDE = 64, 7
-MOST_CLASSES = 10_000
-"""More labels are numbers of another kind, such as years, and would make huge nets."""
 
 
 @dataclass(frozen=True)
