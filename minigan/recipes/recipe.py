@@ -212,6 +212,8 @@ class Recipe:
     passes: int = 1
     media: ClassVar[str | None] = None
     """Suffix of the files that samples can be written to, besides pictures."""
+    sees_all: ClassVar[bool] = True
+    """Whether the nets learn from all images, or only from the first part of `metrics.split`."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}: {self.title})"

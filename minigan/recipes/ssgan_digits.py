@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from minigan import backend, data, metrics, nn
 from minigan.gan import BaseGame, Latent, SemiSupervisedGame, objective
@@ -65,6 +65,7 @@ class SemiSupervised(Recipe):
     """
 
     labels: int = 100
+    sees_all: ClassVar[bool] = False
 
     def check(self, settings: Settings) -> None:
         """Check that no setting is for other games."""

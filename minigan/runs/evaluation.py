@@ -291,7 +291,8 @@ def _splits(run: Run, data_dir: str | None) -> tuple[Any, data.Dataset, data.Dat
             return whole, _images(run, whole), _images(run, test)
     train, test = metrics.split(_images(run, whole))
     train = replace(train, name=whole.name)
-    return whole, train, replace(test, name=f"{whole.name}, a fifth that the nets saw")
+    which = "that the nets saw" if recipe.sees_all else "set aside"
+    return whole, train, replace(test, name=f"{whole.name}, a fifth {which}")
 
 
 def _images(run: Run, found: data.Dataset) -> data.Dataset:

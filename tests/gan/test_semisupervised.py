@@ -178,6 +178,7 @@ def test_it_resumes_bit_for_bit_and_is_scored(tmp_path, classifiers):
     assert len(ours["source/chosen"]) == 20
     table = evaluate(open_run(whole), count=50, cache_dir=classifiers)
     assert 0 < table["test images that D classifies correctly"].value < 1
+    assert "test images of digits, a fifth set aside (reference)" in str(table)
 
 
 def test_the_tests_pictures_are_never_trained_on():
