@@ -165,7 +165,7 @@ class Game(BaseGame):
         """
         D, G = self.discriminator, self.generator
         with nn.frozen_statistics(G):
-            fake, _ = G.forward(_given(labels, z), train=True)
+            fake = G.forward(_given(labels, z), train=True)[0]  # the cache is discarded at once
 
         self.discriminator_optimizer.zero_grad()
         objective, told = self._judged(labels, z)
@@ -174,7 +174,7 @@ class Game(BaseGame):
         apart = any(map(_takes_reals, penalties))
         real_logits, fake_logits, caches = nn.forward_both(D, real, fake, apart=apart)
         loss, d_real, d_fake = objective.discriminator(real_logits, fake_logits)
-        nn.backward_both(D, d_real, d_fake, caches)  # and no further: G's cache was discarded
+        nn.backward_both(D, d_real, d_fake, caches)  # and no further: not into G
         passed = real_logits, caches[0]
         penalty: Any = sum(
             add(D, real, fake, passed) if _takes_reals(add) else add(D, real, fake)
@@ -222,6 +222,7 @@ class Game(BaseGame):
         loss, d_logits = objective.generator(logits, real_logits)
         # Through D, whose own gradients stay unchanged.
         d_fake: Any = D.backward(d_logits, logits_cache, param_grads=False)
+        del logits_cache  # it holds as much memory as the rest of this step needs
         report = {"loss_g": loss}
         if self.feature_matching:
             with nn.frozen_statistics(D):

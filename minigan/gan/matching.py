@@ -49,7 +49,7 @@ def feature_matching(
             f"got {discriminator!r}; choose another way to train G."
         )
     body = nn.Sequential(*list(discriminator)[:-1])
-    wanted, _ = body.forward(real, train=True)
+    wanted = body.forward(real, train=True)[0]
     features, cache = body.forward(fake, train=True)
     (delta,) = ranks.mean(features.mean(axis=0) - wanted.mean(axis=0))
     xp = backend.of(features).xp

@@ -256,7 +256,7 @@ def virtual_adversarial(
     """
     r = adversarial_perturbation(critic, x, rng, epsilon=epsilon)
     with frozen_statistics(critic):
-        logits, _ = critic.forward(x, train=True)
+        logits = critic.forward(x, train=True)[0]
         moved, cache = critic.forward(x + r, train=True)
     xp = backend.of(logits).xp
     p, q = losses.sigmoid(logits), losses.sigmoid(moved)

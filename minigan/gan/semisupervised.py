@@ -94,7 +94,7 @@ class SemiSupervisedGame(Game):
         report = self.labelled_loss(x, y)
         if self.unlabelled:
             with nn.frozen_statistics(self.generator):
-                fake, _ = self.generator.forward(latents, train=True)
+                fake = self.generator.forward(latents, train=True)[0]
             report |= self.unlabelled_loss(u, fake)
         self.discriminator_optimizer.step()
         if self.unlabelled:

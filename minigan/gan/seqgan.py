@@ -184,7 +184,7 @@ class SequenceGame(Game):
         """
         G: Any = self.generator
         self.generator_optimizer.zero_grad()
-        words, _ = G.forward(z, train=True)
+        words = G.forward(z, train=True)[0]
         reward = self.reward(words)
         if self.kind() == "data":
             loss = G.imitate(real, 1)
@@ -198,7 +198,7 @@ class SequenceGame(Game):
     def reward(self, words: Array) -> Array:
         """Return D's probability that each sentence is real, (N, 1)."""
         with nn.frozen_statistics(self.discriminator):
-            logits, _ = self.discriminator.forward(words, train=True)
+            logits = self.discriminator.forward(words, train=True)[0]
         return backend.of(logits).sigmoid(logits)
 
     def kind(self) -> Hashable:
