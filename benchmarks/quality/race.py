@@ -31,7 +31,7 @@ from minigan.runs.assembly import assemble
 
 SECONDS, SEARCH_SECONDS = 300.0, 60.0
 """Processor seconds of a race, and of each try of the search."""
-FACTORS = (0.25, 1.0, 4.0)
+FACTORS = (0.25, 1.0, 4.0, 16.0)
 """By which both learning rates of a case are multiplied in the search."""
 SEARCH_SEED, SAMPLES = 1_000, 5_000
 BASE = Settings(steps=1, lr_generator=1e-3, lr_discriminator=5e-4, average=0.995)

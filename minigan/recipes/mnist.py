@@ -57,8 +57,10 @@ class LabelledSettings(Settings):
             raise ValueError(f"classes must be an integer of at least 0, got {self.classes}.")
 
 
-def generator(rng: Generator, *, inputs: int, hidden: int = 256, width: int = 32) -> nn.Sequential:
-    """Inputs (N, inputs) to images (N, 28, 28, 1): 7 -> 14 -> 28 pixels."""
+def generator(
+    rng: Generator, *, inputs: int, hidden: int = 256, width: int = 32, channels: int = 1
+) -> nn.Sequential:
+    """Inputs (N, inputs) to images (N, 28, 28, channels): 7 -> 14 -> 28 pixels."""
     return nn.Sequential(
         nn.Linear(inputs, hidden, bias=False, rng=rng), nn.BatchNorm(hidden), nn.ReLU(),
         nn.Linear(hidden, SIDE * SIDE * width, bias=False, rng=rng), nn.Reshape(SIDE, SIDE, width),
@@ -67,14 +69,14 @@ def generator(rng: Generator, *, inputs: int, hidden: int = 256, width: int = 32
         nn.BatchNorm(2 * width), nn.ReLU(),
         nn.ConvTranspose2d(2 * width, width, **HALVE, bias=False, rng=rng),
         nn.BatchNorm(width), nn.ReLU(),
-        nn.ConvTranspose2d(width, 1, **HALVE, rng=rng), nn.Tanh(),
+        nn.ConvTranspose2d(width, channels, **HALVE, rng=rng), nn.Tanh(),
     )  # fmt: skip
 
 
-def body(rng: Generator, *, width: int = 32) -> nn.Sequential:
-    """Images (N, 28, 28, 1) to features (N, 64 width): 14 -> 7 -> 4 pixels."""
+def body(rng: Generator, *, width: int = 32, channels: int = 1) -> nn.Sequential:
+    """Images (N, 28, 28, channels) to features (N, 64 width): 14 -> 7 -> 4 pixels."""
     return nn.Sequential(
-        nn.Conv2d(1, width, **HALVE, rng=rng), nn.LeakyReLU(0.2),
+        nn.Conv2d(channels, width, **HALVE, rng=rng), nn.LeakyReLU(0.2),
         nn.Conv2d(width, 2 * width, **HALVE, rng=rng), nn.LeakyReLU(0.2),
         nn.MinibatchStdDev(4),
         nn.Conv2d(2 * width + 1, 4 * width, kernel_size=3, stride=2, padding=1, rng=rng),
@@ -82,9 +84,12 @@ def body(rng: Generator, *, width: int = 32) -> nn.Sequential:
     )  # fmt: skip
 
 
-def networks(rng: Generator, noise: Generator, *, classes: int) -> tuple[nn.Layer, nn.Layer]:
+def networks(
+    rng: Generator, noise: Generator, *, classes: int, channels: int = 1
+) -> tuple[nn.Layer, nn.Layer]:
     """Both nets, for data of so many classes; 0 for data without labels."""
-    G, D, features = generator(rng, inputs=LATENT + classes), body(rng), 4 * 4 * 128
+    G = generator(rng, inputs=LATENT + classes, channels=channels)
+    D, features = body(rng, channels=channels), 4 * 4 * 128
     for net in (G, D):
         nn.initial.kaiming_normal(net, rng=rng)
     if not classes:
@@ -113,7 +118,8 @@ class LabelledRecipe(Recipe):
         if not isinstance(settings, LabelledSettings):
             raise TypeError(f"{self.name!r} needs LabelledSettings, got {type(settings).__name__}.")
         classes = settings.classes * settings.conditional
-        return replace(self, classes=classes, networks=partial(networks, classes=classes))
+        built = partial(networks, classes=classes, channels=self.sample_shape[-1])
+        return replace(self, classes=classes, networks=built)
 
     def game(self, settings: Settings, **more: Any) -> BaseGame:
         """Build the game; the penalties are as much stronger as they are rarer."""

@@ -101,5 +101,6 @@ def test_the_whole_protocol_of_stacked_mnist_plays_a_round(monkeypatch):
 def test_long_jobs_are_done_only_when_asked_for():
     found = {job.case: job.long for job in stacked.jobs([0])}
     assert found == {
-        "DCGAN": False, "packing of 2": False, "DCGAN, whole": True, "packing of 2, whole": True,
+        "DCGAN": False, "packing of 2": False, "ours": True,
+        "DCGAN, whole": True, "packing of 2, whole": True,
     }  # fmt: skip
