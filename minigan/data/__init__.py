@@ -16,7 +16,7 @@ from minigan.data.films import FILMS, Films, bounced, moving_digits
 from minigan.data.folder import fit, image_folder
 from minigan.data.grammar import ENGLISH, MOTIFS, Grammar
 from minigan.data.idx import read_idx, write_idx
-from minigan.data.loading import DATASETS, has_sounds, load
+from minigan.data.loading import DATASETS, has_sounds, has_test_split, load
 from minigan.data.mnist import fashion_mnist, mnist
 from minigan.data.pairs import PAIRS, Pair, PairBatches, Pairs, edges, holes, pairs
 from minigan.data.partly import PartlyLabelled
@@ -84,6 +84,7 @@ __all__ = [
     "grid",
     "grid_centres",
     "has_sounds",
+    "has_test_split",
     "holes",
     "image_folder",
     "kana",

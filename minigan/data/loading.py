@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 import numpy.typing as npt
 
-from minigan.data import arrays, labelled, tables
+from minigan.data import arrays, held_out, labelled, tables
 from minigan.data.archive import image_zip
 from minigan.data.cifar import cifar10
 from minigan.data.dataset import Dataset
@@ -28,7 +28,7 @@ from minigan.data.toys import DISTRIBUTIONS
 from minigan.data.waves import is_wav
 from minigan.data.zoo import avatars, cartoons, emoji, glyphs, kana
 
-__all__ = ["DATASETS", "load"]
+__all__ = ["DATASETS", "has_test_split", "load"]
 
 _OF_FILES = {"cartoons": cartoons, "emoji": emoji, "glyphs": glyphs, "kana": kana}
 _SPLIT = {
@@ -97,7 +97,7 @@ def load(
     data_dir : path_like, optional
         Folder with the files of the data sets that don't come with minigan.
     split : {"train", "test"}
-        "test" is only for data sets that have a test split.
+        "test" is only for data that have a test split, see `has_test_split`.
 
     Returns
     -------
@@ -115,10 +115,58 @@ def load(
         return _sounding(name, split, data_dir)
     dataset = _named(name, split, data_dir)
     if dataset is None:
-        if split != "train":
-            raise DataError(f"{name} has no {split!r} split: ask for 'train'")
-        dataset = _unsplit(name, image_shape)
+        train = split == "train"
+        dataset = _unsplit(name, image_shape) if train else _held_out(name, image_shape, split)
     return dataset if image_shape is None else fit(dataset, image_shape)
+
+
+def has_test_split(name_or_path: str | os.PathLike[str]) -> bool:
+    """Return whether images have a test split to `load`.
+
+    Parameters
+    ----------
+    name_or_path : str or path_like
+        As for `load`. A file or a folder has one if there is another named alike, with "test" or
+        "t10k" for "train": ``t10k-images-idx3-ubyte`` for ``train-images-idx3-ubyte``, ``x_test``
+        for ``x_train``, within a .npz or as files of their own.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    DataError
+        If it is a damaged .npz.
+    """
+    name = os.fspath(name_or_path)
+    if name in (*DATASETS, *SOUNDS, *FILMS):
+        return name in (*_SPLIT, "spoken-digits", *FILMS)
+    path = Path(os.path.expanduser(name))
+    return path.exists() and (_held_within(path) is not None or held_out.beside(path) is not None)
+
+
+def _held_out(name: str, image_shape: Shape | None, split: str) -> Dataset:
+    """Load the test split of a file or folder."""
+    path = Path(os.path.expanduser(name))
+    if split != "test" or name in DATASETS or not has_test_split(path):
+        raise DataError(f"{name} has no {split!r} split: ask for 'train'")
+    within = _held_within(path)
+    if within is not None:
+        return _of_members(path, image_shape, *within)
+    return _unsplit(str(held_out.beside(path)), image_shape)
+
+
+def _held_within(path: Path) -> tuple[str, str | None] | None:
+    """Return the names of a .npz's test images and of their labels, if it has some."""
+    if not (path.is_file() and path.suffix.lower() == ".npz"):
+        return None
+    found = arrays.shapes(path)
+    if not found:
+        return None
+    images, labels = arrays.choose(found, path)
+    test = held_out.counterpart(images, found)
+    return None if test is None else (test, held_out.counterpart(labels or "", found))
 
 
 def has_sounds(name: str) -> bool:
@@ -213,9 +261,20 @@ def _of_zip(path: Path, image_shape: Shape | None) -> Dataset:
         height, width, channels = _required(path, "a zip of pictures", image_shape)
         return image_zip(path, size=(height, width), channels=channels)
     name, partner = arrays.choose(found, path)
-    images, *labels = arrays.read_npz(path, name, *([partner] if partner else []))
     others = [other for other in found if other not in (name, partner)]
     notes = (f"not used of {path.name}: {', '.join(others)}",) if others else ()
+    return _of_members(path, image_shape, name, partner, notes)
+
+
+def _of_members(
+    path: Path,
+    image_shape: Shape | None,
+    name: str,
+    partner: str | None,
+    notes: tuple[str, ...] = (),
+) -> Dataset:
+    """Load the images of this name in a .npz, and the labels that belong to them."""
+    images, *labels = arrays.read_npz(path, name, *([partner] if partner else []))
     what = f"{name!r} in {path}"
     return _of_array(path, images, image_shape, labels[0] if labels else None, notes, what)
 

@@ -22,8 +22,6 @@ Generator = numpy.random.Generator
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
 MOST = {"steps": 10**12, "batch_size": 10**9, "discriminator_steps": 1000}
 """Largest values of the settings that count something."""
-WITH_TEST = ("mnist", "fashion-mnist", "cifar10")
-"""Data sets with a test split of their own."""
 ELBO = "elbo"
 """The objective of an autoencoder, which isn't a game: the evidence lower bound."""
 
@@ -336,7 +334,7 @@ class Recipe:
 
     def load_test(self, name: str, data_dir: str | None) -> Any:
         """Load the test split of the data; None if they are split when they are evaluated."""
-        if name not in WITH_TEST:
+        if not data.has_test_split(name):
             return None
         found = data.load(name, image_shape=self.sample_shape, data_dir=data_dir, split="test")  # type: ignore[arg-type]
         return found

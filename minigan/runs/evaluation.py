@@ -287,12 +287,19 @@ def _splits(run: Run, data_dir: str | None) -> tuple[Any, data.Dataset, data.Dat
         )
     if whole.images.shape[1:] == recipe.sample_shape:
         test = recipe.load_test(name, where)
-        if test is not None:
+        if test is not None and _alike(whole, test):
             return whole, _images(run, whole), _images(run, test)
     train, test = metrics.split(_images(run, whole))
     train = replace(train, name=whole.name)
     which = "that the nets saw" if recipe.sees_all else "set aside"
     return whole, train, replace(test, name=f"{whole.name}, a fifth {which}")
+
+
+def _alike(train: data.Dataset, test: data.Dataset) -> bool:
+    """Return whether both have labels, which mean the same, or neither has."""
+    if train.labels is None or test.labels is None:
+        return train.labels is test.labels
+    return bool(train.class_names == test.class_names and test.labels.max() <= train.labels.max())
 
 
 def _images(run: Run, found: data.Dataset) -> data.Dataset:

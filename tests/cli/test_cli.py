@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from minigan import gan, metrics
+from minigan import data, gan, metrics
 from minigan.cli import main
 from minigan.plots import read_metrics
 from minigan.runs import evaluation, training
@@ -209,6 +209,24 @@ def test_images_are_evaluated_and_their_neighbours_drawn(tmp_path, monkeypatch, 
         assert picture.width > picture.height
     with Image.open(out / "copies.png") as picture:
         assert picture.width > picture.height
+
+
+def test_images_are_evaluated_by_the_test_split_beside_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        metrics, "classifier_for", lambda train, test, **options: _trained(train, test, options)
+    )
+    digits, out = data.digits(), tmp_path / "d"
+    images, labels = digits.batch(numpy.arange(500)), digits.labels[:500]
+    arrays = {"x_train": images[:300], "y_train": labels[:300], "x_test": images[300:]}
+    for name, more, reference in (
+        ("known", {"y_test": labels[300:]}, "known (reference): 120"),
+        ("unnamed", {}, "unnamed, a fifth that the nets saw (reference): 60"),
+    ):
+        numpy.savez(tmp_path / f"{name}.npz", **arrays, **more)
+        own = str(tmp_path / f"{name}.npz")
+        main(["train", "digits", "--data", own, *QUICK, "--out", str(out / name), "--quiet"])
+        assert main(["evaluate", str(out / name), "-n", "120"]) == 0
+        assert f"test images of {reference}" in capsys.readouterr()[0]
 
 
 def _trained(train, test, options):

@@ -629,3 +629,74 @@ def test_files_without_points_are_refused(tmp_path):
         data.points(tmp_path)
     with pytest.raises(DataError, match="contains no arrays"):
         data.points(zipped(tmp_path / "x.zip", {"1.png": png(1)}))
+
+
+# ---------------------------------------------------------------- test splits
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        (("x_train", "y_train"), ("x_test", "y_test")),
+        (("train_images", "train_labels"), ("test_images", "test_labels")),
+        (("train_x", "train_y"), ("test_x", "test_y")),
+        (("x_train", None), ("x_test", None)),
+    ],
+)
+def test_a_test_split_in_the_same_file(tmp_path, train, test):
+    arrays = {train[0]: PIXELS, test[0]: PIXELS[::-1][:4]}
+    if train[1]:
+        arrays |= {train[1]: LABELS, test[1]: LABELS[::-1][:4]}
+    numpy.savez(tmp_path / "x.npz", **arrays)
+    assert data.has_test_split(tmp_path / "x.npz")
+    found = data.load(tmp_path / "x.npz", image_shape=GREY, split="test")
+    whole = data.load(tmp_path / "x.npz", image_shape=GREY)
+    numpy.testing.assert_array_equal(found.batch([0, 1]), whole.batch([5, 4]))
+    if train[1]:
+        numpy.testing.assert_array_equal(found.labels, LABELS[::-1][:4])
+    else:
+        assert found.labels is None
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte"),
+        ("train-images.idx", "test-images.idx"),
+        ("emnist-digits-train-images-idx3-ubyte", "emnist-digits-test-images-idx3-ubyte"),
+        ("k-train-imgs.npz", "k-test-imgs.npz"), ("X_train.npy", "X_test.npy"),
+        ("TRAIN.npy", "TEST.npy"), ("Training.npy", "Testing.npy"),
+    ],
+)  # fmt: skip
+def test_a_test_split_in_a_file_that_is_named_alike(tmp_path, train, test):
+    for name, pixels in ((train, PIXELS), (test, PIXELS[:3])):
+        if "npy" in name:
+            numpy.save(tmp_path / name, pixels)
+        elif "npz" in name:
+            numpy.savez(tmp_path / name, pixels)
+        else:
+            write_idx(tmp_path / name, pixels)
+    assert data.has_test_split(tmp_path / train)
+    assert len(data.load(tmp_path / train, image_shape=GREY)) == 6
+    assert len(data.load(tmp_path / train, image_shape=GREY, split="test")) == 3
+
+
+def test_a_test_split_in_a_folder_that_is_named_alike(tmp_path):
+    for name, count in (("train", 3), ("test", 2)):
+        (tmp_path / name).mkdir()
+        for index in range(count):
+            (tmp_path / name / f"{index}.png").write_bytes(png(index))
+    assert len(data.load(tmp_path / "train", image_shape=GREY, split="test")) == 2
+
+
+def test_most_files_have_no_test_split(tmp_path):
+    numpy.save(tmp_path / "trained.npy", PIXELS)
+    numpy.save(tmp_path / "x_train.npy", PIXELS)
+    numpy.save(tmp_path / "tested.npy", PIXELS)
+    numpy.savez(tmp_path / "x.npz", images=PIXELS, x_test=PIXELS)
+    for name in ("trained.npy", "x_train.npy", "x.npz", "missing_train.npy"):
+        assert not data.has_test_split(tmp_path / name)
+        with pytest.raises(DataError, match="has no 'test' split: ask for 'train'"):
+            data.load(tmp_path / name, image_shape=GREY, split="test")
+    assert not data.has_test_split("digits")
+    assert data.has_test_split("mnist")
