@@ -45,6 +45,7 @@ class CompiledWinograd(winograd.Winograd):
     """
 
     of_map: ClassVar[int] = 28
+    of_calls: ClassVar[int] = 2**23
     of_patch: ClassVar[int] = 2
 
     @property
