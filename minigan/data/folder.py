@@ -304,27 +304,29 @@ def prepared(
     changes: Counter[str],
     sizes: list[tuple[int, int]],
 ) -> npt.NDArray[numpy.uint8]:
-    """Return an opened picture as pixels (height, width, channels); note its size and changes."""
+    """Return an opened picture as pixels (height, width, channels); note its size and changes,
+    unless it can't be read to the end.
+    """
+    own: Counter[str] = Counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what is odd about a file, but harmless
-        return _prepared(picture, size, channels, changes, sizes)
+        pixels, before = _prepared(picture, size, channels, own)
+    changes.update(own)
+    sizes.append(before)
+    return pixels
 
 
 def _prepared(
-    picture: Image,
-    size: tuple[int, int],
-    channels: int,
-    changes: Counter[str],
-    sizes: list[tuple[int, int]],
-) -> npt.NDArray[numpy.uint8]:
+    picture: Image, size: tuple[int, int], channels: int, changes: Counter[str]
+) -> tuple[npt.NDArray[numpy.uint8], tuple[int, int]]:
     if getattr(picture, "n_frames", 1) > 1:
         paged = picture.format in _PAGED
         kind = "of several (only the first is used)" if paged else _ANIMATED
         changes[kind] += 1
     picture.load()
     upright = _turned(picture, changes)
-    sizes.append((upright.height, upright.width))
-    return _fitted(_opaque(upright, changes), size, channels, changes)
+    pixels = _fitted(_opaque(upright, changes), size, channels, changes)
+    return pixels, (upright.height, upright.width)
 
 
 def opened(file: Path | io.BytesIO, what: str) -> Image:

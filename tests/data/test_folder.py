@@ -327,6 +327,14 @@ def test_labels_and_notes_are_those_of_the_pictures_that_were_read(tmp_path):
     assert "1 file passed over: " in pictures.notes[1]
 
 
+def test_what_was_changed_counts_only_pictures_that_were_read(tmp_path):
+    save(tmp_path / "a.png", flat(8, 8, 10))
+    save(tmp_path / "floats.tiff", numpy.random.default_rng(0).random((9, 9), numpy.float32))
+    notes = data.image_folder(tmp_path, size=(4, 4), channels=1).notes
+    assert notes[0].startswith("1 file passed over: ")
+    assert notes[1] == "1 image resized from 8x8 to 4x4"
+
+
 def test_of_many_broken_files_a_few_are_named(tmp_path):
     save(tmp_path / "a.png", flat(8, 8, 1))
     for i in range(9):
