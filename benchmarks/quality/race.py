@@ -205,7 +205,8 @@ def table() -> str:
             f"{min(own):.1f} - {max(own):.1f} |"
         )
     if min(map(len, found.values()), default=0) > 1:
-        likely = f"{chance([*found.values()]):.1%}"
+        share = chance([*found.values()])
+        likely = f"{share:.1%}" if share >= 0.001 else "less than 0.1%"
         lines.append(f"\nWithout any difference, a spread like this is seen in {likely} of cases.")
     return "\n".join(lines)
 

@@ -553,7 +553,7 @@ class Watched(nn.Sequential):
         inner, self.seen = getattr(self, method), []
 
         def noted(*args, **settings):
-            caches = [o for o in gc.get_objects() if isinstance(o, Cache) and o.owner is other]
+            caches = [o for o in gc.get_objects() if type(o) is Cache and o.owner is other]
             self.seen.append(len(caches))
             return inner(*args, **settings)
 

@@ -20,7 +20,7 @@ CASES = {
 """What is played in place of two rounds with the recipe's settings: in the first a level begins to
 fade in, in the third both ways of learning have their turn, and in the last the penalty that D's
 ear wraps has to know the spread of all reals."""
-GROUPED = ("mnist", "progressive", "stylegan")
+GROUPED = ("mnist", "progressive", "stacked-mnist", "stylegan")
 """Those that need four samples on each rank."""
 
 
