@@ -45,7 +45,6 @@ class CompiledWinograd(winograd.Winograd):
     """
 
     of_map: ClassVar[int] = 28
-    of_calls: ClassVar[int] = 2**23
     of_patch: ClassVar[int] = 2
 
     @property
@@ -501,7 +500,7 @@ class CompiledBackend(CpuBackend):
         self, window: Window, images: tuple[int, ...], channels: int
     ) -> winograd.Winograd | None:
         """See `CpuBackend._plan`."""
-        return winograd.plan(window, images, channels, CompiledWinograd)
+        return winograd.plan(window, images, channels, CompiledWinograd, threads=self.team.size)
 
     def _rows_at_a_time(self, form: winograd.Winograd) -> int:
         """See `CpuBackend._rows_at_a_time`; half as many where the kernel is so small that all of

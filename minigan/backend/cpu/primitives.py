@@ -454,7 +454,7 @@ class CpuBackend(SideBySide, InPieces):
         self, window: Window, images: tuple[int, ...], channels: int
     ) -> winograd.Winograd | None:
         """See `winograd.plan`."""
-        return winograd.plan(window, images, channels)
+        return winograd.plan(window, images, channels, threads=self.team.size)
 
     def conv(
         self, x: Array, weight: Array, window: Window, bias: Array | None = None

@@ -171,8 +171,9 @@ class Winograd:
     of_map: ClassVar[int] = 50
     """What a number of V or M costs to make and to fetch, in multiply-adds; measured, as is the
     next."""
-    of_calls: ClassVar[int] = 2**24
-    """What it takes to call so many functions, beyond the direct form's."""
+    of_calls: ClassVar[int] = 2**23
+    """What it takes to call so many functions, beyond the direct form's, for each thread: they are
+    called one after the other, however many threads share the products."""
     of_patch: ClassVar[int] = 16
     """What a number of a patch costs to copy, where there is no such form."""
 
@@ -207,13 +208,13 @@ class Winograd:
 
     def cost(self, n: int) -> float:
         """What n images cost, in multiply-adds of a matrix product: the product at each point, the
-        maps of image and result, and the kernel's.
+        maps of image and result, and the kernel's; without the calls.
         """
         inner, outer, rows = self.block, self.result[2], n * self.tiles
         maps, kernel = self.of_map * rows * (inner + outer), 1.0 * KERNEL_ROWS * inner * outer
         if self.points * inner * outer <= SMALL_KERNEL:
             kernel /= 8
-        return self.of_calls + self.points * (rows * inner * outer + maps + kernel)
+        return self.points * (rows * inner * outer + maps + kernel)
 
     def direct_cost(self, n: int) -> float:
         """What n images cost without this form: a product with a row of patches per output."""
@@ -446,11 +447,13 @@ SMALL_KERNEL = 2**22
 
 @functools.cache
 def plan(
-    window: Window, images: tuple[int, ...], channels: int, kind: type[Winograd] = Winograd
-) -> Winograd | None:
+    window: Window, images: tuple[int, ...], channels: int, kind: type[Winograd] = Winograd, *,
+    threads: int = 1,
+) -> Winograd | None:  # fmt: skip
     """Return the cheapest form of a convolution, or None where the direct form is cheaper.
 
-    It depends on sizes alone, never on how fast something was a moment ago: so bits repeat.
+    It depends on sizes and threads alone, never on how fast something was a moment ago: so bits
+    repeat. Which form it is, if any, doesn't depend on the threads.
 
     Parameters
     ----------
@@ -462,6 +465,8 @@ def plan(
         K, of the result.
     kind
         Whose maps they are, and what these cost.
+    threads
+        How many share the work.
     """
     n, height, width, in_channels = images
     ho, wo = window.output_size(height, width)
@@ -478,7 +483,8 @@ def plan(
     # Of forms that cost about the same, the one that makes least of the kernel: that is memory.
     cheap = [form for form in forms if form.cost(n) <= least + 0.05 * abs(least)]
     form = min(cheap, key=lambda form: form.points, default=None)
-    return form if form is not None and least < form.direct_cost(n) else None
+    calls = kind.of_calls * threads
+    return form if form is not None and least + calls < form.direct_cost(n) else None
 
 
 class KernelMaps:
