@@ -222,7 +222,7 @@ class Game(BaseGame):
         loss, d_logits = objective.generator(logits, real_logits)
         # Through D, whose own gradients stay unchanged.
         d_fake: Any = D.backward(d_logits, logits_cache, param_grads=False)
-        del logits_cache  # it holds as much memory as the rest of this step needs
+        del logits_cache  # its memory serves the way back through G
         report = {"loss_g": loss}
         if self.feature_matching:
             with nn.frozen_statistics(D):
