@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn.cache import Cache, Shape
@@ -33,10 +35,14 @@ class Maxout(Layer, samplewise=True):
         """Map x (N, ..., k F) to y (N, ..., F)."""
         x = self.check(x)
         xp = backend.of(x).xp
-        groups = self._groups(x)
-        index = groups.argmax(axis=-1)[..., None]
-        y = xp.take_along_axis(groups, index, axis=-1)[..., 0]
-        return y, Cache(self, y, index == xp.arange(self.pieces))
+        pieces = xp.moveaxis(self._groups(x), -1, 0)
+        y = functools.reduce(xp.maximum, pieces)
+        largest = xp.empty((*y.shape, self.pieces), bool)
+        free = xp.ones(y.shape, bool)
+        for k, piece in enumerate(pieces):
+            largest[..., k] = (piece == y) & free
+            free &= ~largest[..., k]
+        return y, Cache(self, y, largest)
 
     def backward(
         self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
