@@ -5,16 +5,19 @@ with σ = 0.01, or 25 on {-4, -2, 0, 2, 4}² with σ = 0.05; z ~ N(0, I₂); G 4
 ReLU; D 3x200 maxout units of 5 pieces; weights N(0, 0.02); Adam 1e-4, β1 = 0.8; batches of 100.
 2,500 samples; one of high quality lies within 3 σ, and one such sample is enough for a mode.
 Scaled: the authors take 400,000 steps and ten runs; see `STEPS`. Differs: fresh points in the place
-of 100,000 fixed ones.
+of 100,000 fixed ones. Beside them, `rejection` as it is, on the same two laws.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy
+from numpy.typing import NDArray
 
+from benchmarks.quality import rejection
 from benchmarks.quality.jobs import Job, Row, rows
 from benchmarks.quality.pictures import dots
 from minigan import data, gan, metrics, nn, optim
@@ -38,7 +41,7 @@ PUBLISHED = {
 """Column -> label, and the means over ten runs of PacGAN's Table 1, at 400,000 steps."""
 
 
-def build(name: str, packing: int, seed: int) -> gan.Trainer:
+def build(law: data.Distribution, packing: int, seed: int) -> gan.Trainer:
     """PacGAN's nets."""
     weights, stream, latents = (
         numpy.random.default_rng(s) for s in numpy.random.SeedSequence(seed).spawn(3)
@@ -59,15 +62,27 @@ def build(name: str, packing: int, seed: int) -> gan.Trainer:
         optim.Adam(generator, lr=1e-4, betas=(0.8, 0.999)),
         optim.Adam(discriminator, lr=1e-4, betas=(0.8, 0.999)),
     )
-    source = data.Stream(data.distribution(name, **LAWS[name]), 100, stream)
+    source = data.Stream(law, 100, stream)
     return gan.Trainer(game, source, latent=gan.Latent(2), rng=latents)
 
 
-def measure(name: str, trainer: gan.Trainer, seed: int) -> Row:
-    """High-quality samples, modes and reverse KL of fresh samples."""
-    law = data.distribution(name, **LAWS[name])
+def measure(trainer: gan.Trainer, seed: int, *, law: data.Distribution) -> Row:
+    """Scores of fresh samples."""
     z = trainer.game.latent.sample(SAMPLES, numpy.random.default_rng([seed, 1]))
-    report = metrics.mode_report(trainer.game.sample(z), law.centres, law.std)
+    return scores(law, trainer.game.sample(z))
+
+
+def measure_accepted(trainer: gan.Trainer, seed: int, *, law: data.Distribution) -> Row:
+    """Scores of what a judge of G accepts."""
+    found = rejection.passed(trainer, seed, steps=rejection.JUDGE_STEPS)
+    return scores(law, found.samples[:SAMPLES])
+
+
+def scores(law: data.Distribution, points: NDArray[Any]) -> Row:
+    """High-quality samples, modes and reverse KL."""
+    assert law.centres is not None
+    assert law.std is not None
+    report = metrics.mode_report(points, law.centres, law.std)
     return {
         "high_quality_percent": round(100 * report.high_quality, 2),
         "modes": report.covered,
@@ -78,16 +93,21 @@ def measure(name: str, trainer: gan.Trainer, seed: int) -> Row:
 
 def jobs(seeds: Sequence[int], steps: int | None = None) -> list[Job]:
     """All of them, seed by seed."""
-    return [
-        Job(
-            f"{name} {'GAN' if m == 1 else f'PacGAN{m}'}", seed, steps or STEPS,
-            lambda s, name=name, m=m: build(name, m, s),
-            lambda trainer, s, name=name: measure(name, trainer, s),
-        )
-        for seed in seeds
-        for name in LAWS
-        for m in (1, 2)
-    ]  # fmt: skip
+    return [job for seed in seeds for name in LAWS for job in _jobs(name, seed, steps)]
+
+
+def _jobs(name: str, seed: int, steps: int | None) -> Iterator[Job]:
+    law = data.distribution(name, **LAWS[name])
+    for case, packing in (("GAN", 1), ("PacGAN2", 2)):
+        yield Job(
+            f"{name} {case}", seed, steps or STEPS,
+            partial(build, law, packing), partial(measure, law=law),
+        )  # fmt: skip
+    yield Job(
+        f"{name} rejection", seed, min(steps or STEPS, rejection.STEPS),
+        partial(rejection.build, law), partial(measure_accepted, law=law),
+        schedule=rejection.falling,
+    )  # fmt: skip
 
 
 def draw() -> Any:

@@ -15,10 +15,12 @@ def dots(
 ) -> Any:
     """Draw a panel for each column: every seed a dot, beside what was published (a cross).
 
+    Of a case that was trained at several lengths, only the longest is drawn.
+
     Parameters
     ----------
     rows
-        With ``case`` and the columns.
+        With ``case``, ``steps`` and the columns.
     panels
         Column -> its label, and the published values by case.
     title
@@ -26,7 +28,11 @@ def dots(
     """
     from minigan.plots.style import new_figure, styled
 
-    cases = list(dict.fromkeys(row["case"] for row in rows))
+    longest: dict[str, int] = {}
+    for row in rows:
+        longest[row["case"]] = max(int(row["steps"]), longest.get(row["case"], 0))
+    rows = [row for row in rows if int(row["steps"]) == longest[row["case"]]]
+    cases = list(longest)
     with styled():
         figure = new_figure(width=12.0, height=1.6 + 0.55 * len(cases), layout="constrained")
         for axes, (column, (label, published)) in zip(

@@ -133,9 +133,8 @@ def perceptron(
     return net
 
 
-def build(case: str, seed: int) -> gan.Trainer:
+def build(law: data.Distribution, seed: int) -> gan.Trainer:
     """The game that reaches everything and leaves bridges."""
-    law = SHAPES[case]().law
     weights, stream, latents, noise = (
         numpy.random.default_rng(s) for s in numpy.random.SeedSequence(seed).spawn(4)
     )
@@ -155,6 +154,11 @@ def build(case: str, seed: int) -> gan.Trainer:
         average=optim.ExponentialMovingAverage(generator, decay=0.999, warmup=4),
     )  # fmt: skip
     return gan.Trainer(game, data.Stream(law, BATCH, stream), rng=latents, noise=noise)
+
+
+def falling(done: float) -> float:
+    """Share of the rates that is left when this share of the steps is done."""
+    return 1 - done
 
 
 def _extent(law: data.Distribution) -> float:
@@ -241,8 +245,8 @@ def jobs(seeds: Sequence[int], steps: int | None = None) -> list[Job]:
     """Every shape, seed by seed."""
     return [
         Job(
-            case, seed, steps or STEPS, partial(build, case), partial(measure, case=case),
-            schedule=lambda done: 1 - done,
+            case, seed, steps or STEPS, partial(build, SHAPES[case]().law),
+            partial(measure, case=case), schedule=falling,
         )
         for seed in seeds
         for case in SHAPES

@@ -30,8 +30,8 @@ def table(experiment: str) -> str:
     done = rows(experiment)
     lines = ["| | seeds | steps | " + " | ".join(label for label, _ in published.values()) + " |"]
     lines.append("|-" * (3 + len(published)) + "|")
-    for case in dict.fromkeys(row["case"] for row in done):
-        own = [row for row in done if row["case"] == case]
+    for case, steps in dict.fromkeys((row["case"], row["steps"]) for row in done):
+        own = [row for row in done if (row["case"], row["steps"]) == (case, steps)]
         cells = []
         for column, (_, values) in published.items():
             numbers = [float(row[column]) for row in own if row[column]]
@@ -41,8 +41,7 @@ def table(experiment: str) -> str:
             spread = f" ± {statistics.stdev(numbers):.3g}" if len(numbers) > 1 else ""
             beside = f" ({values[case]:g})" if case in values else ""
             cells.append(f"{statistics.mean(numbers):.4g}{spread}{beside}")
-        steps = ", ".join(sorted({f"{int(row['steps']):,}" for row in own}))
-        lines.append(f"| {case} | {len(own)} | {steps} | " + " | ".join(cells) + " |")
+        lines.append(f"| {case} | {len(own)} | {int(steps):,} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

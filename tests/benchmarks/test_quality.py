@@ -5,7 +5,7 @@ import dataclasses
 import numpy
 import pytest
 
-from benchmarks.quality import cifar, jobs, minutes, pix2pix, rejection, tables
+from benchmarks.quality import cifar, jobs, minutes, pacgan, pix2pix, rejection, tables
 from minigan import data, gan, nn, optim, recipes
 
 CIFAR = tuple(cifar.STEPS)
@@ -154,3 +154,22 @@ def test_rejection_of_a_short_run_leaves_a_row_and_a_picture(results, monkeypatc
     assert "| spiral | 1 | 3 |" in tables.table("rejection")
     monkeypatch.setattr(rejection, "rows", jobs.rows)
     assert len(rejection.draw().axes) == len(rejection.PUBLISHED)
+
+
+def test_pacgans_cases_leave_a_row_for_each_length(results, monkeypatch):
+    monkeypatch.setattr(rejection, "SAMPLES", 200)
+    monkeypatch.setattr(rejection, "JUDGE_STEPS", 20)
+    for steps in (3, 2):
+        chosen = [job for job in pacgan.jobs([1], steps) if job.case.startswith("grid")]
+        assert jobs.run("pacgan", chosen, budget=60, say=lambda words: None)
+    found = jobs.rows("pacgan")
+    assert [row["case"] for row in found] == 2 * ["grid GAN", "grid PacGAN2", "grid rejection"]
+    assert all(0 <= float(row["high_quality_percent"]) <= 100 for row in found)
+    assert all(float(row["reverse_kl"]) >= 0 and row["of"] == "25" for row in found)
+    monkeypatch.setattr(tables, "rows", jobs.rows)
+    assert {"| grid GAN | 1 | 2", "| grid GAN | 1 | 3"} <= {
+        line[:18] for line in tables.table("pacgan").splitlines()
+    }
+    monkeypatch.setattr(pacgan, "rows", jobs.rows)
+    hits, *_ = pacgan.draw().axes
+    assert [len(line.get_xdata()) for line in hits.lines if line.get_marker() == "o"] == [1, 1, 1]
