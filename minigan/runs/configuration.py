@@ -42,7 +42,9 @@ TOP = ("recipe", "seed", "device", "data", "data_dir", "init", "out", "epochs")
 """What is told outside the tables, by the names in a file."""
 COMPUTING = ("cuda_graph", "precision", "local_batchnorm")
 TABLES = ("settings", "watching", "computing")
-RECORDED = ("engine", "notes", "versions", "recipe_file", "fingerprint", "classes")
+RECORDED = (
+    "engine", "notes", "versions", "recipe_file", "fingerprint", "classes", "class_names",
+)  # fmt: skip
 """What a ``config.json`` says besides; it describes the run, and isn't told again."""
 
 

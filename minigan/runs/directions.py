@@ -44,7 +44,7 @@ class Space:
 def draw_directions(
     run: Run, path: Path, *, count: int = 8, attribute: int | None = None,
     levels: Sequence[int] | None = None, reach: float = 3.0, steps: int = 9, seed: int = 0,
-    label: int | None = None, which: str | None = None,
+    label: int | str | None = None, which: str | None = None,
     say: Callable[[str], None] = lambda words: None, cache_dir: str | None = None,
 ) -> int:  # fmt: skip
     """Draw what moving along directions does to a sample, a row for each direction.
@@ -115,7 +115,7 @@ def _walks(
 
 
 def space(
-    run: Run, *, levels: Sequence[int] | None = None, label: int | None = None,
+    run: Run, *, levels: Sequence[int] | None = None, label: int | str | None = None,
     which: str | None = None,
 ) -> Space:  # fmt: skip
     """Return the space of a run; arguments as for `draw_directions`."""

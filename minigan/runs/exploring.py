@@ -31,7 +31,7 @@ def interpolate(
     rows: int = 4,
     steps: int = 10,
     seed: int = 0,
-    label: int | None = None,
+    label: int | str | None = None,
     which: str | None = None,
 ) -> list[Path]:
     """Draw walks between latents: a strip for each pair, and an animated round trip through all.
@@ -107,7 +107,7 @@ def arithmetic(
     b: Sequence[int],
     c: Sequence[int],
     seed: int = 0,
-    label: int | None = None,
+    label: int | str | None = None,
     which: str | None = None,
 ) -> Path:
     """Draw mean(a) - mean(b) + mean(c) below its operands.
@@ -157,7 +157,7 @@ def arithmetic(
 
 def sweep(
     run: Run, path: Path, *, coordinates: Sequence[int] | None = None, reach: float = 2.5,
-    steps: int = 9, seed: int = 0, label: int | None = None, which: str | None = None,
+    steps: int = 9, seed: int = 0, label: int | str | None = None, which: str | None = None,
 ) -> list[int]:  # fmt: skip
     """Draw the effect of single coordinates of a latent: one per row, from -reach to reach.
 
@@ -271,7 +271,7 @@ def mix(
 
 
 def sampler(
-    run: Run, *, which: str | None = None, label: int | None = None
+    run: Run, *, which: str | None = None, label: int | str | None = None
 ) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """Return the function ``latents -> samples`` of a run, with arrays on the host.
 
@@ -280,7 +280,7 @@ def sampler(
     ValueError
         If the label isn't one of the recipe's.
     """
-    run.check_label(label)
+    label = run.find_label(label)
     game, chosen = run.game(which), run.classes[:1] if label is None else (label,)
     return lambda z: game.sample(z, numpy.full(len(z), chosen[0]) if chosen else None)
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 import minigan
 from minigan import backend, checkpoint, gan, latent, memory, nn, optim
 from minigan.backend import Array
+from minigan.data.errors import choices
 from minigan.files import is_leftover, written_whole
 from minigan.recipes import Recipe, Settings, get
 from minigan.recipes.files import NAME, RecipeFile, read
@@ -70,6 +71,8 @@ class Config:
         A hash of the data, see `minigan.runs.sources.fingerprint`, or None.
     classes
         The labels that occur in the data, for a conditional recipe; None if that isn't known.
+    class_names
+        What the labels stand for, for a conditional recipe; None if they are numbers only.
     recipe_file
         For a recipe from a file, of which the folder has a copy: its ``variable`` and ``sha256``.
     init
@@ -89,6 +92,7 @@ class Config:
     engine: dict[str, Any] = field(default_factory=dict)
     fingerprint: str | None = None
     classes: tuple[int, ...] | None = None
+    class_names: tuple[str, ...] | None = None
     recipe_file: dict[str, str] | None = None
     init: str | None = None
 
@@ -341,16 +345,16 @@ class Run:
         device: str = "cpu",
         which: str | None = None,
         truncation: float | None = None,
-        label: int | None = None,
+        label: int | str | None = None,
     ) -> NDArray[Any]:
         """Draw n new samples; return them on the host as float32, shape (n, ...).
 
         `which` is as in `game`; `truncation` bounds the latents, see `minigan.latent.truncated`, or
         draws styles towards their mean, see `minigan.gan.StyleGame.truncated`.
-        `label` is the condition, for a conditional recipe; None draws all classes equally often,
-        one class after the other.
+        `label` is the condition, for a conditional recipe, a number or the name of a class; None
+        draws all classes equally often, one class after the other.
         """
-        self.check_label(label)
+        label = self.find_label(label)
         if n < 1:
             raise ValueError(f"The number of samples must be positive, got {n}.")
         self._require_room(n)
@@ -380,18 +384,22 @@ class Run:
         seen = self.config.classes
         return tuple(range(self.recipe.classes)) if seen is None else tuple(seen)
 
-    def check_label(self, label: int | None) -> None:
-        """Refuse a label that the recipe doesn't have, or that its data didn't.
+    def find_label(self, label: int | str | None) -> int | None:
+        """Return the number of a label, given as such or as the name of its class.
 
         Raises
         ------
         ValueError
-            If it is one of these.
+            If the recipe has no such label, or its data hadn't.
         """
-        count = self.recipe.classes
+        count, names = self.recipe.classes, self.config.class_names or ()
+        if isinstance(label, str) and label in names:
+            label = names.index(label)
         if label is None or label in self.classes:
-            return
-        if 0 <= label < count:
+            return label
+        if isinstance(label, str) and names:
+            raise ValueError(f"This run has no class {label!r}; {choices(label, names)}.")
+        if isinstance(label, int) and 0 <= label < count:
             raise ValueError(
                 f"No images of this run's data had the label {label}, so it was never learnt; give "
                 f"one of {', '.join(map(str, self.classes))} for --label."
@@ -453,6 +461,8 @@ def open_run(
         recipe.check(settings)
         if not set(config.classes or ()) <= set(range(recipe.classes)):
             raise ValueError(f"its classes are {config.classes}")
+        if not all(isinstance(name, str) for name in config.class_names or ()):
+            raise ValueError(f"its class_names are {config.class_names}")
     if recipe.name != config.recipe:
         raise ValueError(
             f"{folder} is a run of the recipe {config.recipe!r}, not of {recipe.name!r}; give the "
@@ -497,7 +507,7 @@ _KINDS: Mapping[str, Any] = {
     **dict.fromkeys(("data_dir", "fingerprint", "init"), (str, NoneType)),
     **dict.fromkeys(("settings", "watching", "computing", "engine", "versions"), dict),
     "recipe_file": (dict, NoneType),
-    "classes": (list, NoneType),
+    **dict.fromkeys(("classes", "class_names"), (list, NoneType)),
     "notes": list,
     "seed": int,
 }

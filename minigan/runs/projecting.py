@@ -42,7 +42,7 @@ class Projection(NamedTuple):
 
 def project(
     run: Run, picture: Path, output: Path, *, steps: int = 300, lr: float = 0.05, seed: int = 0,
-    label: int | None = None, which: str | None = None,
+    label: int | str | None = None, which: str | None = None,
     say: Callable[[str], None] = lambda words: None,
 ) -> Projection:  # fmt: skip
     """Find the latents of a picture, and draw it beside the sample begun with and the result.
@@ -86,7 +86,7 @@ def project(
         )
     if not picture.is_file():
         raise data.DataError(f"there is no picture {picture}: give the file of one")
-    run.check_label(label)
+    label = run.find_label(label)
     target = translating.loaded([picture], run.recipe.sample_shape, say)
     game: Any = run.game(which)
     chosen = run.classes[:1] if label is None else (label,)

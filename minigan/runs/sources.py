@@ -145,10 +145,18 @@ def notes(recipe: Recipe, samples: Any) -> tuple[str, ...]:
     return (*own, f"no images have the labels {listed}: the nets never learn what they mean")
 
 
-def _names(recipe: Recipe, samples: Any) -> tuple[str, ...]:
-    """Say which label stands for which class, unless the classes are named by their numbers."""
-    names = getattr(samples, "class_names", None) or ()
+def class_names(recipe: Recipe, samples: Any) -> tuple[str, ...] | None:
+    """Return what the labels of a conditional recipe stand for; None if they are numbers only."""
+    names = tuple(getattr(samples, "class_names", None) or ())
     if not recipe.classes or recipe.invented or names == tuple(map(str, range(len(names)))):
+        return None
+    return names
+
+
+def _names(recipe: Recipe, samples: Any) -> tuple[str, ...]:
+    """Say which label stands for which class."""
+    names = class_names(recipe, samples)
+    if names is None:
         return ()
     more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
     listed = ", ".join(f"{label} {name}" for label, name in enumerate(names[:LISTED]))

@@ -174,6 +174,7 @@ def train(
         engine(device),
         fingerprint=sources.fingerprint(data_name, samples),
         classes=assembly.classes if recipe.classes else None,
+        class_names=sources.class_names(recipe, samples),
         recipe_file={"variable": file.variable, "sha256": file.sha256} if file else None,
         init=None if init is None else pretrained.located(init),
     )

@@ -232,6 +232,28 @@ def test_it_is_told_which_label_stands_for_which_class(three):
     assert "the labels stand for 0 a, 1 b, 2 c" in three[1]
 
 
+def test_samples_are_asked_for_by_the_name_of_their_class(three, place, capsys):
+    run = open_run(three[0])
+    numpy.testing.assert_array_equal(run.sample(3, label="b"), run.sample(3, label=1))
+    for label, output in (("1", "one.png"), ("b", "b.png")):
+        assert main(["sample", "run", "--label", label, "-o", output]) == 0
+    assert (place / "one.png").read_bytes() == (place / "b.png").read_bytes()
+    words = said(capsys, "sample", "run", "--label", "d", "-o", "d.png")
+    assert "This run has no class 'd'; choose one of a, b, c." in words
+    assert not (place / "d.png").exists()
+
+
+def test_a_run_whose_classes_are_numbers_takes_no_names(place, capsys):
+    settings = {"steps": 1, "batch_size": 4, "frames": 1, "progress": False}
+    for recipe in ("cgan-digits", "digits"):
+        training.train(recipe, out=place / recipe, **settings)
+    assert config_of(place / "cgan-digits")["class_names"] is None
+    words = said(capsys, "sample", "cgan-digits", "--label", "two")
+    assert "The recipe 'cgan-digits' has labels 0 to 9, got --label two." in words
+    words = said(capsys, "latent", "digits", "--label", "two")
+    assert "The recipe 'digits' has no labels, got --label two." in words
+
+
 def test_classes_named_by_their_numbers_and_long_lists_are_not_told_in_full():
     recipe = replace(recipes.get("cgan-digits"), classes=2000)
     images = numpy.zeros((3, 4, 4, 1), "uint8")
