@@ -698,5 +698,9 @@ def test_most_files_have_no_test_split(tmp_path):
         assert not data.has_test_split(tmp_path / name)
         with pytest.raises(DataError, match="has no 'test' split: ask for 'train'"):
             data.load(tmp_path / name, image_shape=GREY, split="test")
+    (tmp_path / "train").mkdir()
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / ".hidden").touch()
+    assert not data.has_test_split(tmp_path / "train"), "an empty folder is no test split"
     assert not data.has_test_split("digits")
     assert data.has_test_split("mnist")
