@@ -122,7 +122,7 @@ def _of_the_system(error: OSError) -> str:
     if error.errno in DISK_FULL:
         return (
             f"{what} can't be written: {why}; earlier files are intact, so free some space and "
-            "continue with --resume."
+            "try again (a training goes on with --resume)."
         )
     return f"{what} can't be used: {why}."
 

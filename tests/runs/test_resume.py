@@ -477,7 +477,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_written(run, monkeypatch, c
     path = run / "checkpoints" / "step-00000008.safetensors"
     assert sentence == (
         f"minigan: {path} can't be written: no space left on device; earlier files are intact, so "
-        "free some space and continue with --resume.\n"
+        "free some space and try again (a training goes on with --resume).\n"
     )
     assert newest(run) == 6
     assert main(["train", "--resume", str(run), "--quiet"]) == 0
