@@ -186,7 +186,7 @@ def _scene(run: Run, game: gan.BaseGame) -> Scene:
     streams, samples = Streams.seeded(run.config.seed), _samples(run)
     count = max(drawing.GRID, drawing.POINTS)
     fixed = game.inputs(count, streams.fixed, run.load_data)
-    return Pictures(game, fixed, samples, run.classes)
+    return Pictures(game, fixed, samples, run.classes, run.config.class_names)
 
 
 def _samples(run: Run) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Any
 
@@ -159,9 +160,15 @@ class Pictures(Scene):
     kind = "pictures"
 
     def __init__(
-        self, game: gan.BaseGame, fixed: Any, samples: Any, classes: tuple[int, ...]
+        self,
+        game: gan.BaseGame,
+        fixed: Any,
+        samples: Any,
+        classes: tuple[int, ...],
+        names: Sequence[str] | None = None,
     ) -> None:
         self.game, self.samples, self.classes = game, samples, classes
+        self.names = {label: names[label] if names else str(label) for label in classes}
         n, columns = drawing.layout(len(classes), PICTURED)
         self.columns = columns or 6
         self.z = drawing.first(fixed, n)
@@ -174,7 +181,7 @@ class Pictures(Scene):
         return {
             "columns": self.columns, "latent": law.size if plain else 0,
             "latent_kind": law.kind if plain else None, "z": self.z if plain else None,
-            "classes": list(self.classes),
+            "classes": self.names,
             "labels": None if self.labels is None else self.labels.tolist(),
         }  # fmt: skip
 

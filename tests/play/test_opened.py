@@ -1,5 +1,7 @@
 """A run on disk in the page: its checkpoints, its samples and its latent space."""
 
+from dataclasses import replace
+
 import numpy
 import pytest
 
@@ -76,7 +78,7 @@ def test_a_run_is_only_looked_at(points):
 def test_the_pictures_are_the_run_s_and_have_latents_classes_and_neighbours(digits):
     state = OpenedRun(digits)
     start = state.start()
-    assert start["classes"] == list(range(10))
+    assert start["classes"] == {label: str(label) for label in range(10)}
     assert start["labels"] == sorted(start["labels"])
     pictures = state.frame()["pictures"]
     assert pictures.shape[1:] == (16, 16, 1)
@@ -84,6 +86,11 @@ def test_the_pictures_are_the_run_s_and_have_latents_classes_and_neighbours(digi
     assert found["nearest"].shape == (1, 16, 16, 1)
     # One picture at a time is multiplied in another order than many.
     assert abs(found["pictures"][0].astype(int) - pictures[0]).max() <= 1
+
+
+def test_classes_have_the_names_that_the_run_keeps(digits):
+    named = replace(digits, config=replace(digits.config, class_names=tuple("abcdefghij")))
+    assert OpenedRun(named).start()["classes"][2] == "c"
 
 
 def test_a_run_without_its_data_can_be_looked_at(digits, monkeypatch):

@@ -21,8 +21,9 @@ export function showLatent(start) {
 }
 
 function classes(known) {
-  label = known.length ? known[0] : null;
-  byId("latent-classes").replaceChildren(...known.map((n) => make("button", { type: "button", "data-class": n, onclick: () => { label = n; explore(); } }, w("latent-class", { n }))));
+  const numbers = Object.keys(known).map(Number);
+  label = numbers.length ? numbers[0] : null;
+  byId("latent-classes").replaceChildren(...numbers.map((n) => make("button", { type: "button", "data-class": n, onclick: () => { label = n; explore(); } }, w("latent-class", { n: known[n] }))));
 }
 
 function classShown() {
