@@ -9,11 +9,15 @@ name::
 
 "Equivalent" means a net of the same layers in the same order: Linear, convolutions of one and two
 dimensions, BatchNorm1d or 2d, LayerNorm, InstanceNorm2d, GroupNorm, Embedding, PReLU,
-spectral_norm, pooling, activations, Flatten, and Unflatten for Reshape. Where the modules have the
-names of the net's layers, they are matched by name, whatever their order; otherwise in order, so
-names may differ (``main.0.weight``, ``module.0.weight``). A safetensors file holds its names in
-alphabetical order, 0, 1, 10, 11, 2; numbers are therefore put in order first, and a state whose
-order can't be told is refused.
+spectral_norm, pooling, activations, Flatten, and Unflatten for Reshape. Layers that PyTorch lacks,
+such as Residual, SelfAttention and Projection, stand for modules of one's own whose parts have the
+same names; `minigan.export.torch_source` writes such modules.
+
+Where the modules have the names of the net's layers, they are matched by name, whatever their
+order; otherwise in order, so names may differ (``main.0.weight``, ``module.0.weight``). A
+safetensors file holds its names in alphabetical order, 0, 1, 10, 11, 2; numbers are therefore put
+in order first, and a state whose order can't be told is refused.
+
 Three things differ between the two:
 
 * Layouts. Ours are channels last, and a Linear weight is (in, out):
@@ -57,9 +61,14 @@ _CURVES = ("LeakyReLU", "ReLU", "Tanh", "Sigmoid", "ELU", "GELU", "SiLU", "Softp
 _IN_TRAINING = ("InstanceNoise", "PhaseShuffle", "Augment")  # in evaluation they do nothing
 _STATELESS = (
     *_CURVES, *_IN_TRAINING, "Flatten", "Reshape", "Upsample", "AveragePool", "MaxPool",
-    "GlobalPool", "PixelShuffle", "PixelUnshuffle", "Pad", "Softmax",
+    "GlobalPool", "PixelShuffle", "PixelUnshuffle", "Pad", "Softmax", "PixelNorm",
+    "MinibatchStdDev", "Maxout", "Downsample", "Blur", "Interpolate", "Resize",
 )  # fmt: skip
-_KEEPS_ORDER = (*_CURVES, *_IN_TRAINING, "BatchNorm", "LayerNorm")
+_WITH_PARTS = ("Residual", "Skip", "Branches", "SelfAttention", "ConcatenateLabels")
+_KEEPS_ORDER = (
+    *_CURVES, *_IN_TRAINING, "BatchNorm", "LayerNorm", "PReLU", "Softmax", "PixelNorm",
+)  # fmt: skip
+_GIVES_ORDER, _TAKES_ORDER = ("Linear", "Flatten"), ("Linear", "Reshape", "Projection", "Branches")
 _COUNTER = "num_batches_tracked"
 
 # PyTorch's names of parameters, by their role.
@@ -371,8 +380,10 @@ def _leaves(layer: nn.Layer, prefix: str = "") -> Iterator[tuple[str, nn.Layer]]
     if isinstance(layer, nn.Sequential):
         for name, child in layer.children():
             yield from _leaves(child, _joined(prefix, name))
-    else:
-        yield prefix, layer
+        return
+    if isinstance(layer, nn.Projection):
+        yield from _leaves(layer.body, _joined(prefix, "body"))
+    yield prefix, layer
 
 
 def _kind(layer: nn.Layer) -> str:
@@ -380,23 +391,42 @@ def _kind(layer: nn.Layer) -> str:
 
 
 def _layers_with_state(
-    net: nn.Layer, input_shape: tuple[int, ...] | None
+    net: nn.Layer, input_shape: tuple[int, ...] | None, prefix: str = "", order: Any = None
 ) -> Iterator[tuple[str, list[_Entry]]]:
-    """Yield the name and the arrays of each layer that has any."""
-    leaves = list(_leaves(net))
+    """Yield the name and the arrays of each layer that has any; `order` is that of the input."""
+    leaves = list(_leaves(net, prefix))
     for name, layer in leaves:
-        if _kind(layer) not in _ENTRIES and (layer.state_dict() or _kind(layer) not in _STATELESS):
+        kind = _kind(layer)
+        if kind in _STATELESS and not layer.state_dict():
+            continue
+        if kind not in _ENTRIES and kind not in _WITH_PARTS:
             raise ValueError(
                 f"Layer {name!r} of the net, {layer!r}, has no known counterpart in PyTorch; of "
-                f"layers with weights, use only {', '.join(_ENTRIES)}."
+                f"layers with weights, use only {', '.join((*_ENTRIES, *_WITH_PARTS))}."
             )
-    shapes, orders = _shapes(leaves, input_shape), _Orders(leaves, input_shape)
+    shapes, orders = _shapes(leaves, input_shape), _Orders(leaves, input_shape, order)
     for i, (name, layer) in enumerate(leaves):
-        if layer.state_dict():
-            yield (
-                name,
-                _entries(layer, len(shapes[i]) - 1 if shapes else None, orders[i], orders[i + 1]),
-            )
+        shape = shapes[i][1:] if shapes else None
+        if _kind(layer) in _WITH_PARTS:
+            yield from _of_parts(name, layer, shape, orders[i])
+        elif layer.state_dict():
+            rank = len(shape) if shape else None
+            yield name, _entries(layer, rank, orders[i], orders[i + 1])
+        if isinstance(layer, nn.Projection):
+            yield _joined(name, "embedding"), _of_labels(layer.embedding, orders[i])
+
+
+def _of_parts(
+    name: str, layer: nn.Layer, shape: tuple[int, ...] | None, order: Any
+) -> Iterator[tuple[str, list[_Entry]]]:
+    """Yield the arrays of a layer with parts: its own ones, then theirs."""
+    own = [(key, array) for key, array in layer.state_dict().items() if "." not in key]
+    if own:
+        yield name, [_vector(key, key, array.shape, None) for key, array in own]
+    same_input = isinstance(layer, nn.Residual | nn.Skip | nn.Branches)
+    for part, inner in layer.children():
+        seen = shape if same_input else None
+        yield from _layers_with_state(inner, seen, _joined(name, part), order)
 
 
 def _shapes(
@@ -412,7 +442,8 @@ def _shapes(
         return []
     shapes = [(1, *input_shape)]
     for _, layer in leaves:
-        shapes.append(tuple(layer.output_shape(shapes[-1])))
+        last = isinstance(layer, nn.Projection)  # its body is among the leaves
+        shapes.append((1, 1) if last else tuple(layer.output_shape(shapes[-1])))
     return shapes
 
 
@@ -420,11 +451,16 @@ class _Orders:
     """At each place between layers, PyTorch's index of each of our features; None if equal."""
 
     def __init__(
-        self, leaves: list[tuple[str, nn.Layer]], input_shape: tuple[int, ...] | None
+        self,
+        leaves: list[tuple[str, nn.Layer]],
+        input_shape: tuple[int, ...] | None,
+        given: Any = None,
     ) -> None:
-        self.leaves = leaves
+        self.leaves, self.given = leaves, given is not None
         shapes = _shapes(leaves, input_shape)
         self._of: list[Any] = [None] * (len(leaves) + 1)
+        if self.given:
+            self._spread(0, given)
         for i, (_, layer) in enumerate(leaves):
             if _kind(layer) == "Flatten" and len(shapes[i]) > 2:
                 self._spread(i + 1, _channels_last(shapes[i][1:]))
@@ -449,12 +485,18 @@ class _Orders:
         before, after = (
             self.leaves[i][1] if 0 <= i < len(self.leaves) else None for i in (start - 1, end)
         )
-        if before is None or after is None:
+        if after is None or (before is None and not self.given):
             raise ValueError(
                 "This net takes or returns a flattened image, which PyTorch orders channel by "
                 "channel and minigan pixel by pixel; leave the Flatten or Reshape at its end out "
                 "of the net."
             )
+        for layer, kinds in ((before, _GIVES_ORDER), (after, _TAKES_ORDER)):
+            if layer is not None and _kind(layer) not in kinds:
+                raise ValueError(
+                    f"{layer!r} is beside a flattened image, whose features have another order in "
+                    "PyTorch; put a Linear between the two."
+                )
         for i in range(start, end + 1):
             if self._of[i] is not None and not numpy.array_equal(self._of[i], order):
                 raise ValueError(
@@ -529,7 +571,18 @@ def _layer_norm(layer: Any, rank: int | None, before: Any, after: Any) -> list[_
 
 
 def _embedding(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry]:
-    return [_Entry("weight", ("weight",), tuple(layer.weight.shape))]
+    return _of_labels(layer, None)
+
+
+def _of_labels(layer: Any, order: Any) -> list[_Entry]:
+    orders = {} if order is None else {1: order}
+    return [_Entry("weight", ("weight",), tuple(layer.weight.shape), orders=orders)]
+
+
+def _projection(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry]:
+    orders = {} if before is None else {0: before}
+    weight = _Entry("weight", ("weight",), (1, layer.features), axes=(1, 0), orders=orders)
+    return [weight, _vector("bias", "bias", (1,), None)]
 
 
 def _with_spectral_norm(entries: list[_Entry], inner: Any) -> list[_Entry]:
@@ -585,4 +638,5 @@ _ENTRIES: Mapping[str, Any] = {
     "InstanceNorm": _normalisation,
     "LayerNorm": _layer_norm,
     "Embedding": _embedding,
+    "Projection": _projection,
 }

@@ -284,8 +284,8 @@ def test_a_state_of_no_arrays():
             (2, 2, 2),
             "put a Linear between",
         ),
-        (nn.Sequential(nn.MinibatchStdDev()), (2, 2, 2), "no known counterpart in PyTorch"),
-        (nn.Sequential(nn.Residual(nn.Linear(2, 2))), (2,), "no known counterpart in PyTorch"),
+        (nn.Sequential(nn.PerFrame(nn.ReLU())), (2, 2, 2, 2), "no known counterpart in PyTorch"),
+        (nn.Sequential(nn.Residual(nn.RMSNorm(2))), (2,), "no known counterpart in PyTorch"),
         (
             nn.Sequential(nn.Conv2d(2, 2, kernel_size=1), nn.LayerNorm(2)),
             (3, 3, 2),

@@ -81,17 +81,12 @@ def _to_onnx(net: nn.Layer, example: Any, path: Path) -> list[Path]:
 
 
 def _to_torch(run: Run, net: nn.Layer, example: Any, path: Path) -> list[Path]:
-    if isinstance(example, tuple):
-        raise ValueError(
-            f"The net of the recipe {run.recipe.name!r} takes labels, and there is no counterpart "
-            "of such a net in PyTorch; export it to ONNX instead."
-        )
     from safetensors.numpy import save
 
     weights = path.with_suffix(".safetensors")
     text, state = export.torch_source(
         net,
-        input_shape=example.shape[1:],
+        input_shape=(example[0] if isinstance(example, tuple) else example).shape[1:],
         weights=weights.name,
         title=f"A net of the recipe {run.recipe.name}: {run.recipe.title}.",
     )

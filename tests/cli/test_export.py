@@ -15,7 +15,7 @@ QUICK = ["--steps", "3", "--batch-size", "8", "--frames", "0", "--quiet"]
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
-    for recipe in ("ring", "cgan-digits", "acgan-digits"):
+    for recipe in ("ring", "cgan-digits", "acgan-digits", "gumbel-textgan"):
         assert main(["train", recipe, *QUICK, "--out", str(folder / recipe)]) == 0
     return folder
 
@@ -86,13 +86,28 @@ def test_the_module_of_pytorch(runs, tmp_path, capsys):
     numpy.testing.assert_allclose(y, run.networks()[0](z), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("discriminator", [False, True])
+def test_the_module_of_a_conditional_net_takes_pairs(runs, tmp_path, discriminator):
+    torch = pytest.importorskip("torch")
+    path, more = tmp_path / "net.py", ["--discriminator"] if discriminator else []
+    assert main(["export", str(runs / "cgan-digits"), "--torch", "-o", str(path), *more]) == 0
+    assert ", torch.arange(8) % 10))" in path.read_text()
+    run = open_run(runs / "cgan-digits")
+    x, labels = _inputs(run, discriminator, True).values()
+    first = torch.tensor(numpy.moveaxis(x, -1, 1).copy())
+    with torch.no_grad():
+        y = runpy.run_path(str(path))["load"]()((first, torch.tensor(labels))).numpy()
+    net = run.networks()[discriminator]
+    numpy.testing.assert_allclose(numpy.moveaxis(y, 1, -1), net((x, labels)), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("recipe", "options", "message"),
     [
         ("ring", ["-o", "g.png"], "must end in .onnx"),
         ("ring", ["--torch", "-o", "g.onnx"], "must end in .py"),
         ("ring", ["-o", "nowhere/g.onnx"], "doesn't exist; create it first"),
-        ("cgan-digits", ["--torch"], "takes labels"),
+        ("gumbel-textgan", ["--torch"], "has no known counterpart in PyTorch"),
     ],
 )
 def test_refusals_leave_nothing_behind(

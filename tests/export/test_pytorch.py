@@ -5,7 +5,7 @@ import importlib.util
 import numpy
 import pytest
 
-from minigan import export, nn
+from minigan import export, nn, recipes
 
 torch = pytest.importorskip("torch")
 
@@ -24,6 +24,12 @@ def _loaded(net, shape, tmp_path):
 
 def conv(c_in, c_out, kernel, **more):
     return nn.Conv2d(c_in, c_out, kernel_size=kernel, **more)
+
+
+def attention(channels):
+    layer = nn.SelfAttention(channels)
+    layer.query, layer.out = nn.spectral_norm(layer.query), nn.spectral_norm(layer.out)
+    return layer
 
 
 NETS = {
@@ -71,6 +77,59 @@ NETS = {
         ),
         (8, 2),
     ),
+    "paths around": (
+        lambda: nn.Sequential(
+            conv(3, 4, 3, padding=1),
+            nn.Residual(
+                nn.Equalised(conv(4, 6, 3, padding=1)), nn.ReLU(), nn.AveragePool(2),
+                shortcut=nn.Sequential(nn.AveragePool(2), nn.WeightNorm(conv(4, 6, 1))),
+            ),
+            nn.Residual(nn.BatchNorm(6), nn.Residual(conv(6, 6, 1, bias=False))),
+            nn.Skip(conv(6, 2, 3, padding=1), nn.PixelNorm()),
+            nn.MinibatchStdDev(2), nn.Flatten(), nn.Linear(36, 3), nn.Residual(nn.Linear(3, 3)),
+        ),
+        (4, 4, 3),
+    ),
+    "attention": (
+        lambda: nn.Sequential(
+            nn.spectral_norm(conv(3, 16, 1)), attention(16), nn.SelfAttention(16, pool=1), conv(16, 1, 1),
+        ),
+        (4, 6, 3),
+    ),
+    "filters": (
+        lambda: nn.Sequential(
+            nn.Interpolate(2), nn.Downsample(2), nn.Interpolate(3, taps=(1, 2, 3, 2, 1)), nn.Blur(),
+            nn.Downsample(2, taps=(1, 2, 1)), nn.Resize((5, 7)), nn.Resize(4, mode="nearest"),
+        ),
+        (4, 6, 2),
+    ),
+    "heads": (
+        lambda: nn.Sequential(
+            conv(3, 4, 3), nn.Flatten(), nn.PReLU(16), nn.Linear(16, 16), nn.Maxout(2), nn.Linear(8, 8),
+            nn.Reshape(2, 2, 2), conv(2, 4, 1), nn.Flatten(), nn.LeakyReLU(0.2),
+            nn.Branches(nn.Linear(16, 1), nn.Sequential(nn.ReLU(), nn.Linear(16, 3))),
+        ),
+        (4, 4, 3),
+    ),
+    "shares of a flattened image": (
+        lambda: nn.Sequential(conv(3, 4, 3), nn.Flatten(), nn.Softmax(), nn.Linear(16, 2)),
+        (4, 4, 3),
+    ),
+    "a generator with labels": (
+        lambda: nn.Sequential(
+            nn.ConcatenateLabels(3), nn.Linear(8, 16), nn.Reshape(2, 2, 4), nn.Softplus(),
+        ),
+        (5,),
+    ),
+    "images with labels": (
+        lambda: nn.Sequential(nn.ConcatenateLabels(3, features=2), conv(4, 3, 2)), (4, 4, 2),
+    ),
+    "a projection": (
+        lambda: nn.Projection(
+            nn.Sequential(conv(2, 3, 3), nn.Flatten(), nn.LeakyReLU(0.1)), features=12, classes=3
+        ),
+        (4, 4, 2),
+    ),
 }  # fmt: skip
 
 
@@ -87,19 +146,35 @@ def test_the_written_module_computes_what_the_net_does(name, tmp_path):
     for _, layer in net.layers():
         if isinstance(layer, nn.SpectralNorm):
             layer.iterate(15)
+    _assert_alike(net, _loaded(net, shape, tmp_path), shape, rng)
+
+
+def _assert_alike(net, theirs, shape, rng, classes=3):
     x = rng.standard_normal((4, *shape), "float32")
-    theirs = _loaded(net, shape, tmp_path)
     first = torch.tensor(numpy.ascontiguousarray(numpy.moveaxis(x, -1, 1)) if x.ndim > 2 else x)
+    given = net[0] if isinstance(net, nn.Sequential) else net
+    labels = numpy.arange(4) % classes
+    pairs = isinstance(given, nn.ConcatenateLabels | nn.Projection)
+    ours = net((x, labels)) if pairs else net(x)
     with torch.no_grad():
-        y = theirs(first).numpy()
+        y = theirs((first, torch.tensor(labels)) if pairs else first).numpy()
     y = numpy.moveaxis(y, 1, -1) if y.ndim > 2 else y
-    numpy.testing.assert_allclose(y, net(x), rtol=1e-4, atol=1e-5)
+    numpy.testing.assert_allclose(y, ours, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mnist", "r3gan", "sagan", "cgan-cifar", "infogan"])
+def test_the_nets_of_recipes_can_be_written(name, tmp_path):
+    recipe, rng = recipes.get(name), numpy.random.default_rng(0)
+    nets = recipe.networks(rng, numpy.random.default_rng(1))
+    for net, shape in zip(nets, ((recipe.latent.size,), recipe.sample_shape), strict=True):
+        _assert_alike(net, _loaded(net, shape, tmp_path), shape, rng, recipe.classes or 3)
 
 
 @pytest.mark.parametrize(
     ("net", "message"),
     [
-        (nn.Sequential(nn.PixelNorm()), "no known counterpart"),
+        (nn.Sequential(nn.PerFrame(nn.ReLU())), "no known counterpart"),
+        (nn.Sequential(nn.Flatten(), nn.Maxout(2), nn.Linear(16, 1)), "is beside a flattened"),
         (nn.Sequential(nn.GlobalPool("sum")), "no pooling by sums"),
         (nn.Sequential(conv(2, 2, 3, padding=((0, 1), (1, 1)))), "the same on both sides"),
     ],
