@@ -19,6 +19,9 @@ __all__ = ["as_images", "as_labels", "named_labels"]
 Images = npt.NDArray[numpy.uint8] | npt.NDArray[numpy.float32]
 Notes = tuple[str, ...]
 
+FAINT = 0.6
+"""Images whose largest number isn't above it were perhaps meant to be scaled otherwise."""
+
 
 def as_images(
     array: npt.NDArray[Any], what: str, image_shape: tuple[int, int, int] | None = None
@@ -109,10 +112,22 @@ def _scaled(images: npt.NDArray[Any], what: str) -> tuple[Images, Notes]:
         return images.astype(numpy.uint8), ()
     if low >= -1 and high <= 1:
         bounded = images.astype(numpy.float32)
-        return (bounded, ()) if low < 0 else (2 * bounded - 1, ("scaled from 0..1 to -1..1",))
+        if low >= 0:
+            return 2 * bounded - 1, ("scaled from 0..1 to -1..1",)
+        return bounded, _faint(low, high)
     if low >= 0 and high <= 255:
         return (images / 127.5 - 1).astype(numpy.float32), ("scaled from 0..255 to -1..1",)
     raise _unscaled(images, low, high, what)
+
+
+def _faint(low: float, high: float) -> Notes:
+    """Say of numbers around 0 that they are far from black and white."""
+    if max(-low, high) > FAINT:
+        return ()
+    return (
+        f"the pixels, from {low:.2g} to {high:.2g}, were taken as they are; if these two are black "
+        "and white, scale them to -1..1",
+    )
 
 
 def _bytes(

@@ -91,6 +91,13 @@ def test_what_is_nearly_black_is_told(tmp_path):
     )
 
 
+def test_floats_far_from_black_and_white_are_told(tmp_path):
+    numpy.save(tmp_path / "half.npy", PIXELS / 255 - 0.5)
+    found = data.load(tmp_path / "half.npy")
+    assert "from -0.5 to 0.5, were taken as they are" in found.notes[0]
+    numpy.testing.assert_allclose(found.images[..., 0], PIXELS / 255 - 0.5, atol=1e-6)
+
+
 def test_channels_that_come_first_are_moved_last(tmp_path):
     colour = RNG(0).integers(0, 256, (4, 3, 6, 7)).astype("uint8")
     numpy.save(tmp_path / "x.npy", colour)
