@@ -36,6 +36,11 @@ class Window(NamedTuple):
     stride: Pair
     padding: Pair
 
+    @property
+    def is_a_pixel(self) -> bool:
+        """Whether a patch is a pixel, and each pixel a patch: a convolution is then a product."""
+        return self == ((1, 1), (1, 1), (0, 0))
+
     def output_size(self, height: int, width: int) -> Pair:
         """Number of window positions, ``(size + 2 padding - kernel) // stride + 1`` along each
         axis.

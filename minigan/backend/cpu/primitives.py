@@ -471,7 +471,7 @@ class CpuBackend(SideBySide, InPieces):
 
             def by_patches(images: slice) -> None:
                 out = _rows(y[images])
-                self._multiply(self._unfold(x[images], window), matrix, out)
+                self._multiply(self._patches(x[images], window), matrix, out)
                 if bias is not None:
                     numpy.add(out, bias, out=out)
 
@@ -594,7 +594,10 @@ class CpuBackend(SideBySide, InPieces):
             width = math.prod(dy.shape[1:3]) * math.prod(weight.shape[:3])
 
             def by_patches(images: slice) -> None:
-                self._fold_product(dy[images], weight, window, dx[images])
+                if window.is_a_pixel:
+                    self._multiply(_rows(dy[images]), _matrix(weight).T, _rows(dx[images]))
+                else:
+                    self._fold_product(dy[images], weight, window, dx[images])
                 if bias is not None:
                     numpy.add(dx[images], bias, out=dx[images])
 
@@ -716,10 +719,14 @@ class CpuBackend(SideBySide, InPieces):
 
         def work(images: slice) -> None:
             total = sums[images.start] = numpy.empty_like(zero)
-            self._multiply(self._unfold(x[images], window).T, _rows(dy[images]), total)
+            self._multiply(self._patches(x[images], window).T, _rows(dy[images]), total)
 
         self._share(len(x), _at_a_time(width), 4 * len(x) * width, work)
         return functools.reduce(numpy.add, (sums[start] for start in sorted(sums)), zero)
+
+    def _patches(self, x: Array, window: Window) -> Array:
+        """Patches as rows; pixels are some already."""
+        return _rows(x) if window.is_a_pixel else self._unfold(x, window)
 
     def _unfold(self, x: Array, window: Window) -> Array:
         """Patches as rows, (n Ho Wo, kh kw C), copied from a padded image in runs of kw C
