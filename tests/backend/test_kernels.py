@@ -29,11 +29,13 @@ def ops(request):
 
 
 def _compare(ops, kernels, primitive, *arguments, exact=False, rtol=2e-6, atol=1e-6):
-    """Call a primitive on the device and on NumPy; also tell that the kernels really ran."""
+    """Call a primitive on the device and on NumPy; also tell that the kernel, if any, really ran."""
     ops._launch.launched.clear()
     device = [ops.asarray(a) if isinstance(a, numpy.ndarray) else a for a in arguments]
     ours, theirs = getattr(ops, primitive)(*device), getattr(NUMPY, primitive)(*arguments)
-    assert [name for name in ops._launch.launched if name != "set_seed"][:1] == [kernels]
+    assert [name for name in ops._launch.launched if name != "set_seed"][:1] == (
+        [kernels] if kernels else []
+    )
     ours, theirs = (ours, theirs) if isinstance(ours, tuple) else ((ours,), (theirs,))
     for mine, other in zip(ours, theirs, strict=True):
         assert mine.dtype == "float32"
@@ -73,6 +75,7 @@ def windows(draw):
 def test_unfold_gathers_what_the_reference_gathers(case):
     window, shape = case
     name = "unfold4" if shape[3] % 4 == 0 else "unfold"
+    name = "" if window.is_a_pixel else name
     _compare(strict_cuda(), name, "unfold", _normal(*shape), window, exact=True)
 
 
@@ -82,6 +85,7 @@ def test_fold_collects_what_the_reference_adds(case):
     places = window.output_size(*shape[1:3])
     patches = _normal(shape[0], *places, *window.kernel, shape[3])
     name = "fold4" if shape[3] % 4 == 0 else "fold"
+    name = "" if window.is_a_pixel else name
     _compare(strict_cuda(), name, "fold", patches, shape, window)
 
 

@@ -225,11 +225,13 @@ class CudaBackend(Reference):
     # ---------------------------------------------------------------- patches
 
     def unfold(self, x: Array, window: Window) -> Array:
-        """One thread per entry (or four) of the patches; no padded copy."""
+        """One thread per entry (or four) of the patches; no padded copy, and none of pixels."""
         (kh, kw), _, _ = window
         n, height, width, channels = x.shape
         ho, wo = window.output_size(height, width)
         shape = (n, ho, wo, kh, kw, channels)
+        if window.is_a_pixel:
+            return x.reshape(shape)
         if not (_plain(x) and 0 < math.prod(shape) < _LIMIT):
             return super().unfold(x, window)
         patches = self.xp.empty(shape, "float32")
@@ -240,6 +242,8 @@ class CudaBackend(Reference):
         """One thread per entry (or four) of the image, which collects; no atomics, no padded
         copy.
         """
+        if window.is_a_pixel:
+            return patches.reshape(tuple(shape))
         if not (_plain(patches) and 0 < math.prod(shape) < _LIMIT):
             return super().fold(patches, shape, window)
         x = self.xp.empty(tuple(shape), "float32")
