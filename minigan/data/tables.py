@@ -19,6 +19,8 @@ __all__ = ["ENDINGS", "NumberTable", "read_table"]
 ENDINGS = (".csv", ".tsv", ".txt", ".dat", ".data")
 LABELS = {"label", "labels", "class", "target", "digit", "category", "cluster"}
 """Names of a column of labels."""
+FEW = 8
+"""Columns up to which 0, 1, 2, ... may well be a row; pandas numbers columns that have no names."""
 _COUNTERS = {"", "id", "index", "unnamed: 0"}
 
 
@@ -57,8 +59,8 @@ class NumberTable:
 def read_table(path: Path) -> NumberTable:
     """Read a table: numbers separated by commas, semicolons, tabs or spaces.
 
-    A first line that isn't of numbers is taken for the names of the columns. A column that counts
-    the rows is left out.
+    A first line that isn't of numbers, or counts the columns, is taken for their names. A column
+    that counts the rows is left out.
 
     Raises
     ------
@@ -80,8 +82,9 @@ def read_table(path: Path) -> NumberTable:
                 file.seek(0)
             table = NumberTable(_numbers(file, separator), names)
     except (OSError, ValueError, csv.Error) as error:
+        why = str(error).partition(";")[0]  # NumPy's advice is for those who call it
         raise DataError(
-            f"{path} cannot be read as a table of numbers ({error}): save numbers alone, with the "
+            f"{path} cannot be read as a table of numbers ({why}): save numbers alone, with the "
             "names of the columns in the first line or none"
         ) from error
     return _without_counter(_checked(table, path))
@@ -92,9 +95,10 @@ def _separator(line: str) -> str | None:
 
 
 def _names(line: str, separator: str | None) -> tuple[str, ...] | None:
-    """The names in a table's first line; None if there are numbers."""
+    """The names in a table's first line; None if there are numbers, other than 0, 1, 2, ..."""
     cells = next(csv.reader([line], delimiter=separator)) if separator else line.split()
-    if cells and all(map(_is_number, cells)):
+    counted = len(cells) > FEW and [c.strip() for c in cells] == [str(i) for i in range(len(cells))]
+    if cells and all(map(_is_number, cells)) and not counted:
         return None
     return tuple(cell.strip().lower() for cell in cells)
 

@@ -397,6 +397,19 @@ def test_tables_that_hold_no_images_are_refused(tmp_path, content, words):
         data.load(tmp_path / "x.csv")
 
 
+def test_columns_that_pandas_has_numbered_are_no_image(tmp_path):
+    rows = PIXELS.reshape(6, 25)
+    counted = ",".join(map(str, range(25)))
+    dataset = data.load(table(tmp_path / "x.csv", rows, counted))
+    numpy.testing.assert_array_equal(dataset.images[..., 0], PIXELS)
+
+
+def test_a_row_that_is_too_short_is_named(tmp_path):
+    (tmp_path / "x.csv").write_text("1,2,3,4\n1,2,3\n")
+    with pytest.raises(DataError, match=r"changed from 4 to 3 at row 2\): save numbers alone"):
+        data.load(tmp_path / "x.csv")
+
+
 def test_text_of_another_encoding_and_a_table_too_large_are_told(tmp_path, monkeypatch):
     (tmp_path / "x.csv").write_bytes("größe,b\n1,2\n".encode("latin-1"))
     with pytest.raises(DataError, match="cannot be read as a table of numbers"):
