@@ -5,7 +5,7 @@ import importlib.util
 import numpy
 import pytest
 
-from minigan import export, nn, recipes
+from minigan import export, interop, nn, recipes
 
 torch = pytest.importorskip("torch")
 
@@ -160,6 +160,20 @@ def _assert_alike(net, theirs, shape, rng, classes=3):
         y = theirs((first, torch.tensor(labels)) if pairs else first).numpy()
     y = numpy.moveaxis(y, 1, -1) if y.ndim > 2 else y
     numpy.testing.assert_allclose(y, ours, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["attention", "heads", "images with labels", "a projection"])
+def test_what_the_written_module_learns_comes_back(name, tmp_path):
+    make, shape = NETS[name]
+    net = make()
+    theirs = _loaded(net, shape, tmp_path)
+    with torch.no_grad():
+        for p in theirs.parameters():
+            p.add_(0.1 * torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel())))
+    back = interop.from_torch(net, theirs.state_dict(), input_shape=shape)
+    net.load_state_dict(back)
+    for key, array in interop.to_torch(net, input_shape=shape).items():
+        numpy.testing.assert_array_equal(array, theirs.state_dict()[key].numpy(), err_msg=key)
 
 
 @pytest.mark.parametrize("name", ["mnist", "r3gan", "sagan", "cgan-cifar", "infogan"])
