@@ -125,6 +125,14 @@ EXERCISE = Exercise(
             _code("gamma * (x - mean) / (np.sqrt(var) + eps) + beta"),
         ),
         Variant(
+            "eps stands outside the root: √(var + eps)",
+            _code(
+                "gamma * (x - mean) / (np.sqrt(var) + eps) + beta",
+                calm="gamma * (x - running_mean) / (np.sqrt(running_var) + eps) + beta, "
+                "running_mean, running_var",
+            ),
+        ),
+        Variant(
             "eps is forgotten: √(var + eps)", _code("gamma * (x - mean) / np.sqrt(var) + beta")
         ),
         Variant(
