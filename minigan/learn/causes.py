@@ -131,12 +131,12 @@ def _agreement(wrongs: list[Any], rights: Rights, outs: Outs) -> tuple[int, int]
 def _by_two(known: Mistakes, rights: Rights, outs: Outs, name: str) -> Text | None:
     """Say which two of the usual mistakes, each in its own cases, give these numbers."""
     last = len(outs) - 1
-    fits_ = [(w, _cases_alike(wrongs, outs, name)) for w, wrongs in known]
+    agreeing = [(w, _cases_alike(wrongs, outs, name)) for w, wrongs in known]
     plain = {k for k in range(len(outs)) if not _wrong(outs[k].get(name), rights[k][name])}
-    for words, first in fits_:
+    for words, first in agreeing:
         if last not in first or last in plain:
             continue
-        for more, second in fits_:
+        for more, second in agreeing:
             left = sorted(set(range(len(outs))) - first)
             if left and first | second >= set(range(len(outs))) and not plain & set(left):
                 return Text(
@@ -181,8 +181,8 @@ def _start(case: Case, name: str, wrong: Numbers) -> Any:
 
 
 def _less(out: Any, start: Any) -> Any:
-    fits_ = isinstance(out, numpy.ndarray) and numpy.shape(start) in ((), out.shape)
-    return numpy.asarray(out - start) if fits_ and out.dtype.kind == "f" else out
+    comparable = isinstance(out, numpy.ndarray) and numpy.shape(start) in ((), out.shape)
+    return numpy.asarray(out - start) if comparable and out.dtype.kind == "f" else out
 
 
 def _common_factor(outs: list[Any], theirs: list[Numbers], cases: list[Case]) -> Text | None:
@@ -732,7 +732,8 @@ def _intruder(label: str, c: float) -> Text | None:
 
 def _size(factor: float, case: Case) -> Text:
     """Name a factor that is one of the numbers or sizes of the case, or made of two of them."""
-    for value, word in itertools.chain(_plain_numbers(case), _made_numbers(case)):
+    made = () if _simple(numpy.array([factor])) else _made_numbers(case)
+    for value, word in itertools.chain(_plain_numbers(case), made):
         if math.isclose(factor, value, rel_tol=1e-4):
             return Text(f" ({word})")
     return Text("")
@@ -760,7 +761,11 @@ def _made_numbers(case: Case) -> Iterator[tuple[float, str]]:
             kernel, word = value.shape[0] * value.shape[1], f"{name}.shape[0] · {name}.shape[1]"
             yield from ((kernel, word), (1 / kernel, f"1 / ({word})"))
         if isinstance(value, numpy.ndarray) and value.size > 2:
-            if value.dtype.kind == "f" and (norm := float(numpy.sqrt((value**2).sum()))) > 0:
+            if (
+                value.dtype.kind == "f"
+                and name.isalpha()
+                and (norm := float(numpy.sqrt((value**2).sum()))) > 0
+            ):
                 yield from ((norm, f"|{name}|"), (1 / norm, f"1 / |{name}|"))
             yield from ((value.size, f"{name}.size"), (1 / value.size, f"1 / {name}.size"))
     yield from ((math.log(2), "log 2"), (1 / math.log(2), "1 / log 2"))

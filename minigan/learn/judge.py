@@ -26,6 +26,10 @@ WHOLE_NUMBERS = Text(
     "it is an array of whole numbers, which cuts fractions off: look for astype(int) or dtype=int, "
     "and for arrays that are made from whole numbers"
 )
+BETWEEN = Text(
+    "another forward call between forward and backward changes it: keep what backward needs "
+    "in the cache that forward returns, not in an object or a global name"
+)
 ENTRIES = 24
 """So many slopes are measured of each array."""
 
@@ -133,9 +137,7 @@ class _Judge:
                 self.mistakes,
                 outcomes,
                 str(values.get("error", "")),
-                lambda i=i: causes.crashed(  # type: ignore[misc]
-                    self.exercise, self.verdict.seed, i, self.cases, outcomes
-                ),
+                lambda i=i: self._crashed(i, outcomes),  # type: ignore[misc]
             )
             self.verdict.findings.append(
                 Finding(outcome["fault"], Text(outcome["msgid"], values), cause)
@@ -146,6 +148,11 @@ class _Judge:
             self._judge_what_was_done([o.get("out") or o.get("done", {}) for o in outcomes])
             return True
         return False
+
+    def _crashed(self, i: int, outcomes: list[dict[str, Any]]) -> Text | None:
+        if self._is_right_if_calm():
+            return BETWEEN
+        return causes.crashed(self.exercise, self.verdict.seed, i, self.cases, outcomes)
 
     def _judge_what_was_done(self, dones: list[dict[str, Any]]) -> None:
         """Judge the outputs that were there before the error, such as forward's."""
@@ -312,6 +319,13 @@ class _Judge:
             or causes.only_where(self._cases(), wrong)
         )
 
+    def _is_right_if_calm(self) -> bool:
+        """Tell whether all ends well without another forward call in between."""
+        self._answer()
+        calm = self.play([case.given | {"interlude": False} for _, case in self.cases])
+        outs = [outcome.get("out", {}) for outcome in calm]
+        return all(self._first_wrong(name, outs) is None for name in self.exercise.outputs)
+
     def _between(self, name: str) -> Text | None:
         """Say so if it is right without another forward call in between."""
         calm = self.play([case.given | {"interlude": False} for _, case in self.cases])
@@ -319,11 +333,7 @@ class _Judge:
             value = (outcome.get("out") or outcome.get("done", {})).get(name)
             if compared(value, right[name], max(float(abs(right[name]).max()), 1e-9))[0] != RIGHT:
                 return None
-        return Text(
-            "another forward call between forward and backward changes it: keep what backward "
-            "needs "
-            "in the cache that forward returns, not in an object or a global name"
-        )
+        return BETWEEN
 
     def _cases(self) -> list[Case]:
         return [case for _, case in self.cases]

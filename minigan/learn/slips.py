@@ -139,6 +139,7 @@ def _rewritten(node: ast.expr, top: ast.AST) -> Iterator[ast.expr]:
     if isinstance(node, (ast.Name, ast.Attribute, ast.BinOp, ast.Call)):
         yield ast.BinOp(node, ast.Pow(), ast.Constant(2))
     if isinstance(node, (ast.Name, ast.Attribute)):
+        yield ast.UnaryOp(ast.USub(), node)
         yield ast.Call(ast.Name("abs", ast.Load()), [node], [])
         backwards = ast.Slice(step=ast.UnaryOp(ast.USub(), ast.Constant(1)))
         yield ast.Subscript(node, backwards, ast.Load())

@@ -170,6 +170,8 @@ UNFORESEEN = [
     ("g_step", "def generator_step(G, D, optimizer, z):\n    back = G.backward\n    G.backward = lambda dy, cache: back(dy, cache, param_grads=False)\n    return solved(G, D, optimizer, z)\n", "told to leave the gradients alone"),
     ("g_step", "def generator_step(G, D, optimizer, z):\n    back, G.zero_grad = D.backward, lambda: None\n    D.backward = lambda dy, cache, param_grads=True: back(dy, cache)\n    return solved(G, D, optimizer, z)\n", "G's gradients aren't zeroed first(?s:.*)D's gradients have changed"),
     ("d_step", "def discriminator_step(D, optimizer, real, fake):\n    back = D.backward\n    D.backward = lambda dy, cache: back(2 * dy, cache)\n    loss = 2 * solved(D, optimizer, real, fake)\n    D.zero_grad()\n    return loss\n", "the half is forgotten: the loss is ½"),
+    ("conv_transpose", "def forward(x, w, b, stride, padding):\n    return solved(x, w, 0 * b + b.sum(), stride, padding)\n", r"`b.sum\(\)` in the place of `b`"),
+    ("chain", "class Linear(Linear):\n    def forward(self, x):\n        self.x = x\n        return super().forward(x)[0], None\n    def backward(self, dy, cache):\n        return super().backward(dy, self.x)\n", "keep what backward needs in the cache"),
     ("wasserstein", "def critic_step(critic, optimizer, real, fake, c):\n    return solved(critic, optimizer, real, fake, c / 2)\n", "`c / 2` in the place of `c`"),
 ]  # fmt: skip
 

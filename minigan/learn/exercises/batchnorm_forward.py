@@ -152,6 +152,13 @@ EXERCISE = Exercise(
             _code(mean="x.mean() + 0 * gamma", var="x.var() + 0 * gamma"),
         ),
         Variant(
+            "evaluation uses the batch's own mean: the running one stands in for it",
+            _code(
+                calm="gamma * (x - x.mean(0)) / np.sqrt(running_var + eps) + beta, running_mean, "
+                "running_var"
+            ),
+        ),
+        Variant(
             "the running averages are used in training: the batch's own belong there",
             _code("gamma * (x - running_mean) / np.sqrt(running_var + eps) + beta"),
         ),
