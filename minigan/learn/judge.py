@@ -14,7 +14,7 @@ from typing import Any
 import numpy
 
 from minigan.gradcheck.subject import Odd
-from minigan.learn import causes, starter
+from minigan.learn import causes, slips, starter
 from minigan.learn.language import Text
 from minigan.learn.parts import Case, Exercise, Given, Numbers, Slope, answer
 from minigan.learn.verdict import NOT_BEGUN, RIGHT, WRONG, Finding, Row, Verdict
@@ -22,6 +22,14 @@ from minigan.learn.verdict import NOT_BEGUN, RIGHT, WRONG, Finding, Row, Verdict
 Play = Callable[[list[Given]], list[dict[str, Any]]]
 """Plays cases; returns what `minigan.learn.pupil.attempt` does."""
 TOLERANCE, SINGLE, H = 1e-6, 1e-3, 1e-3
+WHOLE_NUMBERS = Text(
+    "it is an array of whole numbers, which cuts fractions off: look for astype(int) or dtype=int, "
+    "and for arrays that are made from whole numbers"
+)
+BETWEEN = Text(
+    "another forward call between forward and backward changes it: keep what backward needs "
+    "in the cache that forward returns, not in an object or a global name"
+)
 ENTRIES = 24
 """So many slopes are measured of each array."""
 
@@ -129,9 +137,7 @@ class _Judge:
                 self.mistakes,
                 outcomes,
                 str(values.get("error", "")),
-                lambda i=i: causes.crashed(  # type: ignore[misc]
-                    self.exercise, self.verdict.seed, i, self.cases, outcomes
-                ),
+                lambda i=i: self._crashed(i, outcomes),  # type: ignore[misc]
             )
             self.verdict.findings.append(
                 Finding(outcome["fault"], Text(outcome["msgid"], values), cause)
@@ -142,6 +148,11 @@ class _Judge:
             self._judge_what_was_done([o.get("out") or o.get("done", {}) for o in outcomes])
             return True
         return False
+
+    def _crashed(self, i: int, outcomes: list[dict[str, Any]]) -> Text | None:
+        if self._is_right_if_calm():
+            return BETWEEN
+        return causes.crashed(self.exercise, self.verdict.seed, i, self.cases, outcomes)
 
     def _judge_what_was_done(self, dones: list[dict[str, Any]]) -> None:
         """Judge the outputs that were there before the error, such as forward's."""
@@ -163,12 +174,16 @@ class _Judge:
         ]
 
     def _first_wrong(self, name: str, outs: list[dict[str, Any]]) -> tuple[int, str, float] | None:
-        """Return the index of the first case where an output is wrong, how, and its error."""
-        for i, out in enumerate(outs):
-            kind, error = compared(out.get(name), self.rights[i][name], self._scale(i, name))
-            if kind != RIGHT:
-                return i, kind, error
-        return None
+        """Return the index of the first case where an output is wrong, how, and its error.
+
+        A wrong shape comes before wrong numbers: in small cases it may look like them.
+        """
+        found = [
+            (i, *compared(out.get(name), self.rights[i][name], self._scale(i, name)))
+            for i, out in enumerate(outs)
+        ]
+        wrong = [hit for hit in found if hit[1] != RIGHT]
+        return next((hit for hit in wrong if hit[1] == "shape"), wrong[0] if wrong else None)
 
     def _scale(self, i: int, name: str) -> float:
         """Return how large an output's errors are measured against: its largest entry."""
@@ -208,7 +223,8 @@ class _Judge:
             if error > TOLERANCE:
                 state, hit = "value", (last, "value", error)
         self.verdict.rows.append(Row(name, output.what, error, against, state, output.part or name))
-        if hit is not None:
+        told = output.follows and self._first_wrong(output.follows, outs) is not None
+        if hit is not None and not told:
             self._explain(name, hit, outs)
 
     def _against_own_forward(self, slope: Slope, given: Any) -> float:
@@ -254,22 +270,61 @@ class _Judge:
         right, given = self.rights[i][name], outs[i].get(name)
         known = causes.usual(self.mistakes, self.rights, outs, name)
         if kind == "shape":
-            last = outs[-1].get(name), self.rights[-1][name]  # with distinct sizes
-            cause = known or causes.of_a_shape(*last) or causes.of_a_shape(given, right)
+            cause = known or self._of_a_shape(name, outs) or causes.of_a_shape(given, right)
             cause = cause or self._slip(name, outs)
+            cause = cause or causes.of_lengths(outs[-1].get(name), self.rights[-1][name].shape)
+            cause = cause or causes.of_lengths(given, right.shape)
             self.verdict.findings.append(Finding("shape", _shape(name, given, right), cause, name))
             return
         between = self._between(name) if self._first_wrong(name, outs) else None
-        cause = known or between
+        whole = WHOLE_NUMBERS if numpy.asarray(given).dtype.kind in "iu" else None
+        cause = known or between or whole
         cause = cause or causes.of_values(
-            self.exercise, self._cases(), self.rights, outs, name, lambda: self._slip(name, outs)
+            self.exercise,
+            self._cases(),
+            self.rights,
+            outs,
+            name,
+            lambda: self._slip(name, outs),
+            lambda: self._last_resort(name, outs),
         )
         self.verdict.findings.append(
             Finding("value", self._sentence(name, i, given, error), cause, name)
         )
 
     def _slip(self, name: str, outs: list[dict[str, Any]]) -> Text | None:
-        return causes.slipped(self.exercise, self.cases, self.verdict.seed, outs, name)
+        where = self.exercise, self.cases, self.verdict.seed, outs, name
+        besides = self.mistakes, self._cases(), self.rights, outs, name
+        slow = self.exercise.name in slips.LOOPS
+        slip = None if slow else causes.slipped(*where)
+        found = slip or causes.replayed(*where) or causes.multiplied(*besides)
+        return found or causes.at_once(self.exercise, self._cases(), outs, name)
+
+    def _last_resort(self, name: str, outs: list[dict[str, Any]]) -> Text | None:
+        if self.exercise.name in slips.LOOPS:
+            return causes.slipped(self.exercise, self.cases, self.verdict.seed, outs, name)
+        return causes.fitted(self.exercise, self._cases(), self.rights, outs, name)
+
+    def _of_a_shape(self, name: str, outs: list[dict[str, Any]]) -> Text | None:
+        """Say what all cases together tell of a wrong shape; the last has distinct sizes."""
+        given, rights = [out.get(name) for out in outs], [right[name] for right in self.rights]
+        itself = causes.of_an_input(self._cases(), given)
+        if itself is not None:
+            return itself
+        shapes = [getattr(a, "shape", None) for a in given]
+        wrong = [k for k, right in enumerate(rights) if shapes[k] != right.shape]
+        return (
+            causes.of_a_shape(given[-1], rights[-1])
+            or causes.of_an_empty_slice(given, rights)
+            or causes.only_where(self._cases(), wrong)
+        )
+
+    def _is_right_if_calm(self) -> bool:
+        """Tell whether all ends well without another forward call in between."""
+        self._answer()
+        calm = self.play([case.given | {"interlude": False} for _, case in self.cases])
+        outs = [outcome.get("out", {}) for outcome in calm]
+        return all(self._first_wrong(name, outs) is None for name in self.exercise.outputs)
 
     def _between(self, name: str) -> Text | None:
         """Say so if it is right without another forward call in between."""
@@ -278,11 +333,7 @@ class _Judge:
             value = (outcome.get("out") or outcome.get("done", {})).get(name)
             if compared(value, right[name], max(float(abs(right[name]).max()), 1e-9))[0] != RIGHT:
                 return None
-        return Text(
-            "another forward call between forward and backward changes it: keep what backward "
-            "needs "
-            "in the cache that forward returns, not in an object or a global name"
-        )
+        return BETWEEN
 
     def _cases(self) -> list[Case]:
         return [case for _, case in self.cases]

@@ -57,11 +57,14 @@ class Output:
         If it is a derivative, of what.
     part
         What is marked with points: outputs of one part are right together. The name if None.
+    follows
+        Another output that it is made of: what is wrong with that one is told there alone.
     """
 
     what: str
     slope: Slope | None = None
     part: str | None = None
+    follows: str | None = None
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,6 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
-import numpy
-
 from minigan.learn import starter
 from minigan.learn.language import Text
 from minigan.learn.parts import Exercise, Given, Numbers, answer
@@ -51,8 +49,10 @@ class Slip:
     code: Any
 
 
+UNKNOWN = "_number"
+"""A list that changed solutions may take one number from: `fits` puts it there."""
 LOOPS = ("conv", "conv_transpose")
-"""Exercises whose loops and sizes a slip could make endless."""
+"""Exercises whose slips take seconds: they are played where nothing else explains an answer."""
 
 
 @cache
@@ -62,40 +62,43 @@ def played(name: str, seed: int, case: int) -> list[tuple[Slip, dict[str, Number
 
     chosen = exercise(name)
     given = chosen.drawn(seed)[case - 1].given
-    known = () if name in LOOPS else slips(chosen)
-    return [(slip, outcome(chosen, slip, given)) for slip in known]
+    return [(slip, outcome(chosen, slip.code, given)) for slip in slips(chosen)]
 
 
-def outcome(chosen: Exercise, slip: Slip, given: Given) -> dict[str, Numbers] | str:
-    """Return what a slip gives, or the exception that it ends in, as it is printed."""
+def outcome(chosen: Exercise, code: Any, given: Given) -> dict[str, Numbers] | str:
+    """Return what a changed solution gives, or the exception that it ends in, as it is printed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return answer(chosen, slip.code, given)
+            return answer(chosen, code, given)
         except Exception as error:
             return f"{type(error).__name__}: {error}"
 
 
 def slips(chosen: Exercise) -> Iterator[Slip]:
     """Yield the solution with one place changed, in all ways."""
-    tree = ast.parse(starter.solution(chosen))
-    for top in tree.body:
-        if isinstance(top, (ast.FunctionDef, ast.ClassDef)):
-            yield from _of_a_definition(chosen, top)
-
-
-def _of_a_definition(chosen: Exercise, top: ast.FunctionDef | ast.ClassDef) -> Iterator[Slip]:
-    parents = {child: node for node in ast.walk(top) for child in ast.iter_child_nodes(node)}
-    for node in list(ast.walk(top)):
+    for top, node, parents in places(ast.parse(starter.solution(chosen)).body):
         if isinstance(node, ast.FunctionDef):
             yield from _lines(chosen, top, node)
-        elif isinstance(node, ast.expr) and _is_code(node, parents):
-            factor = _is_factor(parents[node])
-            placed = _placed(node, parents[node])
-            for new in (*_rewritten(node, top), *placed, *(() if factor else _scaled(node))):
-                yield from _changed(chosen, top, node, new, parents)
         elif isinstance(node, ast.AugAssign):
             yield from _assigned(chosen, top, node, parents)
+        else:
+            factor = _is_factor(parents[node])
+            placed = _placed(node, parents[node], top)
+            for new in (*_rewritten(node, top), *placed, *(() if factor else _scaled(node))):
+                yield from changed(chosen, top, node, new, parents)
+
+
+def places(body: list[ast.stmt]) -> Iterator[tuple[Any, Any, dict[ast.AST, ast.AST]]]:
+    """Yield each place of a solution: the definition it is in, its node, and all nodes' parents."""
+    for top in body:
+        if not isinstance(top, (ast.FunctionDef, ast.ClassDef)):
+            continue
+        parents = {child: node for node in ast.walk(top) for child in ast.iter_child_nodes(node)}
+        for node in list(ast.walk(top)):
+            code = isinstance(node, ast.expr) and _is_code(node, parents)
+            if code or isinstance(node, (ast.FunctionDef, ast.AugAssign)):
+                yield top, node, parents
 
 
 def _is_code(node: ast.expr, parents: dict[ast.AST, ast.AST]) -> bool:
@@ -133,22 +136,27 @@ def _rewritten(node: ast.expr, top: ast.AST) -> Iterator[ast.expr]:
         yield node.value
     if isinstance(node, ast.UnaryOp):
         yield node.operand
-    if isinstance(node, (ast.Name, ast.Attribute)):
+    if isinstance(node, (ast.Name, ast.Attribute, ast.BinOp, ast.Call)):
         yield ast.BinOp(node, ast.Pow(), ast.Constant(2))
+    if isinstance(node, (ast.Name, ast.Attribute)):
+        yield ast.UnaryOp(ast.USub(), node)
         yield ast.Call(ast.Name("abs", ast.Load()), [node], [])
         backwards = ast.Slice(step=ast.UnaryOp(ast.USub(), ast.Constant(1)))
         yield ast.Subscript(node, backwards, ast.Load())
 
 
-def _placed(node: ast.expr, parent: ast.AST) -> Iterator[ast.expr]:
-    """Yield a name's sum in a product, its neighbours in an index or an argument."""
+def _placed(node: ast.expr, parent: ast.AST, top: ast.AST) -> Iterator[ast.expr]:
+    """Yield a name's sum in a product, its neighbours in an index or an argument, its mean."""
     if not isinstance(node, ast.Name):
         return
     if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mult):
+        yield from (ast.Attribute(ast.Name(n, ast.Load()), "T", ast.Load()) for n in _names(top))
         for name in ("mean", "sum"):
             yield ast.Call(ast.Attribute(node, name, ast.Load()), [], [])
     if isinstance(parent, (ast.Subscript, ast.Call)):
         yield from (ast.BinOp(node, sign(), ast.Constant(1)) for sign in (ast.Add, ast.Sub))
+    mean = f"np.broadcast_to({node.id}.mean(axis=0), {node.id}.shape)"
+    yield ast.parse(mean, mode="eval").body
 
 
 def _of_an_attribute(node: ast.Attribute, top: ast.AST) -> Iterator[ast.expr]:
@@ -179,7 +187,7 @@ def _scaled(node: ast.expr) -> Iterator[ast.expr]:
 
 
 def _of_an_operation(node: ast.BinOp) -> Iterator[ast.expr]:
-    yield from (node.left, node.right)
+    yield from (node.left, node.right, *_bracketed(node), *_squared(node))
     for operator in OPERATORS.get(type(node.op), ()):
         yield ast.BinOp(node.left, operator(), node.right)
     if isinstance(node.op, ast.MatMult):
@@ -194,6 +202,26 @@ def _of_an_operation(node: ast.BinOp) -> Iterator[ast.expr]:
         yield ast.BinOp(node.right, node.op, node.left)
 
 
+def _bracketed(node: ast.BinOp) -> Iterator[ast.expr]:
+    """Yield the same names in the same order with the brackets elsewhere."""
+    left, right = node.left, node.right
+    if isinstance(left, ast.BinOp):
+        yield ast.BinOp(left.left, left.op, ast.BinOp(left.right, node.op, right))
+    if isinstance(right, ast.BinOp):
+        yield ast.BinOp(ast.BinOp(left, node.op, right.left), right.op, right.right)
+
+
+def _squared(node: ast.BinOp) -> Iterator[ast.expr]:
+    """Yield a product with two of its factors squared, and |a| in the place of a²."""
+    if isinstance(node.op, ast.Pow):
+        yield ast.Call(ast.Name("abs", ast.Load()), [node.left], [])
+    if isinstance(node.op, ast.Mult) and isinstance(node.left, ast.BinOp):
+        first, middle = node.left.left, node.left.right
+        if isinstance(node.left.op, ast.Mult):
+            pair = ast.BinOp(middle, ast.Mult(), node.right)
+            yield ast.BinOp(first, ast.Mult(), ast.BinOp(pair, ast.Pow(), ast.Constant(2)))
+
+
 def _of_a_number(node: ast.Constant) -> Iterator[ast.expr]:
     if isinstance(node.value, bool):
         yield ast.Constant(not node.value)
@@ -205,6 +233,7 @@ def _of_a_number(node: ast.Constant) -> Iterator[ast.expr]:
 def _of_a_call(node: ast.Call) -> Iterator[ast.expr]:
     function = node.func
     if isinstance(function, ast.Attribute):
+        yield from _along_an_axis(node, function)
         for name in FUNCTIONS.get(function.attr, ()):
             other = ast.Attribute(function.value, name, ast.Load())
             yield ast.Call(other, node.args, node.keywords)
@@ -217,6 +246,14 @@ def _of_a_call(node: ast.Call) -> Iterator[ast.expr]:
         yield ast.Call(function, args, node.keywords)
     for k in range(len(node.keywords)):
         yield ast.Call(function, node.args, node.keywords[:k] + node.keywords[k + 1 :])
+
+
+def _along_an_axis(node: ast.Call, function: ast.Attribute) -> Iterator[ast.expr]:
+    """Yield a sum or a mean over everything taken along one axis alone."""
+    if function.attr in ("sum", "mean", "max") and not node.args and not node.keywords:
+        kept = ast.keyword("keepdims", ast.Constant(True))
+        for axis in (0, 1):
+            yield ast.Call(function, [], [ast.keyword("axis", ast.Constant(axis)), kept])
 
 
 def _of_a_comparison(node: ast.Compare) -> Iterator[ast.expr]:
@@ -239,16 +276,17 @@ def _names(top: ast.AST) -> list[str]:
     return list(dict.fromkeys(n for n in found if n != "self"))
 
 
-def _changed(
+def changed(
     chosen: Exercise, top: Any, node: ast.expr, new: ast.expr, parents: dict[ast.AST, ast.AST]
 ) -> Iterator[Slip]:
+    """Yield the solution with one expression in the place of another, unless it is the same."""
     host = _host(node, parents)
     right, parent = ast.unparse(host), parents[node]
     with _replaced(parent, node, new):
         wrong = ast.unparse(new if host is node else host)
         code = _run(chosen, top)
     if code is not None and right != wrong:
-        yield _slip(right, wrong, code)
+        yield Slip(told(right, wrong), code)
 
 
 def _host(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> ast.AST:
@@ -271,13 +309,13 @@ def _lines(chosen: Exercise, top: Any, function: ast.FunctionDef) -> Iterator[Sl
             if isinstance(line, (ast.Return, ast.FunctionDef)) or _is_text(line):
                 continue
             right = ast.unparse(line).partition("\n")[0]
-            for new, told in _otherwise(block, i):
+            for new, words in _otherwise(block, i):
                 kept = list(block)
                 block[:] = new
                 code = _run(chosen, top)
                 block[:] = kept
                 if code is not None:
-                    yield Slip(Text(told, {"right": right}), code)
+                    yield Slip(Text(words, {"right": right}), code)
 
 
 def _otherwise(block: list[ast.stmt], i: int) -> Iterator[tuple[list[ast.stmt], str]]:
@@ -317,15 +355,18 @@ def _assigned(
         with _replaced(parents[node], node, new):
             code = _run(chosen, top)
         if code is not None:
-            yield _slip(right, ast.unparse(new), code)
+            yield Slip(told(right, ast.unparse(new)), code)
 
 
 # ---------------------------------------------------------------- the change itself
 
 
-def _slip(right: str, wrong: str, code: Any) -> Slip:
-    words = "this is what comes out if `{wrong}` stands where `{right}` belongs"
-    return Slip(Text(words, {"wrong": wrong, "right": right}), code)
+def told(right: str, wrong: str) -> Text:
+    """Say that one thing stands where another belongs."""
+    return Text(
+        "this is what comes out if `{wrong}` stands where `{right}` belongs",
+        {"wrong": wrong, "right": right},
+    )
 
 
 class _replaced:
@@ -350,7 +391,8 @@ class _replaced:
 
 def _run(chosen: Exercise, top: ast.stmt) -> Any:
     """Return the solution's functions with one definition changed, None if it isn't Python."""
-    names = dict(vars(chosen.solution)) | {"np": numpy}
+    names = starter.namespace(chosen)
+    names[UNKNOWN] = [0.0]
     module = ast.fix_missing_locations(ast.Module([top], []))
     try:
         exec(compile(module, "slip", "exec"), names)

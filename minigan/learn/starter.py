@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator
+from functools import cache
+from types import CodeType
+from typing import Any
 
 from minigan.learn.language import Speaker
 from minigan.learn.parts import Exercise
@@ -36,6 +39,22 @@ def starter(exercise: Exercise, say: Speaker) -> str:
 def solution(exercise: Exercise) -> str:
     """Return the source of the solution."""
     return inspect.getsource(exercise.solution)
+
+
+def namespace(exercise: Exercise) -> dict[str, Any]:
+    """Return the names of a new copy of the solution.
+
+    Its functions look each other up there, so that one that is replaced is also called by the
+    others, as in the reader's file.
+    """
+    names: dict[str, Any] = {}
+    exec(_compiled(exercise.name, solution(exercise)), names)
+    return names
+
+
+@cache
+def _compiled(name: str, source: str) -> CodeType:
+    return compile(source, name, "exec")
 
 
 def shown(exercise: Exercise, say: Speaker) -> str:

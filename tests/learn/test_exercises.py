@@ -3,12 +3,13 @@
 import ast
 import functools
 import types
+from functools import partial
 from pathlib import Path
 
 import numpy
 import pytest
 
-from minigan.learn import judge, parts, slips, starter
+from minigan.learn import both, causes, judge, parts, slips, starter
 from minigan.learn.course import NAMES, course, exercise, find
 from minigan.learn.language import Speaker
 from minigan.learn.pupil import attempt
@@ -28,7 +29,7 @@ def verdict_of(name, code, **options):
 
 def with_functions(name, code):
     """The solution with some functions replaced; the right one is `solved`."""
-    names = dict(vars(exercise(name).solution))
+    names = starter.namespace(exercise(name))
     if code.startswith("def "):
         names["solved"] = names[code.partition("(")[0].removeprefix("def ")]
     exec(code, names)
@@ -142,6 +143,36 @@ UNFORESEEN = [
     ("vae", "def kl(mu, logvar):\n    loss, dmu, dl = solved(mu, logvar)\n    return loss, dmu, -dl\n", "^the sign is wrong"),
     ("vae", starter.solution(exercise("vae")).replace("+ divergence", "+ 4 * divergence")
      .replace("[dmu + more_mu, dlogvar + more", "[4 * dmu + more_mu, 4 * dlogvar + more"), "KL is off by the factor 4"),
+    ("tanh", "def tanh_backward(dy, cache):\n    return dy * (1 - cache) ** 2\n", r"\(1 - cache\) \*\* 2` stands where"),
+    ("tanh", "def sigmoid_backward(dy, y):\n    return dy * y - y * y\n", "-dy y² is missing; -1 × y² has come in"),
+    ("spectral", "def forward(w, u, v):\n    s = u @ w @ v + 0.01\n    return w / s, (w / s, s, u, v)\n", r"\+ 0.01` stands where"),
+    ("spectral", "def backward(dy, cache):\n    y, s, u, v = cache\n    return (dy + (dy * y).sum() * np.outer(u, v)) / s**2\n", "two mistakes at once: .*wrong sign.*σ twice"),
+    ("spectral", "def backward(dy, cache):\n    y, s, u, v = cache\n    return (dy - (dy * y).sum(1, keepdims=True) * np.outer(u, v)) / s\n", r"sum\(axis=1, keepdims=True\)"),
+    ("embedding", "def embed_backward(dy, cache):\n    return solved(np.ones_like(dy), cache)\n", r"np.ones_like\(dy\)` in the place of"),
+    ("embedding", "def project_backward(dy, cache):\n    h, rows, labels, shape, w = cache\n    dh, dtable, dw, db = solved(dy, (0 * h + w.T, *cache[1:]))\n    return dh, dtable, h.T @ dy, db\n", r"dy \* w.T` stands|dy \* w.T\)` stands"),
+    ("unfold", "def fold(patches, shape, stride):\n    return solved(patches, shape, stride) / patches.shape[3] ** 2\n", "1 / k²"),
+    ("unfold", "def unfold(x, k, stride):\n    return solved(x[:, : x.shape[1] - stride], k, stride)\n", r"\(height - k\) // stride` stands where"),
+    ("conv_transpose", "def forward(x, w, b, stride, padding):\n    y, cache = solved(x, w, b, stride, padding)\n    return y[:, :-1], cache\n", "along axis 1 it is too short by 1"),
+    ("conv", "def forward(x, w, b, stride, padding):\n    return solved(x, w[::-1], b, stride, padding)[0], solved(x, w, b, stride, padding)[1]\n", r"np.flip\(w, axis=0\)"),
+    ("conv", "def backward(dy, cache):\n    p, w, s, g = cache\n    dx, dw, db = solved(dy, (p, w, s, 0))\n    return dx[:, 1:-1, 1:-1], dw, db\n", "right only where padding is 1"),
+    ("conv_transpose", "def backward(dy, cache):\n    dx, dw, db = solved(dy, cache)\n    return dx, dw / np.prod(dx.shape[1:3]), db\n", r"1 / \(x.shape\[1\] · x.shape\[2\]\)"),
+    ("difference", "def slope(f, x, h=1e-5):\n    return solved(f, x, h).ravel()\n", "in another shape: reshape"),
+    ("bce", "def bce_with_logits(logits, target):\n    return solved(logits, target)[0], solved(logits, 1 - target)[1] * len(logits)\n", r"targets are exchanged.*besides.*5 \(logits.shape"),
+    ("bce", "def bce_with_logits(logits, target):\n    return solved(logits, np.round(target))\n", r"np.round\(target\)"),
+    ("adam", "def adam_step(w, g, m, v, t, *, lr, beta1, **options):\n    new, m, v = solved(w, g, m, v, t, lr=lr * (1 - beta1**t), beta1=beta1, **options)\n    return 2 * w - new, m, v\n", "m isn't corrected.*besides, the sign is wrong"),
+    ("adam", "def adam_step(w, g, m, v, t, *, lr, beta1, beta2, eps):\n    m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g\n    return w - lr * m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2 ** (t + 1))) + eps), m, v\n", r"\* beta2` stands where"),
+    ("leaky_relu", "def backward(dy, cache):\n    return solved(dy, cache).astype(int)\n", "array of whole numbers"),
+    ("leaky_relu", "def backward(dy, cache):\n    return solved(dy, cache), cache\n", "several things stand"),
+    ("leaky_relu", "def backward(dy, cache):\n    x, slope = cache\n    return np.where(x > 0, dy, dy / slope)\n", r"where x < 0 is off by the factor 11.11 \(1 / slope²\)"),
+    ("batchnorm_forward", "def forward(x, gamma, beta, m, v, **options):\n    return solved(x, beta, gamma, m, v, **options)\n", "`gamma, beta` in the place of `beta, gamma`"),
+    ("linear", "def forward(x, w, b):\n    return solved(x - x.mean(0), w, b)[0], (x, w)\n", r"`x - x.mean\(axis=0\)` in the place of `x`"),
+    ("chain", "class Chain(Chain):\n    def backward(self, dy, cache):\n        super().backward(dy, cache)\n        return dy\n", "it is d_real itself"),
+    ("g_step", "def generator_step(G, D, optimizer, z):\n    back = G.backward\n    G.backward = lambda dy, cache: back(dy, cache, param_grads=False)\n    return solved(G, D, optimizer, z)\n", "told to leave the gradients alone"),
+    ("g_step", "def generator_step(G, D, optimizer, z):\n    back, G.zero_grad = D.backward, lambda: None\n    D.backward = lambda dy, cache, param_grads=True: back(dy, cache)\n    return solved(G, D, optimizer, z)\n", "G's gradients aren't zeroed first(?s:.*)D's gradients have changed"),
+    ("d_step", "def discriminator_step(D, optimizer, real, fake):\n    back = D.backward\n    D.backward = lambda dy, cache: back(2 * dy, cache)\n    loss = 2 * solved(D, optimizer, real, fake)\n    D.zero_grad()\n    return loss\n", "the half is forgotten: the loss is ½"),
+    ("conv_transpose", "def forward(x, w, b, stride, padding):\n    return solved(x, w, 0 * b + b.sum(), stride, padding)\n", r"`b.sum\(\)` in the place of `b`"),
+    ("chain", "class Linear(Linear):\n    def forward(self, x):\n        self.x = x\n        return super().forward(x)[0], None\n    def backward(self, dy, cache):\n        return super().backward(dy, self.x)\n", "keep what backward needs in the cache"),
+    ("wasserstein", "def critic_step(critic, optimizer, real, fake, c):\n    return solved(critic, optimizer, real, fake, c / 2)\n", "`c / 2` in the place of `c`"),
 ]  # fmt: skip
 
 
@@ -172,6 +203,41 @@ OTHERWISE = [
 def test_a_right_answer_written_otherwise_is_right(name, code):
     verdict = verdict_of(name, with_functions(name, code))
     assert verdict.ok, "\n".join(verdict.lines(SAY))
+
+
+def test_a_function_that_is_wrong_is_wrong_where_others_call_it():
+    """As in the reader's file, where r1 and gp call the input_gradient that stands there."""
+    code = "def input_gradient(x, w1, w2, slope):\n    return solved(x, w1, w2, 1 - slope)\n"
+    verdict = verdict_of("penalty", with_functions("penalty", code))
+    causes = {f.output: str(f.cause) for f in verdict.findings}
+    assert causes["g"] == causes["r1"] == causes["gp"]
+    assert "`1 - slope` in the place of `slope`" in causes["g"]
+
+
+def test_what_follows_from_another_output_is_not_told_twice():
+    code = "def backward(dy, cache):\n    return solved(dy, cache) + dy\n"
+    verdict = verdict_of("spectral", with_functions("spectral", code))
+    assert [f.output for f in verdict.findings] == ["dw"]
+    assert [row.name for row in verdict.rows if row.state != "right"] == ["dw", "along"]
+
+
+@pytest.mark.parametrize("name", ["adam", "dropout"])
+def test_two_usual_mistakes_are_made_at_once(name):
+    """Most pairs give what neither of the two gives."""
+    chosen = exercise(name)
+    given = chosen.drawn(0)[-1].given
+    pairs = both.known(name)
+    outs = [causes.played(chosen, pair.variant, given) for pair in pairs]
+    alone = [found[-1] for _, found in causes.mistakes(name, 0)]
+    new = [
+        out for out in outs if isinstance(out, dict) and not any(map(partial(alike, out), alone))
+    ]
+    assert len(new) > len(pairs) / 2 > 10
+
+
+def alike(one, other):
+    """Whether two mistakes give the same."""
+    return isinstance(other, dict) and all(numpy.array_equal(one[n], other[n]) for n in one)
 
 
 def test_crashes_are_told_apart_by_what_came_before():

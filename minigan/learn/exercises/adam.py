@@ -124,6 +124,10 @@ EXERCISE = Exercise(
             ),
         ),
         Variant(
+            "eps is added to m̂: it belongs to √v̂, the denominator",
+            _code(w="w - lr * (M + eps) / np.sqrt(V)"),
+        ),
+        Variant(
             "eps is forgotten: where the gradient is 0, this is 0 / 0",
             _code(w="w - lr * M / np.sqrt(V)"),
         ),

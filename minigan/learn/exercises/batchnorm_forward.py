@@ -125,6 +125,14 @@ EXERCISE = Exercise(
             _code("gamma * (x - mean) / (np.sqrt(var) + eps) + beta"),
         ),
         Variant(
+            "eps stands outside the root: √(var + eps)",
+            _code(
+                "gamma * (x - mean) / (np.sqrt(var) + eps) + beta",
+                calm="gamma * (x - running_mean) / (np.sqrt(running_var) + eps) + beta, "
+                "running_mean, running_var",
+            ),
+        ),
+        Variant(
             "eps is forgotten: √(var + eps)", _code("gamma * (x - mean) / np.sqrt(var) + beta")
         ),
         Variant(
@@ -142,6 +150,13 @@ EXERCISE = Exercise(
         Variant(
             "the mean is taken over everything: each channel has its own",
             _code(mean="x.mean() + 0 * gamma", var="x.var() + 0 * gamma"),
+        ),
+        Variant(
+            "evaluation uses the batch's own mean: the running one stands in for it",
+            _code(
+                calm="gamma * (x - x.mean(0)) / np.sqrt(running_var + eps) + beta, running_mean, "
+                "running_var"
+            ),
         ),
         Variant(
             "the running averages are used in training: the batch's own belong there",

@@ -149,7 +149,10 @@ VARIANTS = (
         "for each channel",
         _code(dinverse="dx_hat * centred"),
     ),
-    Variant("dinverse takes x̂ where centred belongs", _code(dinverse="(dx_hat * x_hat).sum(0)")),
+    Variant(
+        "x̂ stands where centred belongs in the way through the variance",
+        _code(dinverse="(dx_hat * x_hat).sum(0)"),
+    ),
 )
 EXERCISE = Exercise(
     number=13,

@@ -139,6 +139,18 @@ EXERCISE = Exercise(
             "the sign is wrong: the loss is positive, and its gradient is (p - t) / N",
             _code("t * l - softplus", "(t - p) / n"),
         ),
+        Variant(
+            "p is σ(-l): the exponent in p = 1 / (1 + exp(-l)) has the wrong sign",
+            _code(dl="(1 - p - t) / n"),
+        ),
+        Variant(
+            "the term of the fakes, -(1 - t) log(1 - p), has the wrong sign",
+            _code(loss="softplus - t * l - 2 * (1 - t) * softplus"),
+        ),
+        Variant(
+            "the term of the reals, -t log p, has the wrong sign",
+            _code(loss="(1 - 2 * t) * softplus + t * l"),
+        ),
         Variant("the target is forgotten: this is p / N", _code(dl="p / n")),
         Variant(
             "this is (l - t) / N: with the logit where the probability p belongs",

@@ -170,6 +170,16 @@ EXERCISE = Exercise(
             "            if hasattr(l, 'w'): c.append(k)\n        return x, c\n",
         ),
         Variant(
+            "layers without weights are left out: send x through all of them",
+            "class Chain(Chain):\n    def forward(self, x):\n        c = []\n"
+            "        for l in self.layers:\n            k = None\n"
+            "            if hasattr(l, 'w'): x, k = l.forward(x)\n"
+            "            c.append(k)\n        return x, c\n"
+            "    def backward(self, dy, cache):\n"
+            "        for l, k in list(zip(self.layers, cache))[::-1]:\n"
+            "            if hasattr(l, 'w'): dy = l.backward(dy, k)\n        return dy\n",
+        ),
+        Variant(
             "every layer gets the chain's own x: hand each one what the layer before it returned",
             "class Chain(Chain):\n    def forward(self, x):\n        c = []\n"
             "        for l in self.layers: y, k = l.forward(x); c.append(k)\n        return y, c\n",

@@ -69,7 +69,7 @@ class Net:
     def __init__(self, arrays: list[Numbers], grads: list[Numbers]) -> None:
         self.arrays = [a.copy() for a in arrays]
         self.grads = [g.copy() for g in grads]
-        self.pulled = 0
+        self.pulled = self.quiet = 0
 
     def forward(self, x: Any) -> tuple[Any, Any]:
         """Map x to y; return y, cache."""
@@ -81,6 +81,7 @@ class Net:
     def backward(self, dy: Any, cache: Any, param_grads: bool = True, **more: Any) -> Any:
         """Add to the gradients, unless `param_grads` is False; return dx."""
         self.pulled += 1
+        self.quiet += not param_grads
         x, h, a = cache
         w1, _, w2, _ = self.arrays
         dh: Any = numpy.where(h > 0, 1.0, 0.2).astype(h.dtype) * (dy @ w2.T)
@@ -141,8 +142,12 @@ def net_of(given: Any, name: str) -> Net:
 
 
 def left(net: Net) -> dict[str, Any]:
-    """Return what tells mistakes apart without being judged: backward calls, gradients left."""
-    return {"_pulled": numpy.array(net.pulled), "_left": numpy.array(abs(net.grads[0]).sum())}
+    """Return what tells mistakes apart unjudged: calls of backward, gradients that are left."""
+    return {
+        "_pulled": numpy.array(net.pulled),
+        "_quiet": numpy.array(net.quiet),
+        "_left": numpy.array(abs(net.grads[0]).sum()),
+    }
 
 
 def away_from_zero(rng: numpy.random.Generator, *shape: int) -> Numbers:

@@ -178,6 +178,10 @@ EXERCISE = Exercise(
             code().replace("(g, g), (0, 0)))", "(g, g), (0, 0)), mode='edge')"),
         ),
         Variant(
+            "the padding is filled with other numbers: outside the image there is 0",
+            code().replace("(g, g), (0, 0)))", "(g, g), (0, 0)), constant_values=1)"),
+        ),
+        Variant(
             "only the middle of the kernel is used in dx: all positions contribute",
             code(back_w="(w[i, j] * (i == len(w) // 2) * (j == len(w) // 2)).T"),
         ),

@@ -154,6 +154,11 @@ EXERCISE = Exercise(
         Variant("only the fakes are used", _code(targets="(fake, 0),")),
         Variant("the optimizer never steps", _code(step="pass")),
         Variant(
+            "backward is told to leave the gradients alone (param_grads=False), but D is what "
+            "learns here",
+            _code().replace("/ 2, cache)", "/ 2, cache, param_grads=False)"),
+        ),
+        Variant(
             "the optimizer steps twice: add up both gradients, then take one step",
             _code(step="pass").replace(
                 "        total =", "        optimizer.step()\n        total ="
@@ -203,6 +208,16 @@ EXERCISE = Exercise(
         Variant(
             "the optimizer steps before the gradients are there: step last",
             _code(zero="D.zero_grad(); optimizer.step()", step="pass"),
+        ),
+        Variant(
+            "the larger batch is cut to the size of the smaller one: use all samples of both",
+            "def discriminator_step(D, optimizer, real, fake, right=discriminator_step):\n"
+            "    n = min(len(real), len(fake))\n"
+            "    return right(D, optimizer, real[:n], fake[:n])\n",
+        ),
+        Variant(
+            "targets of 0.9 and 0.1 are label smoothing, which isn't asked for",
+            _code(targets="(real, 0.9), (fake, 0.1)"),
         ),
         Variant(
             "a target of 0.9 for real samples is label smoothing, which isn't asked for",

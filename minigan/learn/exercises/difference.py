@@ -77,6 +77,15 @@ EXERCISE = Exercise(
             "def slope(f, x, h=1e-5, right=slope):\n    return -right(f, x, h)\n",
         ),
         Variant(
+            "the two values are added: it is f(x+h) - f(x-h)",
+            "def slope(f, x, h=1e-5):\n"
+            "    x = np.array(x, float); r = np.zeros_like(x)\n"
+            "    for i in np.ndindex(*x.shape):\n"
+            "        m = x[i]; x[i] = m + h; a = f(x); x[i] = m - h; b = f(x); x[i] = m\n"
+            "        r[i] = (a + b) / (2 * h)\n"
+            "    return r\n",
+        ),
+        Variant(
             "the division by 2 h is missing",
             "def slope(f, x, h=1e-5, right=slope):\n    return 2 * h * right(f, x, h)\n",
         ),
@@ -152,7 +161,8 @@ EXERCISE = Exercise(
             "def slope(f, x, h=1e-5, right=slope):\n    return right(f, x, h / 2)\n",
         ),
         Variant(
-            "h is replaced by another step: use the h that is given",
+            "h is replaced by another step, or more than two points are taken: f(x+h) and "
+            "f(x-h) are asked for, with the h that is given",
             "def slope(f, x, h=1e-5, right=slope):\n    return right(f, x, 1e-5)\n",
         ),
     ),

@@ -141,6 +141,10 @@ EXERCISE = Exercise(
             _code(mask="np.random.default_rng(0).random(x.shape) < keep"),
         ),
         Variant("nothing is dropped in training", _code("1.0 * x", "1.0 * dy")),
+        Variant(
+            "numbers are drawn in evaluation, too: draw in training alone",
+            _code(calm="(rng.random(x.shape), x.copy())[1], (1.0 + 0 * x, 1.0, rng, x)"),
+        ),
     ),
     hints=(
         "The cache is the mask, already divided by keep; in evaluation it is all ones.",

@@ -155,6 +155,10 @@ EXERCISE = Exercise(
             _code(step="G.zero_grad(); optimizer.step()"),
         ),
         Variant("the optimizer never steps", _code(step="pass")),
+        Variant(
+            "G's backward is told to leave the gradients alone (param_grads=False): that is for D",
+            _code(pull="G.backward(dfake, cache_g, param_grads=False)"),
+        ),
         Variant("the optimizer steps twice", _code(step="optimizer.step(); optimizer.step()")),
         Variant(
             "G's backward is never called: pull what D returned through G, too", _code(pull="pass")
@@ -182,6 +186,14 @@ EXERCISE = Exercise(
         Variant(
             "the optimizer steps before the gradients are there: step last",
             _code(zero="G.zero_grad(); optimizer.step()", step="pass"),
+        ),
+        Variant(
+            "the loss is that of the weights after the step: return the one before it",
+            _code(end="return bce_with_logits(D.forward(G.forward(z)[0])[0], 1)[0]"),
+        ),
+        Variant(
+            "D's probability is returned, not the loss",
+            _code(end="return (1 / (1 + np.exp(-logits))).mean()"),
         ),
         Variant(
             "the samples that D has judged are returned, not the loss", _code(end="return fake")

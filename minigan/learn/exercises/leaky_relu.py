@@ -7,7 +7,7 @@ from typing import Any
 import numpy
 
 from minigan.learn.exercises.common import away_from_zero, play_pair
-from minigan.learn.parts import Case, Exercise, Output, Slope, Variant
+from minigan.learn.parts import Case, Exercise, Named, Output, Slope, Variant
 from minigan.learn.solutions import leaky_relu as solution
 
 
@@ -33,6 +33,17 @@ def play(code: Any, given: Any) -> dict[str, Any]:
     return play_pair(code, given, "x slope", "dx")
 
 
+def terms(given: Any) -> dict[str, tuple[Named, Named]]:
+    """Both sides of x."""
+
+    def sides(what: str, a: Any) -> tuple[Named, Named]:
+        right = numpy.where(given.x > 0, a, 0.0)
+        left = numpy.where(given.x > 0, 0.0, given.slope * a)
+        return {f"{what} where x > 0": right, f"slope · {what} where x < 0": left}, {}
+
+    return {"y": sides("x", given.x), "dx": sides("dy", given.dy)}
+
+
 def _back(body: str) -> str:
     return f"def backward(dy, cache):\n    x, slope = cache\n    return {body}\n"
 
@@ -49,6 +60,7 @@ EXERCISE = Exercise(
     outputs={"y": Output("the output"), "dx": Output("the gradient of x", Slope("y", "dy", "x"))},
     cases=cases,
     play=play,
+    terms=terms,
     solution=solution,
     variants=(
         Variant(

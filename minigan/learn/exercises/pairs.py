@@ -146,6 +146,14 @@ EXERCISE = Exercise(
             _hinge("(1 - real).mean() + (1 + fake).mean()"),
         ),
         Variant(
+            "the hinge is squared: max(0, 1 - r) is meant as it is",
+            _hinge(
+                "(np.maximum(0, 1 - real)**2).mean() + (np.maximum(0, 1 + fake)**2).mean()",
+                "-2 * np.maximum(0, 1 - real) / n",
+                "2 * np.maximum(0, 1 + fake) / m",
+            ),
+        ),
+        Variant(
             "the hinge has no half: it is the sum of both means",
             _hinge(
                 "(np.maximum(0, 1 - real).mean() + np.maximum(0, 1 + fake).mean()) / 2",

@@ -83,6 +83,10 @@ EXERCISE = Exercise(
             "g has the factor 1 - momentum: here the velocity is a sum, not an average",
             _code(v="momentum * v + (1 - momentum) * g"),
         ),
+        Variant(
+            "the weights follow the average of the old and the new velocity: the new one alone",
+            _code("w - lr * (old + v) / 2"),
+        ),
         Variant("the momentum is forgotten", _code(v="g")),
         Variant(
             "the velocity contains the learning rate twice: v ← momentum v + g, and w ← w - lr v",

@@ -63,7 +63,7 @@ EXERCISE = Exercise(
     outputs={
         "y": Output("W / σ"),
         "dw": Output("the gradient of W", Slope("y", "dy", "w")),
-        "along": Output("⟨dw, W⟩, which is 0: scaling W doesn't change y", part="dw"),
+        "along": Output("⟨dw, W⟩, which is 0: scaling W doesn't change y", part="dw", follows="dw"),
     },
     cases=cases,
     play=play,

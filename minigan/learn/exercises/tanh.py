@@ -7,7 +7,7 @@ from typing import Any
 import numpy
 
 from minigan.learn.exercises.common import play_pair
-from minigan.learn.parts import Case, Exercise, Output, Slope, Variant
+from minigan.learn.parts import Case, Exercise, Named, Output, Slope, Variant
 from minigan.learn.solutions import tanh as solution
 
 
@@ -53,6 +53,19 @@ SIGMOID_KEPT = (
     "def sigmoid_backward(dy, cache):\n    x = cache\n    return {}\n"
 )
 FORTH = "def sigmoid_forward(x):\n    y = {}\n    return y, y\n"
+
+
+def terms(given: Any) -> dict[str, tuple[Named, Named]]:
+    """Give dx of both, multiplied out."""
+    y, s, dy = numpy.tanh(given.x), 1 / (1 + numpy.exp(-given.x)), given.dy
+    of_tanh = {"dy": dy, "-dy y²": -dy * y * y}
+    of_sigmoid = {"dy y": dy * s, "-dy y²": -dy * s * s}
+    return {
+        "dx_tanh": (of_tanh, {"y": y, "y²": y * y, "dy y": dy * y}),
+        "dx_sigmoid": (of_sigmoid, {"y": s, "y²": s * s, "dy": dy}),
+    }
+
+
 EXERCISE = Exercise(
     number=10,
     name="tanh",
@@ -68,6 +81,7 @@ EXERCISE = Exercise(
     },
     cases=cases,
     play=play,
+    terms=terms,
     solution=solution,
     variants=(
         Variant(

@@ -104,6 +104,10 @@ EXERCISE = Exercise(
             _fold("x[:, i:i+k, j:j+k] += p[:, i, j]"),
         ),
         Variant(
+            "i and j are exchanged in fold: patch (i, j) begins at row i·stride, column j·stride",
+            _fold("x[:, j*s:j*s+k, i*s:i*s+k] += p[:, i, j]"),
+        ),
+        Variant(
             "rows and columns are exchanged in fold: patch[a, b] has a along the rows",
             _fold(ADD.replace("p[:, i, j]", "p[:, i, j].swapaxes(1, 2)")),
         ),
@@ -127,6 +131,22 @@ EXERCISE = Exercise(
         Variant(
             "the stride is forgotten in unfold: patch (i, j) begins at pixel (i·stride, j·stride)",
             _unfold("p[:, i, j, a, b] = x[:, i + a, j + b]"),
+        ),
+        Variant(
+            "the stride is forgotten along the columns in unfold: j·stride + b",
+            _unfold("p[:, i, j, a, b] = x[:, i*s + a, j + b]"),
+        ),
+        Variant(
+            "the stride is forgotten along the rows in unfold: i·stride + a",
+            _unfold("p[:, i, j, a, b] = x[:, i + a, j*s + b]"),
+        ),
+        Variant(
+            "the stride is forgotten along the columns in fold: j·stride + b",
+            _fold("x[:, i*s:i*s+k, j:j+k] += p[:, i, j]"),
+        ),
+        Variant(
+            "the stride is forgotten along the rows in fold: i·stride + a",
+            _fold("x[:, i:i+k, j*s:j*s+k] += p[:, i, j]"),
         ),
         Variant(
             "the stride multiplies the place in the kernel, too: i·stride + a, not (i + a)·stride",

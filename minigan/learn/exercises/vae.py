@@ -289,6 +289,11 @@ EXERCISE = Exercise(
         Variant("the gradients aren't zeroed first", _step(zero="pass")),
         Variant("the encoder's gradients aren't zeroed first", _step(zero="decoder.zero_grad()")),
         Variant("the decoder's gradients aren't zeroed first", _step(zero="encoder.zero_grad()")),
+        Variant(
+            "the decoder's backward is told to leave the gradients alone (param_grads=False), but "
+            "it learns, too",
+            _step(dd="diff / len(x)").replace(", cd)\n", ", cd, False)\n"),
+        ),
         Variant("the decoder's optimizer never steps", _step(step="optimizers[0].step()")),
         Variant("the encoder's optimizer never steps", _step(step="optimizers[1].step()")),
         Variant("no optimizer steps", _step(step="pass")),

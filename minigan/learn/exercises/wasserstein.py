@@ -198,6 +198,11 @@ EXERCISE = Exercise(
         ),
         Variant("the gradients aren't zeroed first", _step(zero="pass")),
         Variant("the optimizer never steps", _step(step="pass")),
+        Variant(
+            "backward is told to leave the gradients alone (param_grads=False), but the critic is "
+            "what learns here",
+            _step().replace(", p)\n", ", p, False)\n").replace(", q)\n", ", q, False)\n"),
+        ),
         Variant("real samples and fakes are exchanged", _step(dreal="-dreal", dfake="-dfake")),
         Variant("the optimizer steps twice", _step(step="optimizer.step(); optimizer.step()")),
         Variant(
