@@ -321,7 +321,7 @@ def _lines(chosen: Exercise, top: Any, function: ast.FunctionDef) -> Iterator[Sl
 def _otherwise(block: list[ast.stmt], i: int) -> Iterator[tuple[list[ast.stmt], str]]:
     line = block[i]
     rest = block[:i] + block[i + 1 :]
-    yield rest or [ast.Pass()], "this is what comes out without `{right}`"
+    yield rest or [ast.copy_location(ast.Pass(), line)], "this is what comes out without `{right}`"
     yield block[:i] + [line] + block[i:], "this is what comes out if `{right}` is done twice"
     for k in range(len(rest) + 1):
         if k not in (i, i + 1):
@@ -376,6 +376,8 @@ class _replaced:
         self.parent, self.old, self.new = parent, old, new
 
     def __enter__(self) -> None:
+        # In the whole tree, missing places would take longer to find than all the rest.
+        ast.fix_missing_locations(ast.copy_location(self.new, self.old))
         self._put(self.old, self.new)
 
     def __exit__(self, *error: object) -> None:
@@ -393,9 +395,8 @@ def _run(chosen: Exercise, top: ast.stmt) -> Any:
     """Return the solution's functions with one definition changed, None if it isn't Python."""
     names = starter.namespace(chosen)
     names[UNKNOWN] = [0.0]
-    module = ast.fix_missing_locations(ast.Module([top], []))
     try:
-        exec(compile(module, "slip", "exec"), names)
+        exec(compile(ast.Module([top], []), "slip", "exec"), names)
     except Exception:
         return None
     return SimpleNamespace(**{n: v for n, v in names.items() if not n.startswith("__")})
