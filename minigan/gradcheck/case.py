@@ -41,6 +41,8 @@ class Case(NamedTuple):
         Returns the arrays that forward leaves in its cache or in the layer, as the code calls them.
     contributions
         Returns, for entries of x (flat indices), what each entry of dy contributes to the gradient.
+    given
+        Returns the gradient that backward gives for another dy.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Case(NamedTuple):
     numeric: Measure | None = None
     kept: Callable[[], dict[str, Numbers]] = dict
     contributions: Callable[[Numbers], Numbers] | None = None
+    given: Callable[[Numbers], Numbers] | None = None
 
 
 def alike(a: Numbers, n: Numbers) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import numpy
 
-from minigan.gradcheck import misplaced, recipes, terms
+from minigan.gradcheck import alone, convolutions, misplaced, recipes, terms
 from minigan.gradcheck.case import CLOSE, Case, Measure, Numbers, alike, scale
 
 __all__ = ["Case", "likely_cause"]
@@ -50,6 +50,8 @@ def likely_cause(case: Case) -> str:
         misplaced.through_steps,
         misplaced.backwards,
         _one_place,
+        convolutions.explain,
+        _alone,
         misplaced.confined,
         lambda case: _terms(case, terms.explain),
         _recipes,
@@ -91,10 +93,17 @@ def _zero(case: Case) -> str | None:
 
 
 def _forgotten(case: Case) -> str | None:
-    """One number dy isn't a factor of the gradient."""
-    if case.dy is None or case.dy.ndim or not alike(case.a * case.dy, case.n):
+    """It is the gradient for a dy of ones."""
+    if case.dy is None or case.x is None or case.numeric is None:
         return None
-    return "dy is forgotten: it must be a factor of the gradient"
+    if case.dy.ndim == 0:
+        alone = alike(case.a * case.dy, case.n)
+        return "dy is forgotten: it must be a factor of the gradient" if alone else None
+    ones = numpy.ones_like(case.dy)
+    for entries in (numpy.arange(min(4, case.a.size)), numpy.arange(case.a.size)):
+        if not alike(case.a.ravel()[entries], case.numeric(case.x, ones, {}, entries)):
+            return None
+    return "it is what ones would give in the place of dy: dy is forgotten"
 
 
 def _factor(case: Case) -> str | None:
@@ -164,6 +173,12 @@ def _terms(case: Case, explain: Callable[[terms.View], str | None]) -> str | Non
 
 def _recipes(case: Case) -> str | None:
     return _by_recipes(case, recipes.explain, case.a, case.n)
+
+
+def _alone(case: Case) -> str | None:
+    if case.x is None or case.y is None or case.n.size < 2:
+        return None
+    return alone.explain(case, _arrays(case, case.values or {}))
 
 
 def _recipe(case: Case) -> str | None:

@@ -101,6 +101,7 @@ def _case(spot: Spot, comparison: Comparison) -> diagnose.Case:
         lambda *point: spot.numeric(comparison.report.name, *point),
         lambda: spot.subject.kept(spot.xs, spot.values),
         lambda flat: spot.contributions(comparison.report.name, flat),
+        lambda dy: spot.given(comparison.report.name, dy),
     )
 
 

@@ -200,14 +200,18 @@ def _threshold(case: Case, bad: Numbers, size: Numbers, what: str) -> str | None
         return None
     (low, high), (least, most) = ((size[part].min(), size[part].max()) for part in (bad, ~bad))
     if low > most:
-        return (
-            f"it is wrong just where {what} > {most:.3g} or so: a case that is missing or differs"
-        )
-    if high < least:
-        return (
-            f"it is wrong just where {what} < {least:.3g} or so: a case that is missing or differs"
-        )
-    return None
+        where = f"> {_between(most, low)}"
+    elif high < least:
+        where = f"< {_between(high, least)}"
+    else:
+        return None
+    return f"it is wrong just where {what} {where}: a case that is missing or differs"
+
+
+def _between(low: float, high: float) -> str:
+    """Write a number between two: 0 or 1, if it may be one of these."""
+    whole = next((n for n in (0, 1, -1) if low <= n <= high), None)
+    return f"{low:.3g} or so" if whole is None else str(whole)
 
 
 def partly_written(case: Case) -> str | None:

@@ -19,7 +19,8 @@ Numbers = numpy.ndarray[Any, Any]
 EXACT = 1e-5
 LEAST, LEAST_FOR_TWO = 3, 5
 """How many entries can't agree by chance with one recipe, and with the sum of two."""
-MOST, MOST_FOR_TWO = 6000, 900
+MOST_FOR_TWO, MOST_NUMBERS = 900, 1_500_000
+TINY = 1e-100
 SMALL = 400
 """Numbers in an array up to which functions of two arrays are tried."""
 MOST_TOGETHER, MOST_COMPARED = 6, 60
@@ -87,7 +88,8 @@ def given_alone(
     given = [terms for terms in _matches(a, recipes, number) if len(terms.terms) == 1]
     if not given:
         return None
-    return f"it is {_sum(min(given, key=_cost), number)}, and the right one isn't: see what is lost"
+    said = _sum(min(given, key=_cost), number)
+    return f"it is {said}, and the right one isn't: look for a term that is lost"
 
 
 def _factor(
@@ -119,7 +121,7 @@ def _compare(given: list[Sum], right: list[Sum], number: Callable[[float], str])
     given, right = (sorted(sums, key=_cost)[:MOST_COMPARED] for sums in (given, right))
     a, n = min(
         itertools.product(given, right),
-        key=lambda pair: _cost(pair[0]) + _cost(pair[1]) + _apart(*pair),
+        key=lambda pair: _cost(pair[0]) + _cost(pair[1]) + 2 * _apart(*pair),
     )
     return f"it is {_sum(a, number)}, but must be {_sum(n, number)}"
 
@@ -196,13 +198,16 @@ def _recipes(
         between = [*made[-2], *made[-1]]
         made.append([*_through(between, weights), *_mixed(made[-2], arrays)])
     twice = _times_factors(made[1], arrays) if dy.size <= SMALL else iter(())
-    for signal in itertools.islice(itertools.chain(*made, twice), MOST):
+    ordered = (r for r in twice if r.parts[-1] > r.parts[-2])  # f g, and not g f as well
+    for signal in itertools.chain(*made[:3], ordered, *made[3:]):
         yield from _read(signal, shape, arrays)
 
 
 def _of_a_loss(shape: tuple[int, ...], arrays: dict[str, Numbers], dy: Numbers) -> Iterator[Recipe]:
     """Yield functions of what forward kept, times dy; for labels, 1 at the place of each."""
-    for word, f in _functions(arrays, shape):
+    size = math.prod(shape)
+    fitting = {n: a.reshape(shape) for n, a in arrays.items() if a.size == size}
+    for word, f in _functions(fitting, shape):
         yield Recipe((f"start:dy {word}",), dy * f)
     yield Recipe(("start:dy",), dy * numpy.ones(shape))
     for name, labels in arrays.items():
@@ -260,6 +265,12 @@ def _read(signal: Recipe, shape: tuple[int, ...], arrays: dict[str, Numbers]) ->
         yield Recipe(
             (*signal.parts, "before:the sum of all entries of"), numpy.full(shape, s.sum())
         )
+    if s.ndim == 4 and shape == s.shape[1:2]:
+        yield Recipe(
+            (*signal.parts, "before:the sum over samples and pixels of"), s.sum(axis=(0, 2, 3))
+        )
+        words = f"before:the sum over rows, after a reshape to (-1, {shape[0]}), of"
+        yield Recipe((*signal.parts, words), s.reshape(-1, shape[0]).sum(axis=0))
     if len(shape) != 2 or s.shape[-1] != shape[1]:
         return
     flat = s.reshape(-1, s.shape[-1])
@@ -291,11 +302,37 @@ def _functions(arrays: dict[str, Numbers], shape: tuple[int, ...]) -> Iterator[t
         if given.dtype.kind == "b":
             yield name, 1.0 * given
             yield f"(not {name})", 1.0 - given
+        elif name[0] == "(":
+            yield name, 1.0 * given
         else:
             yield from _of_one(name, 1.0 * given)
-    for (name, g), (other, h) in itertools.permutations(list(fitting.items())[:MOST_TOGETHER], 2):
+    kept = [item for item in fitting.items() if item[0][0] != "("][:MOST_TOGETHER]
+    for (name, g), (other, h) in itertools.permutations(kept, 2):
         yield f"({name} > {other})", 1.0 * (g > h)
         yield f"({name} - {other})", 1.0 * g - h
+
+
+def function_pairs(name: str, array: Numbers) -> Iterator[tuple[str, str, Numbers, Numbers]]:
+    """Yield two functions of an array, by name, of which one may stand for the other; or nothing.
+
+    Parameters
+    ----------
+    name
+        What the code calls it.
+    array
+        The array.
+    """
+    functions = [("", numpy.ones(array.shape)), *_of_one(name, array)]
+    pairs = itertools.permutations(functions, 2)
+    ranked = sorted(pairs, key=lambda pair: _unlikely(pair[0][0], pair[1][0]))
+    for (given, f), (right, g) in ranked:
+        yield given, right, f, g
+
+
+def _unlikely(given: str, right: str) -> int:
+    """Rank two factors: one alone first, then two derivatives by the value."""
+    both = bool(given and right)
+    return both + (both and not ("(1 - " in given and "(1 - " in right))
 
 
 def _of_one(name: str, h: Numbers) -> Iterator[tuple[str, Numbers]]:
@@ -328,9 +365,13 @@ def _stretches(small: tuple[int, ...], shape: tuple[int, ...]) -> bool:
 def _usable(recipes: Iterable[Recipe]) -> list[Recipe]:
     """Drop what is zero or not finite, and all after very many."""
     found = []
-    for recipe in itertools.islice(recipes, MOST):
+    numbers = 0
+    for recipe in recipes:
+        numbers += recipe.value.size
+        if numbers > MOST_NUMBERS:
+            break
         size = abs(recipe.value).max(initial=0.0)
-        if numpy.isfinite(size) and size > 0:
+        if TINY < size < 1 / TINY:
             found.append(recipe)
     return found
 

@@ -144,6 +144,12 @@ class Spot:
         handle = self.subject.forward(self.xs, values=self.values).handle
         return self.subject.backward(dy, handle)
 
+    def given(self, name: str, dy: Numbers) -> Numbers:
+        """Return the gradient that backward gives for another dy, of an input or a weight."""
+        result = self.pull(dy)
+        gradients = dict(zip(self.inputs, result.dx, strict=False)) | result.grads
+        return numpy.asarray(gradients[name])
+
     def another_dy(self) -> Numbers:
         """Return numbers unlike dy, the same each time."""
         rng = numpy.random.default_rng(self.dy.size)

@@ -310,7 +310,8 @@ def _name_parts(
             words = [
                 _share(view, label, given[i], right[i], tolerance) for i, label in enumerate(labels)
             ]
-            words += [f"{name} is added to it" for name in more]
+            lost = any(word.endswith("is missing") for word in words)
+            words += [f"instead there is {n}" if lost else f"{n} is added to it" for n in more]
             said = [word for word in words if word]
             return "; ".join(said) if said else None
     return None

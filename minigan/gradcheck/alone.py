@@ -1,0 +1,91 @@
+"""A weight's gradient from one sample at a time: there a wrong factor isn't hidden by the sum.
+
+The gradient of a bias or a weight matrix is a sum over samples. With dy kept at one sample only,
+each column of it is a product, and what it is off by is the wrong factor divided by the right one.
+This is compared with functions of what forward kept: a whole array, or those columns that one of
+several gates has.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy
+
+from minigan.gradcheck.case import CLOSE, Case, Numbers
+from minigan.gradcheck.recipes import function_pairs
+
+LEAST, MOST_SAMPLES, MOST_ENTRIES = 3, 8, 200
+
+
+def explain(case: Case, arrays: dict[str, Numbers]) -> str | None:
+    """Say which factor stands in the place of which other.
+
+    Parameters
+    ----------
+    case
+        What may be looked at.
+    arrays
+        What forward kept, x and y, by what the code calls them.
+    """
+    ratios = _ratios(case)
+    if ratios is None:
+        return None
+    wrong = numpy.flatnonzero((abs(ratios - 1) > CLOSE).any(axis=0))
+    if not wrong.size:
+        return None
+    for name, array in arrays.items():
+        flat = array.reshape(len(array), -1) if array.ndim else array
+        if len(flat) != len(ratios) or flat.shape[1] == 0 or array.dtype.kind != "f":
+            continue
+        width = flat.shape[1]
+        for start in range(0, ratios.shape[1] - width + 1, width):
+            block = ratios[:, start : start + width]
+            if start <= wrong[0] < start + width and (said := _named(block, name, flat)):
+                where = f" in columns {start} to {start + width - 1}"
+                return said + (where if width < ratios.shape[1] else "")
+    return None
+
+
+def _named(ratios: Numbers, name: str, array: Numbers) -> str | None:
+    for given, right, f, g in function_pairs(name, array):
+        if not numpy.isfinite(f).all() or not numpy.isfinite(g).all():
+            continue
+        if abs(ratios * g - f).max() <= CLOSE * max(abs(f).max(), 1e-3):
+            if not given:
+                return f"the factor {right} is missing"
+            if not right:
+                return f"the factor {given} is there, but mustn't be"
+            return f"{given} stands where {right} is meant"
+    return None
+
+
+def _ratios(case: Case) -> Numbers | None:
+    """Return by which factor each column is off, for each sample alone; None if by no factor."""
+    dy, given, measure = case.dy, case.given, case.numeric
+    if case.name == "x" or dy is None or given is None or measure is None or case.x is None:
+        return None
+    if not dy.ndim or not LEAST <= len(dy) <= MOST_SAMPLES or case.n.ndim > 2:
+        return None
+    if case.n.size > MOST_ENTRIES or case.batch != len(dy) or math.prod(case.n.shape[-1:]) < 1:
+        return None
+    rows = []
+    for one in _samples(dy):
+        a = given(one).reshape(-1, case.n.shape[-1])
+        n = measure(case.x, one, {}, numpy.arange(case.n.size)).reshape(a.shape)
+        sizes = (n * n).sum(axis=0)
+        if not numpy.isfinite(n).all() or (sizes == 0).any():
+            return None
+        factor = (a * n).sum(axis=0) / sizes
+        if abs(a - factor * n).max() > CLOSE * abs(n).max():
+            return None
+        rows.append(factor)
+    return numpy.stack(rows)
+
+
+def _samples(dy: Numbers) -> Iterator[Numbers]:
+    for i in range(len(dy)):
+        one = numpy.zeros_like(dy)
+        one[i] = dy[i]
+        yield one
