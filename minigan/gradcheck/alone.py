@@ -40,6 +40,11 @@ def explain(case: Case, arrays: dict[str, Numbers]) -> str | None:
         if len(flat) != len(ratios) or flat.shape[1] == 0 or array.dtype.kind != "f":
             continue
         width = flat.shape[1]
+        if width == 1:
+            said = _named(ratios, name, flat)
+            if said:
+                return said
+            continue
         for start in range(0, ratios.shape[1] - width + 1, width):
             block = ratios[:, start : start + width]
             if start <= wrong[0] < start + width and (said := _named(block, name, flat)):
@@ -56,6 +61,8 @@ def _named(ratios: Numbers, name: str, array: Numbers) -> str | None:
             if not given:
                 return f"the factor {right} is missing"
             if not right:
+                if given.endswith((" > 0)", " < 0)")):
+                    return f"it is 0 except where {given[1:-1]}, and mustn't be"
                 return f"the factor {given} is there, but mustn't be"
             return f"{given} stands where {right} is meant"
     return None

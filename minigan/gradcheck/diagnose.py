@@ -7,13 +7,17 @@ general.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy
 
 from minigan.gradcheck import alone, convolutions, misplaced, recipes, terms
 from minigan.gradcheck.case import CLOSE, Case, Measure, Numbers, alike, scale
+from minigan.gradcheck.report import Misconduct
 
 __all__ = ["Case", "likely_cause"]
 
@@ -23,7 +27,9 @@ UNKNOWN = (
 SMALL = 4
 """Up to here, a factor that is a size may as well be a constant."""
 
-NEARLY = 1e-3
+NEARLY, MOST_ENTRIES = 1e-3, 200
+ASKS = ("numeric", "kept", "contributions", "given")
+"""What a layer is asked while the cause is looked for."""
 
 
 def likely_cause(case: Case) -> str:
@@ -33,8 +39,11 @@ def likely_cause(case: Case) -> str:
             "the gradient holds NaN or infinity: look for a division by zero, log(0) or sqrt(0) "
             "in backward"
         )
-    if case.numeric:
-        case = case._replace(numeric=_remembered(case.numeric))
+    asks: Any = {name: _guarded(ask) for name in ASKS if (ask := getattr(case, name))}
+    case = case._replace(**asks)
+    case = case._replace(
+        numeric=case.numeric and _remembered(case.numeric), kept=functools.cache(case.kept)
+    )
     tests = (
         _zero,
         _forgotten,
@@ -64,10 +73,29 @@ def likely_cause(case: Case) -> str:
         _recipe,
     )
     for test in tests:
-        sentence = test(case)
-        if sentence:
-            return sentence
+        with contextlib.suppress(Refused):
+            sentence = test(case)
+            if sentence:
+                return sentence
     return UNKNOWN
+
+
+class Refused(Exception):
+    """The layer takes no such input, dy or weights."""
+
+
+def _guarded(ask: Callable[..., Any]) -> Callable[..., Any]:
+    """Tell a layer that refuses a question, in whatever way, from a mistake in the diagnosis."""
+
+    def asked(*args: Any) -> Any:
+        try:
+            return ask(*args)
+        except Misconduct:
+            raise
+        except Exception as error:  # the user's code may raise anything
+            raise Refused from error
+
+    return asked
 
 
 def _remembered(measure: Measure) -> Measure:
@@ -172,6 +200,8 @@ def _terms(case: Case, explain: Callable[[terms.View], str | None]) -> str | Non
 
 
 def _recipes(case: Case) -> str | None:
+    if case.n.size == 1:
+        return _recipes_of_one_number(case)
     return _by_recipes(case, recipes.explain, case.a, case.n)
 
 
@@ -179,6 +209,20 @@ def _alone(case: Case) -> str | None:
     if case.x is None or case.y is None or case.n.size < 2:
         return None
     return alone.explain(case, _arrays(case, case.values or {}))
+
+
+def _recipes_of_one_number(case: Case) -> str | None:
+    """Look at what each entry of dy contributes to a gradient that is one number."""
+    dy, given, contributions = case.dy, case.given, case.contributions
+    if dy is None or given is None or contributions is None or not 1 < dy.size <= MOST_ENTRIES:
+        return None
+    a, n = numpy.zeros(dy.shape), contributions(numpy.arange(1))[0]
+    for index in numpy.ndindex(dy.shape):
+        one = numpy.zeros_like(dy)
+        one[index] = dy[index]
+        a[index] = given(one).sum()
+    said = _by_recipes(case, recipes.explain, a, n)
+    return f"in the sum over all entries, {said}" if said else None
 
 
 def _recipe(case: Case) -> str | None:
@@ -217,7 +261,9 @@ def _number(case: Case, factor: float) -> str:
             if size > 1 and terms.is_simple(share):
                 found.append(words.format(f"{share:.4g}"))
     if found:
-        return f"({min(found, key=lambda words: len(words.split()[0]))})"
+        words = min(found, key=lambda words: len(words.split()[0]))
+        short = math.isclose(factor, round(factor, 2), rel_tol=CLOSE)
+        return f"{factor:.4g} (maybe {words})" if short else f"({words})"
     named = _size_named(case, factor)
     return f"{factor:.4g} ({named})" if named else ""
 

@@ -19,11 +19,11 @@ Numbers = numpy.ndarray[Any, Any]
 EXACT = 1e-5
 LEAST, LEAST_FOR_TWO = 3, 5
 """How many entries can't agree by chance with one recipe, and with the sum of two."""
-MOST_FOR_TWO, MOST_NUMBERS = 900, 1_500_000
+MOST_FOR_TWO, MOST_NUMBERS = 1800, 1_500_000
 TINY = 1e-100
 SMALL = 400
 """Numbers in an array up to which functions of two arrays are tried."""
-MOST_TOGETHER, MOST_COMPARED = 6, 60
+MOST_TOGETHER, MOST_COMPARED, FEW = 6, 60, 4
 
 
 class Recipe(NamedTuple):
@@ -71,9 +71,23 @@ def explain(
     arrays = arrays | _products(arrays, weights)
     recipes = _usable(_recipes(n.shape, arrays, dy, weights))
     given, right = _matches(a, recipes, number), _matches(n, recipes, number)
+    if given and not right:
+        right = _with_another_factor(n, given, arrays, number)
     if given and right:
         return _compare(given, right, number)
     return _factor(a, n, arrays, number) or _missing(_matches(n - a, recipes, number), number)
+
+
+def _with_another_factor(
+    n: Numbers, given: list[Sum], arrays: dict[str, Numbers], number: Callable[[float], str]
+) -> list[Sum]:
+    """Look for a factor that one of the terms of the given gradient lacks."""
+    found: list[Sum] = []
+    for terms in sorted(given, key=_cost)[:FEW]:
+        own = [recipe for _, recipe in terms.terms]
+        if all(recipe.value.shape == n.shape for recipe in own):
+            found += _matches(n, _usable([*own, *_times_factors(own, arrays)]), number)
+    return found
 
 
 def given_alone(

@@ -185,8 +185,9 @@ class Spot:
         """Return what each entry of dy contributes to entries of a gradient, by flat index."""
         array = numpy.array((self.inputs | self.values)[name])
         output, parts = self._output_of(name, array), []
-        for index in zip(*numpy.unravel_index(flat, array.shape), strict=True):
-            move = entry_mover(array, tuple(int(i) for i in index))
+        places = list(numpy.ndindex(array.shape))
+        for k in flat:
+            move = entry_mover(array, places[int(k)])
             move(STEP)
             up = output()
             move(-STEP)

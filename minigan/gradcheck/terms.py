@@ -254,12 +254,15 @@ class Norm(NamedTuple):
     def slips(self, shape: tuple[int, ...]) -> dict[str, Numbers]:
         """Return what both terms become with a usual slip, by its name."""
         found = {}
-        if self.shape == shape:
-            for axes in (*_axes(len(shape)), (0,)):
-                if axes != self.axes:
-                    _, mean, spread = self.terms(axes=axes)
-                    label = f"what they are with means over axis {', '.join(map(str, axes))}"
-                    found[label] = (mean if self.centred else 0) + spread
+        others = (*_axes(len(shape)), (0,)) if self.shape == shape else ()
+        wider = () if 0 in self.axes else ((0, *self.axes),)
+        for axes in (*others, *wider):
+            if axes != self.axes:
+                _, mean, spread = self.terms(axes=axes)
+                where = f"axis {', '.join(map(str, axes))}"
+                where = where if self.shape == shape else "the samples as well"
+                both = (mean if self.centred else 0) + spread
+                found[f"what they are with means over {where}"] = both.reshape(shape)
         if self.scale.ndim:
             _, mean, spread = self.terms(outside=True)
             both = (mean if self.centred else 0) + spread
@@ -417,6 +420,9 @@ def of_a_weight(name: str, value: Numbers) -> list[tuple[str, Numbers]]:
             (f"{name} is missing", 1 / value),
             (f"{name} is there twice too often, or divisions by it are missing", value * value),
             (f"{name}² is missing", 1 / (value * value)),
+            (f"{name} stands where 1 + {name} is meant", value / (1 + value)),
+            (f"1 + {name} stands where {name} is meant", (1 + value) / value),
+            (f"1 + {name} is missing", 1 / (1 + value)),
             (f"exp({name}) is missing", numpy.exp(-value)),
             (f"exp({name}) is there once too often", numpy.exp(value)),
         ]

@@ -687,6 +687,55 @@ STRIDES = [
     Mistake("gates: slope of the last tanh", lstm, lstm_backward, (N, D), (rng.standard_normal((D, 6)), rng.standard_normal(6)), (r"tanh'\(cache\[5\]\) is missing in columns 0 to 1",)),
 ]  # fmt: skip
 
+# ---------------------------------------------------------------- learnt scales
+
+
+def gain(x, a):
+    return a * np.tanh(x), (x, a)
+
+
+def modulated(x, g):
+    return x * (1 + g), (x, g)
+
+
+def root_norm(x, g):
+    r = np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6)
+    return g * x / r, (x, g, r)
+
+
+def root_norm_backward(d, c):
+    x, g, r = c
+    q = d * g
+    return q / r - x * (q * x).mean(-1, keepdims=True) / r**3, (d * x).sum(0)
+
+
+def grouped(x):
+    parts = x.reshape(len(x), 2, -1)
+    s = np.sqrt(parts.var(2, keepdims=True) + 1e-5)
+    h = (parts - parts.mean(2, keepdims=True)) / s
+    return h.reshape(x.shape), (h, s)
+
+
+def grouped_backward(dy, c):
+    h, s = c
+    d = dy.reshape(h.shape)
+    mean, through = (t.mean((0, 2), keepdims=True) for t in (d, d * h))
+    return ((d - mean - h * through) / s).reshape(dy.shape)
+
+
+def mish(x):
+    t = np.tanh(np.logaddexp(0, x))
+    return x * t, (x, t)
+
+
+SCALES = [
+    Mistake("scale: one for all, x for y", gain, lambda d, c: (d * c[1] * (1 - np.tanh(c[0]) ** 2), np.array((d * c[0]).sum())), (N, D), (np.array(1.3),), (r"in the sum over all entries, it is dy x, but must be dy tanh\(x\)",)),
+    Mistake("scale: 1 + g", modulated, lambda d, c: (d * c[1], (d * c[0]).sum(0)), (N, D), (np.array([0.4, -0.3, 0.7]),), (r"g stands where 1 \+ g is meant",)),
+    Mistake("rms: gain with x", root_norm, root_norm_backward, (N, D), (G,), (r"factor / cache\[2\] is missing",)),
+    Mistake("group norm: means over samples", grouped, grouped_backward, (3, 4, 3, 2), (), ("with means over the samples as well",)),
+    Mistake("mish: slope of the softplus", mish, lambda d, c: d * (c[1] + c[0] * (1 - c[1] ** 2)), (N, D), (), ("but must be .*sigmoid",)),
+]  # fmt: skip
+
 PLANTED = [*LINEAR, *ACTIVATIONS, *SOFTMAX, *NORMS, *CONVOLUTIONS, *OTHERS]
 PLANTED += [*SEQUENCES, *MISPLACED, *CHANNELS_FIRST, *MADE]
-PLANTED += [*STEPWISE, *LOSSES, *SLIPS, *STRIDES]
+PLANTED += [*STEPWISE, *LOSSES, *SLIPS, *STRIDES, *SCALES]
