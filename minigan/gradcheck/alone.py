@@ -32,7 +32,7 @@ def explain(case: Case, arrays: dict[str, Numbers]) -> str | None:
     ratios = _ratios(case)
     if ratios is None:
         return None
-    wrong = numpy.flatnonzero((abs(ratios - 1) > CLOSE).any(axis=0))
+    wrong = numpy.flatnonzero((abs(ratios - 1) > CLOSE).any(axis=0))  # infinite ones, too
     if not wrong.size:
         return None
     for name, array in arrays.items():
@@ -57,7 +57,7 @@ def _named(ratios: Numbers, name: str, array: Numbers) -> str | None:
     for given, right, f, g in function_pairs(name, array):
         if not numpy.isfinite(f).all() or not numpy.isfinite(g).all():
             continue
-        if abs(ratios * g - f).max() <= CLOSE * max(abs(f).max(), 1e-3):
+        if _agree(ratios, f, g):
             if not given:
                 return f"the factor {right} is missing"
             if not right:
@@ -68,8 +68,21 @@ def _named(ratios: Numbers, name: str, array: Numbers) -> str | None:
     return None
 
 
+def _agree(ratios: Numbers, f: Numbers, g: Numbers) -> bool:
+    """Tell whether f stands where g is meant; a ratio is infinite where only g is 0."""
+    f, g = numpy.broadcast_to(f, ratios.shape), numpy.broadcast_to(g, ratios.shape)
+    known, infinite = numpy.isfinite(ratios), numpy.isinf(ratios)
+    if known.sum() < LEAST or (g[infinite] != 0).any() or (f[infinite] == 0).any():
+        return False
+    error = abs(ratios[known] * g[known] - f[known]).max()
+    return bool(error <= CLOSE * max(float(abs(f).max()), 1e-3))
+
+
 def _ratios(case: Case) -> Numbers | None:
-    """Return by which factor each column is off, for each sample alone; None if by no factor."""
+    """Return by which factor each column is off, for each sample alone; None if by no factor.
+
+    It is infinite where only the right column is 0, and NaN where both are.
+    """
     dy, given, measure = case.dy, case.given, case.numeric
     if case.name == "x" or dy is None or given is None or measure is None or case.x is None:
         return None
@@ -82,10 +95,15 @@ def _ratios(case: Case) -> Numbers | None:
         a = given(one).reshape(-1, case.n.shape[-1])
         n = measure(case.x, one, {}, numpy.arange(case.n.size)).reshape(a.shape)
         sizes = (n * n).sum(axis=0)
-        if not numpy.isfinite(n).all() or (sizes == 0).any():
+        if not numpy.isfinite(n).all():
             return None
-        factor = (a * n).sum(axis=0) / sizes
-        if abs(a - factor * n).max() > CLOSE * abs(n).max():
+        zero = sizes <= (CLOSE * CLOSE) ** 2 * sizes.max()
+        factor = (a * n).sum(axis=0) / numpy.where(zero, 1.0, sizes)
+        factor = numpy.where(zero, numpy.where((a == 0).all(axis=0), numpy.nan, numpy.inf), factor)
+        if (
+            abs((a - numpy.where(zero, 0.0, factor) * n)[:, ~zero]).max(initial=0.0)
+            > CLOSE * abs(n).max()
+        ):
             return None
         rows.append(factor)
     return numpy.stack(rows)

@@ -103,7 +103,7 @@ def given_alone(
     if not given:
         return None
     said = _sum(min(given, key=_cost), number)
-    return f"it is {said}, and the right one isn't: look for a term that is lost"
+    return f"it is {said}, and the right one isn't: look for a term or a factor that is lost"
 
 
 def _factor(
@@ -395,6 +395,7 @@ def _usable(recipes: Iterable[Recipe]) -> list[Recipe]:
 
 def _matches(target: Numbers, recipes: list[Recipe], number: Callable[[float], str]) -> list[Sum]:
     """Return the recipes that give the numbers, up to a factor; or else sums of two."""
+    recipes = _usable(recipes)
     if not recipes or not abs(target).max() > 0:
         return []
     t = target.ravel()

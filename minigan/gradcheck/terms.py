@@ -104,10 +104,10 @@ def _softmax(view: View) -> str | None:
     extra = {
         "dy": dy,
         "y": y,
-        "-y Σ dy, without y in the sum,": -y * dy.sum(axis=axis, keepdims=True),
-        "-Σ dy y, without y before the sum,": -(dy * y).sum(axis=axis, keepdims=True) + 0 * y,
-        "-Σ dy, without y,": -dy.sum(axis=axis, keepdims=True) + 0 * y,
-        "dy - Σ dy y, without y before it,": dy - (dy * y).sum(axis=axis, keepdims=True),
+        "-y Σ dy, without y in the sum": -y * dy.sum(axis=axis, keepdims=True),
+        "-Σ dy y, without y before the sum": -(dy * y).sum(axis=axis, keepdims=True) + 0 * y,
+        "-Σ dy, without y": -dy.sum(axis=axis, keepdims=True) + 0 * y,
+        "dy - Σ dy y, without y before it": dy - (dy * y).sum(axis=axis, keepdims=True),
     }
     for k in range(y.ndim):
         if k != axis:
@@ -126,7 +126,17 @@ def _log_softmax(view: View) -> str | None:
         "its own term dy": dy,
         "the term -p Σ dy, with p, the softmax": -p * dy.sum(axis=axis, keepdims=True),
     }
-    return _name_parts(view, parts, {"p": p, "p dy": p * dy, "y dy": view.y * dy}, EXACT)
+    return _name_parts(
+        view,
+        parts,
+        {
+            "p": p,
+            "p dy": p * dy,
+            "y dy": view.y * dy,
+            "-y Σ dy, with y where p is meant": -view.y * dy.sum(axis=axis, keepdims=True),
+        },
+        EXACT,
+    )
 
 
 def _sums_to_one(p: Numbers) -> int | None:

@@ -285,7 +285,7 @@ def grow(x):
 
 
 OTHERS = [
-    Mistake("prelu: mask forgotten", scale, lambda d, c: (np.where(c[0] > 0, d, c[1] * d), (d * c[0]).sum(0)), (N, D), (G / 4,), ("sum of x dy",)),
+    Mistake("prelu: mask forgotten", scale, lambda d, c: (np.where(c[0] > 0, d, c[1] * d), (d * c[0]).sum(0)), (N, D), (G / 4,), (r"the factor \(x < 0\) is missing",)),
     Mistake("prelu: slope in dx forgotten", scale, lambda d, c: (d * (c[0] > 0), (d * c[0] * (c[0] < 0)).sum(0)), (N, D), (G / 4,), ("where x < 0, where it is 0",)),
     Mistake("embedding: = for +=", take, lambda d, c: (last_row(d, c),), (9,), (rng.standard_normal((4, 3)),), ("last occurrence of each label",), 4),
     Mistake("upsample: one pixel", grow, lambda d, s: d[:, ::2, ::2], (2, 3, 4, 2), (), ("of each block alone",)),
@@ -565,7 +565,7 @@ STEPWISE = [
     of_net("slope of tanh forgotten", lambda z, h: 1, "it is .dy wᵀ. vᵀ, but must be .*tanh'"),
     of_net("slope at z", lambda z, h: 1 - z**2, r"it is .*\(1 - cache\[3\]²\).*, but must be .*tanh'"),
     of_net("z for h", lambda z, h: 1 - h**2, r"it is cache\[3\]ᵀ dy, but must be cache\[4\]ᵀ dy", kept=3),
-    Mistake("net: mask forgotten in dw", rectified, lambda d, c: (d * (c[2] > 0) @ c[1].T, c[0].T @ d, (d * (c[2] > 0)).sum(0)), (N, D), (W, B), (r"it is xᵀ dy, but must be xᵀ \[dy \(y > 0\)\]",)),
+    Mistake("net: mask forgotten in dw", rectified, lambda d, c: (d * (c[2] > 0) @ c[1].T, c[0].T @ d, (d * (c[2] > 0)).sum(0)), (N, D), (W, B), (r"the factor \(y > 0\) is missing",)),
     Mistake("net: mask forgotten in dx", rectified, lambda d, c: (d @ c[1].T, c[0].T @ (d * (c[2] > 0)), (d * (c[2] > 0)).sum(0)), (N, D), (W, B), (r"it is dy wᵀ, but must be \[dy \(y > 0\)\] wᵀ",)),
     Mistake("bilinear: one of two terms", bilinear, lambda d, c: (d * (c[0] @ c[1]), c[0].T @ (d * c[0])), (N, D), (SQUARE,), (r"it is dy \(x w\), but must be dy \(x w\) \+ dy \(x wᵀ\)",)),
     Mistake("gate: a term lost", carry, carry_backward, (N, D), (SQUARE, SQUARE[::-1].copy()), (r"but must be xᵀ \[dy \(cache\[3\] - x\)",)),
@@ -728,7 +728,23 @@ def mish(x):
     return x * t, (x, t)
 
 
+def deep(x, u, v, w):
+    p = x @ u
+    q = np.maximum(p, 0) @ v
+    return np.maximum(q, 0) @ w, (x, u, v, w, p, q)
+
+
+def deep_backward(d, c):
+    """The mask of the lowest layer is forgotten."""
+    x, u, v, w, p, q = c
+    dq = d @ w.T * (q > 0)
+    dp = dq @ v.T
+    return dp @ u.T, x.T @ dp, np.maximum(p, 0).T @ dq, np.maximum(q, 0).T @ d
+
+
 SCALES = [
+    Mistake("net: lowest mask forgotten", deep, deep_backward, (6, D), (W, rng.standard_normal((M, 5)), HIDDEN[2][:5]), (r"the factor \(cache\[4\] > 0\) is missing",)),
+    elementwise("log softmax: y for p", lambda x: np.log(softmax(x)), lambda d, c: d - c[1] * d.sum(-1, keepdims=True), "with y where p is meant"),
     Mistake("scale: one for all, x for y", gain, lambda d, c: (d * c[1] * (1 - np.tanh(c[0]) ** 2), np.array((d * c[0]).sum())), (N, D), (np.array(1.3),), (r"in the sum over all entries, it is dy x, but must be dy tanh\(x\)",)),
     Mistake("scale: 1 + g", modulated, lambda d, c: (d * c[1], (d * c[0]).sum(0)), (N, D), (np.array([0.4, -0.3, 0.7]),), (r"g stands where 1 \+ g is meant",)),
     Mistake("rms: gain with x", root_norm, root_norm_backward, (N, D), (G,), (r"factor / cache\[2\] is missing",)),
