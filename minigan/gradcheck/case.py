@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy
 
 Numbers = numpy.ndarray[Any, Any]
+Measure = Callable[[Numbers, Numbers, dict[str, Numbers], Numbers], Numbers]
 CLOSE = 1e-5
 
 
@@ -36,6 +37,12 @@ class Case(NamedTuple):
     numeric
         Measures entries of the numeric gradient (their flat indices come last) for another x,
         another dy and other weights.
+    kept
+        Returns the arrays that forward leaves in its cache or in the layer, as the code calls them.
+    contributions
+        Returns, for entries of x (flat indices), what each entry of dy contributes to the gradient.
+    given
+        Returns the gradient that backward gives for another dy.
     """
 
     name: str
@@ -48,7 +55,10 @@ class Case(NamedTuple):
     y: Numbers | None = None
     dy: Numbers | None = None
     values: dict[str, Numbers] | None = None
-    numeric: Callable[[Numbers, Numbers, dict[str, Numbers], Numbers], Numbers] | None = None
+    numeric: Measure | None = None
+    kept: Callable[[], dict[str, Numbers]] = dict
+    contributions: Callable[[Numbers], Numbers] | None = None
+    given: Callable[[Numbers], Numbers] | None = None
 
 
 def alike(a: Numbers, n: Numbers) -> bool:

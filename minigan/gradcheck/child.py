@@ -14,7 +14,7 @@ from minigan.gradcheck.subject import Subject
 
 METHODS = (
     "traits", "forward", "evaluate", "backward", "second", "grads", "put", "restore", "output",
-    "forget", "find",
+    "forget", "find", "kept",
 )  # fmt: skip
 
 

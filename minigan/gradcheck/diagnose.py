@@ -7,13 +7,17 @@ general.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy
 
-from minigan.gradcheck import misplaced, terms
-from minigan.gradcheck.case import CLOSE, Case, Numbers, alike
+from minigan.gradcheck import alone, convolutions, misplaced, recipes, terms
+from minigan.gradcheck.case import CLOSE, Case, Measure, Numbers, alike, scale
+from minigan.gradcheck.report import Misconduct
 
 __all__ = ["Case", "likely_cause"]
 
@@ -23,6 +27,10 @@ UNKNOWN = (
 SMALL = 4
 """Up to here, a factor that is a size may as well be a constant."""
 
+NEARLY, MOST_ENTRIES = 1e-3, 200
+ASKS = ("numeric", "kept", "contributions", "given")
+"""What a layer is asked while the cause is looked for."""
+
 
 def likely_cause(case: Case) -> str:
     """Return the likely cause, or advice on how to find it."""
@@ -31,8 +39,14 @@ def likely_cause(case: Case) -> str:
             "the gradient holds NaN or infinity: look for a division by zero, log(0) or sqrt(0) "
             "in backward"
         )
+    asks: Any = {name: _guarded(ask) for name in ASKS if (ask := getattr(case, name))}
+    case = case._replace(**asks)
+    case = case._replace(
+        numeric=case.numeric and _remembered(case.numeric), kept=functools.cache(case.kept)
+    )
     tests = (
         _zero,
+        _forgotten,
         _factor,
         misplaced.transposed,
         misplaced.flipped,
@@ -40,21 +54,62 @@ def likely_cause(case: Case) -> str:
         misplaced.exchanged,
         misplaced.signs,
         misplaced.partly_written,
+        misplaced.unmasked,
         misplaced.border,
-        misplaced.confined,
         misplaced.through_steps,
         misplaced.backwards,
         _one_place,
+        convolutions.explain,
+        _alone,
+        misplaced.confined,
+        lambda case: _terms(case, terms.explain),
+        _recipes,
+        lambda case: _terms(case, terms.sums),
+        misplaced.incomplete,
         misplaced.regrouped,
-        _terms,
+        _nearly,
         _offset,
         _proportional,
+        _recipe,
     )
     for test in tests:
-        sentence = test(case)
-        if sentence:
-            return sentence
+        with contextlib.suppress(Refused):
+            sentence = test(case)
+            if sentence:
+                return sentence
     return UNKNOWN
+
+
+class Refused(Exception):
+    """The layer takes no such input, dy or weights."""
+
+
+def _guarded(ask: Callable[..., Any]) -> Callable[..., Any]:
+    """Tell a layer that refuses a question, in whatever way, from a mistake in the diagnosis."""
+
+    def asked(*args: Any) -> Any:
+        try:
+            return ask(*args)
+        except Misconduct:
+            raise
+        except Exception as error:  # the user's code may raise anything
+            raise Refused from error
+
+    return asked
+
+
+def _remembered(measure: Measure) -> Measure:
+    """Return a function that measures the same thing only once."""
+    known: dict[tuple[object, ...], Numbers] = {}
+
+    def measured(x: Numbers, dy: Numbers, values: dict[str, Numbers], flat: Numbers) -> Numbers:
+        weights = tuple((name, value.tobytes()) for name, value in values.items())
+        key = (x.tobytes(), dy.tobytes(), weights, flat.tobytes())
+        if key not in known:
+            known[key] = measure(x, dy, values, flat)
+        return known[key]
+
+    return measured
 
 
 def _zero(case: Case) -> str | None:
@@ -63,6 +118,20 @@ def _zero(case: Case) -> str | None:
     if case.name == "x":
         return "the gradient is zero everywhere: backward returns an array that it never fills"
     return "the gradient is zero everywhere: backward never writes it, or writes it to a copy"
+
+
+def _forgotten(case: Case) -> str | None:
+    """It is the gradient for a dy of ones."""
+    if case.dy is None or case.x is None or case.numeric is None:
+        return None
+    if case.dy.ndim == 0:
+        alone = alike(case.a * case.dy, case.n)
+        return "dy is forgotten: it must be a factor of the gradient" if alone else None
+    ones = numpy.ones_like(case.dy)
+    for entries in (numpy.arange(min(4, case.a.size)), numpy.arange(case.a.size)):
+        if not alike(case.a.ravel()[entries], case.numeric(case.x, ones, {}, entries)):
+            return None
+    return "it is what ones would give in the place of dy: dy is forgotten"
 
 
 def _factor(case: Case) -> str | None:
@@ -106,24 +175,106 @@ def _name_factor(case: Case, factor: float) -> str:
     )
 
 
-def _terms(case: Case) -> str | None:
+def _nearly(case: Case) -> str | None:
+    """The error is small everywhere."""
+    error = float(numpy.nanmax(abs(case.a - case.n)))
+    if not 0 < error <= NEARLY * scale(case):
+        return None
+    return (
+        f"it is right but for an error of {error / scale(case):.0e} of its size: look for an eps "
+        "that is left out or added elsewhere than in forward, or for rounding to float32"
+    )
+
+
+def _terms(case: Case, explain: Callable[[terms.View], str | None]) -> str | None:
     if case.x is None or case.y is None or case.dy is None or case.numeric is None:
         return None
     if not numpy.isfinite(case.n).all() or case.a.size < 2 or case.dy.ndim == 0:
         return None
-    return terms.explain(
+    return explain(
         terms.View(
             case.name, case.a, case.n, case.x, case.y, case.dy, case.values or {}, case.numeric,
-            lambda factor: _size_named(case, factor),
+            lambda factor: _size_named(case, factor), case.kept(),
         )
     )  # fmt: skip
 
 
+def _recipes(case: Case) -> str | None:
+    if case.n.size == 1:
+        return _recipes_of_one_number(case)
+    return _by_recipes(case, recipes.explain, case.a, case.n)
+
+
+def _alone(case: Case) -> str | None:
+    if case.x is None or case.y is None or case.n.size < 2:
+        return None
+    return alone.explain(case, _arrays(case, case.values or {}))
+
+
+def _recipes_of_one_number(case: Case) -> str | None:
+    """Look at what each entry of dy contributes to a gradient that is one number."""
+    dy, given, contributions = case.dy, case.given, case.contributions
+    if dy is None or given is None or contributions is None or not 1 < dy.size <= MOST_ENTRIES:
+        return None
+    a, n = numpy.zeros(dy.shape), contributions(numpy.arange(1))[0]
+    for index in numpy.ndindex(dy.shape):
+        one = numpy.zeros_like(dy)
+        one[index] = dy[index]
+        a[index] = given(one).sum()
+    said = _by_recipes(case, recipes.explain, a, n)
+    return f"in the sum over all entries, {said}" if said else None
+
+
+def _recipe(case: Case) -> str | None:
+    return _by_recipes(case, recipes.given_alone, case.a)
+
+
+def _by_recipes(case: Case, explain: Callable[..., str | None], *gradients: Numbers) -> str | None:
+    if case.x is None or case.y is None or case.dy is None or not numpy.isfinite(case.n).all():
+        return None
+    values = case.values or {}
+    return explain(
+        *gradients, _arrays(case, values), case.dy, values, lambda factor: _number(case, factor)
+    )
+
+
+def _arrays(case: Case, values: dict[str, Numbers]) -> dict[str, Numbers]:
+    """Return x, y and what forward keeps beside these and the weights."""
+    assert case.x is not None
+    assert case.y is not None
+    arrays = {"x": case.x, "y": case.y} if case.y.ndim else {"x": case.x}
+    known = [*arrays.values(), *values.values(), case.a]
+    for name, array in case.kept().items():
+        if not any(array.shape == k.shape and numpy.allclose(array, k, 1e-9, 1e-12) for k in known):
+            arrays[name] = array
+            known.append(array)
+    return arrays
+
+
+def _number(case: Case, factor: float) -> str:
+    """Write a factor that a slip leaves, or nothing."""
+    if terms.is_simple(factor):
+        return f"{factor:.4g}"
+    found = []
+    for size, what in case.sizes.items():
+        for share, words in ((factor / size, "{} times " + what), (factor * size, "{} / " + what)):
+            if size > 1 and terms.is_simple(share):
+                found.append(words.format(f"{share:.4g}"))
+    if found:
+        words = min(found, key=lambda words: len(words.split()[0]))
+        short = math.isclose(factor, round(factor, 2), rel_tol=CLOSE)
+        return f"{factor:.4g} (maybe {words})" if short else f"({words})"
+    named = _size_named(case, factor)
+    return f"{factor:.4g} ({named})" if named else ""
+
+
 def _size_named(case: Case, factor: float) -> str:
-    """Name a factor that comes from a size, or nothing."""
+    """Name a factor that comes from a size, or nothing; where several do, all of them."""
+    found: list[str] = []
     for size, what in case.sizes.items():
         for value, words in (
             (size, what),
+            (size / 2 if size > SMALL else 0, f"half of {what}"),
             (1 / size, f"1 / {what}"),
             (math.sqrt(size), f"the root of {what}"),
             (1 / math.sqrt(size), f"1 / the root of {what}"),
@@ -132,8 +283,8 @@ def _size_named(case: Case, factor: float) -> str:
         ):
             whole = words.startswith(("the root", "1 / the root")) and math.isqrt(size) ** 2 == size
             if size > 1 and value and not whole and math.isclose(factor, value, rel_tol=1e-4):
-                return words
-    return ""
+                found.append(words)
+    return ", or ".join(found)
 
 
 def _learnt_named(case: Case, factor: float) -> str:

@@ -99,13 +99,16 @@ def _case(spot: Spot, comparison: Comparison) -> diagnose.Case:
         spot.dy,
         spot.values,
         lambda *point: spot.numeric(comparison.report.name, *point),
+        lambda: spot.subject.kept(spot.xs, spot.values),
+        lambda flat: spot.contributions(comparison.report.name, flat),
+        lambda dy: spot.given(comparison.report.name, dy),
     )
 
 
 def _sizes(spot: Spot) -> dict[int, str]:
     """Return what each size is called; where several things share one, all of them."""
     y_shape, x_shape = spot.y.shape, spot.xs[0].shape
-    if not (x_shape and y_shape):
+    if not x_shape:
         return {}
     first = _channels_first(spot)
     named = [(x_shape[0], "the batch size")]
@@ -120,7 +123,9 @@ def _sizes(spot: Spot) -> dict[int, str]:
     for what, shape in (("x", x_shape), ("y", y_shape)):
         if len(shape) == 3:
             named += [(shape[1], f"axis 1 of {what}")]
-    named += [(x_shape[-1], "the last axis of x"), (y_shape[-1], "the last axis of y")]
+    named += [(x_shape[-1], "the last axis of x")] if x_shape[1:] else []
+    named += [(y_shape[-1], "the last axis of y")] if y_shape[1:] else []
+    named += [] if y_shape else [(math.prod(x_shape), "the number of entries of x")]
     sizes: dict[int, str] = {}
     for size, what in named:
         if what not in sizes.get(size, ""):

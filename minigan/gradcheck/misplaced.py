@@ -8,6 +8,10 @@ import numpy
 
 from minigan.gradcheck.case import CLOSE, Case, Numbers, alike, how, scale, wrong
 
+JUMP = 0.03
+"""Of the largest entry: an error that doesn't shrink to nothing where it begins."""
+FEW, MOST_PARTS = 12, 12
+
 # ---------------------------------------------------------------- the right numbers in wrong order
 
 
@@ -162,7 +166,8 @@ def signs(case: Case) -> str | None:
     own = (case.values or {}).get(case.name)
     if own is not None and own.shape == case.a.shape:
         bad = wrong(case)
-        return _threshold(bad, abs(own), f"|{case.name}|") or _threshold(bad, own, case.name)
+        size = _threshold(case, bad, abs(own), f"|{case.name}|")
+        return size or _threshold(case, bad, own, case.name)
     x, dy = case.x, case.dy
     if case.name != "x" or x is None or dy is None or not x.shape == dy.shape == case.a.shape:
         return None
@@ -176,23 +181,37 @@ def signs(case: Case) -> str | None:
         told = said or "signs" in where
         if told and 3 < mask.sum() < mask.size - 3 and (bad == mask).all():
             return f"it is wrong just where {where}{said}"
-    return _threshold(bad, abs(x), "|x|") or _threshold(bad, x, "x")
+    return _threshold(case, bad, abs(x), "|x|") or _threshold(case, bad, x, "x")
 
 
-def _threshold(bad: Numbers, size: Numbers, what: str) -> str | None:
+def _jumps(case: Case, bad: Numbers, size: Numbers) -> bool:
+    """Tell whether the error is large right where it begins: a small one may only be too small."""
+    right = size[~bad]
+    distance = numpy.minimum(abs(size[bad] - right.min()), abs(size[bad] - right.max()))
+    error = abs(case.a - case.n)[bad][numpy.argsort(distance)[:3]]
+    return bool(error.max() > JUMP * scale(case))
+
+
+def _threshold(case: Case, bad: Numbers, size: Numbers, what: str) -> str | None:
     """The wrong entries are those above or below some number."""
     if not 1 < bad.sum() < bad.size - 1:
         return None
+    if not _jumps(case, bad, size):
+        return None
     (low, high), (least, most) = ((size[part].min(), size[part].max()) for part in (bad, ~bad))
     if low > most:
-        return (
-            f"it is wrong just where {what} > {most:.3g} or so: a case that is missing or differs"
-        )
-    if high < least:
-        return (
-            f"it is wrong just where {what} < {least:.3g} or so: a case that is missing or differs"
-        )
-    return None
+        where = f"> {_between(most, low)}"
+    elif high < least:
+        where = f"< {_between(high, least)}"
+    else:
+        return None
+    return f"it is wrong just where {what} {where}: a case that is missing or differs"
+
+
+def _between(low: float, high: float) -> str:
+    """Write a number between two: 0 or 1, if it may be one of these."""
+    whole = next((n for n in (0, 1, -1) if low <= n <= high), None)
+    return f"{low:.3g} or so" if whole is None else str(whole)
 
 
 def partly_written(case: Case) -> str | None:
@@ -206,6 +225,63 @@ def partly_written(case: Case) -> str | None:
         f"{int(unwritten.sum())} of {case.n.size} entries are zero and the others are right: a "
         "part is never written (or is assigned where it must be added)"
     )
+
+
+def unmasked(case: Case) -> str | None:
+    """All entries that aren't right must be zero."""
+    bad = wrong(case)
+    if bad.sum() < 3 or (bad == numpy.isfinite(case.n)).all() or (case.n[bad] != 0).any():
+        return None
+    if not (case.n[~bad] != 0).any():
+        return None
+    return (
+        f"{int(bad.sum())} of {case.n.size} entries must be 0, since they don't move y, and the "
+        "others are right: a mask is forgotten, or isn't the one of forward"
+    )
+
+
+def incomplete(case: Case) -> str | None:
+    """Each entry is the sum of what some places of y contribute, but not of all that it must be."""
+    if case.contributions is None or case.dy is None or min(case.n.ndim, case.dy.ndim) < 2:
+        return None
+    bad = numpy.flatnonzero(wrong(case))
+    if bad.size < FEW:
+        return None
+    chosen = numpy.random.default_rng(0).permutation(bad)[:FEW]
+    parts = case.contributions(chosen)
+    for axis in {None, 2 if parts.ndim > 3 else None, parts.ndim - 1}:
+        grouped = parts if axis is None else parts.sum(axis=axis)
+        counts = [
+            _how_many(given, own.ravel(), CLOSE * scale(case) / 10)
+            for given, own in zip(case.a.ravel()[chosen], grouped, strict=True)
+        ]
+        if None not in counts:
+            return _of_some(max(count for count in counts if count is not None))
+    return None
+
+
+def _of_some(count: int) -> str:
+    if count == 1:
+        return (
+            "each wrong entry has what a single place of y contributes, where several do: assigned "
+            "(=) where it must be added (+=), or a sum is missing"
+        )
+    return (
+        "each wrong entry is the sum of what some places of y contribute, and others are left "
+        "out: look for a sum over too few, or one that is assigned (=) where it must be added (+=)"
+    )
+
+
+def _how_many(given: float, parts: Numbers, bound: float) -> int | None:
+    """Return how many of the parts make up a number, at least; None if none do."""
+    parts = parts[abs(parts) > bound]
+    if len(parts) > MOST_PARTS:
+        return None
+    for count in range(len(parts)):
+        for some in itertools.combinations(parts, count):
+            if abs(sum(some) - given) <= bound:
+                return count
+    return None
 
 
 def border(case: Case) -> str | None:

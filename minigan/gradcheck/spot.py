@@ -11,8 +11,11 @@ import numpy
 
 from minigan.gradcheck.compare import Comparison, Settings
 from minigan.gradcheck.report import GradientError, Report
-from minigan.gradcheck.slopes import Line
+from minigan.gradcheck.slopes import Line, entry_mover
 from minigan.gradcheck.subject import Found, Numbers, Odd, Traits
+
+STEP = 1e-5
+"""How far an entry is moved, where three digits less than the check's are enough."""
 
 
 class Spot:
@@ -141,6 +144,12 @@ class Spot:
         handle = self.subject.forward(self.xs, values=self.values).handle
         return self.subject.backward(dy, handle)
 
+    def given(self, name: str, dy: Numbers) -> Numbers:
+        """Return the gradient that backward gives for another dy, of an input or a weight."""
+        result = self.pull(dy)
+        gradients = dict(zip(self.inputs, result.dx, strict=False)) | result.grads
+        return numpy.asarray(gradients[name])
+
     def another_dy(self) -> Numbers:
         """Return numbers unlike dy, the same each time."""
         rng = numpy.random.default_rng(self.dy.size)
@@ -171,6 +180,20 @@ class Spot:
         line = Line(there._output_of(name, array), dy, h=settings.h)
         blank = numpy.zeros_like(array)
         return Comparison(name, array, blank, line, largest([dy]), settings).measure(flat)
+
+    def contributions(self, name: str, flat: Any) -> Numbers:
+        """Return what each entry of dy contributes to entries of a gradient, by flat index."""
+        array = numpy.array((self.inputs | self.values)[name])
+        output, parts = self._output_of(name, array), []
+        places = list(numpy.ndindex(array.shape))
+        for k in flat:
+            move = entry_mover(array, places[int(k)])
+            move(STEP)
+            up = output()
+            move(-STEP)
+            parts.append((up - output()) / (2 * STEP) * self.dy)
+            move(0.0)
+        return numpy.stack(parts)
 
     def _output_of(self, name: str, array: Numbers) -> Any:
         """Return a function that gives y for an array as it is at the time of the call."""

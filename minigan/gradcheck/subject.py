@@ -246,6 +246,20 @@ class Subject:
         """Return the y of an earlier forward call, as it is now."""
         return _out(self._outputs[handle])
 
+    def kept(self, xs: Any, values: Any = None) -> dict[str, Any]:
+        """Return the arrays that a forward call leaves behind, named as they are in the code."""
+        self.forget()
+        handle = self.forward(xs, values=values).handle
+        found: dict[str, Any] = {}
+        for root, called in ((self._caches[handle], "cache"), (self.layer, "self")):
+            if hasattr(root, "dtype"):
+                found[called] = root
+            for place in places(root):
+                if not (root is self.layer and _is_gradient(place)):
+                    found[called_in_code(called, place)] = place.value
+        self.forget()
+        return {n: a for n, v in found.items() if (a := _readable(v)) is not None}
+
     def forget(self) -> None:
         """Drop what forward calls have left."""
         self._caches.clear()
@@ -449,6 +463,8 @@ class Subject:
 
 STEPS = {"float64": (1e-5, 1e-4), "float32": (1e-2, 2e-2)}
 """How far to move a number, and the relative error of the slope that may come of it."""
+MOST_KEPT = 5000
+"""Numbers in an array that is worth looking at to explain a gradient."""
 SWITCHES = ("param_grads", "input_grad")
 MODES = ("train", "training", "is_training", "is_train", "train_flg")
 INPUTS = ("x", "input", "inputs", "inp", "in")
@@ -514,6 +530,32 @@ def _in_order(named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 def _takes(method: Callable[..., Any], keyword: str) -> bool:
     parameters = inspect.signature(method).parameters
     return keyword in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def _is_gradient(place: Place) -> bool:
+    key = str(place.key)
+    return bool(GRADIENT.sub("", key, count=1)) and GRADIENT.search(key) is not None
+
+
+def called_in_code(root: str, place: Place) -> str:
+    """Return what the code calls a place: ``cache[1]``, ``self.h``, or ``t`` outside a layer."""
+    if place.outside:
+        return str(place.key)
+    said = root
+    for key in (*place.trail, place.key):
+        own = isinstance(key, str) and key.isidentifier()
+        said += f".{key}" if own and root == "self" else f"[{key!r}]"
+    return said
+
+
+def _readable(value: Any) -> Numbers | None:
+    """Return real numbers in an array that isn't large, or nothing."""
+    if not hasattr(value, "dtype"):
+        return None
+    a = _out(value)
+    if isinstance(a, Odd) or a.dtype.kind not in "fiub" or not 0 < a.size <= MOST_KEPT:
+        return None
+    return numpy.asarray(a) if a.ndim and numpy.isfinite(a).all() else None
 
 
 def moved(value: Numbers, rng: numpy.random.Generator) -> Any:

@@ -19,6 +19,8 @@ import numpy
 
 Numbers = numpy.ndarray[Any, Any]
 EXACT, NEARLY = 1e-5, 3e-3
+EPS = (1e-12, 1e-2, 1e-1)
+"""What is tried as the eps of a normalisation; smaller ones don't matter."""
 MOST, SAMPLED = 3, 60
 KERNEL_AXES: dict[int, tuple[tuple[int, ...], ...]] = {3: ((1, 2), (0,), (2,)), 4: ((0, 1), (2, 3))}
 """Where the rows and columns of a kernel may be, by its number of axes."""
@@ -42,6 +44,8 @@ class View(NamedTuple):
         another x, another dy and other weights.
     factor
         Names a factor, such as ``"the batch size"``, or returns nothing.
+    kept
+        What forward keeps, as the code calls it.
     """
 
     name: str
@@ -53,6 +57,7 @@ class View(NamedTuple):
     values: dict[str, Numbers]
     numeric: Callable[[Numbers, Numbers, dict[str, Numbers], Numbers], Numbers]
     factor: Callable[[float], str]
+    kept: dict[str, Numbers]
 
 
 def explain(view: View) -> str | None:
@@ -61,7 +66,25 @@ def explain(view: View) -> str | None:
         sentence = _softmax(view) or _log_softmax(view) or _normalisation(view)
         if sentence:
             return sentence
-    return _per_channel(view) or _intruders(view)
+    return _per_channel(view) or _intruder(view)
+
+
+def sums(view: View) -> str | None:
+    """Write the given gradient as the right one plus one or two that may be beside it."""
+    pool = {label: _chosen(view, term) for label, term in _pool(view)}
+    right, a = "the right one", _chosen(view, view.a)
+    single = {right: _chosen(view, view.n)} | pool
+    for count in (2, MOST):
+        for labels in itertools.combinations(single, count):
+            if labels[0] != right:
+                break
+            terms = [single[label] for label in labels]
+            if a.size > count and _fits(a, terms, EXACT):
+                shares = _solve(a, terms)
+                unknown = sum(not _is_told(view, c) for c in shares)
+                if abs(shares[0]) > EXACT and unknown <= MOST - count:
+                    return _sum_of(view, labels, shares)
+    return None
 
 
 # ---------------------------------------------------------------- maps that are recognised
@@ -78,7 +101,19 @@ def _softmax(view: View) -> str | None:
         "the term -y Σ dy y, through the other entries of the softmax": -y
         * (dy * y).sum(axis=axis, keepdims=True),
     }
-    return _name_parts(view, parts, {"dy": dy, "y": y}, EXACT)
+    extra = {
+        "dy": dy,
+        "y": y,
+        "-y Σ dy, without y in the sum": -y * dy.sum(axis=axis, keepdims=True),
+        "-Σ dy y, without y before the sum": -(dy * y).sum(axis=axis, keepdims=True) + 0 * y,
+        "-Σ dy, without y": -dy.sum(axis=axis, keepdims=True) + 0 * y,
+        "dy - Σ dy y, without y before it": dy - (dy * y).sum(axis=axis, keepdims=True),
+    }
+    for k in range(y.ndim):
+        if k != axis:
+            label = f"-y Σ dy y with the sum along axis {k} in the place of axis {axis}"
+            extra[label] = -y * (dy * y).sum(axis=k, keepdims=True)
+    return _name_parts(view, parts, extra, EXACT)
 
 
 def _log_softmax(view: View) -> str | None:
@@ -91,7 +126,17 @@ def _log_softmax(view: View) -> str | None:
         "its own term dy": dy,
         "the term -p Σ dy, with p, the softmax": -p * dy.sum(axis=axis, keepdims=True),
     }
-    return _name_parts(view, parts, {"p": p, "p dy": p * dy, "y dy": view.y * dy}, EXACT)
+    return _name_parts(
+        view,
+        parts,
+        {
+            "p": p,
+            "p dy": p * dy,
+            "y dy": view.y * dy,
+            "-y Σ dy, with y where p is meant": -view.y * dy.sum(axis=axis, keepdims=True),
+        },
+        EXACT,
+    )
 
 
 def _sums_to_one(p: Numbers) -> int | None:
@@ -104,16 +149,15 @@ def _sums_to_one(p: Numbers) -> int | None:
 
 def _normalisation(view: View) -> str | None:
     """Dx = (q - mean q - x̂ mean(q x̂)) / s, with q = γ dy; without the mean, if x isn't centred."""
-    for (shape, axes), centred in itertools.product(_groupings(view.x.shape), (True, False)):
+    for (shape, axes), centred, eps in itertools.product(
+        _groupings(view.x.shape), (True, False), EPS
+    ):
         for scale in _channel_values(view):
-            q, x = (scale * view.dy).reshape(shape), view.x.reshape(shape)
-            parts = {
-                label: term.reshape(view.x.shape)
-                for label, term in _normal_parts(q, x, axes, centred).items()
-            }
-            if _fits(view.n, list(parts.values()), NEARLY):
-                extra = {"dy alone": view.dy, "y": view.y, "x": view.x}
-                return _name_parts(view, parts, extra, NEARLY)
+            norm = Norm(scale, view.dy, view.x, shape, axes, centred, eps)
+            parts = norm.parts()
+            if _fits(view.n, list(parts.values()), EXACT if eps > NEARLY else NEARLY):
+                extra = {"dy alone": view.dy, "y": view.y, "x": view.x} | norm.slips(view.x.shape)
+                return norm.eps_lost(view.a) or _name_parts(view, parts, extra, NEARLY)
     return None
 
 
@@ -140,22 +184,116 @@ def _groupings(shape: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], tuple[
         yield (n, math.prod(shape[1:-1]), groups, last // groups), (1, 3)
 
 
-def _normal_parts(
-    q: Numbers, x: Numbers, axes: tuple[int, ...], centred: bool
-) -> dict[str, Numbers]:
-    def mean(a: Numbers) -> Numbers:
-        return numpy.asarray(a.mean(axis=axes, keepdims=True))
+class Norm(NamedTuple):
+    """A normalisation: its scale γ, dy, x, the shape in which it takes means, and over which axes.
 
-    x = x - mean(x) if centred else x
-    s = numpy.sqrt(mean(x * x) + 1e-12)
-    x_hat = x / s
-    through_mean = {"the term through the mean": -mean(q) / s + 0 * x} if centred else {}
-    size = "standard deviation" if centred else "norm"
-    return {
-        "its own term dy / s": q / s,
-        **through_mean,
-        f"the term through the {size}": -x_hat * mean(q * x_hat) / s,
-    }
+    Attributes
+    ----------
+    scale, dy, x
+        Of which dx is made.
+    shape, axes
+        The shape in which means are taken, and over which axes.
+    centred
+        Whether x is measured from its mean.
+    eps
+        What is added to the variance.
+    """
+
+    scale: Numbers
+    dy: Numbers
+    x: Numbers
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+    centred: bool
+    eps: float
+
+    def mean(self, a: Numbers, axes: tuple[int, ...] | None = None) -> Numbers:
+        """Return means, along these axes or others, in the shape of x."""
+        along = self.axes if axes is None else axes
+        return numpy.asarray(a.reshape(self.shape).mean(axis=along, keepdims=True))
+
+    def parts(self, **other: Any) -> dict[str, Numbers]:
+        """Return the terms of dx, by what they are called."""
+        own, mean, spread = self.terms(**other)
+        size = "standard deviation" if self.centred else "norm"
+        named = {"its own term dy / s": own, "the term through the mean": mean}
+        named[f"the term through the {size}"] = spread
+        if not self.centred:
+            del named["the term through the mean"]
+        return {label: term.reshape(self.x.shape) for label, term in named.items()}
+
+    def terms(
+        self,
+        *,
+        axes: tuple[int, ...] | None = None,
+        outside: bool = False,
+        spread: Callable[[Numbers], Numbers] | None = None,
+        anew: bool = False,
+    ) -> tuple[Numbers, Numbers, Numbers]:
+        """Return the three terms of dx, or what they are with a slip.
+
+        Parameters
+        ----------
+        axes
+            Those of the means in backward.
+        outside
+            Whether γ comes after the means.
+        spread
+            Computes the standard deviation from the variance in another way.
+        anew
+            Whether x̂ is computed with that as well.
+        """
+        q = (self.scale * self.dy).reshape(self.shape)
+        d, scale = (numpy.broadcast_to(a, self.x.shape).reshape(self.shape) for a in (
+            self.dy if outside else self.scale * self.dy, self.scale if outside else numpy.ones(())
+        ))  # fmt: skip
+        x = self.x.reshape(self.shape)
+        x = x - self.mean(x) if self.centred else x
+        variance = self.mean(x * x)
+        s = numpy.sqrt(variance + self.eps)
+        x_hat, divisor = x / s, s
+        if spread:
+            divisor = spread(variance)
+            x_hat = x / divisor if anew else x_hat
+        return (
+            q / divisor,
+            -scale * self.mean(d, axes) / divisor + 0 * x,
+            -scale * x_hat * self.mean(d * x_hat, axes) / divisor,
+        )
+
+    def slips(self, shape: tuple[int, ...]) -> dict[str, Numbers]:
+        """Return what both terms become with a usual slip, by its name."""
+        found = {}
+        others = (*_axes(len(shape)), (0,)) if self.shape == shape else ()
+        wider = () if 0 in self.axes else ((0, *self.axes),)
+        for axes in (*others, *wider):
+            if axes != self.axes:
+                _, mean, spread = self.terms(axes=axes)
+                where = f"axis {', '.join(map(str, axes))}"
+                where = where if self.shape == shape else "the samples as well"
+                both = (mean if self.centred else 0) + spread
+                found[f"what they are with means over {where}"] = both.reshape(shape)
+        if self.scale.ndim:
+            _, mean, spread = self.terms(outside=True)
+            both = (mean if self.centred else 0) + spread
+            found["what they are with the learnt scale after the means"] = both.reshape(shape)
+        return found
+
+    def eps_lost(self, a: Numbers) -> str | None:
+        """Look for an eps that backward leaves out or adds to the root."""
+        for said, spread in (
+            ("eps is left out in backward, but added to the variance in forward", numpy.sqrt),
+            (
+                "eps is added to the root of the variance in backward, but to the variance itself "
+                "in forward",
+                lambda variance: numpy.sqrt(variance) + self.eps,
+            ),
+        ):
+            for anew in (True, False):
+                whole = sum(self.parts(spread=spread, anew=anew).values())
+                if self.eps > NEARLY and abs(a - whole).max() <= EXACT * abs(a).max():
+                    return said
+        return None
 
 
 def _channel_values(view: View) -> Iterator[Numbers]:
@@ -185,7 +323,8 @@ def _name_parts(
             words = [
                 _share(view, label, given[i], right[i], tolerance) for i, label in enumerate(labels)
             ]
-            words += [f"{name} is added to it" for name in more]
+            lost = any(word.endswith("is missing") for word in words)
+            words += [f"instead there is {n}" if lost else f"{n} is added to it" for n in more]
             said = [word for word in words if word]
             return "; ".join(said) if said else None
     return None
@@ -232,11 +371,29 @@ def _of_weights(view: View) -> str | None:
     if view.n.size < 2 or (view.n == 0).any():
         return None
     factor = view.a / view.n
-    for name, value in view.values.items():
+    for name, value in (view.values | _alike_in_size(view)).items():
         for words, known in of_a_weight(name, value) if value.shape == factor.shape else ():
-            if abs(factor - known).max() <= NEARLY * abs(known).max():
+            if _is_known(factor, known):
                 return words
     return None
+
+
+def _alike_in_size(view: View) -> dict[str, Numbers]:
+    """Return norms of weights, and what forward keeps, with the shape of the gradient."""
+    norms = {
+        f"the norm of {name}" + (" along axis 0" if axis == 0 else ""): numpy.sqrt(
+            (value * value).sum(axis=axis)
+        )
+        for name, value in view.values.items()
+        for axis in (0, None)
+        if value.ndim > 1
+    }
+    found = norms | view.kept
+    return {
+        name: numpy.reshape(1.0 * value, view.n.shape)
+        for name, value in found.items()
+        if value.size == view.n.size and value.dtype.kind == "f"
+    }
 
 
 def _whose(view: View, factor: Numbers, axis: int) -> str:
@@ -254,9 +411,15 @@ def _whose(view: View, factor: Numbers, axis: int) -> str:
             ("the division by the variance is missing", s * s),
         ]
     for what, value in known:
-        if abs(factor - value).max() <= NEARLY * abs(value).max():
+        if _is_known(factor, value):
             return f": {what}"
     return ""
+
+
+def _is_known(factor: Numbers, known: Numbers) -> bool:
+    """Tell whether factors are known ones; those that are infinite are none."""
+    size = float(abs(known).max())
+    return 0 < size < math.inf and bool(abs(factor - known).max() <= NEARLY * size)
 
 
 def of_a_weight(name: str, value: Numbers) -> list[tuple[str, Numbers]]:
@@ -267,6 +430,9 @@ def of_a_weight(name: str, value: Numbers) -> list[tuple[str, Numbers]]:
             (f"{name} is missing", 1 / value),
             (f"{name} is there twice too often, or divisions by it are missing", value * value),
             (f"{name}² is missing", 1 / (value * value)),
+            (f"{name} stands where 1 + {name} is meant", value / (1 + value)),
+            (f"1 + {name} stands where {name} is meant", (1 + value) / value),
+            (f"1 + {name} is missing", 1 / (1 + value)),
             (f"exp({name}) is missing", numpy.exp(-value)),
             (f"exp({name}) is there once too often", numpy.exp(value)),
         ]
@@ -275,24 +441,21 @@ def of_a_weight(name: str, value: Numbers) -> list[tuple[str, Numbers]]:
 # ---------------------------------------------------------------- intruders
 
 
-def _intruders(view: View) -> str | None:
-    pool = {label: _chosen(view, term) for label, term in _pool(view)}
-    right, a = "the right one", _chosen(view, view.a)
-    single = {right: _chosen(view, view.n)} | pool
-    for label, term in pool.items():
+def _intruder(view: View) -> str | None:
+    """Look for one that stands in the place of the right gradient."""
+    a = _chosen(view, view.a)
+    for label, whole in _pool(view):
+        term = _chosen(view, whole)
         if _fits(a, [term], EXACT):
             (c,) = _solve(a, [term])
-            if not (is_simple(abs(c)) or view.factor(abs(c))):
-                continue  # alike by chance, or for another reason
-            return f"it is {_times(view, c, label)}"
-    for count in (2, MOST):
-        for labels in itertools.combinations(single, count):
-            if labels[0] != right:
-                break
-            terms = [single[label] for label in labels]
-            if a.size > count and _fits(a, terms, EXACT):
-                return _sum_of(view, labels, _solve(a, terms))
+            if is_simple(abs(c)) or view.factor(abs(c)):  # else alike for another reason
+                return f"it is {_times(view, c, label)}"
     return None
+
+
+def _is_told(view: View, c: float) -> bool:
+    """Tell whether a factor is one that a slip leaves, not one that came by chance."""
+    return abs(c) <= EXACT or is_simple(abs(c)) or bool(view.factor(abs(c)))
 
 
 def _entries(view: View) -> Numbers:

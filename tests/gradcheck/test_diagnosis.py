@@ -148,3 +148,38 @@ def test_where_no_cause_is_known_what_is_right_says_where_not_to_look():
     )
     cause = complaint(Branching(wrong="hw"), (5, 3)).report["v"].cause
     assert cause.endswith("work out the derivative with respect to this one entry by hand")
+
+
+class Particular:
+    """Refuses a dy that is 0 somewhere, as its gradient is looked at while a cause is sought."""
+
+    def __init__(self):
+        self.w = numpy.random.default_rng(0).standard_normal((3, 2))
+
+    def forward(self, x):
+        return numpy.tanh(x @ self.w), x
+
+    def backward(self, dy, x):
+        if (dy == 0).any():
+            raise RuntimeError("no zeros, please")
+        self.dw = numpy.sin(x).T @ dy
+        return dy * (1 - numpy.tanh(x @ self.w) ** 2) @ self.w.T
+
+
+def test_a_layer_may_refuse_to_answer_while_a_cause_is_sought():
+    cause = complaint(Particular(), (5, 3)).report["w"].cause
+    assert "look first at the line that computes this one" in cause
+
+
+class Cubic:
+    """The slope is off by a term that grows from 0, so no place is where it begins."""
+
+    def forward(self, x):
+        return x + 0.1 * x**3, x
+
+    def backward(self, dy, x):
+        return dy * (1 + 0.1 * x**2)
+
+
+def test_an_error_that_grows_from_nothing_has_no_threshold():
+    assert "just where" not in str(complaint(Cubic(), (6, 4)))

@@ -90,7 +90,7 @@ LINEAR = [
     of_affine(
         "square w not transposed",
         lambda d, c: (d @ c[1], c[0].T @ d, d.sum(0)),
-        "transposed|none of the usual",
+        "w where its transpose belongs",
         arrays=(SQUARE, B[:D]),
     ),
     of_affine(
@@ -142,8 +142,8 @@ ACTIVATIONS = [
     elementwise("exp: x for y", np.exp, lambda d, c: d * c[0], "x where y is meant"),
     elementwise("square: half", lambda x: x**2, lambda d, c: d * c[0], "factor, 0.5"),
     elementwise("square: dy² ", lambda x: x**2, lambda d, c: 2 * d * d, "at dy|dy is there twice"),
-    elementwise("residual: path forgotten", lambda x: x + np.tanh(x), lambda d, c: d * (1 - np.tanh(c[0]) ** 2), "minus dy itself"),
-    elementwise("residual: added twice", lambda x: x + np.tanh(x), lambda d, c: d * (3 - np.tanh(c[0]) ** 2), "plus dy itself"),
+    elementwise("residual: path forgotten", lambda x: x + np.tanh(x), lambda d, c: d * (1 - np.tanh(c[0]) ** 2), r"it is dy tanh'\(x\), but must be dy \+ dy tanh'\(x\)"),
+    elementwise("residual: added twice", lambda x: x + np.tanh(x), lambda d, c: d * (3 - np.tanh(c[0]) ** 2), r"it is 2 times dy \+ dy tanh'\(x\), but must be dy \+ dy tanh'\(x\)"),
 ]  # fmt: skip
 
 
@@ -158,7 +158,9 @@ def of_softmax(name, backward, *words):
 
 SOFTMAX = [
     of_softmax("own term only", lambda d, c: c[1] * d, "through the other entries.*missing"),
-    of_softmax("as a sigmoid", lambda d, c: d * c[1] * (1 - c[1]), "1 - y|y dy|none of"),
+    of_softmax(
+        "as a sigmoid", lambda d, c: d * c[1] * (1 - c[1]), "what a single place of y contributes"
+    ),
     of_softmax(
         "sum has the wrong sign",
         lambda d, c: c[1] * (d + (d * c[1]).sum(-1, keepdims=True)),
@@ -216,7 +218,7 @@ NORMS = [
     of_norm("images: mean forgotten", lambda q, h, s, mean, g: (q - h * mean(q * h)) / s, "through the mean is missing", axis=(0, 1, 2), shape=(N, 2, 4, D)),
     of_norm("rms: norm forgotten", lambda q, h, s, mean, g: q / s, "through the norm is missing", axis=1, centred=False),
     of_norm("dgamma with x", all_of, "sum of x dy", dg=lambda d, h, x: d * x),
-    of_norm("dgamma without x̂", all_of, "sum of dy", dg=lambda d, h, x: d),
+    of_norm("dgamma without x̂", all_of, "factor cache.0. is missing", dg=lambda d, h, x: d),
 ]  # fmt: skip
 
 
@@ -251,7 +253,7 @@ def of_conv(name, change, *words):
 
 
 CONVOLUTIONS = [
-    of_conv("kernel not flipped", lambda d, c, dx, dw, db: (conv_backward(d, c, flip=True)[0], dw, db), "w flipped"),
+    of_conv("kernel not flipped", lambda d, c, dx, dw, db: (conv_backward(d, c, flip=True)[0], dw, db), "the kernel turned over"),
     of_conv("dw flipped", lambda d, c, dx, dw, db: (dx, dw[::-1, ::-1], db), "flipped along the axes"),
     of_conv("shifted", lambda d, c, dx, dw, db: (np.roll(dx, (1, 1), (1, 2)), dw, db), "shifted by"),
     of_conv("db a mean", lambda d, c, dx, dw, db: (dx, dw, db / d[..., 0].size), "samples times the pixels"),
@@ -283,7 +285,7 @@ def grow(x):
 
 
 OTHERS = [
-    Mistake("prelu: mask forgotten", scale, lambda d, c: (np.where(c[0] > 0, d, c[1] * d), (d * c[0]).sum(0)), (N, D), (G / 4,), ("sum of x dy",)),
+    Mistake("prelu: mask forgotten", scale, lambda d, c: (np.where(c[0] > 0, d, c[1] * d), (d * c[0]).sum(0)), (N, D), (G / 4,), (r"the factor \(x < 0\) is missing",)),
     Mistake("prelu: slope in dx forgotten", scale, lambda d, c: (d * (c[0] > 0), (d * c[0] * (c[0] < 0)).sum(0)), (N, D), (G / 4,), ("where x < 0, where it is 0",)),
     Mistake("embedding: = for +=", take, lambda d, c: (last_row(d, c),), (9,), (rng.standard_normal((4, 3)),), ("last occurrence of each label",), 4),
     Mistake("upsample: one pixel", grow, lambda d, s: d[:, ::2, ::2], (2, 3, 4, 2), (), ("of each block alone",)),
@@ -511,5 +513,245 @@ MADE = [
     elementwise("log softmax: sum forgotten", lambda x: np.log(softmax(x)), lambda d, c: d - np.exp(c[1]) * d, "the term -p Σ dy.* is missing"),
 ]  # fmt: skip
 
+
+# ---------------------------------------------------------------- several steps in one layer
+
+HIDDEN = rng.standard_normal((D, 6)), rng.standard_normal(6), rng.standard_normal((6, 2))
+
+
+def net(x, v, c, w):
+    z = x @ v + c
+    h = np.tanh(z)
+    return h @ w, (x, v, w, z, h)
+
+
+def of_net(name, slope, *words, kept=4):
+    """A net whose backward has another slope of tanh, or another input of the upper weights."""
+
+    def backward(d, c):
+        x, v, w, z, h = c
+        dz = d @ w.T * slope(z, h)
+        return dz @ v.T, x.T @ dz, dz.sum(0), c[kept].T @ d
+
+    return Mistake(f"net: {name}", net, backward, (N, D), HIDDEN, words)
+
+
+def rectified(x, w, b):
+    z = x @ w + b
+    return np.maximum(z, 0), (x, w, z)
+
+
+def bilinear(x, w):
+    return ((x @ w) * x).sum(1, keepdims=True), (x, w)
+
+
+def carry(x, v, w):
+    h, t = np.tanh(x @ v), sigmoid(x @ w)
+    return t * h + (1 - t) * x, (x, v, w, h, t)
+
+
+def carry_backward(d, c):
+    """The term -x is lost in the gradient of the gate."""
+    x, v, w, h, t = c
+    dh, dt = d * t * (1 - h**2), d * h * t * (1 - t)
+    return dh @ v.T + dt @ w.T + d * (1 - t), x.T @ dh, x.T @ dt
+
+
+def swish(x):
+    return x * sigmoid(x), (x, sigmoid(x))
+
+
+STEPWISE = [
+    of_net("slope of tanh forgotten", lambda z, h: 1, "it is .dy wᵀ. vᵀ, but must be .*tanh'"),
+    of_net("slope at z", lambda z, h: 1 - z**2, r"it is .*\(1 - cache\[3\]²\).*, but must be .*tanh'"),
+    of_net("z for h", lambda z, h: 1 - h**2, r"it is cache\[3\]ᵀ dy, but must be cache\[4\]ᵀ dy", kept=3),
+    Mistake("net: mask forgotten in dw", rectified, lambda d, c: (d * (c[2] > 0) @ c[1].T, c[0].T @ d, (d * (c[2] > 0)).sum(0)), (N, D), (W, B), (r"the factor \(y > 0\) is missing",)),
+    Mistake("net: mask forgotten in dx", rectified, lambda d, c: (d @ c[1].T, c[0].T @ (d * (c[2] > 0)), (d * (c[2] > 0)).sum(0)), (N, D), (W, B), (r"it is dy wᵀ, but must be \[dy \(y > 0\)\] wᵀ",)),
+    Mistake("bilinear: one of two terms", bilinear, lambda d, c: (d * (c[0] @ c[1]), c[0].T @ (d * c[0])), (N, D), (SQUARE,), (r"it is dy \(x w\), but must be dy \(x w\) \+ dy \(x wᵀ\)",)),
+    Mistake("gate: a term lost", carry, carry_backward, (N, D), (SQUARE, SQUARE[::-1].copy()), (r"but must be xᵀ \[dy \(cache\[3\] - x\)",)),
+    Mistake("swish: product rule", swish, lambda d, c: d * c[1], (N, D), (), (r"it is dy sigmoid\(x\), but must be dy sigmoid\(x\) \+ dy sigmoid'\(x\) x",)),
+    Mistake("bias: all entries summed", affine, lambda d, c: (d @ c[1].T, c[0].T @ d, np.full(M, d.sum())), (N, D), (W, B), ("the sum of all entries of dy, but must be the sum over samples of dy",)),
+    Mistake("max pool: mask forgotten", lambda x: (x.reshape(2, 2, 2, 3, 2, 2).max((2, 4)), x), lambda d, x: d.repeat(2, 1).repeat(2, 2), (2, 4, 6, 2), (), ("entries must be 0.*mask",)),
+    Mistake("reflecting border: only cut off", lambda x: (np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect"), None), lambda d, c: d[:, 1:-1, 1:-1].copy(), (2, 4, 5, 2), (), ("the outermost 2 rows and columns",)),
+]  # fmt: skip
+
+
+# ---------------------------------------------------------------- losses
+
+TARGET, TRUE = rng.standard_normal((N, D)), np.array([0.0, 1.0, 1.0, 0.0, 1.0])[:, None]
+LABELS = np.array([0, 2, 1, 1, 0])
+
+
+def binary(x):
+    return np.mean(np.logaddexp(0, x) - TRUE * x), (x, TRUE)
+
+
+def squared(x):
+    return np.mean((x - TARGET) ** 2), (x, TARGET)
+
+
+def crossed(x):
+    p = softmax(x)
+    return -np.mean(np.log(p[np.arange(N), LABELS])), (p, LABELS)
+
+
+LOSSES = [
+    Mistake("loss: sigmoid forgotten", binary, lambda d, c: d * (c[0] - c[1]) / N, (N, 1), (), (r"it is .* dy \(x - cache\[1\]\), but must be .*sigmoid\(x\)",)),
+    Mistake("loss: slope of the sigmoid too", binary, lambda d, c: d * (sigmoid(c[0]) - c[1]) * sigmoid(c[0]) * (1 - sigmoid(c[0])) / N, (N, 1), (), (r"the factor sigmoid'\(x\) is there, but mustn't be",)),
+    Mistake("loss: target forgotten", squared, lambda d, c: d * 2 * c[0] / c[0].size, (N, D), (), (r"times dy x, but must be .*dy \(x - cache\[1\]\)",)),
+    Mistake("loss: a mean over samples alone", squared, lambda d, c: d * 2 * (c[0] - c[1]) / N, (N, D), (), ("factor 3, the last axis of x",)),
+    Mistake("loss: labels forgotten", crossed, lambda d, c: d * c[0] / N, (N, D), (), (r"but must be .*1 at cache\[1\], else 0",)),
+    Mistake("loss: dy forgotten", crossed, lambda d, c: (c[0] - np.eye(D)[c[1]]) / N, (N, D), (), ("dy is forgotten",)),
+]  # fmt: skip
+
+
+# ---------------------------------------------------------------- more slips in norms and softmax
+
+
+def loose(x, g):
+    """A batch norm with a large eps."""
+    v = x.var(0)
+    return g * (x - x.mean(0)) / np.sqrt(v + 0.1), (x, g, v, (x - x.mean(0)) / np.sqrt(v + 0.1))
+
+
+def of_loose(name, spread, *words):
+    def backward(d, c):
+        _, g, v, h = c
+        q, s = g * d, spread(v)
+        return (q - q.mean(0) - h * (q * h).mean(0)) / s, (d * h).sum(0)
+
+    return Mistake(f"norm: {name}", loose, backward, (N, D), (G,), words)
+
+
+def over_batch(q):
+    return q.mean(0, keepdims=True)
+
+
+SLIPS = [
+    of_loose("eps left out", np.sqrt, "eps is left out in backward"),
+    of_loose("eps after the root", lambda v: np.sqrt(v) + 0.1, "eps is added to the root"),
+    of_norm("layer: means over the batch", lambda q, h, s, mean, g: (q - over_batch(q) - h * over_batch(q * h)) / s, "instead there is what they are with means over axis 0", axis=1),
+    of_norm("layer: gamma after the means", lambda q, h, s, mean, g: g * (q / g - mean(q / g) - h * mean(q / g * h)) / s, "with the learnt scale after the means", axis=1),
+    of_softmax("another axis", lambda d, c: c[1] * (d - (d * c[1]).sum(0)), "along axis 0 in the place of axis 1"),
+    of_softmax("y forgotten in the sum", lambda d, c: c[1] * (d - d.sum(-1, keepdims=True)), "without y in the sum"),
+    of_softmax("y forgotten before it", lambda d, c: d - (d * c[1]).sum(-1, keepdims=True), "without y before it"),
+]  # fmt: skip
+
+
+# ---------------------------------------------------------------- strides and windows
+
+
+def strided(x, w):
+    n, height, width, _ = x.shape
+    y = np.zeros((n, height // 2, width // 2, w.shape[3]))
+    for i, j in np.ndindex(2, 2):
+        y += x[:, i : i + 2 * y.shape[1] : 2, j : j + 2 * y.shape[2] : 2] @ w[i, j]
+    return y, (x, w)
+
+
+def strided_backward(dy, cache, *, step_x=2, step_w=2, add=True):
+    x, w = cache
+    dx, dw = np.zeros_like(x), np.zeros_like(w)
+    h, v = dy.shape[1:3]
+    for i, j in np.ndindex(h, v):
+        here, there = (np.s_[:, s * i : s * i + 2, s * j : s * j + 2] for s in (step_x, step_w))
+        dx[here] = np.tensordot(dy[:, i, j], w, (1, 3)) + add * dx[here]
+        dw += np.tensordot(x[there], dy[:, i, j], (0, 0))
+    return dx, dw
+
+
+def of_stride(name, slip, *words):
+    return Mistake(
+        f"stride: {name}", strided, lambda d, c: strided_backward(d, c, **slip),
+        (3, 4, 6, 2), (rng.standard_normal((2, 2, 2, 3)),), words,
+    )  # fmt: skip
+
+
+def lstm(x, w, b):
+    a = x @ w + b
+    i, o, g = sigmoid(a[:, :2]), sigmoid(a[:, 2:4]), np.tanh(a[:, 4:])
+    return o * np.tanh(i * g), (x, w, i, o, g, i * g)
+
+
+def lstm_backward(d, cache):
+    """The slope of the last tanh is forgotten."""
+    x, w, i, o, g, c = cache
+    do, dc = d * np.tanh(c) * o * (1 - o), d * o
+    da = np.hstack([dc * g * i * (1 - i), do, dc * i * (1 - g**2)])
+    return da @ w.T, x.T @ da, da.sum(0)
+
+
+STRIDES = [
+    of_stride("of one in dw", {"step_w": 1}, "a stride of 1 in the place of 2"),
+    of_stride("of one in dx", {"step_x": 1}, "a stride of 1 in the place of 2"),
+    Mistake("gates: slope of the last tanh", lstm, lstm_backward, (N, D), (rng.standard_normal((D, 6)), rng.standard_normal(6)), (r"tanh'\(cache\[5\]\) is missing in columns 0 to 1",)),
+]  # fmt: skip
+
+# ---------------------------------------------------------------- learnt scales
+
+
+def gain(x, a):
+    return a * np.tanh(x), (x, a)
+
+
+def modulated(x, g):
+    return x * (1 + g), (x, g)
+
+
+def root_norm(x, g):
+    r = np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6)
+    return g * x / r, (x, g, r)
+
+
+def root_norm_backward(d, c):
+    x, g, r = c
+    q = d * g
+    return q / r - x * (q * x).mean(-1, keepdims=True) / r**3, (d * x).sum(0)
+
+
+def grouped(x):
+    parts = x.reshape(len(x), 2, -1)
+    s = np.sqrt(parts.var(2, keepdims=True) + 1e-5)
+    h = (parts - parts.mean(2, keepdims=True)) / s
+    return h.reshape(x.shape), (h, s)
+
+
+def grouped_backward(dy, c):
+    h, s = c
+    d = dy.reshape(h.shape)
+    mean, through = (t.mean((0, 2), keepdims=True) for t in (d, d * h))
+    return ((d - mean - h * through) / s).reshape(dy.shape)
+
+
+def mish(x):
+    t = np.tanh(np.logaddexp(0, x))
+    return x * t, (x, t)
+
+
+def deep(x, u, v, w):
+    p = x @ u
+    q = np.maximum(p, 0) @ v
+    return np.maximum(q, 0) @ w, (x, u, v, w, p, q)
+
+
+def deep_backward(d, c):
+    """The mask of the lowest layer is forgotten."""
+    x, u, v, w, p, q = c
+    dq = d @ w.T * (q > 0)
+    dp = dq @ v.T
+    return dp @ u.T, x.T @ dp, np.maximum(p, 0).T @ dq, np.maximum(q, 0).T @ d
+
+
+SCALES = [
+    Mistake("net: lowest mask forgotten", deep, deep_backward, (6, D), (W, rng.standard_normal((M, 5)), HIDDEN[2][:5]), (r"the factor \(cache\[4\] > 0\) is missing",)),
+    elementwise("log softmax: y for p", lambda x: np.log(softmax(x)), lambda d, c: d - c[1] * d.sum(-1, keepdims=True), "with y where p is meant"),
+    Mistake("scale: one for all, x for y", gain, lambda d, c: (d * c[1] * (1 - np.tanh(c[0]) ** 2), np.array((d * c[0]).sum())), (N, D), (np.array(1.3),), (r"in the sum over all entries, it is dy x, but must be dy tanh\(x\)",)),
+    Mistake("scale: 1 + g", modulated, lambda d, c: (d * c[1], (d * c[0]).sum(0)), (N, D), (np.array([0.4, -0.3, 0.7]),), (r"g stands where 1 \+ g is meant",)),
+    Mistake("rms: gain with x", root_norm, root_norm_backward, (N, D), (G,), (r"factor / cache\[2\] is missing",)),
+    Mistake("group norm: means over samples", grouped, grouped_backward, (3, 4, 3, 2), (), ("with means over the samples as well",)),
+    Mistake("mish: slope of the softplus", mish, lambda d, c: d * (c[1] + c[0] * (1 - c[1] ** 2)), (N, D), (), ("but must be .*sigmoid",)),
+]  # fmt: skip
+
 PLANTED = [*LINEAR, *ACTIVATIONS, *SOFTMAX, *NORMS, *CONVOLUTIONS, *OTHERS]
 PLANTED += [*SEQUENCES, *MISPLACED, *CHANNELS_FIRST, *MADE]
+PLANTED += [*STEPWISE, *LOSSES, *SLIPS, *STRIDES, *SCALES]
