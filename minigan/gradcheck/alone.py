@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy
 
 from minigan.gradcheck.case import CLOSE, Case, Numbers
-from minigan.gradcheck.recipes import function_pairs
+from minigan.gradcheck.combinations import function_pairs
 
 LEAST, MOST_SAMPLES, MOST_ENTRIES = 3, 8, 200
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy
 
-from minigan.gradcheck import alone, convolutions, misplaced, recipes, terms
+from minigan.gradcheck import alone, combinations, convolutions, misplaced, terms
 from minigan.gradcheck.case import CLOSE, Case, Measure, Numbers, alike, scale
 from minigan.gradcheck.report import Misconduct
 
@@ -63,14 +63,14 @@ def likely_cause(case: Case) -> str:
         _alone,
         misplaced.confined,
         lambda case: _terms(case, terms.explain),
-        _recipes,
+        _combinations,
         lambda case: _terms(case, terms.sums),
         misplaced.incomplete,
         misplaced.regrouped,
         _nearly,
         _offset,
         _proportional,
-        _recipe,
+        _combination,
     )
     for test in tests:
         with contextlib.suppress(Refused):
@@ -199,10 +199,10 @@ def _terms(case: Case, explain: Callable[[terms.View], str | None]) -> str | Non
     )  # fmt: skip
 
 
-def _recipes(case: Case) -> str | None:
+def _combinations(case: Case) -> str | None:
     if case.n.size == 1:
-        return _recipes_of_one_number(case)
-    return _by_recipes(case, recipes.explain, case.a, case.n)
+        return _combinations_of_one_number(case)
+    return _by_combinations(case, combinations.explain, case.a, case.n)
 
 
 def _alone(case: Case) -> str | None:
@@ -211,7 +211,7 @@ def _alone(case: Case) -> str | None:
     return alone.explain(case, _arrays(case, case.values or {}))
 
 
-def _recipes_of_one_number(case: Case) -> str | None:
+def _combinations_of_one_number(case: Case) -> str | None:
     """Look at what each entry of dy contributes to a gradient that is one number."""
     dy, given, contributions = case.dy, case.given, case.contributions
     if dy is None or given is None or contributions is None or not 1 < dy.size <= MOST_ENTRIES:
@@ -221,15 +221,17 @@ def _recipes_of_one_number(case: Case) -> str | None:
         one = numpy.zeros_like(dy)
         one[index] = dy[index]
         a[index] = given(one).sum()
-    said = _by_recipes(case, recipes.explain, a, n)
+    said = _by_combinations(case, combinations.explain, a, n)
     return f"in the sum over all entries, {said}" if said else None
 
 
-def _recipe(case: Case) -> str | None:
-    return _by_recipes(case, recipes.given_alone, case.a)
+def _combination(case: Case) -> str | None:
+    return _by_combinations(case, combinations.given_alone, case.a)
 
 
-def _by_recipes(case: Case, explain: Callable[..., str | None], *gradients: Numbers) -> str | None:
+def _by_combinations(
+    case: Case, explain: Callable[..., str | None], *gradients: Numbers
+) -> str | None:
     if case.x is None or case.y is None or case.dy is None or not numpy.isfinite(case.n).all():
         return None
     values = case.values or {}

@@ -18,7 +18,7 @@ import numpy
 Numbers = numpy.ndarray[Any, Any]
 EXACT = 1e-5
 LEAST, LEAST_FOR_TWO = 3, 5
-"""How many entries can't agree by chance with one recipe, and with the sum of two."""
+"""How many entries can't agree by chance with one combination, and with the sum of two."""
 MOST_FOR_TWO, MOST_NUMBERS = 1800, 1_500_000
 TINY = 1e-100
 SMALL = 400
@@ -26,7 +26,7 @@ SMALL = 400
 MOST_TOGETHER, MOST_COMPARED, FEW = 6, 60, 4
 
 
-class Recipe(NamedTuple):
+class Combination(NamedTuple):
     """A way to compute an array: the words for its parts, outermost first, and the result."""
 
     parts: tuple[str, ...]
@@ -37,9 +37,9 @@ class Recipe(NamedTuple):
 
 
 class Sum(NamedTuple):
-    """Recipes and their factors."""
+    """Combinations and their factors."""
 
-    terms: tuple[tuple[float, Recipe], ...]
+    terms: tuple[tuple[float, Combination], ...]
 
 
 def explain(
@@ -69,13 +69,13 @@ def explain(
     if n.size < LEAST or not abs(n).max() > 0:
         return None
     arrays = arrays | _products(arrays, weights)
-    recipes = _usable(_recipes(n.shape, arrays, dy, weights))
-    given, right = _matches(a, recipes, number), _matches(n, recipes, number)
+    combinations = _usable(_combinations(n.shape, arrays, dy, weights))
+    given, right = _matches(a, combinations, number), _matches(n, combinations, number)
     if given and not right:
         right = _with_another_factor(n, given, arrays, number)
     if given and right:
         return _compare(given, right, number)
-    return _factor(a, n, arrays, number) or _missing(_matches(n - a, recipes, number), number)
+    return _factor(a, n, arrays, number) or _missing(_matches(n - a, combinations, number), number)
 
 
 def _with_another_factor(
@@ -84,8 +84,8 @@ def _with_another_factor(
     """Look for a factor that one of the terms of the given gradient lacks."""
     found: list[Sum] = []
     for terms in sorted(given, key=_cost)[:FEW]:
-        own = [recipe for _, recipe in terms.terms]
-        if all(recipe.value.shape == n.shape for recipe in own):
+        own = [combination for _, combination in terms.terms]
+        if all(combination.value.shape == n.shape for combination in own):
             found += _matches(n, _usable([*own, *_times_factors(own, arrays)]), number)
     return found
 
@@ -98,8 +98,8 @@ def given_alone(
     number: Callable[[float], str],
 ) -> str | None:
     """Say what the given gradient is, where the right one can't be written in this way."""
-    recipes = _usable(_recipes(a.shape, arrays, dy, weights)) if a.size >= LEAST else []
-    given = [terms for terms in _matches(a, recipes, number) if len(terms.terms) == 1]
+    combinations = _usable(_combinations(a.shape, arrays, dy, weights)) if a.size >= LEAST else []
+    given = [terms for terms in _matches(a, combinations, number) if len(terms.terms) == 1]
     if not given:
         return None
     said = _sum(min(given, key=_cost), number)
@@ -110,10 +110,12 @@ def _factor(
     a: Numbers, n: Numbers, arrays: dict[str, Numbers], number: Callable[[float], str]
 ) -> str | None:
     """Look for a factor that differs from entry to entry."""
-    factors = [Recipe((f"start:{word}",), f) for word, f in _functions(arrays, n.shape)]
+    factors = [Combination((f"start:{word}",), f) for word, f in _functions(arrays, n.shape)]
     for whole, part, said in ((a, n, "the factor {} is there, but mustn't be"),
                               (n, a, "the factor {} is missing")):  # fmt: skip
-        found = _matches(whole, [Recipe(f.parts, part * f.value) for f in _usable(factors)], number)
+        found = _matches(
+            whole, [Combination(f.parts, part * f.value) for f in _usable(factors)], number
+        )
         alone = [terms for terms in found if len(terms.terms) == 1]
         if alone:
             return said.format(_sum(min(alone, key=_cost), number))
@@ -125,7 +127,7 @@ def _missing(rest: list[Sum], number: Callable[[float], str]) -> str | None:
         return None
     first = min(rest, key=_cost)
     if all(c < 0 for c, _ in first.terms):
-        turned = Sum(tuple((-c, recipe) for c, recipe in first.terms))
+        turned = Sum(tuple((-c, combination) for c, combination in first.terms))
         return f"it is the right one plus {_sum(turned, number)}"
     return f"a term is missing: {_sum(first, number)}"
 
@@ -142,7 +144,7 @@ def _compare(given: list[Sum], right: list[Sum], number: Callable[[float], str])
 
 def _cost(terms: Sum) -> int:
     """Say how far-fetched a sum is."""
-    words = [part for _, recipe in terms.terms for part in recipe.parts]
+    words = [part for _, combination in terms.terms for part in combination.parts]
     rare = sum(part.count(mark) for part in words for mark in ("/", "(1 + ", "²", " - "))
     odd = sum(c < 0 or not math.isclose(c, 1, rel_tol=EXACT) for c, _ in terms.terms)
     return 2 * len(words) + 2 * rare + odd
@@ -163,21 +165,22 @@ def _sum(terms: Sum, number: Callable[[float], str]) -> str:
     if all(math.isclose(abs(c), first, rel_tol=EXACT) for c, _ in terms.terms):
         signs = [" - " if c < 0 else " + " for c, _ in terms.terms]
         said = "".join(
-            f"{sign}{recipe}" for sign, (_, recipe) in zip(signs, terms.terms, strict=True)
+            f"{sign}{one}" for sign, (_, one) in zip(signs, terms.terms, strict=True)
         ).removeprefix(" + ").lstrip()  # fmt: skip
         if math.isclose(first, 1, rel_tol=EXACT):
             return said
         return f"{number(first)} times {f'({said})' if len(signs) > 1 else said}"
     said = "".join(
-        (" - " if c < 0 else " + ") + _times(abs(c), recipe, number) for c, recipe in terms.terms
+        (" - " if c < 0 else " + ") + _times(abs(c), combination, number)
+        for c, combination in terms.terms
     )
     return said.removeprefix(" + ").lstrip()
 
 
-def _times(c: float, recipe: Recipe, number: Callable[[float], str]) -> str:
+def _times(c: float, combination: Combination, number: Callable[[float], str]) -> str:
     if math.isclose(c, 1, rel_tol=EXACT):
-        return str(recipe)
-    return f"{number(c)} times {recipe}"
+        return str(combination)
+    return f"{number(c)} times {combination}"
 
 
 def _written(parts: tuple[str, ...]) -> str:
@@ -195,17 +198,17 @@ def _written(parts: tuple[str, ...]) -> str:
     return said.strip()
 
 
-# ---------------------------------------------------------------- recipes
+# ---------------------------------------------------------------- combinations
 
 
-def _recipes(
+def _combinations(
     shape: tuple[int, ...], arrays: dict[str, Numbers], dy: Numbers, weights: dict[str, Numbers]
-) -> Iterator[Recipe]:
+) -> Iterator[Combination]:
     """Yield what has this shape, the simplest first."""
     if dy.ndim == 0:
         yield from _of_a_loss(shape, arrays, dy)
         return
-    start = [Recipe(("start:dy",), dy)]
+    start = [Combination(("start:dy",), dy)]
     made = [start]
     for _ in range(2):
         made.append(list(_times_factors(made[-1], arrays)))
@@ -217,25 +220,31 @@ def _recipes(
         yield from _read(signal, shape, arrays)
 
 
-def _of_a_loss(shape: tuple[int, ...], arrays: dict[str, Numbers], dy: Numbers) -> Iterator[Recipe]:
+def _of_a_loss(
+    shape: tuple[int, ...], arrays: dict[str, Numbers], dy: Numbers
+) -> Iterator[Combination]:
     """Yield functions of what forward kept, times dy; for labels, 1 at the place of each."""
     size = math.prod(shape)
     fitting = {n: a.reshape(shape) for n, a in arrays.items() if a.size == size}
     for word, f in _functions(fitting, shape):
-        yield Recipe((f"start:dy {word}",), dy * f)
-    yield Recipe(("start:dy",), dy * numpy.ones(shape))
+        yield Combination((f"start:dy {word}",), dy * f)
+    yield Combination(("start:dy",), dy * numpy.ones(shape))
     for name, labels in arrays.items():
         if labels.dtype.kind in "iu" and labels.shape == shape[:1] and len(shape) == 2:
             hot = 1.0 * (labels[:, None] == numpy.arange(shape[1]))
-            yield Recipe((f"start:dy (1 at {name}, else 0)",), dy * hot)
+            yield Combination((f"start:dy (1 at {name}, else 0)",), dy * hot)
         if labels.shape == shape and len(shape) > 1:
             e = numpy.exp(labels - labels.max(axis=-1, keepdims=True))
-            yield Recipe((f"start:dy softmax({name})",), dy * e / e.sum(axis=-1, keepdims=True))
+            yield Combination(
+                (f"start:dy softmax({name})",), dy * e / e.sum(axis=-1, keepdims=True)
+            )
         if labels.size == shape[0]:
-            yield Recipe((f"start:dy mean({name})",), dy * numpy.full(shape, labels.mean()))
+            yield Combination((f"start:dy mean({name})",), dy * numpy.full(shape, labels.mean()))
 
 
-def _times_factors(signals: Iterable[Recipe], arrays: dict[str, Numbers]) -> Iterator[Recipe]:
+def _times_factors(
+    signals: Iterable[Combination], arrays: dict[str, Numbers]
+) -> Iterator[Combination]:
     """Yield each signal times each function of an array that it fits, maybe by broadcasting."""
     known: dict[tuple[int, ...], list[tuple[str, Numbers]]] = {}
     for signal in list(signals):
@@ -245,53 +254,55 @@ def _times_factors(signals: Iterable[Recipe], arrays: dict[str, Numbers]) -> Ite
             if shape not in known:
                 known[shape] = list(_functions(arrays, shape))
             for word, f in known[shape]:
-                yield Recipe((*signal.parts, f"factor:{word}"), signal.value * f)
+                yield Combination((*signal.parts, f"factor:{word}"), signal.value * f)
 
 
-def _through(signals: Iterable[Recipe], weights: dict[str, Numbers]) -> Iterator[Recipe]:
+def _through(signals: Iterable[Combination], weights: dict[str, Numbers]) -> Iterator[Combination]:
     for signal, (name, w) in itertools.product(signals, weights.items()):
         if w.ndim == 2 and w.shape[1] == signal.value.shape[-1]:
-            yield Recipe((*signal.parts, f"after:{name}ᵀ"), signal.value @ w.T)
+            yield Combination((*signal.parts, f"after:{name}ᵀ"), signal.value @ w.T)
         if w.ndim == 2 and w.shape[0] == signal.value.shape[-1]:
-            yield Recipe((*signal.parts, f"after:{name}"), signal.value @ w)
+            yield Combination((*signal.parts, f"after:{name}"), signal.value @ w)
 
 
-def _mixed(signals: Iterable[Recipe], arrays: dict[str, Numbers]) -> Iterator[Recipe]:
+def _mixed(signals: Iterable[Combination], arrays: dict[str, Numbers]) -> Iterator[Combination]:
     """Yield products with matrices that differ from sample to sample, as attention has them."""
     for signal, (name, m) in itertools.product(signals, arrays.items()):
         s = signal.value
         if s.ndim == m.ndim == 3 and len(s) == len(m) and m.dtype.kind == "f":
             for word, factor in ((name, m), (f"{name}ᵀ", m.transpose(0, 2, 1))):
                 if factor.shape[2] == s.shape[1]:
-                    yield Recipe((*signal.parts, f"before:{word}"), factor @ s)
+                    yield Combination((*signal.parts, f"before:{word}"), factor @ s)
                 if factor.shape[1] == s.shape[2]:
-                    yield Recipe((*signal.parts, f"after:{word}"), s @ factor)
+                    yield Combination((*signal.parts, f"after:{word}"), s @ factor)
 
 
-def _read(signal: Recipe, shape: tuple[int, ...], arrays: dict[str, Numbers]) -> Iterator[Recipe]:
+def _read(
+    signal: Combination, shape: tuple[int, ...], arrays: dict[str, Numbers]
+) -> Iterator[Combination]:
     """Yield what has the shape of the gradient: the signal itself, its sum, or a product."""
     s = signal.value
     if s.shape == shape:
         yield signal
     if shape == s.shape[-1:] and s.ndim > 1:
         total = s.sum(axis=tuple(range(s.ndim - 1)))
-        yield Recipe((*signal.parts, "before:the sum over samples of"), total)
-        yield Recipe(
+        yield Combination((*signal.parts, "before:the sum over samples of"), total)
+        yield Combination(
             (*signal.parts, "before:the sum of all entries of"), numpy.full(shape, s.sum())
         )
     if s.ndim == 4 and shape == s.shape[1:2]:
-        yield Recipe(
+        yield Combination(
             (*signal.parts, "before:the sum over samples and pixels of"), s.sum(axis=(0, 2, 3))
         )
         words = f"before:the sum over rows, after a reshape to (-1, {shape[0]}), of"
-        yield Recipe((*signal.parts, words), s.reshape(-1, shape[0]).sum(axis=0))
+        yield Combination((*signal.parts, words), s.reshape(-1, shape[0]).sum(axis=0))
     if len(shape) != 2 or s.shape[-1] != shape[1]:
         return
     flat = s.reshape(-1, s.shape[-1])
     for name, array in arrays.items():
         if array.dtype.kind == "f" and array.shape == (*s.shape[:-1], shape[0]):
             value = array.reshape(len(flat), -1).T @ flat
-            yield Recipe((*signal.parts, f"before:{name}ᵀ"), value)
+            yield Combination((*signal.parts, f"before:{name}ᵀ"), value)
 
 
 def _products(arrays: dict[str, Numbers], weights: dict[str, Numbers]) -> dict[str, Numbers]:
@@ -376,30 +387,32 @@ def _stretches(small: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     return len(small) == len(shape) and all(a in (1, b) for a, b in zip(small, shape, strict=True))
 
 
-def _usable(recipes: Iterable[Recipe]) -> list[Recipe]:
+def _usable(combinations: Iterable[Combination]) -> list[Combination]:
     """Drop what is zero or not finite, and all after very many."""
     found = []
     numbers = 0
-    for recipe in recipes:
-        numbers += recipe.value.size
+    for combination in combinations:
+        numbers += combination.value.size
         if numbers > MOST_NUMBERS:
             break
-        size = abs(recipe.value).max(initial=0.0)
+        size = abs(combination.value).max(initial=0.0)
         if TINY < size < 1 / TINY:
-            found.append(recipe)
+            found.append(combination)
     return found
 
 
 # ---------------------------------------------------------------- which of them fit
 
 
-def _matches(target: Numbers, recipes: list[Recipe], number: Callable[[float], str]) -> list[Sum]:
-    """Return the recipes that give the numbers, up to a factor; or else sums of two."""
-    recipes = _usable(recipes)
-    if not recipes or not abs(target).max() > 0:
+def _matches(
+    target: Numbers, combinations: list[Combination], number: Callable[[float], str]
+) -> list[Sum]:
+    """Return the combinations that give the numbers, up to a factor; or else sums of two."""
+    combinations = _usable(combinations)
+    if not combinations or not abs(target).max() > 0:
         return []
     t = target.ravel()
-    columns = numpy.stack([r.value.ravel() for r in recipes])
+    columns = numpy.stack([r.value.ravel() for r in combinations])
     norms = numpy.sqrt((columns * columns).sum(axis=1))
     columns = columns / norms[:, None]
     b = columns @ t
@@ -408,15 +421,15 @@ def _matches(target: Numbers, recipes: list[Recipe], number: Callable[[float], s
     for k in numpy.nonzero(abs(b) > size * (1 - 1e-8))[0]:
         c = float(b[k] / norms[k])
         if abs(t - b[k] * columns[k]).max() <= EXACT * abs(t).max() and number(abs(c)):
-            found.append(Sum(((c, recipes[k]),)))
-    return found or _pairs(t, columns, norms, recipes, number)
+            found.append(Sum(((c, combinations[k]),)))
+    return found or _pairs(t, columns, norms, combinations, number)
 
 
 def _pairs(
     t: Numbers,
     columns: Numbers,
     norms: Numbers,
-    recipes: list[Recipe],
+    combinations: list[Combination],
     number: Callable[[float], str],
 ) -> list[Sum]:
     if t.size < LEAST_FOR_TWO:
@@ -435,5 +448,5 @@ def _pairs(
             continue
         shares = float(p / norms[i]), float(q / norms[j])
         if all(number(abs(c)) for c in shares):
-            found.append(Sum(((shares[0], recipes[i]), (shares[1], recipes[j]))))
+            found.append(Sum(((shares[0], combinations[i]), (shares[1], combinations[j]))))
     return found
