@@ -112,4 +112,4 @@ def _jobs(name: str, seed: int, steps: int | None) -> Iterator[Job]:
 
 def draw() -> Any:
     """Every seed a dot, beside what was published."""
-    return dots(rows("pacgan"), PUBLISHED, "PacGAN's ring and grid, fewer steps")
+    return dots(rows("pacgan"), PUBLISHED, "PacGAN's ring and grid")
