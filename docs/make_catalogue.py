@@ -40,7 +40,9 @@ CHOSEN = (
     "answered what isn't an answer: it writes where only the check may",
 )  # fmt: skip
 """Messages that are put into a variable first; each must stand in the code."""
-SENTENCES = tuple(f"gradcheck/{name}.py" for name in ("diagnose", "case", "misplaced", "terms"))
+SENTENCES = tuple(
+    f"gradcheck/{name}.py" for name in ("diagnose", "case", "misplaced", "terms", "alone")
+)
 """Files whose sentences are all messages."""
 UNSAID = {"language.py", "parts.py", "terms.py"}
 """Files whose errors no reader of the exercises can meet."""
