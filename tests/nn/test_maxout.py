@@ -52,3 +52,15 @@ def test_refusals():
         nn.Maxout(0)
     with pytest.raises(ValueError, match="a multiple of 3"):
         nn.Maxout(3)(numpy.zeros((2, 4)))
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3])
+def test_of_equal_features_the_first_gets_all(pieces):
+    """Few values make many ties, also where a later feature is the larger one."""
+    x = numpy.random.default_rng(0).integers(-1, 2, (40, 2 * pieces)).astype("float32")
+    groups, dy = x.reshape(40, 2, pieces), numpy.full((40, 2), 3.0, "float32")
+    layer = nn.Maxout(pieces)
+    y, cache = layer.forward(x)
+    first = groups.argmax(axis=-1)[..., None] == numpy.arange(pieces)
+    numpy.testing.assert_array_equal(y, groups.max(axis=-1))
+    numpy.testing.assert_array_equal(layer.backward(dy, cache), 3 * first.reshape(x.shape))
