@@ -39,12 +39,12 @@ def save(
     arrays
         Arrays by name, on any device and of any memory layout.
     meta
-        Anything that JSON can hold.
+        Anything that JSON can hold; names that are numbers become text.
 
     Raises
     ------
     ValueError
-        If the folder doesn't exist.
+        If the folder doesn't exist, or two names would be the same as text, as 1 and ``"1"``.
     TypeError
         If an array or an entry of the description can't be written, which the message names, or
         either of the two isn't a dictionary.
@@ -55,7 +55,7 @@ def save(
     from safetensors.numpy import save as serialise
 
     _require_dictionaries(arrays, meta)
-    packed = {str(name): _packed(name, array) for name, array in arrays.items()}
+    packed = _named([(str(name), _packed(name, array)) for name, array in arrays.items()])
     described = _described(meta)
     # A single key: the writer puts several in an order that differs from run to run.
     description = {"minigan": json.dumps(
@@ -105,7 +105,22 @@ def _described(meta: Mapping[str, Any]) -> str:
                 f"The entry {name!r} of the description can't be written as JSON ({error}); use "
                 "numbers, text, lists and dictionaries."
             ) from None
-    return "{" + ", ".join(parts) + "}"
+    described = "{" + ", ".join(parts) + "}"
+    json.loads(described, object_pairs_hook=_named)
+    return described
+
+
+def _named(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a dictionary of all pairs; none may replace another."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(
+            f"Two entries of a checkpoint are both called {twice!r} when their names are written "
+            "as text; give each a name of its own."
+        )
+    return found
 
 
 def _number(value: Any) -> Any:

@@ -349,6 +349,20 @@ def test_scalars_of_an_array_library_are_numbers_in_a_description(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ("arrays", "meta"),
+    [
+        ({1: ARRAYS["scalar"], "1": ARRAYS["flags"]}, {}),
+        ({}, {1: "a", "1": "b"}),
+        ({}, {"rates": [{2.5: "a", "2.5": "b"}]}),
+    ],
+)
+def test_names_that_become_the_same_text_lose_nothing(tmp_path, arrays, meta):
+    with pytest.raises(ValueError, match=r"both called '(1|2\.5)'.*a name of its own"):
+        checkpoint.save(tmp_path / "x", arrays, meta)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_json_cannot_hold_is_named_and_leaves_no_file(tmp_path):
     with pytest.raises(
         TypeError, match="The entry 'when' of the description can't be written as JSON"
