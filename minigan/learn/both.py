@@ -18,7 +18,7 @@ from minigan.learn.parts import Exercise, Variant
 
 TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
 FEW = 3
-"""So many mistakes on one pattern tell what it is."""
+"""This many mistakes on one pattern tell what it is."""
 Edit = tuple[int, int, tuple[str, ...]]
 """From where, to where in the right text, and what stands there instead."""
 

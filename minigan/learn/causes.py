@@ -21,7 +21,7 @@ Outs = list[dict[str, Any]]
 Rights = list[dict[str, Numbers]]
 CLOSE = 1e-6
 EVIDENCE = 3
-"""So many wrong entries can't all be met by one number that is fitted to them."""
+"""This many wrong entries can't all be met by one number that is fitted to them."""
 
 
 def of_values(
@@ -50,16 +50,16 @@ def of_values(
     """
     wrong = [k for k in range(len(cases)) if _wrong(outs[k].get(name), rights[k][name])]
     if not wrong:
-        return Text("close to these inputs forward gives other numbers than the right ones")
+        return _near(exercise, rights[-1], outs[-1], name)
     early = _over_cases(exercise, cases, rights, outs, name)
-    if early is None and _by_looks(exercise, cases, outs, name, wrong) is not None:
-        early = slip() or _by_looks(exercise, cases, outs, name, wrong)
+    if early is None and (looks := _by_looks(exercise, cases, outs, name, wrong)) is not None:
+        early = slip() or looks
     if early is not None:
         return early
-    i = len(cases) - 1
-    if i not in wrong:
-        i = wrong[0]
-        found = _in_general(exercise, cases[i], rights[i], outs[i], name, slip, fit)
+    i = len(cases) - 1 if len(cases) - 1 in wrong else wrong[0]
+    others = _others(cases, rights, outs, name, [k for k in wrong if k != i])
+    if i < len(cases) - 1:
+        found = _in_general(exercise, cases[i], rights[i], outs[i], name, slip, fit, others)
         label = Text(cases[i].label)
         if found is None:
             return Text(
@@ -69,10 +69,34 @@ def of_values(
         return Text("in the case “{label}”, {found}", {"label": label, "found": found})
 
     def elsewhere() -> Text | None:
-        return slip() or _earlier(exercise, cases, outs, name, wrong[-2::-1])
+        return slip() or _earlier(exercise, cases, outs, name, wrong[::-1])
 
-    found = _in_general(exercise, cases[i], rights[i], outs[i], name, elsewhere, fit)
+    found = _in_general(exercise, cases[i], rights[i], outs[i], name, elsewhere, fit, others)
     return found or _since(cases, wrong[0])
+
+
+Others = list[tuple[Numbers, Numbers, Case]]
+"""The other cases that are wrong: the given numbers, the right ones, and the case."""
+
+
+def _others(cases: list[Case], rights: Rights, outs: Outs, name: str, wrong: list[int]) -> Others:
+    return [
+        (a, rights[k][name], cases[k])
+        for k in wrong
+        if isinstance(a := outs[k].get(name), numpy.ndarray) and a.shape == rights[k][name].shape
+    ]
+
+
+def _near(exercise: Exercise, right: dict[str, Numbers], out: dict[str, Any], name: str) -> Text:
+    """Say why a gradient that is right isn't the slope of a forward that is right as well."""
+    slope = exercise.outputs[name].slope
+    of = out.get(slope.of) if slope is not None else None
+    if slope is not None and isinstance(of, numpy.ndarray) and of.dtype != right[slope.of].dtype:
+        return Text(
+            "{of} comes out as {dtype}, too coarse to measure slopes: keep the dtype of the input",
+            {"of": slope.of, "dtype": str(of.dtype)},
+        )
+    return Text("close to these inputs forward gives other numbers than the right ones")
 
 
 def _since(cases: list[Case], first: int) -> Text | None:
@@ -138,7 +162,9 @@ def _by_two(known: Mistakes, rights: Rights, outs: Outs, name: str) -> Text | No
             continue
         for more, second in agreeing:
             left = sorted(set(range(len(outs))) - first)
-            if left and first | second >= set(range(len(outs))) and not plain & set(left):
+            entries = sum(_count_wrong(outs[k].get(name), rights[k][name]) for k in left)
+            evident = entries >= EVIDENCE and not plain & set(left)
+            if evident and first | second >= set(range(len(outs))):
                 return Text(
                     "{first}; in other cases, {second}",
                     {"first": Text(words), "second": Text(more)},
@@ -193,9 +219,10 @@ def _common_factor(outs: list[Any], theirs: list[Numbers], cases: list[Case]) ->
     factors = [_multiple(a, b) for a, b in pairs]
     if None in factors or (theirs[-1].size == 1 and len(factors) < 3):
         return None
-    told = _factor(outs[-1], theirs[-1], cases[-1])
+    others = list(zip(outs[:-1], theirs[:-1], cases[:-1], strict=True))
+    told = _factor(outs[-1], theirs[-1], cases[-1], others)
     same = numpy.ptp([f for f in factors if f is not None]) < 1e-6
-    return told if same or _is_usual(outs[-1], theirs[-1], cases[-1]) else None
+    return told if same or _is_usual(outs[-1], theirs[-1], cases[-1], others) else None
 
 
 def _multiple(a: Numbers, b: Numbers) -> float | None:
@@ -285,7 +312,7 @@ def of_a_shape(given: Any, right: Numbers) -> Text | None:
         return Text("several things stand where one array is asked for: return it alone")
     if not isinstance(given, numpy.ndarray) or given.shape == right.shape:
         return None
-    if given.shape == ():
+    if given.shape == () and right.size > 1 and _equal(given, numpy.asarray(right.sum())):
         return Text("it is summed over everything: sum over the samples only")
     if right.ndim == 0:
         return Text("it isn't one number yet: take the sum or the mean over all axes")
@@ -307,7 +334,7 @@ def of_an_empty_slice(outs: list[Any], rights: list[Numbers]) -> Text | None:
     """Say so if all outputs whose shape is wrong are empty, and there are right ones as well."""
     shapes = [getattr(out, "shape", None) for out in outs]
     wrong = [k for k, right in enumerate(rights) if shapes[k] != right.shape]
-    if len(wrong) == len(outs) or any(0 not in (shapes[k] or ()) for k in wrong):
+    if len(wrong) in (0, len(outs)) or any(0 not in (shapes[k] or ()) for k in wrong):
         return None
     return Text("a slice is empty: a[g:-g] is for g = 0, where a[g : len(a) - g] isn't")
 
@@ -321,7 +348,7 @@ def only_where(cases: list[Case], wrong: list[int]) -> Text | None:
         others = {c.given[name] for k, c in enumerate(cases) if k in wrong}
         if len(right) == 1 and others and not right & others:
             return Text(
-                "it is right only where {name} is {number}: take the {name} that is given",
+                "it is right only where {name} is {number}: look at what depends on {name}",
                 {"name": name, "number": right.pop()},
             )
     return None
@@ -348,21 +375,29 @@ def _of_axes(given: tuple[int, ...], right: tuple[int, ...]) -> Text | None:
     return None
 
 
-def of_lengths(given: Any, right: tuple[int, ...]) -> Text | None:
-    """Say which axes of a wrong shape are too short or too long; asked where nothing else fits."""
-    given = getattr(given, "shape", right)
-    if given != right and math.prod(given) == math.prod(right):
+def of_lengths(outs: list[Any], rights: list[Numbers]) -> Text | None:
+    """Say which axes of a wrong shape are too short or too long; asked where nothing else fits.
+
+    The last of the cases tells; by how much is said if it is the same in all that are wrong.
+    """
+    pairs = zip(outs, rights, strict=True)
+    shapes = [(a.shape, r.shape) for a, r in pairs if isinstance(a, numpy.ndarray)]
+    wrong = [pair for pair in shapes if pair[0] != pair[1]]
+    if not wrong:
+        return None
+    given, right = wrong[-1]
+    if math.prod(given) == math.prod(right):
         return Text("the numbers are as many as they must be, but in another shape: reshape them")
-    if given == right or len(given) != len(right):
+    if len(given) != len(right):
         return None
     by = {k: a - b for k, (a, b) in enumerate(zip(given, right, strict=True)) if a != b}
-    axes, most = ", ".join(map(str, by)), max(by.values())
-    values = {"axes": axes, "number": abs(most)}
-    if len(set(by.values())) > 1:
+    values = {"axes": ", ".join(map(str, by)), "number": abs(max(by.values()))}
+    if len({a - b for pair in wrong for a, b in zip(*pair, strict=False) if a != b}) > 1:
         return Text(
-            "along axis {axes} it has another length: compare how that is counted", {"axes": axes}
+            "along axis {axes} it has another length: compare how that is counted",
+            {"axes": values["axes"]},
         )
-    if most < 0:
+    if max(by.values()) < 0:
         return Text(
             "along axis {axes} it is too short by {number}: compare how that is counted", values
         )
@@ -385,17 +420,17 @@ CRASHES = (
     (r"read-only", "an array that mustn't be written to was written to: make a new one"),
     (
         r"NameError",
-        "a name that this function doesn't know: what backward needs must come in the cache",
+        "a name that isn't known there: it is misspelt, not imported, or was known in another "
+        "function alone, and must be handed on, as in a cache",
     ),
     (
         r"not enough values to unpack|too many values to unpack",
-        "the cache, or what a function "
-        "returns, has another number of "
-        "parts than are taken out of it",
+        "a shape, a cache or what a function returns has another number of parts than are taken "
+        "out of it",
     ),
     (
         r"unexpected keyword|positional argument",
-        "the arguments have other names or another number than the docstring says",
+        "a function gets arguments that it doesn't take: compare their names and their number",
     ),
     (r"NoneType", "something is None: does each function return what the docstring asks for?"),
     (r"RecursionError", "a function calls itself without end"),
@@ -406,11 +441,13 @@ CRASHES = (
     ),
     (
         r"truth value of an array",
-        "an `if`, `and` or `or` gets a whole array: np.where decides entry by entry",
+        "an `if`, `and`, `or`, `max` or `min` gets a whole array: np.where and np.maximum decide "
+        "entry by entry",
     ),
     (
         r"IndexError|out of bounds",
-        "an index or an axis lies beyond the end: compare it with the shape",
+        "an index or an axis doesn't fit the array: compare it with the shape; an index is a "
+        "whole number",
     ),
     (
         r"cannot reshape|total size of new array",
@@ -418,18 +455,21 @@ CRASHES = (
     ),
     (
         r"'(tuple|list)' object|(tuple|list) indices|'(tuple|list)' and",
-        "a tuple or a list stands where an array belongs: take it apart first, as in y, cache = "
-        "forward(x)",
+        "a tuple or a list is used as if it were something else: x.shape is a tuple, and so is "
+        "what many functions return, to be taken apart as in y, cache = forward(x)",
     ),
-    (r"not callable", "an array or a number is called like a function: [i] takes an entry"),
+    (
+        r"not callable",
+        "what isn't a function is called like one: an entry is taken by [i], a net is asked by "
+        "net.forward(x), and np.random is a module",
+    ),
     (
         r"has no attribute",
         "this object has nothing of that name: compare with what the docstring gives you",
     ),
     (
         r"UFuncTypeError|same_kind",
-        "numbers with fractions are written into an array of whole "
-        "numbers, or float64 into float32: make a new array",
+        "numbers with fractions are written into an array of whole numbers: make a new array",
     ),
 )
 
@@ -460,16 +500,28 @@ def of_a_crash(
 def crashed(
     exercise: Exercise, seed: int, i: int, cases: list[tuple[int, Case]], outcomes: Any
 ) -> Text | None:
-    """Say which change of one place of the solution ends in the same exception, if one does."""
-    error = outcomes[i]["values"].get("error")
+    """Say which change of one place of the solution ends in the same exception, if one does.
+
+    The line that fails must have it: many changes end alike.
+    """
+    error, line = (outcomes[i]["values"].get(name, "") for name in ("error", "code"))
     if exercise.name in slips.LOOPS:
         return None
     for slip, last in slips.played(exercise.name, seed, cases[i][0]):
+        wrong = _without_spaces(str(slip.text.values.get("wrong", "")))
+        if wrong.startswith("("):  # a tuple that is returned is written without
+            wrong = wrong.removeprefix("(").removesuffix(")")
+        if not wrong or wrong not in _without_spaces(line):
+            continue
         if last == error and ends_alike(
             (slips.outcome(exercise, slip.code, case.given) for _, case in cases), outcomes
         ):
             return slip.text
     return None
+
+
+def _without_spaces(code: str) -> str:
+    return "".join(code.split())
 
 
 def ends_alike(wrongs: Iterable[Any], outcomes: list[dict[str, Any]]) -> bool:
@@ -528,7 +580,7 @@ def _alike(wrongs: list[Any], outs: Outs, name: str) -> bool:
     )
 
 
-def _equal(a: Any, b: Any, tolerance: float = CLOSE) -> bool:
+def _equal(a: Any, b: Any) -> bool:
     if not isinstance(a, numpy.ndarray) or a.shape != b.shape:
         return False
     if a.dtype.kind not in "fiub" or b.dtype.kind not in "fiub":
@@ -539,7 +591,7 @@ def _equal(a: Any, b: Any, tolerance: float = CLOSE) -> bool:
     if not (numpy.isfinite(a) == finite).all():
         return False
     scale = float(abs(b[finite]).max()) if finite.any() else 1.0
-    return bool((abs(a[finite] - b[finite]) <= tolerance * max(scale, 1e-14)).all())
+    return bool((abs(a[finite] - b[finite]) <= CLOSE * max(scale, 1e-14)).all())
 
 
 def _count_wrong(given: Any, right: Numbers) -> int:
@@ -564,7 +616,9 @@ def _in_general(
     name: str,
     slip: Callable[[], Text | None],
     fit: Callable[[], Text | None],
+    others: Others,
 ) -> Text | None:
+    """Explain one case by what the others don't contradict."""
     a, r = numpy.asarray(out[name], float), right[name]
     if not isinstance(out[name], numpy.ndarray) or a.shape != r.shape:
         return None
@@ -578,8 +632,10 @@ def _in_general(
         return told[0]
     if _equal(a, -r):
         return Text("the sign is wrong")
-    found = slip() or _joined(told) or _generic(exercise, case, right, a, name, fit)
-    return found or fit() or _constant(a, r) or _partly(a, r)
+    found = slip() or _joined(told) or _generic(exercise, case, right, a, name, fit, others)
+    if not found:
+        found = fit() or (_constant(a, r) if all(_constant(b, q) for b, q, _ in others) else None)
+    return found or _partly(a, r)
 
 
 def _of_terms(exercise: Exercise, case: Case, a: Numbers, name: str) -> list[Text]:
@@ -597,15 +653,28 @@ def _of_terms(exercise: Exercise, case: Case, a: Numbers, name: str) -> list[Tex
 def _earlier(
     exercise: Exercise, cases: list[Case], outs: Outs, name: str, wrong: list[int]
 ) -> Text | None:
-    """Look at earlier cases: the last one may be too much at once, such as several steps."""
+    """Look at the cases that have named terms: the last may have none, such as several steps.
+
+    They must all tell the same, but for the number of one term, and few entries tell nothing.
+    """
+    told: list[tuple[int, list[Text]]] = []
     for k in wrong:
         a, count = outs[k][name], len(terms_of(exercise, cases[k]).get(name, ({}, {}))[0])
-        if not isinstance(a, numpy.ndarray) or not count or not numpy.isfinite(a).all():
-            continue
-        found = _joined(_of_terms(exercise, cases[k], a, name))
-        if found is not None or a.size > 2 * count:
-            return found
-    return None
+        if count and isinstance(a, numpy.ndarray) and a.size > count and numpy.isfinite(a).all():
+            told.append((k, _of_terms(exercise, cases[k], a, name)))
+    if not told or not all(texts for _, texts in told):
+        return None
+    k, first = told[0]
+    if len({str(_joined(texts)) for _, texts in told}) == 1:
+        return _joined(first)
+    if len({_unnumbered(texts) for _, texts in told}) > 1 or len(first) > 1:
+        return None
+    label = Text(cases[k].label)
+    return Text("in the case “{label}”, {found}", {"label": label, "found": first[0]})
+
+
+def _unnumbered(texts: list[Text]) -> str:
+    return re.sub(r"-?\d[\d.e+-]*", "#", str(_joined(texts)))
 
 
 def _by_looks(
@@ -653,7 +722,7 @@ def _evenly(a: Numbers, r: Numbers) -> Text | None:
     if finite.sum() < 3 or not abs(r[finite]).max() > 0:
         return None
     nothing = Case("", {})
-    return _factor(a[finite], r[finite], nothing) or _constant(a[finite], r[finite])
+    return _factor(a[finite], r[finite], nothing, []) or _constant(a[finite], r[finite])
 
 
 def _by_terms(
@@ -674,7 +743,7 @@ def _by_terms(
         if shares is None or (strictly and not _simple(numpy.array(shares[: len(parts)]))):
             continue
         if len(parts) > 1 and not extra and numpy.ptp(shares) < 1e-4:
-            return [t for t in [_factor(a, numpy.asarray(sum(terms)), case)] if t is not None]
+            return [t for t in [_factor(a, numpy.asarray(sum(terms)), case, [])] if t is not None]
         said = [_share(label, c, case) for label, c in zip(parts, shares, strict=False)]
         said += [_intruder(label, c) for label, c in zip(extra, shares[len(parts) :], strict=True)]
         told = [text for text in said if text is not None]
@@ -717,7 +786,7 @@ def _share(label: str, c: float, case: Case) -> Text | None:
         return Text("{what} is missing", {"what": what})
     if abs(c + 1) < 1e-4:
         return Text("{what} has the wrong sign", {"what": what})
-    size = _size(abs(c), case)
+    size = _size(abs(c), case, [])
     sign = Text(", and has the wrong sign") if c < 0 else Text("")
     values = {"what": what, "factor": f"{abs(c):.4g}", "size": size, "sign": sign}
     return Text("{what} is off by the factor {factor}{size}{sign}", values)
@@ -730,16 +799,26 @@ def _intruder(label: str, c: float) -> Text | None:
     return Text("{times}{what} has come in", {"times": times, "what": Text(label)})
 
 
-def _size(factor: float, case: Case) -> Text:
+def _size(factor: float, case: Case, others: Others) -> Text:
     """Name a factor that is one of the numbers or sizes of the case, or made of two of them."""
     made = () if _simple(numpy.array([factor])) else _made_numbers(case)
     for value, word in itertools.chain(_plain_numbers(case), made):
-        if math.isclose(factor, value, rel_tol=1e-4):
+        if math.isclose(factor, value, rel_tol=1e-4) and all(_agrees(word, *o) for o in others):
             return Text(f" ({word})")
     return Text("")
 
 
-def _plain_numbers(case: Case) -> Iterator[tuple[float, str]]:
+def _agrees(word: str, a: Numbers, r: Numbers, case: Case) -> bool:
+    """Tell whether another case speaks for the name of a factor, or says nothing."""
+    factor = _multiple(a, r)
+    named = (*_plain_numbers(case, least=1), *_made_numbers(case))
+    values = [value for value, other in named if other == word]
+    return not (factor and values) or any(
+        math.isclose(abs(factor), v, rel_tol=1e-4) for v in values
+    )
+
+
+def _plain_numbers(case: Case, least: int = 3) -> Iterator[tuple[float, str]]:
     """Yield the numbers and the lengths of a case, one over them, and Bessel's correction."""
     for name, value in case.given.items():
         if isinstance(value, float) and value > 0:
@@ -747,7 +826,9 @@ def _plain_numbers(case: Case) -> Iterator[tuple[float, str]]:
         if isinstance(value, float) and 0 < value < 1:
             yield 1 / (1 - value), f"1 / (1 - {name})"
         for word, n in _lengths(name, value):
-            yield from ((n, word), (1 / n, f"1 / {word}"), (n / (n - 1), f"{word} / ({word} - 1)"))
+            if n >= least:  # no usual factor is mistaken for it
+                bessel = n / max(n - 1, 1)
+                yield from ((n, word), (1 / n, f"1 / {word}"), (bessel, f"{word} / ({word} - 1)"))
 
 
 def _made_numbers(case: Case) -> Iterator[tuple[float, str]]:
@@ -773,9 +854,9 @@ def _made_numbers(case: Case) -> Iterator[tuple[float, str]]:
 
 
 def _lengths(name: str, value: Any) -> Iterator[tuple[str, int]]:
-    """Yield the lengths of an array's axes, those that no usual factor is mistaken for."""
+    """Yield the lengths of an array's axes."""
     if isinstance(value, numpy.ndarray):
-        yield from ((f"{name}.shape[{k}]", n) for k, n in enumerate(value.shape) if n > 2)
+        yield from ((f"{name}.shape[{k}]", n) for k, n in enumerate(value.shape) if n)
 
 
 # ---------------------------------------------------------------- any output
@@ -788,18 +869,21 @@ def _generic(
     a: Numbers,
     name: str,
     fit: Callable[[], Text | None],
+    others: Others,
 ) -> Text | None:
     r = right[name]
     slope = exercise.outputs[name].slope
     if abs(a).max() == 0:
-        return Text("it is zero everywhere: it is never written, or written to a copy")
+        return Text(
+            "it is zero everywhere: it is never written, written to a copy, or multiplied by 0"
+        )
     if not abs(r).max() > 0:
         return Text("it must be zero everywhere")
     if a.size == 1:
-        return _factor(a, r, case)
-    found = _factor(a, r, case)
+        return _factor(a, r, case, others)
+    found = _factor(a, r, case, others)
     if found:
-        return found if _is_usual(a, r, case) else fit() or found
+        return found if _is_usual(a, r, case, others) else fit() or found
     if slope is not None:
         words = diagnose.likely_cause(_case(exercise, case, right, a, name))
         if "none of the usual ones" not in words:
@@ -807,23 +891,25 @@ def _generic(
     return _of_inputs(a, r, case)
 
 
-def _is_usual(a: Numbers, r: Numbers, case: Case) -> bool:
+def _is_usual(a: Numbers, r: Numbers, case: Case, others: Others) -> bool:
     """Tell whether the factor between two arrays is a simple number or one that has a name."""
     factor = float((a * r).sum() / (r * r).sum())
-    return _simple(numpy.array([factor])) or str(_size(abs(factor), case)) != ""
+    return _simple(numpy.array([factor])) or str(_size(abs(factor), case, others)) != ""
 
 
-def _factor(a: Numbers, r: Numbers, case: Case) -> Text | None:
+def _factor(a: Numbers, r: Numbers, case: Case, others: Others) -> Text | None:
     c = float((a * r).sum() / (r * r).sum())
     if c == 0 or abs(c - 1) < 1e-4 or not _equal(numpy.asarray(a / c), r):
         return None
     if abs(c + 1) < 1e-5:
         return Text("the sign is wrong")
-    size = _size(abs(c), case)
+    size = _size(abs(c), case, others)
     if a.size == 1 and not str(size) and not _simple(numpy.array([c])):
         return None
     sign = Text(", and the sign is wrong") if c < 0 else Text("")
     values = {"factor": f"{abs(c):.5g}", "size": size, "sign": sign}
+    if a.ndim == 0:
+        return Text("it is off by the factor {factor}{size}{sign}", values)
     return Text("every entry is off by the same factor, {factor}{size}{sign}", values)
 
 
@@ -875,7 +961,8 @@ def _partly(a: Numbers, r: Numbers) -> Text | None:
     values = {"wrong": int(wrong.sum()), "all": int(wrong.size)}
     if (a[wrong] == 0).all():
         return Text(
-            "{wrong} of {all} entries are zero and the others are right: a part is never written",
+            "{wrong} of {all} entries are zero and the others are right: a part is never written, "
+            "or something is cut off at 0",
             values,
         )
     return Text(

@@ -31,7 +31,7 @@ BETWEEN = Text(
     "in the cache that forward returns, not in an object or a global name"
 )
 ENTRIES = 24
-"""So many slopes are measured of each array."""
+"""This many slopes are measured of each array."""
 
 
 def judged(exercise: Exercise, play: Play, *, seed: int = 0, case: int | None = None) -> Verdict:
@@ -46,7 +46,7 @@ def judged(exercise: Exercise, play: Play, *, seed: int = 0, case: int | None = 
     seed
         Draws the cases.
     case
-        If given, only this one, from 1, with all its numbers shown.
+        If given, only this one counts, from 1; the others help to find out what is wrong.
 
     Raises
     ------
@@ -56,9 +56,9 @@ def judged(exercise: Exercise, play: Play, *, seed: int = 0, case: int | None = 
     cases = exercise.drawn(seed)
     if case is not None and not 1 <= case <= len(cases):
         raise ValueError(f"{exercise.stem} has the cases 1 to {len(cases)}, got {case}.")
-    chosen = list(enumerate(cases, 1)) if case is None else [(case, cases[case - 1])]
+    asked = list(range(len(cases))) if case is None else [case - 1]
     verdict = Verdict(exercise, seed=seed)
-    _Judge(exercise, play, chosen, verdict).run()
+    _Judge(exercise, play, list(enumerate(cases, 1)), asked, verdict).run()
     verdict.state = WRONG if verdict.findings else RIGHT
     return verdict
 
@@ -95,14 +95,24 @@ def unwritten(exercise: Exercise, text: str, path: Path | str) -> Verdict | None
 
 
 class _Judge:
-    """One judgement under way."""
+    """One judgement under way; of all cases, it is about those that are asked for."""
 
     def __init__(
-        self, exercise: Exercise, play: Play, cases: list[tuple[int, Case]], verdict: Verdict
+        self,
+        exercise: Exercise,
+        play: Play,
+        cases: list[tuple[int, Case]],
+        asked: list[int],
+        verdict: Verdict,
     ) -> None:
         self.exercise, self.play, self.cases, self.verdict = exercise, play, cases, verdict
-        self.telling = cases[-1][1]
+        self.asked = asked
         self.rights: list[dict[str, Numbers]] = []
+
+    @property
+    def telling(self) -> Case:
+        """The last case, which tells most."""
+        return self.cases[self.asked[-1]][1]
 
     @cached_property
     def mistakes(self) -> causes.Mistakes:
@@ -115,7 +125,12 @@ class _Judge:
         outcomes = self.play([case.given for _, case in self.cases])
         if self._broken(outcomes):
             return
+        if any("fault" in outcome for outcome in outcomes):  # elsewhere: there is no more to see
+            self.cases = [self.cases[k] for k in self.asked]
+            outcomes = [outcomes[k] for k in self.asked]
+            self.asked = list(range(len(self.cases)))
         self._answer()
+        self._look_at_writes(outcomes)
         outs = [outcome["out"] for outcome in outcomes]
         wrong = {
             name: hit for name in self.exercise.outputs if (hit := self._first_wrong(name, outs))
@@ -123,13 +138,14 @@ class _Judge:
         for name in self.exercise.outputs:
             self._row(name, wrong.get(name), outs)
         self._show(wrong, outs)
-        self._conduct(outcomes, wrong, outs)
+        self._conduct(wrong, outs)
 
     # ---------------------------------------------------------------- what can't be compared
 
     def _broken(self, outcomes: list[dict[str, Any]]) -> bool:
         """Report the first case that ended in an error, if there is one."""
-        for i, ((number, case), outcome) in enumerate(zip(self.cases, outcomes, strict=True)):
+        for i in self.asked:
+            (number, case), outcome = self.cases[i], outcomes[i]
             if "fault" not in outcome:
                 continue
             values = {k: v for k, v in outcome["values"].items() if k != "code"}
@@ -156,7 +172,7 @@ class _Judge:
 
     def _judge_what_was_done(self, dones: list[dict[str, Any]]) -> None:
         """Judge the outputs that were there before the error, such as forward's."""
-        known = [n for n in self.exercise.outputs if all(n in done for done in dones)]
+        known = [n for n in self.exercise.outputs if all(n in dones[k] for k in self.asked)]
         if not known:
             return
         self._answer()
@@ -179,8 +195,8 @@ class _Judge:
         A wrong shape comes before wrong numbers: in small cases it may look like them.
         """
         found = [
-            (i, *compared(out.get(name), self.rights[i][name], self._scale(i, name)))
-            for i, out in enumerate(outs)
+            (i, *compared(outs[i].get(name), self.rights[i][name], self._scale(i, name)))
+            for i in self.asked
         ]
         wrong = [hit for hit in found if hit[1] != RIGHT]
         return next((hit for hit in wrong if hit[1] == "shape"), wrong[0] if wrong else None)
@@ -196,46 +212,43 @@ class _Judge:
     def _row(
         self, name: str, hit: tuple[int, str, float] | None, outs: list[dict[str, Any]]
     ) -> None:
-        output, last = self.exercise.outputs[name], len(outs) - 1
-        forward = output.slope is not None and self._first_wrong(output.slope.of, outs) is None
-        against = "calculus" if output.slope else "reference"
-        error, state = 0.0, RIGHT
-        if hit is not None:
-            state = hit[1]
-            _, error = compared(
-                outs[hit[0]][name], self.rights[hit[0]][name], self._scale(hit[0], name)
-            )
-        else:
-            error = compared(outs[last][name], self.rights[last][name], self._scale(last, name))[1]
-        slope = output.slope
-        if slope is not None and not forward and hit is not None and hit[1] == "value":
-            own = self._against_own_forward(slope, outs[last].get(name))
-            if own <= TOLERANCE:
-                state, error, hit = RIGHT, own, None
+        output, slope = self.exercise.outputs[name], self.exercise.outputs[name].slope
+        i = self.asked[-1] if hit is None else hit[0]
+        state = RIGHT if hit is None else hit[1]
+        error = compared(outs[i][name], self.rights[i][name], self._scale(i, name))[1]
+        forward = slope is not None and not self._has_wrong_forward(name, outs)
+        against = "calculus" if forward else "reference"
+        if slope is not None and state == "value" and not forward:
+            against = "calculus"
+            error = self._against_own_forward(slope, outs[self.asked[-1]][name])
+            if error <= TOLERANCE:
+                state, hit = RIGHT, None
                 self.verdict.notes.append(
                     Text(
                         "{name} is the right derivative of your own {of}, which isn't right yet",
                         {"name": name, "of": slope.of},
                     )
                 )
-        elif slope is not None and hit is None and forward:
-            error = max(error, self._against_own_forward(slope, outs[last][name]))
+        elif slope is not None and state == RIGHT and forward:
+            error = max(error, self._against_own_forward(slope, outs[i][name]))
             if error > TOLERANCE:
-                state, hit = "value", (last, "value", error)
+                state, hit = "value", (i, "value", error)
         self.verdict.rows.append(Row(name, output.what, error, against, state, output.part or name))
         told = output.follows and self._first_wrong(output.follows, outs) is not None
         if hit is not None and not told:
-            self._explain(name, hit, outs)
+            self._explain(name, (hit[0], hit[1], error), outs)
+
+    def _has_wrong_forward(self, name: str, outs: list[dict[str, Any]]) -> bool:
+        """Tell whether an output is a derivative of another one that is wrong."""
+        slope = self.exercise.outputs[name].slope
+        return slope is not None and self._first_wrong(slope.of, outs) is not None
 
     def _against_own_forward(self, slope: Slope, given: Any) -> float:
         """Measure some slopes of the reader's own forward; return the worst error."""
         right = self.telling.given[slope.wrt]
         if not isinstance(given, numpy.ndarray) or given.shape != right.shape:
             return math.inf
-        rng = numpy.random.default_rng(right.size)
-        flat = numpy.arange(right.size)
-        if right.size > ENTRIES:
-            flat = rng.choice(right.size, ENTRIES, replace=False)
+        flat = _some_places(right.size)
         measured = self.slopes(slope, self.telling.given, flat)
         scale = max(float(abs(measured).max()), float(abs(given).max()), 1e-6)
         error = abs(given.ravel()[flat] - measured).max() / scale
@@ -272,13 +285,23 @@ class _Judge:
         if kind == "shape":
             cause = known or self._of_a_shape(name, outs) or causes.of_a_shape(given, right)
             cause = cause or self._slip(name, outs)
-            cause = cause or causes.of_lengths(outs[-1].get(name), self.rights[-1][name].shape)
-            cause = cause or causes.of_lengths(given, right.shape)
+            cause = cause or causes.of_lengths(
+                [out.get(name) for out in outs], [r[name] for r in self.rights]
+            )
             self.verdict.findings.append(Finding("shape", _shape(name, given, right), cause, name))
             return
+        if math.isfinite(error) and self._has_wrong_forward(name, outs):
+            i, text = self.asked[-1], self._beside_own_forward(name, outs, error)
+            self.verdict.findings.append(Finding("value", text, known, name))
+            return
         between = self._between(name) if self._first_wrong(name, outs) else None
-        whole = WHOLE_NUMBERS if numpy.asarray(given).dtype.kind in "iu" else None
+        whole = WHOLE_NUMBERS if self._is_cut(name, outs) else None
         cause = known or between or whole
+        if cause is None and any(f.kind == "conduct" for f in self.verdict.findings):
+            self.verdict.findings.append(
+                Finding("value", self._sentence(name, i, given, error), None, name)
+            )
+            return
         cause = cause or causes.of_values(
             self.exercise,
             self._cases(),
@@ -290,6 +313,28 @@ class _Judge:
         )
         self.verdict.findings.append(
             Finding("value", self._sentence(name, i, given, error), cause, name)
+        )
+
+    def _beside_own_forward(self, name: str, outs: list[dict[str, Any]], error: float) -> Text:
+        """Say what is wrong where forward is wrong as well: its own slopes are what counts."""
+        i, slope = self.asked[-1], self.exercise.outputs[name].slope
+        assert slope is not None
+        given = numpy.asarray(outs[i][name], float)
+        flat = _some_places(given.size)
+        measured = self.slopes(slope, self.telling.given, flat)
+        k = _worst(abs(given.ravel()[flat] - measured))[0]
+        index = tuple(int(n) for n in numpy.unravel_index(flat[k], given.shape))
+        numbers = float(given[index]), float(measured[k]), error
+        return self._beside(name, (i, index), numbers, _measured(slope))
+
+    def _is_cut(self, name: str, outs: list[dict[str, Any]]) -> bool:
+        """Tell whether whole numbers stand where the right ones have fractions."""
+        pairs = [(out.get(name), r[name]) for out, r in zip(outs, self.rights, strict=True)]
+        return all(
+            isinstance(a, numpy.ndarray)
+            and a.dtype.kind in "iu"
+            and any(numpy.array_equal(a, cut(r)) for cut in (numpy.trunc, numpy.floor, numpy.rint))
+            for a, r in pairs
         )
 
     def _slip(self, name: str, outs: list[dict[str, Any]]) -> Text | None:
@@ -346,20 +391,29 @@ class _Judge:
             index = _worst(numpy.where(numpy.isfinite(given), 0.0, 1.0))
         else:
             index = _worst(abs(given - right))
-        number, wanted, source = float(given[index]), float(right[index]), "the right number is"
+        wanted, what = float(right[index]), Text("the right number is")
         if slope is not None and self.exercise.outputs[slope.of].slope is None:
             k = int(numpy.ravel_multi_index(index, right.shape)) if right.ndim else 0
             measured = float(self.slopes(slope, self.cases[i][1].given, [k])[0])
             if math.isfinite(measured):
-                wanted, source = measured, "finite differences of your own {of} give"
-        where = f"{name}{list(index)}" if index else name
-        what = Text(source, {"of": slope.of} if slope and "{of}" in source else {})
+                wanted, what = measured, _measured(slope)
+        return self._beside(name, (i, index), (float(given[index]), wanted, error), what)
+
+    def _beside(
+        self,
+        name: str,
+        place: tuple[int, tuple[int, ...]],
+        numbers: tuple[float, float, float],
+        what: Text,
+    ) -> Text:
+        """Say what an entry is and what it must be, and the worst error."""
+        (i, index), (number, wanted, error) = place, numbers
         return Text(
             "{name} is wrong: your {where} is {number}, {what} {wanted} (case {case}, worst "
             "relative error {error})",
             {
                 "name": name,
-                "where": where,
+                "where": f"{name}{list(index)}" if index else name,
                 "number": f"{number:.7g}",
                 "what": what,
                 "wanted": f"{wanted:.7g}",
@@ -379,26 +433,26 @@ class _Judge:
         lines = shown(case.given)
         for j, name in hits:
             if j == i:
-                lines.append(
-                    f"{name} = {_written(outs[i].get(name))}  # {_written(self.rights[i][name])}"
-                )
+                right = "" if self._has_wrong_forward(name, outs) else self.rights[i][name]
+                told = f"  # {_written(right)}" if isinstance(right, numpy.ndarray) else ""
+                lines.append(f"{name} = {_written(outs[i].get(name))}{told}")
         self.verdict.shown = lines
 
     # ---------------------------------------------------------------- conduct
 
-    def _conduct(
-        self, outcomes: list[dict[str, Any]], wrong: dict[str, Any], outs: list[dict[str, Any]]
-    ) -> None:
-        wrote = dict.fromkeys(name for outcome in outcomes for name in outcome["wrote"])
-        for name in wrote:
+    def _look_at_writes(self, outcomes: list[dict[str, Any]]) -> None:
+        """Report inputs that were written to: what came out after that has this cause, maybe."""
+        for name in dict.fromkeys(name for k in self.asked for name in outcomes[k]["wrote"]):
             self._complain(
                 "{name} has been written to: the caller's array must stay as it is ({name} = "
                 "{name} * 2 makes a new one, {name} *= 2 does not)",
                 name=name,
             )
+
+    def _conduct(self, wrong: dict[str, Any], outs: list[dict[str, Any]]) -> None:
         again = self.play([self.telling.given])[0].get("out", {})
         for name in self.exercise.outputs:
-            if not wrong and not _same(again.get(name), outs[-1].get(name)):
+            if not wrong and not _same(again.get(name), outs[self.asked[-1]].get(name)):
                 self._complain(
                     "a second call with the same input gives another {name}: something is kept "
                     "from "
@@ -425,21 +479,24 @@ class _Judge:
             )
             return
         expected = answer(self.exercise, self.exercise.solution, narrow)
-        for name, right in expected.items():
-            value = outcome["out"].get(name)
+        wide: dict[str, str] = {}
+        for name, output in self.exercise.outputs.items():
+            value, right = outcome["out"].get(name), expected[name]
             if right.dtype != "float32" or not isinstance(value, numpy.ndarray):
                 continue
-            if value.dtype != "float32":
-                self._complain(
-                    "for float32 input, {name} comes out as {dtype}: take the dtype from the input "
-                    "(np.zeros_like(x), not np.zeros(x.shape))",
-                    name=name,
-                    dtype=str(value.dtype),
-                )
+            if value.dtype != "float32" and right.ndim and not output.wide:
+                wide[name] = str(value.dtype)
             elif compared(value, right, max(float(abs(right).max()), 1e-3), SINGLE)[0] != RIGHT:
                 self._complain(
                     "for float32 input, {name} is wrong by more than rounding", name=name
                 )
+        if wide:
+            self._complain(
+                "for float32 input, {names} must come out as float32, not as {dtype}: take the "
+                "dtype from the input, as np.zeros_like(x) and y.astype(x.dtype) do",
+                names=", ".join(wide),
+                dtype=" or ".join(dict.fromkeys(wide.values())),
+            )
 
 
 def compared(
@@ -488,6 +545,17 @@ def _shape(name: str, given: Any, right: Numbers) -> Text:
         return Text("{name} has the shape {given}, but must have {shape}", values)
     values = {"name": name, "dtype": str(given.dtype)}
     return Text("{name} has the dtype {dtype}, but must hold floating-point numbers", values)
+
+
+def _measured(slope: Slope) -> Text:
+    return Text("finite differences of your own {of} give", {"of": slope.of})
+
+
+def _some_places(size: int) -> Numbers:
+    """Return the places whose slopes are measured."""
+    if size <= ENTRIES:
+        return numpy.arange(size)
+    return numpy.random.default_rng(size).choice(size, ENTRIES, replace=False)
 
 
 def _worst(a: Numbers) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from minigan.learn.checking import LIMITS, check_file, read
 from minigan.learn.course import course, find
 from minigan.learn.language import Speaker, Text, printable
 from minigan.learn.parts import Exercise
+from minigan.learn.starter import GIVEN, imported
 from minigan.learn.verdict import NOT_BEGUN, WRONG, Finding, Verdict
 
 POINTS = 10
@@ -99,7 +100,7 @@ def grade(
     limits
         What each file may use.
     jobs
-        So many students at a time.
+        How many students at a time.
     tell
         Gets each student's name when done.
     alone
@@ -189,15 +190,10 @@ def imports(text: str) -> set[str]:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):
         return set()
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found.add(node.module or ".")
-        elif isinstance(node, ast.Name) and node.id in ("__import__", "eval", "exec"):
-            found.add(node.id)
-    return found - {"numpy", "minigan.learn.given", "__future__"}
+    built_in = ("__import__", "eval", "exec")
+    called = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in built_in}
+    found = {n for n in imported(tree) if n.partition(".")[0] != "numpy"}
+    return (found | called) - {GIVEN, "__future__"}
 
 
 def points(verdict: Verdict) -> float:

@@ -66,7 +66,7 @@ class Own(Layer):
         """Pull dy back by the reader's backward, and add to the gradients."""
         (kept,) = cache.recall(self, dy)
         result = self.maps[1](dy, kept)
-        dx, *gradients = result if isinstance(result, tuple) else (result,)
+        dx, *gradients = result if isinstance(result, (tuple, list)) else (result,)
         if param_grads:
             for name, gradient in zip(self.names, gradients, strict=True):
                 if getattr(self, name) is not None:

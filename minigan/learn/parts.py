@@ -59,12 +59,15 @@ class Output:
         What is marked with points: outputs of one part are right together. The name if None.
     follows
         Another output that it is made of: what is wrong with that one is told there alone.
+    wide
+        Whether float64 may come out for float32 input.
     """
 
     what: str
     slope: Slope | None = None
     part: str | None = None
     follows: str | None = None
+    wide: bool = False
 
 
 @dataclass(frozen=True)

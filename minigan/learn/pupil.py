@@ -78,7 +78,7 @@ def _attempted(
         return {"fault": "shape", "msgid": error.text.msgid, "values": dict(error.text.values)}
     except NotImplementedError as error:
         return {"fault": "missing"} | _unwritten(_own(error, path))
-    except (Exception, RecursionError) as error:
+    except Exception as error:
         return {"fault": "crash", "msgid": _crash(error, path), "values": _where(error, path)}
     wrote = [n for n, v in watched.items() if not numpy.array_equal(handed[n], v, equal_nan=True)]
     return {"out": {n: _plain(v) for n, v in out.items()}, "wrote": wrote}

@@ -104,13 +104,21 @@ def absent(text: str, exercise: Exercise) -> list[str]:
 
 def ready_made(text: str) -> list[str]:
     """Return what a file imports that holds the answers, or derives by itself."""
+    found = imported(ast.parse(text))
+    return sorted(n for n in found if n.partition(".")[0] in READY_MADE and n != GIVEN)
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """Return what a file imports, by whole name."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found.add(node.module or ".")
-    return sorted(n for n in found if n.partition(".")[0] in READY_MADE and n != GIVEN)
+            package = node.module or "."
+            whole = {f"{package}.{alias.name}" for alias in node.names}
+            found |= whole if whole == {GIVEN} else {package}
+    return found
 
 
 def _classes(text: str) -> set[str]:
@@ -119,7 +127,7 @@ def _classes(text: str) -> set[str]:
 
 
 def _names(tree: ast.Module) -> set[str]:
-    """Return what a file defines at its top level."""
+    """Return what a file defines, at whatever level."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):

@@ -24,7 +24,7 @@ from minigan.metrics import mode_report
 SLOW = 300.0
 """Seconds beyond which a run is announced with its length."""
 MUCH_SLOWER = 4.0
-"""So many times the library's time needs a reason."""
+"""This many times the library's time needs a reason."""
 FRAMES = 40
 
 

@@ -108,11 +108,10 @@ class Verdict:
 
     def parts(self) -> dict[str, bool]:
         """Return what is marked, and whether each part is right."""
-        wanted = {output.part or name for name, output in self.exercise.outputs.items()}
-        ordered = [p for n, o in self.exercise.outputs.items() if (p := o.part or n) in wanted]
+        marked = [output.part or name for name, output in self.exercise.outputs.items()]
         wrong = {row.part for row in self.rows if row.state != RIGHT}
         whole = bool(self.rows) and self.state != NOT_BEGUN
-        found = {part: whole and part not in wrong for part in dict.fromkeys(ordered)}
+        found = {part: whole and part not in wrong for part in dict.fromkeys(marked)}
         conduct = whole and not any(
             f.kind in ("conduct", "crash", "missing") for f in self.findings
         )

@@ -27,7 +27,7 @@ def watch(
     pause
         Waits between two looks.
     rounds
-        So many looks; without end if None.
+        How many looks; without end if None.
     """
     seen = {path: _stamp(path) for path in paths()}
     count = 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from minigan.cli import main
-from minigan.learn import hosts, marks
+from minigan.learn import hosts, marks, starter
 from minigan.learn.course import exercise
 from minigan.learn.starter import solution
 
@@ -90,6 +90,9 @@ def test_imports_are_looked_at_only_when_asked(tmp_path, capsys):
         assert main(command) == 0
         assert json.loads(capsys.readouterr().out)["students"][0]["points"] == points
     assert marks.imports("import os\n__import__('sys')\nimport numpy as np") == {"os", "__import__"}
+    ours = "from numpy.lib.stride_tricks import sliding_window_view\nimport numpy.linalg\n"
+    assert marks.imports(ours + "from minigan.learn import given\n") == set()
+    assert starter.ready_made("from minigan.learn import given, solutions") == ["minigan.learn"]
 
 
 def test_the_file_for_classroom_50_runs_end_to_end(made, tmp_path):

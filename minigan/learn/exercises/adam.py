@@ -13,7 +13,14 @@ from minigan.learn.solutions import adam as solution
 def cases(rng: numpy.random.Generator) -> list[Case]:
     """The first step, whose length is the rate; later ones; gradients of 0."""
 
-    def given(shape: tuple[int, ...], steps: int, eps: float = 1e-8, t: int = 1) -> dict[str, Any]:
+    def given(
+        shape: tuple[int, ...],
+        steps: int,
+        eps: float = 1e-8,
+        t: int = 1,
+        lr: float = 0.01,
+        betas: tuple[float, float] = (0.5, 0.9),
+    ) -> dict[str, Any]:
         later = t > 1
         return {
             "w": rng.standard_normal(shape),
@@ -21,9 +28,9 @@ def cases(rng: numpy.random.Generator) -> list[Case]:
             "m": rng.standard_normal(shape) * later,
             "v": rng.uniform(0.1, 1, shape) * later,
             "t": t,
-            "lr": 0.01,
-            "beta1": 0.5,
-            "beta2": 0.9,
+            "lr": lr,
+            "beta1": betas[0],
+            "beta2": betas[1],
             "eps": eps,
         }
 
@@ -32,9 +39,9 @@ def cases(rng: numpy.random.Generator) -> list[Case]:
         Case("the first step", given((1,), 1)),
         Case("the first step, with a gradient of 0", zero | {"g": 0 * zero["g"]}),
         Case("two steps", given((1,), 2)),
-        Case("the tenth step", given((2, 3), 1, t=10)),
-        Case("a large eps", given((3, 4), 1, 0.1, 3)),
-        Case("four steps", given((3, 4), 4, 1e-3)),
+        Case("the tenth step", given((2, 3), 1, t=10, lr=0.1, betas=(0.9, 0.95))),
+        Case("a large eps", given((3, 4), 1, 0.1, 3, betas=(0.7, 0.8))),
+        Case("four steps", given((3, 4), 4, 1e-3, lr=0.02, betas=(0.6, 0.95))),
     ]
 
 

@@ -31,7 +31,7 @@ def cases(rng: numpy.random.Generator) -> list[Case]:
 
     return [
         Case("γ = 1 and β = 0", given(4, 1, 1e-5, 0.1, plain=True)),
-        Case("evaluation", given(2, 2, 0.1, 0.1, train=False)),
+        Case("evaluation", given(2, 2, 0.3, 0.1, train=False)),
         Case("one channel", given(3, 1, 1e-5, 0.1)),
         Case("a large eps", given(4, 2, 0.5, 0.1)),
         Case("another momentum", given(6, 2, 1e-5, 0.3)),

@@ -56,8 +56,8 @@ def looks(name: str, given: Any, out: Any) -> str | None:
     large = abs(given.logits).max() >= 100
     if name == "loss" and large and 0 < out.sum() < abs(given.logits).max() / 2 * (1 - 1e-9):
         return (
-            "a logit or a probability is clipped, so the loss stops growing: write max(l, 0) + "
-            "log1p(exp(-|l|)) - t l, which needs no clipping"
+            "the loss stops growing, as if a logit or a probability were clipped, or a number "
+            "added to it: write max(l, 0) + log1p(exp(-|l|)) - t l, which needs neither"
         )
     return None
 

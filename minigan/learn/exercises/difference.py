@@ -22,7 +22,7 @@ def cases(rng: numpy.random.Generator) -> list[Case]:
         Case("whole numbers", {"x": rng.integers(1, 5, 4), "h": 0.1, "f": "cubes"}),
         Case(
             "a function of all entries",
-            {"x": rng.standard_normal((2, 3)), "h": 1e-3, "f": "product"},
+            {"x": -rng.uniform(0.5, 2, (2, 3)), "h": 1e-3, "f": "product"},
         ),
         Case("a matrix", {"x": rng.uniform(0.5, 2, (3, 4)), "h": 0.1, "f": "cubes"}),
     ]
@@ -41,7 +41,7 @@ EXERCISE = Exercise(
     title="The central difference",
     asks=("slope",),
     outputs={
-        "gradient": Output("the gradient of f, measured"),
+        "gradient": Output("the gradient of f, measured", wide=True),
         "x": Output("by how much x has changed"),
     },
     cases=cases,
@@ -114,6 +114,12 @@ EXERCISE = Exercise(
             "def slope(f, x, h=1e-5):\n"
             "    x = np.array(x, float)\n"
             "    return 0 * x + (f(x + h) - f(x - h)) / (2 * h)\n",
+        ),
+        Variant(
+            "all entries are moved at once: move one at a time, so that each slope is its own",
+            "def slope(f, x, h=1e-5):\n"
+            "    x = np.array(x, float)\n"
+            "    return (f(x + h) - f(x - h)) / (2 * h)\n",
         ),
         Variant(
             "a whole row is moved at once: np.ndindex(*x.shape) goes through single entries",

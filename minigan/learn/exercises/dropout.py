@@ -149,7 +149,7 @@ EXERCISE = Exercise(
     hints=(
         "The cache is the mask, already divided by keep; in evaluation it is all ones.",
         "If forward gives y = x · m, then dy/dx = m: the same m, kept from that call.",
-        "mask = (rng.random(x.shape) < keep) / keep, y = x * mask, dx = dy * mask.",
+        "mask = (rng.random(x.shape) < keep).astype(x.dtype) / keep, y = x * mask, dx = dy * mask.",
     ),
     explanation=(
         "Dividing by keep in training lets evaluation do nothing: E y = x either way. Random "

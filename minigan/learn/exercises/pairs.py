@@ -262,8 +262,9 @@ EXERCISE = Exercise(
     hints=(
         "max(0, 1 - r) has the derivative -1 where r < 1, and 0 elsewhere.",
         "The half before the square cancels the 2 of its derivative: (r - 1) / N is left.",
-        "-(real < 1) / len(real), (fake > -1) / len(fake); (real - 1) / len(real), fake / "
-        "len(fake). G: -1 / len(fake) and (fake - 1) / len(fake).",
+        "np.where(real < 1, -1 / len(real), 0).astype(real.dtype), np.where(fake > -1, 1 / "
+        "len(fake), 0).astype(fake.dtype); (real - 1) / len(real), fake / len(fake). G: "
+        "np.full_like(fake, -1 / len(fake)) and (fake - 1) / len(fake).",
     ),
     explanation=(
         "The hinge stops learning from samples that D is sure about; least squares pull even "

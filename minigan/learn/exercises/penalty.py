@@ -21,12 +21,15 @@ def cases(rng: numpy.random.Generator) -> list[Case]:
         w2 = rng.standard_normal((hidden, 1))
         return {"x": x, "w1": w1, "w2": w2, "slope": 0.2, "gamma": 3.0, "lam": 10.0}
 
+    def other(given: dict[str, Any]) -> dict[str, Any]:
+        return given | {"slope": 0.3, "gamma": 0.7, "lam": 3.5}
+
     flat = given(2, 2, 2)
     return [
         Case("one sample, one number everywhere", given(1, 1, 1)),
         Case("one sample", given(1, 2, 3)),
         Case("a flat net, whose gradient is 0", flat | {"w2": 0 * flat["w2"]}),
-        Case("5 samples, 3 numbers, 4 hidden", given(5, 3, 4)),
+        Case("5 samples, 3 numbers, 4 hidden", other(given(5, 3, 4))),
     ]
 
 
@@ -171,7 +174,16 @@ EXERCISE = Exercise(
             _gp(dg="2 * lam * (m - 1) * g / np.where(m > 0, m, 1)"),
         ),
         Variant(
-            "λ is 10 in the paper: use the lam that is given", _gp("5.0 * ((m - 1)**2).mean()")
+            "λ is 10 in the paper: use the lam that is given",
+            _gp("10.0 * ((m - 1)**2).mean()", "2 * 10.0 * (m - 1) * g / np.where(m > 0, m, 1) / n"),
+        ),
+        Variant(
+            "a half has come in: it is λ (|g| - 1)², where R1 has γ/2",
+            _gp("lam / 2 * ((m - 1)**2).mean()", "lam * (m - 1) * g / np.where(m > 0, m, 1) / n"),
+        ),
+        Variant(
+            "the slope is 0.2 in most papers: use the slope that is given",
+            _g("(s * w2.T) @ w1.T", "np.where(x @ w1 > 0, 1.0, 0.2)"),
         ),
         Variant(
             "only slopes above 1 are punished: (|g| - 1)² punishes both sides",

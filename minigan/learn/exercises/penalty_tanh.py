@@ -22,7 +22,7 @@ def cases(rng: numpy.random.Generator) -> list[Case]:
         Case("one sample, one number everywhere", given(1, 1, 1)),
         Case("one sample", given(1, 2, 3)),
         Case("a flat net, whose gradient is 0", flat | {"w2": 0 * flat["w2"]}),
-        Case("5 samples, 3 numbers, 4 hidden", given(5, 3, 4)),
+        Case("5 samples, 3 numbers, 4 hidden", given(5, 3, 4) | {"lam": 3.5}),
     ]
 
 
@@ -124,6 +124,13 @@ EXERCISE = Exercise(
         Variant(
             "λ is forgotten in the gradient",
             _code(dg="2 * (m - 1) * g / np.where(m > 0, m, 1) / n"),
+        ),
+        Variant(
+            "λ is 10 in the paper: use the lam that is given",
+            _code(
+                loss="10.0 * ((m - 1)**2).mean()",
+                dg="2 * 10.0 * (m - 1) * g / np.where(m > 0, m, 1) / n",
+            ),
         ),
         Variant("the mask is forgotten in dw2", _code(dw2="dq.sum(0).reshape(-1, 1)")),
         Variant(

@@ -13,18 +13,20 @@ from minigan.learn.solutions import sgd as solution
 def cases(rng: numpy.random.Generator) -> list[Case]:
     """Without and with momentum, one step and three."""
 
-    def given(shape: tuple[int, ...], steps: int, momentum: float, moving: bool) -> dict[str, Any]:
+    def given(
+        shape: tuple[int, ...], steps: int, momentum: float, moving: bool, lr: float = 0.1
+    ) -> dict[str, Any]:
         v = rng.standard_normal(shape) * moving
         grads = rng.standard_normal((steps, *shape))
         w = rng.standard_normal(shape)
-        return {"w": w, "g": grads, "v": v, "lr": 0.1, "momentum": momentum}
+        return {"w": w, "g": grads, "v": v, "lr": lr, "momentum": momentum}
 
     return [
         Case("the first step, without momentum", given((1,), 1, 0.0, False)),
         Case("the first step, with momentum", given((1,), 1, 0.9, False)),
         Case("a step while the ball is rolling", given((1,), 1, 0.9, True)),
-        Case("three steps", given((2, 3), 3, 0.5, False)),
-        Case("one step of a matrix that is rolling", given((3, 4), 1, 0.7, True)),
+        Case("three steps", given((2, 3), 3, 0.5, False, 0.03)),
+        Case("one step of a matrix that is rolling", given((3, 4), 1, 0.7, True, 0.2)),
     ]
 
 

@@ -111,7 +111,7 @@ EXERCISE = Exercise(
             for i, n in enumerate(NAMES)
         },
         **{
-            f"w{i}": Output(f"{n} after step and clipping", part="clipping")
+            f"w{i}": Output(f"{n} after step and clipping", part="clipping", follows=f"g{i}")
             for i, n in enumerate(NAMES)
         },
         "steps": Output("the number of steps of the optimizer"),
