@@ -72,7 +72,7 @@ def _agree(ratios: Numbers, f: Numbers, g: Numbers) -> bool:
     """Tell whether f stands where g is meant; a ratio is infinite where only g is 0."""
     f, g = numpy.broadcast_to(f, ratios.shape), numpy.broadcast_to(g, ratios.shape)
     known, infinite = numpy.isfinite(ratios), numpy.isinf(ratios)
-    if known.sum() < LEAST or (g[infinite] != 0).any() or (f[infinite] == 0).any():
+    if known.sum() < LEAST or not f.any() or (g[infinite] != 0).any() or (f[infinite] == 0).any():
         return False
     error = abs(ratios[known] * g[known] - f[known]).max()
     return bool(error <= CLOSE * max(float(abs(f).max()), 1e-3))

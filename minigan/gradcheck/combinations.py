@@ -21,8 +21,8 @@ LEAST, LEAST_FOR_TWO = 3, 5
 """How many entries can't agree by chance with one combination, and with the sum of two."""
 MOST_FOR_TWO, MOST_NUMBERS = 1800, 1_500_000
 TINY = 1e-100
-SMALL = 400
-"""Numbers in an array up to which functions of two arrays are tried."""
+SMALL, LARGE = 400, 20_000
+"""Numbers in dy up to which functions of two arrays are tried, and any at all."""
 MOST_TOGETHER, MOST_COMPARED, FEW = 6, 60, 4
 
 
@@ -66,7 +66,7 @@ def explain(
         Writes a factor, with what it stands for, or returns nothing if it is none that a
         derivative has.
     """
-    if n.size < LEAST or not abs(n).max() > 0:
+    if n.size < LEAST or dy.size > LARGE or not abs(n).max() > 0:
         return None
     arrays = arrays | _products(arrays, weights)
     combinations = _usable(_combinations(n.shape, arrays, dy, weights))
@@ -98,7 +98,9 @@ def given_alone(
     number: Callable[[float], str],
 ) -> str | None:
     """Say what the given gradient is, where the right one can't be written in this way."""
-    combinations = _usable(_combinations(a.shape, arrays, dy, weights)) if a.size >= LEAST else []
+    if a.size < LEAST or dy.size > LARGE:
+        return None
+    combinations = _usable(_combinations(a.shape, arrays, dy, weights))
     given = [terms for terms in _matches(a, combinations, number) if len(terms.terms) == 1]
     if not given:
         return None

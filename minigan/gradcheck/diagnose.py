@@ -44,6 +44,8 @@ def likely_cause(case: Case) -> str:
     case = case._replace(
         numeric=case.numeric and _remembered(case.numeric), kept=functools.cache(case.kept)
     )
+    if alike(case.a, case.n):
+        return _nearly(case) or UNKNOWN
     tests = (
         _zero,
         _forgotten,
@@ -73,7 +75,7 @@ def likely_cause(case: Case) -> str:
         _combination,
     )
     for test in tests:
-        with contextlib.suppress(Refused):
+        with contextlib.suppress(Refused), numpy.errstate(all="ignore"):
             sentence = test(case)
             if sentence:
                 return sentence
@@ -116,7 +118,10 @@ def _zero(case: Case) -> str | None:
     if abs(case.a).max() > 0:
         return None
     if case.name == "x":
-        return "the gradient is zero everywhere: backward returns an array that it never fills"
+        return (
+            "the gradient is zero everywhere: backward returns an array that it never fills, or "
+            "masks all of it"
+        )
     return "the gradient is zero everywhere: backward never writes it, or writes it to a copy"
 
 
@@ -303,7 +308,10 @@ def _one_place(case: Case) -> str | None:
     for where, measure in case.masked():
         if alike(case.a, measure()):
             if where[:3] == "all":
-                return f"it is the gradient that {where} would give: a loop ends too early"
+                return (
+                    f"it is the gradient that {where} would give: a loop or a slice leaves that "
+                    "one out"
+                )
             return (
                 f"it is the gradient that {where} alone would give: a sum over all of them is "
                 "missing"

@@ -110,7 +110,7 @@ def huge(first: Spot) -> None:
     except Exception as error:  # a layer may refuse such numbers
         first.report.notes.append(f"large inputs are refused: {str(error).partition(chr(10))[0]}")
         return
-    size = max(float(abs(x).max()) for x in xs if x.dtype.kind == "f" and x.size)
+    size = max((float(abs(x).max()) for x in xs if x.dtype.kind == "f" and x.size), default=0.0)
     named = {"y": y} | {f"d{n}": d for n, d in zip(first.inputs, result.dx, strict=False)}
     for what, a in named.items():
         if numpy.isnan(a).any() and not numpy.isinf(y).any():

@@ -9,12 +9,15 @@ from typing import Any
 import numpy
 
 from minigan.gradcheck import diagnose, elsewhere
+from minigan.gradcheck.case import Numbers
 from minigan.gradcheck.compare import Comparison, Settings
-from minigan.gradcheck.report import Report
+from minigan.gradcheck.report import Misconduct, Report
 from minigan.gradcheck.slopes import Line
 from minigan.gradcheck.spot import Spot
 
 DIAGNOSED_SIZE = 800
+MOST_MEASURED = 3_000
+"""Entries that are measured while causes are sought; each takes some forward calls."""
 Compared = dict[str, tuple[Spot, Comparison]]
 
 
@@ -31,14 +34,36 @@ def causes(first: Spot, compared: Compared, settings: Settings) -> None:
         How to compare.
     """
     wrong = {n: c for n, c in compared.items() if c[1].report.error > settings.tolerance}
+    try:
+        _seek(first, compared, wrong, settings)
+    except Misconduct as error:  # at a point that was made up: what was found before stands
+        first.report.notes.append(f"no more causes were sought: {error}")
+
+
+def _seek(first: Spot, compared: Compared, wrong: Compared, settings: Settings) -> None:
     telling = wrong if _is_telling(first) else wrong | _at_a_telling_spot(first, wrong, settings)
+    purse = Purse(MOST_MEASURED)
     for name, (_, comparison) in wrong.items():
         for spot, better in (telling[name], wrong[name]):
             if better.gradient.size <= DIAGNOSED_SIZE:
-                cause = diagnose.likely_cause(_case(spot, better))
+                cause = diagnose.likely_cause(_case(spot, better, purse))
                 unknown = cause == diagnose.UNKNOWN
                 comparison.report.cause = _beside(wrong, compared) if unknown else cause
                 break
+
+
+class Purse:
+    """What may still be measured: a question that costs more is refused."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def pay(self, flat: Numbers) -> Numbers:
+        """Take the price of measuring entries; return them."""
+        self.left -= len(flat)
+        if self.left < 0:
+            raise diagnose.Refused
+        return flat
 
 
 def _beside(wrong: Compared, compared: Compared) -> str:
@@ -85,7 +110,7 @@ def _at_a_telling_spot(first: Spot, wrong: Compared, settings: Settings) -> Comp
     return found
 
 
-def _case(spot: Spot, comparison: Comparison) -> diagnose.Case:
+def _case(spot: Spot, comparison: Comparison, purse: Purse) -> diagnose.Case:
     x = next(iter(spot.inputs.values()), None)
     return diagnose.Case(
         comparison.report.name,
@@ -98,9 +123,11 @@ def _case(spot: Spot, comparison: Comparison) -> diagnose.Case:
         spot.y,
         spot.dy,
         spot.values,
-        lambda *point: spot.numeric(comparison.report.name, *point),
+        lambda x, dy, changed, flat: spot.numeric(
+            comparison.report.name, x, dy, changed, purse.pay(flat)
+        ),
         lambda: spot.subject.kept(spot.xs, spot.values),
-        lambda flat: spot.contributions(comparison.report.name, flat),
+        lambda flat: spot.contributions(comparison.report.name, purse.pay(flat)),
         lambda dy: spot.given(comparison.report.name, dy),
     )
 
@@ -165,7 +192,7 @@ def _masked(spot: Spot, comparison: Comparison) -> Iterator[tuple[str, Callable[
             if spot.dy.shape[axis] > 2:
                 rest = (*[slice(None)] * axis, slice(None, -1) if index else slice(1, None))
                 yield f"all but the {which} {what}", _measurement(spot, comparison, rest)
-    blocks = [b // a for a, b in zip(spot.xs[0].shape, spot.dy.shape, strict=False)]
+    blocks = [b // max(a, 1) for a, b in zip(spot.xs[0].shape, spot.dy.shape, strict=False)]
     if spot.dy.ndim == 4 and spot.xs[0].ndim == 4 and max(blocks[1:3]) > 1:
         corners = (slice(None), slice(None, None, blocks[1]), slice(None, None, blocks[2]))
         yield "the first pixel of each block", _measurement(spot, comparison, corners)

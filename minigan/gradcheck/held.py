@@ -81,7 +81,7 @@ class Place:
                 cells[self.key].cell_contents = value
         elif isinstance(self.owner, functools.partial):
             _refit(self.owner, self.key, value)
-        elif isinstance(self.owner, (list, dict, deque, PackedArray)) or _is_array(self.owner):
+        elif isinstance(self.owner, (list, dict, deque, PackedArray)) or is_array(self.owner):
             self.owner[self.key] = value
         elif not isinstance(self.owner, (tuple, set, frozenset, *BOUND)):
             _set(self.owner, self.key, value)
@@ -90,9 +90,9 @@ class Place:
 def places(root: Any) -> Iterator[Place]:
     """Yield every place inside `root`, each once, in order; a `Parameter` isn't opened."""
     seen: set[int] = set()
-    waiting: list[tuple[tuple[Any, ...], Any, bool]] = [((), root, False)]
+    waiting: deque[tuple[tuple[Any, ...], Any, bool]] = deque([((), root, False)])
     while waiting:
-        trail, owner, outside = waiting.pop(0)
+        trail, owner, outside = waiting.popleft()
         if id(owner) in seen or isinstance(owner, (*CLOSED, *GENERATORS)):
             continue
         seen.add(id(owner))
@@ -106,7 +106,7 @@ def places(root: Any) -> Iterator[Place]:
 
 def _step(owner: Any, key: Any) -> Any:
     """Return what an owner keeps under a key."""
-    if isinstance(owner, (dict, *ORDERED)) or _is_array(owner):
+    if isinstance(owner, (dict, *ORDERED)) or is_array(owner):
         return owner[key]
     if isinstance(owner, MethodType) and key != "__self__":
         owner = owner.__func__
@@ -136,7 +136,7 @@ def _items(owner: Any) -> list[tuple[Any, Any]]:
         return list(enumerate(owner))
     if isinstance(owner, type):
         return list(_attributes(owner).items())
-    if _is_array(owner):
+    if is_array(owner):
         return _inside_array(owner)
     if isinstance(owner, BOUND):
         return [("__self__", owner.__self__)]
@@ -334,19 +334,21 @@ def _is_of_the_class(place: Place) -> bool:
     )  # fmt: skip
 
 
-def _is_array(value: Any) -> bool:
-    return hasattr(value, "dtype") and not isinstance(value, type)
+def is_array(value: Any) -> bool:
+    """Tell whether a value is an array or a number of one; what just has a dtype may be a layer."""
+    return isinstance(value, (numpy.ndarray, numpy.generic)) or (
+        hasattr(value, "__minigan_backend__") or type(value).__module__.partition(".")[0] == "cupy"
+    )
 
 
 def is_number(value: Any) -> bool:
     """Tell whether a value is an array of numbers, or a plain floating-point number."""
-    kind = getattr(getattr(value, "dtype", None), "kind", None)
-    return isinstance(value, float) or kind not in (None, "O", "V")
+    return isinstance(value, float) or (is_array(value) and value.dtype.kind not in "OV")
 
 
 def is_floating(value: Any) -> bool:
     """Tell whether a value is an array of floating-point numbers, or one such number."""
-    return isinstance(value, float) or getattr(getattr(value, "dtype", None), "kind", "") == "f"
+    return isinstance(value, float) or (is_array(value) and value.dtype.kind == "f")
 
 
 def set_precision(root: Any, dtype: str) -> None:
@@ -363,7 +365,7 @@ def set_precision(root: Any, dtype: str) -> None:
     def cast(a: Any) -> Any:
         if type(a) is tuple or (isinstance(a, tuple) and hasattr(a, "_fields")):
             return _cast_tuple(a, cast)
-        if not _is_array(a) or not is_floating(a) or a.dtype == dtype:
+        if not is_array(a) or not is_floating(a) or a.dtype == dtype:
             return a
         return made.setdefault(id(a), (a, a.astype(dtype)))[1]
 
@@ -407,7 +409,7 @@ class Memory:
             value = place.value
             if isinstance(value, GENERATORS):
                 self._undo.append(_reseed(value))
-            elif _is_array(value):
+            elif is_array(value):
                 self._undo.append(_refill(place))
             elif place.outside:
                 continue

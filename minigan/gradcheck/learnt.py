@@ -17,7 +17,7 @@ from typing import Any
 import numpy
 
 from minigan import backend
-from minigan.gradcheck.held import Place, is_floating, places
+from minigan.gradcheck.held import Place, is_array, is_floating, places
 from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
 
@@ -64,7 +64,7 @@ class Learnt:
         grad = self.grad()
         if isinstance(grad, (float, numpy.generic)):
             self.put_grad(type(grad)(0))
-        elif hasattr(grad, "dtype"):
+        elif is_array(grad):
             with suppress(ValueError):  # a read-only one is made anew by backward
                 grad[...] = 0
 
@@ -108,7 +108,7 @@ def at(place: Place, gradient: Place | None = None) -> Learnt:
         value = place.read()
         if isinstance(value, numpy.ndarray) and not value.flags.writeable:
             place.put(numpy.array(new))
-        elif hasattr(value, "dtype") and not isinstance(value, numpy.generic):
+        elif is_array(value) and not isinstance(value, numpy.generic):
             value[...] = new
         else:
             place.put(type(value)(_host(new)[()]))
@@ -128,10 +128,10 @@ class Snapshot:
         seen: set[int] = set()
         for place in places(layer):
             value = place.value
-            if place.outside and not hasattr(value, "dtype"):
+            if place.outside and not is_array(value):
                 continue
             if is_floating(value) and id(value) not in known | seen:
-                if hasattr(value, "dtype") and not isinstance(value, numpy.generic):
+                if is_array(value) and not isinstance(value, numpy.generic):
                     seen.add(id(value))
                 self.places[place.name] = place
         self._numbers = {n: numpy.copy(_host(p.value)) for n, p in self.places.items()}
@@ -155,7 +155,7 @@ def declared_arrays(layer: Any, learnt: dict[str, Learnt]) -> set[int]:
 
 def is_setting(place: Place) -> bool:
     """Tell whether a plain number is a setting such as a slope, rather than a weight."""
-    if hasattr(place.value, "dtype") and not isinstance(place.value, numpy.generic):
+    if is_array(place.value) and not isinstance(place.value, numpy.generic):
         return False
     return is_asked(place) or not is_named_as_weight(place)
 
@@ -301,4 +301,4 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _host(value: Any) -> Any:
-    return backend.to_numpy(value) if hasattr(value, "dtype") else value
+    return backend.to_numpy(value) if is_array(value) else value

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy
 
 from minigan.gradcheck.case import CLOSE, Case, Numbers, alike, how, scale, wrong
 
+CHANCE = 1000
+"""Ways to choose as many entries as are wrong: with fewer, they are the largest ones by chance."""
 JUMP = 0.03
 """Of the largest entry: an error that doesn't shrink to nothing where it begins."""
 FEW, MOST_PARTS = 12, 12
@@ -33,6 +36,8 @@ def transposed(case: Case) -> str | None:
 
 def flipped(case: Case) -> str | None:
     """Look for axes that run backwards."""
+    if not _varied(case.n):
+        return None
     for count in range(1, case.n.ndim + 1):
         for axes in itertools.combinations(range(case.n.ndim), count):
             if alike(case.a, numpy.flip(case.n, axes)):
@@ -43,12 +48,20 @@ def flipped(case: Case) -> str | None:
     return None
 
 
+def _varied(n: Numbers) -> bool:
+    """Tell whether entries differ from each other, so that their order can't agree by chance."""
+    known = numpy.sort(n[numpy.isfinite(n)], axis=None)
+    apart = numpy.diff(known) > CLOSE * abs(known).max(initial=0.0)
+    return bool(1 + apart.sum() >= max(3, n.size / 2))
+
+
 def shifted(case: Case) -> str | None:
     """The gradient at (i, j) is the right one's at (i + di, j + dj)."""
     for axes in _spatial(case):
         reach = [range(-min(3, case.n.shape[k] - 2), min(3, case.n.shape[k] - 2) + 1) for k in axes]
         for by in sorted(itertools.product(*reach), key=lambda by: sum(map(abs, by))):
-            if any(by) and alike(*_overlap(case, axes, by)):
+            here, there = _overlap(case, axes, by)
+            if any(by) and alike(here, there) and not _still(case, axes, by):
                 return _shifted_by(axes, by)
     return None
 
@@ -85,9 +98,16 @@ def _overlap(case: Case, axes: tuple[int, ...], by: tuple[int, ...]) -> tuple[Nu
     return case.a[tuple(here)], case.n[tuple(there)]
 
 
+def _still(case: Case, axes: tuple[int, ...], by: tuple[int, ...]) -> bool:
+    """Tell whether what is shifted can't be told from what isn't: the right one is the same."""
+    _, there = _overlap(case, axes, by)
+    _, here = _overlap(case, axes, tuple(-d for d in by))
+    return alike(here, there)
+
+
 def exchanged(case: Case) -> str | None:
     """Look for the right slices along an axis, or the right entries, in another order."""
-    if not numpy.isfinite(case.n).all() or alike(case.a, case.n):
+    if not numpy.isfinite(case.n).all() or alike(case.a, case.n) or not _varied(case.n):
         return None
     for axis in range(case.n.ndim):
         order = _order(numpy.moveaxis(case.a, axis, 0), numpy.moveaxis(case.n, axis, 0))
@@ -106,11 +126,13 @@ def exchanged(case: Case) -> str | None:
 
 def _order(a: Numbers, n: Numbers) -> list[int]:
     """Return which parts of n those of a are; nothing if some are none, or twice."""
-    bound = CLOSE * float(abs(n).max())
-    found = [
-        next((j for j, right in enumerate(n) if abs(part - right).max() <= bound), -1) for part in a
-    ]
-    return found if sorted(found) == list(range(len(n))) else []
+    bound, found = CLOSE * float(abs(n).max()), []
+    for part in a:
+        at = next((j for j, right in enumerate(n) if abs(part - right).max() <= bound), None)
+        if at is None or at in found:
+            return []
+        found.append(at)
+    return found
 
 
 def backwards(case: Case) -> str | None:
@@ -194,7 +216,7 @@ def _jumps(case: Case, bad: Numbers, size: Numbers) -> bool:
 
 def _threshold(case: Case, bad: Numbers, size: Numbers, what: str) -> str | None:
     """The wrong entries are those above or below some number."""
-    if not 1 < bad.sum() < bad.size - 1:
+    if math.comb(bad.size, int(bad.sum())) < CHANCE:
         return None
     if not _jumps(case, bad, size):
         return None
@@ -290,6 +312,12 @@ def border(case: Case) -> str | None:
         return None
     for axes, depth in itertools.product(_spatial(case), (1, 2)):
         inside = tuple(slice(depth, -depth) if k in axes else slice(None) for k in range(4))
+        alone = [
+            tuple(slice(depth, -depth) if k == axis else slice(None) for k in range(4))
+            for axis in axes
+        ]
+        if any(alike(case.a[part], case.n[part]) for part in alone):
+            continue
         if min(case.n[inside].shape) > 0 and alike(case.a[inside], case.n[inside]):
             return (
                 f"only the outermost {depth} rows and columns of pixels are wrong: the padding is "
@@ -319,7 +347,22 @@ def _only(first: int, last: int, axis: int, size: int, said: str) -> str:
         )
     if said or first not in ends:
         return f"only {ends.get(first, f'number {first}')} along axis {axis} is wrong{said}"
-    return f"only {ends[first]} along axis {axis} is wrong: a loop or a slice ends too early"
+    return (
+        f"only {ends[first]} along axis {axis} is wrong: a loop or a slice leaves it out, or what "
+        "it alone goes through is wrong"
+    )
+
+
+def _has_state(case: Case) -> bool:
+    """Tell whether the last step of y depends on earlier ones of x."""
+    if case.x is None or case.dy is None or case.numeric is None:
+        return False
+    if case.dy.ndim < 2 or case.dy.shape[1] != case.n.shape[1]:
+        return False
+    last = numpy.zeros_like(case.dy)
+    last[:, -1] = case.dy[:, -1]
+    earlier = numpy.arange(case.n.size).reshape(case.n.shape)[:, -2].ravel()[:FEW]
+    return bool((abs(case.numeric(case.x, last, {}, earlier)) > CLOSE * scale(case)).any())
 
 
 def through_steps(case: Case) -> str | None:
@@ -327,7 +370,7 @@ def through_steps(case: Case) -> str | None:
     if case.name != "x" or case.n.ndim != 3 or case.n.shape[1] < 3:
         return None
     right = ~wrong(case)
-    if not right[:, -1].all() or right[:, :-1].all(axis=(0, 2)).any():
+    if not right[:, -1].all() or right[:, :-1].all(axis=(0, 2)).any() or not _has_state(case):
         return None
     return (
         "only the last step along axis 1 is right: what later steps pass back to earlier ones, "

@@ -121,6 +121,7 @@ class Runner:
         self._family = descendants.Family(self._process.pid, token)
         self.printed = b""
         self._answers: queue.Queue[Any] = queue.Queue()
+        self._lost: Misconduct | None = None
         self._threads = [
             threading.Thread(target=t, daemon=True) for t in (self._listen, self._drain)
         ]
@@ -165,7 +166,9 @@ class Runner:
         return self.ask(dtype=dtype, method=method, positional=positional, named=named)
 
     def ask(self, **message: Any) -> Any:
-        """Send a message and return what the process answers."""
+        """Send a message and return what the process answers; none, once one didn't come."""
+        if self._lost is not None:
+            raise self._lost
         with contextlib.suppress(OSError):  # a process that has ended doesn't read
             wire.send(self._process.stdin, message)  # type: ignore[arg-type]
         return self._answer(self._limits.seconds)
@@ -184,6 +187,15 @@ class Runner:
         return answer.get("result")
 
     def _awaited(self, seconds: float) -> Any:
+        """Wait for an answer; a late one would be taken for that to the next question."""
+        try:
+            return self._awaited_in_time(seconds)
+        except Misconduct as error:
+            self._lost = error
+            self.close()
+            raise
+
+    def _awaited_in_time(self, seconds: float) -> Any:
         """Wait for an answer, and count the processes meanwhile."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:

@@ -11,7 +11,15 @@ from typing import Any, NamedTuple
 import numpy
 
 from minigan import backend
-from minigan.gradcheck.held import GENERATORS, Memory, Place, duplicate, places, set_precision
+from minigan.gradcheck.held import (
+    GENERATORS,
+    Memory,
+    Place,
+    duplicate,
+    is_array,
+    places,
+    set_precision,
+)
 from minigan.gradcheck.learnt import (
     GRADIENT,
     STATE,
@@ -252,7 +260,7 @@ class Subject:
         handle = self.forward(xs, values=values).handle
         found: dict[str, Any] = {}
         for root, called in ((self._caches[handle], "cache"), (self.layer, "self")):
-            if hasattr(root, "dtype"):
+            if is_array(root):
                 found[called] = root
             for place in places(root):
                 if not (root is self.layer and _is_gradient(place)):
@@ -514,8 +522,7 @@ def _left_over(
 def _is_setting_beside(place: Place, moving: dict[str, Place], pairs: dict[str, Place]) -> bool:
     """Tell whether a number is a setting; beside one that is learnt, c beside m, it isn't."""
     beside = any(
-        moving[name].owner is place.owner and not hasattr(moving[name].value, "dtype")
-        for name in pairs
+        moving[name].owner is place.owner and not is_array(moving[name].value) for name in pairs
     )
     return is_setting(place) and (not beside or is_asked(place))
 
@@ -550,7 +557,7 @@ def called_in_code(root: str, place: Place) -> str:
 
 def _readable(value: Any) -> Numbers | None:
     """Return real numbers in an array that isn't large, or nothing."""
-    if not hasattr(value, "dtype"):
+    if not is_array(value):
         return None
     a = _out(value)
     if isinstance(a, Odd) or a.dtype.kind not in "fiub" or not 0 < a.size <= MOST_KEPT:
@@ -578,7 +585,7 @@ def _named(name: str) -> str:
 
 def _entries(gradients: dict[str, Place], moving: dict[str, Place]) -> dict[str, Place]:
     """Return the entries of gradients, for weights that are numbers in lists."""
-    if not any(isinstance(p.key, int) and not hasattr(p.value, "dtype") for p in moving.values()):
+    if not any(isinstance(p.key, int) and not is_array(p.value) for p in moving.values()):
         return {}
     arrays = [p for p in gradients.values() if numpy.ndim(p.value) and p.value.dtype != object]
     return {
@@ -592,7 +599,7 @@ def _entries(gradients: dict[str, Place], moving: dict[str, Place]) -> dict[str,
 
 
 def _array(value: Any) -> Any:
-    number = value is None or isinstance(value, float) or hasattr(value, "dtype")
+    number = value is None or isinstance(value, float) or is_array(value)
     return _out(value) if number else Odd(type(value).__name__)
 
 
@@ -604,6 +611,6 @@ def _out(value: Any) -> Any:
         return numpy.array(numpy.ndarray.view(value, numpy.ndarray))
     if isinstance(value, (float, numpy.generic)):
         return numpy.array(value)
-    if hasattr(value, "dtype"):
+    if is_array(value):
         return numpy.array(backend.to_numpy(value))
     return Odd(type(value).__name__)

@@ -17,11 +17,13 @@ from typing import Any, NamedTuple
 
 import numpy
 
+from minigan.gradcheck.report import Misconduct
+
 Numbers = numpy.ndarray[Any, Any]
 EXACT, NEARLY = 1e-5, 3e-3
 EPS = (1e-12, 1e-2, 1e-1)
 """What is tried as the eps of a normalisation; smaller ones don't matter."""
-MOST, SAMPLED = 3, 60
+LEAST, MOST, SAMPLED = 6, 3, 60
 KERNEL_AXES: dict[int, tuple[tuple[int, ...], ...]] = {3: ((1, 2), (0,), (2,)), 4: ((0, 1), (2, 3))}
 """Where the rows and columns of a kernel may be, by its number of axes."""
 
@@ -149,6 +151,8 @@ def _sums_to_one(p: Numbers) -> int | None:
 
 def _normalisation(view: View) -> str | None:
     """Dx = (q - mean q - x̂ mean(q x̂)) / s, with q = γ dy; without the mean, if x isn't centred."""
+    if view.n.size < LEAST:
+        return None
     for (shape, axes), centred, eps in itertools.product(
         _groupings(view.x.shape), (True, False), EPS
     ):
@@ -352,11 +356,12 @@ def _per_channel(view: View) -> str | None:
     """Each channel, or each sample, is off by a factor of its own."""
     if view.n.ndim < 2:
         return _of_weights(view)
-    axes = ((-1, "channel"), (0, "sample"), *([(1, "part of axis 1")] if view.n.ndim > 2 else []))
+    first = "sample" if view.name == "x" else "index along axis 0"
+    axes = ((-1, "channel"), (0, first), *([(1, "part of axis 1")] if view.n.ndim > 2 else []))
     for axis, what in axes:
         others = tuple(k for k in range(view.n.ndim) if k != axis % view.n.ndim)
         norm = (view.n * view.n).sum(axis=others)
-        if (norm == 0).any() or len(norm) < 2:
+        if (norm == 0).any() or len(norm) < 2 or view.n.size < 2 * len(norm):
             continue
         factor = (view.a * view.n).sum(axis=others) / norm
         shape = [1] * view.n.ndim
@@ -418,8 +423,8 @@ def _whose(view: View, factor: Numbers, axis: int) -> str:
 
 def _is_known(factor: Numbers, known: Numbers) -> bool:
     """Tell whether factors are known ones; those that are infinite are none."""
-    size = float(abs(known).max())
-    return 0 < size < math.inf and bool(abs(factor - known).max() <= NEARLY * size)
+    size, apart = float(abs(known).max()), float(abs(factor - 1).max())
+    return 0 < size < math.inf and bool(abs(factor - known).max() <= NEARLY * min(size, apart))
 
 
 def of_a_weight(name: str, value: Numbers) -> list[tuple[str, Numbers]]:
@@ -493,9 +498,6 @@ def _pool(view: View) -> Iterator[tuple[str, Numbers]]:
     for label, term in {"dy": dy, "x": x, "y": y}.items():
         if term.shape == view.n.shape:
             yield f"{label} itself", term
-    if x.shape == dy.shape == view.n.shape:
-        for label, f in _derivatives(x):
-            yield f"dy {label}", dy * f
     if view.name in view.values:
         yield f"{view.name} itself, as of a weight decay or a norm", view.values[view.name]
     if view.name != "x":
@@ -551,20 +553,16 @@ def _with_other_weights(view: View) -> Iterator[tuple[str, Numbers]]:
         yield from _measured(view, label, view.x, view.dy, {name: w.reshape(w.shape[::-1]).T})
 
 
-def _derivatives(x: Numbers) -> list[tuple[str, Numbers]]:
-    """Return derivatives that are often written with x where y is meant."""
-    return [
-        ("(1 - x²): with x where y is meant", 1 - x * x),
-        ("x (1 - x): with x where y is meant", x * (1 - x)),
-        ("x: with x where y is meant", x),
-        ("(x > 0)", 1.0 * (x > 0)),
-    ]
+def _rows(a: Numbers) -> Numbers:
+    """Return all rows of the last axis in one matrix; of a single number, too."""
+    a = numpy.atleast_1d(a)
+    return a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
 
 
 def _sums(view: View) -> Iterator[tuple[str, Numbers]]:
     """Yield sums over samples that a weight's gradient is often mistaken for."""
     x, y, dy = view.x, view.y, view.dy
-    rows_x, rows_dy = x.reshape(-1, x.shape[-1] or 1), dy.reshape(-1, dy.shape[-1] or 1)
+    rows_x, rows_dy = _rows(x), _rows(dy)
     if view.n.shape == (rows_x.shape[1], rows_dy.shape[1]):
         yield (
             "the outer product of the sums of x and of dy, not the sum of outer products",
@@ -591,6 +589,8 @@ def _measured(
 ) -> Iterator[tuple[str, Numbers]]:
     try:
         n = view.numeric(x, dy, values, _entries(view))
+    except Misconduct:
+        raise
     except Exception:  # a layer may refuse other inputs
         return
     if numpy.isfinite(n).all():

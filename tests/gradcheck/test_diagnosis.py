@@ -183,3 +183,63 @@ class Cubic:
 
 def test_an_error_that_grows_from_nothing_has_no_threshold():
     assert "just where" not in str(complaint(Cubic(), (6, 4)))
+
+
+class Mapped:
+    """A layer without weights, of two functions."""
+
+    def __init__(self, forward, backward):
+        self.maps = forward, backward
+
+    def forward(self, x):
+        return self.maps[0](x), x
+
+    def backward(self, dy, x):
+        return self.maps[1](dy, x)
+
+
+def _without_the_first_step(dy, x):
+    dx = numpy.broadcast_to(dy[:, None] / x.shape[1], x.shape).copy()
+    dx[:, 0] = 0
+    return dx
+
+
+FALSE_CAUSES = {
+    "no step passes anything back": (
+        lambda x: x * numpy.array([[0.8], [0.9], [1.0]]),
+        lambda dy, x: dy.copy(),
+        (4, 3, 2),
+        "later steps pass back",
+    ),
+    "a mean has one number everywhere": (
+        lambda x: x.mean(axis=1),
+        _without_the_first_step,
+        (4, 5, 2),
+        "another order|backwards|shifted",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FALSE_CAUSES)
+def test_a_cause_that_agrees_by_chance_is_not_told(name):
+    forward, backward, shape, words = FALSE_CAUSES[name]
+    x = numpy.random.default_rng(1).standard_normal(shape)
+    with pytest.raises(gradcheck.GradientError) as caught:
+        gradcheck.check(Mapped(forward, backward), x)
+    assert not re.search(words, str(caught.value))
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (3, 0)])
+def test_nothing_at_all_is_no_obstacle(shape):
+    layer = Mapped(lambda x: x * x, lambda dy, x: dy * 3 * x)
+    gradcheck.check(layer, numpy.zeros(shape))
+
+
+def test_what_only_has_a_dtype_is_no_array():
+    class Sublayer:
+        dtype = numpy.dtype("float32")
+
+    layer = Mapped(lambda x: x * x, lambda dy, x: 2 * dy * x)
+    layer.inner = Sublayer()
+    x = numpy.random.default_rng(1).standard_normal((4, 3))
+    gradcheck.check(layer, x)

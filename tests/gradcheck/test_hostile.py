@@ -7,11 +7,14 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy
 import pytest
 
 from minigan.cli import main
 from minigan.gradcheck import wire
 from minigan.gradcheck.load import located
+from minigan.gradcheck.report import Misconduct
+from minigan.gradcheck.runner import Limits, Runner
 
 WRONG = """
 import numpy as np
@@ -201,3 +204,35 @@ def test_a_forgotten_breakpoint_is_named():
     said = str(located(bdb.BdbQuit(), Path("mine.py")))
     assert said.startswith("mine.py calls the debugger")
     assert said.endswith("remove breakpoint().")
+
+
+def test_no_late_answer_is_taken_for_another(tmp_path):
+    path = tmp_path / "slow.py"
+    path.write_text(
+        "import time\nclass Slow:\n    def forward(self, x):\n"
+        "        time.sleep(3 * (not x.any()))\n        return 2 * x, x\n"
+        "    def backward(self, dy, x):\n        return 2 * dy\n"
+    )
+    with Runner(f"{path}:Slow", limits=Limits(seconds=1.5)) as runner:
+        subject = runner.subject("float64")
+        assert subject.evaluate([numpy.ones(2)], {}).tolist() == [2, 2]
+        for x in (numpy.zeros(2), 5 * numpy.ones(2)):
+            with pytest.raises(Misconduct, match=r"more than 1\.5 s"):
+                subject.evaluate([x], {})
+
+
+def test_a_loop_without_end_at_a_point_that_is_made_up_costs_no_verdict(tmp_path, capfd):
+    path = tmp_path / "scaled.py"
+    path.write_text(
+        "import numpy as np\nclass Scaled:\n    def __init__(self):\n"
+        "        self.W = np.array([0.5, 1.5, 2.5])\n    def forward(self, x):\n        s = 1.0\n"
+        "        while not abs(x).max() * s >= 1:\n            s *= 2\n"
+        "        return np.tanh(x) * self.W, x\n    def backward(self, dy, x):\n"
+        "        self.dW = (dy * np.tanh(x)).sum(0)\n"
+        "        return dy * self.W * (1 + 0.37 * np.sin(3.3 * x + 0.7))\n"
+    )
+    status = main(["gradcheck", f"{path}:Scaled", "--input", "5,3", "--time-limit", "2"])
+    said = "".join(capfd.readouterr())
+    assert status == 1
+    assert "W " in said
+    assert "no more causes were sought" in said or "likely cause" in said
