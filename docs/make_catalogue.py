@@ -38,6 +38,13 @@ CHOSEN = (
     "this is what comes out if `{right}` stands elsewhere",
     "this is what comes out if `{wrong}` stands where `{right}` belongs",
     "answered what isn't an answer: it writes where only the check may",
+    "it is {_sum}, but must be {_sum2}", "the factor {factor} is missing",
+    "the factor {factor} is there, but mustn't be",
+    "it is {said}, and the right one isn't: look for a term or a factor that is lost",
+    "it is the right one plus {_sum}", "a term is missing: {_sum}",
+    "a stride of {stride} in the place of {stride2}", "the kernel turned over",
+    "a padding of {padding} in the place of {padding2}",
+    "it is what backward would give with {said}",
 )  # fmt: skip
 """Messages that are put into a variable first; each must stand in the code."""
 SENTENCES = tuple(

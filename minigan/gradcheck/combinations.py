@@ -113,14 +113,16 @@ def _factor(
 ) -> str | None:
     """Look for a factor that differs from entry to entry."""
     factors = [Combination((f"start:{word}",), f) for word, f in _functions(arrays, n.shape)]
-    for whole, part, said in ((a, n, "the factor {} is there, but mustn't be"),
-                              (n, a, "the factor {} is missing")):  # fmt: skip
+    for whole, part in ((a, n), (n, a)):
         found = _matches(
             whole, [Combination(f.parts, part * f.value) for f in _usable(factors)], number
         )
         alone = [terms for terms in found if len(terms.terms) == 1]
         if alone:
-            return said.format(_sum(min(alone, key=_cost), number))
+            factor = _sum(min(alone, key=_cost), number)
+            if whole is a:
+                return f"the factor {factor} is there, but mustn't be"
+            return f"the factor {factor} is missing"
     return None
 
 

@@ -47,14 +47,17 @@ def explain(case: Case) -> str | None:
 
 
 def _said(given: Geometry, right: Geometry) -> str:
-    words = [
-        f"{what} {a} in the place of {n}"
-        for what, a, n in zip(("a stride of", "a padding of"), given[:2], right[:2], strict=True)
-        if a != n
-    ]
+    words = []
+    if given.stride != right.stride:
+        words.append(f"a stride of {given.stride} in the place of {right.stride}")
+    if given.padding != right.padding:
+        words.append(f"a padding of {given.padding} in the place of {right.padding}")
     if given.flipped != right.flipped:
         words.append("the kernel turned over")
-    return f"it is what backward would give with {' and '.join(words)}"
+    said = words[0]
+    for more in words[1:]:
+        said = f"{said}, and {more}"
+    return f"it is what backward would give with {said}"
 
 
 def _found(case: Case) -> tuple[Layout, str, Geometry] | None:
