@@ -122,6 +122,7 @@ class Runner:
         self.printed = b""
         self._answers: queue.Queue[Any] = queue.Queue()
         self._lost: Misconduct | None = None
+        self._closed = False
         self._threads = [
             threading.Thread(target=t, daemon=True) for t in (self._listen, self._drain)
         ]
@@ -145,6 +146,9 @@ class Runner:
 
     def close(self) -> None:
         """End the process, and all that it has started."""
+        if self._closed:  # its number may be another process's by now
+            return
+        self._closed = True
         with contextlib.suppress(OSError):
             if hasattr(os, "killpg"):
                 os.killpg(self._process.pid, signal.SIGKILL)

@@ -219,9 +219,10 @@ class _Judge:
         forward = slope is not None and not self._has_wrong_forward(name, outs)
         against = "calculus" if forward else "reference"
         if slope is not None and state == "value" and not forward:
-            against = "calculus"
-            error = self._against_own_forward(slope, outs[self.asked[-1]][name])
-            if error <= TOLERANCE:
+            own = self._against_own_forward(slope, outs[self.asked[-1]][name])
+            if math.isfinite(own):
+                against, error = "calculus", own
+            if own <= TOLERANCE:
                 state, hit = RIGHT, None
                 self.verdict.notes.append(
                     Text(
@@ -236,7 +237,7 @@ class _Judge:
         self.verdict.rows.append(Row(name, output.what, error, against, state, output.part or name))
         told = output.follows and self._first_wrong(output.follows, outs) is not None
         if hit is not None and not told:
-            self._explain(name, (hit[0], hit[1], error), outs)
+            self._explain(name, (hit[0], hit[1], error), outs, against)
 
     def _has_wrong_forward(self, name: str, outs: list[dict[str, Any]]) -> bool:
         """Tell whether an output is a derivative of another one that is wrong."""
@@ -278,7 +279,9 @@ class _Judge:
 
     # ---------------------------------------------------------------- sentences
 
-    def _explain(self, name: str, hit: tuple[int, str, float], outs: list[dict[str, Any]]) -> None:
+    def _explain(
+        self, name: str, hit: tuple[int, str, float], outs: list[dict[str, Any]], against: str
+    ) -> None:
         i, kind, error = hit
         right, given = self.rights[i][name], outs[i].get(name)
         known = causes.usual(self.mistakes, self.rights, outs, name)
@@ -290,7 +293,7 @@ class _Judge:
             )
             self.verdict.findings.append(Finding("shape", _shape(name, given, right), cause, name))
             return
-        if math.isfinite(error) and self._has_wrong_forward(name, outs):
+        if against == "calculus" and self._has_wrong_forward(name, outs):
             i, text = self.asked[-1], self._beside_own_forward(name, outs, error)
             self.verdict.findings.append(Finding("value", text, known, name))
             return

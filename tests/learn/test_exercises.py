@@ -435,3 +435,19 @@ def test_slips_leave_the_solution_as_it_was_and_most_of_them_are_wrong(name):
     assert sum(changed) > 0.5 * len(ran)
     again = parts.answer(chosen, chosen.solution, chosen.drawn(0)[-1].given)
     assert all(numpy.array_equal(again[o], right[o]) for o in right)
+
+
+def test_where_forward_is_wrong_its_own_slopes_judge_or_the_reference_does():
+    code = "def forward(x, w, b):\n    return {} + b, (x, w)\n" + LINEAR.format(
+        "3 * dy @ w.T", "x.T @ dy", "dy.sum(0)"
+    )
+    for wrong, against, words in (
+        ("2 * x @ w", "calculus", "finite differences of your own y give"),
+        ("1j * x @ w", "reference", "the right number is"),
+    ):
+        verdict = verdict_of("linear", with_functions("linear", code.format(wrong)))
+        (row,) = [row for row in verdict.rows if row.name == "dx"]
+        (finding,) = [f for f in verdict.findings if f.output == "dx"]
+        assert row.against == against
+        assert numpy.isfinite(row.error)
+        assert words in str(finding.text)
