@@ -149,18 +149,18 @@ def _sentences(tree: ast.AST) -> Iterator[str]:
 
 
 def _of_the_course() -> Iterator[tuple[str, str]]:
-    from minigan.learn import causes, course, starter, talk, verdict
+    from minigan.learn import course, crashes, regression, starter, talk, verdict
 
     yield "talk.py", talk.END
     yield from (("talk.py", words) for words in talk.MEANING.values())
     yield from (("course.py", title) for _, _, title in course.CHAPTERS)
-    yield from (("causes.py", words) for _, words in causes.CRASHES)
+    yield from (("crashes.py", words) for _, words in crashes.CRASHES)
     yield from (("verdict.py", word) for word in verdict.WORDS)
     for chosen in course.course():
-        yield from ((chosen.name, text) for text in _of_an_exercise(chosen, causes, starter))
+        yield from ((chosen.name, text) for text in _of_an_exercise(chosen, regression, starter))
 
 
-def _of_an_exercise(chosen: Any, causes: Any, starter: Any) -> Iterator[str]:
+def _of_an_exercise(chosen: Any, regression: Any, starter: Any) -> Iterator[str]:
     yield from (chosen.title, *starter.docstrings(chosen), *chosen.hints, chosen.explanation)
     yield from (output.what for output in chosen.outputs.values())
     yield from (variant.words for variant in chosen.variants)
@@ -168,7 +168,7 @@ def _of_an_exercise(chosen: Any, causes: Any, starter: Any) -> Iterator[str]:
         yield from _sentences(ast.parse(inspect.getsource(chosen.looks)))
     for case in chosen.drawn(0):
         yield case.label
-        known = causes.terms_of(chosen, case).values()
+        known = regression.terms_of(chosen, case).values()
         yield from (label for pair in known for part in pair for label in part)
 
 

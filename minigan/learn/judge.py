@@ -14,7 +14,7 @@ from typing import Any
 import numpy
 
 from minigan.gradcheck.subject import Odd
-from minigan.learn import causes, slips, starter
+from minigan.learn import causes, crashes, shapes, slips, starter, usual
 from minigan.learn.language import Text
 from minigan.learn.parts import Case, Exercise, Given, Numbers, Slope, answer
 from minigan.learn.verdict import NOT_BEGUN, RIGHT, WRONG, Finding, Row, Verdict
@@ -115,9 +115,9 @@ class _Judge:
         return self.cases[self.asked[-1]][1]
 
     @cached_property
-    def mistakes(self) -> causes.Mistakes:
+    def mistakes(self) -> usual.Mistakes:
         """The usual mistakes, in the cases that are judged."""
-        known = causes.mistakes(self.exercise.name, self.verdict.seed)
+        known = usual.mistakes(self.exercise.name, self.verdict.seed)
         return [(words, [found[k - 1] for k, _ in self.cases]) for words, found in known]
 
     def run(self) -> None:
@@ -149,7 +149,7 @@ class _Judge:
             if "fault" not in outcome:
                 continue
             values = {k: v for k, v in outcome["values"].items() if k != "code"}
-            cause = causes.of_a_crash(
+            cause = crashes.of_a_crash(
                 self.mistakes,
                 outcomes,
                 str(values.get("error", "")),
@@ -168,7 +168,7 @@ class _Judge:
     def _crashed(self, i: int, outcomes: list[dict[str, Any]]) -> Text | None:
         if self._is_right_if_calm():
             return BETWEEN
-        return causes.crashed(self.exercise, self.verdict.seed, i, self.cases, outcomes)
+        return crashes.crashed(self.exercise, self.verdict.seed, i, self.cases, outcomes)
 
     def _judge_what_was_done(self, dones: list[dict[str, Any]]) -> None:
         """Judge the outputs that were there before the error, such as forward's."""
@@ -284,11 +284,11 @@ class _Judge:
     ) -> None:
         i, kind, error = hit
         right, given = self.rights[i][name], outs[i].get(name)
-        known = causes.usual(self.mistakes, self.rights, outs, name)
+        known = usual.made(self.mistakes, self.rights, outs, name)
         if kind == "shape":
-            cause = known or self._of_a_shape(name, outs) or causes.of_a_shape(given, right)
+            cause = known or self._of_a_shape(name, outs) or shapes.of_a_shape(given, right)
             cause = cause or self._slip(name, outs)
-            cause = cause or causes.of_lengths(
+            cause = cause or shapes.of_lengths(
                 [out.get(name) for out in outs], [r[name] for r in self.rights]
             )
             self.verdict.findings.append(Finding("shape", _shape(name, given, right), cause, name))
@@ -344,27 +344,27 @@ class _Judge:
         where = self.exercise, self.cases, self.verdict.seed, outs, name
         besides = self.mistakes, self._cases(), self.rights, outs, name
         slow = self.exercise.name in slips.LOOPS
-        slip = None if slow else causes.slipped(*where)
-        found = slip or causes.replayed(*where) or causes.multiplied(*besides)
-        return found or causes.at_once(self.exercise, self._cases(), outs, name)
+        slip = None if slow else usual.slipped(*where)
+        found = slip or usual.replayed(*where) or usual.multiplied(*besides)
+        return found or usual.at_once(self.exercise, self._cases(), outs, name)
 
     def _last_resort(self, name: str, outs: list[dict[str, Any]]) -> Text | None:
         if self.exercise.name in slips.LOOPS:
-            return causes.slipped(self.exercise, self.cases, self.verdict.seed, outs, name)
-        return causes.fitted(self.exercise, self._cases(), self.rights, outs, name)
+            return usual.slipped(self.exercise, self.cases, self.verdict.seed, outs, name)
+        return usual.fitted(self.exercise, self._cases(), self.rights, outs, name)
 
     def _of_a_shape(self, name: str, outs: list[dict[str, Any]]) -> Text | None:
         """Say what all cases together tell of a wrong shape; the last has distinct sizes."""
         given, rights = [out.get(name) for out in outs], [right[name] for right in self.rights]
-        itself = causes.of_an_input(self._cases(), given)
+        itself = shapes.of_an_input(self._cases(), given)
         if itself is not None:
             return itself
-        shapes = [getattr(a, "shape", None) for a in given]
-        wrong = [k for k, right in enumerate(rights) if shapes[k] != right.shape]
+        pairs = enumerate(zip(given, rights, strict=True))
+        wrong = [k for k, (a, r) in pairs if getattr(a, "shape", None) != r.shape]
         return (
-            causes.of_a_shape(given[-1], rights[-1])
-            or causes.of_an_empty_slice(given, rights)
-            or causes.only_where(self._cases(), wrong)
+            shapes.of_a_shape(given[-1], rights[-1])
+            or shapes.of_an_empty_slice(given, rights)
+            or shapes.only_where(self._cases(), wrong)
         )
 
     def _is_right_if_calm(self) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from minigan.learn import both, causes, checking, judge, parts, slips, starter
+from minigan.learn import both, checking, judge, parts, slips, starter, usual
 from minigan.learn.course import NAMES, course, exercise, find
 from minigan.learn.language import Speaker
 from minigan.learn.pupil import attempt
@@ -300,8 +300,8 @@ def test_two_usual_mistakes_are_made_at_once(name):
     chosen = exercise(name)
     given = chosen.drawn(0)[-1].given
     pairs = both.known(name)
-    outs = [causes.played(chosen, pair.variant, given) for pair in pairs]
-    alone = [found[-1] for _, found in causes.mistakes(name, 0)]
+    outs = [usual.played(chosen, pair.variant, given) for pair in pairs]
+    alone = [found[-1] for _, found in usual.mistakes(name, 0)]
     new = [
         out for out in outs if isinstance(out, dict) and not any(map(partial(alike, out), alone))
     ]

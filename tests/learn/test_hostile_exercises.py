@@ -194,7 +194,8 @@ def test_a_hostile_file_gets_a_sentence_and_the_checker_lives(name, tmp_path):
     pieces = {"at_import": "pass", "forward": "pass", "backward": "pass"} | {place: code}
     path = tmp_path / "ex02_linear.py"
     path.write_text(HELPER + LIAR.replace("np.", "__import__('numpy').") + WRONG.format_map(pieces))
-    limits = Limits(seconds=1.0, memory=2 << 30, processes=8)
+    seconds = 1.0 if "more than 1 s" in said else 5.0
+    limits = Limits(seconds=seconds, memory=2 << 30, processes=8)
     verdict = checking.check_file(exercise("linear"), path, limits=limits)
     lines = "\n".join(verdict.lines(Speaker("en")))
     assert verdict.status == 1
