@@ -33,6 +33,8 @@ GENERATORS = (
     numpy.random.Generator, numpy.random.RandomState, numpy.random.BitGenerator, random.Random,
 )  # fmt: skip
 CLOSED = (ModuleType, Flat, str, bytes)
+PLAIN = {type(None), bool, int, float, complex, str, bytes}
+"""Types whose values keep nothing; a class derived from one of them may."""
 BOUND = (MethodType, BuiltinFunctionType)
 ORDERED = (list, tuple, deque, PackedArray)
 FOREIGN = {"minigan", "numpy", "cupy", "scipy"} | sys.stdlib_module_names
@@ -100,7 +102,7 @@ def places(root: Any) -> Iterator[Place]:
             shared = outside or _is_shared(owner, key)
             name = ".".join(str(part) for part in (*trail, key))
             yield Place(name, owner, key, value, root, trail, shared)
-            if not (is_number(value) or isinstance(value, Parameter)):
+            if not (type(value) in PLAIN or is_number(value) or isinstance(value, Parameter)):
                 waiting.append(((*trail, key), value, shared))
 
 
@@ -405,6 +407,7 @@ class Memory:
 
     def __init__(self, root: Any) -> None:
         self._undo: list[Callable[[], None]] = []
+        tables: dict[int, tuple[dict[Any, Any], dict[Any, Any]]] = {}
         for place in places(root):
             value = place.value
             if isinstance(value, GENERATORS):
@@ -413,8 +416,13 @@ class Memory:
                 self._undo.append(_refill(place))
             elif place.outside:
                 continue
+            elif type(place.owner) is dict and type(value) in PLAIN:
+                _, items = tables.setdefault(id(place.owner), (place.owner, {}))
+                items[place.key] = value
             elif value is None or isinstance(value, (bool, int, float, str)):
                 self._undo.append(lambda place=place: place.put(place.value))  # type: ignore[misc]
+        # A vocabulary may have thousands of them: all at once.
+        self._undo += [functools.partial(owner.update, items) for owner, items in tables.values()]
 
     def restore(self) -> None:
         """Put everything back."""

@@ -939,3 +939,28 @@ def test_a_backward_that_updates_the_weights_is_told_so():
 
     with pytest.raises(gradcheck.GradientError, match="or the weights"):
         gradcheck.check(Updating(), X)
+
+
+class Vocabulary:
+    """A layer with a large table of plain values, which forward also writes to."""
+
+    def __init__(self):
+        self.table = {f"word {i}": i for i in range(3_000)} | {"calls": 0}
+        self.W, self.dW = numpy.array([[1.0, 2.0], [3.0, 4.0]]), numpy.zeros((2, 2))
+
+    def forward(self, x):
+        self.table["calls"] += 1
+        self.x, scale = x, 1.0 + self.table.pop("word 7") * (self.table["calls"] - 1)
+        self.table["word 7"] = 7
+        return scale * x @ self.W
+
+    def backward(self, dy):
+        self.dW = self.x.T @ dy
+        return dy @ self.W.T
+
+
+def test_a_table_of_plain_values_is_put_back_before_each_evaluation():
+    layer = Vocabulary()
+    report = gradcheck.check(layer, numpy.array([[0.3, -0.2], [0.5, 0.1]]))
+    assert report.ok, str(report)
+    assert layer.table == Vocabulary().table
