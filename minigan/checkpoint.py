@@ -55,6 +55,9 @@ def save(
     from safetensors.numpy import save as serialise
 
     _require_dictionaries(arrays, meta)
+    for name in map(str, arrays):
+        if name == "__metadata__" or not _is_unicode(name):
+            raise TypeError(f"{path} can't hold an array named {name!a}; rename it.")
     packed = _named([(str(name), _packed(name, array)) for name, array in arrays.items()])
     described = _described(meta)
     # A single key: the writer puts several in an order that differs from run to run.
@@ -67,6 +70,15 @@ def save(
         raise TypeError(f"{path} can't hold these arrays ({_first_line(error)}).") from None
     with written_whole(path) as temporary:
         temporary.write_bytes(content)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether text can be written as UTF-8; half of a surrogate pair can't."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _require_dictionaries(arrays: Any, meta: Any) -> None:
@@ -100,7 +112,7 @@ def _described(meta: Mapping[str, Any]) -> str:
     for name, entry in meta.items():
         try:
             parts.append(f"{json.dumps(str(name))}: {json.dumps(entry, default=_number)}")
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise TypeError(
                 f"The entry {name!r} of the description can't be written as JSON ({error}); use "
                 "numbers, text, lists and dictionaries."

@@ -68,7 +68,10 @@ _WITH_PARTS = ("Residual", "Skip", "Branches", "SelfAttention", "ConcatenateLabe
 _KEEPS_ORDER = (
     *_CURVES, *_IN_TRAINING, "BatchNorm", "LayerNorm", "PReLU", "Softmax", "PixelNorm",
 )  # fmt: skip
-_GIVES_ORDER, _TAKES_ORDER = ("Linear", "Flatten"), ("Linear", "Reshape", "Projection", "Branches")
+_GIVES_ORDER, _TAKES_ORDER = (
+    ("Linear", "Flatten", "Reshape"),
+    ("Linear", "Reshape", "Projection", "Branches"),
+)
 _COUNTER = "num_batches_tracked"
 
 # PyTorch's names of parameters, by their role.
@@ -462,7 +465,8 @@ class _Orders:
         if self.given:
             self._spread(0, given)
         for i, (_, layer) in enumerate(leaves):
-            if _kind(layer) == "Flatten" and len(shapes[i]) > 2:
+            flattens = _kind(layer) == "Reshape" and len(shapes[i + 1]) == 2
+            if (_kind(layer) == "Flatten" or flattens) and len(shapes[i]) > 2:
                 self._spread(i + 1, _channels_last(shapes[i][1:]))
             if _kind(layer) == "Reshape" and len(shapes[i + 1]) > 2:
                 if len(shapes[i]) != 2:

@@ -194,6 +194,8 @@ def arithmetic(z: Latents, a: Sequence[int], b: Sequence[int], c: Sequence[int])
     """
     z = _floats(z)
     for group in (a, b, c):
+        if numpy.ndim(group) != 1:
+            raise ValueError(f"A group of samples must be a list of indices, got {group!r}.")
         if not len(group) or not all(_is_index(i, len(z)) for i in group):
             raise ValueError(
                 f"A group of samples must name at least one of 0 to {len(z) - 1}, got "
@@ -226,9 +228,13 @@ def sweep(z: Latents, coordinate: int, values: Sequence[float] | NDArray[Any]) -
     Raises
     ------
     ValueError
-        If there is no such coordinate, or no value.
+        If `z` isn't one latent, or there is no such coordinate, or no value.
     """
     z, values = _floats(z), numpy.asarray(values)
+    if z.ndim != 1:
+        raise ValueError(
+            f"A sweep starts from one latent of shape (d,), got shape {z.shape}; give z[0]."
+        )
     if not 0 <= coordinate < len(z) or not len(values):
         raise ValueError(
             f"A sweep of a latent of length {len(z)} needs one of its coordinates 0 to "
@@ -299,7 +305,8 @@ def factorised(weight: NDArray[Any], count: int) -> tuple[Latents, NDArray[Any]]
         raise ValueError(
             f"A weight of shape {weight.shape} has 1 to {len(weight)} directions, got {count}."
         )
-    left, gains, _ = numpy.linalg.svd(weight)
+    # All left vectors are needed where there are more of them than features; never all right ones.
+    left, gains, _ = numpy.linalg.svd(weight, full_matrices=weight.shape[0] > weight.shape[1])
     directions = left.T[:count]
     largest = numpy.abs(directions).argmax(axis=1)
     signs = numpy.sign(directions[numpy.arange(count), largest])
@@ -330,9 +337,15 @@ def separating(z: Latents, having: NDArray[Any]) -> Latents:
     Raises
     ------
     ValueError
-        If fewer than two samples have it, or don't.
+        If fewer than two samples have it, or don't, the shapes don't fit, or the samples of each
+        group are all the same.
     """
     z, having = _floats(z), numpy.asarray(having, bool)
+    if z.ndim != 2 or having.shape != z.shape[:1]:
+        raise ValueError(
+            f"Latents (N, d) and a boolean for each are needed, got shapes {z.shape} and "
+            f"{having.shape}."
+        )
     if min(having.sum(), (~having).sum()) < 2:
         raise ValueError(
             f"{int(having.sum())} of {len(z)} samples have the attribute, but at least two must "
@@ -341,6 +354,8 @@ def separating(z: Latents, having: NDArray[Any]) -> Latents:
     groups = z[having], z[~having]
     centred = numpy.concatenate([group - group.mean(axis=0) for group in groups])
     within = centred.T @ centred / len(z)
+    if not numpy.trace(within) > 0:
+        raise ValueError("The samples with the attribute are all the same, and those without too.")
     within += 1e-3 * numpy.trace(within) / len(within) * numpy.eye(len(within))
     n = numpy.linalg.solve(within, groups[0].mean(axis=0) - groups[1].mean(axis=0))
     return numpy.asarray(n / numpy.linalg.norm(n), dtype=z.dtype)

@@ -9,7 +9,6 @@ for arrays on the host.
 
 from __future__ import annotations
 
-import math
 from numbers import Real
 from typing import Any
 
@@ -372,6 +371,7 @@ def huber(prediction: Array, target: Any, *, delta: float = 1.0) -> tuple[Array,
     """
     if not delta > 0:
         raise ValueError(f"The delta of huber must be > 0, got {delta!r}.")
+    delta = float(delta)  # one of NumPy's would make float64 of float32
     d = prediction - _target("huber", prediction, target)
     clipped = backend.of(prediction).xp.clip(d, -delta, delta)
     # Both cases at once: where |d| <= δ the clipped difference is d itself.
@@ -411,10 +411,17 @@ def kl_gaussians(
     TypeError
         If an array isn't floating-point, or they live on different devices.
     """
+    _require_numbers("kl_gaussians", log_variance, "log_variance")
     a = _target("kl_gaussians", mean, log_variance)
+    if mean.ndim != 2:
+        raise ValueError(
+            f"kl_gaussians got a mean of shape {tuple(mean.shape)}, but needs (N, features); "
+            "reshape it."
+        )
     m, b = (_target("kl_gaussians", mean, t) for t in (target_mean, target_log_variance))
     xp, n = backend.of(mean).xp, mean.shape[0]
-    inverse = math.exp(-b) if isinstance(b, float) else xp.exp(-b)
+    # Of a number: NumPy's exp overflows to infinity, where Python's raises an error.
+    inverse = float(numpy.exp(-b)) if isinstance(b, float) else xp.exp(-b)
     ratio, away = xp.exp(a - b), (mean - m) * inverse
     loss = (ratio + (mean - m) * away - 1 + b - a).sum() / (2 * n)
     return loss, away / n, (ratio - 1) / (2 * n)
@@ -478,6 +485,7 @@ def cross_entropy(
     counts = _require_labels(logits, labels, ignore_index)
     if not 0 <= smoothing < 1:
         raise ValueError(f"The smoothing of cross_entropy must be in [0, 1), got {smoothing!r}.")
+    smoothing = float(smoothing)
     if weights is not None or smoothing or ignore_index is not None:
         return _weighted_cross_entropy(logits, labels, smoothing, weights, counts)
     xp, n = backend.of(logits).xp, logits.shape[0]
@@ -495,11 +503,8 @@ def _weighted_cross_entropy(
     logits: Array, labels: Array, smoothing: float, weights: Array | None, counts: Any
 ) -> tuple[Array, Array]:
     xp, classes = backend.of(logits).xp, logits.shape[1]
-    if weights is not None and tuple(weights.shape) != (classes,):
-        raise ValueError(
-            f"cross_entropy got weights of shape {tuple(weights.shape)}, but needs one for each of "
-            f"{classes} classes."
-        )
+    if weights is not None:
+        _require_class_weights(logits, weights)
     w = xp.ones(classes, logits.dtype) if weights is None else weights.astype(logits.dtype)
     one_hot = ((labels[:, None] == xp.arange(classes)) & counts).astype(logits.dtype)
     spread = (smoothing / classes) * counts.astype(logits.dtype)
@@ -510,6 +515,21 @@ def _weighted_cross_entropy(
     z = (w * one_hot).sum()
     loss = xp.where(a > 0, a * (xp.log(total) - shifted), logits.dtype.type(0)).sum() / z
     return loss, (e / total * a.sum(axis=1, keepdims=True) - a) / z
+
+
+def _require_class_weights(logits: Array, weights: Array) -> None:
+    _require_numbers("cross_entropy", weights, "the weights")
+    _require_same_device("cross_entropy", logits, weights)
+    if tuple(weights.shape) != (logits.shape[1],):
+        raise ValueError(
+            f"cross_entropy got weights of shape {tuple(weights.shape)}, but needs one for each of "
+            f"{logits.shape[1]} classes."
+        )
+    if backend.device_of(weights) == "cpu" and not bool((weights > 0).all()):
+        raise ValueError(
+            f"cross_entropy got a weight of {weights.min()}, but needs positive ones; ignore_index "
+            "leaves samples out."
+        )
 
 
 # ---------------------------------------------------------------- shared parts and checks

@@ -160,7 +160,7 @@ class MPIRanks(Ranks):
         if len(rows) % (stacked * self.size * unit):
             raise ValueError(
                 f"{len(rows)} rows can't be dealt out evenly to {self.size} ranks; use a batch "
-                f"size that is a multiple of {self.size}."
+                f"size that is a multiple of {stacked * self.size * unit}."
             )
         dealt = rows.reshape(stacked, -1, self.size, unit, *rows.shape[1:])
         return dealt[:, :, self.rank].reshape(-1, *rows.shape[1:])

@@ -3,7 +3,7 @@
 import numpy
 import pytest
 
-from minigan import interop, nn
+from minigan import export, interop, nn
 
 torch = pytest.importorskip("torch")
 tnn = torch.nn
@@ -433,3 +433,31 @@ def test_modules_of_the_same_names_are_matched_by_name():
     assert list(turned) != list(state)
     for name, array in interop.from_torch(net, turned).items():
         numpy.testing.assert_array_equal(array, net.state_dict()[name])
+
+
+def test_a_reshape_to_a_row_orders_features_as_a_flatten_does():
+    rng = numpy.random.default_rng(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, kernel_size=3, padding=1, rng=rng),
+        nn.Reshape(64),
+        nn.Linear(64, 2, rng=rng),
+    )
+    theirs = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.Flatten(), torch.nn.Linear(64, 2)
+    )
+    state = interop.from_torch(net, theirs.state_dict(), input_shape=(4, 4, 3))
+    net.load_state_dict(state)
+    x = rng.standard_normal((2, 4, 4, 3)).astype("float32")
+    expected = theirs(torch.from_numpy(x.transpose(0, 3, 1, 2).copy())).detach().numpy()
+    numpy.testing.assert_allclose(net(x), expected, atol=1e-5)
+    text, _ = export.torch_source(
+        net, input_shape=(4, 4, 3), weights="w.safetensors", title='of "C:\\Users" and """'
+    )
+    made = {"__file__": "net.py"}
+    exec(text, made)
+    other = made["build"]()
+    other.load_state_dict({n: torch.from_numpy(a) for n, a in export.torch_source(
+        net, input_shape=(4, 4, 3), weights="w.safetensors"
+    )[1].items()})  # fmt: skip
+    found = other(torch.from_numpy(x.transpose(0, 3, 1, 2).copy())).detach().numpy()
+    numpy.testing.assert_allclose(net(x), found, atol=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import NamedTuple
 
 Pair = tuple[int, int]
@@ -15,16 +16,17 @@ def pair(name: str, value: int | Pair, *, minimum: int) -> Pair:
     ValueError
         If it is neither, or an entry is below `minimum`.
     """
-    both = (value, value) if isinstance(value, int) else value
-    if not (
-        isinstance(both, (tuple, list))
-        and len(both) == 2
-        and all(isinstance(v, int) and v >= minimum for v in both)
-    ):
+    both = value if isinstance(value, (tuple, list)) else (value, value)
+    if len(both) != 2 or not all(is_whole(v) and v >= minimum for v in both):
         raise ValueError(
             f"{name} must be an integer >= {minimum} or a pair of them, got {value!r}."
         )
-    return both[0], both[1]
+    return int(both[0]), int(both[1])
+
+
+def is_whole(value: object) -> bool:
+    """Return whether a value is an integer, of Python's or NumPy's; True and False aren't."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 class Window(NamedTuple):

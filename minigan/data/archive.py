@@ -125,6 +125,8 @@ def _picture(
     changes: Counter[str],
     sizes: list[tuple[int, int]],
 ) -> npt.NDArray[numpy.uint8]:
+    from PIL import UnidentifiedImageError
+
     what = f"{info.filename} in {path}"
     if info.file_size > limits.max_bytes():
         raise DataError(
@@ -136,6 +138,10 @@ def _picture(
             return prepared(picture, size, channels, changes, sizes)
     except DataError:
         raise
+    except UnidentifiedImageError as error:  # whose own words show an address in memory
+        raise DataError(
+            f"{what} cannot be read as an image (its format isn't known): repair or remove it"
+        ) from error
     except RuntimeError as error:  # what zipfile says of a password
         raise DataError(f"{what} cannot be read ({error}): unpack it") from error
     # Pillow's decoders raise all kinds of exceptions, beside those of zipfile and zlib.

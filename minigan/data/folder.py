@@ -13,6 +13,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,9 +185,11 @@ def darkness(images: npt.NDArray[Any]) -> tuple[str, ...]:
 
 def check_shape(shape: tuple[int, ...]) -> None:
     """Refuse what isn't a height, a width and 1 or 3 channels."""
-    if len(shape) != 3 or min(shape) < 1 or shape[2] not in _MODES:
+    numbers = shape if isinstance(shape, tuple | list) else ()
+    whole = all(isinstance(size, Integral) for size in numbers)
+    if len(numbers) != 3 or not whole or min(numbers) < 1 or numbers[2] not in _MODES:
         raise ValueError(
-            f"images cannot be converted to shape {tuple(shape)}: (height, width, channels) with 1 "
+            f"images cannot be converted to shape {shape}: (height, width, channels) with 1 "
             "or 3 channels is needed"
         )
 
@@ -394,11 +397,12 @@ def _opaque(picture: Image, changes: Counter[str]) -> Image:
         return Image.fromarray(numpy.rint(deep / 257).clip(0, 255).astype(numpy.uint8))
     if not picture.has_transparency_data:
         return picture
-    layer, base = picture.convert("RGBA"), "L" if picture.mode in _GREY else "RGB"
+    layer = picture.convert("RGBA")
+    grey = picture.mode in _GREY or (picture.mode == "P" and not _coloured(layer))
     if numpy.asarray(layer)[..., 3].min() < 255:
         changes["composited on black"] += 1
         layer = Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer)
-    return layer.convert(base)
+    return layer.convert("L" if grey else "RGB")
 
 
 def _fitted(
@@ -409,6 +413,8 @@ def _fitted(
     grey = picture.mode in _GREY or (picture.mode == "P" and not _coloured(picture))
     if grey != (channels == 1):
         changes["converted to grey" if channels == 1 else "converted from grey to RGB"] += 1
+    if picture.mode == "LAB":  # which Pillow converts to nothing but RGB
+        picture = picture.convert("RGB")
     picture = picture.convert(_MODES[channels])
     height, width = size
     if picture.height * width != picture.width * height:

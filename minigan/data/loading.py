@@ -17,7 +17,7 @@ from minigan.data.dataset import Dataset
 from minigan.data.digits import digits
 from minigan.data.errors import DataError, choices
 from minigan.data.films import FILMS, moving_digits
-from minigan.data.folder import EXTENSIONS, darkness, fit, image_folder
+from minigan.data.folder import EXTENSIONS, check_shape, darkness, fit, image_folder, walked
 from minigan.data.idx import read_idx
 from minigan.data.mnist import fashion_mnist, mnist
 from minigan.data.pixels import as_images, named_labels
@@ -111,6 +111,8 @@ def load(
         If `image_shape` is missing for pictures, or not a shape of images.
     """
     name = os.fspath(name_or_path)
+    if image_shape is not None:
+        check_shape(image_shape)
     if image_shape is None and (name in (*SOUNDS, *FILMS) or has_sounds(name)):
         return _sounding(name, split, data_dir)
     dataset = _named(name, split, data_dir)
@@ -173,7 +175,7 @@ def has_sounds(name: str) -> bool:
     """Return whether a path is that of a WAV file, or of a folder with some."""
     path = Path(os.path.expanduser(name))
     if path.is_dir() and name not in DATASETS:
-        return any(is_wav(file) for file in path.rglob("*"))
+        return bool(walked(path, is_wav)[0])
     return path.is_file() and is_wav(path)
 
 
@@ -182,6 +184,10 @@ def _sounding(name: str, split: str, data_dir: str | os.PathLike[str] | None) ->
         return spoken_digits(data_dir=data_dir, split=split)
     if name in FILMS:
         return moving_digits(split=split)
+    if split == "test" and name not in SOUNDS:
+        beside = held_out.beside(Path(os.path.expanduser(name)))
+        if beside is not None:
+            return sound_folder(beside)
     if split != "train":
         raise DataError(f"{name} has no {split!r} split: ask for 'train'")
     return tones() if name == "tones" else sound_folder(name)

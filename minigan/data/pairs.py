@@ -8,6 +8,7 @@ glasses).
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -411,8 +412,15 @@ def _names(files: list[Path]) -> list[str]:
 
 
 def _require_partners(a: Path, b: Path) -> None:
-    names = [set(_names([path.relative_to(kind) for path in pictures(kind)[0]])) for kind in (a, b)]
-    alone = sorted(names[0] ^ names[1])
+    both = [_names([path.relative_to(kind) for path in pictures(kind)[0]]) for kind in (a, b)]
+    for kind, names in zip((a, b), both, strict=True):
+        twice = next((name for name, count in Counter(names).items() if count > 1), None)
+        if twice is not None:
+            raise DataError(
+                f"{kind} has several pictures {twice!r}, with different endings: give each pair a "
+                "name of its own"
+            )
+    alone = sorted(set(both[0]) ^ set(both[1]))
     if alone:
         raise DataError(
             f"{a.parent} has a picture {alone[0]!r} in only one of {a.name} and {b.name}: give "

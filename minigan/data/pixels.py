@@ -19,6 +19,8 @@ __all__ = ["as_images", "as_labels", "named_labels"]
 Images = npt.NDArray[numpy.uint8] | npt.NDArray[numpy.float32]
 Notes = tuple[str, ...]
 
+ROUNDING = 1e-5
+"""By which numbers may lie beyond a range, relative to its end: resizing and scaling round."""
 FAINT = 0.6
 """Images whose largest number isn't above it were perhaps meant to be scaled otherwise."""
 
@@ -110,12 +112,13 @@ def _scaled(images: npt.NDArray[Any], what: str) -> tuple[Images, Notes]:
         )
     if low >= 0 and 1 < high <= 255 and (images == numpy.rint(images)).all():
         return images.astype(numpy.uint8), ()
-    if low >= -1 and high <= 1:
-        bounded = images.astype(numpy.float32)
-        if low >= 0:
+    if low >= -1 - ROUNDING and high <= 1 + ROUNDING:
+        if low >= -ROUNDING:
+            bounded = images.clip(0, 1).astype(numpy.float32)
             return 2 * bounded - 1, ("scaled from 0..1 to -1..1",)
-        return bounded, _faint(low, high)
-    if low >= 0 and high <= 255:
+        return images.clip(-1, 1).astype(numpy.float32), _faint(low, high)
+    if low >= -255 * ROUNDING and high <= 255 * (1 + ROUNDING):
+        images = images.clip(0, 255)
         return (images / 127.5 - 1).astype(numpy.float32), ("scaled from 0..255 to -1..1",)
     raise _unscaled(images, low, high, what)
 

@@ -92,9 +92,13 @@ def _point_set(found: npt.NDArray[Any], place: str, name: str, notes: tuple[str,
             f"{place} contains {found.dtype} of shape {found.shape}: points in the plane need two "
             "numbers in each row, and at least two rows"
         )
-    if not numpy.isfinite(found).all():
-        raise DataError(f"{place} contains numbers that are not finite: remove their rows")
-    plane = found.astype(numpy.float32)
+    with numpy.errstate(over="ignore"):
+        plane = found.astype(numpy.float32)
+    if not numpy.isfinite(plane).all():
+        raise DataError(
+            f"{place} contains numbers that are not finite, or too large for float32: remove their "
+            "rows"
+        )
     return PointSet(
         name=name,
         law=partial(_draw, points=plane),

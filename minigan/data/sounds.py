@@ -14,7 +14,7 @@ import numpy.typing as npt
 from minigan.data import zoo
 from minigan.data.dataset import Dataset
 from minigan.data.errors import DataError
-from minigan.data.folder import classes, splits, walked
+from minigan.data.folder import classes, splits, unreadable, walked
 from minigan.data.waves import is_wav, player, read_wav, resampled
 
 __all__ = ["SOUNDS", "Sounds", "sound_folder", "spoken_digits", "tones"]
@@ -225,7 +225,11 @@ def sound_folder(path: str | os.PathLike[str], *, length: int = LENGTH, rate: in
     ------
     DataError
         If there are no WAV files, or none can be read.
+    ValueError
+        If `length` or `rate` isn't positive.
     """
+    if length < 1 or rate < 1:
+        raise ValueError(f"length and rate must be positive, got {length} and {rate}")
     root = Path(os.path.expanduser(path))
     found, others = ([root], Counter[str]()) if root.is_file() else walked(root, is_wav)
     if not found:
@@ -287,9 +291,7 @@ def _passed_over(broken: list[DataError], others: Counter[str]) -> tuple[str, ..
     if others:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
         notes.append(f"{_counted(others.total(), 'file')} passed over: no WAV files ({kinds})")
-    if broken:
-        notes.append(f"{_counted(len(broken), 'file')} passed over: {broken[0]}")
-    return tuple(notes)
+    return (*notes, *unreadable(broken))
 
 
 def _counted(count: int, what: str) -> str:

@@ -59,8 +59,8 @@ class NumberTable:
 def read_table(path: Path) -> NumberTable:
     """Read a table: numbers separated by commas, semicolons, tabs or spaces.
 
-    A first line that isn't of numbers, or counts the columns, is taken for their names. A column
-    that counts the rows is left out.
+    A first line that isn't of numbers, or counts the columns, is taken for their names; before it
+    there may be empty lines and remarks (#). A column that counts the rows is left out.
 
     Raises
     ------
@@ -75,11 +75,14 @@ def read_table(path: Path) -> NumberTable:
         )
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
+            remark, start, first = _first_row(file)
             separator = _separator(first)
             names = _names(first, separator)
             if names is None:
-                file.seek(0)
+                file.seek(start)
+                named = _names(remark, _separator(remark))
+                if named is not None and len(named) == len(_cells(first, separator)):
+                    names = named
             table = NumberTable(_numbers(file, separator), names)
     except (OSError, ValueError, csv.Error) as error:
         why = str(error).partition(";")[0]  # NumPy's advice is for those who call it
@@ -95,12 +98,28 @@ def _separator(line: str) -> str | None:
 
 
 def _names(line: str, separator: str | None) -> tuple[str, ...] | None:
-    """The names in a table's first line; None if there are numbers, other than 0, 1, 2, ..."""
-    cells = next(csv.reader([line], delimiter=separator)) if separator else line.split()
-    counted = len(cells) > FEW and [c.strip() for c in cells] == [str(i) for i in range(len(cells))]
-    if cells and all(map(_is_number, cells)) and not counted:
+    """The names in a table's first line; None if there are numbers that don't count from 0 or 1."""
+    cells = [cell.strip() for cell in _cells(line, separator)]
+    counts = [[str(i + start) for i in range(len(cells))] for start in (0, 1)]
+    counted = len(cells) > FEW and cells in counts
+    if all(map(_is_number, cells)) and not counted:
         return None
-    return tuple(cell.strip().lower() for cell in cells)
+    return tuple(cell.lower() for cell in cells)
+
+
+def _first_row(file: Any) -> tuple[str, int, str]:
+    """Skip empty lines and remarks, as NumPy writes a header; return the last remark, where the
+    first other line begins, and that line.
+    """
+    remark, start, line = "", 0, file.readline()
+    while line and (not line.strip() or line.lstrip().startswith("#")):
+        remark = line.strip().lstrip("#") or remark
+        start, line = file.tell(), file.readline()
+    return remark, start, line
+
+
+def _cells(line: str, separator: str | None) -> list[str]:
+    return next(csv.reader([line], delimiter=separator), []) if separator else line.split()
 
 
 def _is_number(text: str) -> bool:

@@ -75,7 +75,7 @@ def torch_source(
     state: Any = interop.to_torch(net, input_shape=input_shape)
     body, _ = _written(net, (1, *input_shape), indent=4)
     text = TEMPLATE.format(
-        title=title,
+        title=title.replace("\\", "\\\\").replace('"', '\\"'),
         version=minigan.__version__,
         example=_example(net, input_shape),
         weights=weights,
@@ -191,6 +191,8 @@ def _layer_norm(layer: nn.LayerNorm, shape: tuple[int, ...]) -> str:
 
 
 def _reshape(layer: nn.Reshape, shape: tuple[int, ...]) -> str:
+    if len(layer.shape) == 1:
+        return "nn.Flatten()"
     *pixels, channels = layer.shape
     return f"nn.Unflatten(1, {(channels, *pixels)})"
 

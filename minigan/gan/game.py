@@ -376,7 +376,8 @@ class Game(BaseGame):
             optimizer = getattr(self, f"{player}_optimizer")
             require_owner(optimizer, both[player], (both[opponent],), player)
             pull = getattr(self, f"{player}_pull")
-            if pull is not None and pull.flat is not both[player].flat():
+            own = [*both[player].parameters().values()]
+            if pull is not None and not _same(pull.parameters, own):
                 raise ValueError(
                     f"The pull of the {player} is the average of another net; build it from the "
                     f"{player} itself."
@@ -433,3 +434,8 @@ def _warn_of_bounded_logits(discriminator: nn.Layer, objective: Objective) -> No
         "leave the last layer out.",
         stacklevel=4,
     )
+
+
+def _same(some: Sequence[Any], others: Sequence[Any]) -> bool:
+    """Whether two lists are of the same objects."""
+    return len(some) == len(others) and all(a is b for a, b in zip(some, others, strict=True))

@@ -78,11 +78,14 @@ class Taming:
 
 @dataclass(frozen=True)
 class Way:
-    """A way to regularise D: its default strength, what it does, and a description."""
+    """A way to regularise D: its default strength, what it does, a description, and whether its
+    strength makes a difference.
+    """
 
     strength: float
     apply: Callable[[Taming, float, Generator], None]
     words: str
+    graded: bool = True
 
 
 def tame(
@@ -127,6 +130,8 @@ def tame(
 
 def parse(way: str) -> tuple[str, float]:
     """Split ``name:strength``; the strength has a default."""
+    if not isinstance(way, str):
+        raise ValueError(f"A penalty is written name or name:strength, got {way!r}.")
     name, _, given = way.partition(":")
     if name not in WAYS:
         near = difflib.get_close_matches(name, WAYS, n=1)
@@ -141,6 +146,8 @@ def parse(way: str) -> tuple[str, float]:
             f"The strength of {name!r} must be a positive number, got {given!r}; write "
             f"{name}:{WAYS[name].strength:g}."
         )
+    if given and not WAYS[name].graded and strength != WAYS[name].strength:
+        raise ValueError(f"{name!r} has no strength, got {given}; write it alone.")
     return name, strength
 
 
@@ -435,7 +442,10 @@ WAYS: dict[str, Way] = {
     ),
     "dropout": Way(0.3, _dropout, "features zeroed at random; the strength is the probability"),
     "spectral-norm": Way(
-        1.0, _spectral_norm, "every weight matrix divided by its largest singular value"
+        1.0,
+        _spectral_norm,
+        "every weight matrix divided by its largest singular value",
+        graded=False,
     ),
     "instance-noise": Way(
         0.1, _front(lambda strength, rng: nn.InstanceNoise(strength, rng=rng)), "noise on D's input"
@@ -448,6 +458,7 @@ WAYS: dict[str, Way] = {
             )
         ),
         "D sees randomly augmented reals and fakes (DiffAugment)",
+        graded=False,
     ),
     "gradient-penalty": Way(
         10.0, _gradient_penalty, "gradient norm 1 between reals and fakes (WGAN-GP)"

@@ -213,7 +213,15 @@ class Trainer:
     def generators(self) -> dict[str, numpy.random.Generator]:
         """Return every random generator except the source's, by name."""
         own = {"latents": self.rng} | ({} if self.noise is None else {"noise": self.noise})
-        return own | self.game.generators()
+        own |= self.game.generators()
+        # Those of the penalties are usually the trainer's noise; one that isn't is saved as well.
+        known = {id(g.bit_generator) for g in own.values()}
+        for i, penalty in enumerate(getattr(self.game, "penalties", ())):
+            rng = _generator_of(penalty)
+            if rng is not None and id(rng.bit_generator) not in known:
+                own[f"penalty {i}"] = rng
+                known.add(id(rng.bit_generator))
+        return own
 
     def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return the whole state of the run: arrays by name, and a JSON-serialisable dictionary."""
@@ -258,12 +266,25 @@ class Trainer:
                 "This checkpoint has other random generators than the game; resume with the recipe "
                 "that wrote it."
             )
-        for name, part in self.game.parts().items():
+        parts = self.game.parts()
+        unknown = {name.partition("/")[0] for name in arrays} - {*parts, "source"}
+        if unknown:
+            raise ValueError(
+                f"This state has {', '.join(sorted(unknown))}, which the game lacks; resume with "
+                "the recipe that wrote it."
+            )
+        for name, part in parts.items():
             part.load_state_dict(checkpoint.under(name, arrays))
         self.source.load_state_dict(meta["source"] | checkpoint.under("source", arrays))
         for name, g in generators.items():
             g.bit_generator.state = meta["rng"][name]
         self.step = int(meta["step"])
+
+
+def _generator_of(penalty: Any) -> numpy.random.Generator | None:
+    inner = getattr(penalty, "penalty", penalty)  # one that wraps another
+    rng = getattr(inner, "rng", None) or getattr(inner, "keywords", {}).get("rng")
+    return rng if isinstance(rng, numpy.random.Generator) else None
 
 
 def means(ranks: Ranks, reports: list[Report]) -> list[Report]:

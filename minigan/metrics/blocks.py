@@ -67,11 +67,13 @@ def points(x: Any, what: str, *, at_least: int = 1) -> Array:
     Raises
     ------
     TypeError
-        If `x` isn't an array.
+        If `x` isn't an array of real numbers.
     ValueError
         If it has another shape, too few rows, or holds NaN or infinity.
     """
     xp = backend.of(x).xp
+    if x.dtype.kind not in "buif":
+        raise TypeError(f"The {what} are {x.dtype}, but real numbers are needed.")
     if x.ndim != 2 or x.shape[0] < at_least or x.shape[1] < 1:
         raise ValueError(
             f"The {what} have shape {tuple(x.shape)}, but (N, features) with N >= {at_least} is "
@@ -79,7 +81,7 @@ def points(x: Any, what: str, *, at_least: int = 1) -> Array:
         )
     if x.dtype.kind != "f" or x.dtype.itemsize < 4:
         x = x.astype("float64" if x.dtype.kind != "f" else "float32")
-    _finite(xp, x, what)
+    require_finite(xp, x, what)
     return x
 
 
@@ -132,7 +134,7 @@ def images(x: Any, what: str) -> Array:
             f"The {what} have shape {tuple(x.shape)}, but a non-empty (N, H, W, C) is needed."
         )
     for block in blocks(x.shape[0], int(x[0].size)):
-        _finite(xp, x[block], what)
+        require_finite(xp, x[block], what)
     return x
 
 
@@ -149,7 +151,8 @@ def squared_distances(x: Array, y: Array) -> Array:
     return xp.maximum(d2, 0, out=d2)
 
 
-def _finite(xp: Any, x: Array, what: str) -> None:
+def require_finite(xp: Any, x: Array, what: str) -> None:
+    """Raise ValueError if `x` holds NaN or infinity."""
     if not bool(xp.isfinite(x).all()):
         raise ValueError(
             f"The {what} hold NaN or infinity, so no metric is defined; check the run that made "

@@ -25,8 +25,8 @@ def matched_accuracy(clusters: ArrayLike, labels: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        If the shapes differ, there are no samples, or there are more than `MOST` clusters or
-        labels.
+        If the shapes differ, there are no samples, one isn't an integer from 0, or there are more
+        than `MOST` clusters or labels.
     """
     table = _counts(numpy.asarray(clusters), numpy.asarray(labels))
     # best[s]: most samples right, if the clusters so far have been given the labels in the set s.
@@ -48,6 +48,11 @@ def _counts(clusters: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
         raise ValueError(
             f"Clusters and labels must have the same shape (N,), got {clusters.shape} and "
             f"{labels.shape}; give one of each for every sample."
+        )
+    if not all(x.dtype.kind in "ui" and x.min() >= 0 for x in (clusters, labels)):
+        raise ValueError(
+            f"Clusters and labels must be integers from 0, got {clusters.dtype} from "
+            f"{clusters.min()} and {labels.dtype} from {labels.min()}; leave out what has none."
         )
     size = 1 + int(max(clusters.max(), labels.max()))
     if size > MOST:

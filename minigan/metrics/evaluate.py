@@ -9,6 +9,7 @@ data.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -112,6 +113,12 @@ def evaluate_images(
             "The numbers of images to evaluate must be positive; leave them out for the defaults."
         )
     say = say or (lambda words: None)
+    if classifier is not None and min(count, len(samples), len(train), len(test)) < 2:
+        raise ValueError(
+            "Distances between features need at least 2 samples, 2 training images and 2 test "
+            f"images, got {len(samples)}, {len(train)} and {len(test)} and count={count}; give "
+            "more, or None for the classifier."
+        )
     drawn = _Drawn(samples, train, test, count, rng)
     facts: dict[str, Any] = {
         "samples": len(drawn.samples),
@@ -269,7 +276,9 @@ def evaluate_points(
     samples
         Generated points, shape (N, 2).
     law
-        The distribution, such as ``minigan.data.distribution("ring")``.
+        The distribution, such as ``minigan.data.distribution("ring")``. Of one that draws from
+        given points (it has an attribute `points`), one half is the reference, and the other half
+        gives the floor.
     rng
         Draws the points to use, new real points, and directions.
     count
@@ -288,15 +297,16 @@ def evaluate_points(
     Raises
     ------
     ValueError
-        If the shape is wrong, values aren't finite, or there are fewer than two points.
+        If the shape is wrong, values aren't finite, or there are fewer than two points, or four of
+        the law's own.
     """
     samples = blocks.points(samples, "samples", at_least=2)
     rng, say, ops = randomness.generator(rng), say or (lambda words: None), backend.of(samples)
     if count < 2:
         raise ValueError(f"At least two points are needed, got count={count}; increase it.")
-    n = min(count, len(samples))
+    n = int(min(count, len(samples), _drawable(law)))
     fake = samples[ops.asarray(rng.choice(len(samples), n, replace=False))]
-    real, floor = (ops.asarray(law.sample(n, rng), dtype=samples.dtype) for _ in range(2))
+    real, floor = (ops.asarray(x, dtype=samples.dtype) for x in _twice(law, n, rng))
     rows: list[Row] = []
     if law.centres is not None and law.std:
         say("modes")
@@ -310,6 +320,30 @@ def evaluate_points(
         {"distribution": law.name, "samples": n, "real points (floor and reference each)": n},
         tuple(rows),
     )
+
+
+def _drawable(law: Any) -> float:
+    """How many points may be drawn twice without meeting one again."""
+    given = getattr(law, "points", None)
+    if given is None:
+        return math.inf
+    if len(given) < 4:
+        raise ValueError(
+            f"{law.name} has {len(given)} points, but at least 4 are needed: half of them for the "
+            "reference, half for the floor; add points."
+        )
+    return len(given) // 2
+
+
+def _twice(law: Any, n: int, rng: numpy.random.Generator) -> tuple[Any, Any]:
+    """Draw n points twice, none of given ones in both: else the floor would be a comparison of
+    points with themselves.
+    """
+    given = getattr(law, "points", None)
+    if given is None:
+        return law.sample(n, rng), law.sample(n, rng)
+    order = rng.permutation(len(given))
+    return given[order[:n]], given[order[n : 2 * n]]
 
 
 def _mode_rows(fake: Array, floor: Array, centres: Array, std: float) -> list[Row]:

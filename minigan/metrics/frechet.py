@@ -115,18 +115,25 @@ def frechet_gaussian(mean1: Array, covariance1: Array, mean2: Array, covariance2
     Raises
     ------
     ValueError
-        If the shapes don't match.
+        If the shapes don't match, or a value isn't finite.
+    TypeError
+        If one isn't an array.
     """
+    given = (mean1, covariance1, mean2, covariance2)
+    for array in given:
+        backend.of(array)
     d = mean1.size
-    shapes = [tuple(a.shape) for a in (mean1, covariance1, mean2, covariance2)]
+    shapes = [tuple(a.shape) for a in given]
     if shapes != [(d,), (d, d), (d,), (d, d)]:
         raise ValueError(
             f"Means of shape (d,) and covariances of shape (d, d) are needed, got shapes {shapes}."
         )
     xp = backend.of(mean1).xp
-    offset = (mean1 - mean2).astype("float64")
-    traces = float(xp.trace(covariance1)) + float(xp.trace(covariance2))
-    return max(0.0, float(offset @ offset) + traces - 2 * trace_of_root(covariance1, covariance2))
+    a, first, b, second = (x.astype("float64") for x in given)
+    for x in (a, first, b, second):
+        blocks.require_finite(xp, x, "means and covariances")
+    traces = float(xp.trace(first)) + float(xp.trace(second))
+    return max(0.0, float((a - b) @ (a - b)) + traces - 2 * trace_of_root(first, second))
 
 
 def trace_of_root(covariance1: Array, covariance2: Array) -> float:

@@ -110,9 +110,8 @@ def mode_report(
         raise ValueError(f"min_share must be between 0 and 1, got {min_share}.")
     counts = _high_quality_counts(samples, centres, std * sigmas)
     n, k, total = int(samples.shape[0]), len(counts), sum(counts)
-    needed = max(1.0, (min_share or 0.0) * n)
     return ModeReport(
-        covered=sum(c >= needed for c in counts),
+        covered=sum(c > 0 and c / n >= (min_share or 0.0) for c in counts),
         modes=k,
         high_quality=total / n,
         reverse_kl=reverse_kl(counts),

@@ -67,19 +67,22 @@ def nearest_neighbours(samples: Array, training: Array | ImageSet, *, k: int = 1
     -----
     The neighbours are found with `blocks.squared_distances`, in the samples' precision. Their k
     distances are then recomputed from differences, so that an exact copy is at distance 0. If
-    distances are equal up to rounding (relative to the samples' squared norms), the (k+1)-th
-    neighbour may be returned in place of the k-th.
+    distances are equal up to rounding (relative to the squared distances from the samples' mean),
+    the (k+1)-th neighbour may be returned in place of the k-th.
     """
     if not 1 <= k <= len(training):
         raise ValueError(f"k must be between 1 and the {len(training)} training examples, got {k}.")
     flat = blocks.points(_rows(samples), "samples")
     xp = backend.of(flat).xp
     n = int(flat.shape[0])
+    centre = flat.mean(axis=0, dtype="float64").astype(flat.dtype)
+    centred = flat - centre  # rounding grows with the squares of the coordinates
     best = xp.full((n, k), math.inf, dtype=flat.dtype)
     index = xp.full((n, k), -1, dtype="int64")
-    for start, some in _training_blocks(training, flat):
+    for start, block in _training_blocks(training, flat):
+        some = block - centre
         for rows in blocks.blocks(n, some.shape[0] + k):
-            d2 = xp.concatenate([best[rows], blocks.squared_distances(flat[rows], some)], axis=1)
+            d2 = xp.concatenate([best[rows], blocks.squared_distances(centred[rows], some)], axis=1)
             known = xp.concatenate(
                 [index[rows], _numbered(xp, start, d2.shape[0], some.shape[0])], axis=1
             )

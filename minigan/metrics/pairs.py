@@ -11,6 +11,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from minigan.metrics import blocks
 from minigan.metrics.table import Row, Table
 
 __all__ = ["evaluate_pairs", "sharpness"]
@@ -22,9 +23,22 @@ def sharpness(images: NDArray[Any]) -> float:
     Parameters
     ----------
     images
-        Shape (N, H, W, C).
+        Floats of shape (N, H, W, C), of at least 2x2 pixels.
+
+    Raises
+    ------
+    ValueError
+        If the shape is another, or a value isn't finite.
+    TypeError
+        If it isn't an array of floats.
     """
-    across, down = (numpy.abs(numpy.diff(images, axis=axis)).mean() for axis in (2, 1))
+    values: Any = blocks.images(images, "images")
+    if min(images.shape[1:3]) < 2:
+        raise ValueError(
+            f"The images have shape {images.shape[1:]}, but at least 2x2 pixels are needed to "
+            "compare neighbours."
+        )
+    across, down = (numpy.abs(numpy.diff(values, axis=axis)).mean() for axis in (2, 1))
     return float(across + down) / 2
 
 
@@ -41,7 +55,7 @@ def evaluate_pairs(
     Parameters
     ----------
     outputs, inputs, truth
-        Images in [-1, 1], (N, H, W, C); the inputs may have another shape (N, ...).
+        Images in [-1, 1], floats, (N, H, W, C); the inputs may have another shape (N, ...).
     mean
         The mean of the training images of the results' kind, (H, W, C): the best answer of one who
         doesn't look at the input.
@@ -58,8 +72,11 @@ def evaluate_pairs(
     Raises
     ------
     ValueError
-        If outputs and truth differ in shape.
+        If outputs and truth differ in shape, or a value isn't finite.
+    TypeError
+        If one isn't an array of floats.
     """
+    blocks.images(outputs, "outputs"), blocks.images(truth, "true images")
     if outputs.shape != truth.shape:
         raise ValueError(
             f"The outputs have shape {outputs.shape}, but the truth {truth.shape}; pass those of "
@@ -70,6 +87,7 @@ def evaluate_pairs(
         f"L1 of the mean picture{way}": _rounded(mean - truth),
     }
     if inputs.shape == truth.shape:
+        blocks.images(inputs, "inputs")
         facts[f"L1 of the input left alone{way}"] = _rounded(inputs - truth)
     rows = (
         Row(f"L1 distance from the truth{way}", _l1(outputs - truth), 0.0, "lower"),

@@ -150,9 +150,11 @@ def patch_distance(
     )
     _check_patches(images, reference, patches, directions)
     rng = randomness.generator(rng)
+    noises = [_rounding(x) for x in (images, reference)]
     levels = []
     for a, b in zip(_pyramid(images), _pyramid(reference), strict=True):
-        first, second = _Patches(a, patches, rng), _Patches(b, patches, rng)
+        first = _Patches(a, patches, rng, noises[0])
+        second = _Patches(b, patches, rng, noises[1])
         sphere = _sphere(_PATCH * _PATCH * a.shape[3], directions, rng)
         total = 0.0
         # Patches are gathered again for each group of directions: all at once would take gigabytes.
@@ -167,7 +169,9 @@ def patch_distance(
 class _Patches:
     """Patches of a level: their positions, and their mean and standard deviation per channel."""
 
-    def __init__(self, level: Array, per_image: int, rng: numpy.random.Generator) -> None:
+    def __init__(
+        self, level: Array, per_image: int, rng: numpy.random.Generator, noise: float
+    ) -> None:
         n, height, width, channels = level.shape
         ops = backend.of(level)
         top = rng.integers(0, height - _PATCH + 1, (n, per_image))
@@ -177,7 +181,7 @@ class _Patches:
         self._pixels = level.reshape(-1, channels)
         self._corners, self._inside = ops.asarray(corner.ravel()), ops.asarray(inside.ravel())
         self.count = n * per_image
-        self._mean, self._std = self._statistics()
+        self._mean, self._std = self._statistics(noise)
 
     def project(self, directions: Any) -> Array:
         """Project the normalised patches: directions (49 C, L) -> (L, patches)."""
@@ -200,12 +204,18 @@ class _Patches:
         for block in blocks.blocks(self.count, _PATCH * _PATCH * int(self._pixels.shape[1])):
             yield block, self._pixels[self._corners[block][:, None] + self._inside]
 
-    def _statistics(self) -> tuple[Array, Array]:
+    def _statistics(self, noise: float) -> tuple[Array, Array]:
         numbers = self.count * _PATCH * _PATCH
         mean = sum(some.sum(axis=(0, 1), dtype="float64") for _, some in self._blocks()) / numbers
         square = sum(((some - mean) ** 2).sum(axis=(0, 1)) for _, some in self._blocks()) / numbers
-        # A constant channel (a generator that paints all black) has no spread to divide by.
-        return mean, backend.of(mean).xp.sqrt(square + (square == 0))
+        # A constant channel (a generator that paints one colour) has no spread to divide by.
+        xp = backend.of(mean).xp
+        return mean, xp.sqrt(xp.where(square <= noise * noise, 1, square))
+
+
+def _rounding(images: Array) -> float:
+    """What rounding may leave of a constant in the levels of its pyramid."""
+    return 16 * float(numpy.finfo(images.dtype).eps) * float(abs(images).max())
 
 
 def _pyramid(images: Array) -> list[Array]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+import numpy
+
 _BETTER = ("lower", "higher", "as the floor")
 
 
@@ -102,14 +104,15 @@ class Table:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(["metric", "value", "floor", "better"])
         writer.writerows(
-            [row.metric, repr(row.value), repr(row.floor), row.better] for row in self.rows
+            [row.metric, repr(_plain(row.value)), repr(_plain(row.floor)), row.better]
+            for row in self.rows
         )
         return out.getvalue()
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything in a form that JSON can hold: non-finite numbers become None."""
         return {
-            "facts": dict(self.facts),
+            "facts": {name: _plain(fact) for name, fact in self.facts.items()},
             "rows": [
                 {
                     "metric": r.metric,
@@ -132,4 +135,9 @@ def _number(x: float) -> str:
 
 
 def _finite(x: float) -> float | None:
-    return x if math.isfinite(x) else None
+    return _plain(x) if math.isfinite(x) else None
+
+
+def _plain(x: Any) -> Any:
+    """A number of NumPy's as Python's own."""
+    return x.item() if isinstance(x, numpy.generic) else x

@@ -102,11 +102,21 @@ def evaluate_text(
     Raises
     ------
     ValueError
-        If there are no samples, or `count` isn't positive.
+        If there are no samples, they aren't codes of the data, or `count` isn't positive.
     """
     if count < 1 or len(samples) < 1:
         raise ValueError(f"There are {len(samples)} samples and count={count}; give at least 1.")
     codes = samples.argmax(axis=-1) if samples.ndim == 3 else samples
+    words = len(train.vocabulary)
+    if (
+        codes.ndim != 2
+        or codes.dtype.kind not in "ui"
+        or not 0 <= codes.min() <= codes.max() < words
+    ):
+        raise ValueError(
+            f"The samples are {samples.dtype} of shape {samples.shape}, but lines of codes (N, L) "
+            f"from 0 to {words - 1} are needed, or a number for each code."
+        )
     randomness.generator(rng)
     n = min(count, len(codes), len(test), len(train))
     fake, floor, real = (

@@ -10,7 +10,7 @@ import numpy
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn.cache import Cache, Shape, Signals
-from minigan.nn.layer import Layer
+from minigan.nn.layer import Layer, require_layers
 from minigan.nn.sequential import plus
 
 
@@ -34,6 +34,7 @@ class Branches(Layer, samplewise=True):
     def __init__(self, *heads: Layer) -> None:
         if not heads:
             raise ValueError("Branches needs at least one head; write Branches(a, b).")
+        require_layers("Branches", *heads)
         self.heads = heads
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
@@ -134,6 +135,7 @@ class Fade(Layer, samplewise=True):
     """
 
     def __init__(self, old: Layer, new: Layer, *, alpha: float | Array = 0.0) -> None:
+        require_layers("Fade", old, new)
         self.old, self.new, self.alpha = old, new, alpha
 
     @property

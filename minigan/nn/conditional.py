@@ -15,7 +15,7 @@ from minigan.backend import Array
 from minigan.backend.array import how_to_number
 from minigan.nn import initial
 from minigan.nn.cache import Cache, Shape, Signals
-from minigan.nn.embedding import Embedding
+from minigan.nn.embedding import Embedding, require_labels_below
 from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
 
@@ -59,6 +59,7 @@ class ConcatenateLabels(Layer):
         xp = backend.of(values).xp
         inner = None
         if self.embedding is None:
+            require_labels_below(self, labels, self.classes)
             code = (labels[:, None] == xp.arange(self.classes)).astype(values.dtype)
         else:
             code, inner = self.embedding.forward(labels, train=train)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn.cache import Cache, Shape, Signals
-from minigan.nn.layer import Layer
+from minigan.nn.layer import Layer, require_layers
 from minigan.nn.sequential import Sequential, plus
 
 
@@ -192,6 +192,7 @@ def one(owner: Layer, body: tuple[Layer, ...]) -> Layer:
             f"{type(owner).__name__} needs at least one layer inside; write for example "
             f"{type(owner).__name__}(a, b)."
         )
+    require_layers(type(owner).__name__, *body)
     return body[0] if len(body) == 1 else Sequential(*body)
 
 

@@ -13,7 +13,7 @@ import numpy
 
 from minigan import backend
 from minigan.backend import Array
-from minigan.backend.window import Pair
+from minigan.backend.window import Pair, is_whole
 from minigan.nn import initial
 from minigan.nn.cache import Cache, Shape
 from minigan.nn.geometry import Geometry, geometry
@@ -134,7 +134,7 @@ class ConvTranspose1d(Layer, samplewise=True):
         rng = initial.generator(rng)
         self.in_channels, self.out_channels = channels = in_channels, out_channels
         self.geometry = _in_a_row(kernel_size, stride, padding, dilation, groups, "zeros", channels)
-        if not (isinstance(output_padding, int) and 0 <= output_padding < stride):
+        if not (is_whole(output_padding) and 0 <= output_padding < stride):
             raise ValueError(
                 f"output_padding must be >= 0 and smaller than the stride, got {output_padding!r} "
                 f"with a stride of {stride}."
@@ -219,9 +219,9 @@ def _in_a_row(
     """Return the geometry of a window of one row."""
     numbers = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
     for name, number in numbers.items():
-        if not isinstance(number, int) or number < 1:
+        if not is_whole(number) or number < 1:
             raise ValueError(f"{name} must be an integer >= 1, got {number!r}.")
-    ends = (padding, padding) if isinstance(padding, int) else padding
+    ends = padding if isinstance(padding, (tuple, list)) else (padding, padding)
     return geometry(
         (1, kernel_size), (1, stride), ((0, 0), ends), (1, dilation), groups, mode, channels
     )

@@ -69,16 +69,7 @@ class Embedding(Layer):
                 f"{self!r} and its labels live on different devices; move the labels to the net's."
             )
         self.output_shape(tuple(x.shape))
-        # Only on the host: reading the numbers of a GPU would stall its queue.
-        if (
-            backend.device_of(x) == "cpu"
-            and x.size
-            and (int(x.min()) < 0 or int(x.max()) >= self.classes)
-        ):
-            raise ValueError(
-                f"{self!r} got labels from {int(x.min())} to {int(x.max())}, but needs 0 to "
-                f"{self.classes - 1}."
-            )
+        require_labels_below(self, x, self.classes)
         return x
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -91,3 +82,17 @@ class Embedding(Layer):
 
     def __repr__(self) -> str:
         return f"Embedding({self.classes}, {self.features})"
+
+
+def require_labels_below(layer: Layer, labels: Array, classes: int) -> None:
+    """Refuse labels that aren't from 0 to `classes` - 1.
+
+    Only on the host: reading the numbers of a GPU would stall its queue.
+    """
+    if backend.device_of(labels) != "cpu" or not labels.size:
+        return
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise ValueError(
+            f"{layer!r} got labels from {low} to {high}, but needs 0 to {classes - 1}."
+        )

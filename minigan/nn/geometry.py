@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from minigan.backend import Array, Window
-from minigan.backend.window import Pair, pair
+from minigan.backend.window import Pair, is_whole, pair
 from minigan.nn.cache import Shape
 
 Sides = tuple[Pair, Pair]
@@ -152,7 +152,7 @@ def geometry(
     channels
         Those of x and of y; both must be multiples of `groups`.
     """
-    if not isinstance(groups, int) or groups < 1 or any(c % groups for c in channels):
+    if not is_whole(groups) or groups < 1 or any(c % groups for c in channels):
         raise ValueError(
             f"groups must be a whole number that divides the channels of x and of y, {channels[0]} "
             f"and {channels[1]}, got {groups!r}."
@@ -162,7 +162,7 @@ def geometry(
         pair("stride", stride, minimum=1),
         sides("padding", padding),
         pair("dilation", dilation, minimum=1),
-        groups,
+        int(groups),
         known_mode(mode),
     )
 

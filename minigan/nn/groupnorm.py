@@ -11,6 +11,7 @@ import numpy
 
 from minigan import backend
 from minigan.backend import Array
+from minigan.backend.window import is_whole
 from minigan.nn.cache import Cache, Shape
 from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
@@ -39,9 +40,10 @@ class GroupNorm(Layer, samplewise=True):
     """
 
     def __init__(self, groups: int, features: int, *, eps: float = 1e-5) -> None:
-        if not isinstance(groups, int) or groups < 1 or features % groups:
+        if not is_whole(groups) or groups < 1 or features % groups:
             raise ValueError(
-                f"The groups of GroupNorm must divide its features, got {groups} and {features}."
+                "The groups of GroupNorm must divide its features, and be a whole number, got "
+                f"{groups!r} and {features}."
             )
         self.groups, self.features, self.eps = groups, features, eps
         self.gamma = Parameter(numpy.ones(features, "float32"), role="scale")

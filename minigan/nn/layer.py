@@ -49,7 +49,8 @@ class Layer(State):
                 f"The {name} of {self!r} is a Parameter, and {type(value).__name__} in its place "
                 f"would never be trained; set its numbers with layer.{name}.value = array."
             )
-        super().__setattr__(name, value)
+        # A number of NumPy's would make float64 of float32; one of Python's takes on its dtype.
+        super().__setattr__(name, float(value) if isinstance(value, numpy.floating) else value)
 
     @property
     def samplewise(self) -> bool:
@@ -250,3 +251,13 @@ class Layer(State):
                 raise error from None
             return (1, *shape[1:])
         return (1, *shape)
+
+
+def require_layers(name: str, *layers: Any) -> None:
+    """Refuse what isn't a layer; `name` is that of the layer that is to hold it."""
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            raise TypeError(
+                f"{name} needs layers, got {type(layer).__name__}; derive layers of your own from "
+                "minigan.nn.Layer."
+            )

@@ -8,6 +8,7 @@ import numpy
 
 from minigan import backend
 from minigan.backend import Array
+from minigan.backend.window import is_whole
 from minigan.nn import initial
 from minigan.nn.cache import Cache, Shape
 from minigan.nn.layer import Layer
@@ -34,7 +35,7 @@ class PhaseShuffle(Layer):
     """
 
     def __init__(self, n: int = 2, *, rng: numpy.random.Generator | None = None) -> None:
-        if not isinstance(n, int) or n < 0:
+        if not is_whole(n) or n < 0:
             raise ValueError(f"The n of PhaseShuffle must be a whole number >= 0, got {n!r}.")
         self.n = n
         self.rng = initial.generator(rng)

@@ -141,15 +141,29 @@ class GRU(Layer, samplewise=True):
         """Return x, and (N, L, 1): 1 before the end of each sequence, 0 after it."""
         values, lengths = x if isinstance(x, tuple) else (x, None)
         values = self.check(values)
-        steps = backend.of(values).xp.arange(values.shape[1])[None, :, None]
+        xp = backend.of(values).xp
+        steps = xp.arange(values.shape[1])[None, :, None]
         if lengths is None:
             return values, (steps >= 0).astype(values.dtype)
-        if lengths.dtype.kind not in "iu" or lengths.shape != values.shape[:1]:
+        self._require_lengths(values, lengths)
+        there = steps < lengths[:, None, None]
+        # A NaN beyond the end would stay one, though it is multiplied by 0.
+        return xp.where(there, values, values.dtype.type(0)), there.astype(values.dtype)
+
+    def _require_lengths(self, values: Array, lengths: Any) -> None:
+        kind, shape = (getattr(lengths, name, None) for name in ("dtype", "shape"))
+        if getattr(kind, "kind", "") not in ("i", "u") or shape != values.shape[:1]:
             raise ValueError(
-                f"{self!r} got lengths of {lengths.dtype} and shape {tuple(lengths.shape)}, but "
-                f"needs {len(values)} integers, one for each sequence."
+                f"{self!r} got lengths of {kind or type(lengths).__name__} and shape {shape}, but "
+                f"needs {len(values)} integers, one for each sequence, in an array."
             )
-        return values, (steps < lengths[:, None, None]).astype(values.dtype)
+        # Only on the host: reading the numbers of a GPU would stall its queue.
+        on_host = backend.device_of(lengths) == "cpu" and lengths.size
+        if on_host and (lengths.min() < 0 or lengths.max() > values.shape[1]):
+            raise ValueError(
+                f"{self!r} got lengths from {lengths.min()} to {lengths.max()}, but needs 0 to "
+                f"{values.shape[1]}, the number of steps."
+            )
 
     def double_backward(
         self, v: Array, dy: Any, cache: Cache, *, param_grads: bool = True, input_grad: bool = True

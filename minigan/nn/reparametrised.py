@@ -118,6 +118,11 @@ class Equalised(Reparametrised, samplewise=True):
         rng: numpy.random.Generator | None = None,
     ) -> None:  # fmt: skip
         weight = _weight(layer, "Equalised")
+        if not (math.isfinite(gain) and 0 < lr_multiplier < math.inf):
+            raise ValueError(
+                f"Equalised needs a finite gain and a positive lr_multiplier, got {gain!r} and "
+                f"{lr_multiplier!r}."
+            )
         if weight.fan_in is None:
             raise TypeError(f"Equalised needs a weight that knows its fan_in, got {layer!r}.")
         self.layer, self.gain, self.lr_multiplier = layer, gain, lr_multiplier
@@ -155,13 +160,23 @@ class WeightNorm(Reparametrised, samplewise=True):
     ----------
     layer
         A layer with a `weight`: Linear, a convolution.
+
+    Raises
+    ------
+    ValueError
+        If all weights of an output are 0.
     """
 
     def __init__(self, layer: Layer) -> None:
         _weight(layer, "WeightNorm")
         self.layer = layer
-        norm = backend.to_numpy(self._norm()).astype("float32")
-        self.scale = Parameter(norm.ravel(), role="scale")
+        norm = backend.to_numpy(self._norm()).astype("float32").ravel()
+        if not norm.all():
+            raise ValueError(
+                f"The weights of output {int(norm.argmin())} of {layer!r} are all 0, which has no "
+                "direction; draw them before WeightNorm is put around it."
+            )
+        self.scale = Parameter(norm, role="scale")
 
     def effective(self) -> dict[str, Array]:
         """Return ``g W / |W|``."""
@@ -172,14 +187,19 @@ class WeightNorm(Reparametrised, samplewise=True):
         n, g = self._direction(), gradients["weight"]
         along = (g * n).sum(axis=self._others, keepdims=True)
         self.scale.grad += along.ravel()
-        self.layer.weight.grad += self._g() * (g - along * n) / self._norm()
+        self.layer.weight.grad += self._g() * (g - along * n) / self._length()
 
     def _norm(self) -> Array:
         w = self.layer.weight.value
         return backend.of(w).xp.sqrt((w * w).sum(axis=self._others, keepdims=True))
 
     def _direction(self) -> Array:
-        return self.layer.weight.value / self._norm()
+        return self.layer.weight.value / self._length()
+
+    def _length(self) -> Array:
+        """|W|, or 1 where a loaded W is 0."""
+        norm = self._norm()
+        return norm + (norm == 0)
 
     def _g(self) -> Array:
         shape = [1] * len(self.layer.weight.shape)

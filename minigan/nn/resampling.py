@@ -20,7 +20,7 @@ from typing import Any
 
 from minigan import backend
 from minigan.backend import Array
-from minigan.backend.window import Pair, pair
+from minigan.backend.window import Pair, is_whole, pair
 from minigan.nn.cache import Shape
 from minigan.nn.fixed import Fixed, require_images
 
@@ -292,6 +292,6 @@ def _checked(factor: int, taps: Sequence[float]) -> tuple[int, tuple[float, ...]
 
 
 def _at_least_one(name: str, value: int) -> int:
-    if not isinstance(value, int) or value < 1:
+    if not is_whole(value) or value < 1:
         raise ValueError(f"{name} must be a whole number >= 1, got {value!r}.")
-    return value
+    return int(value)

@@ -8,7 +8,7 @@ from typing import Any
 from minigan.backend import Array
 from minigan.nn.cache import Cache, Shape, Signals
 from minigan.nn.fusion import Joined, stages
-from minigan.nn.layer import Layer
+from minigan.nn.layer import Layer, require_layers
 from minigan.nn.summary import Row
 from minigan.nn.tree import held
 
@@ -43,12 +43,7 @@ class Sequential(Layer, samplewise=True):
     """
 
     def __init__(self, *layers: Layer) -> None:
-        for layer in layers:
-            if not isinstance(layer, Layer):
-                raise TypeError(
-                    f"Sequential needs layers, got {type(layer).__name__}; write Sequential(a, b, "
-                    "c), and derive layers of your own from minigan.nn.Layer."
-                )
+        require_layers("Sequential", *layers)
         self.sequence = layers
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
@@ -165,8 +160,9 @@ class Sequential(Layer, samplewise=True):
             shape = layer.output_shape(shape)
         return rows
 
-    def __getitem__(self, index: int) -> Layer:
-        return self.sequence[index]
+    def __getitem__(self, index: int | slice) -> Layer:
+        found = self.sequence[index]
+        return Sequential(*found) if isinstance(index, slice) else found  # type: ignore[misc, return-value]
 
     def __len__(self) -> int:
         return len(self.sequence)

@@ -108,7 +108,8 @@ class GumbelSoftmax(Layer):
         if train:
             noisy = x + ops.draw(self.rng, lambda rng: rng.gumbel(size=x.shape), x.dtype)
         soft = _softmax(noisy / self.temperature, self.axis)
-        y = _one_hot(soft, self.axis) if self.hard else soft
+        # A NaN stays one: 0 times it is added, which is nothing to any other number.
+        y = _one_hot(soft, self.axis) + 0 * soft if self.hard else soft
         return y, Cache(self, y, soft)
 
     def backward(

@@ -18,6 +18,7 @@ from typing import Any
 
 from minigan import backend
 from minigan.backend import Array
+from minigan.backend.window import is_whole
 from minigan.nn.cache import Cache, Shape
 from minigan.nn.geometry import geometry
 from minigan.nn.layer import Layer
@@ -47,9 +48,9 @@ class LogSpectrogram(Layer, samplewise=True):
     """
 
     def __init__(self, *, window: int = 128, hop: int = 64, floor: float = 1e-3) -> None:
-        if not isinstance(window, int) or window < 2 or window % 2:
+        if not is_whole(window) or window < 2 or window % 2:
             raise ValueError(f"The window must be an even number of samples, got {window!r}.")
-        if not isinstance(hop, int) or not 1 <= hop <= window // 2:
+        if not is_whole(hop) or not 1 <= hop <= window // 2:
             raise ValueError(f"The hop must be 1 to {window // 2} samples, got {hop!r}.")
         if not 0 < floor < 1:
             raise ValueError(f"The floor must lie between 0 and 1, got {floor!r}.")

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from minigan import backend
 from minigan.backend import Array
 from minigan.nn.cache import Cache, Shape, Signals, require_floating
-from minigan.nn.layer import Layer
+from minigan.nn.layer import Layer, require_layers
 from minigan.nn.sequential import plus
 
 Both = tuple[Array, Array]
@@ -114,6 +114,7 @@ class Styled(Layer):
     def __init__(self, *layers: Layer) -> None:
         if not layers:
             raise ValueError("Styled needs at least one layer; write Styled(a, b).")
+        require_layers("Styled", *layers)
         self.chain = layers
 
     def forward(self, x: Any, *, train: bool = True) -> tuple[Array, Cache]:

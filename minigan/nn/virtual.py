@@ -1,28 +1,27 @@
 r"""Virtual batch normalisation: each sample by the statistics of a fixed batch and of itself.
 
 (Salimans et al. 2016, section 3.4.) A batch of n reference samples is chosen once and goes through
-the net with every batch. With a bar for means over the pixels of a sample, c = 1 / (n + 1), and
-:math:`\mu_r, E_r` the mean of x and of x² over the reference samples, sample i has
+the net with every batch. With a bar for means over the pixels of a sample, or of all reference
+samples (index r), and c = 1 / (n + 1), sample i has
 
-.. math:: \mu_i = c\, \bar x_i + (1 - c)\, \mu_r, \qquad
-          \sigma_i^2 = c\, \overline{x_i^2} + (1 - c)\, E_r - \mu_i^2, \qquad
+.. math:: \mu_i = c\, \bar x_i + (1 - c)\, \bar x_r, \qquad
+          \sigma_i^2 = c\, \overline{(x_i - \mu_i)^2} + (1 - c)\, \overline{(x_r - \mu_i)^2}, \qquad
           \hat x = (x - \mu_i) / s_i, \quad s_i = \sqrt{\sigma_i^2 + \varepsilon} .
 
 So what a sample becomes doesn't depend on its batch. The reference samples themselves are
-standardised by :math:`\mu_r` and :math:`E_r`.
+standardised with c = 0. For each mean of squares, the variance around the own mean and the square
+of the distance from there to :math:`\mu_i` are added: unlike a difference of two means of squares,
+that loses no digits where x is far from 0.
 
-Backward, with q = γ dy and sums over the P pixels of a sample. The cotangents of σ² and of μ (which
-σ² contains) are
+Backward, with q = γ dy and sums over the P pixels of a sample. The derivative of
+:math:`\sigma_i^2` by :math:`\mu_i` is 0, since that is the mean of all that is squared. So
 
 .. math:: d\sigma_i^2 = -\frac{1}{2 s_i^2} \sum q\, \hat x, \qquad
-          d\mu_i = -\frac1{s_i} \sum q - 2 \mu_i\, d\sigma_i^2,
+          d\mu_i = -\frac1{s_i} \sum q, \qquad
+          dx_i = \frac q{s_i} + \frac cP \big(d\mu_i + 2 (x_i - \mu_i)\, d\sigma_i^2\big),
 
-and those of x, :math:`\mu_r` and :math:`E_r`
-
-.. math:: dx_i = \frac q{s_i} + \frac cP \big(d\mu_i + 2 x\, d\sigma_i^2\big), \qquad
-          d\mu_r = (1 - c) \sum_i d\mu_i, \qquad dE_r = (1 - c) \sum_i d\sigma_i^2 .
-
-The reference samples are the case c = 0, and get :math:`(d\mu_r + 2 x\, dE_r) / (n P)` in addition.
+and each reference sample gets
+:math:`\frac{1}{n P} \sum_i (1 - c) \big(d\mu_i + 2 (x_r - \mu_i)\, d\sigma_i^2\big)` in addition.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ import numpy
 
 from minigan import backend
 from minigan.backend import Array
-from minigan.nn.cache import Cache, Shape
+from minigan.nn.cache import Cache, Shape, require_floating
 from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
 
@@ -66,21 +65,24 @@ class VirtualBatchNorm(Layer):
         """Map x to y of the same shape."""
         x = self.check(x)
         pixels = x.reshape(x.shape[0], -1, self.features)
-        own = pixels.mean(axis=1), (pixels * pixels).mean(axis=1)
-        mu_r, e_r = (part[: self.reference].mean(axis=0) for part in own)
-        c = self._shares(x)
-        mu = c * own[0] + (1 - c) * mu_r
-        variance = c * own[1] + (1 - c) * e_r - mu * mu
+        n, c = self.reference, self._shares(x)
+        own = pixels.mean(axis=1)
+        variance = backend.of(x).xp.square(pixels - own[:, None]).mean(axis=1)
+        mu_r = own[:n].mean(axis=0)
+        variance_r = (variance[:n] + (own[:n] - mu_r) ** 2).mean(axis=0)
+        mu = c * own + (1 - c) * mu_r
+        around = variance + (own - mu) ** 2, variance_r + (mu_r - mu) ** 2
+        variance = c * around[0] + (1 - c) * around[1]
         inverse_s = 1 / backend.of(x).xp.sqrt(variance + self.eps)
         x_hat = (pixels - mu[:, None]) * inverse_s[:, None]
         y = (self.gamma.value * x_hat + self.beta.value).reshape(x.shape)
-        return y, Cache(self, y, pixels, x_hat, inverse_s, mu)
+        return y, Cache(self, y, pixels, x_hat, inverse_s, mu, mu_r)
 
     def backward(
         self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
     ) -> Array | None:
         """Map dy to dx of the same shape."""
-        pixels, x_hat, inverse_s, mu = cache.recall(self, dy)
+        pixels, x_hat, inverse_s, mu, mu_r = cache.recall(self, dy)
         ops, d, n = backend.of(dy), dy.reshape(pixels.shape), self.reference
         if param_grads:
             self.gamma.grad += ops.sum_products(d, x_hat)
@@ -89,12 +91,13 @@ class VirtualBatchNorm(Layer):
             return None
         q, c, p = self.gamma.value * d, self._shares(dy), pixels.shape[1]
         d_variance = -0.5 * inverse_s * inverse_s * (q * x_hat).sum(axis=1)
-        d_mu = -inverse_s * q.sum(axis=1) - 2 * mu * d_variance
-        # What each sample, and the reference as a whole, get through μ and E.
-        of_mu, of_e = ((c * part)[:, None] for part in (d_mu, d_variance))
-        dx = q * inverse_s[:, None] + (of_mu + 2 * pixels * of_e) / p
-        all_mu, all_e = (((1 - c) * part).sum(axis=0) for part in (d_mu, d_variance))
-        dx[:n] = dx[:n] + (all_mu + 2 * pixels[:n] * all_e) / (n * p)
+        d_mu = -inverse_s * q.sum(axis=1)
+        dx = q * inverse_s[:, None]
+        dx += (c / p)[:, None] * (d_mu[:, None] + 2 * (pixels - mu[:, None]) * d_variance[:, None])
+        # Over all samples: (x - μ_i) is (x - μ_r) - (μ_i - μ_r), of which only the first part
+        # differs from one reference sample to another.
+        shift, square = (1 - c) * (d_mu - 2 * (mu - mu_r) * d_variance), (1 - c) * d_variance
+        dx[:n] += (shift.sum(axis=0) + 2 * (pixels[:n] - mu_r) * square.sum(axis=0)) / (n * p)
         return dx.reshape(dy.shape)
 
     def _shares(self, x: Array) -> Array:
@@ -128,14 +131,20 @@ class WithReference(Layer):
     net
         Holds layers such as `VirtualBatchNorm`.
     reference
-        r, (n, ...); a buffer, so that it is saved with the net.
+        r, floats (n, ...); its copy is a buffer, so that it is saved with the net.
+
+    Raises
+    ------
+    TypeError
+        If the reference isn't an array of floating-point numbers.
     """
 
     buffer_names = ("samples",)
 
     def __init__(self, net: Layer, reference: Array) -> None:
         self.net = net
-        self.samples: Array = reference
+        require_floating(self, reference, "reference")
+        self.samples: Array = reference.copy()  # `load_state_dict` writes to it
 
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x (N, ...) to y."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from minigan import backend
 from minigan.backend import Array
@@ -44,7 +45,8 @@ def clip_by_global_norm(net: Nets | Optimizer, max_norm: float) -> Array:
     c = checks.positive("max_norm", max_norm)
     gradients = vectors("grad", _meant(net))
     xp = backend.of(gradients[0]).xp
-    norm = xp.sqrt(sum((g * g).sum() for g in gradients))
+    unit = _unit(xp, functools.reduce(xp.maximum, (abs(g).max() for g in gradients)))
+    norm = unit * xp.sqrt(sum(xp.square(g / unit).sum() for g in gradients))
     scale = c / xp.maximum(norm, c)
     for g in gradients:
         g *= scale
@@ -87,8 +89,18 @@ def clip_by_norm(
     chosen = [_axes_of(p, axes) for p in parameters]
     for p, own in zip(parameters, chosen, strict=True):
         xp = backend.of(p.grad).xp
-        norm = xp.sqrt((p.grad * p.grad).sum(axis=own, keepdims=True))
+        unit = _unit(xp, abs(p.grad).max(axis=own, keepdims=True))
+        norm = unit * xp.sqrt(xp.square(p.grad / unit).sum(axis=own, keepdims=True))
         p.grad *= c / xp.maximum(norm, c)
+
+
+def _unit(xp: Any, largest: Array) -> Array:
+    """What to divide a gradient by before it is squared, given its largest entry.
+
+    The squares of an exploding one, from about 1e19 on in float32, would be infinite; others stay
+    as they are, to the last digit.
+    """
+    return xp.where(largest > 1e12, largest, largest.dtype.type(1))
 
 
 def all_but_last(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -7,10 +7,9 @@ from typing import Any
 
 from minigan import backend
 from minigan.backend import Array
-from minigan.nn.parameter import flatten
 from minigan.nn.state import real_array
 from minigan.optim import checks, states
-from minigan.optim.parameters import Nets, parameters_of
+from minigan.optim.parameters import Nets, parameters_of, vectors
 
 
 def add_weight_decay(net: Nets, rate: float) -> None:
@@ -32,8 +31,10 @@ def add_weight_decay(net: Nets, rate: float) -> None:
         If `rate` is out of range, or there are no parameters.
     """
     rate = checks.not_negative("rate", rate)
-    flat = flatten(parameters_of(net))
-    flat.grad += rate * flat.value
+    parameters = parameters_of(net)
+    pairs = zip(vectors("grad", parameters), vectors("value", parameters), strict=True)
+    for gradient, value in pairs:
+        gradient += rate * value
 
 
 class HistoricalAverage:
@@ -67,8 +68,9 @@ class HistoricalAverage:
 
     def __init__(self, net: Nets, *, strength: float = 1.0) -> None:
         self.strength = checks.not_negative("strength", strength)
-        self.flat = flatten(parameters_of(net))
-        self.average: Array = self.flat.value.copy()
+        self.parameters = parameters_of(net)
+        values = [p.value.reshape(-1) for p in self.parameters]
+        self.average: Array = backend.of(values[0]).xp.concatenate(values)
         self.t = 0
 
     def add(self) -> None:
@@ -86,8 +88,13 @@ class HistoricalAverage:
                 "Historical averaging can't be recorded into a CUDA graph; train without the graph."
             )
         self.t += 1
-        self.average += (self.flat.value - self.average) / self.t
-        self.flat.grad += 2 * self.strength * (self.flat.value - self.average)
+        gradients, values = (vectors(what, self.parameters) for what in ("grad", "value"))
+        first = 0
+        for gradient, value in zip(gradients, values, strict=True):
+            mean = self.average[first : first + value.size].reshape(value.shape)  # a view
+            mean += (value - mean) / self.t
+            gradient += 2 * self.strength * (value - mean)
+            first += value.size
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of the average and the number of steps, as arrays by name."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -151,10 +152,28 @@ class Settings:
             )
         given = {name: value for name, value in changes.items() if value is not None}
         for name, value in given.items():
-            # JSON and TOML have lists, but no tuples.
-            if isinstance(getattr(self, name), tuple):
-                given[name] = tuple(value)
+            given[name] = _of_the_kind(name, value, getattr(self, name))
         return replace(self, **given)
+
+
+KINDS: Mapping[type, tuple[Any, str]] = {
+    bool: (bool, "true or false"),
+    int: (Real, "a whole number"),
+    float: (Real, "a number"),
+    str: (str, "text"),
+    tuple: ((list, tuple), "a list"),
+}
+"""For the type of a setting: what its values may be, and that in words."""
+
+
+def _of_the_kind(name: str, value: Any, own: Any) -> Any:
+    """Return a value for a setting, whose own value says of what kind it must be."""
+    kind, words = KINDS.get(type(own), (object, ""))
+    if isinstance(own, tuple) and isinstance(value, str):
+        return (value,)
+    if not isinstance(value, kind) or (isinstance(value, bool) and isinstance(own, float)):
+        raise ValueError(f"{name} must be {words}, such as {own!r}, got {value!r}.")
+    return tuple(value) if isinstance(own, tuple) else value  # JSON and TOML have no tuples
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -13,6 +13,7 @@ import numpy
 
 from minigan import data, metrics, nn
 from minigan.backend import Array
+from minigan.data import held_out
 from minigan.gan import BaseGame
 from minigan.ranks import Ranks
 from minigan.recipes.nets import HALVE
@@ -190,9 +191,12 @@ class SoundRecipe(Recipe):
 
     def load_test(self, name: str, data_dir: str | None) -> data.Sounds | None:
         """Load the test split of sounds that have one."""
-        if name != "spoken-digits":
+        if name == "spoken-digits":
+            return data.spoken_digits(data_dir=data_dir, split="test")
+        beside = None if name in data.SOUNDS else held_out.beside(Path(name).expanduser())
+        if beside is None or not data.has_sounds(str(beside)):
             return None
-        return data.spoken_digits(data_dir=data_dir, split="test")
+        return data.sound_folder(beside, length=self.sample_shape[0], rate=self.rate)
 
     @property
     def makes_images(self) -> bool:

@@ -42,6 +42,12 @@ TOP = ("recipe", "seed", "device", "data", "data_dir", "init", "out", "epochs")
 """What is told outside the tables, by the names in a file."""
 COMPUTING = ("cuda_graph", "precision", "local_batchnorm")
 TABLES = ("settings", "watching", "computing")
+KINDS: Mapping[str, tuple[type, str]] = {
+    **dict.fromkeys(("recipe", "device", "data", "data_dir", "init", "out"), (str, "text")),
+    **dict.fromkeys(("seed", "epochs"), (int, "a whole number")),
+}
+SWITCHES = {"computing": ("cuda_graph", "local_batchnorm"), "watching": ("tensorboard",)}
+"""What else than a setting must be what."""
 RECORDED = (
     "engine", "notes", "versions", "recipe_file", "fingerprint", "classes", "class_names",
 )  # fmt: skip
@@ -104,6 +110,16 @@ def _check(path: Path, told: Mapping[str, Any]) -> None:
     for table in TABLES:
         if not isinstance(told.get(table, {}), dict):
             raise ValueError(f"{table!r} in {path} must be a table: [{table}].")
+    for name, (kind, words) in KINDS.items():
+        value = told.get(name)
+        wrong = not isinstance(value, kind) or isinstance(value, bool)
+        if value is not None and wrong:
+            raise ValueError(f"{name} in {path} must be {words}, got {value!r}.")
+    for table, switches in SWITCHES.items():
+        for name in switches:
+            value = told.get(table, {}).get(name)
+            if value is not None and not isinstance(value, bool):
+                raise ValueError(f"{name} in {path} must be true or false, got {value!r}.")
     strange = [n for n in told.get("computing", {}) if n not in COMPUTING]
     strange += [n for n in told.get("watching", {}) if n not in choose_watching({})]
     if strange:

@@ -21,6 +21,8 @@ NEIGHBOURS = 8
 """Samples in ``neighbours.png``, and pairs of either kind in ``copies.png``."""
 SUSPECTS = 1_000
 """Samples, and test images, among which those pairs are the closest."""
+FEWEST = 4
+"""Images that can be split into two parts of two."""
 MOST_POINTS = 10_000
 """Points that are drawn, of which a quarter is scored."""
 
@@ -71,6 +73,10 @@ def evaluate(
     """
     sources.require_there(run.config.data)
     if isinstance(run.recipe, Translation):
+        if count < 1:
+            raise ValueError(
+                f"At least one picture is needed to evaluate a run, got count={count}."
+            )
         table = _of_translations(run, count, seed, which, device, data_dir, say)
         _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
         return table
@@ -90,7 +96,7 @@ def evaluate(
     else:
         # A generator without a tanh may go beyond what a picture can show.
         samples = numpy.clip(samples, -1, 1)
-        whole, train, test = _splits(run, data_dir)
+        whole, train, test = _splits(run, data_dir, say)
         made, samples = samples, run.recipe.compared(samples)
         classifier = _classifier_if_any(train, test, cache_dir, say)
         table = metrics.evaluate_images(
@@ -118,7 +124,7 @@ def classifier_of(
         If the run's data have no labels.
     """
     sources.require_there(run.config.data)
-    train, test = _splits(run, data_dir)[1:] if run.recipe.makes_images else (None, None)
+    train, test = _splits(run, data_dir, say)[1:] if run.recipe.makes_images else (None, None)
     if train is None or test is None or train.labels is None:
         raise ValueError(
             f"The data of this run, {run.config.data}, have no labels of images to learn an "
@@ -133,6 +139,8 @@ def _classifier_if_any(
     if train.labels is None:
         return None
     why = obstacle(train)
+    if not why and min(len(train), len(test)) < 2:
+        why = f"{min(len(train), len(test))} training or test image is too few."
     if why:
         say(f"No features of a classifier are compared: {why}")
         return None
@@ -193,7 +201,7 @@ def _of_translations(
     game: Any = run.game(which, device=device)
     rng = numpy.random.default_rng(seed)
     outputs = _translated(game, test.a, count, rng)
-    seen, truth = _first(train.b, count), _first(test.b, count)
+    seen, truth = replace(train.b, labels=None), _first(test.b, count)
     tables = [metrics.evaluate_images(outputs, seen, truth, None, rng=rng, say=say)]
     _keep(lambda: draw_neighbours(run.folder / "neighbours.png", outputs, seen), say)
     _keep(lambda: draw_copies(run.folder / "copies.png", outputs, seen, truth), say)
@@ -231,7 +239,8 @@ def _against_truth(
     outputs: Any, inputs: data.Dataset, truth: data.Dataset, seen: data.Dataset, *, way: str = ""
 ) -> metrics.Table:
     chosen = numpy.arange(len(outputs))
-    mean = seen.batch(numpy.arange(len(seen))).mean(axis=0)
+    pieces = numpy.array_split(numpy.arange(len(seen)), -(-len(seen) // SUSPECTS))
+    mean = sum(seen.batch(piece).sum(axis=0, dtype=float) for piece in pieces) / len(seen)
     return metrics.evaluate_pairs(
         outputs, inputs.batch(chosen), truth.batch(chosen), mean=mean, way=way
     )
@@ -272,7 +281,9 @@ def draw_copies(path: Path, samples: Any, train: data.Dataset, test: data.Datase
     save_grid(path, numpy.concatenate(pairs), columns=count)
 
 
-def _splits(run: Run, data_dir: str | None) -> tuple[Any, data.Dataset, data.Dataset]:
+def _splits(
+    run: Run, data_dir: str | None, say: Callable[[str], None]
+) -> tuple[Any, data.Dataset, data.Dataset]:
     """Training data as they are, and the images of both splits by which samples are evaluated.
 
     Data without a test split are split here.
@@ -287,19 +298,37 @@ def _splits(run: Run, data_dir: str | None) -> tuple[Any, data.Dataset, data.Dat
         )
     if whole.images.shape[1:] == recipe.sample_shape:
         test = recipe.load_test(name, where)
-        if test is not None and _alike(whole, test):
-            return whole, _images(run, whole), _images(run, test)
-    train, test = metrics.split(_images(run, whole))
+        alike = None if test is None else _renumbered(test, whole)
+        if alike is not None:
+            return whole, _images(run, whole), _images(run, alike)
+        if test is not None:
+            say(
+                f"The labels of {test.name} don't mean the same as those of the training data, so "
+                "a fifth of the training data is used in its place."
+            )
+    images = _images(run, whole)
+    if len(images) < FEWEST:
+        raise ValueError(
+            f"{whole.name} has {len(images)} images, too few to set some aside for an evaluation: "
+            f"at least {FEWEST} are needed; add some, or a folder test beside train."
+        )
+    train, test = metrics.split(images, test_share=max(0.2, 2 / len(images)))
     train = replace(train, name=whole.name)
     which = "that the nets saw" if recipe.sees_all else "set aside"
     return whole, train, replace(test, name=f"{whole.name}, a fifth {which}")
 
 
-def _alike(train: data.Dataset, test: data.Dataset) -> bool:
-    """Return whether both have labels, which mean the same, or neither has."""
+def _renumbered(test: data.Dataset, train: data.Dataset) -> data.Dataset | None:
+    """Return test images whose labels mean what those of the training images do; None if they
+    can't, or only one of the two has labels.
+    """
     if train.labels is None or test.labels is None:
-        return train.labels is test.labels
-    return bool(train.class_names == test.class_names and test.labels.max() <= train.labels.max())
+        return test if train.labels is test.labels else None
+    if train.class_names is not None and set(test.class_names or ("",)) <= set(train.class_names):
+        number = numpy.array([train.class_names.index(name) for name in test.class_names or ()])
+        return replace(test, labels=number[test.labels], class_names=train.class_names)
+    same = train.class_names == test.class_names and test.labels.max() <= train.labels.max()
+    return test if same else None
 
 
 def _images(run: Run, found: data.Dataset) -> data.Dataset:

@@ -9,8 +9,9 @@ import numpy
 
 from minigan import export, gan, nn
 from minigan.files import written_whole
-from minigan.runs.folder import Run
+from minigan.runs.folder import CHECKPOINTS, MODEL, Run
 
+WEIGHTS = ".safetensors"
 EXAMPLES = 4
 """Samples that go through the net while its graph is written; graphs take any number."""
 
@@ -42,6 +43,8 @@ def export_run(
         or the net holds a layer that can't be exported. Nothing has been written then.
     """
     _check(path, ".py" if torch else ".onnx")
+    if torch:
+        _spare(path.with_suffix(WEIGHTS), path)
     net, example = _chosen(run, which, discriminator)
     return _to_torch(run, net, example, path) if torch else _to_onnx(net, example, path)
 
@@ -49,8 +52,20 @@ def export_run(
 def _check(path: Path, ending: str) -> None:
     if path.suffix != ending:
         raise ValueError(f"{path} must end in {ending}; give for example -o g{ending}.")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; give the name of a file, for example -o g{ending}.")
     if not path.parent.is_dir():
         raise ValueError(f"The folder {path.parent} doesn't exist; create it first.")
+
+
+def _spare(weights: Path, path: Path) -> None:
+    """Refuse to replace the weights of a run, whose name the user hasn't given."""
+    of_a_run = weights.name == MODEL or weights.parent.name == CHECKPOINTS
+    if weights.exists() and of_a_run:
+        raise ValueError(
+            f"{weights}, beside {path}, holds the weights of a run, which the export would "
+            "replace; give another name, for example -o g.py."
+        )
 
 
 def _chosen(run: Run, which: str | None, discriminator: bool) -> tuple[nn.Layer, Any]:
@@ -83,7 +98,7 @@ def _to_onnx(net: nn.Layer, example: Any, path: Path) -> list[Path]:
 def _to_torch(run: Run, net: nn.Layer, example: Any, path: Path) -> list[Path]:
     from safetensors.numpy import save
 
-    weights = path.with_suffix(".safetensors")
+    weights = path.with_suffix(WEIGHTS)
     text, state = export.torch_source(
         net,
         input_shape=(example[0] if isinstance(example, tuple) else example).shape[1:],

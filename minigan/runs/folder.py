@@ -13,7 +13,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -298,9 +298,7 @@ class Run:
         game = self.recipe.game(self.settings, weights=rng, noise=rng, device=device)
         for name, net in sampled_nets(game):
             state = pretrained.state(name, arrays)
-            # In a checkpoint, an average has numbers of its own beside those of its net.
-            averaged = checkpoint.under(f"{name}/net.", arrays, separator="")
-            net.load_state_dict(_finite(path, averaged or state))
+            net.load_state_dict(_finite(path, averaged(name, arrays) or state))
         return game
 
     def networks(self, which: str | None = None) -> tuple[nn.Layer, nn.Layer]:
@@ -494,14 +492,25 @@ def read_config(folder: Path) -> Config:
         )
     text = path.read_bytes()  # an OSError says itself what is wrong
     with _damage(path):
-        config = Config(**json.loads(text))
+        told = json.loads(text)
+        if not isinstance(told, dict):
+            raise TypeError("it holds no dictionary")
+        config = Config(**{name: told[name] for name in told if name in _ENTRIES})
         for name, kind in _KINDS.items():
             value = getattr(config, name)
             if not isinstance(value, kind) or isinstance(value, bool):
                 raise TypeError(f"its {name} is {value!r}")
+    unknown = told.keys() - _ENTRIES
+    if unknown:
+        version = config.versions.get("minigan", "another version")
+        raise ValueError(
+            f"{path} has an entry {min(unknown)!r}, which this minigan doesn't know; it was "
+            f"written by {version}: update minigan, or remove the entry."
+        )
     return config
 
 
+_ENTRIES = frozenset(field.name for field in fields(Config))
 _KINDS: Mapping[str, Any] = {
     **dict.fromkeys(("recipe", "device", "data"), str),
     **dict.fromkeys(("data_dir", "fingerprint", "init"), (str, NoneType)),
@@ -533,6 +542,15 @@ def _known(path: Path, name: str) -> Recipe:
             f"{path} names the recipe {name!r}, which isn't one of minigan's; if it is your own, "
             "open the run in Python with open_run(folder, recipe=...)."
         ) from None
+
+
+def averaged(name: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the net of an average, which has numbers of its own beside it in a checkpoint; nothing
+    if this isn't one.
+    """
+    if not all(f"{name}/{number}" in arrays for number in ("decay", "warmup", "t")):
+        return {}
+    return checkpoint.under(f"{name}/net.", dict(arrays), separator="")
 
 
 def recipe_file(folder: Path, config: Config) -> RecipeFile:

@@ -246,6 +246,11 @@ def _require_same_run(path: Path, meta: Mapping[str, Any], run: Run) -> None:
     ours |= asdict(run.settings)
     for name in ours:
         if name not in CHANGEABLE and ours[name] != theirs.get(name):
+            if name not in ("recipe", "seed", known):
+                raise checkpoint.CheckpointError(
+                    f"{path} was written with {name} {theirs.get(name)!r}, but config.json says "
+                    f"{ours[name]!r}; set it back there, or start a new run."
+                )
             raise checkpoint.CheckpointError(
                 f"{path} is from another run ({name} {theirs.get(name)!r}, here {ours[name]!r}); "
                 "remove it from the folder."

@@ -9,7 +9,7 @@ from pathlib import Path
 from minigan import checkpoint, gan, nn
 from minigan.backend import Array
 from minigan.runs import pretrained
-from minigan.runs.folder import CHECKPOINTS, MODEL, sampled_nets
+from minigan.runs.folder import CHECKPOINTS, MODEL, averaged, sampled_nets
 
 
 def start_from(game: gan.BaseGame, place: str | os.PathLike[str]) -> list[str]:
@@ -67,9 +67,8 @@ def _weights(place: Path) -> Path:
 
 
 def _state(name: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """The arrays of a net; in a checkpoint, an average has numbers of its own beside its net's."""
-    averaged = checkpoint.under(f"{name}/net.", dict(arrays), separator="")
-    state = averaged or pretrained.state(name, arrays)
+    """The arrays of a net, or of an average's."""
+    state = averaged(name, arrays) or pretrained.state(name, arrays)
     return state or checkpoint.under("generator", dict(arrays)) if name == "average" else state
 
 

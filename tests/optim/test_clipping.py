@@ -135,3 +135,18 @@ def test_what_cant_be_clipped(clip):
         clip(3, 1.0)
     with pytest.raises(ValueError, match=r"ReLU\(\) has no parameters"):
         clip(nn.ReLU(), 1.0)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e15, 1e20, 1e33])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_exploding_gradient_is_clipped_and_not_lost(size, dtype):
+    for clip in (optim.clip_by_global_norm, optim.clip_by_norm):
+        layer = nn.Linear(3, 2, rng=numpy.random.default_rng(0)).astype(dtype)
+        for p in layer.parameters().values():
+            p.grad[...] = size
+        clip(layer, 1e-4)
+        grads = [p.grad.ravel() for p in layer.parameters().values()]
+        norms = [numpy.linalg.norm(g) for g in grads]
+        if clip is optim.clip_by_global_norm:
+            norms = [numpy.linalg.norm(numpy.concatenate(grads))]
+        numpy.testing.assert_allclose(norms, 1e-4, rtol=1e-5)

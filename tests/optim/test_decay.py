@@ -53,3 +53,31 @@ def test_the_average_is_that_of_all_steps_and_is_saved():
         optim.HistoricalAverage(net, strength=-1)
     with pytest.raises(ValueError, match="rate"):
         optim.add_weight_decay(net, -1)
+
+
+@pytest.mark.parametrize("change", ["optimizer", "astype", None])
+def test_a_pull_goes_on_whatever_the_net_is_laid_out_in(change):
+    net, other = small_net(), small_net()
+    pull = optim.HistoricalAverage(net)
+    pull.add()
+    if change == "optimizer":
+        optim.Adam([net, other])
+    elif change == "astype":
+        net.astype("float64")
+    for p in net.parameters().values():
+        p.value[...] = 5
+        p.grad[...] = 0
+    pull.add()
+    for p in net.parameters().values():
+        assert (p.grad != 0).all()
+
+
+def test_pulls_on_a_part_leave_the_optimizer_of_the_whole_alone():
+    net, other = small_net(), small_net()
+    whole = optim.Adam([net, other])
+    pull = optim.HistoricalAverage(net)
+    optim.add_weight_decay(net, 0.1)
+    for p in net.parameters().values():
+        numpy.testing.assert_allclose(p.grad, 0.1 * p.value)
+    pull.add()
+    whole.step()

@@ -398,7 +398,9 @@ class CpuBackend(SideBySide, InPieces):
         the rounded p.
         """
         size = math.prod(shape)
-        bits = rng.bit_generator.random_raw(-(-size // 4)).view("uint16")[:size]
+        # Of the bit generator itself: not all of them fill the 64 bits of `random_raw`.
+        raw = numpy.random.Generator(rng.bit_generator)
+        bits = raw.integers(0, 2**64, -(-size // 4), "uint64").view("uint16")[:size]
         threshold = numpy.uint16(min(round(p * 2**16), 2**16 - 1))
         mask = numpy.empty(size, dtype)
         scale = mask.dtype.type(2**16 / (2**16 - int(threshold)))
