@@ -35,6 +35,8 @@ FACTORS = (0.25, 1.0, 4.0, 16.0)
 """By which both learning rates of a case are multiplied in the search."""
 SEARCH_SEED, SAMPLES = 1_000, 5_000
 BASE = Settings(steps=1, lr_generator=1e-3, lr_discriminator=5e-4, average=0.995)
+FAR = 5.0
+"""Median distances from the median, on a logarithmic scale, beyond which it doesn't matter how far."""
 SEARCH, RACE = "race-search", "race"
 """The tables."""
 
@@ -185,14 +187,17 @@ def spread_between(groups: Sequence[Any]) -> float:
 def chance(groups: Sequence[Sequence[float]], *, draws: int = 10_000, seed: int = 0) -> float:
     """Return the share of random reassignments of the runs to cases with at least that spread.
 
-    A permutation test of the hypothesis that the objective makes no difference, on the ranks of the
-    runs (Kruskal & Wallis 1952): else one that diverged would outweigh all others.
+    A permutation test of the hypothesis that the objective makes no difference, on logarithms. A
+    run that diverged counts as far off and no farther (`FAR`): else it would outweigh all others.
     """
     rng = numpy.random.default_rng(seed)
-    ranks = numpy.concatenate(groups).argsort().argsort().astype(float)
+    logs = numpy.log(numpy.concatenate(groups))
+    middle = numpy.median(logs)
+    reach = FAR * numpy.median(abs(logs - middle))
+    logs = logs.clip(middle - reach, middle + reach)
     cuts = numpy.cumsum([len(group) for group in groups])[:-1]
-    seen = spread_between(numpy.split(ranks, cuts))
-    drawn = [spread_between(numpy.split(rng.permutation(ranks), cuts)) for _ in range(draws)]
+    seen = spread_between(numpy.split(logs, cuts))
+    drawn = [spread_between(numpy.split(rng.permutation(logs), cuts)) for _ in range(draws)]
     # Of equal spreads some are a little smaller for rounding.
     return (1 + sum(one >= seen * (1 - 1e-9) for one in drawn)) / (1 + draws)
 

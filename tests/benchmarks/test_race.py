@@ -77,6 +77,8 @@ def test_the_test_finds_differences_that_there_are_and_no_others():
     other = [*alike[:4], list(numpy.exp(rng.normal(4, 0.1, 3)))]
     assert race.chance(alike, draws=500) > 0.05
     assert race.chance(other, draws=500) < 0.01
+    diverged = [[*alike[0][:2], 6000.0], *other[1:]]
+    assert race.chance(diverged, draws=500) < 0.05
 
 
 def test_new_columns_leave_earlier_rows_as_they_are(monkeypatch, tmp_path):
