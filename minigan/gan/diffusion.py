@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from minigan import losses, nn, optim
 from minigan.backend import Array
-from minigan.gan.base import BaseGame, in_batches
+from minigan.gan.base import BaseGame, in_batches, require_owner
 from minigan.latent import Latent
 
 
@@ -78,6 +78,7 @@ class Diffusion(BaseGame):
             raise ValueError(
                 f"A sample passes through 1 to {self.levels} levels, got {self.passes} passes."
             )
+        require_owner(self.optimizer, self.denoiser, (), "denoiser")
         self.kept = numpy.cumprod(1 - numpy.linspace(1e-4, 0.02, self.levels))
 
     def draw(self, source: Any, rng: numpy.random.Generator) -> tuple[Array, Array, Array]:

@@ -29,7 +29,7 @@ import numpy
 from numpy.typing import NDArray
 
 from minigan import backend, losses, nn, optim
-from minigan.gan.base import in_batches
+from minigan.gan.base import in_batches, require_owner
 
 
 class Accepted(NamedTuple):
@@ -67,10 +67,11 @@ def train_judge(
     Raises
     ------
     ValueError
-        If `steps` is negative.
+        If `steps` is negative, or the optimizer is another net's.
     """
     if steps < 0:
         raise ValueError(f"The judge can't be trained for {steps} steps; give 0 or more.")
+    require_owner(optimizer, judge, (), "judge")
     found = numpy.empty(steps)
     for step in range(steps):
         optimizer.zero_grad()

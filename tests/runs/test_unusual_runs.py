@@ -244,3 +244,18 @@ def test_a_translation_is_evaluated_with_one_picture_at_least(tmp_path, capsys):
     for count in ("0", "-1"):
         assert cli.main(["evaluate", str(run), "-n", count]) == 2
         assert "At least one picture is needed" in capsys.readouterr().err
+
+
+def test_a_judge_and_a_denoiser_are_moved_by_their_own_optimizer():
+    judge, other = perceptron(2, 1), perceptron(2, 1, 1)
+    optimizer = optim.Adam(other)
+
+    def draw():
+        return numpy.zeros((4, 2), "float32")
+
+    with pytest.raises(
+        ValueError, match="optimizer of the judge updates the parameters of another"
+    ):
+        gan.train_judge(judge, optimizer, draw, draw, steps=1)
+    with pytest.raises(ValueError, match="optimizer of the denoiser updates"):
+        gan.Diffusion(judge, optimizer, (2,))
