@@ -24,7 +24,7 @@ import pickle
 import sys
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy
 
@@ -193,18 +193,39 @@ def _for_all(name: str, place: int) -> Any:
     method = getattr(numpy.random.Generator, name)
 
     def draw(self: SharedGenerator, *arguments: Any, **named: Any) -> Any:
-        before, rest = arguments[:place], arguments[place:]
-        size, *dtype = rest or (named.pop("size", None),)
-        more = named | ({"dtype": dtype[0]} if dtype else {})
-        if size is None or self.ranks.size == 1:
-            return method(self, *before, size=size, **more)
-        shape = tuple(numpy.atleast_1d(size).tolist())
-        return self.own(method(self, *before, size=self.whole(shape), **more))
+        given = len(arguments) > place
+        size = arguments[place] if given else named.pop("size", None)
+        shared = size is not None and self.ranks.size > 1
+        wanted = self.whole(tuple(numpy.atleast_1d(size).tolist())) if shared else size
+        if given:
+            arguments = (*arguments[:place], wanted, *arguments[place + 1 :])
+        else:
+            named["size"] = wanted
+        drawn = method(self, *arguments, **named)
+        return self.own(drawn) if shared else drawn
 
     draw.__doc__ = f"As NumPy's, but only the rows of this rank: `numpy.random.Generator.{name}`."
     return draw
 
 
+Made = TypeVar("Made", bound=type)
+
+PLACES = {
+    0: "random standard_normal standard_exponential standard_cauchy",
+    1: "exponential poisson geometric rayleigh chisquare standard_gamma standard_t",
+    2: "normal uniform gumbel integers laplace logistic lognormal beta gamma binomial vonmises",
+}
+"""Where the size stands among the arguments of the methods that draw an array."""
+
+
+def _sharing(made: Made) -> Made:
+    for place, names in PLACES.items():
+        for name in names.split():
+            setattr(made, name, _for_all(name, place))
+    return made
+
+
+@_sharing
 class SharedGenerator(numpy.random.Generator):
     """A random generator that draws for all ranks, and returns a rank's own rows.
 
@@ -215,11 +236,6 @@ class SharedGenerator(numpy.random.Generator):
 
     ranks: Ranks = ALONE
     batch = 1
-    random = _for_all("random", 0)
-    standard_normal = _for_all("standard_normal", 0)
-    normal, uniform, gumbel, integers = (
-        _for_all(name, 2) for name in ("normal", "uniform", "gumbel", "integers")
-    )
 
     def share(self, ranks: Ranks, batch: int) -> None:
         """From now on, draw for all ranks; each of them has a batch of `batch` rows."""
