@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from minigan import backend, losses, nn, optim
 from minigan.backend import Array
+from minigan.backend.window import is_whole
 from minigan.gan.base import BaseGame, in_batches, require_owner
 from minigan.gan.matching import feature_matching
 from minigan.gan.objectives import Objective, non_saturating, with_classes
 from minigan.latent import Latent
+from minigan.optim import checks
 
 
 class Optimizer(Protocol):
@@ -360,10 +362,22 @@ class Game(BaseGame):
                 f"The game needs an objective, got {self.objective!r}; write for example "
                 "gan.objective('hinge')."
             )
-        if self.discriminator_steps < 1:
+        if not is_whole(self.discriminator_steps) or self.discriminator_steps < 1:
             raise ValueError(
-                "The discriminator needs at least one step per round, got "
-                f"{self.discriminator_steps}."
+                "The discriminator needs a whole number of steps, at least one step per round, got "
+                f"{self.discriminator_steps!r}."
+            )
+        checks.not_negative("feature_matching", self.feature_matching)
+        if self.latent is not None and not hasattr(self.latent, "sample"):
+            raise TypeError(
+                f"The game draws z from {self.latent!r}, which can't be; give a gan.Latent, such "
+                "as gan.Latent(64)."
+            )
+        strange = next((one for one in self.penalties if not callable(one)), None)
+        if strange is not None:
+            raise TypeError(
+                f"Each penalty of a game is a function (critic, real, fake), got {strange!r}; see "
+                "gan.tame."
             )
         if self.auxiliary and self.penalties:
             raise ValueError(

@@ -120,14 +120,19 @@ class Trainer:
                 "The number of steps between reading the losses must be at least 1, got "
                 f"{read_every}."
             )
-        _set(
+        before = _set(
             game,
             latent=latent,
             discriminator_steps=discriminator_steps,
             conditional=conditional,
             average=average,
         )
-        game.check()
+        try:
+            game.check()
+        except BaseException:
+            for name, value in before.items():
+                setattr(game, name, value)
+            raise
         self.game, self.source, self.rng = game, source, randomness.generator(rng)
         self.noise = None if noise is None else randomness.generator(noise)
         self.step = 0
@@ -298,17 +303,19 @@ def means(ranks: Ranks, reports: list[Report]) -> list[Report]:
     ]
 
 
-def _set(game: BaseGame, **attributes: Any) -> None:
-    """Set the attributes that aren't None; the game must have them."""
-    for name, value in attributes.items():
-        if value is None:
-            continue
+def _set(game: BaseGame, **attributes: Any) -> dict[str, Any]:
+    """Set the attributes that aren't None, which the game must have; return what they were."""
+    given = {name: value for name, value in attributes.items() if value is not None}
+    for name in given:
         if not hasattr(game, name):
             raise TypeError(
                 f"{type(game).__name__} has no attribute {name}; leave {name} out of the trainer's "
                 "arguments."
             )
+    before = {name: getattr(game, name) for name in given}
+    for name, value in given.items():
         setattr(game, name, value)
+    return before
 
 
 def _plain(state: Any) -> Any:

@@ -259,3 +259,27 @@ def test_a_judge_and_a_denoiser_are_moved_by_their_own_optimizer():
         gan.train_judge(judge, optimizer, draw, draw, steps=1)
     with pytest.raises(ValueError, match="optimizer of the denoiser updates"):
         gan.Diffusion(judge, optimizer, (2,))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"discriminator_steps": 2.0}, r"a whole number of steps, .* got 2.0"),
+        ({"discriminator_steps": "2"}, r"a whole number of steps, .* got '2'"),
+        ({"feature_matching": -1.0}, "feature_matching must be a number >= 0"),
+        ({"feature_matching": float("nan")}, "feature_matching must be a number >= 0"),
+        ({"latent": 2}, "draws z from 2, which can't be"),
+        ({"penalties": [3]}, r"a function \(critic, real, fake\), got 3"),
+    ],
+)
+def test_what_a_game_cant_be_made_of_is_told(wrong, said):
+    g, d = perceptron(2, 2), perceptron(2, 1, 1)
+    with pytest.raises((TypeError, ValueError), match=said):
+        gan.Game(g, d, optim.Adam(g), optim.Adam(d), **wrong)
+
+
+def test_a_trainer_that_is_refused_leaves_the_game_as_it_was():
+    game = made().game
+    with pytest.raises(ValueError, match="at least one step per round"):
+        gan.Trainer(game, Source(), rng=seeded(), discriminator_steps=0)
+    assert game.discriminator_steps == 1
