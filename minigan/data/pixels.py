@@ -117,7 +117,8 @@ def _scaled(images: npt.NDArray[Any], what: str) -> tuple[Images, Notes]:
             bounded = images.clip(0, 1).astype(numpy.float32)
             return 2 * bounded - 1, ("scaled from 0..1 to -1..1",)
         return images.clip(-1, 1).astype(numpy.float32), _faint(low, high)
-    if low >= -255 * ROUNDING and high <= 255 * (1 + ROUNDING):
+    slack = 255 * ROUNDING if high > 2 else 0.0  # else what lies below 0 is no rounding
+    if low >= -slack and high <= 255 + slack:
         images = images.clip(0, 255)
         return (images / 127.5 - 1).astype(numpy.float32), ("scaled from 0..255 to -1..1",)
     raise _unscaled(images, low, high, what)

@@ -121,7 +121,7 @@ def frechet_gaussian(mean1: Array, covariance1: Array, mean2: Array, covariance2
     """
     given = (mean1, covariance1, mean2, covariance2)
     for array in given:
-        backend.of(array)
+        backend.of(array)  # which refuses what isn't an array
     d = mean1.size
     shapes = [tuple(a.shape) for a in given]
     if shapes != [(d,), (d, d), (d,), (d, d)]:

@@ -76,7 +76,8 @@ def evaluate_pairs(
     TypeError
         If one isn't an array of floats.
     """
-    blocks.images(outputs, "outputs"), blocks.images(truth, "true images")
+    blocks.images(outputs, "outputs")
+    blocks.images(truth, "true images")
     if outputs.shape != truth.shape:
         raise ValueError(
             f"The outputs have shape {outputs.shape}, but the truth {truth.shape}; pass those of "

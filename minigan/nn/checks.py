@@ -9,7 +9,7 @@ from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
-import numpy
+from minigan.backend.window import is_whole
 
 COUNTS = frozenset(
     {"in_features", "out_features", "in_channels", "out_channels", "features", "classes"}
@@ -55,7 +55,7 @@ def _check(layer: str, name: str, value: Any) -> None:
 
 
 def _whole(layer: str, name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, numpy.integer)):
+    if not is_whole(value):
         raise TypeError(f"The {name} of {layer} must be a whole number, got {value!r}.")
 
 

@@ -61,6 +61,12 @@ def test_what_rounding_put_beyond_a_range_belongs_to_it(tmp_path, low, high):
     assert images.max() == pytest.approx(1, abs=0.01)
 
 
+def test_what_lies_far_beyond_a_range_is_refused(tmp_path):
+    numpy.save(tmp_path / "a.npy", numpy.linspace(-0.002, 1.4, 3 * 64).reshape(3, 8, 8))
+    with pytest.raises(DataError, match="scale them to"):
+        data.load(str(tmp_path / "a.npy"))
+
+
 def test_points_too_large_for_single_precision_are_refused():
     with pytest.raises(DataError, match="too large for float32"):
         data.point_set([[1e300, 0], [0, 1]])
