@@ -9,7 +9,7 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class Job:
         them to the game.
     long
         Whether it takes hours, and is done only when ``--only`` asks for it.
+    marks
+        Steps after which it is measured, too, and leaves a row.
     """
 
     case: str
@@ -52,6 +54,7 @@ class Job:
     measure: Callable[[gan.Trainer, int], Row]
     schedule: Callable[[float], float] | None = None
     long: bool = False
+    marks: tuple[int, ...] = ()
 
 
 def run(
@@ -62,17 +65,18 @@ def run(
     """
     deadline = time.monotonic() + budget
     for job in jobs:
-        if _done(experiment, job):
+        if _done(experiment, job, job.steps):
             continue
-        row = _train(experiment, job, deadline)
-        if row is None:
+        row: Row | None = None
+        for row in _train(experiment, job, deadline):
+            append(experiment, row)
+            say(f"{experiment}: " + ", ".join(f"{k} {v}" for k, v in row.items()))
+        if row is None or row["steps"] != job.steps:
             say(
                 f"{experiment}: the budget is spent within {job.case}, seed {job.seed}; call "
                 "again to go on."
             )
             return False
-        append(experiment, row)
-        say(f"{experiment}: " + ", ".join(f"{k} {v}" for k, v in row.items()))
     return True
 
 
@@ -85,46 +89,69 @@ def rows(experiment: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _done(experiment: str, job: Job) -> bool:
-    name = (job.case, str(job.seed), str(job.steps))
+def _done(experiment: str, job: Job, steps: int) -> bool:
+    name = (job.case, str(job.seed), str(steps))
     return any((row["case"], row["seed"], row["steps"]) == name for row in rows(experiment))
 
 
-def _train(experiment: str, job: Job, deadline: float) -> Row | None:
+def _train(experiment: str, job: Job, deadline: float) -> Iterator[Row]:
+    """Yield a row at each mark and one at the end, or stop early when time is up, with what's
+    unfinished saved.
+    """
     trainer = job.build(job.seed)
     parts = trainer.game.parts().values()
     optimizers = [part for part in parts if isinstance(part, optim.Optimizer)]
     rates = [optimizer.lr for optimizer in optimizers]
     path = unfinished(f"{experiment}-{job.case}-{job.seed}-{job.steps}")
-    spent = wall = 0.0
+    passed = Passed()
     if path.is_file():
         arrays, meta = checkpoint.load(path)
         trainer.load_state(arrays, meta["trainer"])
-        spent, wall = float(meta["seconds"]), float(meta.get("wall", 0.0))
-    start, clock = time.process_time(), time.monotonic()
+        passed = Passed(float(meta["seconds"]), float(meta.get("wall", 0.0)))
     while trainer.step < job.steps:
         if trainer.step % 50 == 0 and time.monotonic() > deadline:
             arrays, meta = trainer.state()
             path.parent.mkdir(parents=True, exist_ok=True)
-            passed = {
-                "seconds": spent + time.process_time() - start,
-                "wall": wall + time.monotonic() - clock,
-            }
-            checkpoint.save(path, arrays, {"trainer": meta} | passed)
-            return None
+            checkpoint.save(path, arrays, {"trainer": meta} | passed.so_far())
+            return
         if job.schedule is not None:
             for optimizer, rate in zip(optimizers, rates, strict=True):
                 optimizer.lr = rate * job.schedule(trainer.step / job.steps)
         trainer.train_step()
-    seconds, passed = spent + time.process_time() - start, wall + time.monotonic() - clock
-    row = {"case": job.case, "seed": job.seed, "steps": job.steps} | job.measure(trainer, job.seed)
+        if trainer.step in job.marks and not _done(experiment, job, trainer.step):
+            yield _row(job, trainer, passed)
+    yield _row(job, trainer, passed)
     path.unlink(missing_ok=True)
-    return row | {
-        "cpu_seconds": round(seconds, 1),
-        "wall_seconds": round(passed, 1),
-        "cores": os.cpu_count(),
-        "processor": processor(),
-    }
+
+
+class Passed:
+    """Seconds of training, of the processor and by the clock, over all calls."""
+
+    def __init__(self, seconds: float = 0.0, wall: float = 0.0) -> None:
+        self._seconds, self._wall = seconds, wall
+        self._start, self._clock = time.process_time(), time.monotonic()
+
+    def so_far(self) -> dict[str, float]:
+        """Return both."""
+        return {
+            "seconds": self._seconds + time.process_time() - self._start,
+            "wall": self._wall + time.monotonic() - self._clock,
+        }
+
+
+def _row(job: Job, trainer: gan.Trainer, passed: Passed) -> Row:
+    spent = passed.so_far()  # before the measuring
+    name = {"case": job.case, "seed": job.seed, "steps": trainer.step}
+    return (
+        name
+        | job.measure(trainer, job.seed)
+        | {
+            "cpu_seconds": round(spent["seconds"], 1),
+            "wall_seconds": round(spent["wall"], 1),
+            "cores": os.cpu_count(),
+            "processor": processor(),
+        }
+    )
 
 
 def unfinished(name: str) -> Path:

@@ -29,6 +29,7 @@ from minigan.recipes.recipe import Recipe, Settings
 from minigan.runs.assembly import assemble
 
 STEPS, SAMPLES, WHOLE_STEPS = 1_500, 10_000, 25_000
+WHOLE_MARKS = (2_500, 5_000, 10_000, 15_000, 20_000)
 
 
 def _twice(published: dict[str, float]) -> dict[str, float]:
@@ -155,6 +156,7 @@ def jobs(seeds: Sequence[int], steps: int | None = None) -> list[Job]:
         Job(
             f"{case}, whole", seed, steps or WHOLE_STEPS,
             lambda s, m=m: build_whole(m, s), lambda trainer, s: measure(trainer, s, 26_000), long=True,
+            marks=WHOLE_MARKS,
         )
         for seed in seeds
         for m, case in enumerate(cases, start=1)

@@ -58,8 +58,8 @@ def point_game(seed):
     rng = numpy.random.default_rng(seed)
     G, D = nn.Linear(2, 2, rng=rng), nn.Linear(2, 1, rng=rng)
     game = gan.Game(G, D, optim.Adam(G, lr=0.1), optim.Adam(D, lr=0.1), latent=gan.Latent(2))
-    points = ((rng.standard_normal((4, 2)).astype("float32"), None) for _ in iter(int, 1))
-    return gan.Trainer(game, points, rng=rng)
+    points = rng.standard_normal((16, 2)).astype("float32")
+    return gan.Trainer(game, data.Batches(points, 4, rng), rng=rng)
 
 
 def test_a_job_leaves_rates_to_the_game_unless_it_has_a_schedule(results):
@@ -72,6 +72,24 @@ def test_a_job_leaves_rates_to_the_game_unless_it_has_a_schedule(results):
     assert [float(row["rate"]) for row in jobs.rows("trial")] == pytest.approx([0.1, 0.025])
     assert jobs.run("trial", [plain, falling], budget=0, say=lambda words: None)
     assert len(jobs.rows("trial")) == 2
+
+
+def test_a_job_leaves_a_row_at_each_mark_once(results):
+    def last(trainer, seed):
+        return {"weight": float(trainer.game.generator.weight.value[0, 0])}
+
+    marked = jobs.Job("marked", 0, 4, point_game, last, marks=(1, 3))
+    plain = dataclasses.replace(marked, case="plain", steps=3, marks=())
+    assert not jobs.run("trial", [marked], budget=-1, say=lambda words: None)
+    assert jobs.rows("trial") == []
+    assert jobs.run("trial", [marked, plain], budget=60, say=lambda words: None)
+    found = [(row["case"], row["steps"]) for row in jobs.rows("trial")]
+    assert found == [("marked", "1"), ("marked", "3"), ("marked", "4"), ("plain", "3")]
+    marked_at_three, whole = (jobs.rows("trial")[i]["weight"] for i in (1, 3))
+    assert marked_at_three == whole  # to be measured changes nothing
+    again = dataclasses.replace(marked, steps=5)  # as a job that was cut after a mark
+    assert jobs.run("trial", [again], budget=60, say=lambda words: None)
+    assert [row["steps"] for row in jobs.rows("trial")] == ["1", "3", "4", "3", "5"]
 
 
 def test_the_table_of_pix2pix_has_a_row_for_each_case_and_for_mean_and_truth(results):
