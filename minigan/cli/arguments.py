@@ -21,7 +21,9 @@ Command: TypeAlias = Callable[[argparse.Namespace], int | None]
 RUN, SAMPLES, OUTPUT = "the run", "the samples", "output"
 """Groups of options that several commands have."""
 A_RUN = "folder of a run, or pretrained:NAME for weights of the package, such as pretrained:digits"
-PICTURES = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
+PIXELS = (".png", ".jpg", ".jpeg", ".pdf")
+FIGURES = (*PIXELS, ".svg")
+"""Suffixes of pictures, and of figures, which can be drawn as lines."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -223,10 +225,11 @@ def whole_numbers(text: str) -> tuple[int, ...]:
         ) from None
 
 
-def check_picture(path: Path, media: str | None = None) -> None:
+def check_picture(path: Path, media: str | None = None, *, figure: bool = True) -> None:
     """Check that an image can be written to a path, before the work rather than after it.
 
-    `media` is the suffix of another kind of file that will do.
+    `media` is the suffix of another kind of file that will do; `figure` tells whether matplotlib
+    draws, rather than that pixels are written.
 
     Raises
     ------
@@ -237,7 +240,8 @@ def check_picture(path: Path, media: str | None = None) -> None:
         raise ValueError(
             f"{path} can't be written; give the name of an image file in an existing folder."
         )
-    *others, last = (*PICTURES, media) if media else PICTURES
+    kinds = FIGURES if figure else PIXELS
+    *others, last = (*kinds, media) if media else kinds
     if path.suffix.lower() not in (*others, last):
         raise ValueError(
             f"{path} doesn't end in {', '.join(others)} or {last}; use {media or '.png'}."

@@ -135,7 +135,7 @@ def project(options: argparse.Namespace) -> None:
     """Find the latents of a picture, and draw their sample beside it."""
     from minigan.runs import projecting
 
-    check_picture(options.output)
+    check_picture(options.output, figure=False)
     points = options.output.with_suffix(".npy")
     replaced = replaces(options.output, points)
     found = projecting.project(
@@ -168,8 +168,9 @@ def _name_strongest(run: Run, options: argparse.Namespace) -> None:
 
 
 def _open(options: argparse.Namespace) -> Run:
-    check_picture(options.output)
-    return open_run(options)
+    run = open_run(options)
+    check_picture(options.output, figure=run.recipe.makes == "points")
+    return run
 
 
 def _latents(options: argparse.Namespace) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def sample(options: argparse.Namespace) -> None:
     if run.recipe.makes_text:
         return _write_lines(options, run)
     heard = run.recipe.media is not None and options.output.suffix.lower() == run.recipe.media
-    check_picture(options.output, run.recipe.media)
+    check_picture(options.output, run.recipe.media, figure=run.recipe.makes == "points")
     replaced = replaces(options.output)
     classes = len(run.classes) if options.label is None else 0
     number, columns = drawing.layout(classes, options.number or drawing.GRID)

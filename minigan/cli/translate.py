@@ -27,7 +27,7 @@ def translate(options: argparse.Namespace) -> None:
     folder = options.picture.is_dir()
     output = options.output or Path("translated" if folder else "translated.png")
     if not folder:
-        check_picture(output)
+        check_picture(output, figure=False)
     names = [f"{path.stem}.png" for path in options.picture.iterdir()] if folder else []
     replaced = replaces(*(output / name for name in names)) if folder else replaces(output)
     count = translating.translate(

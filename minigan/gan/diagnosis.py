@@ -225,7 +225,8 @@ def diagnose(
     Parameters
     ----------
     table
-        The columns of ``metrics.csv``; checks whose columns are missing are skipped.
+        The columns of ``metrics.csv``; checks whose columns are missing are skipped, but "step"
+        is needed.
     objective, smoothing
         The run's settings: they decide the loss of a D that knows nothing, and of a perfect D.
     finished
@@ -236,7 +237,14 @@ def diagnose(
     -------
     list of Finding
         The most fundamental first; empty for a healthy run, or one that has only just begun.
+
+    Raises
+    ------
+    ValueError
+        If there is no column "step".
     """
+    if "step" not in table:
+        raise ValueError("The table has no column 'step'; it needs the steps of its rows.")
     chart = _Chart(table, objective, smoothing)
     if len(chart.step) == 0 or chart.step[-1] < EARLIEST:
         return []
@@ -286,6 +294,19 @@ class _Chart:
         return len(before) > 0 and self.median(name) > RISING * float(numpy.median(before))
 
     @property
+    def losses(self) -> list[str]:
+        """Names of the columns of losses, which are measured in every row."""
+        return [name for name in self.table if name.partition("_")[0] == "loss"]
+
+    def ended(self, name: str) -> str:
+        """Say from which step on a column has no finite number, if the last row has none."""
+        values = self.table[name]
+        known = numpy.flatnonzero(numpy.isfinite(values))
+        if not len(known) or known[-1] == len(values) - 1:
+            return ""
+        return f"From step {self.step[known[-1] + 1]:,.0f} on, {name} is {values[-1]}"
+
+    @property
     def players(self) -> list[str]:
         """Short names of the players that have columns of their own."""
         return [name.removeprefix("moved_") for name in self.table if name.startswith("moved_")]
@@ -298,6 +319,9 @@ class _Chart:
 
 
 def _explosion(chart: _Chart) -> Finding | None:
+    for name in chart.losses:
+        if chart.ended(name):
+            return _exploded("The numbers explode", f"{chart.ended(name)}.")
     for player in chart.players:
         who = player[0].upper() + player[1:]
         moved, now = chart.median(f"moved_{player}"), chart.median(f"grad_norm_{player}")
@@ -311,15 +335,16 @@ def _explosion(chart: _Chart) -> Finding | None:
             )
         else:
             continue
-        return Finding(
-            "explosion",
-            f"{who}'s numbers explode",
-            evidence,
-            "Try a learning rate (--lr) ten times smaller, or clip the gradients (--penalty "
-            "clip-gradient); a Wasserstein critic needs --penalty gradient-penalty or "
-            "clip-weights.",
-        )
+        return _exploded(f"{who}'s numbers explode", evidence)
     return None
+
+
+def _exploded(title: str, evidence: str) -> Finding:
+    advice = (
+        "Try a learning rate (--lr) ten times smaller, or clip the gradients (--penalty "
+        "clip-gradient); a Wasserstein critic needs --penalty gradient-penalty or clip-weights."
+    )
+    return Finding("explosion", title, evidence, advice)
 
 
 def _dead_generator(chart: _Chart) -> Finding | None:
@@ -463,9 +488,12 @@ def _turns(values: Any, amplitude: float) -> int:
     if len(values) == 0:
         return 0
     turns, direction, extreme = 0, 0, values[0]
+    low = high = values[0]
     for value in values[1:]:
-        if direction == 0 and abs(value - extreme) >= amplitude:
-            direction, extreme = (1 if value > extreme else -1), value
+        if direction == 0:
+            low, high, extreme = min(low, value), max(high, value), value
+            if high - low >= amplitude:
+                direction = 1 if value == high else -1
         elif (value - extreme) * direction > 0:
             extreme = value
         elif direction and abs(value - extreme) >= amplitude:

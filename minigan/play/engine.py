@@ -56,6 +56,7 @@ class Engine:
         self._stopping = threading.Event()
         self._owed, self._rate, self._seen = 0.0, 0.0, (0.0, 0)
         self._due, self._cost = 0.0, 0.0
+        self._last: dict[str, Any] = {}
         self._thread = threading.Thread(target=self._run, name="minigan-play", daemon=True)
         self._begin()
 
@@ -127,7 +128,7 @@ class Engine:
 
     def _begin(self) -> None:
         self.start = (self.start[0] + 1, encode(self.state.start()))
-        self.frame = (self.frame[0] + 1, b"")  # the last one may be of another game
+        self.frame, self._last = (self.frame[0] + 1, b""), {}  # the last one is of another game
 
     # ------------------------------------------------------------ the thread
 
@@ -173,10 +174,15 @@ class Engine:
     def _round(self) -> None:
         try:
             self.state.step()
-        except Exception as error:  # whatever a game of one's own raises, the thread goes on
-            self.state.trouble = f"At step {self.state.steps:,}: {error}"
+        except Exception as error:
+            self._trouble(error)
         if self.state.over:
             self.playing = False
+
+    def _trouble(self, error: Exception) -> None:
+        """End the game; whatever a game of one's own raises, the thread goes on."""
+        self.playing = False
+        self.state.trouble = f"At step {self.state.steps:,}: {in_words(error)}"
 
     def _look(self) -> None:
         """Make a frame, and tell the watchers, if there are any."""
@@ -184,15 +190,24 @@ class Engine:
             return
         begun = time.monotonic()
         self._measure()
-        seen = {
-            "playing": self.playing, "speed": self.speed, "rate": self._rate, **self.state.frame()
-        }  # fmt: skip
-        self.frame = (self.frame[0] + 1, encode(seen))
+        shown = self._shown()
+        told = {"playing": self.playing, "speed": self.speed, "rate": self._rate}
+        self.frame = (self.frame[0] + 1, encode(told | shown) if shown else b"")
         with self._lock:
             watchers = list(self._watchers)
         for notify in watchers:
             notify()
         self._cost = time.monotonic() - begun
+
+    def _shown(self) -> dict[str, Any]:
+        """What is to be seen; if the game can't be looked at, what was seen last, and why."""
+        try:
+            self._last = self.state.frame()
+        except Exception as error:
+            self._trouble(error)
+            if self._last:
+                self._last = self._last | {"over": True, "trouble": self.state.trouble}
+        return self._last
 
     def _measure(self) -> None:
         """Measure the rounds per second, about twice in a second."""
@@ -203,6 +218,13 @@ class Engine:
         elif now - then > 0.5:
             self._rate = (self.state.steps - steps) / (now - then)
             self._seen = (now, self.state.steps)
+
+
+def in_words(error: Exception) -> str:
+    """Say an error in a sentence, with its kind where its words alone say little."""
+    words = str(error).partition("\n")[0]
+    plain = isinstance(error, (ValueError, TypeError, ArithmeticError, MemoryError)) and words
+    return words if plain else f"{type(error).__name__}: {words}".removesuffix(": ")
 
 
 def _answer(what: Callable[[], Any], promised: Future[Any]) -> None:

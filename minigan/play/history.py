@@ -36,7 +36,8 @@ class History:
         """Return the history of a run, from the columns of its metrics."""
         history, steps = cls(), table.get("step", numpy.empty(0))
         history._rows = [{name: float(values[i]) for name, values in table.items()
-                          if not math.isnan(values[i])} for i in range(len(steps))]  # fmt: skip
+                          if not math.isnan(values[i])}
+                         for i in range(len(steps)) if math.isfinite(steps[i])]  # fmt: skip
         return history
 
     def at(self, step: int) -> dict[str, float]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from minigan import gan
 from minigan.play.history import History
-from minigan.play.recipe import setup_of
-from minigan.play.scenes import Frame, Pictures, Plane, Scene
+from minigan.play.recipe import nearest_setup
+from minigan.play.scenes import Frame, Pictures, Plane, Scene, require_shown
 from minigan.play.setup import Setup
 from minigan.play.state import PlaygroundState, described
 from minigan.runs import doctor, drawing
@@ -40,8 +40,10 @@ class OpenedRun(PlaygroundState):
     """
 
     def __init__(self, run: Run) -> None:
+        require_shown(run.recipe)
         self.run, self.checkpoints = run, checkpoints(run)
-        self.setup, self.recipe = _setup(run), run.recipe
+        self.recipe = run.recipe
+        self.setup, self.others = nearest_setup(run.recipe, run.settings)
         self.history = History.of(_table(run))
         self._findings: list[gan.Finding] = []
         with suppress(ValueError):
@@ -119,7 +121,8 @@ class OpenedRun(PlaygroundState):
         """Return what stays the same for all checkpoints."""
         steps = [step for step, _ in self.checkpoints]
         return {
-            "kind": self.scene.kind, "setup": self.setup.as_dict(), "link": "",
+            "kind": self.scene.kind, "setup": self.setup.as_dict(), "others": self.others,
+            "link": "",
             "recipe": self.run.recipe.name, "nets": described(self.game),
             "run": {"name": self.name, "steps": steps, "pretrained": self._pretrained},
             **self.scene.start(),
@@ -162,13 +165,6 @@ def checkpoints(run: Run) -> list[tuple[int, str | None]]:
             "--checkpoint-every."
         )
     return sorted(found.items(), key=lambda pair: pair[0])
-
-
-def _setup(run: Run) -> Setup:
-    """The run's settings, as far as the playground has them."""
-    with suppress(ValueError, TypeError):
-        return setup_of(run.recipe, run.settings)
-    return Setup()
 
 
 def _table(run: Run) -> dict[str, Any]:

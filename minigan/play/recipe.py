@@ -11,7 +11,7 @@ from minigan import data
 from minigan.gan.taming import parse
 from minigan.latent import Latent
 from minigan.play import nets
-from minigan.play.setup import DIRAC, DRAWN, PICTURES, Setup
+from minigan.play.setup import CHOICES, DIRAC, DRAWN, PICTURES, Setup, short
 from minigan.recipes import Recipe, Settings, get
 
 SETTINGS = (
@@ -80,12 +80,41 @@ def _sized(setup: Setup) -> dict[str, int]:
     return {} if setup.data == "digits" else {"image_size": 16}
 
 
-def setup_of(recipe: Recipe, settings: Settings | None = None) -> Setup:
-    """Return a setup with the settings of a recipe, or with others of its kind."""
-    known = (*data.DISTRIBUTIONS, *PICTURES)
-    wanted = recipe.settings if settings is None else settings
-    chosen = {name: getattr(wanted, name) for name in SETTINGS}
-    return Setup(**chosen, data=recipe.data if recipe.data in known else Setup().data)
+def setup_of(recipe: Recipe) -> Setup:
+    """Return a setup with the settings of a recipe.
+
+    Raises
+    ------
+    ValueError
+        If its objective isn't one of those that the playground plays.
+    """
+    objective = recipe.settings.objective
+    if objective not in CHOICES["objective"]:
+        raise ValueError(
+            f"{recipe.name!r} trains by {objective!r}, which isn't a game that the playground "
+            f"plays; look at a run of it: minigan train {recipe.name}, then minigan play RUN."
+        )
+    return nearest_setup(recipe, recipe.settings)[0]
+
+
+def nearest_setup(recipe: Recipe, settings: Settings) -> tuple[Setup, dict[str, Any]]:
+    """Return the setup that is nearest to a game, and what of the game isn't a choice here.
+
+    Returns
+    -------
+    setup
+        With all settings that can be chosen.
+    others
+        The name of the data and the settings that can't, as they are.
+    """
+    setup, others = Setup(), {}
+    own = {name: getattr(settings, name) for name in SETTINGS}
+    for name, value in ({"data": recipe.data} | own).items():
+        try:
+            setup = setup.changed({name: value})
+        except (ValueError, TypeError):
+            others[name] = value
+    return setup, others
 
 
 def settings_of(setup: Setup, recipe: Recipe) -> Settings:
@@ -177,7 +206,7 @@ def _law(setup: Setup) -> str:
 def _points(setup: Setup) -> str:
     if setup.data != DRAWN:
         return ""
-    rows = [", ".join(f"({x:g}, {y:g})" for x, y in setup.points[i : i + 4])
+    rows = [", ".join(f"({short(x)}, {short(y)})" for x, y in setup.points[i : i + 4])
             for i in range(0, len(setup.points), 4)]  # fmt: skip
     return "POINTS = [\n" + "".join(f"    {row},\n" for row in rows) + "]\n\n"
 

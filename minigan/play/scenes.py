@@ -62,6 +62,9 @@ class Scene:
     def after_step(self) -> None:
         """Take note of a step."""
 
+    def adjust(self, setup: Setup) -> None:
+        """Take note of choices that have changed in the middle of the game."""
+
     def probe(self, x: float, y: float) -> Frame:
         """Return the numbers at a place of the picture."""
         return {}
@@ -127,9 +130,9 @@ class Dirac(Scene):
 
     kind = "dirac"
 
-    def __init__(self, setup: Setup, recipe: Recipe | None, settings: Settings) -> None:
-        self.setup, self.settings = setup, settings
-        self.trainer = dirac.trainer_of(setup, settings)
+    def __init__(self, setup: Setup) -> None:
+        self.adjust(setup)
+        self.trainer = dirac.trainer_of(setup, self.settings)
         self.game: gan.Game = _require_game(self.trainer.game)
         self.path = [dirac.position(self.game)]
 
@@ -143,6 +146,10 @@ class Dirac(Scene):
         """Return the path in the plane, θ and ψ, oldest first."""
         return {"path": numpy.array(self.path[:: max(len(self.path) // 800, 1)] + self.path[-1:],
                                     "float32")}  # fmt: skip
+
+    def adjust(self, setup: Setup) -> None:
+        """Take note of the objective, which decides the arrows."""
+        self.setup, self.settings = setup, settings_for(setup, None)
 
     def after_step(self) -> None:
         """Remember where the two weights are."""
@@ -207,8 +214,11 @@ def explore(
 
     Without `samples`, the real pictures, none are the nearest.
     """
-    z = numpy.asarray(z, "float32")
     law = getattr(game, "latent", None)
+    try:
+        z = numpy.asarray(z, "float32")
+    except (ValueError, TypeError, OverflowError):
+        z = numpy.empty(0, "float32")
     if law is None or z.ndim != 2 or z.shape[1] != law.size or not 1 <= len(z) <= 64:
         raise ValueError(f"Up to 64 latents of {law.size if law else 0} numbers are needed.")
     if classes and label is not None and label not in classes:
@@ -233,12 +243,8 @@ def walk(law: latent.Latent, start: Any, end: Any, steps: int) -> list[list[floa
 def scene_of(setup: Setup, recipe: Recipe | None, settings: Settings) -> Scene:
     """Return the scene of a game."""
     if recipe is None:
-        return Dirac(setup, recipe, settings)
-    if recipe.makes not in ("points", "images"):
-        raise ValueError(
-            f"The playground shows points and pictures, but {recipe.name!r} makes {recipe.makes}; "
-            "choose another recipe."
-        )
+        return Dirac(setup)
+    require_shown(recipe)
     assembly = assemble(recipe, settings, recipe.load(recipe.data, None), seed=setup.seed)
     game, samples = assembly.trainer.game, assembly.samples
     scene: Scene = (
@@ -248,6 +254,15 @@ def scene_of(setup: Setup, recipe: Recipe | None, settings: Settings) -> Scene:
     )
     scene.trainer, scene.gauges = assembly.trainer, assembly.gauges
     return scene
+
+
+def require_shown(recipe: Recipe) -> None:
+    """Raise a ValueError if a recipe makes what the playground can't show."""
+    if recipe.makes not in ("points", "images"):
+        raise ValueError(
+            f"The playground shows points and pictures, but {recipe.name!r} makes {recipe.makes}; "
+            "choose another recipe."
+        )
 
 
 def _require_game(game: gan.BaseGame) -> gan.Game:

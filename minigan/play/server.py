@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from minigan.play import film, slow
 from minigan.play.encoding import encode
-from minigan.play.engine import Busy, Engine
+from minigan.play.engine import Busy, Engine, in_words
 from minigan.play.opened import OpenedRun
 from minigan.play.presets import PRESETS
 from minigan.play.scenes import walk
@@ -220,8 +220,8 @@ class Site:
             return await asyncio.wrap_future(self.engine.ask(what))
         except Busy as error:
             raise Refusal(503, str(error)) from None
-        except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
-            raise Refusal(422, str(error).partition("\n")[0]) from None
+        except Exception as error:  # a game of one's own may raise anything
+            raise Refusal(422, in_words(error)) from None
 
     def _post(self, answer: Callable[[dict[str, Any]], Any]) -> Callable[..., Awaitable[Response]]:
         async def respond(request: Request) -> Response:
@@ -363,7 +363,10 @@ class Site:
     async def _film(self) -> Response:
         start, frames = await self._ask(lambda: (self.state.start(), self.state.filmed()))
         async with self.drawing:  # one at a time, beside the game
-            made = await asyncio.to_thread(film.gif, start, frames)
+            try:
+                made = await asyncio.to_thread(film.gif, start, frames)
+            except ValueError as error:
+                raise Refusal(422, in_words(error)) from None
         headers = {"Content-Disposition": 'attachment; filename="my_game.gif"'}
         return Response(made, media_type="image/gif", headers=headers)
 

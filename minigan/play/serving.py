@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import webbrowser
 from collections.abc import Callable
 from types import FrameType
@@ -22,17 +23,26 @@ TRIED = 20
 
 
 class Server(uvicorn.Server):
-    """A server that ends at once: it closes the streams, which would go on for ever."""
+    """A server that ends at once: it closes the streams, which would go on for ever.
+
+    Attributes
+    ----------
+    address
+        Opened in the browser as soon as there is an answer; None opens nothing.
+    """
 
     def __init__(self, config: uvicorn.Config, site: Site) -> None:
         super().__init__(config)
         self.site = site
+        self.address: str | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
         self.loop = asyncio.get_running_loop()
         await super().startup(sockets)
+        if self.started and self.address:  # a browser in the terminal keeps its caller waiting
+            threading.Thread(target=webbrowser.open, args=(self.address,), daemon=True).start()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End, because a signal says so."""
@@ -79,7 +89,8 @@ def _bound(port: int) -> socket.socket | None:
 def server_of(state: PlaygroundState, port: int) -> Server:
     """Return the server of a game, with its engine not yet running."""
     site = Site(Engine(state))
-    hosts = (f"{HOST}:{port}", f"localhost:{port}")
+    names = (HOST, "localhost")
+    hosts = tuple(f"{name}:{port}" for name in names) + (names if port == 80 else ())
     config = uvicorn.Config(
         application(site, hosts), http="h11", ws="none", loop="asyncio", lifespan="off",
         log_level="error", access_log=False, server_header=False, timeout_graceful_shutdown=1,
@@ -116,7 +127,8 @@ def serve(
         say(f"The playground is at {address} (Ctrl-C ends it).")
         try:
             if browser:
-                webbrowser.open(address + ("#" + state.setup.link() if state.setup.link() else ""))
+                link = state.setup.link()
+                server.address = f"{address}#{link}" if link else address
             server.run(sockets=[bound])
         except KeyboardInterrupt:
             pass

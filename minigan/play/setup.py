@@ -218,9 +218,7 @@ def _require_number(name: str, value: Any, range_: Range, *, whole: bool) -> Non
 
 
 def _require_points(kind: str, points: tuple[tuple[float, float], ...]) -> None:
-    if kind != DRAWN:
-        return
-    if not 2 <= len(points) <= MOST_POINTS:
+    if not (2 if kind == DRAWN else 0) <= len(points) <= MOST_POINTS:
         raise ValueError(
             f"Data of your own need 2 to {MOST_POINTS:,} points, got {len(points):,}; draw some."
         )
@@ -239,7 +237,15 @@ def _given(name: str, value: Any) -> Any:
         return _text(name, value)
     if KIND[name] == "int" and isinstance(value, float) and value.is_integer():
         return int(value)
-    return float(value) if KIND[name] == "float" and type(value) is int else value
+    return _float(value) if KIND[name] == "float" and type(value) is int else value
+
+
+def _float(value: float) -> float:
+    """A number as a float; one too large for it becomes infinite, which no choice takes."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _listed(name: str, value: Any) -> Any:
@@ -259,16 +265,21 @@ def _point(point: Any) -> tuple[float, ...]:
         isinstance(x, (int, float)) and not isinstance(x, bool) for x in point
     ):
         raise TypeError(f"A point must be a list of two numbers, got {point!r}.")
-    return tuple(float(x) for x in point)
+    return tuple(_float(x) for x in point)
 
 
 # ---------------------------------------------------------------- values as text
 
 
+def short(x: float) -> str:
+    """Return the shortest text that is read as this number again, to the bit."""
+    return repr(float(x)).removesuffix(".0")
+
+
 def _as_text(value: Any) -> str:
     if isinstance(value, tuple):
         if value and isinstance(value[0], tuple):
-            return ";".join(f"{x:.6g},{y:.6g}" for x, y in value)
+            return ";".join(f"{short(x)},{short(y)}" for x, y in value)
         return ",".join(value)
     return str(value)
 

@@ -125,7 +125,7 @@ class _Turn:
             report = self.game.generator_step(z, batch.real, batch.labels)
         ways = passes(in_d)
         up, down = (next(p for p in ways if p[0].way == way) for way in ("forward", "backward"))
-        fake, logits, d_logits = up[0].arrived, up[-1].left, down[0].arrived
+        fake, logits, d_logits = _samples(up[0].arrived), up[-1].left, down[0].arrived
         in_g_up, in_g_down = (next(p for p in passes(in_g) if p[0].way == way)
                               for way in ("forward", "backward"))  # fmt: skip
         common = {"turn": "generator", "landscape": self._landscape()} | self._plane(fake, None)
@@ -189,7 +189,7 @@ def _judged(walks: list[list[Call]], n: int) -> tuple[list[Frame], list[Frame], 
     """Return the way up and the way down of both batches, and the walks of penalties in words."""
     ups = [walk for walk in walks if walk[0].way == "forward"]
     downs = [walk for walk in walks if walk[0].way == "backward"]
-    together = 1 if len(ups[0][0].arrived) == 2 * n else 2
+    together = 1 if len(_samples(ups[0][0].arrived)) == 2 * n else 2
     mine = [*ups[:together], *downs[:together]]
     others = [{"way": w[0].way, "norms": [_norm(call.left) for call in w]}
               for w in walks if not any(w is own for own in mine)]  # fmt: skip
@@ -206,8 +206,13 @@ def _joined(walks: Sequence[list[Call]]) -> list[Frame]:
 
 
 def _stacked(arrays: Iterable[Any]) -> Any:
-    found = [backend.to_numpy(a) for a in arrays if a is not None]
+    found = [backend.to_numpy(_samples(a)) for a in arrays if a is not None]
     return numpy.concatenate(found) if found else None
+
+
+def _samples(a: Any) -> Any:
+    """What labels come beside, where they do."""
+    return a[0] if isinstance(a, tuple) else a
 
 
 def _forward(calls: list[Call]) -> list[Frame]:
@@ -300,7 +305,7 @@ def _norm(a: Any) -> float | None:
     return (
         None
         if a is None
-        else _number(numpy.linalg.norm(backend.to_numpy(a).ravel().astype("float64")))
+        else _number(numpy.linalg.norm(backend.to_numpy(_samples(a)).ravel().astype("float64")))
     )
 
 

@@ -12,13 +12,15 @@ from minigan import backend, gan, optim
 from minigan.play import slow
 from minigan.play.film import Film
 from minigan.play.history import History
-from minigan.play.recipe import as_python, as_recipe_file, recipe_of
+from minigan.play.recipe import SETTINGS, as_python, as_recipe_file, nearest_setup, recipe_of
 from minigan.play.scenes import Frame, Scene, scene_of, settings_for
 from minigan.play.setup import DIRAC, LIVE, Setup
 from minigan.recipes import Recipe
 from minigan.runs.rehearsal import rehearse
 
 TURNS = ("round", "discriminator", "generator")
+IN_TURNS = (gan.Game.play, gan.LazyGame.play)
+"""Rounds that are steps of D, then a step of G."""
 
 
 class PlaygroundState:
@@ -35,6 +37,8 @@ class PlaygroundState:
     ----------
     setup, recipe
         As given, or as changed since.
+    others
+        What of a recipe isn't a choice here, by name: data of its own.
     scene
         What is shown, with the trainer of the game.
     turns
@@ -63,6 +67,7 @@ class PlaygroundState:
         self.scene: Scene = scene_of(self.setup, played, settings)
         with numpy.errstate(all="ignore"):
             rehearse(self.scene.trainer)  # what doesn't fit together shows in the first round
+        self.others = {} if self.recipe is None else nearest_setup(self.recipe, settings)[1]
         self.history, self.film = History(), Film()
         self.film.add(0, self._scene_frame())
         self.turns = {"discriminator": 0, "generator": 0}
@@ -121,9 +126,13 @@ class PlaygroundState:
         return self._report
 
     def _round(self) -> dict[str, Any]:
+        report = self.trainer.train_step()
+        self._count_round()
+        return report
+
+    def _count_round(self) -> None:
         self.turns["discriminator"] += self._discriminator_steps
         self.turns["generator"] += 1
-        return self.trainer.train_step()
 
     @property
     def _discriminator_steps(self) -> int:
@@ -134,17 +143,19 @@ class PlaygroundState:
         game = self._two_players()
         batches, z = game.draw(self.trainer.source, self.trainer.rng)
         real, latents, labels = batches[-1]
-        self.turns[turn] += 1
         if turn == "discriminator":
-            return game.discriminator_step(real, latents, labels)
-        return game.generator_step(z, real, labels)
+            report = game.discriminator_step(real, latents, labels)
+        else:
+            report = game.generator_step(z, real, labels)
+        self.turns[turn] += 1
+        return report
 
     def _two_players(self) -> gan.Game:
-        if not isinstance(self.trainer.game, gan.Game):
+        if type(self.trainer.game).play not in IN_TURNS:
             raise ValueError(
                 "The turns of this game can't be taken one by one; play whole rounds of it."
             )
-        return self.trainer.game
+        return self.game
 
     def slow(self) -> list[Frame]:
         """Play one round, and return ten frames that show how, see `minigan.play.slow`.
@@ -152,14 +163,13 @@ class PlaygroundState:
         Raises
         ------
         ValueError
-            If the game isn't one between two chains of layers.
+            If the game isn't one between two chains of layers; nothing is played then.
         """
         if self.trouble:
             raise ValueError(self.trouble)
         with numpy.errstate(all="ignore"):
             frames, report = slow.motion(self.scene, self._two_players())
-            self.turns["discriminator"] += self._discriminator_steps
-            self.turns["generator"] += 1
+            self._count_round()
             self._note(report, whole=True)
         return frames
 
@@ -203,7 +213,8 @@ class PlaygroundState:
     def start(self) -> Frame:
         """Return what stays the same during the game, with all choices."""
         return {
-            "kind": self.scene.kind, "setup": self.setup.as_dict(), "link": self.setup.link(),
+            "kind": self.scene.kind, "setup": self.setup.as_dict(), "others": self.others,
+            "link": self.setup.link(),
             "recipe": self.recipe.name if self.recipe else None,
             "nets": described(self.game), **self.scene.start(),
         }  # fmt: skip
@@ -264,7 +275,10 @@ class PlaygroundState:
             self._restart(setup, None)
             return True
         new, old = setup.as_dict(), self.setup.as_dict()
-        live = all(name in LIVE for name in new if new[name] != old[name]) and new != old
+        changed = [name for name in new if new[name] != old[name]]
+        if self.recipe is not None:
+            _require_settings(self.recipe, changed)
+        live = changed and all(name in LIVE for name in changed)
         if live and isinstance(self.trainer.game, gan.Game):
             self._adjust(setup)
             return False
@@ -293,6 +307,7 @@ class PlaygroundState:
             if isinstance(optimizer, optim.Adam):
                 optimizer.betas = setup.beta1, setup.beta2
         self.setup = setup
+        self.scene.adjust(setup)
 
     def _set_rates(self, setup: Setup) -> None:
         pace = self.game.pace()
@@ -316,6 +331,16 @@ class PlaygroundState:
         if kind not in writers:
             raise ValueError(f"There is no export {kind!r}; there are {', '.join(writers)}.")
         return writers[kind](self.setup)
+
+
+def _require_settings(recipe: Recipe, changed: list[str]) -> None:
+    """Refuse to change what a recipe has decided."""
+    own = [name for name in changed if name not in (*SETTINGS, "seed")]
+    if own:
+        raise ValueError(
+            f"{own[0]} can't be changed, since this game is the recipe {recipe.name!r}; choose a "
+            "preset first."
+        )
 
 
 def described(game: gan.BaseGame) -> dict[str, list[str]]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LONGEST = 655_350
+"""Most milliseconds for which a GIF can show a frame."""
+
 
 def thin(frames: Sequence[T], maximum: int = 80) -> list[T]:
     """Keep at most `maximum` items, evenly spaced, always including the first and the last.
@@ -137,9 +140,10 @@ def save_gif(
 ) -> None:
     """Write an endlessly repeating GIF, atomically.
 
-    All frames share one palette, chosen from the whole animation, so that colours don't change from
-    frame to frame and unchanged regions cost nothing. Consecutive identical frames are stored once
-    and shown for their total time.
+    All frames share one palette, chosen from all pixels of the animation, so that colours don't
+    change from frame to frame and unchanged regions cost nothing; up to `colours` of them are kept
+    as they are. Consecutive identical frames are stored once and shown for their total time, up to
+    `LONGEST`.
 
     Parameters
     ----------
@@ -148,8 +152,8 @@ def save_gif(
     frames
         uint8 arrays ``(H, W, C)`` of one shape, C 1 (grey) or 3; at least one.
     milliseconds, last_milliseconds
-        How long to show each frame, and the last one; at least 20 (GIF counts in hundredths of a
-        second, and viewers slow down if a frame has less than two).
+        How long to show each frame, and the last one, 20 to `LONGEST` (GIF counts in hundredths of
+        a second, and viewers slow down if a frame has less than two).
     colours
         Size of the palette, 2 to 256; fewer colours make a smaller file. By default 48, or 16
         levels of grey.
@@ -173,15 +177,14 @@ def save_gif(
         raise ValueError(
             f"colours is {colours} but a GIF palette has 2 to 256; leave it out for the default"
         )
-    if min(milliseconds, last_milliseconds) < 20:
+    if not (20 <= milliseconds <= LONGEST and 20 <= last_milliseconds <= LONGEST):
         raise ValueError(
             f"frames are shown for {milliseconds} and {last_milliseconds} ms but need at least 20 "
-            "ms; use a longer time"
+            f"ms, and at most {LONGEST:,} in a GIF; use another time"
         )
-    first, *rest = _in_one_palette(
-        [_checked_frame(f, film[0], i) for i, f in enumerate(film)], colours
-    )
-    durations = [milliseconds] * len(rest) + [last_milliseconds]
+    images = _in_one_palette([_checked_frame(f, film[0], i) for i, f in enumerate(film)], colours)
+    times = [milliseconds] * (len(images) - 1) + [last_milliseconds]
+    (first, *rest), durations = _joined(images, times)
     with written_whole(path) as temporary:
         first.save(
             temporary,
@@ -192,6 +195,18 @@ def save_gif(
             loop=0,
             optimize=False,
         )
+
+
+def _joined(images: list[PillowImage], times: list[int]) -> tuple[list[PillowImage], list[int]]:
+    """Join consecutive identical images: Pillow would, too, but for any time."""
+    kept, durations = images[:1], times[:1]
+    for image, time in zip(images[1:], times[1:], strict=True):
+        if image.tobytes() == kept[-1].tobytes():
+            durations[-1] = min(durations[-1] + time, LONGEST)
+        else:
+            kept.append(image)
+            durations.append(time)
+    return kept, durations
 
 
 def _in_one_palette(film: list[Pixels], colours: int) -> list[PillowImage]:
@@ -241,10 +256,11 @@ def _palette(film: list[Pixels], colours: int) -> Pixels:
     """
     from PIL import Image
 
-    sample = numpy.concatenate([frame[::2, ::2].reshape(-1, 3) for frame in thin(film, 8)])
-    found, counts = numpy.unique(
-        sample.astype(numpy.int32) @ numpy.array([65536, 256, 1], numpy.int32), return_counts=True
+    each, their_counts = zip(
+        *(numpy.unique(_codes(frame), return_counts=True) for frame in film), strict=True
     )
+    found, where = numpy.unique(numpy.concatenate(each), return_inverse=True)
+    counts = numpy.bincount(where, numpy.concatenate(their_counts))
     order = numpy.argsort(-counts, kind="stable")
     exact = found[order][: len(found) if len(found) <= colours else colours // 2]
     if len(exact) == len(found):
@@ -272,6 +288,8 @@ def _checked_frame(frame: NDArray[Any], first: NDArray[Any], index: int) -> Pixe
 
 
 def _check_maximum(maximum: int) -> None:
+    if not isinstance(maximum, int | numpy.integer):
+        raise TypeError(f"maximum is {maximum!r} but a number of frames is needed; use an integer")
     if maximum < 2:
         raise ValueError(
             f"maximum is {maximum} but the first and the last frame are always kept; use 2 or more"

@@ -81,7 +81,7 @@ def image_grid(
     Raises
     ------
     TypeError
-        If the images aren't floats.
+        If the images aren't floats, or a setting isn't an integer.
     ValueError
         If the shape isn't ``(N, H, W, 1 or 3)``, a value is NaN, or a setting is out of range.
     """
@@ -170,6 +170,8 @@ def _checked(images: NDArray[Any]) -> NDArray[Any]:
 
 
 def _at_least(least: int, value: int, name: str) -> int:
+    if not isinstance(value, int | numpy.integer):
+        raise TypeError(f"{name} is {value!r} but must be an integer; leave it out for the default")
     if value < least:
         raise ValueError(
             f"{name} is {value} but must be {least} or more; leave it out for the default"

@@ -198,7 +198,8 @@ def overview(summaries: Sequence[Summary], path: Path) -> None:
             with Image.open(picture, formats=["PNG"]) as image:
                 axes.imshow(image.convert("RGB"))
             axes.set_axis_off()
-            axes.set_title(f"{each.name}, step {each.step:,}", fontsize=9)
+            # A folder's name is no mathematics, whatever signs it has.
+            axes.set_title(f"{each.name}, step {each.step:,}", fontsize=9, parse_math=False)
     save_figure(figure, path, dpi=110)
 
 

@@ -148,9 +148,11 @@ def _panels(table: Table) -> dict[str, Mapping[str, str]]:
     """Those of `PANELS`, other reported columns, and the gradients, as far as there are data."""
     known = {"step", "loss", *(column for panel in PANELS.values() for column in panel)}
     others = [name for name in table if name not in known and not name.startswith(GAUGES)]
+    loss = PANELS["loss"] if any(c in table for c in PANELS["loss"]) else {"loss": "loss"}
     gradients = [name for name in table if name.startswith("grad_norm_")]
     panels = {
         **PANELS,
+        "loss": loss,
         "reported": {name: name for name in others},
         "gradient norm": {name: _upper(name.removeprefix("grad_norm_")) for name in gradients},
     }
@@ -203,10 +205,17 @@ def figure(table: Table, *, objective: str, title: str) -> Figure:
     -------
     Figure
         900 pixels wide.
+
+    Raises
+    ------
+    ValueError
+        If there is no column to draw.
     """
     from minigan.plots.style import new_figure, styled
 
     shown = _panels(table)
+    if not shown:
+        raise ValueError("The metrics have no column to draw besides the steps; train for longer.")
     with styled():
         drawn = new_figure(width=9.0, height=2.3 * len(shown) + 0.6, layout="constrained")
         axes = drawn.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]

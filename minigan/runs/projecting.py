@@ -93,10 +93,10 @@ def project(
     found = nearest(
         game, target, steps=steps, lr=lr, seed=seed, label=chosen[0] if chosen else None
     )
-    with written_whole(output.with_suffix(".npy")) as temporary, temporary.open("wb") as file:
-        numpy.save(file, found.point)
     row = numpy.concatenate([found.picture, found.begin, found.sample])
     exploring.save_rows(run, output, [numpy.clip(row, -1, 1)])
+    with written_whole(output.with_suffix(".npy")) as temporary, temporary.open("wb") as file:
+        numpy.save(file, found.point)
     return found
 
 

@@ -638,7 +638,52 @@ def test_counts_must_be_positive(tmp_path, wrong):
         gan.Checkpoints(tmp_path, **wrong)
 
 
+EVERY = {
+    "checkpoints": lambda path, every: gan.Checkpoints(path, every=every),
+    "rows": lambda path, every: gan.MetricsFile(path, every=every),
+    "measurements": lambda path, every: gan.MetricsFile(path, gauge_every=every),
+    "frames": lambda path, every: gan.Frames(path, None, every=every),
+    "paragraphs": lambda path, every: gan.Lines(path, None, every=every),
+    "diagnoses": lambda path, every: gan.Watcher(None, every=every, say=None, objective="hinge"),
+    "comparisons": lambda path, every: gan.Agreement(every=every),
+}
+
+
+@pytest.mark.parametrize("what", EVERY)
+def test_steps_between_things_are_positive_integers(tmp_path, what):
+    for wrong in (0, -1):
+        with pytest.raises(ValueError, match=f"of steps between {what} must be positive"):
+            EVERY[what](tmp_path / "x", wrong)
+    for wrong in (2.5, "2", None):
+        with pytest.raises(TypeError, match=f"of steps between {what} must be an integer"):
+            EVERY[what](tmp_path / "x", wrong)
+    assert EVERY[what](tmp_path / "x", numpy.int64(3))
+
+
+def test_a_table_is_written_anew_by_a_second_run(tmp_path):
+    table = gan.MetricsFile(tmp_path / "metrics.csv", every=5)
+    make_trainer().run(20, [table])
+    first = (tmp_path / "metrics.csv").read_text()
+    make_trainer().run(20, [table])
+    assert (tmp_path / "metrics.csv").read_text() == first
+
+
+def test_damaged_lines_of_a_resumed_run_are_left_out(tmp_path):
+    (tmp_path / "l.txt").write_bytes(b"step 0\nok\n\n\xff\xfe\n")
+    trainer = make_trainer()
+    trainer.run(2)
+    trainer.run(4, [gan.Lines(tmp_path / "l.txt", lambda samples: ["a"], every=2)])
+    assert (tmp_path / "l.txt").read_text().split() == ["step", "0", "ok", "step", "4", "a"]
+
+
 # ---------------------------------------------------------------- frames
+
+
+def test_a_copy_of_a_frame_is_no_obstacle(tmp_path):
+    (tmp_path / "step-00000002 (1).png").write_bytes(b"")
+    film = gan.Frames(tmp_path, draw, every=2)
+    make_trainer().run(3, [film])
+    assert [path.name for path in film.paths()] == [f"step-0000000{i}.png" for i in (0, 2, 3)]
 
 
 def draw(trainer):

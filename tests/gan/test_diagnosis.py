@@ -144,6 +144,7 @@ def test_a_data_set_of_one_picture_is_no_obstacle():
 # ---------------------------------------------------------------- made-up tables
 
 STEPS = numpy.arange(1, 501)
+SWINGS = numpy.sign(numpy.sin((STEPS - 250.5) / 14))
 
 
 def table(**columns):
@@ -243,10 +244,27 @@ NAN_MOSTLY = numpy.where(STEPS % 5 == 0, 1.0, numpy.nan)
         ({"step": 2 * STEPS[99:499:100], "loss_d": numpy.array([1, 1, 1, 0.01])}, ["d-won"]),
         ({"step": 2 * STEPS[99:499:100], "loss_d": numpy.array([0.01, 0.01, 0.01, 1])}, []),
         ({"step": STEPS[199:200], "loss_d": numpy.array([0.01])}, ["d-won"]),
+        # Swings count from the first row on, wherever it lies.
+        (table(centre=numpy.where(STEPS < 252, 0, 0.9 * SWINGS)), ["oscillation"]),
+        (table(centre=numpy.where(STEPS < 252, 0, 0.49 * SWINGS)), []),
+        (table(loss_d=numpy.where(STEPS < 300, 1.0, numpy.nan)), ["explosion"]),
+        (table(loss_g=numpy.where(STEPS < 500, 1.0, numpy.inf)), ["explosion"]),
+        (table(loss_g=numpy.where(STEPS == 300, numpy.nan, 1.0)), []),
+        (table(diversity=numpy.where(STEPS < 300, 1.0, numpy.nan)), []),
     ],
 )
 def test_what_tables_mean(rows, found):
     assert names(rows) == found
+
+
+def test_the_step_from_which_on_numbers_are_none_is_told():
+    (finding,) = gan.diagnose(table(loss_d=numpy.where(STEPS < 300, 1.0, numpy.nan)))
+    assert finding.evidence == "From step 300 on, loss_d is nan."
+
+
+def test_a_table_without_steps_is_refused():
+    with pytest.raises(ValueError, match="no column 'step'"):
+        gan.diagnose({"loss_d": numpy.ones(300)})
 
 
 def test_samples_become_precise_last_so_before_the_end_it_is_no_finding():

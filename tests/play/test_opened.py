@@ -38,6 +38,20 @@ def test_the_newest_checkpoint_is_shown_first_and_is_the_trained_model(points):
     numpy.testing.assert_array_equal(state.frame()["fake"], expected)
 
 
+@pytest.mark.parametrize(("name", "made"), [("seqgan-lite", "text"), ("wavegan-tones", "sounds")])
+def test_a_run_that_the_page_cannot_show_is_refused(name, made, tmp_path):
+    run = trained(tmp_path / "run", name, steps=1)
+    with pytest.raises(ValueError, match=f"shows points and pictures, but '{name}' makes {made}"):
+        OpenedRun(run)
+
+
+def test_a_run_s_own_choices_are_told_though_they_cannot_be_chosen(tmp_path):
+    start = OpenedRun(trained(tmp_path / "run", "vae", steps=1)).start()
+    assert start["others"] == {"objective": "elbo"}
+    assert (start["setup"]["data"], start["setup"]["batch_size"]) == ("digits", 16)
+    assert OpenedRun(open_run("pretrained:mnist")).start()["others"]["data"] == "mnist"
+
+
 def test_playing_goes_through_the_checkpoints(points):
     state = OpenedRun(points)
     state.restart()

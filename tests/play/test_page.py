@@ -1,7 +1,10 @@
 """The page's own files: nothing from elsewhere, and every word in both languages."""
 
 import inspect
+import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy
@@ -26,6 +29,27 @@ def words():
         entry = r'(?:^|[\s,{])(?:"([\w-]+)"|(\w+)): "((?:[^"\\]|\\.)*)"'
         found[name] = {a or b: value for a, b, value in re.findall(entry, block)}
     return found
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js isn't installed")
+def test_numbers_keep_their_zeros_before_the_point():
+    code = (
+        f"import({json.dumps((STATIC / 'draw.js').as_uri())}).then((m) => console.log("
+        "[100, 120, -200, 350.4, 9999.6, 0, 0.0120, 1.5, 12345, NaN].map(m.short).join(' ')))"
+    )
+    told = subprocess.run(["node", "-e", code], capture_output=True, text=True, check=True).stdout
+    assert told.split() == [
+        "100",
+        "120",
+        "-200",
+        "350",
+        "10000",
+        "0",
+        "0.012",
+        "1.5",
+        "1.2e+4",
+        "–",
+    ]
 
 
 def test_both_languages_say_the_same():

@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import os
+import queue
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy
 import pytest
@@ -442,6 +444,69 @@ def test_the_engine_survives_what_it_is_asked():
     assert engine.ask(lambda: 3).result(10) == 3
     engine.stop()
     assert not engine._thread.is_alive()
+
+
+class Refuses(PlaygroundState):
+    """A game of one's own that raises anything."""
+
+    broken = False
+
+    def step(self, turn="round"):
+        if turn == "generator":
+            raise KeyError("no such layer")
+        return super().step(turn)
+
+    def frame(self):
+        if self.broken:
+            raise IndexError("too short")
+        return super().frame()
+
+
+def test_a_game_of_ones_own_may_raise_anything():
+    with serving(Refuses(SMALL)) as client:
+        stream = client.stream()
+        stream.next()
+        assert client.json("/step", {"turn": "generator"})["error"] == "KeyError: 'no such layer'"
+        client.engine.state.broken = True
+        client.ask("/step", {})
+        seen = stream.next(where=lambda f: f["over"])
+        assert seen["trouble"] == "At step 1: IndexError: too short"
+        assert client.status("/probe", {"x": 0, "y": 0}) == 200  # the thread goes on
+        client.engine.state.broken = False
+        assert client.status("/restart", {}) == 200
+        assert stream.next(where=lambda f: not f["over"])["step"] == 0
+        stream.close()
+
+
+def test_latents_that_are_no_numbers_are_refused_in_one_sentence():
+    with serving(PlaygroundState(replace(SMALL, data="digits", penalties=()))) as client:
+        for z in ("x", [["x"] * 64], [[1, 2], [3]], [[10**400] * 64], None):
+            assert client.json("/explore", {"z": z})["error"].startswith("Up to 64 latents of 64")
+
+
+def test_a_browser_that_waits_for_its_page_gets_it(monkeypatch):
+    answers = queue.Queue()
+
+    def in_terminal(address):  # such as w3m: it returns when the page was read
+        port = int(address.partition(f"{HOST}:")[2].partition("/")[0])
+        answers.put(Client(port).status("/"))
+
+    monkeypatch.setattr("webbrowser.open", in_terminal)
+    with listen(0) as bound:
+        port = bound.getsockname()[1]
+        server = server_of(PlaygroundState(SMALL), port)
+        server.address = f"http://{HOST}:{port}/"
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+        thread.start()
+        assert answers.get(timeout=20) == 200
+        server.end()
+        thread.join(timeout=20)
+
+
+def test_a_browser_leaves_the_usual_port_out():
+    hosts = server_of(PlaygroundState(SMALL), 80).config.app.hosts
+    assert {"localhost", "localhost:80", HOST, f"{HOST}:80"} == set(hosts)
+    assert len(server_of(PlaygroundState(SMALL), 8017).config.app.hosts) == 2
 
 
 def test_the_speed_is_kept():

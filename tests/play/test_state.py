@@ -9,6 +9,7 @@ from minigan import data, gan
 from minigan.play import dirac, slow
 from minigan.play.heard import listening
 from minigan.play.presets import PRESETS
+from minigan.play.recipe import nearest_setup, setup_of
 from minigan.play.scenes import SIDE, latent_lattice, lattice, scene_of, shades, square, walk
 from minigan.play.setup import Setup
 from minigan.play.state import PlaygroundState
@@ -252,6 +253,28 @@ def test_a_recipe_can_be_played():
         state.export("recipe")
 
 
+def test_what_a_recipe_decides_is_not_changed():
+    recipe = get("parabola")
+    state = PlaygroundState(setup_of(recipe), recipe=recipe)
+    state.step()
+    for change in ({"data": "moons"}, {"g_width": 8}, {"points": [[0, 0], [1, 1]]}):
+        with pytest.raises(ValueError, match="this game is the recipe 'parabola'"):
+            state.set(**change)
+    assert state.steps == 1
+    assert state.set(seed=5)
+
+
+def test_the_data_of_a_recipe_are_told():
+    recipe = replace(get("parabola"), data="own-points")
+    assert nearest_setup(recipe, recipe.settings)[1] == {"data": "own-points"}
+    assert nearest_setup(get("parabola"), get("parabola").settings)[1] == {}
+
+
+def test_a_recipe_that_is_no_game_of_these_is_refused():
+    with pytest.raises(ValueError, match="'vae' trains by 'elbo', which isn't a game"):
+        setup_of(get("vae"))
+
+
 def test_an_unknown_export_is_refused():
     with pytest.raises(ValueError, match="no export 'pdf'"):
         small().export("pdf")
@@ -285,6 +308,33 @@ def test_slow_motion_plays_exactly_one_round(choices):
     assert state.turns == other.turns
     assert [f["key"] for f in frames] == [*slow.FRAMES, *slow.FRAMES]
     assert [f["turn"] for f in frames] == ["discriminator"] * 5 + ["generator"] * 5
+    state.step(), other.step()
+    assert same(weights(state), weights(other))
+
+
+@pytest.mark.parametrize("name", ["acgan-digits", "infogan", "cgan-digits", "ssgan-digits"])
+def test_slow_motion_of_a_recipe_plays_one_round_or_nothing(name):
+    recipe = get(name)
+    slow, plain = (
+        PlaygroundState(setup_of(recipe).changed({"batch_size": 8}), recipe=recipe)
+        for _ in range(2)
+    )
+    try:
+        assert len(slow.slow()) == 10
+        plain.step()
+    except ValueError as error:
+        assert "play whole rounds" in str(error)  # noqa: PT017
+    assert (slow.steps, slow.turns) == (plain.steps, plain.turns)
+    slow.step(), plain.step()
+    assert same(weights(slow), weights(plain))
+
+
+def test_turns_of_another_kind_of_round_are_refused_and_nothing_is_drawn():
+    recipe = get("ssgan-digits")
+    state, other = (PlaygroundState(setup_of(recipe), recipe=recipe) for _ in range(2))
+    with pytest.raises(ValueError, match="can't be taken one by one; play whole rounds"):
+        state.step("discriminator")
+    assert state.turns == {"discriminator": 0, "generator": 0}
     state.step(), other.step()
     assert same(weights(state), weights(other))
 
@@ -363,6 +413,13 @@ def test_the_dirac_gan_moves_by_the_gradients_of_the_paper():
         psi -= 0.1 * (theta / (1 + numpy.exp(-psi * theta)) + psi)
         theta += 0.1 * psi / (1 + numpy.exp(psi * theta))
         assert state.scene.path[-1] == pytest.approx((theta, psi), rel=1e-4)
+
+
+def test_the_field_is_that_of_the_objective_now():
+    state = PlaygroundState(Setup(data="dirac", penalties=()))
+    assert not state.set(objective="wasserstein")
+    anew = PlaygroundState(Setup(data="dirac", penalties=(), objective="wasserstein"))
+    numpy.testing.assert_array_equal(state.start()["field"], anew.start()["field"])
 
 
 def test_the_field_has_both_gradients_at_every_place():

@@ -485,6 +485,31 @@ def test_a_gif_of_many_colours_is_close_and_keeps_white(tmp_path):
     assert numpy.abs(first.astype(int) - picture).mean() < 20
 
 
+def test_a_palette_has_the_colours_of_every_frame_and_pixel(tmp_path):
+    film = [numpy.zeros((20, 20, 3), "uint8") for _ in range(17)]
+    film[1][...] = (255, 0, 0)
+    film[3][7, 7] = (0, 0, 255)
+    plots.save_gif(tmp_path / "a.gif", film)
+    frames, durations, _ = frames_of(tmp_path / "a.gif")
+    assert (frames[1] == (255, 0, 0)).all()
+    assert frames[3][7, 7].tolist() == [0, 0, 255]
+    assert sum(durations) == 16 * 120 + 1500
+
+
+def test_alike_frames_are_shown_for_as_long_as_a_gif_can(tmp_path):
+    film = [numpy.zeros((4, 4, 1), "uint8")] * 200 + [numpy.full((4, 4, 1), 255, "uint8")]
+    plots.save_gif(tmp_path / "a.gif", film, milliseconds=4000)
+    assert frames_of(tmp_path / "a.gif")[1] == [655_350, 1500]
+
+
+@pytest.mark.parametrize("setting", [{"columns": 2.0}, {"padding": 0.5}, {"scale": 1.5}])
+def test_pixels_and_columns_are_whole_numbers(setting):
+    with pytest.raises(TypeError, match="must be an integer"):
+        plots.image_grid(numpy.zeros((4, 4, 4, 1)), **setting)
+    with pytest.raises(TypeError, match="use an integer"):
+        plots.Animation(maximum=2.5)
+
+
 def test_a_film_of_figures_is_small(tmp_path, rng):
     film = plots.Animation()
     for i in range(6):
@@ -514,6 +539,8 @@ def test_save_gif_says_what_is_wrong(tmp_path):
         plots.save_gif(path, [frame], colours=300)
     with pytest.raises(ValueError, match="need at least 20 ms"):
         plots.save_gif(path, [frame], milliseconds=5)
+    with pytest.raises(ValueError, match="at most 655,350 in a GIF"):
+        plots.save_gif(path, [frame], last_milliseconds=655_360)
     assert os.listdir(tmp_path) == []
 
 

@@ -72,6 +72,14 @@ def test_the_samples_are_drawn_side_by_side(runs, tmp_path, capsys):
     assert "the earlier one was replaced" in capsys.readouterr().out
 
 
+def test_a_name_is_no_mathematics(runs, tmp_path):
+    folder = tmp_path / r"lr $\frac$ y"
+    train("ring", out=folder, **SMALL)
+    assert main(["runs", str(folder), "-o", str(tmp_path / "x.png")]) == 0
+    with Image.open(tmp_path / "x.png") as picture:
+        assert picture.size[0] > 100
+
+
 def test_no_runs_and_a_damaged_one_are_said(tmp_path, runs, capsys):
     assert main(["runs", str(tmp_path)]) == 2
     assert "There are no runs in" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """The doctor's picture: one colour for one meaning, and everything smoothed alike."""
 
 import numpy
+import pytest
 
 from minigan.plots import COLOURS
 from minigan.runs import doctor
@@ -25,3 +26,12 @@ def test_the_colours_are_those_of_all_figures_and_the_curves_are_smoothed():
         for line in axes.lines:
             if len(line.get_ydata()) == n and line.get_alpha() is None:
                 assert line.get_ydata().std() < 0.1, panel  # that of the values is 0.14
+
+
+def test_a_loss_alone_is_drawn_and_steps_alone_are_refused():
+    steps = numpy.arange(5)
+    table = {"step": steps, "loss": steps / 5}
+    (panel,) = doctor.figure(table, objective="elbo", title="a run").axes
+    assert panel.get_ylabel() == "loss"
+    with pytest.raises(ValueError, match="no column to draw"):
+        doctor.figure({"step": steps}, objective="elbo", title="a run")

@@ -48,6 +48,15 @@ def test_an_export_doesnt_replace_the_weights_of_a_run(virtual, capsys):
     assert set(virtual.iterdir()) == made
 
 
+@pytest.mark.parametrize("command", [["sample"], ["interpolate"], ["latent"], ["project"], ["mix"]])
+def test_pixels_arent_drawn_as_lines(virtual, tmp_path, command, capsys):
+    output = tmp_path / "grid.svg"
+    more = {"project": ["missing.png"]}.get(command[0], [])
+    assert cli.main([*command, str(virtual), *more, "-o", str(output)]) == 2
+    assert "doesn't end in .png, .jpg, .jpeg or .pdf; use .png" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("told", "said"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from minigan.gan.callbacks import intervals
 from minigan.gan.trainer import Callback, Report, Trainer
 from minigan.ranks import checksum, require_same
 
@@ -19,7 +20,7 @@ class Agreement(Callback):
     """
 
     def __init__(self, *, every: int) -> None:
-        self.every, self._next = every, 0
+        self.every, self._next = intervals.checked("steps between comparisons", every), 0
 
     def due(self, step: int) -> bool:
         """Whether it is time."""

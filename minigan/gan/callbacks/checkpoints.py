@@ -12,6 +12,7 @@ from typing import Any
 from minigan import checkpoint
 from minigan.backend import Array
 from minigan.files import reach_disk, remove_leftovers
+from minigan.gan.callbacks import intervals
 from minigan.gan.trainer import Callback, Report, Trainer
 
 
@@ -46,10 +47,9 @@ class Checkpoints(Callback):
         best: Measure | None = None,
         relies_on: Sequence[Path] = (),
     ) -> None:
-        for name, value in (("steps between checkpoints", every), ("checkpoints to keep", keep)):
-            if value < 1:
-                raise ValueError(f"The number of {name} must be positive, got {value}.")
-        self.folder, self.every, self.keep, self.about = Path(folder), every, keep, about or {}
+        self.folder, self.about = Path(folder), about or {}
+        self.every = intervals.checked("steps between checkpoints", every)
+        self.keep = intervals.checked("checkpoints to keep", keep)
         self.best, self.relies_on = best, relies_on
         self._saved = -1
 

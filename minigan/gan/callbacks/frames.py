@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from minigan.files import remove_leftovers, written_whole
+from minigan.gan.callbacks import intervals
 from minigan.gan.trainer import Callback, Report, Trainer
 
 
@@ -29,14 +30,15 @@ class Frames(Callback):
     def __init__(
         self, folder: str | os.PathLike[str], draw: Callable[[Trainer], Any], *, every: int
     ) -> None:
-        self.folder, self.draw, self.every = Path(folder), draw, every
+        self.folder, self.draw = Path(folder), draw
+        self.every = intervals.checked("steps between frames", every)
 
     def on_start(self, trainer: Trainer) -> None:
         """Draw the untrained generator's samples; delete frames of steps that will be repeated."""
         self.folder.mkdir(exist_ok=True)
         remove_leftovers(self.folder)
         for path in self.paths():
-            step = int(path.stem.removeprefix("step-"))
+            step = _step_of(path)
             if step > trainer.step or step % self.every or trainer.step == 0:
                 path.unlink()
         if trainer.step == 0:
@@ -57,7 +59,7 @@ class Frames(Callback):
 
     def paths(self) -> list[Path]:
         """Return the files of the frames, in order."""
-        return sorted(self.folder.glob("step-*.png"))
+        return sorted(path for path in self.folder.glob("step-*.png") if _step_of(path) >= 0)
 
     def _save(self, trainer: Trainer) -> None:
         from PIL import Image
@@ -66,6 +68,11 @@ class Frames(Callback):
         if not path.exists():
             with written_whole(path) as temporary:
                 Image.fromarray(_grey(self.draw(trainer))).save(temporary)
+
+
+def _step_of(path: Path) -> int:
+    number = path.stem.removeprefix("step-")
+    return int(number) if number.isdecimal() else -1
 
 
 def _grey(picture: Any) -> Any:

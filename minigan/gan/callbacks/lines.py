@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 
 from minigan.files import written_whole
+from minigan.gan.callbacks import intervals
 from minigan.gan.trainer import Callback, Report, Trainer
 
 EMPTY = "(nothing)"
@@ -38,7 +39,9 @@ class Lines(Callback):
         self, path: str | os.PathLike[str], read: Callable[[Any], list[str]], *, every: int,
         count: int = 10,
     ) -> None:  # fmt: skip
-        self.path, self.read, self.every, self.count = Path(path), read, every, count
+        self.path, self.read = Path(path), read
+        self.every = intervals.checked("steps between paragraphs", every)
+        self.count = intervals.checked("samples in a paragraph", count)
         self._inputs: Any = None
         self._paragraphs: dict[int, str] = {}
 
@@ -46,7 +49,7 @@ class Lines(Callback):
         """Draw the latents, and keep what was written up to this step."""
         self._inputs = trainer.game.inputs(self.count, numpy.random.default_rng(0))
         resumed = trainer.step > 0 and self.path.is_file()
-        before = self.path.read_text(encoding="utf-8") if resumed else ""
+        before = self.path.read_text(encoding="utf-8", errors="replace") if resumed else ""
         self._paragraphs = {
             step: text
             for step, text in _paragraphs(before)

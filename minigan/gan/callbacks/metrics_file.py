@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from minigan.files import written_whole
+from minigan.gan.callbacks import intervals
 from minigan.gan.trainer import Callback, Report, Trainer
 
 
@@ -43,14 +44,19 @@ class MetricsFile(Callback):
         gauges: Callable[[Trainer], dict[str, float]] | None = None, gauge_every: int = 1,
         say: Callable[[str], None] = lambda words: None,
     ) -> None:  # fmt: skip
-        self.path, self.every, self.say = Path(path), every, say
-        self.gauges, self.gauge_every = gauges, gauge_every
+        self.path, self.say, self.gauges = Path(path), say, gauges
+        self.every = intervals.checked("steps between rows", every)
+        self.gauge_every = intervals.checked("steps between measurements", gauge_every)
+        self._forget()
+
+    def _forget(self) -> None:
         self._last: Callable[[], list[str]] | None = None
         self._last_step = self._written = 0
         self._columns: list[str] = []
 
     def on_start(self, trainer: Trainer) -> None:
         """Remove the rows of steps that will be repeated."""
+        self._forget()
         self._columns, rows = self._rows() if trainer.step else ([], [])
         if not self._columns:
             self.path.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from minigan.gan.callbacks import intervals
 from minigan.gan.diagnosis import EARLIEST, Table, diagnose
 from minigan.gan.trainer import Callback, Report, Trainer
 
@@ -35,7 +36,8 @@ class Watcher(Callback):
         smoothing: float = 0.0,
         start: int = EARLIEST,
     ) -> None:
-        self.read, self.every, self.say, self.start = read, every, say, start
+        self.read, self.say, self.start = read, say, start
+        self.every = intervals.checked("steps between diagnoses", every)
         self.objective, self.smoothing = objective, smoothing
         self._said: set[str] = set()
 
@@ -48,11 +50,12 @@ class Watcher(Callback):
         if not self.due(trainer.step):
             return
         try:
-            table = self.read()
+            found = diagnose(
+                self.read(), objective=self.objective, smoothing=self.smoothing, finished=False
+            )
         except (ValueError, OSError) as error:  # not a reason to end a run
             self._say_once("unreadable", f"The run can't be diagnosed: {error}")
             return
-        found = diagnose(table, objective=self.objective, smoothing=self.smoothing, finished=False)
         for finding in found:
             self._say_once(finding.name, f"Step {trainer.step:,}: {finding}")
 

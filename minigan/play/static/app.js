@@ -47,7 +47,7 @@ async function loadCurves() {
 }
 
 function settingsShown() {
-  showSetup(start.setup, start.recipe);
+  showSetup(start.setup, start.others, start.recipe);
   presetShown();
   legendShown();
   byId("export-python").hidden = Boolean(start.recipe);
@@ -278,7 +278,7 @@ async function tell(path, told) {
     return found;
   } catch (error) {
     problem(error.message);
-    if (start) showSetup(start.setup, start.recipe);
+    if (start) showSetup(start.setup, start.others, start.recipe);
     return null;
   }
 }

@@ -295,7 +295,7 @@ function stroke(context, steps, values, x, y, colour, width) {
 export function short(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  return size !== 0 && (size >= 1e4 || size < 1e-3) ? value.toExponential(1) : value.toPrecision(3).replace(/\.?0+$/, "") || "0";
+  return size !== 0 && (size >= 1e4 || size < 1e-3) ? value.toExponential(1) : String(Number(value.toPrecision(3)));
 }
 
 export function scatter(canvas, pairs) {

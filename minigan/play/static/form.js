@@ -109,18 +109,25 @@ function changeWays() {
   change({ penalties: names.map((name) => `${name}:${byId(`strength-${name}`).value}`) });
 }
 
-export function showSetup(setup, recipe) {
+export function showSetup(setup, others, recipe) {
   for (const name of [...Object.keys(about.choices), ...Object.keys(about.ranges), "schedule"]) {
     const element = byId(`choice-${name}`);
-    if (element && document.activeElement !== element) element.value = setup[name];
+    if (element && document.activeElement !== element) show(element, others[name] ?? setup[name], name in others);
   }
   const given = Object.fromEntries(setup.penalties.map((way) => [way.split(":")[0], way.split(":")[1]]));
   for (const name of Object.keys(about.ways)) {
     byId(`way-${name}`).checked = name in given;
     if (given[name]) byId(`strength-${name}`).value = given[name];
   }
-  byId("about-objective").textContent = w(`about-${setup.objective}`);
+  byId("about-objective").textContent = others.objective ? "" : w(`about-${setup.objective}`);
   grey(setup, recipe);
+}
+
+function show(element, value, foreign) {
+  // What isn't a choice, as the data of a recipe, gets an option for as long as it is shown.
+  for (const option of element.querySelectorAll("option.foreign")) option.remove();
+  if (foreign && element.options) element.append(make("option", { class: "foreign", value }, String(value)));
+  element.value = value;
 }
 
 function grey(setup, recipe) {
@@ -130,6 +137,7 @@ function grey(setup, recipe) {
   for (const name of ["g_layers", "g_width", "g_activation", "g_norm", "d_layers", "d_width", "d_activation", "d_norm", "initial", "latent", "latent_kind"]) {
     byId(`choice-${name}`).disabled = Boolean(nets);
   }
+  for (const id of ["choice-data", "draw", "csv-use"]) byId(id).disabled = Boolean(recipe);
   byId("choice-spread").disabled = Boolean(nets) || setup.data === "drawn";
   byId("choice-batch_size").disabled = dirac;
   for (const name of ["beta1", "beta2"]) byId(`choice-${name}`).disabled = setup.optimizer !== "adam";
