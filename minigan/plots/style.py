@@ -84,13 +84,28 @@ class _Turn:
 _TURN = _Turn()
 
 
+CHINESE = (
+    "Noto Sans CJK SC", "Source Han Sans SC", "Microsoft YaHei", "PingFang SC", "Hiragino Sans GB",
+    "WenQuanYi Micro Hei", "SimHei",
+)  # fmt: skip
+"""Fonts with the characters of names that the usual one lacks; the first that's there is used."""
+
+
+@cache
+def _fonts() -> list[str]:
+    from matplotlib import font_manager
+
+    installed = set(font_manager.get_font_names())
+    return [*STYLE["font.sans-serif"], *[name for name in CHINESE if name in installed][:1]]
+
+
 @contextmanager
 def styled() -> Iterator[None]:
     """Use :data:`STYLE` inside the block, and restore all settings after it."""
     import matplotlib
 
     # Any: some versions of matplotlib type the names of all settings individually.
-    settings: Any = dict(STYLE)
+    settings: Any = {**STYLE, "font.sans-serif": _fonts()}
     with _TURN.lock, matplotlib.rc_context(settings):
         yield
 

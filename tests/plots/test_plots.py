@@ -671,3 +671,14 @@ def test_ratio_chart_says_what_is_wrong():
         plots.ratio_chart({"a": [1.0]}, groups=["x"], errors={"b": [1.0]})
     with pytest.raises(ValueError, match="the errors of 'a'"):
         plots.ratio_chart({"a": [1.0]}, groups=["x"], errors={"a": [-1.0]})
+
+
+def test_names_in_chinese_get_a_font_where_there_is_one(monkeypatch):
+    from matplotlib import font_manager
+
+    from minigan.plots import style
+
+    monkeypatch.setattr(font_manager, "get_font_names", lambda: ["SimHei", "Verdana"])
+    style._fonts.cache_clear()
+    assert style._fonts() == ["DejaVu Sans", "SimHei"]
+    style._fonts.cache_clear()
