@@ -326,8 +326,8 @@ def _as_typed(action: argparse.Action, default: str) -> str:
     """A switch such as --grey is on or off, whatever the value that it stands for."""
     if action.nargs != 0:
         return default
-    on = str(True if action.const is None else action.const)
-    return "on" if default == on else "off"
+    on = ("True", "1") if action.const is None else (str(action.const),)
+    return "on" if default in on else "off"
 
 
 def _defaults(parser: Parser, recipe: str) -> dict[str, str]:
@@ -339,7 +339,7 @@ def _defaults(parser: Parser, recipe: str) -> dict[str, str]:
     except ValueError as error:
         parser.error(sentence(error))
     parser.description = f"{found.name}: {found.title} ({found.source}); {found.duration}."
-    values = {**vars(found.settings), "data": found.data}
+    values = {**found.settings.shown(), "data": found.data}
     lists = {n: ", ".join(map(str, v)) or "none" for n, v in values.items() if isinstance(v, tuple)}
     return {name: str(value) for name, value in values.items()} | lists
 

@@ -53,6 +53,9 @@ class Text:
         Where it comes from.
     notes : tuple of str
         What was changed when the lines were loaded, one sentence each.
+    between : str or None
+        What stands between two words of a line; None for a space between words of several
+        letters, and nothing between characters.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Text:
     accepts: Callable[[str], bool] | None = None
     source: str = ""
     notes: tuple[str, ...] = ()
+    between: str | None = None
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -79,12 +83,12 @@ class Text:
     @property
     def separator(self) -> str:
         """What stands between two words of a line: a space, or nothing between characters."""
-        return separator(self.vocabulary)
+        return separator(self.vocabulary) if self.between is None else self.between
 
     @cached_property
     def lines(self) -> list[str]:
         """The lines as they are read."""
-        return decoded(self.codes, self.vocabulary)
+        return decoded(self.codes, self.vocabulary, self.separator)
 
     def batch(self, indices: npt.ArrayLike) -> npt.NDArray[numpy.float32]:
         """Return lines as one-hot vectors.
@@ -116,7 +120,9 @@ def separator(vocabulary: Sequence[str]) -> str:
     return " " if any(len(word) > 1 for word in vocabulary) else ""
 
 
-def decoded(samples: npt.NDArray[Any], vocabulary: Sequence[str]) -> list[str]:
+def decoded(
+    samples: npt.NDArray[Any], vocabulary: Sequence[str], between: str | None = None
+) -> list[str]:
     """Return samples as lines.
 
     Parameters
@@ -125,10 +131,11 @@ def decoded(samples: npt.NDArray[Any], vocabulary: Sequence[str]) -> list[str]:
         Codes (N, L), or (N, L, V), of which the largest decides. What follows the first 0, the end
         of the line, is left out.
     vocabulary : sequence of str
+    between : str, optional
         As in `Text`.
     """
     codes = samples.argmax(axis=-1) if samples.ndim == 3 else samples
-    between = separator(vocabulary)
+    between = separator(vocabulary) if between is None else between
     return [between.join(vocabulary[code] for code in _before_end(row)) for row in codes.tolist()]
 
 
@@ -193,7 +200,7 @@ def _drawn(name: str, grammar: Grammar, split: str, length: int | None) -> Text:
     rng = numpy.random.default_rng([SEED, split == "test"])
     sentences = grammar.draw(DRAWN[split], rng)
     vocabulary = (END, *grammar.words)
-    codes, notes = _coded(sentences, vocabulary, length)
+    codes, notes = _coded(sentences, vocabulary, length, separator(vocabulary))
     accepts = None if notes else grammar.accepts
     return Text(name, codes, vocabulary, accepts, f"a grammar, {name}", notes)
 
@@ -229,16 +236,17 @@ def _read(path: Path) -> list[str]:
 def _of_lines(path: Path, lines: list[str], split: str, length: int | None) -> Text:
     """Code the lines of a file; the vocabulary is that of both splits."""
     by_words = sum(" " in line for line in lines) > len(lines) / 2
+    between = " " if by_words else ""
     units = [tuple(line.split(" ")) if by_words else tuple(line) for line in lines]
     kept, vocabulary, notes = _common(units, "words" if by_words else "characters")
     if len(kept) < 2:
         raise DataError(f"{path} has {len(kept)} usable lines: give a file with a sample in each")
-    codes, cut = _coded(kept, vocabulary, length)
+    codes, cut = _coded(kept, vocabulary, length, between)
     held_out = numpy.arange(len(codes)) % HELD_OUT == HELD_OUT - 1
     if not held_out.any():
         held_out[-1] = True
     chosen = codes[held_out if split == "test" else ~held_out]
-    return Text(path.stem, chosen, vocabulary, None, str(path), (*notes, *cut))
+    return Text(path.stem, chosen, vocabulary, None, str(path), (*notes, *cut), between)
 
 
 def _common(
@@ -258,7 +266,7 @@ def _common(
 
 
 def _coded(
-    lines: Iterable[tuple[str, ...]], vocabulary: tuple[str, ...], length: int | None
+    lines: Iterable[tuple[str, ...]], vocabulary: tuple[str, ...], length: int | None, between: str
 ) -> tuple[npt.NDArray[numpy.int64], tuple[str, ...]]:
     """Return codes (N, L), and what was cut."""
     lines = list(lines)
@@ -269,6 +277,6 @@ def _coded(
     for row, line in zip(codes, lines, strict=True):
         row[: len(line)] = [index[word] for word in line[:size]]
     cut = sum(len(line) > size for line in lines)
-    what = "words" if separator(vocabulary) else "characters"
+    what = "words" if between else "characters"
     notes = (f"{cut:,} of {len(lines):,} lines were cut to their first {size} {what}",)
     return codes, notes if cut else ()

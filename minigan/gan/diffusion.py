@@ -5,8 +5,9 @@ Training. A picture x is mixed with noise ε ~ N(0, I), more of it the larger t 
 .. math:: x_t = \sqrt{\bar\alpha_t}\, x + \sqrt{1 - \bar\alpha_t}\, \varepsilon, \qquad
           \bar\alpha_t = \prod_{s \le t} (1 - \beta_s),
 
-with β rising linearly from 1e-4 to 0.02 (section 4 there), so that next to nothing is left of x at
-the end. The net is told x_t and t and guesses the noise (equation 14):
+with β rising linearly from 1e-4 to 0.02 for T = 1000 (section 4 there), so that next to nothing is
+left of x at the end; for other T it is 1000 / T times as large, at most 0.999. The net is told x_t
+and t and guesses the noise (equation 14):
 
 .. math:: L = \langle |e(x_t, t) - \varepsilon|^2 \rangle, \qquad dL/de = 2 (e - \varepsilon) / n .
 
@@ -79,7 +80,8 @@ class Diffusion(BaseGame):
                 f"A sample passes through 1 to {self.levels} levels, got {self.passes} passes."
             )
         require_owner(self.optimizer, self.denoiser, (), "denoiser")
-        self.kept = numpy.cumprod(1 - numpy.linspace(1e-4, 0.02, self.levels))
+        beta = numpy.linspace(1e-4, 0.02, self.levels) * (1000 / self.levels)
+        self.kept = numpy.cumprod(1 - numpy.minimum(beta, 0.999))
 
     def draw(self, source: Any, rng: numpy.random.Generator) -> tuple[Array, Array, Array]:
         """Draw pictures, levels and noise; return x_t, t and ε."""

@@ -336,9 +336,10 @@ class Game(BaseGame):
         """Return D's probability of real at each point: (M, 2) -> (M,).
 
         If the objective has no probabilities, D's outputs are scaled to the range from 0 to 1 over
-        the given points.
+        the given points. A D that compares the samples of a batch sees 256 neighbouring points at
+        a time.
         """
-        logits = backend.to_numpy(self.discriminator(self.device.asarray(points)))[:, 0]
+        logits = in_batches(self.discriminator, points)[:, 0]
         if self.objective.probabilistic:
             return losses.sigmoid(logits)
         low, high = logits.min(), logits.max()
@@ -382,7 +383,7 @@ class Game(BaseGame):
         if self.auxiliary and self.penalties:
             raise ValueError(
                 "Penalties need a discriminator with one logit, but this one predicts classes too; "
-                "leave the penalty out (spectral-norm, packing and the like may stay)."
+                "leave the penalty out (spectral-norm and the like may stay)."
             )
         both = {"generator": self.generator, "discriminator": self.discriminator}
         _require_separate(*both.values())

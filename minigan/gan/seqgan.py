@@ -157,6 +157,11 @@ class SequenceGame(Game):
         Rounds at the beginning in which G learns from sentences of the data; D plays as ever.
     progress
         The rounds so far.
+
+    Raises
+    ------
+    ValueError
+        As for `Game`, and if the objective has no probabilities, which are the rewards.
     """
 
     pretraining: int = 0
@@ -194,6 +199,15 @@ class SequenceGame(Game):
         self._complete(G, self.generator_optimizer, self.generator_pull)
         self.generator_optimizer.step()
         return {"loss_g": loss, "reward": reward.mean()}
+
+    def check(self) -> None:
+        """Raise an error if parts don't fit together, or D's outputs are no logits."""
+        super().check()
+        if not self.objective.probabilistic:
+            raise ValueError(
+                "The rewards of a SequenceGame are D's probabilities, which the objective "
+                f"{self.objective.name!r} has none of; use non-saturating or saturating."
+            )
 
     def reward(self, words: Array) -> Array:
         """Return D's probability that each sentence is real, (N, 1)."""

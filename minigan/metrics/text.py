@@ -122,7 +122,7 @@ def evaluate_text(
     fake, floor, real = (
         rows[rng.choice(len(rows), n, replace=False)] for rows in (codes, train.codes, test.codes)
     )
-    lines, held_out = (decoded(rows, train.vocabulary) for rows in (fake, real))
+    lines, held_out = (decoded(rows, train.vocabulary, train.separator) for rows in (fake, real))
     seen = set(train.lines)
     rows = [
         *_valid(lines, held_out, train),

@@ -94,6 +94,7 @@ RECIPE = CycleRecipe(
     input_shape=(16, 16, 3),
     sample_shape=(16, 16, 3),
     aligned=False,
+    losses=("cycle", "identity"),
     settings=TranslationSettings(
         steps=6000,
         batch_size=8,

@@ -1,8 +1,8 @@
 """A DCGAN for pictures of your own: colour or grey, of 16, 32, 64 or 128 pixels.
 
 The depth of both nets follows from the size: G starts from a map of 4x4 and doubles it until it has
-the size of the pictures, D halves a picture until it is a map of 4x4. At 64 pixels and width 64,
-G is the net of the paper's figure 1.
+the size of the pictures, D halves a picture until it is a map of 4x4. At 64 pixels and width 128,
+G is the net of the paper's figure 1, but for its normal latents.
 """
 
 from __future__ import annotations

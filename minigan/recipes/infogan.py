@@ -32,6 +32,11 @@ def networks(rng: Generator, noise: Generator) -> tuple[nn.Layer, nn.Layer]:
 class InfoGAN(Recipe):
     """A recipe whose labels are codes that the game draws."""
 
+    def check(self, settings: Settings) -> None:
+        """Check that the settings make sense, see `Recipe.check`."""
+        super().check(settings)
+        self.refuse(settings, ("virtual-batch-norm",), "whose G is told codes besides z")
+
     def game(
         self,
         settings: Settings,
@@ -47,9 +52,11 @@ class InfoGAN(Recipe):
         taming.discriminator.to(device)
         return InformationGame(
             G, taming.discriminator, **settings.movers(G, taming.discriminator),
+            **taming.pulls(generator=G, discriminator=taming.discriminator),
             objective=objective(settings.objective, smoothing=settings.smoothing),
             penalties=taming.penalties, before_step=taming.before_step,
-            after_discriminator_step=taming.after_discriminator_step, latent=self.latent,
+            after_discriminator_step=taming.after_discriminator_step,
+            feature_matching=taming.feature_matching, latent=self.latent,
             discriminator_steps=settings.discriminator_steps, categories=self.classes,
             numbers=NUMBERS, information=self.auxiliary,
         )  # fmt: skip

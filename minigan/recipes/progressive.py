@@ -1,10 +1,10 @@
 """Faces that grow: progressive growing of GANs, from 4x4 pixels to 16x16 or more.
 
-Officially (Karras et al. 2018, appendix A.1; for CIFAR-10 in brackets): WGAN-GP with λ = 10 and a
-drift of 0.001, Adam with 1e-3 and (0, 0.99), batches of 16, 600,000 (400,000) images for each
-phase, up to 512 (128) channels, an average of 0.999. Here R1 takes the place of the gradient
-penalty: it needs no drift, and one forward pass less. The run is so much shorter (40,000 images in
-all) that three times the learning rate pays.
+In the authors' code (Karras et al. 2018; for CIFAR-10 in brackets): WGAN-GP with λ = 10 and a drift
+of 0.001, Adam with 1e-3 and (0, 0.99), batches of 16, 600,000 (400,000) images for each phase, up
+to 512 (128) channels, an average of 0.999; appendix A.1 has phases of 800,000 images. Here R1 takes
+the place of the gradient penalty: it needs no drift, and one forward pass less. The run is so much
+shorter (40,000 images in all) that three times the learning rate pays.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any
 from minigan import backend, nn
 from minigan.gan import BaseGame, Latent, ProgressiveGame, objective
 from minigan.gan.progressive import GrowingDiscriminator, GrowingGenerator, Growth
-from minigan.gan.taming import Taming, parse, tame
+from minigan.gan.taming import Taming, tame
 from minigan.recipes.dcgan import SIDE, ImageRecipe, ImageSettings, doublings
 from minigan.recipes.recipe import Generator, Settings
 
 LATENT, WIDEST = 64, 128
-OTHERWISE = ("packing", "minibatch-stddev", "spectral-norm")
-"""Ways of taming that would build D anew, which has minibatch statistics already."""
+OTHERWISE = ("packing", "minibatch-stddev", "spectral-norm", "virtual-batch-norm")
+"""Ways of taming that would build the nets anew; D has minibatch statistics already."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,7 @@ class EqualisedRecipe(ImageRecipe):
     def check(self, settings: Settings) -> None:
         """Check that D is trained in a way that leaves it as it is."""
         super().check(settings)
-        for name in (parse(way)[0] for way in settings.penalties):
-            if name in OTHERWISE:
-                raise ValueError(
-                    f"{self.name!r} has a discriminator of its own kind, which {name} can't "
-                    "change; choose another penalty, such as r1."
-                )
+        self.refuse(settings, OTHERWISE, "whose nets are of their own kind")
 
     def options(self, settings: Settings, taming: Taming) -> dict[str, Any]:
         """Return what any game between these nets needs, but for what moves them."""

@@ -3,8 +3,8 @@ r"""R3GAN: a modern baseline of a pair of losses and two penalties, without any 
 D isn't asked whether a picture is real, but whether a real one is more so than a fake one
 (relativistic pairing, Jolicoeur-Martineau 2019): for their logits r and f, D minimises
 :math:`\mathrm{softplus}(-(r - f))` and G :math:`\mathrm{softplus}(-(f - r))`. R1 and R2 pull D's
-gradient to 0 at reals and fakes, without which the pairing need not converge (proposition 2). The
-nets are then free of what used to keep GANs stable: no batch norm, no strided convolutions, no
+gradient to 0 at reals and fakes, without which the pairing need not converge (propositions 1, 2).
+The nets are then free of what used to keep GANs stable: no batch norm, no strided convolutions, no
 spectral norm, only residual blocks whose last convolution begins at 0 (fix-up), so that both begin
 as nearly linear maps, and resampling by the filter [1, 2, 1].
 

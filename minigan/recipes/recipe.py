@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from numbers import Real
 from pathlib import Path
@@ -139,6 +139,10 @@ class Settings:
             return None
         return optim.ExponentialMovingAverage(net, decay=self.average, warmup=4)
 
+    def shown(self) -> dict[str, Any]:
+        """Return the values by name, as a help shows them."""
+        return dict(vars(self))
+
     def changed(self, **changes: Any) -> Settings:
         """Return a copy with some values changed; None leaves a value unchanged."""
         known = {field.name for field in fields(self)}
@@ -268,14 +272,31 @@ class Recipe:
         Raises
         ------
         ValueError
-            If the objective is unknown, or is for autoencoders.
+            If the objective is unknown, or is for autoencoders, or D can't be regularised in a way.
         """
+        if self.auxiliary:
+            self.refuse(settings, ("packing",), "whose D judges each sample by itself")
         if settings.objective == ELBO:
             raise ValueError(
                 f"{ELBO!r} is for autoencoders, but {self.name!r} is a game; choose another "
                 "objective."
             )
         objective(settings.objective, smoothing=settings.smoothing)
+
+    def refuse(self, settings: Settings, ways: Collection[str], why: str) -> None:
+        """Check that D isn't to be regularised in ways that don't suit this recipe, "whose" ...
+
+        Raises
+        ------
+        ValueError
+            If it is.
+        """
+        for name in (parse(way)[0] for way in settings.penalties):
+            if name in ways:
+                raise ValueError(
+                    f"{name} can't be used with {self.name!r}, {why}; choose another penalty, or "
+                    "none."
+                )
 
     def game(
         self,
@@ -302,7 +323,8 @@ class Recipe:
             )
         generator, discriminator = self.networks(weights, noise)
         taming = tame(
-            discriminator, settings.penalties, rng=noise, conditional=self.classes > 0,
+            discriminator, settings.penalties, rng=noise,
+            conditional=self.classes > 0 and not self.auxiliary,
             generator=generator, latent=self.latent,
         )  # fmt: skip
         generator = generator if taming.generator is None else taming.generator

@@ -59,6 +59,17 @@ class SequenceRecipe(text.TextRecipe):
         recipe = super().fitted(settings)
         return replace(recipe, latent=Latent(recipe.sample_shape[0], "uniform"))
 
+    def check(self, settings: Settings) -> None:
+        """Check that the settings make sense, see `Recipe.check`, and that rewards can differ."""
+        super().check(settings)
+        unsuited = ("virtual-batch-norm", "feature-matching")
+        self.refuse(settings, unsuited, "whose G learns from rewards, not from a gradient of D's")
+        if settings.batch_size < 2:
+            raise ValueError(
+                f"{self.name!r} compares the rewards of a batch's sentences, got a batch of "
+                f"{settings.batch_size}; use at least 2."
+            )
+
     def game(
         self,
         settings: Settings,
@@ -75,6 +86,7 @@ class SequenceRecipe(text.TextRecipe):
         taming.discriminator.to(device)
         return SequenceGame(
             G, taming.discriminator, **settings.movers(G, taming.discriminator),
+            **taming.pulls(generator=G, discriminator=taming.discriminator),
             objective=objective(settings.objective, smoothing=settings.smoothing),
             penalties=taming.penalties, before_step=taming.before_step,
             after_discriminator_step=taming.after_discriminator_step, latent=self.latent,

@@ -1,8 +1,9 @@
 """SN-GAN on CIFAR-10: residual blocks, the hinge loss, spectral norm in D.
 
-The paper's net for CIFAR-10 (table 4) has 256 channels in G and 128 in D, and takes five steps of D
-for each of G, 100,000 times. Here both have 32 channels, and D takes one step, at four times G's
-learning rate.
+The paper's net for CIFAR-10 (table 4) has 256 channels in G and 128 in D, whose four blocks, two of
+which halve the map, end in ReLU and a sum over the map; D takes five steps for each of G, 100,000
+times. Here both have 32 channels, D has two blocks with leaky ReLU and ends in a mean, and it takes
+one step, at four times G's learning rate.
 """
 
 from minigan import nn

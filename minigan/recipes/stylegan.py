@@ -57,6 +57,11 @@ class StyleSettings(ImageSettings):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}.")
 
+    def shown(self) -> dict[str, Any]:
+        """Return the values by name, with the average that they amount to."""
+        of_images = {"average": f"that of half_life, {self.averaging:.4g}"}
+        return super().shown() | ({} if self.average else of_images)
+
     @property
     def averaging(self) -> float:
         """The decay of the average: after `half_life` images, half of it is new."""

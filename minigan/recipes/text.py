@@ -21,7 +21,7 @@ from minigan.recipes.recipe import Generator, Recipe, Settings
 
 @dataclass(frozen=True)
 class TextSettings(Settings):
-    """Settings of a recipe for text. The data decide both that are added, unless they are given.
+    """Settings of a recipe for text. The data decide those that are added, but for a length.
 
     Attributes
     ----------
@@ -30,10 +30,13 @@ class TextSettings(Settings):
         32.
     vocabulary
         All words or characters, the first for the end of a line; empty for those of the data.
+    between
+        What stands between two of them in a line, as `minigan.data.Text` has it.
     """
 
     length: int = 0
     vocabulary: tuple[str, ...] = ()
+    between: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,12 +54,13 @@ class TextRecipe(Recipe):
     ----------
     build
         ``(weights_rng, noise_rng, *, length, words) -> (generator, discriminator)``.
-    vocabulary, longest
+    vocabulary, between, longest
         As in `TextSettings`; set by `fitted`.
     """
 
     build: Callable[..., tuple[nn.Layer, nn.Layer]]
     vocabulary: tuple[str, ...] = ("", *data.ENGLISH.words)
+    between: str | None = None
     longest: int | None = None
     sample_shape: tuple[int, ...] = (8, 41)
 
@@ -76,8 +80,20 @@ class TextRecipe(Recipe):
         return self.sample_shape[0] * (max(map(len, self.vocabulary)) + 1)
 
     def suited(self, settings: Settings, samples: Any) -> Settings:
-        """Return the settings with the length and the vocabulary of the data."""
-        return settings.changed(length=samples.length, vocabulary=samples.vocabulary)
+        """Return the settings with the length and the vocabulary of the data.
+
+        Raises
+        ------
+        ValueError
+            If they have another vocabulary already.
+        """
+        if getattr(settings, "vocabulary", ()) not in ((), samples.vocabulary):
+            raise ValueError(
+                f"The vocabulary of {self.name!r} is that of the data; leave the setting out."
+            )
+        return settings.changed(
+            length=samples.length, vocabulary=samples.vocabulary, between=samples.separator
+        )
 
     def fitted(self, settings: Settings) -> TextRecipe:
         """Return the recipe for the lines that the settings describe."""
@@ -86,8 +102,8 @@ class TextRecipe(Recipe):
         words = settings.vocabulary or self.vocabulary
         length = settings.length or self.sample_shape[0]
         return replace(
-            self, vocabulary=words, sample_shape=(length, len(words)),
-            longest=settings.length or None,
+            self, vocabulary=words, between=settings.between or None,
+            sample_shape=(length, len(words)), longest=settings.length or None,
         )  # fmt: skip
 
     def load(self, name: str, data_dir: str | None) -> data.Text:
@@ -104,7 +120,7 @@ class TextRecipe(Recipe):
 
     def read(self, samples: Any) -> list[str]:
         """Return samples (N, length, words) as lines."""
-        return decoded(samples, self.vocabulary)
+        return decoded(samples, self.vocabulary, self.between)
 
     def callbacks(self, settings: Settings, folder: Path) -> Sequence[Callback]:
         """Return what writes ``samples.txt``."""

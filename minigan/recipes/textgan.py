@@ -25,7 +25,7 @@ RECIPE = text.TextRecipe(
     name="textgan",
     title="sentences of a small grammar, all words at once",
     source=(
-        "Gulrajani et al. 2017 (WGAN-GP), section 5.2 and its code gan_language.py, with smaller "
+        "Gulrajani et al. 2017 (WGAN-GP), section 5.5 and its code gan_language.py, with smaller "
         "nets, fewer steps of D and a larger learning rate"
     ),
     data="sentences",

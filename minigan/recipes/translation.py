@@ -54,10 +54,13 @@ class Translation(Recipe):
         Height, width and channels of what is translated; `sample_shape` is that of the results.
     aligned
         Whether pictures in a folder belong together.
+    losses
+        The settings that weigh this game's losses.
     """
 
     input_shape: tuple[int, int, int]
     aligned: bool = True
+    losses: tuple[str, ...] = ("l1", "adversarial")
 
     def check(self, settings: Settings) -> None:
         """Check that no setting is for other games.
@@ -73,6 +76,12 @@ class Translation(Recipe):
                 f"{self.name!r} has its own way of training D; leave out penalties and "
                 "discriminator_steps."
             )
+        for name in {"l1", "adversarial", "cycle", "identity"}.difference(self.losses):
+            if getattr(settings, name) != getattr(self.settings, name):
+                raise ValueError(
+                    f"{self.name!r} has no loss that {name} weighs; leave it out, or give "
+                    f"{' or '.join(self.losses)}."
+                )
 
     def load(self, name: str, data_dir: str | None) -> Any:
         """Load the pairs to train on, see `minigan.data.pairs`."""

@@ -12,7 +12,7 @@ RECIPE = Recipe(
     title="small digits, Wasserstein distance, gradient penalty",
     source=(
         "Gulrajani et al. 2017 (WGAN-GP), Algorithm 1: λ = 10, five critic steps; a larger "
-        "learning rate"
+        "learning rate, and β1 of 0.5 in place of 0"
     ),
     data="digits",
     sample_shape=(16, 16, 1),

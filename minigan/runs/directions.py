@@ -127,6 +127,7 @@ def space(
             f"The recipe {run.recipe.name!r} has no styles to move some of; leave out --levels."
         )
     law = exploring.latents(run)
+    exploring.with_gradient(run, game)
     sample = exploring.sampler(run, which=which, label=label)
     weight = _first_weight(run, game.sampler, law.size)
     return Space(law.sample, lambda points, start: sample(points), weight)

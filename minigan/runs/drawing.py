@@ -46,7 +46,13 @@ def balanced(n: int, classes: int | Sequence[int]) -> NDArray[Any] | None:
 
 
 def layout(classes: int, images: int) -> tuple[int, int | None]:
-    """Return how many images to draw (about `images`), and the columns for one row per class."""
+    """Return how many images to draw (about `images`), and the columns for one row per class.
+
+    Of more classes than `images` each has one image, without an order of rows (None), and of more
+    than `POINTS` only as many are drawn, see `balanced`.
+    """
+    if classes > images:
+        return min(classes, POINTS), None
     columns = max(round(images / classes), 1) if classes else None
     return (classes * columns if columns else images), columns
 

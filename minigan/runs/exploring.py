@@ -300,6 +300,22 @@ def latents(run: Run) -> latent.Latent:
     return run.recipe.latent
 
 
+def with_gradient(run: Run, game: Any) -> Any:
+    """Return a game whose samples are one pass through G, of which there are derivatives.
+
+    Raises
+    ------
+    ValueError
+        If they are made in another way.
+    """
+    if not hasattr(game, "sampler"):
+        raise ValueError(
+            f"The recipe {run.recipe.name!r} makes its samples in many passes, which can't be "
+            "followed back to the latents; choose another run."
+        )
+    return game
+
+
 def save_rows(run: Run, path: Path, rows: Sequence[NDArray[Any]]) -> None:
     """Draw rows of samples; 2-D points are all drawn in one figure."""
     from minigan import plots

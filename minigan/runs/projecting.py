@@ -88,7 +88,7 @@ def project(
         raise data.DataError(f"there is no picture {picture}: give the file of one")
     label = run.find_label(label)
     target = translating.loaded([picture], run.recipe.sample_shape, say)
-    game: Any = run.game(which)
+    game = exploring.with_gradient(run, run.game(which))
     chosen = run.classes[:1] if label is None else (label,)
     found = nearest(
         game, target, steps=steps, lr=lr, seed=seed, label=chosen[0] if chosen else None

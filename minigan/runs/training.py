@@ -242,7 +242,8 @@ def _steps(epochs: int, samples: Any, settings: Settings) -> int:
         raise ValueError(
             "A distribution is an endless source and has no epochs; give --steps instead."
         )
-    return epochs * max(len(samples) // settings.batch_size, 1)
+    batches = epochs * max(len(samples) // settings.batch_size, 1)
+    return max(batches // settings.discriminator_steps, 1)  # each step of D takes a batch
 
 
 def play(

@@ -197,7 +197,7 @@ def test_nets_that_do_not_grow_alike_are_refused():
 
 @pytest.mark.parametrize("way", ["packing", "minibatch-stddev", "spectral-norm"])
 def test_what_would_build_the_discriminator_anew_is_refused(way):
-    with pytest.raises(ValueError, match=f"which {way} can't change"):
+    with pytest.raises(ValueError, match=f"{way} can't be used with 'progressive'"):
         RECIPE.check(RECIPE.settings.changed(penalties=(way,)))
 
 

@@ -307,7 +307,9 @@ def test_balanced_labels_and_the_grid():
     assert numpy.bincount(drawing.balanced(1000, 10)).tolist() == [100] * 10
     assert drawing.layout(0, 64) == (64, None)
     assert drawing.layout(10, 64) == (60, 6)
-    assert drawing.layout(1000, 64) == (1000, 1)
+    assert drawing.layout(64, 64) == (64, 1)
+    assert drawing.layout(100, 64) == (100, None)  # a square is easier to look at than a column
+    assert drawing.layout(1000, 64) == (600, None)  # as many as there are latents
 
 
 @pytest.mark.parametrize("name", CONDITIONAL)
