@@ -96,7 +96,7 @@ def parts() -> list[Part]:
         return [Part("step", *case, "PyTorch compiled", 150) for case in cases]
 
     return [
-        Part("parity", seconds=120),
+        Part("parity", seconds=240),
         *[Part("peaks", precision=p, seconds=60) for p in PRECISIONS],
         *measured(first),
         *compiled(first),
@@ -244,10 +244,21 @@ def _parity(dry: bool) -> dict[str, Any]:
         "-k",
         "leaky_relu" if dry else "not (every_recipe or 100_steps) or ring or mnist-dcgan",
     ]
-    command = [sys.executable, "-m", "pytest", target, "-q", "-p", "no:cacheprovider", *options]
+    # Warnings of another version of CuPy's or NumPy's are no failures of the device.
+    command = [sys.executable, "-m", "pytest", target, "-q", "-p", "no:cacheprovider"]
+    command += ["-W", "default", *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
-    return {"note": "; ".join([done.stdout.strip().splitlines()[-1], *failed])}
+    return {"note": _verdict(done.returncode, done.stdout, done.stderr)}
+
+
+def _verdict(status: int, out: str, err: str) -> str:
+    """What pytest says in the end, with the tests that failed; "FAILED" first unless all is well
+    and something passed.
+    """
+    last = [line for text in (err, out) for line in text.strip().splitlines()[-1:]]
+    failed = [line for line in out.splitlines() if line.startswith("FAILED")]
+    words = "; ".join([last[-1] if last else f"exit status {status}", *failed])
+    return words if status == 0 and " passed" in words else f"FAILED: {words}"
 
 
 def _peaks(precision: str, dry: bool) -> dict[str, Any]:
@@ -287,7 +298,7 @@ def _machine(ops: Any) -> str:
 
 def _device(precision: str, dry: bool) -> Any:
     if dry:
-        sys.path.insert(0, str(ROOT / "tests"))
+        sys.path.insert(0, str(ROOT / "tests" / "helpers"))
         from strict_cuda import strict_cuda
 
         return strict_cuda(fast=True)
@@ -412,8 +423,9 @@ def _in_own_process(part: Part, seconds: float, *, dry: bool) -> dict[str, Any]:
         done = subprocess.run(
             command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
         )
-    except subprocess.TimeoutExpired:
-        return {"note": f"FAILED: not done within {seconds:.0f} s"}
+    except subprocess.TimeoutExpired as error:
+        said = (error.stdout or b"").decode(errors="replace").strip().splitlines()[-1:]
+        return {"note": ": ".join([f"FAILED: not done within {seconds:.0f} s", *said])}
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         return {"note": f"FAILED: {lines[-1]}"}

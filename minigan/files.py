@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import re
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
+T = TypeVar("T")
 _LEFTOVER = re.compile(r"\..+-[0-9a-f]{12}(\.[^.]+)?")
 _CANNOT_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 
@@ -59,7 +62,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         _flush(temporary)
-        os.replace(temporary, target)
+        insist(lambda: os.replace(temporary, target))
         # Flush the folder, which holds the name; Windows can't open folders and doesn't need this.
         with suppress(OSError):
             _flush(target.parent, os.O_RDONLY)
@@ -70,7 +73,23 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         # user nothing.
         raise OSError(error.errno, os.strerror(error.errno), str(target)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        insist(lambda: temporary.unlink(missing_ok=True))
+
+
+PAUSES = (0.01, 0.05, 0.1, 0.3, 0.6) if os.name == "nt" else ()
+"""Seconds between the tries of `insist`."""
+
+
+def insist(act: Callable[[], T]) -> T:
+    """Do something to a file, on Windows again and again for a second: a scanner of viruses or a
+    reader may have it open, and until then it can't be replaced, removed or written.
+    """
+    for pause in PAUSES:
+        try:
+            return act()
+        except PermissionError:
+            time.sleep(pause)
+    return act()
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def _granted(root: Path, own: Path) -> float:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text().strip()
+        return path.read_text("utf-8", errors="surrogateescape").strip()
     except OSError:
         return ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -53,7 +54,10 @@ def serve(load: Callable[[Any], Any], answer: Callable[[Any, Any], Any]) -> None
 
 
 def limit(memory: int, file_size: int) -> None:
-    """Bound what this process may use, in bytes, where the system can (not on Windows)."""
+    """Bound what this process may use, in bytes, where the system can.
+
+    Windows can't, and macOS refuses to bound memory.
+    """
     try:
         import resource
     except ImportError:
@@ -62,7 +66,8 @@ def limit(memory: int, file_size: int) -> None:
         kind = getattr(resource, f"RLIMIT_{name}")
         _, hard = resource.getrlimit(kind)
         bound = size if hard == resource.RLIM_INFINITY else min(size, hard)
-        resource.setrlimit(kind, (bound, bound))
+        with suppress(ValueError, OSError):
+            resource.setrlimit(kind, (bound, bound))
 
 
 class Guard:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +149,5 @@ def _note_limits(verdict: Verdict) -> None:
         verdict.notes.append(
             Text("on this system memory, files and child processes can't be limited; time can")
         )
+    elif sys.platform == "darwin":  # pragma: no cover - macOS
+        verdict.notes.append(Text("on this system memory can't be limited; time and files can"))

@@ -21,7 +21,9 @@ class Optimizer:
     """The base class of all optimizers.
 
     A subclass defines `update`. It names its hyper-parameters beyond `lr` in ``number_names`` and
-    its vectors in ``vector_names``; both are then part of its state.
+    its vectors in ``vector_names``; both are then part of its state. If its update doesn't depend
+    on `t`, it may say ``counts = False``: only then, or if the backend's `adam` makes the update,
+    can it be recorded into a CUDA graph, in which t would freeze.
 
     Parameters
     ----------
@@ -52,6 +54,7 @@ class Optimizer:
 
     number_names: ClassVar[tuple[str, ...]] = ("lr",)
     vector_names: ClassVar[tuple[str, ...]] = ()
+    counts: ClassVar[bool] = True
     ranks: Ranks = ALONE
     _reduced = False
 

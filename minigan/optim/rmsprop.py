@@ -49,6 +49,7 @@ class RMSprop(Optimizer):
 
     number_names = ("lr", "decay", "eps", "momentum")
     vector_names = ("v", "b")
+    counts = False
     decay: float
     eps: float
     momentum: float

@@ -46,6 +46,7 @@ class SGD(Optimizer):
 
     number_names = ("lr", "momentum", "nesterov")
     vector_names = ("b",)
+    counts = False
     momentum: float
     nesterov: bool
     b: Array

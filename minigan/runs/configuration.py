@@ -32,6 +32,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from minigan.recipes import files
 from minigan.recipes.files import RecipeFile
 from minigan.runs import trust as trusting
 from minigan.runs.folder import CONFIG, read_config, recipe_file
@@ -78,6 +79,11 @@ def read(path: str | os.PathLike[str], *, trust: trusting.Trust = False) -> dict
         arguments |= {k: v for k, v in told.get(table, {}).items() if v is not None}
     if told.get("recipe_file"):
         arguments["recipe"] = _copy(path.parent, trust)
+    elif path.suffix == ".json" and files.is_file(told.get("recipe") or ""):
+        raise ValueError(
+            f"{path} names the recipe file {told['recipe']!r}, but a run has a copy of its own; "
+            "name the file on the command line if it may run."
+        )
     for old, new in (("recipe", "name"), ("data", "data_name")):
         if old in arguments:
             arguments[new] = arguments.pop(old)

@@ -319,3 +319,78 @@ def test_refusals_and_an_empty_report():
         recording.seed_from(rng)
     with pytest.raises(ValueError, match=f"at most {MASKS}"):
         recording.seed_from(rng)
+
+
+# ---------------------------------------------------------------- what would freeze
+
+
+class OneNet:
+    """A linear layer with an optimizer, recorded after an ordinary step."""
+
+    def __init__(self, optimizer, dtype="float32", *, recorded=True, **numbers):
+        self.ops = strict_cuda(fast=True)
+        self.ops.xp._float64 = True
+        net = nn.Linear(3, 1, rng=numpy.random.default_rng(0)).astype(dtype)
+        self.net = net.to(self.ops)
+        self.optimizer = optimizer(self.net, lr=0.1, **numbers)
+        self.play = self._step
+        if recorded:
+            self.play = StepGraph(self.ops, self._step, optimizers=[self.optimizer], warm_up=1)
+
+    def _step(self, x):
+        self.optimizer.zero_grad()
+        y, cache = self.net.forward(x)
+        self.net.backward(y, cache, input_grad=False)
+        self.optimizer.step()
+        return {"loss": (y * y).mean()}
+
+    def run(self, steps, dtype="float32"):
+        rng = numpy.random.default_rng(1)
+        for _ in range(steps):
+            self.play(self.ops.asarray(rng.standard_normal((8, 3)).astype(dtype)))
+        return self.ops.to_numpy(self.net.weight.value)
+
+
+class Decaying(optim.Optimizer):
+    """Its step depends on t."""
+
+    def update(self, theta, g):
+        theta -= self.lr / self.t * g
+
+
+class Plain(optim.Optimizer):
+    """Its step doesn't."""
+
+    counts = False
+
+    def update(self, theta, g):
+        theta -= self.lr * g
+
+
+@pytest.mark.parametrize("optimizer", [optim.Adam, optim.AdamW])
+def test_a_step_count_of_float64_isnt_frozen_but_refused(optimizer):
+    with pytest.raises(ValueError, match="Adam's step of float64 can't be recorded"):
+        OneNet(optimizer, "float64").run(3, "float64")
+
+
+def test_an_optimizer_of_ones_own_says_whether_it_counts():
+    with pytest.raises(ValueError, match="The step of Decaying can't be recorded"):
+        OneNet(Decaying).run(3)
+    plain, recorded = OneNet(Plain, recorded=False), OneNet(Plain)
+    numpy.testing.assert_array_equal(plain.run(6), recorded.run(6))
+    assert recorded.play.recorded
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "name", "value"),
+    [(optim.SGD, "momentum", 0.9), (optim.RMSprop, "decay", 0.5), (optim.Adam, "eps", 0.1),
+     (optim.Adam, "betas", (0.1, 0.2)), (optim.AdamW, "weight_decay", 0.5)],
+)  # fmt: skip
+def test_a_number_that_changes_in_the_middle_counts(optimizer, name, value):
+    both = OneNet(optimizer, recorded=False), OneNet(optimizer)
+    for one in both:
+        one.run(4)
+        setattr(one.optimizer, name, value)
+    changed = [one.run(4) for one in both]
+    numpy.testing.assert_allclose(changed[0], changed[1], rtol=1e-6)
+    assert not numpy.allclose(changed[1], OneNet(optimizer).run(8))

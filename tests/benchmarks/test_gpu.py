@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 
@@ -176,6 +177,31 @@ def test_no_part_is_begun_when_the_time_is_over(tmp_path, monkeypatch, capsys):
 def test_an_unknown_workload_is_refused(tmp_path):
     with pytest.raises(SystemExit, match="Unknown workload 'toys'; there are toy"):
         gpu.main(["--out", str(tmp_path), "--only", "toys"])
+
+
+@pytest.mark.parametrize(
+    ("status", "out", "err", "note"),
+    [
+        (0, "...\n33 passed, 8 skipped in 3s\n", "", "33 passed, 8 skipped in 3s"),
+        (1, "FAILED tests/x\n1 failed, 32 passed in 3s\n", "",
+         "FAILED: 1 failed, 32 passed in 3s; FAILED tests/x"),
+        (0, "41 skipped in 3s\n", "", "FAILED: 41 skipped in 3s"),
+        (5, "no tests ran in 3s\n", "", "FAILED: no tests ran in 3s"),
+        (4, "", "Error\nModuleNotFoundError: hypothesis\n",
+         "FAILED: ModuleNotFoundError: hypothesis"),
+        (139, "", "", "FAILED: exit status 139"),
+    ],
+)  # fmt: skip
+def test_what_pytest_says_is_a_failure_unless_something_passed(status, out, err, note):
+    assert gpu._verdict(status, out, err) == note
+
+
+def test_the_dry_run_needs_nothing_but_the_checkout():
+    part = json.dumps(["peaks", "", 0, "float32", "", 60])
+    command = [sys.executable, "-m", "benchmarks.gpu", "--dry-run", "--part", part]
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=gpu.ROOT, capture_output=True, text=True, env=plain)
+    assert json.loads(done.stdout)["note"] == "dry run", done.stderr
 
 
 def test_a_part_runs_in_a_process_of_its_own():

@@ -236,3 +236,33 @@ def test_a_loop_without_end_at_a_point_that_is_made_up_costs_no_verdict(tmp_path
     assert status == 1
     assert "W " in said
     assert "no more causes were sought" in said or "likely cause" in said
+
+
+def test_a_system_that_refuses_a_limit_is_no_fault_of_the_file(tmp_path, monkeypatch, capsys):
+    """As macOS, whose setrlimit takes no bound of the address space."""
+    (tmp_path / "sitecustomize.py").write_text(
+        textwrap.dedent("""
+        import resource
+        real = resource.setrlimit
+        def setrlimit(kind, limits):
+            if kind == resource.RLIMIT_AS:
+                raise ValueError("current limit exceeds maximum limit")
+            real(kind, limits)
+        resource.setrlimit = setrlimit
+    """)
+    )
+    (tmp_path / "own.py").write_text(
+        textwrap.dedent("""
+        class Double:
+            def forward(self, x):
+                return 2 * x, None
+
+            def backward(self, dy, cache):
+                return 2 * dy
+    """)
+    )
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    )
+    assert main(["gradcheck", f"{tmp_path / 'own.py'}:Double", "--input", "3,4"]) == 0
+    assert " ok" in capsys.readouterr().out

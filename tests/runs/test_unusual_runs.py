@@ -48,6 +48,21 @@ def test_an_export_doesnt_replace_the_weights_of_a_run(virtual, capsys):
     assert set(virtual.iterdir()) == made
 
 
+def test_a_downloaded_run_executes_nothing(virtual, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cool").mkdir()
+    told = json.loads((virtual / "config.json").read_text())
+    told |= {"recipe": "cool/recipe.py", "recipe_file": None}
+    (tmp_path / "cool" / "config.json").write_text(json.dumps(told))
+    (tmp_path / "cool" / "recipe.py").write_text("open('ran.txt', 'w')\nRECIPE = None\n")
+    for more in (["--out", "mine"], ["--show-config"]):
+        assert cli.main(["train", "--config", "cool", *more]) == 2
+        assert "but a run has a copy of its own" in capsys.readouterr().err
+    assert cli.main(["sample", "cool", "-o", "x.png"]) == 2
+    assert not (tmp_path / "ran.txt").exists()
+    assert not (tmp_path / "mine").exists()
+
+
 @pytest.mark.parametrize("command", [["sample"], ["interpolate"], ["latent"], ["project"], ["mix"]])
 def test_pixels_arent_drawn_as_lines(virtual, tmp_path, command, capsys):
     output = tmp_path / "grid.svg"

@@ -101,6 +101,6 @@ def _ratio(limit: str, period: str) -> float:
 def read(path: Path) -> str:
     """Return the text of a small file of the system's, or nothing if it can't be read."""
     try:
-        return path.read_text().strip()
+        return path.read_text("utf-8", errors="surrogateescape").strip()
     except OSError:
         return ""

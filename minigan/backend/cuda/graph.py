@@ -40,7 +40,9 @@ class Optimizer(Protocol):
     lr: float
     t: int
     flat: Any
+    number_names: Sequence[str]
     vector_names: Sequence[str]
+    counts: bool
 
 
 class Recording:
@@ -139,7 +141,7 @@ class _Replay:
     report: dict[str, Array]
     recording: Recording
     steps: list[int]
-    learning_rates: list[float]
+    numbers: list[dict[str, Any]]
     places: list[list[int]]
     on_device: list[tuple[float, int] | None]
 
@@ -302,12 +304,13 @@ class StepGraph:
             with self._ops.xp.cuda.using_allocator(self._pool.malloc):
                 graph, report = self._captured(lambda: self._body(inputs))
             steps = [o.t - before for o, before in zip(self._optimizers, steps_before, strict=True)]
+            _require_repeatable(self._optimizers, steps, recording)
         finally:
             self._ops.recording = None
             for optimizer, before in zip(self._optimizers, steps_before, strict=True):
                 optimizer.t = before  # nothing has moved: the launches were only written down
         return _Replay(
-            graph, report, recording, steps, [o.lr for o in self._optimizers],
+            graph, report, recording, steps, [_numbers(o, recording) for o in self._optimizers],
             [_addresses(o) for o in self._optimizers], [None] * len(self._optimizers),
         )  # fmt: skip
 
@@ -343,11 +346,11 @@ class StepGraph:
             self._ops.set_schedule(recording.schedule_of(theta), optimizer.lr, optimizer.t)
 
     def _is_outdated(self, replay: _Replay) -> bool:
-        """Tell whether a learning rate that froze has changed, or a state was loaded into other
-        memory.
+        """Tell whether a number that froze has changed, such as a learning rate, or a state was
+        loaded into other memory.
         """
-        for optimizer, lr, places in zip(
-            self._optimizers, replay.learning_rates, replay.places, strict=True
+        for optimizer, numbers, places in zip(
+            self._optimizers, replay.numbers, replay.places, strict=True
         ):
             if not optimizer.flat.holds(optimizer.flat.parameters):
                 raise ValueError(
@@ -355,8 +358,8 @@ class StepGraph:
                     "the step was "
                     "recorded; make the optimizer and the graph after net.to and net.astype."
                 )
-            frozen = optimizer.flat.value.data.ptr not in replay.recording.scheduled
-            if (frozen and optimizer.lr != lr) or places != _addresses(optimizer):
+            changed = _numbers(optimizer, replay.recording) != numbers
+            if changed or places != _addresses(optimizer):
                 return True
         return False
 
@@ -370,6 +373,28 @@ class StepGraph:
         with self._stream:
             yield
         outer.wait_event(self._stream.record())
+
+
+def _numbers(optimizer: Optimizer, recording: Recording) -> dict[str, Any]:
+    """The hyper-parameters that are written into a recorded step."""
+    names = set(optimizer.number_names)
+    if optimizer.flat.value.data.ptr in recording.scheduled:
+        names.discard("lr")
+    return {name: getattr(optimizer, name) for name in names}
+
+
+def _require_repeatable(
+    optimizers: Sequence[Optimizer], steps: Sequence[int], recording: Recording
+) -> None:
+    """Refuse a recording in which the step number of an optimizer would freeze."""
+    for optimizer, moves in zip(optimizers, steps, strict=True):
+        known = optimizer.flat.value.data.ptr in recording.scheduled
+        if moves and optimizer.counts and not known:
+            raise ValueError(
+                f"The step of {type(optimizer).__name__} can't be recorded into a CUDA graph, in "
+                "which its number t would freeze; say counts = False in the class if it doesn't "
+                "use t, or train without the graph."
+            )
 
 
 def _addresses(optimizer: Optimizer) -> list[int]:

@@ -417,6 +417,11 @@ class CudaBackend(Reference):
     ) -> None:  # fmt: skip
         """One launch over the whole vector; lr and t lie on the device."""
         if not _plain(theta, g, m, v):
+            if self.recording is not None:
+                raise ValueError(
+                    f"Adam's step of {theta.dtype} can't be recorded into a CUDA graph; train in "
+                    "float32, or without the graph."
+                )
             super().adam(theta, g, m, v, lr=lr, betas=betas, eps=eps, t=t)
             return
         if self.recording is not None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from minigan import checkpoint
 from minigan.backend import Array
-from minigan.files import reach_disk, remove_leftovers
+from minigan.files import insist, reach_disk, remove_leftovers
 from minigan.gan.callbacks import intervals
 from minigan.gan.trainer import Callback, Report, Trainer
 
@@ -94,7 +96,8 @@ class Checkpoints(Callback):
         # Checkpoints of later steps exist only if they couldn't be read; they don't count.
         past = [path for path in list_checkpoints(self.folder) if _step_of(path) <= trainer.step]
         for old in past[: -self.keep]:
-            old.unlink(missing_ok=True)
+            with suppress(PermissionError):  # somebody reads it: it goes the next time
+                insist(functools.partial(old.unlink, missing_ok=True))
 
     def _save_best(
         self, trainer: Trainer, measure: Measure, arrays: dict[str, Array], whole: dict[str, Any]

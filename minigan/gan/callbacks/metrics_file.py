@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from minigan.files import written_whole
+from minigan.files import insist, written_whole
 from minigan.gan.callbacks import intervals
 from minigan.gan.trainer import Callback, Report, Trainer
 
@@ -150,7 +150,7 @@ class MetricsFile(Callback):
             return
         row = self._last()
         new = not self.path.exists()
-        with self.path.open("a", newline="", encoding="utf-8") as file:
+        with insist(lambda: self.path.open("a", newline="", encoding="utf-8")) as file:
             csv.writer(file, lineterminator="\n").writerows([self._columns, row] if new else [row])
         self._written = self._last_step
 
