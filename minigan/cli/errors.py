@@ -43,7 +43,9 @@ def sentence(error: Exception) -> str:
     notes = "".join(f" {_bracketed(note)}" for note in getattr(error, "__notes__", ()))
     if code:
         return f"{first}{notes}{newline}{code}"
-    return f"{first.rstrip('.')}{notes}."
+    words = first.rstrip(".")
+    ended = words.endswith(("?", "!", "。", "？", "！"))
+    return f"{words}{notes}{'' if ended and not notes else '.'}"
 
 
 @contextmanager

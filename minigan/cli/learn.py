@@ -13,6 +13,7 @@ from minigan.cli.arguments import Commands, Parser, a_seed, add_command
 if TYPE_CHECKING:
     from minigan.learn.folder import Folder
     from minigan.learn.language import Speaker
+    from minigan.learn.marks import Task
     from minigan.learn.parts import Exercise
     from minigan.learn.verdict import Verdict
 
@@ -42,15 +43,16 @@ def check(options: argparse.Namespace) -> int:
     folder, say = _opened(options)
     chosen = _chosen(options, folder)
     if chosen is None:
-        print(say(talk.END))
+        print(talk.ended(folder, say))
         return 0
     verdict = _checked(options, folder, chosen)
     if options.json:
         import json
 
         print(json.dumps(verdict.as_json(say), indent=1, ensure_ascii=False))
-        return verdict.status
-    _print(talk.answered(folder, verdict, say, whole=options.case is None))
+    else:
+        _print(talk.answered(folder, verdict, say, whole=options.case is None))
+    _warn(folder, say)
     return verdict.status
 
 
@@ -58,15 +60,17 @@ def _checked(options: argparse.Namespace, folder: Folder, exercise: Exercise) ->
     from dataclasses import replace
 
     from minigan.learn.checking import LIMITS, check_file
+    from minigan.learn.folder import digest
 
     seed = folder.seed if options.seed is None else options.seed
     limits = replace(LIMITS, seconds=options.time_limit)
     path = folder.file(exercise)
     if not path.is_file():
         raise ValueError(f"{path} is missing; `minigan learn start {folder.path}` writes it again.")
+    checked = digest(path)
     verdict = check_file(exercise, path, seed=seed, case=options.case, limits=limits)
     if options.case is None:
-        folder.record(verdict)
+        folder.record(verdict, checked)
     return verdict
 
 
@@ -76,7 +80,9 @@ def upcoming(options: argparse.Namespace) -> int:
 
     folder, say = _opened(options)
     exercise = folder.first_unsolved()
-    _print([say(talk.END)] if exercise is None else talk.introduced(folder, exercise, say))
+    _print(
+        [talk.ended(folder, say)] if exercise is None else talk.introduced(folder, exercise, say)
+    )
     return 0
 
 
@@ -93,6 +99,7 @@ def hint(options: argparse.Namespace) -> None:
 
     folder, say = _opened(options)
     _print(talk.hinted(folder, _named(options, folder), say))
+    _warn(folder, say)
 
 
 def solution(options: argparse.Namespace) -> None:
@@ -104,6 +111,7 @@ def solution(options: argparse.Namespace) -> None:
     folder.of(exercise)["shown"] = True
     folder.save()
     print(starter.shown(exercise, say), end="")
+    _warn(folder, say)
 
 
 def reset(options: argparse.Namespace) -> int:
@@ -145,9 +153,12 @@ def watch(options: argparse.Namespace) -> None:
         verdict = _checked(options, folder, known[path])
         _print([*talk.answered(folder, verdict, say), ""])
         sys.stdout.flush()
+        _warn(folder, say)
 
-    upcoming_ = folder.first_unsolved()
-    _print([say(talk.END)] if upcoming_ is None else talk.introduced(folder, upcoming_, say))
+    exercise = folder.first_unsolved()
+    _print(
+        [talk.ended(folder, say)] if exercise is None else talk.introduced(folder, exercise, say)
+    )
     sys.stdout.flush()
     watch.watch(lambda: list(known), changed)
 
@@ -157,7 +168,7 @@ def export(options: argparse.Namespace) -> None:
     from minigan.learn import hosts, marks
 
     say = _speaker(options)
-    task = marks.Task(marks.chosen(options.exercises), options.seed, _imports(options))
+    task = marks.Task(marks.chosen(options.exercises), options.seed or 0, _imports(options))
     made = hosts.export(options.folder, task, say)
     _print(say("{folder} is ready.", folder=path) for path in made)
 
@@ -170,14 +181,14 @@ def grade(options: argparse.Namespace) -> int:
     from minigan.learn.checking import LIMITS
 
     say = _speaker(options)
-    task = marks.Task(marks.chosen(options.exercises), options.seed, _imports(options))
-    task = task if options.set is None else marks.read_task(options.set)
+    task = _task(options)
     tell = _noted if options.json else lambda name: None
     limits = replace(LIMITS, seconds=options.time_limit)
     alone = options.gradescope is not None or options.classroom50 is not None
     graded = marks.grade(
-        options.folder, task, limits=limits, jobs=options.jobs, tell=tell, alone=alone
-    )
+        options.folder, task, limits=limits, jobs=options.jobs, tell=tell, alone=alone,
+        warn=lambda words: _noted(say.ended(words)),
+    )  # fmt: skip
     if options.gradescope is not None:
         marks.write_json(options.gradescope, hosts.gradescope(graded[0][1], say))
     if options.classroom50 is not None:
@@ -191,8 +202,29 @@ def grade(options: argparse.Namespace) -> int:
     return 0
 
 
-def _noted(name: str) -> None:
-    print(name, file=sys.stderr, flush=True)
+def _task(options: argparse.Namespace) -> Task:
+    from minigan.learn import marks
+
+    own = (options.exercises, options.seed, options.imports)
+    if options.set is None:
+        return marks.Task(marks.chosen(options.exercises), options.seed or 0, _imports(options))
+    if any(value is not None for value in own):
+        raise ValueError(
+            "A set says exercises, seed and imports already; leave out --set, or --exercises, "
+            "--seed and --imports."
+        )
+    return marks.read_task(options.set)
+
+
+def _noted(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+def _warn(folder: Folder, say: Speaker) -> None:
+    """Say so if the progress couldn't be kept, once all else has been said."""
+    if folder.trouble is not None:
+        why = folder.trouble.strerror or str(folder.trouble)
+        _noted(say("Your progress wasn't kept in {folder}: {why}.", folder=folder.path, why=why))
 
 
 def _imports(options: argparse.Namespace) -> tuple[str, ...] | None:
@@ -395,7 +427,7 @@ def _add_task(parser: Parser) -> None:
         "--exercises", nargs="+", metavar="NAME", help="which exercises (default: all)"
     )
     parser.add_argument(
-        "--seed", type=a_seed, default=0, help="draws the numbers, for marks your own"
+        "--seed", type=a_seed, help="draws the numbers, for marks your own (default: 0)"
     )
     parser.add_argument(
         "--imports", nargs="*", metavar="MODULE",

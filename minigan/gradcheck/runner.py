@@ -88,6 +88,8 @@ class Runner:
         What it may use.
     child
         The module that runs in the process; see `minigan.gradcheck.child.serve`.
+    cwd
+        The folder that it runs in; by default this process's.
     told
         Further things that this module is told at the start, by name.
 
@@ -109,6 +111,7 @@ class Runner:
         constants: Any = (),
         limits: Limits = Limits(),
         child: str = "minigan.gradcheck.child",
+        cwd: Path | None = None,
         **told: Any,
     ) -> None:
         self._place, self._limits = place.rpartition(":")[0], limits
@@ -116,7 +119,7 @@ class Runner:
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", START, PLACE, child],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True, env=_environment() | {descendants.MARK: token},
+            start_new_session=True, env=_environment() | {descendants.MARK: token}, cwd=cwd,
         )  # fmt: skip
         self._family = descendants.Family(self._process.pid, token)
         self.printed = b""

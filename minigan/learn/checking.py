@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+import tokenize
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ def check_file(
     seed: int = 0,
     case: int | None = None,
     limits: Limits = LIMITS,
+    cwd: Path | None = None,
 ) -> Verdict:
     """Check the file of an exercise.
 
@@ -42,6 +45,8 @@ def check_file(
         If given, only this case, from 1.
     limits
         What the file may use.
+    cwd
+        The folder that it runs in; by default this process's.
 
     Raises
     ------
@@ -50,36 +55,49 @@ def check_file(
     ValueError
         If there is no such case.
     """
-    if not path.is_file():
-        return _refused(exercise, Text("{path} isn't a file", {"path": path.name}))
-    text = read(path)
-    if text is None:
-        return _refused(
-            exercise, Text("{path} isn't a text file of Python code", {"path": path.name})
-        )
-    known = judge.unwritten(exercise, text, path)
-    if known is not None:
-        return known
-    return _run(exercise, path, seed, case, limits)
+    verdict = _unread(exercise, path)
+    if verdict is None:
+        verdict = judge.unwritten(exercise, read(path) or "", path)
+    if verdict is None:
+        verdict = _run(exercise, path, seed, case, limits, cwd)
+    verdict.seed = seed
+    return verdict
 
 
 def read(path: Path) -> str | None:
-    """Return a file's text, or None if it isn't text."""
+    """Return a file's text, or None if it isn't text that Python reads."""
     with path.open("rb") as stream:
         raw = stream.read(LARGEST_FILE + 1)
     try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
+        text = raw.decode(tokenize.detect_encoding(io.BytesIO(raw).readline)[0])
+    except (UnicodeDecodeError, SyntaxError, LookupError):
         return None
     return None if len(raw) > LARGEST_FILE or "\0" in text else text
 
 
-def _run(exercise: Exercise, path: Path, seed: int, case: int | None, limits: Limits) -> Verdict:
+def _unread(exercise: Exercise, path: Path) -> Verdict | None:
+    """Refuse what can't be read, and say why."""
+    what = {"path": path.name}
+    if not path.is_file():
+        return _refused(exercise, Text("{path} isn't a file", what))
+    if read(path) is not None:
+        return None
+    if path.stat().st_size > LARGEST_FILE:
+        return _refused(exercise, Text("{path} is larger than 1 MiB: hand in the code alone", what))
+    return _refused(
+        exercise, Text("{path} isn't Python code in UTF-8: save it as text in UTF-8", what)
+    )
+
+
+def _run(
+    exercise: Exercise, path: Path, seed: int, case: int | None, limits: Limits, cwd: Path | None
+) -> Verdict:
+    path = path if cwd is None else path.resolve()
     place = f"{path}:{exercise.asks[0].partition('.')[0]}"
     printed = b""
     try:
         with Runner(
-            place, limits=limits, child="minigan.learn.pupil", exercise=exercise.name
+            place, limits=limits, child="minigan.learn.pupil", cwd=cwd, exercise=exercise.name
         ) as runner:
             try:
                 verdict = judge.judged(exercise, _through(runner), seed=seed, case=case)

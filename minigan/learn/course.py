@@ -47,7 +47,7 @@ def find(name: str) -> Exercise:
     ValueError
         If there is none.
     """
-    text = name.removesuffix(".py").rpartition("/")[2]
+    text = name.removesuffix(".py").replace("\\", "/").rpartition("/")[2]
     for number, known in enumerate(NAMES, 1):
         if text in (
             known,
@@ -59,5 +59,6 @@ def find(name: str) -> Exercise:
             return exercise(known)
     stems = [f"ex{number:02d}_{known}" for number, known in enumerate(NAMES, 1)]
     near = difflib.get_close_matches(text, [*NAMES, *stems], 1)
-    meant = f"did you mean {near[0]}?" if near else "`minigan learn status` lists them."
-    raise ValueError(f"There is no exercise {name!r}; {meant}")
+    if near:
+        raise ValueError(f"There is no exercise {name!r}; did you mean {near[0]}?")
+    raise ValueError(f"There is no exercise {name!r}; `minigan learn status` lists them.")

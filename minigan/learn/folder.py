@@ -39,6 +39,10 @@ class Folder:
         the solution was shown.
     seed
         Draws the cases.
+    whole
+        Whether it is to hold the whole course, rather than a class set.
+    trouble
+        Why the progress couldn't be written, if it couldn't.
     """
 
     path: Path
@@ -46,6 +50,8 @@ class Folder:
     names: list[str] = field(default_factory=list)
     progress: dict[str, dict[str, Any]] = field(default_factory=dict)
     seed: int = 0
+    whole: bool = True
+    trouble: OSError | None = None
 
     def exercises(self) -> list[Exercise]:
         """Return the exercises that are in it."""
@@ -60,12 +66,12 @@ class Folder:
         path = self.file(exercise)
         if not path.is_file():
             return LOST
-        solved = self.of(exercise).get("digest")
-        if solved is not None:
-            return SOLVED if solved == digest(path) else CHANGED
         try:
+            solved = self.of(exercise).get("digest")
+            if solved is not None:
+                return SOLVED if solved == digest(path) else CHANGED
             blank = starter.missing(path.read_text("utf-8"), exercise)
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, OSError):
             return BEGUN
         return UNTOUCHED if set(blank) == set(exercise.asks) else BEGUN
 
@@ -77,31 +83,44 @@ class Folder:
         """Return the exercise to go on with, or None at the end."""
         return next((e for e in self.exercises() if self.state(e) != SOLVED), None)
 
-    def record(self, verdict: Verdict) -> None:
+    def record(self, verdict: Verdict, checked: str | None = None) -> None:
         """Remember a verdict: the very file that was right is what counts as solved.
 
         The progress is read anew first, for other commands may have written it meanwhile.
+
+        Parameters
+        ----------
+        verdict
+            What was found.
+        checked
+            The `digest` of the file before the check; by default, what it is now.
         """
         with suppress(ValueError):
-            self.progress = opened(self.path).progress
+            now = opened(self.path)
+            self.progress, self.names = now.progress, now.names
         memory = self.of(verdict.exercise)
         if verdict.ok:
-            memory["digest"] = digest(self.file(verdict.exercise))
+            memory["digest"] = checked or digest(self.file(verdict.exercise))
         else:
             memory.pop("digest", None)
         self.save()
 
     def save(self) -> None:
-        """Write the progress."""
+        """Write the progress; `trouble` says why, if that isn't possible."""
         what = {
             "version": 1,
             "language": self.language,
             "seed": self.seed,
             "exercises": self.names,
+            "whole": self.whole,
             "progress": self.progress,
         }
-        with written_whole(self.path / PROGRESS) as temporary:
-            temporary.write_text(json.dumps(what, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        text = json.dumps(what, indent=1, ensure_ascii=False) + "\n"
+        try:
+            with written_whole(self.path / PROGRESS) as temporary:
+                temporary.write_text(text, "utf-8")
+        except OSError as error:
+            self.trouble = error
 
 
 def digest(path: Path) -> str:
@@ -125,14 +144,16 @@ def start(path: Path, say: Speaker, exercises: list[Exercise], seed: int = 0) ->
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path} is a file; give the name of a new folder.")
     known = (path / PROGRESS).is_file()
-    if path.is_dir() and not known and any(path.iterdir()):
+    if path.is_dir() and not known and not _is_ours(path):
         raise ValueError(
             f"{path} exists and holds something else; give the name of a new folder, or of one "
             f"that "
             "`minigan learn start` has made."
         )
-    folder = opened(path) if known else Folder(path, say.language, [], seed=seed)
-    folder.names = [e.name for e in course() if e in exercises or e.name in folder.names]
+    whole = len(exercises) == len(course())
+    folder = opened(path) if known else Folder(path, say.language, [], seed=seed, whole=whole)
+    wanted = exercises if folder.whole or not whole else []  # a class set stays one
+    folder.names = [e.name for e in course() if e in wanted or e.name in folder.names]
     path.mkdir(parents=True, exist_ok=True)
     written = 0
     for exercise in folder.exercises():
@@ -141,6 +162,14 @@ def start(path: Path, say: Speaker, exercises: list[Exercise], seed: int = 0) ->
             written += 1
     folder.save()
     return folder, written
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether all that a folder holds is exercises, and what belongs to them."""
+    stems = {e.stem for e in course()}
+    names = (p.name for p in path.iterdir())
+    return all(n.partition(".")[0] in stems or n in ("ring", "digits", "__pycache__")
+               or n.startswith(".") for n in names)  # fmt: skip
 
 
 def write_starter(folder: Folder, exercise: Exercise, say: Speaker) -> None:
@@ -187,6 +216,7 @@ def opened(path: Path) -> Folder:
         what = json.loads(file.read_text("utf-8"))
         names, progress = list(what["exercises"]), dict(what["progress"])
         language, seed = str(what["language"]), int(what["seed"])
+        whole = bool(what.get("whole", True))
     except FileNotFoundError:
         raise ValueError(
             f"{path} holds no exercises; make them with `minigan learn start {path}`."
@@ -199,7 +229,7 @@ def opened(path: Path) -> Folder:
         ) from None
     known = [e.name for e in course() if e.name in names]
     kept = {n: dict(p) for n, p in progress.items() if n in known and isinstance(p, dict)}
-    return Folder(path, language if language in LANGUAGES else "en", known, kept, seed)
+    return Folder(path, language if language in LANGUAGES else "en", known, kept, seed, whole)
 
 
 def found(here: Path) -> Folder:

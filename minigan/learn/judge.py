@@ -377,9 +377,9 @@ class _Judge:
     def _between(self, name: str) -> Text | None:
         """Say so if it is right without another forward call in between."""
         calm = self.play([case.given | {"interlude": False} for _, case in self.cases])
-        for right, outcome in zip(self.rights, calm, strict=True):
+        for i, (right, outcome) in enumerate(zip(self.rights, calm, strict=True)):
             value = (outcome.get("out") or outcome.get("done", {})).get(name)
-            if compared(value, right[name], max(float(abs(right[name]).max()), 1e-9))[0] != RIGHT:
+            if compared(value, right[name], self._scale(i, name))[0] != RIGHT:
                 return None
         return BETWEEN
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from minigan.files import written_whole
 from minigan.gradcheck.runner import Limits
-from minigan.learn.checking import LIMITS, check_file, read
+from minigan.learn.checking import LARGEST_FILE, LIMITS, check_file, read
 from minigan.learn.course import course, find
 from minigan.learn.language import Speaker, Text, printable
 from minigan.learn.parts import Exercise
@@ -22,6 +23,9 @@ from minigan.learn.verdict import NOT_BEGUN, WRONG, Finding, Verdict
 POINTS = 10
 """What an exercise is worth."""
 SET = "minigan-set.json"
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
+BESIDE = 100
+"""Most Python files beside a student's that are copied with it."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,13 @@ def grade(
     limits: Limits = LIMITS,
     jobs: int = 1,
     tell: Callable[[str], None] = lambda words: None,
+    warn: Callable[[Text], None] = lambda words: None,
     alone: bool = False,
 ) -> list[tuple[str, list[Verdict]]]:
     """Check the folder of each student.
+
+    All that is handed in is read before any of it runs, and runs from a folder of its own: no file
+    finds another student's beside it.
 
     Parameters
     ----------
@@ -103,6 +111,8 @@ def grade(
         How many students at a time.
     tell
         Gets each student's name when done.
+    warn
+        Gets what is passed over.
     alone
         Whether the folder is one submission, whatever lies in it.
 
@@ -114,41 +124,108 @@ def grade(
     Raises
     ------
     ValueError
-        If there are no students.
+        If there are no students, or they aren't the only ones who hand in.
     """
-    students = [folder] if alone and folder.is_dir() else _students(folder, task)
+    students = [folder] if alone and folder.is_dir() else _students(folder, task, warn)
     if not students:
         raise ValueError(
             f"{folder} holds no folders of students; give the folder that theirs are in."
         )
 
-    def work(student: Path) -> tuple[str, list[Verdict]]:
-        found = [_checked(student, exercise, task, limits) for exercise in task.exercises]
-        name = printable(student.resolve().name)
+    def work(student: Path, files: list[Handed]) -> tuple[str, list[Verdict]]:
+        both = zip(task.exercises, files, strict=True)
+        found = [_checked(exercise, handed, task, limits) for exercise, handed in both]
+        name = printable(student.name if student.name.strip(".") else student.resolve().name)
         tell(name)
         return name, found
 
+    taken = [[_taken(student, e) for e in task.exercises] for student in students]
     with ThreadPoolExecutor(max_workers=max(jobs, 1)) as pool:
-        return list(pool.map(work, students))
+        return list(pool.map(work, students, taken))
 
 
-def _students(folder: Path, task: Task) -> list[Path]:
+def _students(folder: Path, task: Task, warn: Callable[[Text], None]) -> list[Path]:
     if not folder.is_dir():
         raise ValueError(f"There is no folder {folder}; give the folder that holds the students'.")
+    inside = sorted(folder.iterdir())
+    found = [p for p in inside if p.is_dir() and p.name[0] != "." and p.name != "__MACOSX"]
     if any((folder / f"{e.stem}.py").exists() for e in task.exercises):
+        if any(handed_in(p, e) for p in found for e in task.exercises):
+            raise ValueError(
+                f"{folder} holds exercises and folders that hold some, too; take the files out, or "
+                "give the folder of one student."
+            )
         return [folder]
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    for path in inside:
+        if path.suffix.lower() in ARCHIVES:
+            warn(Text("{path} is passed over: unpack it first", {"path": path.name}))
+    return found
 
 
-def _checked(student: Path, exercise: Exercise, task: Task, limits: Limits) -> Verdict:
-    """Check one file; whatever happens, a verdict comes of it."""
+@dataclass(frozen=True)
+class Handed:
+    """A student's file for an exercise.
+
+    Attributes
+    ----------
+    path
+        Where it lies; None if there is none.
+    files
+        Name -> content, of it and of the Python files beside it.
+    note
+        What should be known of it.
+    error
+        Why it couldn't be read.
+    """
+
+    path: Path | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    note: Text | None = None
+    error: Exception | None = None
+
+
+def _taken(student: Path, exercise: Exercise) -> Handed:
+    """Read a student's file, and the Python files beside it."""
     try:
         path = handed_in(student, exercise)
         if path is None:
+            return Handed()
+        beside = sorted(path.parent.glob("*.py"))[:BESIDE]
+        files = {p.name: _head(p) for p in dict.fromkeys((path, *beside)) if p.is_file()}
+        return Handed(path, files, _chosen_among(student, exercise, path))
+    except Exception as error:  # one student's file never stops the class
+        return Handed(error=error)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(LARGEST_FILE + 1)
+
+
+def _chosen_among(student: Path, exercise: Exercise, path: Path) -> Text | None:
+    others = [p for p in _below(student, exercise) if p != path]
+    if path.parent == student or not others:
+        return None
+    known = {"path": str(path.relative_to(student)), "count": 1 + len(others)}
+    return Text("of {count} files of that name, {path} was marked", known)
+
+
+def _checked(exercise: Exercise, handed: Handed, task: Task, limits: Limits) -> Verdict:
+    """Check one file, in a folder of its own; whatever happens, a verdict comes of it."""
+    try:
+        if handed.error is not None:
+            raise handed.error
+        if handed.path is None:
             missing = Text("{path} wasn't handed in", {"path": f"{exercise.stem}.py"})
             return Verdict(exercise, NOT_BEGUN, notes=[missing], seed=task.seed)
-        verdict = check_file(exercise, path, seed=task.seed, limits=limits)
-        _look_at_imports(verdict, path, task)
+        with TemporaryDirectory() as box:
+            for name, content in handed.files.items():
+                (Path(box) / name).write_bytes(content)
+            path = Path(box) / handed.path.name
+            path = path if path.exists() else handed.path  # a device, say, which is refused
+            verdict = check_file(exercise, path, seed=task.seed, limits=limits, cwd=Path(box))
+            _look_at_imports(verdict, path, task)
+        verdict.notes += [] if handed.note is None else [handed.note]
     except Exception as error:  # one student's file never stops the class
         what = Text(
             "it couldn't be checked: {error}",
@@ -163,9 +240,13 @@ def handed_in(student: Path, exercise: Exercise) -> Path | None:
     path = student / f"{exercise.stem}.py"
     if path.exists():
         return path
-    below = [p.relative_to(student) for p in student.rglob(path.name)]
-    seen = [p for p in below if not any(part[0] in "._" for part in p.parts)]
-    return student / min(seen, key=lambda p: (len(p.parts), p)) if seen else None
+    return min(_below(student, exercise), key=lambda p: (len(p.parts), p), default=None)
+
+
+def _below(student: Path, exercise: Exercise) -> list[Path]:
+    """Return a student's files of an exercise's name below the folder itself."""
+    found = [p.relative_to(student) for p in student.rglob(f"{exercise.stem}.py")]
+    return [student / p for p in found if not any(part[0] in "._" for part in p.parts)]
 
 
 def _look_at_imports(verdict: Verdict, path: Path, task: Task) -> None:

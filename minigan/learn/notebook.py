@@ -5,12 +5,17 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
+import re
+import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 from types import CodeType
 from typing import Any
+
+import numpy
 
 from minigan.learn import language, talk
 from minigan.learn.checking import LIMITS, check_file
@@ -18,7 +23,12 @@ from minigan.learn.course import course, find
 from minigan.learn.parts import Exercise
 from minigan.learn.verdict import TOLD, Verdict
 
-HEADER = "import numpy as np\nimport numpy\nfrom minigan.learn.given import bce_with_logits\n\n"
+HEADER = "import numpy as np; import numpy; from minigan.learn.given import bce_with_logits\n"
+"""One line, as that of ``%%exercise``: so the lines of a cell keep their numbers."""
+FUTURE = re.compile(r"^from __future__ import .*$", re.MULTILINE)
+MAGIC = re.compile(r"^[ \t]*[%!].*$", re.MULTILINE)
+LARGEST = 10_000
+"""Most entries of an array that comes along."""
 
 
 class Shown:
@@ -46,7 +56,7 @@ class Shown:
 
     def _lines(self) -> list[str]:
         more = ["", *talk.explained(self.verdict.exercise, self._say)] if self.ok else []
-        return [*self.verdict.lines(self._say), *more]
+        return [*self.verdict.lines(self._say, replayed=False), *more]
 
     __repr__ = __str__
 
@@ -105,9 +115,15 @@ def check_text(text: str, chosen: Exercise, *, seed: int = 0, lang: str | None =
     """Check the text of a cell, in a process of its own as always."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{chosen.stem}.py"
-        path.write_text(HEADER + text, "utf-8")
+        path.write_text(_as_file(text), "utf-8")
         verdict = check_file(chosen, path, seed=seed, limits=LIMITS)
     return Shown(verdict, lang or language.usual())
+
+
+def _as_file(text: str) -> str:
+    """Make a file of a cell: what must come first does, and IPython's own lines are left out."""
+    first = "".join(f"{line}; " for line in FUTURE.findall(text))
+    return first + HEADER + MAGIC.sub("", FUTURE.sub("", text))
 
 
 # ---------------------------------------------------------------- which exercise
@@ -182,21 +198,79 @@ def _gather(thing: Any, name: str, texts: dict[str, str]) -> None:
     for base in getattr(thing, "__bases__", ()):
         if base.__name__ not in texts:
             _gather_global(base, base.__name__, texts)
+    text = _text(thing)
     for function in _functions(thing):
-        for used in sorted(_names(function.__code__)):
+        for used in sorted(_names(function.__code__) | _read_names(text)):
             if used not in texts and used in function.__globals__:
                 _gather_global(function.__globals__[used], used, texts)
     del texts[name]
-    texts[name] = _text(thing)
+    texts[name] = text
 
 
 def _gather_global(value: Any, name: str, texts: dict[str, str]) -> None:
     if inspect.ismodule(value):
         texts[name] = f"import {value.__name__} as {name}"
-    elif isinstance(value, (bool, int, float, str)):
-        texts[name] = f"{name} = {value!r}"
-    elif getattr(value, "__module__", None) == "__main__":
+    elif getattr(value, "__module__", None) == "__main__" and hasattr(value, "__name__"):
         _gather(value, name, texts)
+    elif (written := _written(value)) is not None:
+        texts[name] = f"{name} = {written}"
+    elif (place := _place(value)) is not None:
+        texts[name] = f"from {place[0]} import {place[1]} as {name}"
+
+
+def _written(value: Any) -> str | None:
+    """Return a value as Python writes it, if it can be written."""
+    if isinstance(value, numpy.generic):
+        return f"__import__('numpy').{type(value).__name__}({value.item()!r})"
+    if type(value) is numpy.ndarray and value.size <= LARGEST and value.dtype.kind in "biuf":
+        plain = repr(value.tolist()).replace("nan", "float('nan')").replace("inf", "float('inf')")
+        return f"__import__('numpy').array({plain}, {value.dtype.str!r})"
+    try:
+        ast.literal_eval(repr(value))
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return repr(value) if value is None else None
+    return repr(value)
+
+
+def _place(value: Any) -> tuple[str, str] | None:
+    """Return the module and the name that another library's function or class is imported by."""
+    name = getattr(value, "__name__", "")
+    module = getattr(value, "__module__", None) or ("numpy" if _is_ufunc(value) else None)
+    found = getattr(sys.modules.get(module or ""), name, None)
+    return (str(module), name) if found is value else None
+
+
+def _is_ufunc(value: Any) -> bool:
+    return isinstance(value, numpy.ufunc)
+
+
+def _read_names(text: str) -> set[str]:
+    """Return the names in a source: of annotations, defaults and decorators, too."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return set()
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def _helpers(body: str, known: dict[str, Any]) -> str:
+    """Return the source of what a cell uses of earlier cells; it follows the cell's own."""
+    try:
+        tree = ast.parse(MAGIC.sub("", body))
+    except SyntaxError:
+        return ""
+    bound = {n.name for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+    bound |= {
+        n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    }
+    imported = [n for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom))]
+    bound |= {(a.asname or a.name).partition(".")[0] for n in imported for a in n.names}
+    used = _read_names(MAGIC.sub("", body)) - bound - {"np", "numpy", "bce_with_logits"}
+    texts = dict.fromkeys(bound, "")  # those are in the cell
+    for name in sorted(used & known.keys()):
+        with suppress(ValueError):
+            _gather_global(known[name], name, texts)
+    return "\n\n".join(filter(None, texts.values()))
 
 
 def _functions(thing: Any) -> list[Any]:
@@ -242,6 +316,7 @@ def load_ipython_extension(shell: Any) -> None:
         chosen = find(word)
         shell.run_cell(body)
         options = dict(zip(("lang",), more, strict=False))
-        return check_text(body, chosen, **options)  # type: ignore[arg-type]
+        text = f"{body}\n\n{_helpers(body, getattr(shell, 'user_ns', {}))}"
+        return check_text(text, chosen, **options)  # type: ignore[arg-type]
 
     shell.register_magic_function(cell, "cell", "exercise")

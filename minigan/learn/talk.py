@@ -46,7 +46,7 @@ def course_map(folder: Folder, say: Speaker) -> Iterator[str]:
     yield say("{solved} of {all} solved.", solved=solved, all=len(states))
     upcoming = folder.first_unsolved()
     if upcoming is None:
-        yield say(END)
+        yield ended(folder, say)
     else:
         yield say("Go on with {file}.", file=folder.file(upcoming))
 
@@ -56,6 +56,13 @@ END = (
     "own layers "
     "with `minigan learn train digits`, or read how the library makes them fast."
 )
+
+
+def ended(folder: Folder, say: Speaker) -> str:
+    """Say that all is solved: the course, or a class set."""
+    if folder.whole:
+        return say(END)
+    return say("That was the last one in {folder}.", folder=folder.path)
 
 
 def introduced(folder: Folder, exercise: Exercise, say: Speaker) -> Iterator[str]:
@@ -107,7 +114,7 @@ def onward(folder: Folder, say: Speaker) -> Iterator[str]:
     """Yield what comes next."""
     upcoming = folder.first_unsolved()
     if upcoming is None:
-        yield say(END)
+        yield ended(folder, say)
     else:
         yield say("Next: {stem}, {title}.", stem=upcoming.stem, title=say(upcoming.title))
 

@@ -168,14 +168,16 @@ class Verdict:
         ]
         return table(head, rows) if rows else []
 
-    def lines(self, say: Speaker) -> list[str]:
-        """Return the whole answer."""
+    def lines(self, say: Speaker, *, replayed: bool = True) -> list[str]:
+        """Return the whole answer; `replayed` adds the command that plays the failing case."""
         title = f"{self.exercise.stem}: {say(self.exercise.title)}"
         if self.state == NOT_BEGUN:
             begin = say("Not begun: write what the docstrings ask for, then check again.")
             return [title, *(self._noted(say) or [begin])]
         found = _told(self._ordered(), say)
-        return [title, *self.table(say), "", *found, *self._replay(say), *self._end(say)]
+        case = self._case(say)
+        replay = [*case, *self._replay(say)] if case and replayed else case
+        return [title, *self.table(say), "", *found, *replay, *self._end(say)]
 
     def _ordered(self) -> list[Finding]:
         """Return a sentence for each cause, once; values after what explains them."""
@@ -189,11 +191,15 @@ class Verdict:
         return kept
 
     def _replay(self, say: Speaker) -> list[str]:
+        number = 0 if self.case is None else self.case[0]
+        seed = f" --seed {self.seed}" if self.seed else ""
+        command = f"minigan learn check {self.exercise.stem} --case {number}{seed}"
+        return [say("Replay it with `{command}`.", command=command)]
+
+    def _case(self, say: Speaker) -> list[str]:
         if self.case is None:
             return []
         number, label = self.case
-        seed = f" --seed {self.seed}" if self.seed else ""
-        command = f"minigan learn check {self.exercise.stem} --case {number}{seed}"
         head = say(
             "The smallest failing case is number {number} ({label}); the right numbers stand "
             "after #:"
@@ -202,11 +208,7 @@ class Verdict:
             number=number,
             label=label,
         )
-        return [
-            head,
-            *(f"    {line}" for line in self.shown),
-            say("Replay it with `{command}`.", command=command),
-        ]
+        return [head, *(f"    {line}" for line in self.shown)]
 
     def _noted(self, say: Speaker) -> list[str]:
         return [say.ended(say("Note: {note}", note=say(note))) for note in self.notes]
