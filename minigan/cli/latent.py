@@ -215,7 +215,8 @@ def _add_arithmetic(commands: Commands) -> None:
             type=whole_numbers,
             default=whole_numbers(default),
             metavar="I,J,...",
-            help=f"indices of samples, in the order of `minigan sample` (default: {default})",
+            help="indices of samples, in the order of `minigan sample`, all of one class "
+            f"(default: {default})",
         )
 
 

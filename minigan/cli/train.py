@@ -85,6 +85,11 @@ def _train(options: argparse.Namespace, world: Ranks) -> int:
     if world.rank:
         told |= {"progress": False, "say": lambda words: None}
     if options.resume is not None:
+        if options.show_config:
+            raise ValueError(
+                "--show-config prints the configuration of a new run; that of RUN is in "
+                "RUN/config.json, so leave out --resume or --show-config."
+            )
         _refuse_beside_resume(options, settings, resuming.CHANGEABLE)
         places = _start(options, PLACES) | {"trust": trust(options)}
         return _conclude(
@@ -387,10 +392,14 @@ def _add_kept(parser: Parser) -> None:
     group.add_argument(
         "--best",
         metavar="MEASURE",
-        help="also keep the best checkpoint, by sliced-wasserstein or high-quality",
+        help="also keep the best checkpoint, by sliced-wasserstein, high-quality (of points) or "
+        "divergence (of text); with --resume, none for no longer",
     )
     group.add_argument(
-        "--tensorboard", action="store_true", default=None, help="write event files for TensorBoard"
+        "--tensorboard",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="write event files for TensorBoard",
     )
     group.add_argument(
         "--frames", type=int, metavar="N", help="frames of the GIF (default: about 50; 0: none)"

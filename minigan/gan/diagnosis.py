@@ -72,10 +72,7 @@ class Gauges:
         final: Callable[[BaseGame], Array] | None = None,
     ) -> None:  # fmt: skip
         self.sample, self.final = sample, final or sample
-        self._begin = {
-            name: [x.copy() for x in vectors("value", parameters_of(net))]
-            for name, net in game.players().items()
-        }
+        self.begin(game)
         self._real = _rows(real)
         self._middle = self._real.mean(axis=0)
         _, widths, axes = numpy.linalg.svd(self._real - self._middle, full_matrices=False)
@@ -85,6 +82,13 @@ class Gauges:
         self._places = numpy.unique(self._real, axis=0)
         around = numpy.sort(_distances(self._places, self._places), axis=1)  # 0, itself, is first
         self._radii = around[:, min(self.NEIGHBOUR, len(around) - 1)]
+
+    def begin(self, game: BaseGame) -> None:
+        """Take the weights of now for the initial ones, from which players move."""
+        self._begin = {
+            name: [x.copy() for x in vectors("value", parameters_of(net))]
+            for name, net in game.players().items()
+        }
 
     def __call__(self, trainer: Trainer) -> dict[str, float]:
         """Measure now."""

@@ -186,6 +186,12 @@ class Growth:
         level = min(int((phases + 1) // 2), self.levels - 1)
         return level - 1 + min(phases - (2 * level - 1), 1.0) if level else 0.0
 
+    def reach(self, grown: float) -> None:
+        """Go on from where nets have grown so far."""
+        self.rounds = 0
+        while self.grown < min(grown, self.levels - 1):
+            self.rounds += 1
+
     def state_dict(self) -> dict[str, Any]:
         """Return the rounds so far, and the length of a phase."""
         return {name: numpy.asarray(getattr(self, name)) for name in ("rounds", "phase")}
@@ -235,6 +241,12 @@ class ProgressiveGame(Game):
             if self.average is not None:
                 self.average.t = 0
         super().end_round()
+
+    def begin(self) -> None:
+        """Go on from where both nets have grown so far, as when trained ones were loaded."""
+        self.growth.reach(min(float(net.grown) for net in self._growing()))
+        for net in self._growing():
+            net.grown[...] = self.growth.grown
 
     def parts(self) -> dict[str, Any]:
         """Return the parts of `Game`, and the growth."""

@@ -63,7 +63,7 @@ class Assembly:
     samples: Any
     fixed: Any
     draw_frame: Callable[[gan.Trainer], Array]
-    gauges: Callable[[gan.Trainer], dict[str, float]]
+    gauges: gan.Gauges
 
     @property
     def classes(self) -> tuple[int, ...]:

@@ -27,6 +27,8 @@ WIDEST = 1200
 """Largest width of a picture of text, in pixels."""
 POINTS = 600
 """Number of points in a picture of a 2-D game."""
+LONG = 60
+"""Frames of a film, unless more were wished for."""
 LARGEST = 2**26
 """Most pixels of samples in one picture; a 2-D point counts as 256."""
 
@@ -226,11 +228,17 @@ def _draw_columns(axes: Any, rows: Any) -> None:
         axes.legend(frameon=False)
 
 
-def draw_film(folder: Path, frames: list[Path], say: Callable[[str], None]) -> None:
-    """Combine the frames into ``training.gif``, those that can't be read left out."""
+def draw_film(
+    folder: Path, frames: list[Path], say: Callable[[str], None], *, most: int = LONG
+) -> None:
+    """Combine the frames into ``training.gif``, those that can't be read left out.
+
+    At least `LONG` are kept if there are as many, and `most` if that is more.
+    """
     from minigan.plots import save_gif, thin
 
-    pictures = [picture for path in thin(frames, 60) if (picture := _frame(path, say)) is not None]
+    kept = thin(frames, max(most, LONG))
+    pictures = [picture for path in kept if (picture := _frame(path, say)) is not None]
     alike = [picture for picture in pictures if picture.shape == pictures[-1].shape]
     if alike:
         save_gif(folder / "training.gif", alike)

@@ -123,6 +123,7 @@ def arithmetic(
         The image file.
     a, b, c
         Indices of samples, as ``minigan sample RUN --seed SEED`` shows them: from 0, row by row.
+        Samples of a conditional recipe are all of one class here, as with ``--label``.
     seed
         Seed of the samples.
     label, which

@@ -72,18 +72,19 @@ def _chosen(run: Run, which: str | None, discriminator: bool) -> tuple[nn.Layer,
     """Return the net and inputs of it."""
     game = run.game(which)
     if isinstance(game, gan.Game):
-        return (game.discriminator if discriminator else game.sampler), _example(run, discriminator)
+        net = game.discriminator if discriminator else game.sampler
+        return net, _example(run, game, discriminator)
     inputs = game.inputs(EXAMPLES, numpy.random.default_rng(0), run.load_data)
     return game.exported(inputs, discriminator=discriminator)
 
 
-def _example(run: Run, discriminator: bool) -> Any:
+def _example(run: Run, game: gan.Game, discriminator: bool) -> Any:
     """Return inputs of the net: samples or latents, with labels if it takes them."""
     recipe, rng = run.recipe, numpy.random.default_rng(0)
     if discriminator:
         x: Any = numpy.zeros((EXAMPLES, *recipe.sample_shape), "float32")
     else:
-        x = run.game().inputs(EXAMPLES, rng, run.load_data)
+        x = game.inputs(EXAMPLES, rng, run.load_data)
     conditional = recipe.classes and not (discriminator and recipe.auxiliary)
     return (x, numpy.arange(EXAMPLES) % recipe.classes) if conditional else x
 

@@ -19,7 +19,7 @@ from minigan.runs.lock import sole_writer
 from minigan.runs.starting import start_from
 from minigan.runs.training import play
 from minigan.runs.trust import Trust
-from minigan.runs.watching import choose_watching
+from minigan.runs.watching import choose_watching, require_watchable
 
 
 def resume(
@@ -120,9 +120,11 @@ def resume(
             run.recipe, settings, samples, seed=config.seed, device=config.device, ranks=ranks,
             **computing,
         )  # fmt: skip
+        require_watchable(assembly, watched)
+        missing = _begin_again(assembly, config.init)
         path = _restore(run, assembly, say)
-        if path is None and config.init is not None:
-            start_from(assembly.trainer.game, config.init)
+        if path is None and missing is not None:
+            raise missing
         at, goal = assembly.trainer.step, settings.steps
         if at > goal:
             raise ValueError(
@@ -143,12 +145,26 @@ def resume(
         return run.folder
 
 
+def _begin_again(assembly: Assembly, init: str | None) -> Exception | None:
+    """Start from the weights that the run began with; return why, if they have gone."""
+    if init is None:
+        return None
+    try:
+        start_from(assembly.trainer.game, init)
+    except (ValueError, OSError) as error:  # a checkpoint may do without them
+        return error
+    assembly.gauges.begin(assembly.trainer.game)
+    return None
+
+
 def _data(
     run: Run, name: str | None, data_dir: str | os.PathLike[str] | None
 ) -> tuple[Config, Any]:
     """Load the data from their new place, or where they were, and check that they are the same."""
     before = run.config
-    folder = before.data_dir if data_dir is None else os.path.abspath(data_dir)
+    folder = before.data_dir
+    if data_dir is not None:
+        folder = os.path.abspath(os.path.expanduser(data_dir))
     samples = sources.load(run.recipe, name or before.data, folder)
     place = sources.located(name) if name else before.data
     sources.require_same(

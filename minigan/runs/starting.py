@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from minigan import checkpoint, gan, nn
+from minigan import checkpoint, gan, nn, optim
 from minigan.backend import Array
 from minigan.runs import pretrained
 from minigan.runs.folder import CHECKPOINTS, MODEL, averaged, sampled_nets
@@ -16,7 +16,8 @@ def start_from(game: gan.BaseGame, place: str | os.PathLike[str]) -> list[str]:
     """Copy all weights that fit, by name and shape, into the players of a game.
 
     The nets may differ: what has no counterpart keeps its random values. A moving average starts
-    from the weights of its player, if there was none before.
+    from the weights of its player, if there was none before, and goes on otherwise. Nets that grow
+    go on from where those have grown to.
 
     Parameters
     ----------
@@ -36,8 +37,8 @@ def start_from(game: gan.BaseGame, place: str | os.PathLike[str]) -> list[str]:
     ValueError
         If there are no weights, or none of them fits.
     """
-    path = pretrained.find(place) or _weights(Path(place))
-    arrays, _ = pretrained.load(path)
+    path = pretrained.find(place) or _weights(Path(place).expanduser())
+    arrays, meta = pretrained.load(path)
     told, nothing = [], True
     for name, net in sampled_nets(game):
         state = _state(name, arrays)
@@ -51,6 +52,13 @@ def start_from(game: gan.BaseGame, place: str | os.PathLike[str]) -> list[str]:
             f"No weights of {path} fit the nets of this recipe; give a run with nets of the same "
             "kind and width."
         )
+    for name, part in game.parts().items():
+        taken = averaged(name, arrays) or pretrained.state(name, arrays)
+        if isinstance(part, optim.ExponentialMovingAverage) and taken:
+            # It has warmed up already: otherwise its first update would forget what it is.
+            part.t = int(arrays.get(f"{name}/t", meta.get("step", 0)))
+    if isinstance(game, gan.ProgressiveGame):
+        game.begin()
     return told
 
 

@@ -12,7 +12,6 @@ import numpy
 
 from minigan import backend, gan
 from minigan.files import remove_leftovers
-from minigan.gan.callbacks import TensorBoard
 from minigan.ranks import ALONE, Ranks
 from minigan.recipes import Recipe, Settings, files, get, names
 from minigan.recipes.files import RecipeFile
@@ -31,7 +30,7 @@ from minigan.runs.folder import (
 from minigan.runs.lock import sole_writer
 from minigan.runs.rehearsal import rehearse
 from minigan.runs.starting import start_from
-from minigan.runs.watching import choose_watching, measure, watchers
+from minigan.runs.watching import choose_watching, require_watchable, watchers
 
 
 def train(
@@ -130,7 +129,7 @@ def train(
     samples = together.first_alone(ranks, lambda: recipe.load(data_name or recipe.data, data_dir))
     settings = recipe.suited(settings, samples)
     recipe = recipe.fitted(settings)
-    data_name = sources.located(data_name) if data_name else recipe.data
+    data_name = sources.located(data_name or recipe.data)
     if epochs is not None:
         settings = settings.changed(steps=_steps(epochs, samples, settings))
     notes = sources.notes(recipe, samples)
@@ -153,12 +152,11 @@ def train(
         best=best,
         tensorboard=tensorboard,
     )
-    if watched["tensorboard"]:
-        TensorBoard("")  # fails here if tensorboardX is missing, not when the run begins
-    measure(assembly, best)
+    require_watchable(assembly, watched)
     import matplotlib.figure  # noqa: F401 - if it can't be used, say so before the run, not after
 
     taken = start_from(assembly.trainer.game, init) if init is not None else ()
+    assembly.gauges.begin(assembly.trainer.game)
     rehearse(assembly.trainer)
     config = Config(
         recipe.name,
@@ -181,7 +179,7 @@ def train(
     together.agree(ranks, config)
     if ranks.rank:
         return together.follow(assembly, together.watchdogs(assembly, watched["checkpoint_every"]))
-    folder = new_folder(Path(out) if out else None, recipe.name, file)
+    folder = new_folder(Path(out).expanduser() if out else None, recipe.name, file)
     with sole_writer(folder):
         require_empty(folder, file)
         if file:
@@ -262,7 +260,8 @@ def play(
     crew = watchers(folder, assembly, config, film=film, progress=progress, say=say, more=more)
     crew = [*together.watchdogs(assembly, config.watching["checkpoint_every"]), *crew]
     assembly.trainer.run(assembly.settings.steps, crew)
-    finish(folder, assembly, film.paths() if film else [], say)
+    frames = film.paths() if film else []
+    finish(folder, assembly, frames, say, most=config.watching["frames"] + 1)
     assembly.trainer.game.ranks.broadcast(str(folder))
 
 
@@ -285,7 +284,7 @@ def _film(folder: Path, assembly: Assembly, frames: int) -> gan.Frames | None:
 
 
 def finish(
-    folder: Path, assembly: Assembly, film: Sequence[Path], say: Callable[[str], None]
+    folder: Path, assembly: Assembly, film: Sequence[Path], say: Callable[[str], None], *, most: int
 ) -> None:
     """Write the model and draw the pictures; a damaged table or frame is said and left out."""
     save_model(folder, assembly.recipe.name, assembly.trainer)
@@ -294,7 +293,7 @@ def finish(
         drawing.draw_losses(folder, assembly.recipe, assembly.settings.objective)
     except ValueError as error:
         say(f"losses.png can't be drawn: {error}")
-    drawing.draw_film(folder, list(film), say)
+    drawing.draw_film(folder, list(film), say, most=most)
 
 
 def draw_samples(path: Path, assembly: Assembly) -> None:

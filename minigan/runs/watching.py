@@ -12,11 +12,14 @@ import numpy
 from minigan import gan
 from minigan.backend import Array
 from minigan.gan.callbacks import TensorBoard
+from minigan.recipes import Recipe
 from minigan.runs import drawing
 from minigan.runs.assembly import Assembly
 from minigan.runs.folder import CHECKPOINTS, METRICS, Config
 from minigan.runs.live import Live, in_notebook
 
+NO_BEST = "none"
+"""What `choose_watching` takes for no measure, where there was one before."""
 FRAMES = 50
 """Approximate number of frames in the animation."""
 
@@ -39,11 +42,25 @@ def choose_watching(before: Mapping[str, Any], **given: Any) -> dict[str, Any]:
     chosen = (
         default | dict(before) | {name: value for name, value in given.items() if value is not None}
     )
+    chosen["best"] = None if chosen["best"] == NO_BEST else chosen["best"]
     for name, least in (("checkpoint_every", 1), ("keep", 1), ("frames", 0)):
         value = chosen[name]
         if value is not None and not (isinstance(value, int) and value >= least):
             raise ValueError(f"{name} must be an integer of at least {least}, got {value}.")
     return chosen
+
+
+def require_watchable(assembly: Assembly, watched: Mapping[str, Any]) -> None:
+    """Check that a run can be watched as chosen, before it begins rather than after.
+
+    Raises
+    ------
+    ValueError
+        If there is no such measure, or tensorboardX is missing.
+    """
+    if watched["tensorboard"]:
+        TensorBoard("")
+    measure(assembly, watched["best"])
 
 
 def watchers(
@@ -67,6 +84,8 @@ def watchers(
     board = _board(folder, assembly, row) if config.watching["tensorboard"] else None
     guard = gan.Guard(lambda: next(reversed(gan.list_checkpoints(saver.folder)), None))
     doctor = _doctor(folder, config, steps, bar.say if isinstance(bar, gan.Progress) else say)
+    if board is not None:
+        saver.before_saving = board.flush
     everybody = [guard, table, film, board, *more, saver, bar, doctor]
     return [watcher for watcher in everybody if watcher is not None]
 
@@ -79,6 +98,7 @@ def _saver(folder: Path, assembly: Assembly, config: Config) -> gan.Checkpoints:
         about=asdict(config),
         best=measure(assembly, config.watching["best"]),
         relies_on=[folder / METRICS],
+        last=assembly.settings.steps,
     )
 
 
@@ -123,9 +143,15 @@ def measure(assembly: Assembly, name: str | None) -> gan.Measure | None:
     if name not in known:
         raise ValueError(
             f"There is no measure {name!r} for the recipe {assembly.recipe.name!r}; use "
-            f"{' or '.join(known) or 'none: its images are smaller than 16 pixels'}."
+            f"{' or '.join(known) or _why_none(assembly.recipe)}."
         )
     return known[name]
+
+
+def _why_none(recipe: Recipe) -> str:
+    if recipe.makes != "images":
+        return f"none: {recipe.makes} have no measure"
+    return "none: its images are smaller than 16 pixels"
 
 
 def _measures(assembly: Assembly) -> list[gan.Measure]:
@@ -134,7 +160,7 @@ def _measures(assembly: Assembly) -> list[gan.Measure]:
         return _measures_of_text(law, z)
     if not assembly.recipe.makes_images:
         return _measures_of_points(law, z)
-    if min(assembly.recipe.sample_shape[:2]) >= 16:
+    if assembly.recipe.makes == "images" and min(assembly.recipe.sample_shape[:2]) >= 16:
         return [_measure_of_patches(law, z, drawing.balanced(len(z), assembly.classes))]
     return []
 

@@ -615,7 +615,7 @@ def test_another_measure_begins_anew(tmp_path):
 
 def test_when_checkpoints_and_frames_are_due(tmp_path):
     assert defaults(gan.Checkpoints) == {
-        "keep": 3, "about": None, "best": None, "relies_on": (),
+        "keep": 3, "about": None, "best": None, "relies_on": (), "last": None,
     }  # fmt: skip
     saver, film = gan.Checkpoints(tmp_path, every=3), gan.Frames(tmp_path, None, every=3)
     assert [step for step in range(1, 10) if saver.due(step)] == [1, 3, 6, 9]

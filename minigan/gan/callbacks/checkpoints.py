@@ -37,7 +37,16 @@ class Checkpoints(Callback):
     relies_on
         Files that a resumed run continues, such as ``metrics.csv``: they reach the disk before a
         checkpoint does, so that a power failure can't leave it without them.
+    last
+        The run's last step, at which it is measured, too.
+
+    Attributes
+    ----------
+    before_saving
+        Called before each checkpoint, if it isn't None.
     """
+
+    before_saving: Callable[[], None] | None = None
 
     def __init__(
         self,
@@ -48,11 +57,12 @@ class Checkpoints(Callback):
         about: dict[str, Any] | None = None,
         best: Measure | None = None,
         relies_on: Sequence[Path] = (),
+        last: int | None = None,
     ) -> None:
         self.folder, self.about = Path(folder), about or {}
         self.every = intervals.checked("steps between checkpoints", every)
         self.keep = intervals.checked("checkpoints to keep", keep)
-        self.best, self.relies_on = best, relies_on
+        self.best, self.relies_on, self.last = best, relies_on, last
         self._saved = -1
 
     def on_start(self, trainer: Trainer) -> None:
@@ -79,11 +89,13 @@ class Checkpoints(Callback):
         """Save now, then delete all but the newest `keep`."""
         self.folder.mkdir(exist_ok=True)
         path = self.folder / f"step-{trainer.step:08d}.safetensors"
+        if self.before_saving is not None:
+            self.before_saving()
         arrays, meta = trainer.state()
         for file in self.relies_on:
             reach_disk(file)
         whole = self.about | {"trainer": meta}
-        if self.best is not None and self.due(trainer.step):
+        if self.best is not None and (self.due(trainer.step) or trainer.step == self.last):
             # Saved before the ordinary checkpoint: if the process is killed between the two, the
             # resumed run compares this step again.
             self._save_best(trainer, self.best, arrays, whole)

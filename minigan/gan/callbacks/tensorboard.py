@@ -71,6 +71,11 @@ class TensorBoard(Callback):
         if self.draw is not None and self.due(trainer.step):
             self._writer.add_image("samples", self.draw(trainer), trainer.step, dataformats="HWC")
 
+    def flush(self) -> None:
+        """Write what waits, so that a killed run keeps it."""
+        if self._writer is not None:
+            self._writer.flush()
+
     def on_end(self, trainer: Trainer) -> None:
         """Close the file."""
         if self._writer is not None:
