@@ -116,7 +116,8 @@ def _configured(options: argparse.Namespace) -> dict[str, Any]:
 
     if options.config is None:
         return {}
-    return configuration.read(options.config, trust=trust(options))
+    named = options.recipe is not None
+    return configuration.read(options.config, trust=trust(options), named=named)
 
 
 def _start(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
@@ -393,7 +394,7 @@ def _add_kept(parser: Parser) -> None:
         "--best",
         metavar="MEASURE",
         help="also keep the best checkpoint, by sliced-wasserstein, high-quality (of points) or "
-        "divergence (of text); with --resume, none for no longer",
+        "divergence (of text); with --resume, none stops keeping it",
     )
     group.add_argument(
         "--tensorboard",

@@ -157,11 +157,6 @@ class SequenceGame(Game):
         Rounds at the beginning in which G learns from sentences of the data; D plays as ever.
     progress
         The rounds so far.
-
-    Raises
-    ------
-    ValueError
-        As for `Game`, and if the objective has no probabilities, which are the rewards.
     """
 
     pretraining: int = 0
@@ -200,17 +195,19 @@ class SequenceGame(Game):
         self.generator_optimizer.step()
         return {"loss_g": loss, "reward": reward.mean()}
 
-    def check(self) -> None:
-        """Raise an error if parts don't fit together, or D's outputs are no logits."""
-        super().check()
+    def reward(self, words: Array) -> Array:
+        """Return D's probability that each sentence is real, (N, 1).
+
+        Raises
+        ------
+        ValueError
+            If the objective has no probabilities.
+        """
         if not self.objective.probabilistic:
             raise ValueError(
                 "The rewards of a SequenceGame are D's probabilities, which the objective "
                 f"{self.objective.name!r} has none of; use non-saturating or saturating."
             )
-
-    def reward(self, words: Array) -> Array:
-        """Return D's probability that each sentence is real, (N, 1)."""
         with nn.frozen_statistics(self.discriminator):
             logits = self.discriminator.forward(words, train=True)[0]
         return backend.of(logits).sigmoid(logits)

@@ -67,7 +67,11 @@ def check_file(
 def read(path: Path) -> str | None:
     """Return a file's text, or None if it isn't text that Python reads."""
     with path.open("rb") as stream:
-        raw = stream.read(LARGEST_FILE + 1)
+        return decoded(stream.read(LARGEST_FILE + 1))
+
+
+def decoded(raw: bytes) -> str | None:
+    """Return the content of a file as text, or None if it isn't text that Python reads."""
     try:
         text = raw.decode(tokenize.detect_encoding(io.BytesIO(raw).readline)[0])
     except (UnicodeDecodeError, SyntaxError, LookupError):

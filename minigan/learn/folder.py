@@ -165,11 +165,12 @@ def start(path: Path, say: Speaker, exercises: list[Exercise], seed: int = 0) ->
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether all that a folder holds is exercises, and what belongs to them."""
+    """Whether a folder is empty, or holds exercises and what belongs to them."""
     stems = {e.stem for e in course()}
-    names = (p.name for p in path.iterdir())
-    return all(n.partition(".")[0] in stems or n in ("ring", "digits", "__pycache__")
-               or n.startswith(".") for n in names)  # fmt: skip
+    names = {p.name for p in path.iterdir()}
+    exercises = {n for n in names if n.partition(".")[0] in stems}
+    more = {n for n in names if n in ("ring", "digits", "__pycache__") or n.startswith(".")}
+    return not names or (bool(exercises) and exercises | more == names)
 
 
 def write_starter(folder: Folder, exercise: Exercise, say: Speaker) -> None:
@@ -216,7 +217,7 @@ def opened(path: Path) -> Folder:
         what = json.loads(file.read_text("utf-8"))
         names, progress = list(what["exercises"]), dict(what["progress"])
         language, seed = str(what["language"]), int(what["seed"])
-        whole = bool(what.get("whole", True))
+        whole = bool(what.get("whole", len(names) == len(course())))
     except FileNotFoundError:
         raise ValueError(
             f"{path} holds no exercises; make them with `minigan learn start {path}`."

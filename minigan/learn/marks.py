@@ -13,7 +13,7 @@ from typing import Any
 
 from minigan.files import written_whole
 from minigan.gradcheck.runner import Limits
-from minigan.learn.checking import LARGEST_FILE, LIMITS, check_file, read
+from minigan.learn.checking import LARGEST_FILE, LIMITS, check_file, decoded
 from minigan.learn.course import course, find
 from minigan.learn.language import Speaker, Text, printable
 from minigan.learn.parts import Exercise
@@ -24,8 +24,8 @@ POINTS = 10
 """What an exercise is worth."""
 SET = "minigan-set.json"
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
-BESIDE = 100
-"""Most Python files beside a student's that are copied with it."""
+BESIDE = 1 << 24
+"""Bytes of Python files beside a student's that are copied with it."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def grade(
         tell(name)
         return name, found
 
-    taken = [[_taken(student, e) for e in task.exercises] for student in students]
+    taken = [_all_taken(student, task) for student in students]
     with ThreadPoolExecutor(max_workers=max(jobs, 1)) as pool:
         return list(pool.map(work, students, taken))
 
@@ -150,11 +150,15 @@ def _students(folder: Path, task: Task, warn: Callable[[Text], None]) -> list[Pa
     inside = sorted(folder.iterdir())
     found = [p for p in inside if p.is_dir() and p.name[0] != "." and p.name != "__MACOSX"]
     if any((folder / f"{e.stem}.py").exists() for e in task.exercises):
-        if any(handed_in(p, e) for p in found for e in task.exercises):
+        too = [p for p in found if any(handed_in(p, e) for e in task.exercises)]
+        if len(too) > 1:
             raise ValueError(
                 f"{folder} holds exercises and folders that hold some, too; take the files out, or "
                 "give the folder of one student."
             )
+        for path in too:
+            warn(Text("{path} is passed over: {folder} holds exercises itself",
+                      {"path": path.name, "folder": folder.name}))  # fmt: skip
         return [folder]
     for path in inside:
         if path.suffix.lower() in ARCHIVES:
@@ -171,7 +175,7 @@ class Handed:
     path
         Where it lies; None if there is none.
     files
-        Name -> content, of it and of the Python files beside it.
+        Path from its folder -> content, of it and of the Python files beside and below it.
     note
         What should be known of it.
     error
@@ -184,17 +188,37 @@ class Handed:
     error: Exception | None = None
 
 
-def _taken(student: Path, exercise: Exercise) -> Handed:
-    """Read a student's file, and the Python files beside it."""
+def _all_taken(student: Path, task: Task) -> list[Handed]:
+    """Read all that a student has handed in; each folder once."""
+    folders: dict[Path, Mapping[str, bytes]] = {}
+    return [_taken(student, exercise, folders) for exercise in task.exercises]
+
+
+def _taken(student: Path, exercise: Exercise, folders: dict[Path, Mapping[str, bytes]]) -> Handed:
+    """Read a student's file, and the Python files beside and below it."""
     try:
         path = handed_in(student, exercise)
         if path is None:
             return Handed()
-        beside = sorted(path.parent.glob("*.py"))[:BESIDE]
-        files = {p.name: _head(p) for p in dict.fromkeys((path, *beside)) if p.is_file()}
-        return Handed(path, files, _chosen_among(student, exercise, path))
+        if path.parent not in folders:
+            folders[path.parent] = _python_in(path.parent)
+        own = {path.name: _head(path)} if path.is_file() else {}
+        return Handed(path, {**folders[path.parent], **own}, _chosen_among(student, exercise, path))
     except Exception as error:  # one student's file never stops the class
         return Handed(error=error)
+
+
+def _python_in(folder: Path) -> Mapping[str, bytes]:
+    """Read the Python files of a folder, as far as there is room for them."""
+    found, room = {}, BESIDE
+    for path in sorted(folder.rglob("*.py")):
+        place = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(".") for part in place.parts):
+            found[place.as_posix()] = _head(path)
+            room -= len(found[place.as_posix()])
+        if room < 0:
+            break
+    return found
 
 
 def _head(path: Path) -> bytes:
@@ -218,13 +242,15 @@ def _checked(exercise: Exercise, handed: Handed, task: Task, limits: Limits) -> 
         if handed.path is None:
             missing = Text("{path} wasn't handed in", {"path": f"{exercise.stem}.py"})
             return Verdict(exercise, NOT_BEGUN, notes=[missing], seed=task.seed)
-        with TemporaryDirectory() as box:
+        # What a student's own process still holds open on Windows is the system's to remove.
+        with TemporaryDirectory(ignore_cleanup_errors=True) as box:
             for name, content in handed.files.items():
+                (Path(box) / name).parent.mkdir(parents=True, exist_ok=True)
                 (Path(box) / name).write_bytes(content)
             path = Path(box) / handed.path.name
             path = path if path.exists() else handed.path  # a device, say, which is refused
             verdict = check_file(exercise, path, seed=task.seed, limits=limits, cwd=Path(box))
-            _look_at_imports(verdict, path, task)
+        _look_at_imports(verdict, decoded(handed.files.get(handed.path.name, b"")) or "", task)
         verdict.notes += [] if handed.note is None else [handed.note]
     except Exception as error:  # one student's file never stops the class
         what = Text(
@@ -249,8 +275,8 @@ def _below(student: Path, exercise: Exercise) -> list[Path]:
     return [student / p for p in found if not any(part[0] in "._" for part in p.parts)]
 
 
-def _look_at_imports(verdict: Verdict, path: Path, task: Task) -> None:
-    foreign = [] if task.imports is None else sorted(imports(read(path) or "") - set(task.imports))
+def _look_at_imports(verdict: Verdict, text: str, task: Task) -> None:
+    foreign = [] if task.imports is None else sorted(imports(text) - set(task.imports))
     if foreign and verdict.state != NOT_BEGUN:
         verdict.state = WRONG
         verdict.rows.clear()

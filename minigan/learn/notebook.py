@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
+import math
 import re
 import sys
 import tempfile
@@ -25,8 +26,8 @@ from minigan.learn.verdict import TOLD, Verdict
 
 HEADER = "import numpy as np; import numpy; from minigan.learn.given import bce_with_logits\n"
 """One line, as that of ``%%exercise``: so the lines of a cell keep their numbers."""
-FUTURE = re.compile(r"^from __future__ import .*$", re.MULTILINE)
 MAGIC = re.compile(r"^[ \t]*[%!].*$", re.MULTILINE)
+"""A line that is IPython's own, in a cell that isn't Python."""
 LARGEST = 10_000
 """Most entries of an array that comes along."""
 
@@ -111,19 +112,46 @@ def check(
     return check_text(source(objects, chosen), chosen, seed=seed, lang=lang)
 
 
-def check_text(text: str, chosen: Exercise, *, seed: int = 0, lang: str | None = None) -> Shown:
-    """Check the text of a cell, in a process of its own as always."""
+def check_text(
+    text: str, chosen: Exercise, *, seed: int = 0, lang: str | None = None, before: str = ""
+) -> Shown:
+    """Check the text of a cell, after that of earlier ones, in a process of its own as always."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{chosen.stem}.py"
-        path.write_text(_as_file(text), "utf-8")
+        path.write_text(_as_file(text, before), "utf-8")
         verdict = check_file(chosen, path, seed=seed, limits=LIMITS)
     return Shown(verdict, lang or language.usual())
 
 
-def _as_file(text: str) -> str:
-    """Make a file of a cell: what must come first does, and IPython's own lines are left out."""
-    first = "".join(f"{line}; " for line in FUTURE.findall(text))
-    return first + HEADER + MAGIC.sub("", FUTURE.sub("", text))
+def _as_file(text: str, before: str = "") -> str:
+    """Make a file of a cell; what it needs of earlier cells is on the first line, too."""
+    first, text = _future(text)
+    more = f"; exec({before!r})" if before else ""
+    return f"{first}{HEADER.rstrip()}{more}\n{text}"
+
+
+def _future(text: str) -> tuple[str, str]:
+    """Take what must stand at the very beginning out of a cell, and leave its lines empty."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return "", text
+    lines, first = text.split("\n"), ""
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+            first += f"{ast.unparse(node)}; "
+            for line in range(node.lineno - 1, node.end_lineno or node.lineno):
+                lines[line] = ""
+    return first, "\n".join(lines)
+
+
+def _python(body: str) -> str:
+    """Return a cell without IPython's own lines, if it isn't Python with them."""
+    try:
+        ast.parse(body)
+    except SyntaxError:
+        return MAGIC.sub("", body)
+    return body
 
 
 # ---------------------------------------------------------------- which exercise
@@ -200,7 +228,7 @@ def _gather(thing: Any, name: str, texts: dict[str, str]) -> None:
             _gather_global(base, base.__name__, texts)
     text = _text(thing)
     for function in _functions(thing):
-        for used in sorted(_names(function.__code__) | _read_names(text)):
+        for used in sorted(_names(function.__code__) | _outer_names(text)):
             if used not in texts and used in function.__globals__:
                 _gather_global(function.__globals__[used], used, texts)
     del texts[name]
@@ -221,14 +249,16 @@ def _gather_global(value: Any, name: str, texts: dict[str, str]) -> None:
 def _written(value: Any) -> str | None:
     """Return a value as Python writes it, if it can be written."""
     if isinstance(value, numpy.generic):
-        return f"__import__('numpy').{type(value).__name__}({value.item()!r})"
+        return f"__import__('numpy').{type(value).__name__}({_written(value.item())})"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float('{value}')"
     if type(value) is numpy.ndarray and value.size <= LARGEST and value.dtype.kind in "biuf":
         plain = repr(value.tolist()).replace("nan", "float('nan')").replace("inf", "float('inf')")
         return f"__import__('numpy').array({plain}, {value.dtype.str!r})"
     try:
         ast.literal_eval(repr(value))
     except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return repr(value) if value is None else None
+        return None
     return repr(value)
 
 
@@ -244,30 +274,46 @@ def _is_ufunc(value: Any) -> bool:
     return isinstance(value, numpy.ufunc)
 
 
-def _read_names(text: str) -> set[str]:
-    """Return the names in a source: of annotations, defaults and decorators, too."""
+def _outer_names(text: str) -> set[str]:
+    """Return the names that a source uses where it is defined: in annotations, defaults,
+    decorators and bases, and in the body of a class.
+    """
     try:
         tree = ast.parse(text)
     except SyntaxError:
         return set()
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return set().union(*map(_outside, tree.body))
+
+
+def _outside(node: ast.AST) -> set[str]:
+    """The names of a statement that are read when it runs, not when what it defines is called."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        parts: list[ast.AST | None] = [*node.decorator_list, node.args, node.returns]
+    elif isinstance(node, ast.ClassDef):
+        inside = set().union(*map(_outside, node.body))
+        outer: list[ast.AST] = [*node.decorator_list, *node.bases, *node.keywords]
+        return inside | set().union(*map(_outside, outer))
+    else:
+        parts = [node]
+    names = (n for part in parts if part is not None for n in ast.walk(part))
+    return {n.id for n in names if isinstance(n, ast.Name)}
 
 
 def _helpers(body: str, known: dict[str, Any]) -> str:
-    """Return the source of what a cell uses of earlier cells; it follows the cell's own."""
+    """Return the source of what a cell uses of earlier cells."""
     try:
-        tree = ast.parse(MAGIC.sub("", body))
+        tree = ast.parse(body)
     except SyntaxError:
         return ""
-    bound = {n.name for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
-    bound |= {
-        n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-    }
-    imported = [n for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom))]
-    bound |= {(a.asname or a.name).partition(".")[0] for n in imported for a in n.names}
-    used = _read_names(MAGIC.sub("", body)) - bound - {"np", "numpy", "bce_with_logits"}
+    nodes = list(ast.walk(tree))
+    bound = {n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+    bound |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    bound |= {n.arg for n in nodes if isinstance(n, ast.arg)}
+    imported = (a for n in nodes if isinstance(n, (ast.Import, ast.ImportFrom)) for a in n.names)
+    bound |= {(a.asname or a.name).partition(".")[0] for a in imported}
+    used = {n.id for n in nodes if isinstance(n, ast.Name)} - bound
     texts = dict.fromkeys(bound, "")  # those are in the cell
-    for name in sorted(used & known.keys()):
+    for name in sorted((used & known.keys()) - {"np", "numpy", "bce_with_logits"}):
         with suppress(ValueError):
             _gather_global(known[name], name, texts)
     return "\n\n".join(filter(None, texts.values()))
@@ -316,7 +362,8 @@ def load_ipython_extension(shell: Any) -> None:
         chosen = find(word)
         shell.run_cell(body)
         options = dict(zip(("lang",), more, strict=False))
-        text = f"{body}\n\n{_helpers(body, getattr(shell, 'user_ns', {}))}"
-        return check_text(text, chosen, **options)  # type: ignore[arg-type]
+        text = _python(body)
+        before = _helpers(text, getattr(shell, "user_ns", {}))
+        return check_text(text, chosen, before=before, **options)  # type: ignore[arg-type]
 
     shell.register_magic_function(cell, "cell", "exercise")

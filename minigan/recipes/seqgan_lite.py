@@ -59,9 +59,8 @@ class SequenceRecipe(text.TextRecipe):
         recipe = super().fitted(settings)
         return replace(recipe, latent=Latent(recipe.sample_shape[0], "uniform"))
 
-    def check(self, settings: Settings) -> None:
-        """Check that the settings make sense, see `Recipe.check`, and that rewards can differ."""
-        super().check(settings)
+    def check_effect(self, settings: Settings) -> None:
+        """Check that G can learn from its rewards, and from nothing else."""
         unsuited = ("virtual-batch-norm", "feature-matching")
         self.refuse(settings, unsuited, "whose G learns from rewards, not from a gradient of D's")
         if settings.batch_size < 2:

@@ -76,6 +76,9 @@ class Translation(Recipe):
                 f"{self.name!r} has its own way of training D; leave out penalties and "
                 "discriminator_steps."
             )
+
+    def check_effect(self, settings: Settings) -> None:
+        """Check that no setting weighs a loss of another game."""
         for name in {"l1", "adversarial", "cycle", "identity"}.difference(self.losses):
             if getattr(settings, name) != getattr(self.settings, name):
                 raise ValueError(

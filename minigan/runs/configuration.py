@@ -55,7 +55,9 @@ RECORDED = (
 """What a ``config.json`` says besides; it describes the run, and isn't told again."""
 
 
-def read(path: str | os.PathLike[str], *, trust: trusting.Trust = False) -> dict[str, Any]:
+def read(
+    path: str | os.PathLike[str], *, trust: trusting.Trust = False, named: bool = False
+) -> dict[str, Any]:
     """Read a configuration file as the arguments of `minigan.runs.training.train`.
 
     Parameters
@@ -64,6 +66,8 @@ def read(path: str | os.PathLike[str], *, trust: trusting.Trust = False) -> dict
         A TOML file, a run's ``config.json``, or the folder of a run.
     trust
         Whether the recipe file of a run may be executed, see `minigan.runs.folder.open_run`.
+    named
+        Whether the recipe is named elsewhere, so that the file's doesn't matter.
 
     Raises
     ------
@@ -77,9 +81,11 @@ def read(path: str | os.PathLike[str], *, trust: trusting.Trust = False) -> dict
     arguments = {name: told[name] for name in TOP if told.get(name) is not None}
     for table in TABLES:
         arguments |= {k: v for k, v in told.get(table, {}).items() if v is not None}
-    if told.get("recipe_file"):
+    if named:
+        arguments.pop("recipe", None)
+    elif told.get("recipe_file"):
         arguments["recipe"] = _copy(path.parent, trust)
-    elif path.suffix == ".json" and files.is_file(told.get("recipe") or ""):
+    elif path.name == CONFIG and files.is_file(told.get("recipe") or ""):
         raise ValueError(
             f"{path} names the recipe file {told['recipe']!r}, but a run has a copy of its own; "
             "name the file on the command line if it may run."

@@ -27,8 +27,8 @@ WIDEST = 1200
 """Largest width of a picture of text, in pixels."""
 POINTS = 600
 """Number of points in a picture of a 2-D game."""
-LONG = 60
-"""Frames of a film, unless more were wished for."""
+LONG, LONGEST = 60, 500
+"""Frames of a film, unless more were wished for, and at most: all are in memory together."""
 LARGEST = 2**26
 """Most pixels of samples in one picture; a 2-D point counts as 256."""
 
@@ -233,11 +233,11 @@ def draw_film(
 ) -> None:
     """Combine the frames into ``training.gif``, those that can't be read left out.
 
-    At least `LONG` are kept if there are as many, and `most` if that is more.
+    At least `LONG` are kept if there are as many, and `most` if that is more, up to `LONGEST`.
     """
     from minigan.plots import save_gif, thin
 
-    kept = thin(frames, max(most, LONG))
+    kept = thin(frames, min(max(most, LONG), LONGEST))
     pictures = [picture for path in kept if (picture := _frame(path, say)) is not None]
     alike = [picture for picture in pictures if picture.shape == pictures[-1].shape]
     if alike:

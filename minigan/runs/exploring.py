@@ -334,14 +334,10 @@ def save_rows(run: Run, path: Path, rows: Sequence[NDArray[Any]]) -> None:
     plots.save_grid(path, numpy.concatenate(padded), columns=columns)
 
 
-FILM = 500
-"""Most frames of a film: the pixels of all of them are in memory at the same time."""
-
-
 def _save_film(run: Run, path: Path, samples: NDArray[Any]) -> None:
     from minigan import plots
 
-    samples = samples[plots.thin(range(len(samples)), FILM)]
+    samples = samples[plots.thin(range(len(samples)), drawing.LONGEST)]
     if run.recipe.makes_text:
         frames = [_page(run, [sample[None]]) for sample in samples]
     elif run.recipe.makes_images:

@@ -129,6 +129,7 @@ def train(
     samples = together.first_alone(ranks, lambda: recipe.load(data_name or recipe.data, data_dir))
     settings = recipe.suited(settings, samples)
     recipe = recipe.fitted(settings)
+    recipe.check_effect(settings)
     data_name = sources.located(data_name or recipe.data)
     if epochs is not None:
         settings = settings.changed(steps=_steps(epochs, samples, settings))

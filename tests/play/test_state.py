@@ -312,18 +312,22 @@ def test_slow_motion_plays_exactly_one_round(choices):
     assert same(weights(state), weights(other))
 
 
-@pytest.mark.parametrize("name", ["acgan-digits", "infogan", "cgan-digits", "ssgan-digits"])
-def test_slow_motion_of_a_recipe_plays_one_round_or_nothing(name):
+@pytest.mark.parametrize(
+    ("name", "plays"),
+    [("acgan-digits", True), ("infogan", True), ("cgan-digits", False), ("ssgan-digits", False)],
+)
+def test_slow_motion_of_a_recipe_plays_one_round_or_nothing(name, plays):
     recipe = get(name)
     slow, plain = (
         PlaygroundState(setup_of(recipe).changed({"batch_size": 8}), recipe=recipe)
         for _ in range(2)
     )
-    try:
+    if plays:
         assert len(slow.slow()) == 10
         plain.step()
-    except ValueError as error:
-        assert "play whole rounds" in str(error)  # noqa: PT017
+    else:
+        with pytest.raises(ValueError, match="play whole rounds"):
+            slow.slow()
     assert (slow.steps, slow.turns) == (plain.steps, plain.turns)
     slow.step(), plain.step()
     assert same(weights(slow), weights(plain))

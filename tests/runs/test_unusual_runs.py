@@ -61,6 +61,17 @@ def test_a_downloaded_run_executes_nothing(virtual, tmp_path, monkeypatch, capsy
     assert cli.main(["sample", "cool", "-o", "x.png"]) == 2
     assert not (tmp_path / "ran.txt").exists()
     assert not (tmp_path / "mine").exists()
+    assert cli.main(["train", "digits", "--config", "cool", *SMALL, "--out", "mine"]) == 0
+    assert not (tmp_path / "ran.txt").exists()
+
+
+def test_a_configuration_of_ones_own_may_name_a_recipe_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.py").write_text("from minigan.recipes import get\nRECIPE = get('parabola')\n")
+    told = {"recipe": "my.py", "settings": {"steps": 2}}
+    (tmp_path / "small.json").write_text(json.dumps(told))
+    assert cli.main(["train", "--config", "small.json", "--quiet", "--out", "run"]) == 0
+    assert (tmp_path / "run" / "recipe.py").is_file()
 
 
 @pytest.mark.parametrize("command", [["sample"], ["interpolate"], ["latent"], ["project"], ["mix"]])
