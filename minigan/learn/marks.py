@@ -243,13 +243,15 @@ def _checked(exercise: Exercise, handed: Handed, task: Task, limits: Limits) -> 
             missing = Text("{path} wasn't handed in", {"path": f"{exercise.stem}.py"})
             return Verdict(exercise, NOT_BEGUN, notes=[missing], seed=task.seed)
         # What a student's own process still holds open on Windows is the system's to remove.
-        with TemporaryDirectory(ignore_cleanup_errors=True) as box:
+        with TemporaryDirectory(ignore_cleanup_errors=True) as outer:
+            box = Path(outer) / "handed-in"  # beside which nobody else's is
+            box.mkdir()
             for name, content in handed.files.items():
-                (Path(box) / name).parent.mkdir(parents=True, exist_ok=True)
-                (Path(box) / name).write_bytes(content)
-            path = Path(box) / handed.path.name
+                (box / name).parent.mkdir(parents=True, exist_ok=True)
+                (box / name).write_bytes(content)
+            path = box / handed.path.name
             path = path if path.exists() else handed.path  # a device, say, which is refused
-            verdict = check_file(exercise, path, seed=task.seed, limits=limits, cwd=Path(box))
+            verdict = check_file(exercise, path, seed=task.seed, limits=limits, cwd=box)
         _look_at_imports(verdict, decoded(handed.files.get(handed.path.name, b"")) or "", task)
         verdict.notes += [] if handed.note is None else [handed.note]
     except Exception as error:  # one student's file never stops the class

@@ -265,13 +265,11 @@ def _written(value: Any) -> str | None:
 def _place(value: Any) -> tuple[str, str] | None:
     """Return the module and the name that another library's function or class is imported by."""
     name = getattr(value, "__name__", "")
-    module = getattr(value, "__module__", None) or ("numpy" if _is_ufunc(value) else None)
+    module = getattr(value, "__module__", None) or (
+        "numpy" if isinstance(value, numpy.ufunc) else None
+    )
     found = getattr(sys.modules.get(module or ""), name, None)
     return (str(module), name) if found is value else None
-
-
-def _is_ufunc(value: Any) -> bool:
-    return isinstance(value, numpy.ufunc)
 
 
 def _outer_names(text: str) -> set[str]:

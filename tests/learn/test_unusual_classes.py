@@ -70,10 +70,20 @@ def test_a_file_of_one_student_doesnt_reach_that_of_another(tmp_path, monkeypatc
     assert not (tmp_path / "trace.txt").exists()
 
 
+def test_nothing_of_others_lies_beside_a_file_that_runs(tmp_path, capsys):
+    """Not even of those that are checked at the same time."""
+    looks = "from pathlib import Path\nbeside = Path(__file__).resolve().parents[1]\n"
+    looks += "assert [p.name for p in beside.iterdir()] == [Path(__file__).resolve().parent.name]\n"
+    group = classroom(tmp_path, anna=LINEAR + looks, ben=LINEAR + looks)
+    _, students, _ = graded(group, capsys, "--jobs", "2")
+    assert [s["points"] for s in students.values()] == [10, 10]
+
+
 def test_helping_files_beside_an_exercise_come_along(tmp_path, capsys):
     group = classroom(tmp_path, anna="from mine import *\n" + LINEAR)
     (group / "anna" / "mine.py").write_text("HALF = 0.5\n")
-    assert graded(group, capsys)[1]["anna"]["points"] == 10
+    anna = graded(group, capsys)[1]["anna"]
+    assert anna["points"] == 10, anna["exercises"][0]["findings"]
 
 
 def test_packages_below_an_exercise_come_along(tmp_path, capsys):
@@ -81,7 +91,8 @@ def test_packages_below_an_exercise_come_along(tmp_path, capsys):
     (group / "anna" / "lib").mkdir()
     (group / "anna" / "lib" / "__init__.py").write_text("")
     (group / "anna" / "lib" / "tools.py").write_text("HALF = 0.5\n")
-    assert graded(group, capsys)[1]["anna"]["points"] == 10
+    anna = graded(group, capsys)[1]["anna"]
+    assert anna["points"] == 10, anna["exercises"][0]["findings"]
 
 
 def test_one_students_folder_may_hold_a_backup(tmp_path, capsys):

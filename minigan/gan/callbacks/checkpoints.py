@@ -106,7 +106,11 @@ class Checkpoints(Callback):
 
     def _drop_old(self, trainer: Trainer) -> None:
         # Checkpoints of later steps exist only if they couldn't be read; they don't count.
-        past = [path for path in list_checkpoints(self.folder) if _step_of(path) <= trainer.step]
+        past = [
+            path
+            for path in list_checkpoints(self.folder)
+            if intervals.step_of(path) <= trainer.step
+        ]
         for old in past[: -self.keep]:
             with suppress(PermissionError):  # somebody reads it: it goes the next time
                 insist(functools.partial(old.unlink, missing_ok=True))
@@ -155,11 +159,6 @@ def _best_so_far(path: Path, metric: str) -> float | None:
 def list_checkpoints(folder: str | os.PathLike[str]) -> list[Path]:
     """Return the checkpoints of a folder, oldest first."""
     return sorted(
-        (path for path in Path(folder).glob("step-*.safetensors") if _step_of(path) >= 0),
-        key=_step_of,
+        (path for path in Path(folder).glob("step-*.safetensors") if intervals.step_of(path) >= 0),
+        key=intervals.step_of,
     )
-
-
-def _step_of(path: Path) -> int:
-    number = path.stem.removeprefix("step-")
-    return int(number) if number.isdecimal() else -1

@@ -38,7 +38,7 @@ class Frames(Callback):
         self.folder.mkdir(exist_ok=True)
         remove_leftovers(self.folder)
         for path in self.paths():
-            step = _step_of(path)
+            step = intervals.step_of(path)
             if step > trainer.step or step % self.every or trainer.step == 0:
                 path.unlink()
         if trainer.step == 0:
@@ -59,7 +59,9 @@ class Frames(Callback):
 
     def paths(self) -> list[Path]:
         """Return the files of the frames, in order."""
-        return sorted(path for path in self.folder.glob("step-*.png") if _step_of(path) >= 0)
+        return sorted(
+            path for path in self.folder.glob("step-*.png") if intervals.step_of(path) >= 0
+        )
 
     def _save(self, trainer: Trainer) -> None:
         from PIL import Image
@@ -68,11 +70,6 @@ class Frames(Callback):
         if not path.exists():
             with written_whole(path) as temporary:
                 Image.fromarray(_grey(self.draw(trainer))).save(temporary)
-
-
-def _step_of(path: Path) -> int:
-    number = path.stem.removeprefix("step-")
-    return int(number) if number.isdecimal() else -1
 
 
 def _grey(picture: Any) -> Any:
