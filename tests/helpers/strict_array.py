@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -64,6 +64,7 @@ class StrictNamespace:
         self._mode = ""
         self._tape: list[Any] | None = None
         self._undo: list[Any] = []
+        self._made: list[tuple[numpy.ndarray, Any]] = []
         self.cuda: Any = None
         self.backend: Any = parent.backend if parent else Reference(self, "strict")
 
@@ -91,25 +92,44 @@ class StrictNamespace:
         """From here on note every operation; each is carried out to know its shapes, and undone at
         the end.
         """
-        self._tape, self._undo, self._mode = [], [], "capturing"
+        self._tape, self._undo, self._made, self._mode = [], [], [], "capturing"
 
-    def end_tape(self) -> list[Any]:
-        """Undo what was carried out, as a recording moves nothing, and return the operations."""
+    def end_tape(self) -> tuple[list[Any], list[numpy.ndarray]]:
+        """Undo what was carried out, as a recording moves nothing; return the operations, and the
+        arrays whose memory came from the allocator of the recording.
+        """
         tape, self._tape, self._mode = self._tape, None, ""
         for array, before in reversed(self._undo):
             array[...] = before
-        return tape
+        own = [array for array, allocator in self._made if allocator == self.cuda.allocator]
+        self._made = []
+        return tape, own
 
-    def record(self, operation: Callable[[], Any], *, written: Iterable[StrictArray] = ()) -> Any:
+    def _allocated(self, result: Any) -> None:
+        """Note while there is a tape which memory is new, and who gave it."""
+        root = self._root
+        if root._tape is None:
+            return
+        for array in result if isinstance(result, (list, tuple)) else (result,):
+            if isinstance(array, numpy.ndarray) and array.base is None:
+                root._made.append((array, root.cuda.allocator if root.cuda else None))
+
+    def record(
+        self, operation: Callable[[], Any], *, written: Iterable[StrictArray] = (),
+        operands: Sequence[Any] = (),
+    ) -> Any:  # fmt: skip
         """Carry an operation out; while there is a tape, note it, and how to undo what it writes in
-        place.
+        place. A result that is one of the operands is no new memory.
         """
         root = self._root
         if root._tape is None:
             return _as_arrays(operation())
+        written = list(written)
         root._undo += [(a._a, a._a.copy()) for a in written]
         result = _as_arrays(operation())
         root._tape.append((operation, result))
+        if not written and not any(result is operand for operand in operands):
+            self._allocated(result)
         return result
 
     def __getattr__(self, name: str) -> Any:
@@ -186,9 +206,12 @@ class StrictNamespace:
             return result
 
         # Memory is no operation: a replay finds there what the one before left.
-        result = (
-            operation() if name.startswith("empty") else self.record(operation, written=written)
-        )
+        if name.startswith("empty"):
+            result = operation()
+            self._allocated(result)
+        else:
+            own = [] if owner is None else [owner._a]
+            result = self.record(operation, written=written, operands=[*own, *plain_args])
         operands = list(_arrays([owner, args, kwargs]))
         return self.wrap(result, operands, explicit, name)
 

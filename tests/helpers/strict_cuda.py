@@ -13,7 +13,6 @@ import contextlib
 import ctypes
 import functools
 import itertools
-import re
 import shutil
 import subprocess
 import tempfile
@@ -94,6 +93,7 @@ def cublas() -> ctypes.CDLL:
 def kernel_file(file: str) -> ctypes.CDLL:
     """Compile a ``.cu`` file, with a plain C function ``run_NAME`` for each kernel in it."""
     text = launch.source(file)
+    barrier = str("__syncthreads" in text).lower()
     functions = []
     for name, signature in launch.signatures().items():
         if signature.file != file:
@@ -102,15 +102,10 @@ def kernel_file(file: str) -> ctypes.CDLL:
         arguments = ", ".join(f"a{i}" for i in range(len(signature.types)))
         functions.append(
             f'extern "C" int run_{name}(unsigned bx, unsigned by, unsigned threads, int backwards{parameters}) '
-            f"{{ return shim::launch(bx, by, threads, {str(_has_barrier(text, name)).lower()}, backwards, "
+            f"{{ return shim::launch(bx, by, threads, {barrier}, backwards, "
             f"[=] {{ {name}({arguments}); }}); }}"
         )
     return _compiled(file, '#include "shim.h"\n' + text + "\n" + "\n".join(functions))
-
-
-def _has_barrier(text: str, kernel: str) -> bool:
-    body = text[re.search(rf"void {kernel}\(", text).end() :].partition("\n}\n")[0]
-    return "__syncthreads" in body or "fold_" in body
 
 
 # ---------------------------------------------------------------- kernels
@@ -324,16 +319,20 @@ class FakeStream:
 
     def end_capture(self) -> FakeGraph:
         self._cuda.log.append("end_capture")
-        return FakeGraph(self._cuda, self._cuda._xp.end_tape())
+        return FakeGraph(self._cuda, *self._cuda._xp.end_tape())
 
 
 class FakeGraph:
-    def __init__(self, cuda: FakeCuda, tape: list[Any]) -> None:
-        self._cuda, self._tape = cuda, tape
+    def __init__(self, cuda: FakeCuda, tape: list[Any], own: list[numpy.ndarray]) -> None:
+        self._cuda, self._tape, self._own = cuda, tape, own
 
     def launch(self, stream: FakeStream) -> None:
         assert not self._cuda._xp.mode
         self._cuda.log.append(f"launch on {stream.ptr}")
+        for array in self._own:
+            # A pool hands the same memory out again as soon as an array is gone, so whatever was
+            # written there before the replay, an earlier kernel of the replay may overwrite.
+            array[...] = numpy.nan if array.dtype.kind == "f" else 77
         for redo, stored in self._tape:
             _store(stored, redo())
 

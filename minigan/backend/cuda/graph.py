@@ -62,6 +62,10 @@ class Recording:
         self.seeds = ops.xp.zeros(MASKS, "uint64")
         self.scheduled: set[int] = set()
         self._ops = ops
+        # The pool of the recording hands out again what the step has freed, so that an earlier
+        # kernel of a replay may write to memory that a later one reads. What is filled before a
+        # replay must not lie there.
+        self._pool = ops.xp.cuda.MemoryPool()
         self._seeds = numpy.zeros(MASKS, "uint64")
         self._masks = 0
         self._draws: list[Callable[[], None]] = []
@@ -115,7 +119,8 @@ class Recording:
         return self._filled((), make, dtype)
 
     def _filled(self, shape: tuple[int, ...], make: Callable[[], Any], dtype: Any) -> Array:
-        buffer = self._ops.xp.empty(shape, dtype)
+        with self._ops.xp.cuda.using_allocator(self._pool.malloc):
+            buffer = self._ops.xp.empty(shape, dtype)
         self._draws.append(lambda: buffer.__setitem__(..., self._ops.asarray(make(), dtype=dtype)))
         return buffer
 
