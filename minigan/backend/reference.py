@@ -31,12 +31,14 @@ class Reference:
     ----------
     queues
         Whether work is put into a queue, so that whoever looks at a number waits for all of it.
-    joins_bias
-        Whether a bias and the activation behind it are faster in one pass than in two.
+    joins_bias, joins_norm
+        Whether a bias, or batch normalisation, and the activation behind it are faster in one pass
+        than in two.
     """
 
     queues: ClassVar[bool] = False
     joins_bias: ClassVar[bool] = False
+    joins_norm: ClassVar[bool] = False
 
     def __init__(self, xp: Any, device: str) -> None:
         self.xp = xp
@@ -121,6 +123,12 @@ class Reference:
         """Sum ``a b`` over every axis but the last: ``(..., C), (..., C) -> (C,)``."""
         return self.sum_rows(a * b)
 
+    def sums(self, a: Array, b: Array) -> tuple[Array, Array]:
+        """`sum_rows` of a and `sum_products` of a and b, which reads a once where that is
+        faster.
+        """
+        return self.sum_rows(a), self.sum_products(a, b)
+
     def sum_labelled(self, rows: Array, labels: Array, count: int) -> Array:
         """Sum the rows (N, C) of each label: ``total_k = Σ rows_n`` over the n with label k.
 
@@ -138,6 +146,14 @@ class Reference:
         centred = rows - mean
         return mean, (centred * centred).mean(axis=0)
 
+    def inverse_root(self, variance: Array, eps: float) -> Array:
+        """``1 / s`` with ``s = √(variance + eps)``."""
+        return 1 / self.xp.sqrt(variance + eps)
+
+    def follow(self, running: Array, new: Array, weight: float, factor: float = 1.0) -> None:
+        """Move a running average in place: ``running += weight (factor new - running)``."""
+        running += weight * (new * factor - running)
+
     def standardise(
         self, x: Array, mean: Array, inverse_s: Array, gamma: Array, beta: Array
     ) -> tuple[Array, Array]:
@@ -147,11 +163,36 @@ class Reference:
         x_hat = (x - mean) * inverse_s
         return x_hat, gamma * x_hat + beta
 
+    def standardise_leaky_relu(
+        self, x: Array, mean: Array, inverse_s: Array, gamma: Array, beta: Array, slope: float
+    ) -> tuple[Array, Array]:
+        """The x̂ of `standardise`, and `leaky_relu` of its y."""
+        x_hat, y = self.standardise(x, mean, inverse_s, gamma, beta)
+        return x_hat, self.leaky_relu(y, slope)
+
     def standardise_grad(
         self, dy: Array, x_hat: Array, scale: Array, mean_dy: Array, mean_dyx: Array
     ) -> Array:
         """``dx = scale (dy - mean_dy - x̂ mean_dyx)``; dy and x̂ are (..., C), the others (C,)."""
         return scale * (dy - mean_dy - x_hat * mean_dyx)
+
+    def standardise_leaky_relu_grad(
+        self, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array, beta: Array, slope: float
+    ) -> tuple[Array, Array, Array]:
+        """The adjoint of `standardise_leaky_relu`, where mean and s are those of x itself.
+
+        Returns
+        -------
+        dx
+            Shape (..., C), as dy and x̂.
+        dbeta, dgamma
+            Shape (C,).
+        """
+        d = self.leaky_relu_grad(dy, gamma * x_hat + beta, slope)
+        dbeta, dgamma = self.sums(d, x_hat)
+        m = d.size // d.shape[-1]
+        dx = self.standardise_grad(d, x_hat, gamma * inverse_s, dbeta / m, dgamma / m)
+        return dx, dbeta, dgamma
 
     # ---------------------------------------------------------------- normalisation per sample
 

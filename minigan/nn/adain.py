@@ -156,7 +156,7 @@ class ConditionalBatchNorm(Conditioned):
         if train:
             mean, variance = pooled(self.ranks, *ops.moments(x))
             self._follow(mean, variance, x.size // self.features * self.ranks.size)
-        inverse_s = 1 / ops.xp.sqrt(variance + self.eps)
+        inverse_s = ops.inverse_root(variance, self.eps)
         x_hat = (x - mean) * inverse_s
         a, b = (self._for_each_pixel(part, x) for part in _halves(s))
         return (1 + a) * x_hat + b, (x_hat, inverse_s, a, train)
@@ -188,8 +188,9 @@ class ConditionalBatchNorm(Conditioned):
                 "batch of at least 2, or evaluation mode."
             )
         if self.track_statistics:
-            self.running_mean += self.momentum * (mean - self.running_mean)
-            self.running_var += self.momentum * (variance * (m / (m - 1)) - self.running_var)
+            ops = backend.of(mean)
+            ops.follow(self.running_mean, mean, self.momentum)
+            ops.follow(self.running_var, variance, self.momentum, m / (m - 1))
 
     def _for_each_pixel(self, part: Array, x: Array) -> Array:
         return part.reshape(x.shape[0], *[1] * (x.ndim - 2), self.features)

@@ -73,19 +73,23 @@ class BatchNorm(Layer):
     def forward(self, x: Array, *, train: bool = True) -> tuple[Array, Cache]:
         """Map x to y of the same shape."""
         x = self.check(x)
-        ops = backend.of(x)
-        if train:
-            m = self._count(x)
-            # μ = Σ x / m,  σ² = Σ (x - μ)² / m
-            mean, variance = pooled(self.ranks, *ops.moments(x))
-            if self.track_statistics:
-                self._follow(mean, variance * (m / (m - 1)))
-        else:
-            mean, variance = self.running_mean, self.running_var
-        inverse_s = 1 / ops.xp.sqrt(variance + self.eps)  # s = √(σ² + ε)
+        mean, inverse_s = self.statistics(x, train=train)
         # x̂ = (x - μ) / s,  y = γ x̂ + β: in one pass over memory
-        x_hat, y = ops.standardise(x, mean, inverse_s, self.gamma.value, self.beta.value)
+        parts = mean, inverse_s, self.gamma.value, self.beta.value
+        x_hat, y = backend.of(x).standardise(x, *parts)
         return y, Cache(self, y, x_hat, inverse_s, train)
+
+    def statistics(self, x: Array, *, train: bool) -> tuple[Array, Array]:
+        """Return μ and 1 / s, shape (features,): those of the batch, or the running ones."""
+        ops = backend.of(x)
+        if not train:
+            return self.running_mean, ops.inverse_root(self.running_var, self.eps)
+        m = self._count(x)
+        mean, variance = pooled(self.ranks, *ops.moments(x))  # μ = Σ x / m,  σ² = Σ (x - μ)² / m
+        if self.track_statistics:
+            ops.follow(self.running_mean, mean, self.momentum)
+            ops.follow(self.running_var, variance, self.momentum, m / (m - 1))
+        return mean, ops.inverse_root(variance, self.eps)  # s = √(σ² + ε)
 
     def backward(
         self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True
@@ -95,7 +99,7 @@ class BatchNorm(Layer):
         ops = backend.of(dy)
         scale = self.gamma.value * inverse_s  # γ / s
         if train or param_grads:
-            dbeta, dgamma = ops.sum_rows(dy), ops.sum_products(dy, x_hat)  # Σ dy,  Σ dy x̂
+            dbeta, dgamma = ops.sums(dy, x_hat)  # Σ dy,  Σ dy x̂
         if param_grads:
             self.beta.grad += dbeta
             self.gamma.grad += dgamma
@@ -139,11 +143,6 @@ class BatchNorm(Layer):
                 "has no variance; use a batch of at least 2, or evaluation mode."
             )
         return m
-
-    def _follow(self, mean: Array, variance: Array) -> None:
-        """Move the running averages towards the mean and variance of a batch."""
-        self.running_mean += self.momentum * (mean - self.running_mean)
-        self.running_var += self.momentum * (variance - self.running_var)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Any (N, features), (N, L, features) or (N, H, W, features) stays as it is."""

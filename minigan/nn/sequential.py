@@ -7,7 +7,7 @@ from typing import Any
 
 from minigan.backend import Array
 from minigan.nn.cache import Cache, Shape, Signals
-from minigan.nn.fusion import Joined, stages
+from minigan.nn.fusion import Joined, stages, stages_with_caches
 from minigan.nn.layer import Layer, require_layers
 from minigan.nn.summary import Row
 from minigan.nn.tree import held
@@ -68,11 +68,13 @@ class Sequential(Layer, samplewise=True):
         if not (input_grad or param_grads):
             return None
         d: Any = dy
-        for index in reversed(range(last, len(caches))):
+        # The layers with what each kept, from the last to the first; on some devices, some are
+        # joined.
+        for index, stage, inner in reversed(stages_with_caches(self.sequence, caches, dy)):
+            if index < last:
+                break
             needed = input_grad or index > last
-            d = self.sequence[index].backward(
-                d, caches[index], param_grads=param_grads, input_grad=needed
-            )
+            d = stage.backward(d, inner, param_grads=param_grads, input_grad=needed)
         return d if input_grad else None
 
     def backward_signals(self, dy: Array, cache: Cache) -> tuple[Array, Signals]:

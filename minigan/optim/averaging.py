@@ -80,7 +80,7 @@ class ExponentialMovingAverage:
         _require_twins(ours, theirs)
         d = min(self.decay, self.t / (self.warmup + self.t)) if self.warmup else self.decay
         for average, value in _vector_pairs(ours, theirs):
-            average += (1 - d) * (value - average)
+            backend.of(average).follow(average, value, 1 - d)
         for average, value in zip(
             self.net.buffers().values(), self.source.buffers().values(), strict=True
         ):

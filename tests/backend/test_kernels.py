@@ -74,7 +74,8 @@ def windows(draw):
 @given(windows())
 def test_unfold_gathers_what_the_reference_gathers(case):
     window, shape = case
-    name = "unfold4" if shape[3] % 4 == 0 else "unfold"
+    runs = window.kernel[1] * shape[3] % 4 == 0
+    name = "unfold4" if shape[3] % 4 == 0 else "unfold_runs" if runs else "unfold"
     name = "" if window.is_a_pixel else name
     _compare(strict_cuda(), name, "unfold", _normal(*shape), window, exact=True)
 
@@ -147,6 +148,13 @@ def test_sum_products(shape, backwards):
 
 @ORDERS
 @pytest.mark.parametrize("shape", MATRICES)
+def test_both_sums_at_once(shape, backwards):
+    ops = strict_cuda(backwards=backwards)
+    _compare(ops, "sums", "sums", _normal(*shape), _normal(*shape, seed=1), atol=1e-4)
+
+
+@ORDERS
+@pytest.mark.parametrize("shape", MATRICES)
 def test_moments(shape, backwards):
     _compare(
         strict_cuda(backwards=backwards), "moments_partial", "moments", _normal(*shape) * 3 + 2
@@ -177,6 +185,41 @@ SHAPES = [(7, 5), (3, 4, 5, 6), (1, 1)]
 def test_standardise(ops, shape):
     vectors = [_normal(shape[-1], seed=i) for i in range(1, 5)]
     _compare(ops, "standardise", "standardise", _normal(*shape), *vectors)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.2])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_standardise_and_leaky_relu_at_once(ops, shape, slope):
+    vectors = [_normal(shape[-1], seed=i) for i in range(1, 5)]
+    name = "standardise_leaky_relu"
+    _compare(ops, name, name, _normal(*shape), *vectors, slope)
+
+
+@ORDERS
+@pytest.mark.parametrize("slope", [0.0, 0.2])
+@pytest.mark.parametrize("shape", [*SHAPES, (2000, 5), (9, 33)])
+def test_the_gradient_of_both_at_once(shape, slope, backwards):
+    vectors = [_normal(shape[-1], seed=i) for i in range(1, 4)]
+    arrays = _normal(*shape, seed=8), _normal(*shape, seed=9)
+    _compare(
+        strict_cuda(backwards=backwards), "rectified_sums", "standardise_leaky_relu_grad", *arrays,
+        *vectors, slope, atol=1e-4,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1, 5, 700])
+def test_inverse_root(ops, size):
+    _compare(ops, "inverse_root", "inverse_root", _normal(size) ** 2, 1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1,), (700,), (3, 5)])
+def test_a_running_average_follows(ops, shape):
+    running, new = _normal(*shape), _normal(*shape, seed=1)
+    there = ops.asarray(running)
+    ops.follow(there, ops.asarray(new), 0.1, 1.25)
+    assert ops._launch.launched == ["follow"]
+    NUMPY.follow(running, new, 0.1, 1.25)
+    numpy.testing.assert_allclose(ops.to_numpy(there), running, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -419,8 +462,12 @@ def _all_primitives(ops, x, window):
         ops.fold(patches, x.shape, window),
         ops.sum_rows(x),
         ops.sum_products(x, x),
+        *ops.sums(x, x),
         *ops.moments(x),
         *ops.standardise(x, vector, vector, vector, vector),
+        *ops.standardise_leaky_relu(x, vector, vector, vector, vector, 0.2),
+        *ops.standardise_leaky_relu_grad(x, x, vector, vector, vector, 0.2),
+        ops.inverse_root(x, 100.0),
         ops.standardise_grad(x, x, vector, vector, vector),
         ops.leaky_relu(x, 0.2),
         ops.leaky_relu_grad(x, x, 0.2),
@@ -560,6 +607,4 @@ def test_kernels_compile_for_real_gpus(file, architecture):
 def test_a_mistake_in_a_kernel_would_be_noticed():
     nvrtc = _nvrtc()
     with pytest.raises(AssertionError, match='identifier "slop" is undefined'):
-        _compile(
-            nvrtc, launch.source("elementwise").replace("dy[i] * slope", "dy[i] * slop"), "sm_90"
-        )
+        _compile(nvrtc, launch.source("elementwise").replace("x * slope", "x * slop"), "sm_90")

@@ -133,6 +133,40 @@ def test_reductions_and_normalisation(ops, shape):
     )
 
 
+@pytest.mark.parametrize("slope", [0.0, 0.2])
+@pytest.mark.parametrize("shape", [(1, 1), (100_000, 1), (128, 16, 16, 100), (3, 1000)])
+def test_normalisation_and_a_leaky_relu_at_once(ops, shape, slope):
+    x, dy = _normal(*shape) * 2 + 1, _normal(*shape, seed=1)
+    wide = x.astype("float64"), dy.astype("float64")
+    vectors = [_normal(shape[-1], seed=i).astype("float64") for i in range(2, 6)]
+    there, dthere, *on_device = (ops.asarray(a, "float32") for a in (*wide, *vectors))
+    for ours, theirs in zip(
+        ops.standardise_leaky_relu(there, *on_device, slope),
+        NUMPY.standardise_leaky_relu(wide[0], *vectors, slope),
+        strict=True,
+    ):
+        _close(ops, ours, theirs)
+    # A sign next to 0 may be rounded to the other side.
+    sign = abs(vectors[1] * wide[0] + vectors[2]) > 1e-4
+    dthere *= ops.asarray(sign, "float32")
+    ours = ops.standardise_leaky_relu_grad(dthere, there, *on_device[:3], slope)
+    theirs = NUMPY.standardise_leaky_relu_grad(wide[1] * sign, wide[0], *vectors[:3], slope)
+    for mine, other in zip(ours, theirs, strict=True):
+        _close(ops, mine, other, rtol=1e-4)
+    for mine, other in zip(
+        ops.sums(there, dthere), NUMPY.sums(wide[0], wide[1] * sign), strict=True
+    ):
+        _close(ops, mine, other, rtol=1e-4)
+
+
+def test_running_averages_and_roots(ops):
+    running, new = _normal(1000), _normal(1000, seed=1)
+    there = ops.asarray(running)
+    ops.follow(there, ops.asarray(new), 0.1, 1.25)
+    _close(ops, there, running + 0.1 * (1.25 * new - running))
+    _close(ops, ops.inverse_root(ops.asarray(new**2), 1e-5), 1 / numpy.sqrt(new**2 + 1e-5))
+
+
 def test_elementwise_loss_and_adam(ops):
     x, dy = _normal(300, 77), _normal(300, 77, seed=1)
     _close(ops, ops.leaky_relu(ops.asarray(x), 0.2), NUMPY.leaky_relu(x, 0.2))

@@ -55,6 +55,7 @@ class CudaBackend(Reference):
 
     queues = True
     joins_bias = True
+    joins_norm = True
 
     def __init__(
         self, xp: Any, *, kernels: Any = None, gemm: Gemm | None = None, precision: str = "float32"
@@ -173,10 +174,27 @@ class CudaBackend(Reference):
         wide, blocks = _rectangles(rows, columns)
         partial = self.xp.empty((blocks[1], columns), "float32")
         self._launch(kernel, blocks, *operands, partial, rows, columns, wide)
-        if blocks[1] == 1:
+        return self._joined_sums(partial)
+
+    def sums(self, a: Array, b: Array) -> tuple[Array, Array]:
+        """Reads a and b once."""
+        if not (_plain(a, b) and a.shape == b.shape):
+            return super().sums(a, b)
+        columns = a.shape[-1]
+        rows = a.size // columns
+        wide, blocks = _rectangles(rows, columns)
+        partial = self.xp.empty((blocks[1], 2 * columns), "float32")
+        self._launch("sums", blocks, a, b, partial, rows, columns, wide)
+        both = self._joined_sums(partial)
+        return both[:columns], both[columns:]
+
+    def _joined_sums(self, partial: Array) -> Array:
+        rows, columns = partial.shape
+        if rows == 1:
             return partial.reshape(columns)
         total = self.xp.empty(columns, "float32")
-        self._launch("sum_rows", (blocks[0], 1), partial, total, blocks[1], columns, wide)
+        wide, blocks = _slices(columns)
+        self._launch("sum_rows", blocks, partial, total, rows, columns, wide)
         return total
 
     # ---------------------------------------------------------------- normalisation per feature
@@ -191,11 +209,27 @@ class CudaBackend(Reference):
         counts, means, squares = (self.xp.empty((blocks[1], columns), "float32") for _ in range(3))
         mean, variance = self.xp.empty(columns, "float32"), self.xp.empty(columns, "float32")
         self._launch("moments_partial", blocks, x, counts, means, squares, rows, columns, wide)
+        parts = blocks[1]
+        wide, blocks = _slices(columns)
         self._launch(
-            "moments_join", (blocks[0], 1), counts, means, squares, mean, variance, blocks[1],
-            columns, wide,
-        )  # fmt: skip
+            "moments_join", blocks, counts, means, squares, mean, variance, parts, columns, wide
+        )
         return mean, variance
+
+    def inverse_root(self, variance: Array, eps: float) -> Array:
+        """One launch."""
+        if not _plain(variance):
+            return super().inverse_root(variance, eps)
+        inverse_s = self._like(variance)
+        self._each("inverse_root", variance.size, variance, inverse_s, eps, variance.size)
+        return inverse_s
+
+    def follow(self, running: Array, new: Array, weight: float, factor: float = 1.0) -> None:
+        """One launch, in place."""
+        if not (_plain(running, new) and running.shape == new.shape):
+            super().follow(running, new, weight, factor)
+            return
+        self._each("follow", running.size, running, new, weight, factor, running.size)
 
     def standardise(
         self, x: Array, mean: Array, inverse_s: Array, gamma: Array, beta: Array
@@ -207,6 +241,19 @@ class CudaBackend(Reference):
         self._each(
             "standardise", x.size, x, mean, inverse_s, gamma, beta, x_hat, y, x.size, x.shape[-1]
         )
+        return x_hat, y
+
+    def standardise_leaky_relu(
+        self, x: Array, mean: Array, inverse_s: Array, gamma: Array, beta: Array, slope: float
+    ) -> tuple[Array, Array]:
+        """Reads x once, writes x̂ and y once."""
+        if not _plain(x, mean, inverse_s, gamma, beta):
+            return super().standardise_leaky_relu(x, mean, inverse_s, gamma, beta, slope)
+        x_hat, y = self._like(x), self._like(x)
+        self._each(
+            "standardise_leaky_relu", x.size, x, mean, inverse_s, gamma, beta, x_hat, y, slope,
+            x.size, x.shape[-1],
+        )  # fmt: skip
         return x_hat, y
 
     def standardise_grad(
@@ -222,6 +269,26 @@ class CudaBackend(Reference):
         )  # fmt: skip
         return dx
 
+    def standardise_leaky_relu_grad(
+        self, dy: Array, x_hat: Array, inverse_s: Array, gamma: Array, beta: Array, slope: float
+    ) -> tuple[Array, Array, Array]:
+        """Reads dy and x̂ twice, for the sums and for dx, and writes dx once."""
+        if not (_plain(dy, x_hat, inverse_s, gamma, beta) and dy.shape == x_hat.shape):
+            return super().standardise_leaky_relu_grad(dy, x_hat, inverse_s, gamma, beta, slope)
+        columns = dy.shape[-1]
+        rows = dy.size // columns
+        wide, blocks = _rectangles(rows, columns)
+        partial = self.xp.empty((blocks[1], 2 * columns), "float32")
+        self._launch(
+            "rectified_sums", blocks, dy, x_hat, gamma, beta, partial, slope, rows, columns, wide
+        )
+        both, dx = self._joined_sums(partial), self._like(dy)
+        self._each(
+            "standardise_leaky_relu_grad", dy.size, dy, x_hat, inverse_s, gamma, beta, both, dx,
+            slope, 1 / rows, dy.size, columns,
+        )  # fmt: skip
+        return dx, both[:columns], both[columns:]
+
     # ---------------------------------------------------------------- patches
 
     def unfold(self, x: Array, window: Window) -> Array:
@@ -235,7 +302,10 @@ class CudaBackend(Reference):
         if not (_plain(x) and 0 < math.prod(shape) < _LIMIT):
             return super().unfold(x, window)
         patches = self.xp.empty(shape, "float32")
-        self._move_patches("unfold", x, patches, x.shape, (ho, wo), window)
+        if channels % 4 and kw * channels % 4 == 0:
+            self._move_runs(x, patches, window)
+        else:
+            self._move_patches("unfold", x, patches, x.shape, (ho, wo), window)
         return patches
 
     def fold(self, patches: Array, shape: Sequence[int], window: Window) -> Array:
@@ -262,6 +332,16 @@ class CudaBackend(Reference):
         _, height, width, channels = image
         (kh, kw), (sh, sw), (ph, pw) = window
         self._move(kernel, source, target, height, width, channels, *places, kh, kw, sh, sw, ph, pw)
+
+    def _move_runs(self, x: Array, patches: Array, window: Window) -> None:
+        """Launch the kernel that gathers the rows of each window four numbers at a time."""
+        _, height, width, channels = x.shape
+        (kh, kw), (sh, sw), (ph, pw) = window
+        count = patches.size // 4
+        self._each(
+            "unfold_runs", count, x, patches, count, height, width * channels,
+            *patches.shape[1:3], kh, kw * channels, sh, sw * channels, ph, pw * channels,
+        )  # fmt: skip
 
     def upsample(self, x: Array, factor: Pair) -> Array:
         """One thread per entry (or four) of the larger image."""
@@ -471,3 +551,11 @@ def _rectangles(rows: int, columns: int) -> tuple[int, tuple[int, int]]:
     # At least 16 rows for each thread, and no more blocks than keep a large GPU busy.
     down = max(1, min(-(-rows // (16 * tall)), 1024 // across, 256))
     return wide, (across, down)
+
+
+def _slices(columns: int) -> tuple[int, tuple[int, int]]:
+    """Choose width and grid where a block joins all of a few hundred partial results of its
+    columns: narrow, so that no thread has many of them one after the other.
+    """
+    wide = min(4, 1 << (columns - 1).bit_length())
+    return wide, (-(-columns // wide), 1)

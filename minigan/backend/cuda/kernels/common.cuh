@@ -15,3 +15,14 @@ __device__ inline void add_to(float4& sum, float4 x) {
     sum.z += x.z;
     sum.w += x.w;
 }
+
+// Leaky ReLU. A slope of 0 gives 0, even where x or dy is infinite; what is not a number is handed on.
+__device__ inline float bent(float x, float slope) {
+    if (slope == 0.0f) return x <= 0.0f ? 0.0f : x;
+    return x > 0.0f ? x : x * slope;
+}
+
+// Its gradient; y has the sign of x.
+__device__ inline float bent_grad(float dy, float y, float slope) {
+    return y > 0.0f ? dy : slope == 0.0f ? 0.0f : dy * slope;
+}

@@ -62,6 +62,35 @@ extern "C" __global__ void unfold4(const float4* x, float4* patches, int count, 
     gather_patches(x, patches, count, height, width, channels, ho, wo, kh, kw, sh, sw, ph, pw);
 }
 
+// Where channels don't come in fours, but the taps of a row do: the numbers of a window's row lie side by side in the
+// image and in the patch, so they are moved as one run, four at a time. `line` is a row of the image, `run` one of the
+// window, `step` and `before` are the stride and the padding, all in numbers instead of pixels.
+extern "C" __global__ void unfold_runs(const float* x, float4* patches, int count, int height, int line, int ho, int wo,
+                                       int kh, int run, int sh, int step, int ph, int before) {
+    FOR_EACH(index, count) {
+        unsigned rest = index;
+        int entry = rest % (run / 4) * 4;
+        rest /= run / 4;
+        int i = rest % kh;
+        rest /= kh;
+        int q = rest % wo;
+        rest /= wo;
+        int p = rest % ho;
+        int n = rest / ho;
+        int row = p * sh + i - ph;
+        int at = q * step - before + entry;
+        float4 moved{};
+        if (row >= 0 && row < height) {
+            const float* source = x + (n * height + row) * line;
+            if (at >= 0 && at < line) moved.x = source[at];
+            if (at + 1 >= 0 && at + 1 < line) moved.y = source[at + 1];
+            if (at + 2 >= 0 && at + 2 < line) moved.z = source[at + 2];
+            if (at + 3 >= 0 && at + 3 < line) moved.w = source[at + 3];
+        }
+        patches[index] = moved;
+    }
+}
+
 extern "C" __global__ void fold(const float* patches, float* x, int count, int height, int width, int channels,
                                 int ho, int wo, int kh, int kw, int sh, int sw, int ph, int pw) {
     collect_patches(patches, x, count, height, width, channels, ho, wo, kh, kw, sh, sw, ph, pw);

@@ -1,4 +1,4 @@
-// Twins: Reference.sum_rows, Reference.sum_products and Reference.moments.
+// Twins: Reference.sum_rows, sum_products, sums, moments, and the sums of standardise_leaky_relu_grad.
 //
 // A matrix (rows, columns) is reduced over its rows. A block of 256 threads is a little rectangle, `wide` columns
 // (a power of two up to 32) by 256 / wide rows: neighbouring threads read neighbouring columns, which is how memory
@@ -48,6 +48,44 @@ extern "C" __global__ void sum_products(const float* a, const float* b, float* p
     cell[threadIdx.x] = sum;
     fold_rectangle(cell, wide);
     if (at.inside == 0 && at.column < columns) partial[blockIdx.y * columns + at.column] = cell[threadIdx.x];
+}
+
+// Both of these sums, with a function of a's entries in place of a: a row of partial results holds the sums, then those
+// of the products.
+template <typename Function>
+__device__ void sum_both(const float* a, const float* b, float* partial, int rows, int columns, int wide,
+                         Function function) {
+    __shared__ float cell[THREADS];
+    Place at = my_place(wide);
+    float sum = 0.0f, products = 0.0f;
+    if (at.column < columns)
+        for (int row = at.row; row < rows; row += at.step) {
+            float other = b[row * columns + at.column];
+            float value = function(a[row * columns + at.column], other, at.column);
+            sum += value;
+            products += value * other;
+        }
+    bool mine = at.inside == 0 && at.column < columns;
+    int place = blockIdx.y * 2 * columns + at.column;
+    cell[threadIdx.x] = sum;
+    fold_rectangle(cell, wide);
+    if (mine) partial[place] = cell[threadIdx.x];
+    __syncthreads();
+    cell[threadIdx.x] = products;
+    fold_rectangle(cell, wide);
+    if (mine) partial[place + columns] = cell[threadIdx.x];
+}
+
+extern "C" __global__ void sums(const float* a, const float* b, float* partial, int rows, int columns, int wide) {
+    sum_both(a, b, partial, rows, columns, wide, [](float value, float, int) { return value; });
+}
+
+// a is the cotangent of a leaky ReLU of gamma b + beta.
+extern "C" __global__ void rectified_sums(const float* dy, const float* x_hat, const float* gamma, const float* beta,
+                                          float* partial, float slope, int rows, int columns, int wide) {
+    sum_both(dy, x_hat, partial, rows, columns, wide, [=](float value, float normalised, int c) {
+        return bent_grad(value, gamma[c] * normalised + beta[c], slope);
+    });
 }
 
 // A set of numbers as its size, its mean and its sum of squared deviations from the mean. Two such sets join without
