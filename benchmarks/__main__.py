@@ -13,6 +13,7 @@ COMMANDS = {
     "scaling": ("benchmarks.scaling", "batch size, image size and channels"),
     "memory": ("benchmarks.memory", "peak memory, net of imports"),
     "gpu": ("benchmarks.gpu", "training steps on a GPU"),
+    "crossover": ("benchmarks.crossover", "from which size on a GPU pays"),
     "digests": ("benchmarks.digests", "do all recipes still learn the same, to the bit?"),
     "pretrained": ("benchmarks.pretrained", "train the weights that come with the package"),
     "quality": ("benchmarks.quality.__main__", "how good the samples are"),
