@@ -24,6 +24,7 @@ import numpy
 from benchmarks.quality.jobs import Job, Row, rows
 from benchmarks.quality.pictures import dots
 from minigan import data, gan, metrics, nn, optim
+from minigan.backend import to_numpy
 from minigan.recipes import get, nets
 from minigan.recipes.recipe import Recipe, Settings
 from minigan.runs.assembly import assemble
@@ -78,15 +79,16 @@ def whole_nets(rng: numpy.random.Generator, packing: int) -> tuple[nn.Layer, nn.
     return generator, critic
 
 
-def build_whole(packing: int, seed: int) -> gan.Trainer:
+def build_whole(packing: int, seed: int, device: str = "cpu") -> gan.Trainer:
     """The protocol's nets and rates."""
     weights, stream, latents = (
         numpy.random.default_rng(s) for s in numpy.random.SeedSequence(seed).spawn(3)
     )
-    generator, critic = whole_nets(weights, packing)
+    generator, critic = (net.to(device) for net in whole_nets(weights, packing))
     moves = [optim.Adam(net, lr=2e-4, betas=(0.5, 0.999)) for net in (generator, critic)]
     game = TwoSteps(generator, critic, *moves, latent=gan.Latent(100, "uniform"))
-    return gan.Trainer(game, data.Batches(data.stacked_mnist(), 64, stream), rng=latents)
+    source = data.Batches(data.stacked_mnist(), 64, stream)
+    return gan.Trainer(game, source, rng=latents, cuda_graph=device == "cuda")
 
 
 def scaled_nets(rng: numpy.random.Generator, noise: Any) -> tuple[nn.Layer, nn.Layer]:
@@ -126,7 +128,7 @@ def measure(trainer: gan.Trainer, seed: int, samples: int = SAMPLES) -> Row:
     """Modes and KL of fresh samples."""
     z = trainer.game.latent.sample(samples, numpy.random.default_rng([seed, 1]))
     images = trainer.game.sample(z)
-    digits = [classifier().classify(images[..., c : c + 1]) for c in range(3)]
+    digits = [to_numpy(classifier().classify(images[..., c : c + 1])) for c in range(3)]
     counts = numpy.bincount(100 * digits[0] + 10 * digits[1] + digits[2], minlength=1000)
     return {
         "modes": int((counts > 0).sum()),
