@@ -34,11 +34,14 @@ class Reference:
     joins_bias, joins_norm
         Whether a bias, or batch normalisation, and the activation behind it are faster in one pass
         than in two.
+    recording
+        What a training step is being recorded into; None while none is.
     """
 
     queues: ClassVar[bool] = False
     joins_bias: ClassVar[bool] = False
     joins_norm: ClassVar[bool] = False
+    recording: Any = None
 
     def __init__(self, xp: Any, device: str) -> None:
         self.xp = xp
@@ -152,7 +155,7 @@ class Reference:
 
     def follow(self, running: Array, new: Array, weight: float, factor: float = 1.0) -> None:
         """Move a running average in place: ``running += weight (factor new - running)``."""
-        running += weight * (new * factor - running)
+        running += weight * ((new if factor == 1 else new * factor) - running)
 
     def standardise(
         self, x: Array, mean: Array, inverse_s: Array, gamma: Array, beta: Array

@@ -23,7 +23,9 @@ class Optimizer:
     A subclass defines `update`. It names its hyper-parameters beyond `lr` in ``number_names`` and
     its vectors in ``vector_names``; both are then part of its state. If its update doesn't depend
     on `t`, it may say ``counts = False``: only then, or if the backend's `adam` makes the update,
-    can it be recorded into a CUDA graph, in which t would freeze.
+    can it be recorded into a CUDA graph, in which t would freeze. If its update takes η from
+    `rate`, it may say ``rate_moves = True``: a recorded step then follows a schedule; otherwise it
+    is recorded again whenever `lr` changes.
 
     Parameters
     ----------
@@ -55,6 +57,7 @@ class Optimizer:
     number_names: ClassVar[tuple[str, ...]] = ("lr",)
     vector_names: ClassVar[tuple[str, ...]] = ()
     counts: ClassVar[bool] = True
+    rate_moves: ClassVar[bool] = False
     ranks: Ranks = ALONE
     _reduced = False
 
@@ -129,6 +132,13 @@ class Optimizer:
         self._reduced = False
         self.t += 1
         self.update(self.flat.value, self.flat.grad)
+
+    def rate(self, theta: Array) -> Any:
+        """Return η: `lr`, or in a recorded step a scalar that is the `lr` of each replay."""
+        ops = backend.of(theta)
+        if ops.recording is None:
+            return self.lr
+        return ops.number(lambda: self.lr, theta.dtype)
 
     def zero_grad(self) -> None:
         """Set every gradient to zero.

@@ -50,6 +50,7 @@ class RMSprop(Optimizer):
     number_names = ("lr", "decay", "eps", "momentum")
     vector_names = ("v", "b")
     counts = False
+    rate_moves = True
     decay: float
     eps: float
     momentum: float
@@ -75,4 +76,4 @@ class RMSprop(Optimizer):
         self.v += (1 - self.decay) * g * g
         self.b *= self.momentum
         self.b += g / (backend.of(g).xp.sqrt(self.v) + self.eps)
-        theta -= self.lr * self.b
+        theta -= self.rate(theta) * self.b

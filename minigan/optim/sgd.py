@@ -47,6 +47,7 @@ class SGD(Optimizer):
     number_names = ("lr", "momentum", "nesterov")
     vector_names = ("b",)
     counts = False
+    rate_moves = True
     momentum: float
     nesterov: bool
     b: Array
@@ -78,4 +79,4 @@ class SGD(Optimizer):
         self.b *= self.momentum
         self.b += g
         direction = g + self.momentum * self.b if self.nesterov else self.b
-        theta -= self.lr * direction
+        theta -= self.rate(theta) * direction

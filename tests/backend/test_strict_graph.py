@@ -2,6 +2,9 @@
 freeze.
 """
 
+import gc
+import weakref
+
 import numpy
 import pytest
 from strict_array import StrictArray
@@ -142,7 +145,16 @@ def test_replayed_training_equals_ordinary_training_bit_for_bit(kind, steps, opt
     _assert_same(recorded, ordinary)
 
 
-@pytest.mark.parametrize("optimizer", [optim.Adam, optim.AdamW, optim.SGD])
+class OwnSGD(optim.SGD):
+    """Reads its learning rate when it is recorded."""
+
+    rate_moves = False
+
+    def update(self, theta, g):
+        theta -= self.lr * g
+
+
+@pytest.mark.parametrize("optimizer", [optim.Adam, optim.AdamW, optim.SGD, optim.RMSprop, OwnSGD])
 def test_a_learning_rate_may_change_between_replays(optimizer):
     recorded, ordinary = (Player("mlp", optimizer=optimizer) for _ in range(2))
     graph = StepGraph(recorded.ops, recorded.step, optimizers=recorded.optimizers, warm_up=1)
@@ -152,9 +164,45 @@ def test_a_learning_rate_may_change_between_replays(optimizer):
         graph(**inputs)
         ordinary.step(**inputs)
     _assert_same(recorded, ordinary)
-    # Adam's lies on the device; where it froze, the step is recorded anew.
+    # On the device it moves; where it froze, the step is recorded anew.
     captures = recorded.ops.xp.cuda.log.count("begin_capture")
-    assert captures == (3 if optimizer is optim.SGD else 1)
+    assert captures == (3 if optimizer is OwnSGD else 1)
+
+
+def test_two_optimizers_of_the_same_parameters_are_refused():
+    player = Player("mlp")
+    twice = [player.optimizers[1], optim.Adam(player.game.generator, lr=0.1)]
+    with pytest.raises(ValueError, match="Two optimizers move the same parameters"):
+        StepGraph(player.ops, player.step, optimizers=twice)
+
+
+def test_the_outer_stream_waits_for_the_graph_s_after_an_error_too():
+    player = Player("mlp")
+
+    def fails(**inputs):
+        raise ArithmeticError("no")
+
+    graph = StepGraph(player.ops, fails, optimizers=player.optimizers, warm_up=1)
+    with pytest.raises(ArithmeticError):
+        graph(**next(_inputs(player.shape, 1)))
+    own = graph._stream.ptr
+    assert player.ops.xp.cuda.log[-2:] == [f"record {own}", f"0 waits for {own}"]
+
+
+def test_a_recording_that_is_dropped_is_gone_at_once():
+    player = Player("images")  # with dropout
+    graph = StepGraph(player.ops, player.step, optimizers=player.optimizers, warm_up=1)
+    for inputs in _inputs(player.shape, 2):
+        graph(**inputs)
+    (replay,) = graph._replays.values()
+    recording = weakref.ref(replay.recording)
+    del replay
+    gc.disable()  # a collection in the middle of another recording would free memory there
+    try:
+        del graph
+        assert recording() is None
+    finally:
+        gc.enable()
 
 
 def test_an_optimizer_that_cannot_be_recorded_says_so():

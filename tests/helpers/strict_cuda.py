@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import gc
 import itertools
 import shutil
 import subprocess
@@ -251,6 +252,7 @@ class FakeCuda:
         self.null = FakeStream(self, 0)
         self.current = self.null
         self.allocator: Any = None
+        self.pools: list[FakePool] = []
         self.log: list[str] = []
 
     def Stream(self, *, non_blocking: bool = False) -> FakeStream:
@@ -258,10 +260,11 @@ class FakeCuda:
         return FakeStream(self, next(self._numbers))
 
     def MemoryPool(self) -> FakePool:
-        return FakePool()
+        self.pools.append(FakePool())
+        return self.pools[-1]
 
-    def Event(self) -> FakeEvent:
-        return FakeEvent()
+    def Event(self, *, disable_timing: bool = False) -> FakeEvent:
+        return FakeEvent(timed=not disable_timing)
 
     def get_elapsed_time(self, start: FakeEvent, stop: FakeEvent) -> float:
         return 1e3 * (stop.time - start.time)
@@ -279,7 +282,11 @@ class FakeCuda:
 
 
 class FakeEvent:
+    def __init__(self, *, timed: bool) -> None:
+        self.timed, self.stream = timed, 0
+
     def record(self) -> None:
+        assert self.timed
         self.time = time.perf_counter()
 
     def synchronize(self) -> None:
@@ -287,6 +294,8 @@ class FakeEvent:
 
 
 class FakePool:
+    used = False
+
     def malloc(self, size: int) -> None:
         raise AssertionError("nothing really allocates here")
 
@@ -304,16 +313,24 @@ class FakeStream:
     def __exit__(self, *exception: Any) -> None:
         self._cuda.current = self._outer.pop()
 
-    def record(self) -> int:
+    def record(self, event: FakeEvent) -> FakeEvent:
         self._cuda.log.append(f"record {self.ptr}")
-        return self.ptr
+        event.stream = self.ptr
+        return event
 
-    def wait_event(self, event: int) -> None:
-        self._cuda.log.append(f"{self.ptr} waits for {event}")
+    def wait_event(self, event: FakeEvent) -> None:
+        self._cuda.log.append(f"{self.ptr} waits for {event.stream}")
 
     def begin_capture(self) -> None:
         assert self._cuda.current is self, "capture on the stream that is current"
         assert self._cuda.allocator is not None, "capture under an allocator of its own"
+        assert not gc.isenabled(), (
+            "a collection may free another graph's memory, which CUDA refuses"
+        )
+        recorded = [pool for pool in self._cuda.pools if pool.malloc == self._cuda.allocator]
+        assert not any(pool.used for pool in recorded), "a pool that serves one recording"
+        for pool in recorded:
+            pool.used = True
         self._cuda.log.append("begin_capture")
         self._cuda._xp.begin_tape()
 

@@ -18,10 +18,11 @@ it does.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy
 
@@ -43,6 +44,14 @@ class Optimizer(Protocol):
     number_names: Sequence[str]
     vector_names: Sequence[str]
     counts: bool
+    rate_moves: bool
+
+
+class _Filling(NamedTuple):
+    """An array, of the host or the device, and what makes its contents before each replay."""
+
+    buffer: Any
+    make: Callable[[], Any]
 
 
 class Recording:
@@ -68,7 +77,7 @@ class Recording:
         self._pool = ops.xp.cuda.MemoryPool()
         self._seeds = numpy.zeros(MASKS, "uint64")
         self._masks = 0
-        self._draws: list[Callable[[], None]] = []
+        self._fillings: list[_Filling] = []
 
     def schedule_of(self, theta: Array) -> Array:
         """Return where the learning rate and the step number of the optimizer of `theta` lie, (2,)
@@ -99,7 +108,7 @@ class Recording:
                 f"A recorded step holds at most {MASKS} dropout masks; train without the graph."
             )
         self._masks += 1
-        self._draws.append(lambda: self._seeds.__setitem__(place, draw_seed(rng)))
+        self._fillings.append(_Filling(self._seeds[place : place + 1], lambda: draw_seed(rng)))
         return self.seeds, place
 
     def drawn(
@@ -121,28 +130,31 @@ class Recording:
     def _filled(self, shape: tuple[int, ...], make: Callable[[], Any], dtype: Any) -> Array:
         with self._ops.xp.cuda.using_allocator(self._pool.malloc):
             buffer = self._ops.xp.empty(shape, dtype)
-        self._draws.append(lambda: buffer.__setitem__(..., self._ops.asarray(make(), dtype=dtype)))
+        self._fillings.append(_Filling(buffer, make))
         return buffer
 
     def draw(self) -> None:
         """Draw all random numbers of a step, in the order in which it uses them, and send them to
         the device.
         """
-        for draw in self._draws:
-            draw()
+        for buffer, make in self._fillings:
+            on_device = not isinstance(buffer, numpy.ndarray)
+            buffer[...] = self._ops.asarray(make(), dtype=buffer.dtype) if on_device else make()
         if self._masks:
             self.seeds[...] = self._ops.asarray(self._seeds)
 
 
 @dataclass
 class _Replay:
-    """A recorded step: its graph, what it refers to, and what was so when it was recorded.
+    """A recorded step: its graph, the memory and all else that it refers to, and what was so when
+    it was recorded.
 
     ``steps`` says how often each optimizer moves in it, ``on_device`` which learning rate and step
     number of each the device knows.
     """
 
     graph: Any
+    pool: Any
     report: dict[str, Array]
     recording: Recording
     steps: list[int]
@@ -155,7 +167,7 @@ class StepGraph:
     """A training step that is recorded after a few ordinary ones, then replayed.
 
     Call it like the step. The first `warm_up` calls of each kind run as they are: they compile
-    kernels, fill the memory pool and set up cuBLAS, none of which may happen inside a recording.
+    kernels and set up cuBLAS, neither of which may happen inside a recording.
     The next call records, and from then on a call fills the buffers and replays. A batch of another
     shape runs as it is.
 
@@ -193,13 +205,17 @@ class StepGraph:
                 "A graph needs at least one ordinary step before it can be recorded, got "
                 f"{warm_up}."
             )
+        addresses = {optimizer.flat.value.data.ptr for optimizer in optimizers}
+        if len(addresses) < len(optimizers):
+            raise ValueError(
+                "Two optimizers move the same parameters, whose learning rates and step numbers a "
+                "recorded step can't tell apart; use one of them, or train without the graph."
+            )
         self._ops, self._step, self._optimizers = ops, step, list(optimizers)
         self._capacity, self._warm_up, self._kind = capacity, warm_up, kind
         cuda = ops.xp.cuda
         self._stream = cuda.Stream(non_blocking=True)
-        # Of its own: what a graph uses between two replays must belong to nobody else. The graphs
-        # of several kinds may share it, as they are replayed one after the other.
-        self._pool = cuda.MemoryPool()
+        self._events = [cuda.Event(disable_timing=True) for _ in range(2)]
         self._cursor = ops.xp.zeros(1, "int32")
         self._buffers: list[Array] = []
         self._ring: Any = None
@@ -270,8 +286,7 @@ class StepGraph:
         own, kind = tree.replaced(inputs, self._buffers), self._kind()
         if self._ordinary.get(kind, 0) < self._warm_up:
             self._ordinary[kind] = self._ordinary.get(kind, 0) + 1
-            with self._ops.xp.cuda.using_allocator(self._pool.malloc):
-                return self._body(own)
+            return self._body(own)
         replay = self._replays.get(kind)
         if replay is None or self._is_outdated(replay):
             self._replays.pop(kind, None)
@@ -303,10 +318,12 @@ class StepGraph:
 
     def _record(self, inputs: Any) -> _Replay:
         recording = Recording(self._ops, self._optimizers)
+        # Of its own: what a graph uses must belong to nobody else, not even between two replays.
+        pool = self._ops.xp.cuda.MemoryPool()
         steps_before = [o.t for o in self._optimizers]
         self._ops.recording = recording
         try:
-            with self._ops.xp.cuda.using_allocator(self._pool.malloc):
+            with self._ops.xp.cuda.using_allocator(pool.malloc), _without_collector():
                 graph, report = self._captured(lambda: self._body(inputs))
             steps = [o.t - before for o, before in zip(self._optimizers, steps_before, strict=True)]
             _require_repeatable(self._optimizers, steps, recording)
@@ -315,7 +332,8 @@ class StepGraph:
             for optimizer, before in zip(self._optimizers, steps_before, strict=True):
                 optimizer.t = before  # nothing has moved: the launches were only written down
         return _Replay(
-            graph, report, recording, steps, [_numbers(o, recording) for o in self._optimizers],
+            graph, pool, report, recording, steps,
+            [_numbers(o, recording) for o in self._optimizers],
             [_addresses(o) for o in self._optimizers], [None] * len(self._optimizers),
         )  # fmt: skip
 
@@ -374,16 +392,32 @@ class StepGraph:
         for next.
         """
         outer = self._ops.xp.cuda.get_current_stream()
-        self._stream.wait_event(outer.record())
-        with self._stream:
-            yield
-        outer.wait_event(self._stream.record())
+        before, after = self._events
+        self._stream.wait_event(outer.record(before))
+        try:
+            with self._stream:
+                yield
+        finally:  # whoever looks at the weights after an error must not be too early either
+            outer.wait_event(self._stream.record(after))
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep Python's garbage collector from freeing another graph's memory during a recording."""
+    gc.collect()
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _numbers(optimizer: Optimizer, recording: Recording) -> dict[str, Any]:
     """The hyper-parameters that are written into a recorded step."""
     names = set(optimizer.number_names)
-    if optimizer.flat.value.data.ptr in recording.scheduled:
+    if optimizer.rate_moves or optimizer.flat.value.data.ptr in recording.scheduled:
         names.discard("lr")
     return {name: getattr(optimizer, name) for name in names}
 

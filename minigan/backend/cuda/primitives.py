@@ -26,6 +26,8 @@ from minigan.backend.window import Pair, Window
 Array = Any  # of CuPy, with its pointers, which minigan.backend.Array doesn't name
 
 _LIMIT = 2**31
+_ONE_BLOCK = 2**14
+"""Most logits that a single block sums; a discriminator of patches may give more."""
 _FROZEN = (
     "A training step that is recorded into a CUDA graph can't take {}: every replay would repeat "
     "the same bytes; "
@@ -477,7 +479,7 @@ class CudaBackend(Reference):
 
     def mean_probability(self, logits: Array) -> Array:
         """One block, one launch."""
-        if not _plain(logits):
+        if not (_plain(logits) and logits.size <= _ONE_BLOCK):
             return super().mean_probability(logits)
         mean = self.xp.empty((), "float32")
         self._launch("mean_probability", (1,), logits, mean, logits.size)
@@ -485,7 +487,8 @@ class CudaBackend(Reference):
 
     def bce_with_logits(self, logits: Array, target: Any) -> tuple[Array, Array]:
         """One block, one launch."""
-        if not (_plain(logits) and isinstance(target, float)):
+        small = _plain(logits) and logits.size <= _ONE_BLOCK
+        if not (small and isinstance(target, float)):
             return super().bce_with_logits(logits, target)
         loss, dlogits = self.xp.empty((), "float32"), self._like(logits)
         self._launch("bce_with_logits", (1,), logits, target, loss, dlogits, logits.size)
