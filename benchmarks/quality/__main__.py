@@ -42,6 +42,19 @@ def main() -> None:
     )
     options = parser.parse_args()
     experiment = importlib.import_module(f"benchmarks.quality.{options.experiment}")
+    try:
+        _run(options, experiment)
+    except KeyboardInterrupt:
+        minutes = jobs.SAVE_SECONDS // 60
+        raise SystemExit(
+            f"Interrupted: the same command goes on from what was saved in the last {minutes} "
+            "minutes."
+        ) from None
+    if jobs.rows(options.experiment):
+        save_figure(experiment.draw(), jobs.RESULTS / f"{options.experiment}.png", dpi=110)
+
+
+def _run(options: argparse.Namespace, experiment: Any) -> None:
     if options.experiment in ("objectives", "race", "minutes"):
         experiment.run(options.seeds, options.only, 60 * options.budget)
     elif options.experiment == "growing":
@@ -49,8 +62,6 @@ def main() -> None:
         experiment.run(options.seeds, options.only, budget, steps=options.steps)
     else:
         _run_jobs(options, experiment)
-    if jobs.rows(options.experiment):
-        save_figure(experiment.draw(), jobs.RESULTS / f"{options.experiment}.png", dpi=110)
 
 
 def _run_jobs(options: argparse.Namespace, experiment: Any) -> None:

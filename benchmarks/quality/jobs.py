@@ -20,6 +20,8 @@ from minigan import checkpoint, gan, optim
 RESULTS = Path(__file__).parents[1] / "results" / "quality"
 UNFINISHED = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "minigan" / "quality"
 """Where jobs that were cut wait for the next call."""
+SAVE_SECONDS = 300
+"""How often a training is saved, in case it is interrupted."""
 
 Row = dict[str, Any]
 
@@ -102,17 +104,10 @@ def _train(experiment: str, job: Job, deadline: float) -> Iterator[Row]:
     parts = trainer.game.parts().values()
     optimizers = [part for part in parts if isinstance(part, optim.Optimizer)]
     rates = [optimizer.lr for optimizer in optimizers]
-    path = unfinished(f"{experiment}-{job.case}-{job.seed}-{job.steps}")
-    passed = Passed()
-    if path.is_file():
-        arrays, meta = checkpoint.load(path)
-        trainer.load_state(arrays, meta["trainer"])
-        passed = Passed(float(meta["seconds"]), float(meta.get("wall", 0.0)))
+    waiting = Unfinished(f"{experiment}-{job.case}-{job.seed}-{job.steps}")
+    passed = waiting.resume(trainer)
     while trainer.step < job.steps:
-        if trainer.step % 50 == 0 and time.monotonic() > deadline:
-            arrays, meta = trainer.state()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            checkpoint.save(path, arrays, {"trainer": meta} | passed.so_far())
+        if trainer.step % 50 == 0 and waiting.save_if_due(trainer, passed, deadline):
             return
         if job.schedule is not None:
             for optimizer, rate in zip(optimizers, rates, strict=True):
@@ -120,8 +115,50 @@ def _train(experiment: str, job: Job, deadline: float) -> Iterator[Row]:
         trainer.train_step()
         if trainer.step in job.marks and not _done(experiment, job, trainer.step):
             yield _row(job, trainer, passed)
+            waiting.save(trainer, passed)
     yield _row(job, trainer, passed)
-    path.unlink(missing_ok=True)
+    waiting.forget()
+
+
+class Unfinished:
+    """Where a training that was cut waits for the next call.
+
+    Parameters
+    ----------
+    name
+        What it is called, one for each training.
+    """
+
+    def __init__(self, name: str) -> None:
+        plain = re.sub("[^0-9A-Za-z.-]+", "-", name)  # what no file system dislikes
+        self.path = UNFINISHED / f"{plain}.safetensors"
+        self._saved = time.monotonic()
+
+    def resume(self, trainer: gan.Trainer) -> Passed:
+        """Go on where a call before stopped, if there was one; return what it has taken so far."""
+        if not self.path.is_file():
+            return Passed()
+        arrays, meta = checkpoint.load(self.path)
+        trainer.load_state(arrays, meta["trainer"])
+        return Passed(float(meta["seconds"]), float(meta.get("wall", 0.0)))
+
+    def save_if_due(self, trainer: gan.Trainer, passed: Passed, deadline: float) -> bool:
+        """Save every few minutes, and when the time is up; tell whether it is."""
+        over = time.monotonic() > deadline
+        if over or time.monotonic() - self._saved > SAVE_SECONDS:
+            self.save(trainer, passed)
+        return over
+
+    def save(self, trainer: gan.Trainer, passed: Passed) -> None:
+        """Write the state of a training."""
+        arrays, meta = trainer.state()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.save(self.path, arrays, {"trainer": meta} | passed.so_far())
+        self._saved = time.monotonic()
+
+    def forget(self) -> None:
+        """Remove what isn't needed any more."""
+        self.path.unlink(missing_ok=True)
 
 
 class Passed:
@@ -138,13 +175,22 @@ class Passed:
             "wall": self._wall + time.monotonic() - self._clock,
         }
 
+    def without(self, work: Callable[[], Row]) -> Row:
+        """Return the result of some work that doesn't count."""
+        start, clock = time.process_time(), time.monotonic()
+        result = work()
+        self._start += time.process_time() - start
+        self._clock += time.monotonic() - clock
+        return result
+
 
 def _row(job: Job, trainer: gan.Trainer, passed: Passed) -> Row:
-    spent = passed.so_far()  # before the measuring
+    measured = passed.without(lambda: job.measure(trainer, job.seed))
+    spent = passed.so_far()
     name = {"case": job.case, "seed": job.seed, "steps": trainer.step}
     return (
         name
-        | job.measure(trainer, job.seed)
+        | measured
         | {
             "cpu_seconds": round(spent["seconds"], 1),
             "wall_seconds": round(spent["wall"], 1),
@@ -152,12 +198,6 @@ def _row(job: Job, trainer: gan.Trainer, passed: Passed) -> Row:
             "processor": processor(),
         }
     )
-
-
-def unfinished(name: str) -> Path:
-    """Return the file in which a training that was cut waits."""
-    plain = re.sub("[^0-9A-Za-z.-]+", "-", name)  # what no file system dislikes
-    return UNFINISHED / f"{plain}.safetensors"
 
 
 def append(experiment: str, row: Row) -> None:

@@ -2,10 +2,12 @@
 
 Protocol (Lin et al. 2018, section 4.1, and the authors' code): 8 Gaussians on a ring of radius 1
 with σ = 0.01, or 25 on {-4, -2, 0, 2, 4}² with σ = 0.05; z ~ N(0, I₂); G 4x400 with batch norm and
-ReLU; D 3x200 maxout units of 5 pieces; weights N(0, 0.02); Adam 1e-4, β1 = 0.8; batches of 100.
-2,500 samples; one of high quality lies within 3 σ, and one such sample is enough for a mode.
-Scaled: the authors take 400,000 steps and ten runs; see `STEPS`. Differs: fresh points in the place
-of 100,000 fixed ones. Beside them, `rejection` as it is, on the same two laws.
+ReLU; D 3x200 maxout units of 5 pieces; weights N(0, 0.02); Adam 1e-4, β1 = 0.8; batches of 100
+packs, so of 200 points with packs of 2. 2,500 samples; one of high quality lies within 3 σ, and one
+such sample is enough for a mode. Scaled: the authors take 400,000 steps and ten runs; see `STEPS`.
+Differs: fresh points in the place of 100,000 fixed ones; G's linear layers before batch norm have a
+bias; batch norm sees all points of a batch, the authors' the first ones of all packs, then the
+second ones. Beside them, `rejection` as it is, on the same two laws.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ def build(law: data.Distribution, packing: int, seed: int) -> gan.Trainer:
         optim.Adam(generator, lr=1e-4, betas=(0.8, 0.999)),
         optim.Adam(discriminator, lr=1e-4, betas=(0.8, 0.999)),
     )
-    source = data.Stream(law, 100, stream)
+    source = data.Stream(law, 100 * packing, stream)
     return gan.Trainer(game, source, latent=gan.Latent(2), rng=latents)
 
 

@@ -24,7 +24,7 @@ import numpy
 from benchmarks.machine import processor
 from benchmarks.quality import jobs
 from benchmarks.quality.objectives import CASES
-from minigan import checkpoint, data, gan, metrics, nn
+from minigan import data, gan, metrics, nn
 from minigan.recipes import nets
 from minigan.recipes.recipe import Recipe, Settings
 from minigan.runs.assembly import assemble
@@ -83,14 +83,14 @@ def _do(
     if (case, str(seed), factor) in known:
         return True
     trainer = build(CASES[case], seed, factor)
-    path = jobs.unfinished(f"{table}-{case}-{seed}-{factor}")
-    spent = _train(trainer, path, seconds, deadline)
+    waiting = jobs.Unfinished(f"{table}-{case}-{seed}-{factor}")
+    spent = _train(trainer, waiting, seconds, deadline)
     if spent is None:
         say(f"{table}: the budget is spent within {case}, seed {seed}; call again to go on.")
         return False
     row = {"case": case, "seed": seed, "factor": factor, "rounds": trainer.step} | spent
     jobs.append(table, row | measure(trainer, seed) | {"cores": os.cpu_count()})
-    path.unlink(missing_ok=True)
+    waiting.forget()
     say(f"{table}: {jobs.rows(table)[-1]}")
     return True
 
@@ -110,24 +110,16 @@ def build(changes: dict[str, Any], seed: int, factor: float) -> gan.Trainer:
     return assemble(recipe, settings, _split()[0], seed=seed).trainer
 
 
-def _train(trainer: gan.Trainer, path: Any, seconds: float, deadline: float) -> jobs.Row | None:
+def _train(
+    trainer: gan.Trainer, waiting: jobs.Unfinished, seconds: float, deadline: float
+) -> jobs.Row | None:
     """Train for so many processor seconds; None, and a file to go on from, if that isn't done."""
-    spent = wall = 0.0
-    if path.is_file():
-        arrays, meta = checkpoint.load(path)
-        trainer.load_state(arrays, meta["trainer"])
-        spent, wall = float(meta["seconds"]), float(meta["wall"])
-    cpu, clock = time.process_time(), time.monotonic()
-    while (now := spent + time.process_time() - cpu) < seconds:
-        if time.monotonic() > deadline:
-            arrays, meta = trainer.state()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            passed = {"seconds": now, "wall": wall + time.monotonic() - clock}
-            checkpoint.save(path, arrays, {"trainer": meta} | passed)
+    passed = waiting.resume(trainer)
+    while (spent := passed.so_far())["seconds"] < seconds:
+        if waiting.save_if_due(trainer, passed, deadline):
             return None
         trainer.train_step()
-    passed = wall + time.monotonic() - clock
-    return {"cpu_seconds": round(now, 1), "wall_seconds": round(passed, 1),
+    return {"cpu_seconds": round(spent["seconds"], 1), "wall_seconds": round(spent["wall"], 1),
             "processor": processor()}  # fmt: skip
 
 

@@ -6,9 +6,11 @@ read by a classifier of MNIST; modes are the combinations seen, KL is that of th
 uniform, in nats. Scaled: a DCGAN of 7 -> 14 -> 28 pixels, a quarter of a DCGAN-64, with rates of
 1e-3 for G and 1e-4 for D (with equal ones, D wins within a hundred steps), one step of G for each
 of D, `STEPS` in the place of 100,000, `SAMPLES` in the place of 26,000, and our classifier in the
-place of Keras's. `--only whole` is the protocol itself, apart from that classifier: the nets of
-DCGAN's TensorFlow code with 64 maps, two steps of G for each of D, 26,000 samples and, with
-`--steps 100000`, the published length. `--only ours` is the recipe stacked-mnist at its own length,
+place of Keras's. `--only whole` has the protocol's nets, those of DCGAN's TensorFlow code with 64
+maps, its 64 packs (so 128 images with packs of 2), two steps of G for each of D, 26,000 samples
+and, with `--steps 100000`, the published length. It differs in the classifier, in images of -1 to 1
+(the authors' are of 0 to 1) from the 60,000 training digits (theirs from all 70,000), and in
+latents of its own for each step (theirs take D's for both of G's, too). `--only ours` is the recipe stacked-mnist at its own length,
 26,000 samples. Needs the files of MNIST: set ``MINIGAN_DATA`` to their folder, or let them be
 downloaded.
 """
@@ -87,7 +89,7 @@ def build_whole(packing: int, seed: int, device: str = "cpu") -> gan.Trainer:
     generator, critic = (net.to(device) for net in whole_nets(weights, packing))
     moves = [optim.Adam(net, lr=2e-4, betas=(0.5, 0.999)) for net in (generator, critic)]
     game = TwoSteps(generator, critic, *moves, latent=gan.Latent(100, "uniform"))
-    source = data.Batches(data.stacked_mnist(), 64, stream)
+    source = data.Batches(data.stacked_mnist(), 64 * packing, stream)
     return gan.Trainer(game, source, rng=latents, cuda_graph=device == "cuda")
 
 

@@ -1,12 +1,15 @@
 """The experiments of `benchmarks.quality`: that twins are twins, that jobs may be cut, and tables."""
 
 import dataclasses
+import sys
+import time
 
 import numpy
 import pytest
 
-from benchmarks.quality import cifar, jobs, minutes, pacgan, pix2pix, rejection, tables
-from minigan import data, gan, nn, optim, recipes
+from benchmarks.quality import __main__ as quality
+from benchmarks.quality import cifar, grids, jobs, minutes, pacgan, pix2pix, rejection, tables
+from minigan import data, gan, metrics, nn, optim, recipes
 
 CIFAR = tuple(cifar.STEPS)
 
@@ -90,6 +93,69 @@ def test_a_job_leaves_a_row_at_each_mark_once(results):
     again = dataclasses.replace(marked, steps=5)  # as a job that was cut after a mark
     assert jobs.run("trial", [again], budget=60, say=lambda words: None)
     assert [row["steps"] for row in jobs.rows("trial")] == ["1", "3", "4", "3", "5"]
+
+
+def test_measuring_takes_no_time_of_a_job(results):
+    def slow(trainer, seed):
+        end = time.process_time() + 0.3
+        while time.process_time() < end:
+            pass
+        return {}
+
+    marked = jobs.Job("marked", 0, 3, point_game, slow, marks=(1, 2))
+    assert jobs.run("trial", [marked], budget=60, say=lambda words: None)
+    assert all(float(row["cpu_seconds"]) < 0.3 for row in jobs.rows("trial"))
+    assert all(float(row["wall_seconds"]) < 0.3 for row in jobs.rows("trial"))
+
+
+def test_a_training_is_saved_every_few_minutes_and_after_a_mark(results, monkeypatch):
+    def interrupted(trainer, seed):
+        if trainer.step == 120:
+            raise KeyboardInterrupt
+        return {"weight": float(trainer.game.generator.weight.value[0, 0])}
+
+    job = jobs.Job("job", 0, 150, point_game, interrupted, marks=(60, 120))
+    monkeypatch.setattr(jobs, "SAVE_SECONDS", 0)
+    with pytest.raises(KeyboardInterrupt):
+        jobs.run("trial", [job], budget=60, say=lambda words: None)
+    waiting = jobs.Unfinished("trial-job-0-150")
+    trainer = point_game(0)
+    waiting.resume(trainer)
+    assert trainer.step == 100
+    monkeypatch.setattr(jobs, "SAVE_SECONDS", 1e9)
+    marked = dataclasses.replace(job, case="marked")
+    with pytest.raises(KeyboardInterrupt):
+        jobs.run("trial", [marked], budget=60, say=lambda words: None)
+    jobs.Unfinished("trial-marked-0-150").resume(trainer)
+    assert trainer.step == 60
+
+
+def test_an_interruption_is_a_sentence(results, monkeypatch):
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(jobs, "run", stop)
+    monkeypatch.setattr(sys, "argv", ["quality", "grids"])
+    with pytest.raises(SystemExit, match="the same command goes on"):
+        quality.main()
+
+
+def test_invalid_samples_add_to_the_total_variation_of_a_grid():
+    centres = numpy.array([[0.0, 0.0], [5.0, 0.0]])
+    points = numpy.array([[0.0, 0.0], [0.0, 0.0], [5.0, 0.0], [2.5, 0.0]])
+    report = metrics.mode_report(points, centres, 0.1)
+    # Shares ½ and ¼, and ¼ that is no mode: (0 + ¼ + ¼) / 2.
+    assert grids.total_variation(report) == pytest.approx(0.25)
+
+
+def test_packs_are_as_many_as_published():
+    law = data.distribution("ring")
+    for packing in (1, 2):
+        trainer = pacgan.build(law, packing, 0)
+        _, z = trainer.game.draw(trainer.source, trainer.rng)
+        assert len(z) == 100 * packing
+        judged, _ = trainer.game.discriminator.forward(trainer.game.sample(z))
+        assert judged.shape == (100, 1)
 
 
 def test_the_table_of_pix2pix_has_a_row_for_each_case_and_for_mean_and_truth(results):

@@ -44,20 +44,21 @@ def test_every_case_is_searched_and_then_raced(small):
 
 def test_a_training_that_is_cut_goes_on(small):
     whole = race.build({}, 0, 1.0)
-    assert race._train(whole, small / "whole", 6.0, float("inf"))["cpu_seconds"] == 6
-    path = small / "cut.safetensors"
+    spent = race._train(whole, jobs.Unfinished("whole"), 6.0, float("inf"))
+    assert spent["cpu_seconds"] == 6
     cut, rounds = race.build({}, 0, 1.0), whole.step
     for _ in range(3):
         cut.train_step()
-    arrays, meta = cut.state()
-    race.checkpoint.save(path, arrays, {"trainer": meta, "seconds": 3.0, "wall": 1.0})
+    waiting = jobs.Unfinished("cut")
+    waiting.save(cut, jobs.Passed(3.0, 1.0))
     again = race.build({}, 0, 1.0)
-    spent = race._train(again, path, 6.0, float("inf"))
+    spent = race._train(again, waiting, 6.0, float("inf"))
     assert spent["cpu_seconds"] == 6
     assert spent["wall_seconds"] >= 1
     assert 3 < again.step <= rounds
-    assert race._train(race.build({}, 0, 1.0), small / "x" / "late", 6.0, -1.0) is None
-    assert (small / "x" / "late").is_file()
+    late = jobs.Unfinished("late")
+    assert race._train(race.build({}, 0, 1.0), late, 6.0, -1.0) is None
+    assert late.path.is_file()
 
 
 def test_the_seed_of_the_search_is_not_raced():
@@ -91,7 +92,7 @@ def test_new_columns_leave_earlier_rows_as_they_are(monkeypatch, tmp_path):
 
 def test_the_whole_protocol_of_stacked_mnist_plays_a_round(monkeypatch):
     rng = numpy.random.default_rng(0)
-    images = rng.uniform(-1, 1, (70, 28, 28, 3)).astype("float32")
+    images = rng.uniform(-1, 1, (130, 28, 28, 3)).astype("float32")
     monkeypatch.setattr(stacked.data, "stacked_mnist", lambda: data.Dataset("noise", images))
     trainer = stacked.build_whole(2, 0)
     trainer.train_step()
