@@ -159,7 +159,8 @@ class Results:
             "Milliseconds are medians over all rounds. A ratio above 1 means that minigan is "
             "faster. Ratio to the fastest set-up of PyTorch in each run: the median over the runs, "
             "and their range; 95 %: bootstrap over the rounds of all runs; same twice: the ratio "
-            "of the same program to itself, in each run, which is the noise floor.",
+            "of the same program to itself, in each run, which is the noise floor. How many times "
+            "as fast as all others: the median over the runs that both took part in.",
             "",
             "| workload | batch | contestant | ms | best PyTorch, ms | ratio | over runs | 95 % | "
             "same twice |",
@@ -205,11 +206,22 @@ class Results:
         count = WORKLOADS[workload].batch
         lines = []
         for name, ms in sorted(medians.items(), key=lambda item: item[1]):
-            faster = (f"{ms / medians[ours]:.2f}" if ours in medians else "-" for ours in TWINS)
+            faster = (self._faster(workload, ours, name) for ours in TWINS)
             spread = f"{_number(min(times[name]))} .. {_number(max(times[name]))}"
             cells = (workload, name, _number(ms), spread, f"{1e3 * count / ms:,.0f}", *faster)
             lines.append(f"| {' | '.join(cells)} |")
         return lines
+
+    def _faster(self, workload: str, ours: str, name: str) -> str:
+        """Say how many times as fast as another contestant, over the runs that both took part in:
+        times of different runs are those of different hours.
+        """
+        ratios = [
+            ratio(self.ms(workload, name, run), self.ms(workload, ours, run))
+            for run in self.runs(workload)
+            if self.ms(workload, name, run) and self.ms(workload, ours, run)
+        ]
+        return f"{numpy.median(ratios):.2f}" if ratios else "-"
 
     def _remarks(self) -> list[str]:
         """Say which rounds and runs don't count and why, and who couldn't take part."""

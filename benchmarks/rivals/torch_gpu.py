@@ -73,7 +73,7 @@ class Step(torch_step.Step):
         self.d_adam.zero_grad()
         self._d_loss(self.noise()).backward()
         self.d_adam.step()
-        with torch_step._held(self.d, frozen=self.frozen):
+        with torch_step.held(self.d, frozen=self.frozen):
             self.g_adam.zero_grad()
             self._mark_begin()
             self._g_loss(self.noise()).backward()

@@ -278,7 +278,7 @@ def _r1(slope: torch.Tensor, gamma: float) -> Scalar:
 
 
 @contextmanager
-def _held(net: nn.Module, *, frozen: bool) -> Iterator[None]:
+def held(net: nn.Module, *, frozen: bool) -> Iterator[None]:
     """Leave a net's gradients alone, and spectral norm's vectors if they are to be frozen."""
     for p in net.parameters():
         p.requires_grad_(False)
@@ -357,7 +357,7 @@ class Step:
         d_loss.backward()
         self.d_adam.step()
 
-        with _held(self.d, frozen="spectral-norm" in self.ways):
+        with held(self.d, frozen="spectral-norm" in self.ways):
             self.g_adam.zero_grad()
             g_loss = _generator_loss(self.objective, self.d(self.g(self.noise())))
             g_loss.backward()
