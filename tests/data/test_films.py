@@ -29,6 +29,25 @@ def test_splits_share_no_digit():
     assert len(whole) == 1797
 
 
+def test_films_show_the_first_digits_or_the_last(monkeypatch):
+    shown, batch = [], data.Dataset.batch
+
+    def recorded(self, indices):
+        shown.append(indices)
+        return batch(self, indices)
+
+    monkeypatch.setattr(data.Dataset, "batch", recorded)
+    labels = data.digits(enlarge=False).labels
+    for split in ("train", "test"):
+        films = data.moving_digits(count=4096, split=split)
+        numpy.testing.assert_array_equal(films.labels, labels[shown[-1]])
+    train, test = map(set, shown)
+    assert train <= set(range(1437))
+    assert test <= set(range(1437, 1797))
+    assert len(train) > 1300  # on average, 6 % of them aren't drawn
+    assert len(test) == 360
+
+
 def test_positions_bounce_between_the_walls():
     numpy.testing.assert_allclose(
         data.bounced(numpy.array([-1.0, 3, 8, 9.5, 17])), [1, 3, 8, 6.5, 1]

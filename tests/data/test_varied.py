@@ -66,6 +66,18 @@ def test_varied_batches_resume_bit_for_bit_and_keep_their_labels():
         numpy.testing.assert_array_equal(labels, same)
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_crops_go_with_the_labels_of_their_pictures(flip):
+    numbers = numpy.arange(12)
+    plain = numpy.broadcast_to(numbers[:, None, None, None], (12, 6, 6, 1)).astype("uint8")
+    labelled = data.roomy(data.Dataset("plain", plain, labels=numbers), 2)
+    batches = data.VariedBatches(labelled, 5, rng(), flip=flip)
+    for _ in range(4):
+        x, labels = next(batches)
+        shown = ((x + 1) * 127.5).round().astype(int)
+        assert (shown == labels[:, None, None, None]).all()
+
+
 @pytest.mark.parametrize("crop", [-1, 6])
 def test_a_crop_that_leaves_nothing_or_adds_something_is_refused(crop):
     with pytest.raises(ValueError, match=f"can't be cropped by {crop}"):

@@ -1,7 +1,9 @@
 """What watches a run: the table of metrics, progress, the guard, frames, checkpoints."""
 
+import contextlib
 import io
 import os
+import signal
 import sys
 import types
 
@@ -51,8 +53,6 @@ class StopAt(gan.Callback):
 
     def on_step(self, trainer, report):
         if trainer.step == self.step:
-            import signal
-
             signal.raise_signal(signal.SIGINT)
 
 
@@ -108,6 +108,17 @@ def test_rows_after_the_checkpoint_and_torn_rows_are_cut_off(tmp_path):
         file.write("6,1,1,1,1\n7,1,1")
     trainer.run(5, [gan.MetricsFile(path)])
     assert path.read_text() == whole
+
+
+def test_of_steps_read_at_once_the_rows_before_the_first_nan_are_written(tmp_path):
+    """On a GPU, several steps are read at once; then the guard, which comes first, ends the run."""
+    trainer, table = make_trainer(), gan.MetricsFile(tmp_path / "metrics.csv")
+    table.on_start(trainer)
+    losses = [0.5, 0.25, float("nan"), 0.5, 0.75]
+    trainer.reports = [(step, {"loss_d": loss}) for step, loss in enumerate(losses, start=1)]
+    trainer.step = len(losses)
+    table.on_failure(trainer)
+    assert table.path.read_text() == "step,loss_d\n1,0.5\n2,0.25\n"
 
 
 def test_an_empty_table_left_by_a_killed_process_is_begun_anew(tmp_path):
@@ -676,6 +687,32 @@ def test_damaged_lines_of_a_resumed_run_are_left_out(tmp_path):
     assert (tmp_path / "l.txt").read_text().split() == ["step", "0", "ok", "step", "4", "a"]
 
 
+def numbers(samples):
+    return [" ".join(map(str, row)) for row in samples]
+
+
+@pytest.mark.parametrize("stops", [[3], [4], [1, 7]])
+def test_the_lines_of_a_resumed_run_are_those_of_an_unbroken_one(tmp_path, stops):
+    whole, broken = (tmp_path / name for name in ("whole.txt", "broken.txt"))
+    make_trainer().run(8, [gan.Lines(whole, numbers, every=2)])
+    trainer = make_trainer()
+    for stop in [*stops, 8]:
+        trainer.run(stop, [gan.Lines(broken, numbers, every=2)])
+    assert broken.read_text() == whole.read_text()
+    found = [line for line in whole.read_text().splitlines() if line.startswith("step")]
+    assert found == [f"step {step}" for step in (0, 2, 4, 6, 8)]
+
+
+def test_lines_after_the_step_that_a_run_goes_on_from_are_cut_off(tmp_path):
+    whole, broken = (tmp_path / name for name in ("whole.txt", "broken.txt"))
+    make_trainer().run(5, [gan.Lines(whole, numbers, every=2)])
+    make_trainer().run(8, [gan.Lines(broken, numbers, every=2)])
+    trainer = make_trainer()
+    trainer.run(3)
+    trainer.run(5, [gan.Lines(broken, numbers, every=2)])
+    assert broken.read_text() == whole.read_text()
+
+
 # ---------------------------------------------------------------- frames
 
 
@@ -722,7 +759,36 @@ def test_an_interrupt_ends_after_the_step_with_everything_written(tmp_path):
     assert not trainer.interrupted
 
 
+class FailAt(StopAt):
+    """Ends a run with an exception, after a step."""
+
+    def on_step(self, trainer, report):
+        if trainer.step == self.step:
+            raise ArithmeticError("on purpose")
+
+
+@pytest.mark.parametrize("ending", [gan.Callback(), StopAt(1), FailAt(1)])
+def test_signals_are_handled_after_a_run_as_before(ending):
+    before = signal.getsignal(signal.SIGINT)
+    with contextlib.suppress(ArithmeticError):
+        make_trainer().run(2, [ending])
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 # ---------------------------------------------------------------- the state of a trainer
+
+
+def test_a_trainer_that_is_refused_leaves_the_game_as_it_was():
+    game = make_trainer().game
+    before = game.latent, game.discriminator_steps, game.conditional, game.average
+    with pytest.raises(ValueError, match="steps"):
+        gan.Trainer(
+            game, None, rng=numpy.random.default_rng(0), latent=gan.Latent(99),
+            discriminator_steps=0, conditional=True,
+            average=optim.ExponentialMovingAverage(game.generator, decay=0.9),
+        )  # fmt: skip
+    after = game.latent, game.discriminator_steps, game.conditional, game.average
+    assert all(a is b for a, b in zip(after, before, strict=True))
 
 
 def whole_state(trainer):

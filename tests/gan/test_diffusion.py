@@ -6,7 +6,7 @@ import numpy
 import pytest
 from whole_games import Still, checked, moved
 
-from minigan import gan, nn, optim, recipes
+from minigan import data, gan, nn, optim, recipes
 from minigan.gan.diffusion import without_noise
 from minigan.recipes import ddpm_digits
 from minigan.runs import doctor, resuming, training
@@ -113,6 +113,44 @@ def test_samples_pass_through_the_levels_from_noise_to_a_picture():
     assert inputs.shape == (3, 16)
     samples = diffusion.sample(inputs)
     numpy.testing.assert_allclose(samples, numpy.repeat(picture, 3, axis=0), atol=1e-4)
+
+
+def test_samples_are_of_the_averaged_net_unless_told_otherwise():
+    diffusion = model(optimizer=optim.SGD, dtype="float32")
+    inputs = diffusion.inputs(3, numpy.random.default_rng(0))
+    last, known = diffusion.sample(inputs), diffusion.denoiser.flat().value.copy()
+    diffusion.average = optim.ExponentialMovingAverage(diffusion.denoiser, decay=0.5)
+    diffusion.average.net.flat().value[...] *= 0.5
+    numpy.testing.assert_array_equal(diffusion.sample(inputs, averaged=False), last)
+    averaged = diffusion.sample(inputs)
+    assert abs(averaged - last).max() > 1e-3
+    diffusion.denoiser.flat().value[...] = diffusion.average.net.flat().value
+    numpy.testing.assert_array_equal(diffusion.sample(inputs, averaged=False), averaged)
+    assert not numpy.array_equal(diffusion.denoiser.flat().value, known)
+
+
+def test_average_and_scheduler_go_on_where_a_saved_run_stopped():
+    def trainer():
+        diffusion = model(optimizer=optim.SGD, dtype="float32")
+        linear = optim.schedules.parse("linear")
+        diffusion.scheduler = optim.Scheduler(diffusion.optimizer, linear, steps=8)
+        diffusion.average = optim.ExponentialMovingAverage(diffusion.denoiser, decay=0.5)
+        images = numpy.random.default_rng(0).integers(0, 256, (8, 4, 4, 1), "uint8")
+        source = data.Batches(data.Dataset("noise", images), 4, numpy.random.default_rng(1))
+        return gan.Trainer(diffusion, source, rng=numpy.random.default_rng(2))
+
+    whole, first, second = (trainer() for _ in range(3))
+    whole.run(5)
+    first.run(3)
+    second.load_state(*first.state())
+    second.run(5)
+    arrays, meta = whole.state()
+    assert {"scheduler/t", "average/t"} <= arrays.keys()
+    again, same = second.state()
+    assert same == meta
+    for name, array in arrays.items():
+        numpy.testing.assert_array_equal(again[name], array, err_msg=name)
+    assert second.game.optimizer.lr == whole.game.optimizer.lr < 0.1
 
 
 def test_what_does_not_fit_is_refused():

@@ -10,6 +10,7 @@ from PIL import Image
 from minigan import backend, checkpoint, gan, nn, optim, recipes
 from minigan.gan import penalties
 from minigan.gan.progressive import Growth, coarsened
+from minigan.plots import read_metrics
 from minigan.recipes import progressive
 from minigan.runs import doctor, resuming, training
 from minigan.runs.folder import open_run
@@ -207,7 +208,32 @@ def test_a_share_of_the_run_is_needed():
 
 
 def test_penalties_that_come_before_d_go_with_growing(tmp_path):
-    learn(tmp_path / "run", penalties=("augment", "gradient-penalty"), frames=0)
+    run = learn(tmp_path / "run", penalties=("augment", "gradient-penalty"), frames=0)
+    table = read_metrics(run / "metrics.csv")
+    assert (table["penalty"] > 0).all()
+    arrays = checkpoint.load(run / "checkpoints/step-00000008.safetensors")[0]
+    grown = {name: float(a) for name, a in arrays.items() if name.endswith("grown")}
+    assert grown.keys() == {"generator/grown", "discriminator/1.grown", "average/net.grown"}
+    assert set(grown.values()) == {2}
+
+
+def gradient_of_d(*ways):
+    """That of the first step of the recipe's game, tamed in these ways, and its report."""
+    settings = RECIPE.settings.changed(penalties=ways, width=2)
+    rngs = [numpy.random.default_rng(seed) for seed in (0, 1)]
+    model = RECIPE.fitted(settings).game(settings, weights=rngs[0], noise=rngs[1])
+    real, z = (x.astype("float32") for x in batch())
+    report = model.discriminator_step(real, z)
+    return model.discriminator_optimizer.flat.grad.copy(), report
+
+
+def test_each_penalty_adds_to_the_gradient():
+    plain, report = gradient_of_d()
+    assert "penalty" not in report
+    for ways in (("augment",), ("gradient-penalty",), ("augment", "gradient-penalty")):
+        tamed, report = gradient_of_d(*ways)
+        assert ("penalty" in report) == ("gradient-penalty" in ways)
+        assert abs(tamed - plain).max() > 1e-2 * abs(plain).max(), ways
 
 
 def learn(out, **options):

@@ -14,6 +14,7 @@ from strict_array import StrictNamespace
 
 from minigan import backend, data, metrics
 from minigan.metrics import classifier as module
+from minigan.metrics import evaluate
 
 
 def rng(seed=0):
@@ -94,6 +95,52 @@ def test_one_class_only_shows_in_the_class_shares(digits, classifier):
     assert row.floor < 0.25
 
 
+def test_a_part_of_the_data_is_precise_and_the_whole_is_complete(digits, classifier):
+    train = digits[0]
+    fours = [data.Dataset("fours", s.images[s.labels == 4]) for s in digits]
+    table = evaluated(fours[0].batch(numpy.arange(140)), digits, classifier)
+    assert table["precision (k=5)"].value > 0.9 > 0.5 > table["recall (k=5)"].value
+    floors = evaluated(train.sample(300, rng(1)), (train, fours[1]), classifier)
+    assert floors["recall (k=5)"].floor > 0.9 > 0.5 > floors["precision (k=5)"].floor
+
+
+def test_samples_and_floor_are_both_measured_against_the_test_images(digits, classifier):
+    train, test = digits
+    negative = data.Dataset("negative", -test.images)
+    samples = train.sample(300, rng(1))
+    right, wrong = (evaluated(samples, (train, s), classifier) for s in (test, negative))
+    for name in ("LeNet-FD (version 1; not FID)", "kernel distance of LeNet features",
+                 "sliced Wasserstein x1000, 16 px"):  # fmt: skip
+        largest = max(abs(right[name].value), abs(right[name].floor))
+        assert min(wrong[name].value, wrong[name].floor) > 3 * largest, name
+    for name in ("precision (k=5)", "coverage (k=5)"):
+        assert max(wrong[name].value, wrong[name].floor) < 0.3, name
+    name = "distance to nearest training image, median"
+    assert wrong[name].value == right[name].value == 0
+    assert wrong[name].floor > 3 * right[name].floor
+
+
+def test_costly_metrics_look_at_fewer_images(digits, monkeypatch):
+    looked_at = {"patch_distance": [], "copying": []}
+
+    def recorded(name):
+        measure = getattr(evaluate, name)
+
+        def call(*sets, **options):
+            looked_at[name].append(tuple(map(len, sets)))
+            return measure(*sets, **options)
+
+        monkeypatch.setattr(evaluate, name, call)
+
+    recorded("patch_distance")
+    recorded("copying")
+    evaluated(digits[0].batch(numpy.arange(100)), digits, None, neighbour_images=30)
+    assert looked_at == {
+        "patch_distance": [(20, 20), (20, 20)],
+        "copying": [(30, len(digits[0]), 30)],
+    }
+
+
 def test_levels_of_larger_images_and_images_too_small_for_patches():
     images = rng().uniform(-1, 1, (40, 32, 32, 3)).astype("float32")
     train = data.Dataset("noise", images)
@@ -152,6 +199,14 @@ def test_a_mixture_gets_its_modes():
     assert table["reverse KL of modes, nats"].value == pytest.approx(math.log(25 / 3))
     assert table["high-quality samples, %"].value == 100
     assert table["high-quality samples, %"].floor == pytest.approx(98.9, abs=2.5)
+
+
+def test_points_of_one_mode_are_precise_and_not_complete():
+    law = data.distribution("ring")
+    points = law.sample(4000, rng(1))
+    one = points[abs(points - law.centres[0]).max(axis=1) < 5 * law.std]
+    table = metrics.evaluate_points(one, law, rng=rng())
+    assert table["precision (k=5)"].value > 0.9 > 0.5 > table["recall (k=5)"].value
 
 
 def test_few_points_lower_k_and_one_is_refused():
@@ -317,3 +372,15 @@ def test_pairs_are_compared_with_the_truth_and_with_plain_answers():
     assert sharp.value == pytest.approx(sharp.floor)
     other = metrics.evaluate_pairs(truth, truth[..., 0], truth, mean=truth[0])
     assert "L1 of the input left alone" not in other.facts
+
+
+def test_the_mean_picture_and_the_sharpness_of_the_truth_do_not_depend_on_the_outputs():
+    truth = numpy.zeros((2, 4, 4, 1))
+    truth[:, ::2] = 0.5
+    outputs, mean = numpy.full_like(truth, 0.4), numpy.full((4, 4, 1), 0.5)
+    table = metrics.evaluate_pairs(outputs, truth, truth, mean=mean)
+    assert table.facts["L1 of the mean picture"] == 0.25
+    row, sharp = table["L1 distance from the truth"], table["sharpness"]
+    assert row.value == pytest.approx((0.1 + 0.4) / 2)
+    # Of neighbours across and down, only those down differ, by 0.5.
+    assert (sharp.value, sharp.floor) == (0, 0.25)

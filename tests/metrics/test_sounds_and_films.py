@@ -26,6 +26,13 @@ def test_pitches_are_found_to_a_fraction_of_a_hertz():
     numpy.testing.assert_allclose(away, 50)
 
 
+def test_loud_sounds_out_of_range_do_not_hide_a_quiet_tone():
+    t = numpy.arange(4096) / RATE
+    loud, quiet = (numpy.sin(2 * numpy.pi * f * t) for f in (100.3, 400.0))
+    found = metrics.pitches((loud + 0.005 * quiet)[None, :, None], rate=RATE, low=150, high=1000)
+    numpy.testing.assert_allclose(found, 400, atol=1)
+
+
 @pytest.mark.parametrize(
     ("waves", "low"), [(numpy.zeros((2, 8)), 1), (numpy.zeros((2, 8, 1)), 999)]
 )
@@ -97,3 +104,24 @@ def test_the_class_of_a_film_is_its_commonest():
     films[1, :6] = 1
     numpy.testing.assert_allclose(metrics.same_class(films, Counter()), [1, 0.75])
     assert metrics.centres(films)[0, 0] == pytest.approx(numpy.full(8, numpy.nan), nan_ok=True)
+
+
+def test_faint_haze_does_not_move_the_centre():
+    clear = film([(0, 0), (3, 5), (8, 2)])
+    hazy = numpy.maximum(clear, -0.82)  # a brightness of 0.09
+    numpy.testing.assert_array_equal(metrics.centres(hazy), metrics.centres(clear))
+    assert metrics.centres(clear)[:, 0].tolist() == [[3.5, 6.5, 11.5], [3.5, 8.5, 5.5]]
+    fog = numpy.maximum(clear, -0.78)  # and one of 0.11, which counts
+    assert (metrics.centres(fog)[:, 0, 0] > 4).all()
+
+
+def test_films_are_scored_beside_the_data():
+    t = numpy.arange(8)
+    path = numpy.stack([data.bounced(1 + t), data.bounced(7 - t)], axis=1).astype(int)
+    real = numpy.concatenate([film(path), film(path[:, ::-1])])
+    films = real.copy()
+    films[0, :2] = 1  # two frames of the other class
+    films[0, 4] = film([(0, 8)])[0]
+    ways, kept = metrics.film_rows(films, real, Counter(), data.bounced, **WALLS)
+    assert (ways.value, ways.floor) == (50, 100)
+    assert (kept.value, kept.floor) == (87.5, 100)

@@ -63,6 +63,16 @@ def test_copies_repetitions_and_nonsense_are_found():
     assert [r.metric for r in empty.rows if "bits" in r.metric] == ["divergence of 1-grams, bits"]
 
 
+def test_floors_do_not_depend_on_the_samples():
+    train = data.text("sentences")
+    good, same = (scored(codes) for codes in (train.codes[:500], train.codes[:1].repeat(500, 0)))
+    assert [row.floor for row in same.rows] == [row.floor for row in good.rows]
+    assert same["different lines, %"].floor > 90
+    for n in (1, 2):
+        row = same[f"divergence of {n}-grams, bits"]
+        assert row.floor < 0.1 < 0.5 < row.value
+
+
 def test_the_number_of_lines_is_bounded():
     assert defaults(metrics.evaluate_text) == {"count": 10_000}
     train = data.text("sentences")
