@@ -18,6 +18,8 @@ COMMANDS = {
     "pretrained": ("benchmarks.pretrained", "train the weights that come with the package"),
     "quality": ("benchmarks.quality.__main__", "how good the samples are"),
 }
+SAVING = ("cpu", "profile", "roofline", "scaling", "memory", "digests")
+"""Those that save after each case."""
 
 
 def main() -> int:
@@ -29,10 +31,22 @@ def main() -> int:
             print(f"  {command:<10} {words}", file=sys.stderr)
         return 0 if name in ("-h", "--help") else 2
     command = importlib.import_module(COMMANDS[name][0]).main
-    if name == "quality":  # parses the command line itself
-        del sys.argv[1]
-        return int(command() or 0)
-    return int(command(sys.argv[2:]) or 0)
+    try:
+        if name == "quality":  # parses the command line itself
+            del sys.argv[1]
+            return int(command() or 0)
+        return int(command(sys.argv[2:]) or 0)
+    except KeyboardInterrupt:
+        kept = (
+            " Finished cases are in the results, unless it was a trial." if name in SAVING else ""
+        )
+        print(f"Interrupted.{kept}", file=sys.stderr)
+        return 130
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"{error.filename}: {error.strerror}.", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

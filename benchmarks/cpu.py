@@ -13,15 +13,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy
 
-from benchmarks import checks, machine, set_ups
+from benchmarks import checks, machine, saving, set_ups
 from benchmarks.harness import Block, Entry, Load, Race
-from benchmarks.report import Results
 from benchmarks.workloads import WORKLOADS
 
 YARDSTICK = Entry(checks.YARDSTICK, "benchmarks.yardstick", length=0.3)
@@ -79,9 +79,8 @@ def compare(workload: str, plan: Plan, *, seed: int) -> Outcome:
         race.add([*set_ups.minigan_entries(), *map(set_ups.again, best[:1]), YARDSTICK])
         repeats = 0 if busy else None
         blocks = race.blocks(plan.rounds, block=plan.block, seed=seed, repeats=repeats)
+        kernel = race.kernel(set_ups.MINIGAN)
         failed, versions = dict(race.failed), dict(race.versions)
-        ours = race.running.get(set_ups.MINIGAN)
-        kernel = ours.kernel() if ours else ""
     with Race(workload, set_ups.peer_entries(workload, plan.peers), warm=1) as race:
         blocks += race.blocks(3, block=plan.block, seed=seed, repeats=0)
         return Outcome(blocks, failed | race.failed, versions | race.versions, kernel)
@@ -129,8 +128,16 @@ def parser() -> argparse.ArgumentParser:
     add("--workload", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
     add("--rounds", type=int, help="blocks of each contestant (default: 7)")
     add("--runs", type=int, default=1, help="separate runs, all processes anew (default: 1)")
-    add("--quick", action="store_true", help="few and short rounds, to see that it works")
-    add("--append", action="store_true", help="add to the runs in the results")
+    add(
+        "--quick",
+        action="store_true",
+        help="few and short rounds, to see that it works; nothing is written without --out",
+    )
+    add(
+        "--append",
+        action="store_true",
+        help="add to the runs in the results (default: replace those of who takes part)",
+    )
     add("--compile", action="store_true", help="torch.compile too, which takes minutes")
     add(
         "--set-ups",
@@ -165,45 +172,63 @@ def main(arguments: Sequence[str] | None = None) -> int:
         watch=not options.busy,
     )
     name = f"cpu-busy-{options.busy}" if options.busy else "cpu"
-    results = Results(options.out or machine.folder(), name, append=options.append)
+    place = saving.folder(options.out, trial=options.quick)
+    some = options.set_ups not in ("usual", "all")
+    results = saving.Races(place, name, append=options.append, some=some)
     command = machine.command("cpu", arguments, options.peers)
     facts = machine.facts() | (
         {"other processes computing": str(options.busy)} if options.busy else {}
     )
+    counts = False
     with Load(options.busy) if options.busy else contextlib.nullcontext():
         for run, workload in itertools.product(range(options.runs), options.workload):
             print(f"{workload}, run {run + 1} of {options.runs}", flush=True)
-            _until_it_counts(workload, plan, results, facts, command, seed=run)
-    counts = bool(results.workloads())
+            counts |= _until_it_counts(workload, plan, results, facts, command, seed=run)
     if counts:
-        print(results.text(_heading(command, facts, options.busy)))
+        print(results.joined().text(_heading(command, facts, results)))
+        saving.say_where(place, f"{name}.csv")
+    else:
+        print(
+            "No race counts, for the reasons above; try again when nothing else runs.",
+            file=sys.stderr,
+        )
     return 0 if counts else 1
 
 
-def _heading(command: str, facts: dict[str, str], busy: int) -> str:
+def _heading(command: str, facts: dict[str, str], results: saving.Races) -> str:
+    busy = "other processes computing" in facts
     title = "Training steps and sampling on " + ("a busy CPU" if busy else "the CPU")
-    return machine.heading(title, command, facts)
+    dates = [row["date"] for row in results.joined().rows]
+    return machine.heading(title, command, facts | saving.of_the_last(dates))
 
 
 def _until_it_counts(
-    workload: str, plan: Plan, results: Results, facts: dict[str, str], command: str, *, seed: int
-) -> None:
-    """Race a workload, and once more if something disturbed it; save after each race."""
-    busy = int(facts.get("other processes computing", 0))
+    workload: str,
+    plan: Plan,
+    results: saving.Races,
+    facts: dict[str, str],
+    command: str,
+    *,
+    seed: int,
+) -> bool:
+    """Race a workload, and once more if something disturbed it; save after each race, and return
+    whether one of them counts.
+    """
     for attempt in range(2):
         outcome = compare(workload, plan, seed=seed + 1000 * attempt)
         times = outcome.times()
         _print(times, outcome.failed)
-        earlier = results.fastest(workload)
-        reason = "" if busy else checks.reason(times, twins(list(times)), earlier)
+        earlier = results.now.fastest(workload)
+        reason = checks.reason(times, twins(list(times)), earlier) if plan.watch else ""
         results.add(workload, outcome.blocks, outcome.failed, reason=reason)
-        results.failed |= set_ups.NOT_RUN if plan.peers else {}
+        results.now.failed |= set_ups.NOT_RUN if plan.peers else {}
         facts |= {name: number for name, number in outcome.versions.items() if name != "numpy"}
         facts |= {"OpenBLAS kernel": outcome.kernel} if outcome.kernel else {}
-        results.save(_heading(command, facts, busy))
+        results.save(_heading(command, facts, results))
         if not reason:
-            return
+            return bool(times)
         print(f"  Not counted: {reason}.", flush=True)
+    return False
 
 
 def _print(times: dict[str, list[float]], failed: dict[str, str]) -> None:

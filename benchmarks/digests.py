@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import subprocess
@@ -26,26 +27,51 @@ from pathlib import Path
 
 import numpy
 
+from benchmarks import saving
+
 ONE_THREAD = {"MINIGAN_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write digests; return 1 if they differ from those given with ``--before``."""
-    options = _parser().parse_args(arguments)
+    """Write digests; return 1 if they differ from those given with ``--before``, 2 if some are
+    missing.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
     from minigan import recipes
 
-    found = {}
-    for name in options.recipe or recipes.names():
-        for fast in options.fast:
-            found[f"{name}, {fast}"] = digests(name, fast, options.steps, options.data_dir)
-            print(f"{name + ', ' + fast:<28}", *found[f"{name}, {fast}"].values(), flush=True)
-    options.output.write_text(json.dumps(found, indent=1) + "\n")
-    if options.before is None:
-        return 0
-    before = json.loads(options.before.read_text())
-    changed = [name for name, digest in found.items() if before.get(name) != digest]
-    print(f"{len(found) - len(changed)} as before; changed: {'; '.join(changed) or 'none'}")
-    return int(bool(changed))
+    for name in options.recipe or ():
+        try:
+            recipes.get(name)
+        except ValueError as error:
+            parser.error(str(error))
+    before = None if options.before is None else _read(options.before, parser)
+    if not options.output.parent.is_dir():
+        parser.error(f"there is no folder {options.output.parent}; create it first")
+    found: dict[str, dict[str, str]] = {}
+    failed = []
+    for name, fast in itertools.product(options.recipe or recipes.names(), options.fast):
+        case = f"{name}, {fast}"
+        try:
+            found[case] = digests(name, fast, options.steps, options.data_dir)
+        except subprocess.CalledProcessError:  # it has said why
+            print(f"{case}: left out, it can't be trained.", file=sys.stderr)
+            failed.append(case)
+            continue
+        print(f"{case:<28}", *found[case].values(), flush=True)
+        saving.write(options.output, json.dumps(found, indent=1) + "\n")
+    changed = [] if before is None else [case for case in found if before.get(case) != found[case]]
+    if before is not None:
+        print(f"{len(found) - len(changed)} as before; changed: {'; '.join(changed) or 'none'}")
+    return 2 if failed else int(bool(changed))
+
+
+def _read(path: Path, parser: argparse.ArgumentParser) -> dict[str, dict[str, str]]:
+    try:
+        before: dict[str, dict[str, str]] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        parser.error(f"{path} can't be read ({error}); give a file that this command has written")
+    return before
 
 
 def digests(recipe: str, fast: str, steps: int, data_dir: str | None) -> dict[str, str]:

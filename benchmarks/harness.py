@@ -23,7 +23,8 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,6 +54,8 @@ NOT_INHERITED = (
     "GLIBC_TUNABLES",
 )
 """Environment variables that change how fast a library computes."""
+ENDED = "not counted: {} alone, which failed during the race"
+"""What is noted of the blocks of who failed later: its rounds can't be compared with the others'."""
 
 
 def environment(changes: Mapping[str, str]) -> dict[str, str]:
@@ -131,15 +134,19 @@ class Contestant:
             "warm": warm,
             "imports": list(entry.imports),
         }
-        self._process = subprocess.Popen(
-            [entry.python, "-m", "benchmarks.contestant", json.dumps(spec)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env=environment(entry.env),
-        )
+        try:
+            self._process = subprocess.Popen(
+                [entry.python, "-m", "benchmarks.contestant", json.dumps(spec)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=ROOT,
+                env=environment(entry.env),
+            )
+        except OSError as error:
+            # Not where it is: the reason goes into the results, which name no user's folders.
+            raise Failed(f"its interpreter can't be started ({error.strerror})") from None
         self.versions: dict[str, str] = {}
 
     def wait_until_ready(self) -> float:
@@ -199,7 +206,7 @@ class Contestant:
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        if not line:
+        if not line.endswith("\n"):  # who is killed may be in the middle of an answer
             raise Failed(self._last_words())
         about: dict[str, Any] = json.loads(line)
         return about
@@ -233,27 +240,36 @@ class Race:
         reading files.
         """
         for first in range(0, len(entries), at_once):
-            starting = {
-                e.name: Contestant(e, self.workload, warm=self.warm)
-                for e in entries[first : first + at_once]
-            }
-            for name, contestant in starting.items():
-                try:
-                    contestant.wait_until_ready()
-                    self.running[name] = contestant
-                    self.versions |= contestant.versions
-                except Failed as reason:
-                    self.failed[name] = str(reason)
-                    contestant.close()
+            starting = [e.name for e in entries[first : first + at_once] if self._has_started(e)]
+            for name in starting:
+                with self._ending(name):
+                    self.running[name].wait_until_ready()
+                    self.versions |= self.running[name].versions
+
+    def _has_started(self, entry: Entry) -> bool:
+        try:
+            self.running[entry.name] = Contestant(entry, self.workload, warm=self.warm)
+        except Failed as reason:
+            self.failed[entry.name] = str(reason)
+        return entry.name in self.running
+
+    @contextmanager
+    def _ending(self, name: str) -> Iterator[None]:
+        """Whoever fails in this block leaves the race, which goes on without it."""
+        try:
+            yield
+        except Failed as reason:
+            self.failed[name] = str(reason)
+            self.running.pop(name).close()
 
     def times(
         self, rounds: int, *, names: Sequence[str] | None = None, block: float = 0.35, seed: int = 0
     ) -> dict[str, list[float]]:
         """Return the mean step of a block, in milliseconds, for each contestant and round that
-        counts; see `blocks`.
+        counts; see `blocks`. Who failed meanwhile isn't among them.
         """
         found = self.blocks(rounds, names=names, block=block, seed=seed, repeats=0)
-        order = [name for name in names or self.running if name in self.running]
+        order = self._here(self.running if names is None else names)
         return {name: [b.ms for b in found if b.name == name] for name in order}
 
     def blocks(
@@ -284,26 +300,34 @@ class Race:
         Returns
         -------
         list of Block
-            With notes in those of rounds that were repeated.
+            With notes in those of rounds that were repeated, and of who failed before the end.
         """
-        order = [name for name in names or self.running if name in self.running]
-        steps = {name: self._steps(name, block) for name in order}
-        left = rounds if repeats is None else repeats
+        steps: dict[str, int] = {}
+        for name in self._here(self.running if names is None else names):
+            with self._ending(name):
+                steps[name] = self._steps(name, block)
+        left, order = rounds if repeats is None else repeats, list(steps)
         shuffler, found, done = random.Random(seed), [], 0
         while done < rounds:
+            order = self._here(order)
             shuffler.shuffle(order)
             now, spoilt = [], []
             for name in order:
-                one, where = self._block(name, steps[name], done)
-                now.append(one)
-                spoilt += [name] if where.spoilt else []
+                with self._ending(name):
+                    one, where = self._block(name, steps[name], done)
+                    now.append(one)
+                    spoilt += [name] if where.spoilt else []
             if spoilt and left > 0:
                 left -= 1
                 now = [one._replace(note=f"repeated: {spoilt[0]}") for one in now]
             else:
                 done += 1
             found += now
-        return found
+        here = self._here(steps)
+        return [b if b.name in here else b._replace(note=ENDED.format(b.name)) for b in found]
+
+    def _here(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if name in self.running]
 
     def _block(self, name: str, steps: int, number: int) -> tuple[Block, Placement]:
         time.sleep(PAUSE)
@@ -320,7 +344,19 @@ class Race:
 
     def memory(self) -> dict[str, tuple[float, float]]:
         """Return what `Contestant.memory` says, for each."""
-        return {name: contestant.memory() for name, contestant in self.running.items()}
+        found = {}
+        for name in list(self.running):
+            with self._ending(name):
+                found[name] = self.running[name].memory()
+        return found
+
+    def kernel(self, name: str) -> str:
+        """Return what `Contestant.kernel` says; "" if it isn't there."""
+        found = ""
+        for one in self._here([name]):
+            with self._ending(one):
+                found = self.running[one].kernel()
+        return found
 
     def keep(self, names: Sequence[str]) -> None:
         """End all but these."""

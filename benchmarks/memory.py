@@ -13,12 +13,12 @@ as minigan does, takes more of it.
 from __future__ import annotations
 
 import argparse
-import csv
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import machine, set_ups
+from benchmarks import machine, saving, set_ups
 from benchmarks.harness import Entry, Race
 from benchmarks.set_ups import BACKENDS, FAST, MINIGAN, READABLE
 from benchmarks.workloads import FIRST, WORKLOADS
@@ -39,26 +39,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--out", type=Path, help="folder of the results (default: this processor's)"
     )
     options = parser.parse_args(arguments)
-    rows = [row for workload in options.workload for row in measure(workload, options.peers)]
-    lines = [
-        "| workload | contestant | peak, MiB | imports, MiB | net, MiB |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {w} | {name} | {peak:.0f} | {imports:.0f} | {net:.0f} |"
-        for w, name, peak, imports, net in rows
-    ]
-    folder = options.out or machine.folder()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = saving.folder(options.out)
+    saved, done = saving.Rows(folder, "memory", FIELDS), 0
     command = machine.command("memory", arguments, options.peers)
-    heading = machine.heading("Memory", command, machine.facts() | machine.today())
-    (folder / "memory.md").write_text("\n".join([heading, "", *lines]) + "\n")
-    with (folder / "memory.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(FIELDS)
-        writer.writerows([(w, name, *(f"{v:.1f}" for v in values)) for w, name, *values in rows])
-    print("\n".join(lines))
+    head = saving.Head("Memory", command, machine.facts())
+    for workload in options.workload:
+        found = measure(workload, options.peers)
+        if found:
+            put(saved, found)
+            saved.save(head, table)
+        done += len(found)
+    if not done:
+        return 2
+    print(table([row for row in saved.rows if row["workload"] in options.workload]))
+    saving.say_where(folder, "memory.csv")
     return 0
+
+
+def put(saved: saving.Rows, found: Sequence[tuple[str, str, float, float, float]]) -> None:
+    """Put what was measured of a workload in the place of earlier rows of the same contestants."""
+    names, workload = [name for _, name, *_ in found], found[0][0]
+    rows = [(w, name, *(f"{v:.1f}" for v in values)) for w, name, *values in found]
+    saved.put(
+        rows,
+        lambda old: old["workload"] == workload and set_ups.gives_way(old["contestant"], names),
+    )
+
+
+def table(rows: Sequence[saving.Row]) -> str:
+    """Return the rows in Markdown."""
+    lines = [
+        "| workload | contestant | peak, MiB | imports, MiB | net, MiB | measured |",
+        "|---|---|---|---|---|---|",
+    ]
+    for workload, name, *values, date in (row.values() for row in rows):
+        whole = (f"{float(value):.0f}" for value in values)
+        lines.append(f"| {' | '.join((workload, name, *whole, date))} |")
+    return "\n".join(lines)
 
 
 def measure(workload: str, peers: str | None = None) -> list[tuple[str, str, float, float, float]]:
@@ -102,5 +119,5 @@ def _measured(
             for name, (peak, imports) in race.memory().items():
                 rows.append((workload, name, peak, imports, peak - imports))
             for name, reason in race.failed.items():
-                print(f"{name} on {workload}: {reason}")
+                print(f"{name} on {workload}: {reason}", file=sys.stderr)
     return rows

@@ -16,23 +16,27 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib.util
+import itertools
 import json
 import resource
 import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy
 
-from benchmarks import machine
+from benchmarks import machine, saving
 from benchmarks.harness import ROOT, environment
 from benchmarks.set_ups import BACKENDS, FAST, MINIGAN, READABLE
 from benchmarks.workloads import FIRST, WORKLOADS, make
 
+SECONDS = 4.0
+Column = dict[str, str]
+"""What stands in each row of the table."""
 PARTS = {
     "GEMM": "matrix products",
     "unfold": "patches gathered (im2col)",
@@ -227,29 +231,57 @@ def apart(workload: str, name: str, *, seconds: float) -> dict[str, float]:
     return measured
 
 
-def table(results: dict[tuple[str, str], dict[str, float]]) -> str:
-    """Return the shares in Markdown."""
-    head = " | ".join(f"{w}, {COLUMNS[b]}" for w, b in results)
-    lines = [f"| | {head} |", "|---|" + "---|" * len(results)]
-    for part, words in PARTS.items():
-        cells = (f"{100 * r[part] / r['step']:.1f} %" if r[part] else "-" for r in results.values())
-        lines.append(f"| {part}: {words} | {' | '.join(cells)} |")
-    lines.append(
-        "| **step, ms** | " + " | ".join(f"{r['step']:.1f}" for r in results.values()) + " |"
-    )
-    shares = (f"{100 * r['system'] / r['step']:.1f} %" for r in results.values())
-    lines.append(f"| within these: system | {' | '.join(shares)} |")
-    lines.append(
-        "| faults per step | " + " | ".join(f"{r['faults']:,.0f}" for r in results.values()) + " |"
-    )
+def column(measured: dict[str, float]) -> Column:
+    """Return the shares as a column of the table, with today's date."""
+    step = measured["step"]
+    cells = {
+        f"{part}: {words}": f"{100 * measured[part] / step:.1f} %" if measured[part] else "-"
+        for part, words in PARTS.items()
+    }
+    return cells | {
+        "**step, ms**": f"{step:.1f}",
+        "within these: system": f"{100 * measured['system'] / step:.1f} %",
+        "faults per step": f"{measured['faults']:,.0f}",
+        saving.DATE: saving.today(),
+    }
+
+
+def table(columns: Mapping[str, Column]) -> str:
+    """Return the columns in Markdown."""
+    lines = [f"| | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
+    for label in dict.fromkeys(label for cells in columns.values() for label in cells):
+        cells = (cells.get(label, "-") for cells in columns.values())
+        lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def columns_of(page: str) -> dict[str, Column]:
+    """Return the columns of a page that `main` has written."""
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in page.splitlines()
+        if line.startswith("|") and not line.startswith("|---")
+    ]
+    if not rows:
+        return {}
+    date = {saving.DATE: saving.date_of(page)}
+    return {
+        name: {row[0]: row[at] for row in rows[1:]} | (date if rows[-1][0] != saving.DATE else {})
+        for at, name in enumerate(rows[0])
+        if at
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Profile each workload with each backend, print the table, write ``profile.md``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks profile", description=__doc__)
     parser.add_argument("--workload", nargs="+", choices=TRAINED, default=list(FIRST))
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each profile (default: 4)")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=SECONDS,
+        help=f"of each profile (default: {SECONDS:g}); with fewer, nothing is written without --out",
+    )
     parser.add_argument(
         "--out", type=Path, help="folder of the results (default: this processor's)"
     )
@@ -262,16 +294,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if importlib.util.find_spec("numba") is None:
         names.remove("compiled")
         print("minigan[fast] isn't installed: no column for it.", file=sys.stderr)
-    results = {
-        (w, name): apart(w, name, seconds=options.seconds)
-        for w in options.workload
-        for name in names
-    }
-    folder = options.out or machine.folder()
-    folder.mkdir(parents=True, exist_ok=True)
+    place = saving.folder(options.out, trial=options.seconds < SECONDS)
+    path = place / "profile.md" if place else None
+    saved, measured = columns_of(saving.read(path)), {}
     command = machine.command("profile", arguments)
-    heading = machine.heading("Where a step goes", command, machine.facts() | machine.today())
-    text = table(results)
-    (folder / "profile.md").write_text(f"{heading}\n\n{text}\n")
-    print(text)
+    head = saving.Head("Where a step goes", command, machine.facts())
+    for workload, name in itertools.product(options.workload, names):
+        try:
+            found = apart(workload, name, seconds=options.seconds)
+        except subprocess.CalledProcessError:  # it has said why
+            print(f"{workload}, {COLUMNS[name]}: left out, it can't be profiled.", file=sys.stderr)
+            continue
+        measured[f"{workload}, {COLUMNS[name]}"] = column(found)
+        saved |= measured
+        if path:
+            over = head.over(cells[saving.DATE] for cells in saved.values())
+            saving.write(path, f"{over}\n\n{table(saved)}\n")
+    if not measured:
+        return 2
+    print(table(measured))
+    saving.say_where(place, "profile.md")
     return 0

@@ -14,6 +14,7 @@ import argparse
 import itertools
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,11 +23,14 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from benchmarks import machine
+from benchmarks import machine, saving
 from benchmarks.workloads import WORKLOADS, find, nets
 from minigan import backend, nn
 from minigan.backend.cpu import cores as threads
 from minigan.runs import bench
+
+SECONDS = 0.4
+MEASURED = "Measured on "
 
 
 class Row(NamedTuple):
@@ -191,7 +195,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--workload", nargs="+", choices=list(WORKLOADS), default=["mnist-dcgan", "dc64"]
     )
     parser.add_argument(
-        "--seconds", type=float, default=0.4, help="for each layer and direction (default: 0.4)"
+        "--seconds",
+        type=float,
+        default=SECONDS,
+        help=f"for each layer and direction (default: {SECONDS:g}); with fewer, nothing is written "
+        "without --out",
     )
     parser.add_argument("--batch", type=int, help="another batch size than the workload's")
     parser.add_argument(
@@ -203,22 +211,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.numpy:
         os.environ["MINIGAN_FAST"] = "0"  # asked for when the first array is computed with
+    place = saving.folder(options.out, trial=options.seconds < SECONDS)
+    name = f"roofline{'-numpy' * options.numpy}.md"
+    path = place / name if place else None
+    saved = sections(saving.read(path))
+    head = saving.Head("Rooflines", machine.command("roofline", arguments), machine.facts())
     gflops, gbytes = peaks(seconds=min(1.0, 4 * options.seconds))
-    texts = [
-        f"Computed by: {bench.engine(backend.get('cpu'))}.",
+    about = (
+        f"Computed by: {bench.engine(backend.get('cpu'))}.\n\n"
         f"Peaks of this machine, {threads.cores()} threads: GEMM {gflops:.0f} GFLOP/s, copy "
-        f"{gbytes:.1f} GB/s.",
-    ]
+        f"{gbytes:.1f} GB/s."
+    )
+    print(about, flush=True)
     for workload in options.workload:
         rows = measure(workload, gflops, gbytes, batch=options.batch, seconds=options.seconds)
-        texts.append(
-            f"## {workload}, batch {options.batch or find(workload).batch}\n\n{table(rows)}"
-        )
-    text = "\n\n".join(texts)
-    folder = options.out or machine.folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    command = machine.command("roofline", arguments)
-    heading = machine.heading("Rooflines", command, machine.facts() | machine.today())
-    (folder / f"roofline{'-numpy' * options.numpy}.md").write_text(f"{heading}\n\n{text}\n")
-    print(text)
+        title = f"## {workload}, batch {options.batch or find(workload).batch}"
+        saved[title] = f"{about}\n\n{MEASURED}{saving.today()}.\n\n{table(rows)}"
+        print(f"\n{title}\n\n{table(rows)}", flush=True)
+        if path:
+            saving.write(path, page(head, saved))
+    saving.say_where(place, name)
     return 0
+
+
+def page(head: saving.Head, saved: dict[str, str]) -> str:
+    """Return all sections under a heading."""
+    dates = [text.partition(MEASURED)[2].partition(".")[0] for text in saved.values()]
+    return "\n\n".join([head.over(dates), *map("\n\n".join, saved.items())]) + "\n"
+
+
+def sections(page: str) -> dict[str, str]:
+    """Return title and text of each section of a page that `main` has written.
+
+    In older pages peaks and date stand over all sections.
+    """
+    above, *parts = re.split(r"^(?=## )", page, flags=re.MULTILINE)
+    facts = [part for part in above.strip().split("\n\n") if part.startswith(("Computed", "Peaks"))]
+    older = [*facts, f"{MEASURED}{saving.date_of(above)}."]
+    found = {}
+    for part in parts:
+        title, _, text = part.partition("\n\n")
+        dated = [text.strip()] if MEASURED in text else [*older, text.strip()]
+        found[title] = "\n\n".join(dated)
+    return found

@@ -10,14 +10,14 @@ compiled loops.
 from __future__ import annotations
 
 import argparse
-import csv
+import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy
 
-from benchmarks import machine
+from benchmarks import machine, saving
 from benchmarks.harness import Entry, Race, interval, ratio
 from benchmarks.set_ups import BACKENDS, FAST, KEEP_MEMORY, MINIGAN
 from minigan.backend.cpu import cores as threads
@@ -48,6 +48,15 @@ FIELDS = (
     "fast_ms",
     "fast_ratio",
     "fast_95",
+)
+HEAD = (
+    "| varied | batch | image | channels | PyTorch, ms | layout | minigan, ms | ratio | 95 % "
+    "| minigan[fast], ms | ratio | 95 % | measured |",
+    "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+)
+WITHOUT_TORCH = (
+    "scaling compares with PyTorch, which isn't installed here; install it (pip install torch), "
+    "or run `minigan bench`, which does without."
 )
 
 
@@ -99,7 +108,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--rounds", type=int, default=5, help="blocks of each contestant (default: 5)"
     )
-    parser.add_argument("--quick", action="store_true", help="two short rounds")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="two short rounds, to see that it works; nothing is written without --out",
+    )
     parser.add_argument(
         "--vary", nargs="+", choices=("batch", "image", "channels"), help="default: all three"
     )
@@ -107,31 +120,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--out", type=Path, help="folder of the results (default: this processor's)"
     )
     options = parser.parse_args(arguments)
+    if importlib.util.find_spec("torch") is None:
+        parser.exit(2, f"{WITHOUT_TORCH}\n")
     rounds, block = (2, 0.1) if options.quick else (options.rounds, 0.3)
-    done: dict[tuple[int, ...], dict[str, list[float]]] = {}
-    rows: list[tuple[str, ...]] = []
-    lines = [
-        "| varied | batch | image | channels | PyTorch, ms | layout | minigan, ms | ratio | 95 % "
-        "| minigan[fast], ms | ratio | 95 % |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    print("\n".join(lines), flush=True)
+    folder = saving.folder(options.out, trial=options.quick)
+    saved = saving.Rows(folder, "scaling", FIELDS)
+    head = saving.Head("Scaling", machine.command("scaling", arguments), machine.facts())
+    timed: dict[tuple[int, ...], dict[str, list[float]]] = {}
+    measured = 0
+    print("\n".join(HEAD), flush=True)
     for varied, *case in CASES:
         if options.vary and varied not in options.vary:
             continue
         key = tuple(case)
-        if key not in done:  # the case that all three have in common
-            done[key] = race(*key, rounds=rounds, block=block)
-        rows.append((varied, *map(str, key), *cells(done[key])))
-        lines.append(f"| {' | '.join(rows[-1])} |")
-        print(lines[-1], flush=True)
-    folder = options.out or machine.folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    command = machine.command("scaling", arguments)
-    heading = machine.heading("Scaling", command, machine.facts() | machine.today())
-    (folder / "scaling.md").write_text("\n".join([heading, "", *lines]) + "\n")
-    with (folder / "scaling.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(FIELDS)
-        writer.writerows(rows)
-    return 0
+        if key not in timed:  # the case that all three have in common
+            timed[key] = race(*key, rounds=rounds, block=block)
+        if not compared(timed[key]):
+            print(f"{varied} {key}: left out, it can't be compared.", file=sys.stderr)
+            continue
+        row = (varied, *map(str, key), *cells(timed[key]))
+        saved.put([row], lambda old, new=row: tuple(old.values())[:4] == new[:4])  # type: ignore[misc]
+        saved.save(head, table)
+        print(line((*row, saving.today())), flush=True)
+        measured += 1
+    if measured:
+        saving.say_where(folder, "scaling.csv")
+    return 0 if measured else 2
+
+
+def compared(times: dict[str, list[float]]) -> bool:
+    """Return whether there is somebody on both sides."""
+    ours = [name in BACKENDS for name in times]
+    return any(ours) and not all(ours)
+
+
+def table(rows: Sequence[saving.Row]) -> str:
+    """Return the rows in Markdown."""
+    return "\n".join([*HEAD, *(line(tuple(row.values())) for row in rows)])
+
+
+def line(row: Sequence[str]) -> str:
+    """Return a row in Markdown."""
+    return f"| {' | '.join(row)} |"

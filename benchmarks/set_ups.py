@@ -8,7 +8,7 @@ turns every dial to where it was fastest by itself.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from benchmarks.harness import Entry
 from benchmarks.workloads import find
@@ -163,3 +163,14 @@ def combined(entries: Sequence[Entry], ms: Mapping[str, float]) -> Entry | None:
         alone = [i for i, c in enumerate(tried) if all(c[d] == usual[d] for d in c if d != dial)]
         best[dial] = tried[min(alone, key=times.__getitem__)][dial]
     return None if best in tried else entry(best)
+
+
+def gives_way(name: str, measured: Collection[str], *, some: bool = False) -> bool:
+    """Return whether earlier results of a contestant are replaced by those of who was measured now.
+
+    Others keep theirs: who has failed or was left out. PyTorch's set-ups count as one, since each
+    run finds its best anew; unless only `some` were tried, which may be worse than the others.
+    """
+    if name.startswith(TORCH) and not some:
+        return any(other.startswith(TORCH) for other in measured)
+    return name.removesuffix(SECOND) in measured

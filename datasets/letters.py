@@ -8,17 +8,18 @@ It needs Pillow. FONTS is a folder of ``.ttf``, ``.otf`` and ``.ttc`` files, at 
   common baseline, capitals 17 pixels high;
 - ``kana.npz``: for each font that has them all, ten hiragana under random affine maps, shuffled.
 
+Files that are there already are replaced only with ``--force``.
+
 They are pictures of letters, not the fonts, which are under licences of their own.
 """
 
-import argparse
 import math
 import string
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy
+import writing
 from PIL import Image, ImageDraw, ImageFont
 
 LETTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -43,11 +44,13 @@ yanone-kaffeesatz
 
 def main() -> None:
     """Draw what the arguments ask for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = writing.arguments(__doc__)
     parser.add_argument("fonts", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--download", action="store_true", help="unpack Debian's packages first")
-    parser.add_argument("--maps", type=int, default=60, help="affine maps of each hiragana")
+    parser.add_argument(
+        "--maps", type=writing.positive, default=60, help="affine maps of each hiragana"
+    )
     options = parser.parse_args()
     if options.download:
         download(options.fonts)
@@ -58,24 +61,27 @@ def main() -> None:
         sys.exit(
             f"There are no .ttf, .otf or .ttc files in {options.fonts}; name a folder with fonts."
         )
-    options.folder.mkdir(parents=True, exist_ok=True)
-    kinds = {"glyphs": glyphs(files), "kana": kana(files, maps=options.maps)}
-    for name, arrays in kinds.items():
+    paths = writing.targets(options.folder, "glyphs", "kana", force=options.force)
+    for path, arrays in zip(paths, (glyphs(files), kana(files, maps=options.maps)), strict=True):
         if not len(arrays["images"]):
-            print(f"No font there has all that {name}.npz needs; it isn't written.")
+            print(f"No font there has all that {path.name} needs; it isn't written.")
             continue
-        numpy.savez_compressed(options.folder / f"{name}.npz", **arrays)
-        print(f"{options.folder / name}.npz: images {arrays['images'].shape}")
+        writing.save(path, **arrays)
+        print(f"{path}: images {arrays['images'].shape}")
 
 
 def download(place: Path) -> None:
     """Download and unpack the packages; one that isn't there is passed over."""
-    place.mkdir(parents=True, exist_ok=True)
+    writing.make(place)
+    debian = "use Debian or Ubuntu, or leave --download out and name a folder with fonts"
     for package in PACKAGES.split():
-        if subprocess.run(["apt-get", "download", f"fonts-{package}"], cwd=place).returncode:
+        asked = ("apt-get", "download", f"fonts-{package}")
+        if writing.call(*asked, cwd=place, install=debian, check=False):
             print(f"There is no package fonts-{package} here; its fonts are left out.")
-    for file in sorted(place.glob("*.deb")):
-        subprocess.run(["dpkg", "-x", file, place / file.name.split("_")[0]], check=True)
+    for file in sorted(place.resolve().glob("*.deb")):
+        writing.call(
+            "dpkg", "-x", file, file.with_name(file.name.split("_")[0]), cwd=place, install=debian
+        )
 
 
 def glyphs(files: list[Path]) -> dict[str, numpy.ndarray]:

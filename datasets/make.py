@@ -8,16 +8,16 @@ It needs npm and Node, and Pillow and NumPy here. It writes to FOLDER:
 - ``emoji.npz``: Twemoji (CC BY 4.0) and Noto Emoji (Apache 2.0), of the packages
   emoji-datasource-twitter and emoji-datasource-google.
 
-``glyphs.npz`` and ``kana.npz`` are made by ``letters.py``.
+Files that are there already are replaced only with ``--force``. ``glyphs.npz`` and ``kana.npz`` are
+made by ``letters.py``.
 """
 
-import argparse
 import json
-import subprocess
 import tempfile
 from pathlib import Path
 
 import numpy
+import writing
 from PIL import Image
 
 VERSIONS = {
@@ -42,37 +42,41 @@ for (let i = 0; i < %(count)d; i++) {
   fs.writeSync(out, picture.render().pixels);
 }
 """
+NODE = "install Node, which brings node and npm"
 BARE = {"hatProbability": 0, "beardProbability": 0, "accessoriesProbability": 0}
 
 
 def main() -> None:
     """Install the packages into a temporary folder, and write the files."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = writing.arguments(__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--faces", type=int, default=12_000, help="number of faces")
-    parser.add_argument("--heads", type=int, default=3_000, help="number of cartoon heads")
+    parser.add_argument("--faces", type=writing.positive, default=12_000, help="number of faces")
+    parser.add_argument(
+        "--heads", type=writing.positive, default=3_000, help="number of cartoon heads"
+    )
     options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
+    names = ("avatars", "cartoons", "emoji")
+    avatars, cartoons, both = writing.targets(options.folder, *names, force=options.force)
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         wanted = [f"{name}@{version}" for name, version in VERSIONS.items()]
-        subprocess.run(["npm", "install", "--silent", *wanted], cwd=root, check=True)
+        writing.call("npm", "install", "--silent", *wanted, cwd=root, install=NODE)
         faces = {
             view: draw(root, "@dicebear/pixel-art", 16, options.faces,
                        BARE | {"glassesProbability": probability})
             for view, probability in (("plain", 0), ("glasses", 100))
         }  # fmt: skip
-        numpy.savez_compressed(options.folder / "avatars.npz", **faces)
+        writing.save(avatars, **faces)
         heads = draw(root, "@dicebear/adventurer", 64, options.heads, {})
-        numpy.savez_compressed(options.folder / "cartoons.npz", images=heads)
-        numpy.savez_compressed(options.folder / "emoji.npz", **emoji(root / "node_modules"))
+        writing.save(cartoons, images=heads)
+        writing.save(both, **emoji(root / "node_modules"))
 
 
 def draw(root: Path, style: str, size: int, count: int, options: dict) -> numpy.ndarray:
     """Draw faces of a style on white, uint8 (count, size, size, 3)."""
     values = {"style": style, "size": size, "count": count, "out": "faces.raw"}
     (root / "draw.mjs").write_text(DRAW % (values | {"options": json.dumps(options)}))
-    subprocess.run(["node", "draw.mjs"], cwd=root, check=True)
+    writing.call("node", "draw.mjs", cwd=root, install=NODE)
     pixels = numpy.fromfile(root / "faces.raw", "uint8").reshape(count, size, size, 4)
     return numpy.ascontiguousarray(pixels[..., :3])
 

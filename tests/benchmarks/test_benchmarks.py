@@ -751,15 +751,16 @@ def test_scaling_varies_one_thing_at_a_time(tmp_path, monkeypatch):
         "PyTorch (x)": [4.0] * 2,
     }
     monkeypatch.setattr(scaling, "race", lambda *_, **__: times)
+    monkeypatch.setattr(scaling.importlib.util, "find_spec", lambda _: True)
     assert scaling.main(["--out", str(tmp_path)]) == 0
     text = (tmp_path / "scaling.md").read_text()
     assert machine.processor() in text
     table = text[text.index("| varied") :].splitlines()[2:]
     assert len(table) == len(scaling.CASES)
     ours = "2.0 | 1.50 | 1.50 .. 1.50 | 1.0 | 3.00 | 3.00 .. 3.00 |"
-    assert table[0] == f"| batch | 16 | 32 | 64 | 3.0 | nchw | {ours}"
+    assert table[0] == f"| batch | 16 | 32 | 64 | 3.0 | nchw | {ours} {datetime.date.today()} |"
     fields, first, *_ = (tmp_path / "scaling.csv").read_text().splitlines()
-    assert fields.count(",") == first.count(",") == len(scaling.FIELDS) - 1
+    assert fields.count(",") == first.count(",") == len(scaling.FIELDS)
     del times["minigan[fast]"]
     assert scaling.cells(times)[-6:] == ("2.0", "1.50", "1.50 .. 1.50", "-", "-", "-")
 
@@ -768,7 +769,7 @@ def test_memory_is_net_of_imports(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "torch_entries", lambda *_, **__: [])
     assert memory.main(["--workload", "toy", "--out", str(tmp_path)]) == 0
     lines = (tmp_path / "memory.csv").read_text().splitlines()[1:]
-    rows = {name: values for _, name, *values in csv.reader(lines)}
+    rows = {name: values for _, name, *values, _ in csv.reader(lines)}
     assert list(rows) == [
         "minigan",
         *([memory.COMPILING, set_ups.FAST] * COMPILES),

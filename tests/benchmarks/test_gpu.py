@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import types
 
 import numpy
 import pytest
@@ -284,14 +285,16 @@ def test_what_is_compiled_beforehand_is_compiled_in_processes_of_its_own(monkeyp
     class Process:
         def __init__(self, command, *, env, **kwargs):
             commands.append((command, env))
-            self.pid = 0
+            self.pid, self.part = 0, command[-1]
 
         def wait(self, timeout=None):
-            if '"toy"' in commands[-1][0][-1]:
+            if '"toy"' in self.part:
                 return 0
             raise subprocess.TimeoutExpired("python", timeout)
 
-    monkeypatch.setattr(gpu.subprocess, "Popen", Process)
+    # In this module alone: threads of other tests may be starting processes, too.
+    own = types.SimpleNamespace(**vars(subprocess) | {"Popen": Process})
+    monkeypatch.setattr(gpu, "subprocess", own)
     monkeypatch.setattr(gpu, "_end", lambda process: None)
     monkeypatch.setattr(gpu.os, "cpu_count", lambda: 2)
     some = [part for part in gpu.parts() if part.workload in ("toy", "r1", "digits")]
