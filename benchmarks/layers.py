@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from benchmarks import harness, machine
+from benchmarks import harness, machine, saving
 from minigan import nn
 
 VARIANTS = {"readable": "reference", "NumPy": "0", "compiled": "1"}
@@ -217,25 +217,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("--only", nargs="+", metavar="LAYER", help="layers whose names begin so")
     parser.add_argument(
-        "--out", type=Path, help="folder of the results (default: this processor's)"
+        "--out", type=Path, help="folder of the results (default: this processor's; of a part none)"
     )
     options = parser.parse_args(arguments)
     names = [case.name for case in selected(options.only)]
     if not names:
         parser.error(f"no layer's name begins with {', '.join(options.only)}")
+    if importlib.util.find_spec("torch") is None:
+        parser.error("the layers are compared with PyTorch's; install it: pip install torch")
     if "compiled" in options.variants and importlib.util.find_spec("numba") is None:
         parser.error(
             "the compiled version needs Numba; install minigan[fast], or choose --variants"
         )
     found = {variant: apart(variant, options.turns, names) for variant in options.variants}
     text = table(joined(names, found))
-    folder = options.out or machine.folder()
-    folder.mkdir(parents=True, exist_ok=True)
+    part = bool(options.only) or set(options.variants) != set(VARIANTS)
+    place = saving.folder(options.out, trial=part)
     versions = {"PyTorch": machine.version("torch")}
     about = machine.facts(versions) | machine.today()
     heading = machine.heading("Layers", machine.command("layers", arguments), about)
-    (folder / "layers.md").write_text(f"{heading}\n\n{text}\n")
     print(text)
+    if place:
+        saving.write(place / "layers.md", f"{heading}\n\n{text}\n")
+    saving.say_where(place, "layers.md")
     return 0
 
 
