@@ -229,6 +229,19 @@ def test_every_altered_byte_is_noticed(saved):
             checkpoint.load(saved)
 
 
+@pytest.mark.parametrize(
+    ("written", "altered"), [('"shape":[2,3]', '"shape":[3,2]'), ('"dtype":"F32"', '"dtype":"I32"')]
+)
+def test_another_shape_or_type_of_the_same_bytes_is_noticed(tmp_path, written, altered):
+    path = tmp_path / "x.safetensors"
+    checkpoint.save(path, {"x": numpy.arange(6, dtype="float32").reshape(2, 3)}, {})
+    whole = path.read_bytes()
+    assert whole.count(written.encode()) == 1
+    path.write_bytes(whole.replace(written.encode(), altered.encode()))
+    with pytest.raises(CheckpointError, match="has been altered since it was written"):
+        checkpoint.load(path)
+
+
 def _file(description, arrays=ARRAYS):
     from safetensors.numpy import save
 

@@ -67,3 +67,33 @@ def test_names_of_the_system_need_not_be_utf8(tmp_path):
     path.write_bytes(b"7f00 r--p /home/j\xf6rg/libopenblas.so\n")
     assert "libopenblas" in cores.read(path)
     assert "libopenblas" in memory._text(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows can't open folders")
+def test_the_name_of_a_file_reaches_the_disk_after_its_content(tmp_path, monkeypatch):
+    events, sync, replace = [], os.fsync, os.replace
+
+    def synced(handle):
+        events.append(("sync", os.fstat(handle).st_ino))
+        sync(handle)
+
+    def replaced(source, target):
+        events.append(("replace", os.stat(source).st_ino))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    path = tmp_path / "a.txt"
+    with files.written_whole(path) as temporary:
+        temporary.write_text("new")
+    file, folder = path.stat().st_ino, tmp_path.stat().st_ino
+    assert events == [("sync", file), ("replace", file), ("sync", folder)]
+
+
+def test_a_folder_is_no_leftover_whatever_its_name(tmp_path):
+    left, folder = (tmp_path / f".{name}-0123456789ab.png" for name in ("file", "folder"))
+    left.touch()
+    folder.mkdir()
+    assert files.is_leftover(folder)
+    files.remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == [folder]

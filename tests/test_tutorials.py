@@ -94,10 +94,20 @@ def test_cells_are_python(path):
         ast.parse(code)
 
 
+def links(path):
+    """Targets of the links of a page that lead to other files."""
+    return re.findall(r"\]\((?!https?://|#)([^)#\s]+)", prose(path.read_text(encoding="utf-8")))
+
+
+def test_there_are_links_between_pages():
+    """What the next test goes through is found at all."""
+    assert sum(len(links(path)) for path in PAGES) > 150
+    assert all(links(path) for path in TUTORIALS)
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_links_between_pages_lead_somewhere(path):
-    words = prose(path.read_text(encoding="utf-8"))
-    for target in re.findall(r"\]\((?!https?://|#)([^)#\s]+)", words):
+    for target in links(path):
         # The site has the tutorials beside its own pages: the build puts them there.
         placed = (
             ROOT / target.removeprefix("../")
@@ -226,12 +236,24 @@ def parts(words):
     )
 
 
-@pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.stem)
-def test_translations_keep_formulas_code_and_links(path):
+def translated(path):
+    """The messages of a catalogue that have a translation."""
     pofile = pytest.importorskip("babel.messages.pofile")
     with path.open("rb") as file:
-        translated = [message for message in pofile.read_po(file) if message.id and message.string]
-    for message in translated:
+        return [message for message in pofile.read_po(file) if message.id and message.string]
+
+
+def test_there_are_translations_with_formulas_code_and_links():
+    """What the next test goes through is found at all."""
+    kept = [parts(message.string) for path in CATALOGUES for message in translated(path)]
+    formulas, code, targets = (sum(map(len, each)) for each in zip(*kept, strict=True))
+    assert len(kept) > 2000
+    assert (formulas > 1000, code > 500, targets > 250) == (True, True, True)
+
+
+@pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.stem)
+def test_translations_keep_formulas_code_and_links(path):
+    for message in translated(path):
         assert parts(message.string) == parts(message.id), message.id
 
 

@@ -104,14 +104,19 @@ class PartlyLabelled(Iterator[tuple[Any, Any, Any]]):
         Raises
         ------
         ValueError
-            As for `Batches.load_state_dict`, or if another number of labels was known; the stream
-            is then unchanged.
+            As for `Batches.load_state_dict`, or if another number of labels was known, or labels of
+            pictures that the data don't have; the stream is then unchanged.
         """
-        chosen = numpy.asarray(state.get("chosen", ()), "int64")
-        if chosen.shape != self.chosen.shape or not (chosen >= 0).all():
+        chosen = numpy.array(state.get("chosen", ()), "int64")
+        if chosen.shape != self.chosen.shape:
             raise ValueError(
-                f"this state is of a stream with {len(chosen)} known labels, not "
+                f"this state is of a stream with {chosen.size} known labels, not "
                 f"{len(self.chosen)}: resume with the settings it was saved with"
+            )
+        if not ((chosen >= 0) & (chosen < len(self.data))).all():
+            raise ValueError(
+                "this state is of a stream with known labels of pictures outside 0 to "
+                f"{len(self.data) - 1}: it is damaged"
             )
         begin = "labelled_"
         labelled = {k.removeprefix(begin): v for k, v in state.items() if k.startswith(begin)}

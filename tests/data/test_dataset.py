@@ -3,7 +3,7 @@ import json
 import numpy
 import pytest
 
-from minigan.data import Batches, Dataset
+from minigan.data import Batches, Dataset, roomy
 
 
 def rng(seed=0):
@@ -218,3 +218,12 @@ def test_wrong_types_are_refused():
         Batches(numbered(), 2, 0)
     with pytest.raises(TypeError, match="array of int64 and needs floats"):
         Batches(numpy.zeros((4, 2), numpy.int64), 2, rng())
+
+
+def test_what_is_known_of_a_data_set_is_known_of_its_centres_too():
+    whole = numbered(source="a folder", class_names=tuple("abcdefghij"), notes=("one", "two"))
+    centres = roomy(whole, 1)
+    assert (centres.name, centres.source) == ("numbered", "a folder")
+    assert centres.notes == ("one", "two")
+    assert centres.class_names == whole.class_names
+    numpy.testing.assert_array_equal(centres.labels, whole.labels)

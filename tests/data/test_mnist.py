@@ -436,3 +436,26 @@ def test_a_server_that_never_ends(tmp_path, monkeypatch, kind, words):
         if thread.name == "minigan download":
             thread.join(20)
             assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_download_that_nobody_waits_for_takes_no_more_bytes(tmp_path, monkeypatch, late):
+    targets, over = [], threading.Event()
+
+    def stream(url, target):
+        targets.append(target)
+        target.write(b"abc")
+        if late:
+            over.wait(20)
+
+    monkeypatch.setattr(download, "_stream", stream)
+    monkeypatch.setattr(download, "_DEADLINE", 0.05 if late else 20.0)
+    if late:
+        with pytest.raises(OSError, match="not done after 0 seconds"):
+            download.fetch("https://server/x", tmp_path / "x", None)
+    else:
+        download.fetch("https://server/x", tmp_path / "x", None)
+    assert (tmp_path / "x").read_bytes() == b"abc"
+    with pytest.raises(OSError, match="more than"):
+        targets[0].write(b"d")
+    over.set()

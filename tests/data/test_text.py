@@ -1,5 +1,7 @@
 """Lines of text: grammars that decide, files of one's own, and what is said of what was cut."""
 
+import importlib
+
 import numpy
 import pytest
 
@@ -112,6 +114,23 @@ def test_what_was_cut_and_left_out_is_said(tmp_path):
     kept = data.text(written(tmp_path, rare))
     assert len(kept.vocabulary) == 256
     assert kept.notes[0].startswith("1 of 256 lines were left out: they have words beyond the 255")
+
+
+def test_nobody_decides_on_sentences_that_were_cut():
+    cut, whole = (data.text("sentences", length=length) for length in (3, 8))
+    assert cut.accepts is None
+    assert len(cut.notes) == 1
+    assert whole.accepts is not None
+    assert whole.notes == ()
+
+
+def test_a_file_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    path = written(tmp_path, "one\ntwo\n")
+    monkeypatch.setattr(importlib.import_module("minigan.data.text"), "LARGEST", 8)
+    assert data.text(path).lines == ["one"]
+    path.write_text("one\ntwo!\n")
+    with pytest.raises(data.DataError, match="has 9 bytes: give a file of at most 8"):
+        data.text(path)
 
 
 @pytest.mark.parametrize(

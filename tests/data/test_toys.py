@@ -215,3 +215,11 @@ def test_values_out_of_range_are_refused_at_once(name, bad):
 def test_drawing_no_points_is_refused(name):
     with pytest.raises(ValueError, match="n=0"):
         data.distribution(name).sample(0, rng())
+
+
+@pytest.mark.parametrize("state", [{"rng": numpy.random.MT19937(0).state}, {"rng": {}}, {}])
+def test_a_stream_continues_from_its_own_kind_of_generator_only(state):
+    stream, other = (data.Stream(data.distribution("ring"), 4, rng(3)) for _ in range(2))
+    with pytest.raises(ValueError, match=r"from a generator .*: resume with the same kind"):
+        stream.load_state_dict(state)
+    numpy.testing.assert_array_equal(next(stream)[0], next(other)[0])

@@ -120,6 +120,17 @@ def test_a_net_of_latents_and_labels_has_two_inputs():
     numpy.testing.assert_allclose(y, net((z, labels)), rtol=1e-5, atol=1e-6)
 
 
+def test_a_net_keeps_its_precision():
+    pytest.importorskip("onnx")
+    net = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm(2)).astype("float64")
+    before = net.state_dict()
+    export.to_onnx(net, numpy.zeros((2, 3), "float32"))
+    assert {array.dtype.name for array in before.values()} == {"float64"}
+    for name, array in net.state_dict().items():
+        assert array.dtype == before[name].dtype
+        numpy.testing.assert_array_equal(array, before[name])
+
+
 def test_what_cannot_be_exported_says_so(monkeypatch):
     class Own(nn.Tanh):
         """A subclass may compute something else."""

@@ -156,6 +156,42 @@ def test_a_state_that_does_not_fit_leaves_the_stream_as_it_was():
         assert after["rng"] == before["rng"]
 
 
+def test_a_state_that_fails_half_way_leaves_the_order_of_the_labels_as_it_was():
+    batches, ahead = stream(), stream()
+    for _ in range(4):
+        next(ahead)
+    before, state = batches.state_dict(), ahead.state_dict()
+    assert state["labelled_epoch"] != before["labelled_epoch"]
+    with pytest.raises(ValueError, match="does not permute 40 examples"):
+        batches.load_state_dict(state | {"permutation": [0]})
+    after = batches.state_dict()
+    assert after.keys() == before.keys()
+    assert all(numpy.array_equal(after[k], before[k]) for k in before if k != "rng")
+    assert after["rng"] == before["rng"]
+
+
+def test_a_state_is_a_copy_in_both_directions():
+    batches = stream()
+    chosen = batches.chosen.copy()
+    state = batches.state_dict()
+    state["chosen"][...] = 0
+    numpy.testing.assert_array_equal(batches.chosen, chosen)
+    state["chosen"][...] = chosen
+    batches.load_state_dict(state)
+    state["chosen"][...] = 0
+    numpy.testing.assert_array_equal(batches.chosen, chosen)
+
+
+@pytest.mark.parametrize("wrong", [-1, -40, 40])
+def test_a_state_with_labels_of_pictures_that_do_not_exist_is_refused(wrong):
+    batches = stream()
+    before, state = batches.chosen.copy(), batches.state_dict()
+    state["chosen"][3] = wrong
+    with pytest.raises(ValueError, match="of pictures outside 0 to 39: it is damaged"):
+        batches.load_state_dict(state)
+    numpy.testing.assert_array_equal(batches.chosen, before)
+
+
 def test_labels_that_are_missing_or_too_few_are_refused():
     with pytest.raises(ValueError, match="3 labels are not enough for 4 classes"):
         balanced(some_data().labels, 3, numpy.random.default_rng(0))

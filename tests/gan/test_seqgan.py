@@ -143,6 +143,25 @@ def test_the_advantage_compares_with_the_others():
     assert not advantage(numpy.ones((3, 1))).any()
 
 
+def test_rewards_leave_the_discriminators_statistics_alone():
+    rng = numpy.random.default_rng(9)
+    whole = game(rng)
+    first = nn.Conv1d(WORDS, 3, kernel_size=3, padding=1, rng=rng)
+    rest = list(whole.discriminator)[1:]
+    D = nn.Sequential(nn.spectral_norm(first, rng=rng), nn.BatchNorm(3), *rest).astype("float64")
+    whole.discriminator = D
+    words, _ = drawn(rng)
+
+    def changed(act):
+        before = {name: buffer.copy() for name, buffer in D.buffers().items()}
+        act()
+        now = D.buffers()
+        return {name for name in before if not numpy.array_equal(now[name], before[name])}
+
+    assert changed(lambda: whole.reward(words)) == set()
+    assert changed(lambda: D.forward(words, train=True)) == set(D.buffers())
+
+
 def test_a_step_moves_its_own_player():
     rng = numpy.random.default_rng(6)
     whole = game(rng, optimizer=optim.SGD)

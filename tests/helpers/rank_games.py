@@ -25,16 +25,23 @@ def _generator(rng, norm):
     )  # fmt: skip
 
 
-def _discriminator(rng, norm):
+def _discriminator(rng, norm, smooth=False):
+    """With `smooth`, its gradient depends on where exactly it is taken: between the kinks of a
+    leaky ReLU it is the same everywhere.
+    """
     norms = [nn.BatchNorm(6)] if norm else []
+    activation = nn.Tanh() if smooth else nn.LeakyReLU(0.2)
     return nn.Sequential(
-        nn.Conv2d(1, 6, kernel_size=4, stride=2, padding=1, rng=rng), *norms, nn.LeakyReLU(0.2),
+        nn.Conv2d(1, 6, kernel_size=4, stride=2, padding=1, rng=rng), *norms, activation,
         nn.Flatten(), nn.Linear(6 * 4 * 4, 1, rng=rng),
     )  # fmt: skip
 
 
-def _two_players(weights, noise, *, penalties=(), norm=False, objective="non-saturating"):
-    G, D, latent = _generator(weights, norm), _discriminator(weights, norm), gan.Latent(LATENT)
+def _two_players(
+    weights, noise, *, penalties=(), norm=False, smooth=False, objective="non-saturating"
+):
+    G, D = _generator(weights, norm), _discriminator(weights, norm, smooth)
+    latent = gan.Latent(LATENT)
     taming = gan.tame(D, penalties, rng=noise, generator=G, latent=latent)
     G, D = (net.astype("float64") for net in (taming.generator or G, taming.discriminator))
     movers = [optim.Adam(net, lr=2e-3, betas=(0.5, 0.999)) for net in (G, D)]
@@ -90,7 +97,9 @@ def build(name, ranks=ALONE, *, batch=BATCH):
     if kind == "cyclegan":
         game, source = _cyclegan(weights, noise, **options), Unpaired(order)
     else:
-        ways = [way for way in rest.split() if way not in ("batchnorm", *gan.OBJECTIVES)]
+        words = ("batchnorm", "smooth", *gan.OBJECTIVES)
+        ways = [way for way in rest.split() if way not in words]
+        options["smooth"] = "smooth" in rest
         usual = "wasserstein" if "gradient-penalty" in rest else "non-saturating"
         objective = next((word for word in rest.split() if word in gan.OBJECTIVES), usual)
         game = _two_players(weights, noise, penalties=ways, objective=objective, **options)

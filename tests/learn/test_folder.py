@@ -5,6 +5,7 @@ import json
 import pytest
 
 from minigan.cli import main
+from minigan.learn import checking
 from minigan.learn import folder as places
 from minigan.learn.course import course, exercise
 from minigan.learn.starter import solution
@@ -115,6 +116,30 @@ def test_reset_asks_first(here, monkeypatch, capsys):
     assert "NotImplementedError" in (here / "ex02_linear.py").read_text()
     assert (here / "ex02_linear.py.before-reset").read_text() == "mine"
     assert "before-reset" in capsys.readouterr().out
+
+
+def test_a_reset_forgets_what_was_remembered(here):
+    write(here, "linear", RIGHT["linear"])
+    assert main(["learn", "check", "linear"]) == 0
+    main(["learn", "hint", "linear"])
+    assert places.found(here).of(exercise("linear")).keys() == {"digest", "hints"}
+    assert main(["learn", "reset", "linear", "--yes"]) == 0
+    folder = places.found(here)
+    assert folder.of(exercise("linear")) == {}
+    assert folder.state(exercise("linear")) == "untouched"
+
+
+def test_a_file_that_was_edited_during_its_check_has_changed_since(here, monkeypatch):
+    def check_and_edit(of, path, **how):
+        verdict = check_file(of, path, **how)
+        write(here, "linear", RIGHT["linear"] + "# later\n")
+        return verdict
+
+    check_file = checking.check_file
+    monkeypatch.setattr(checking, "check_file", check_and_edit)
+    write(here, "linear", RIGHT["linear"])
+    assert main(["learn", "check", "linear"]) == 0
+    assert places.found(here).state(exercise("linear")) == "changed"
 
 
 def test_a_reset_loses_nothing_that_was_kept_before(here):

@@ -132,6 +132,20 @@ def test_neighbours_across_blocks_of_both(small_blocks, k):
     numpy.testing.assert_allclose(got.distance, numpy.sort(d, axis=1)[:, :k], rtol=1e-12)
 
 
+def test_neighbours_come_nearest_first_where_float32_could_not_tell():
+    """Far from the centre, squares are rounded by more than the distances differ."""
+    samples = numpy.array([[100, 0], [-100, 0]], "float32")
+    steps = rng(3).permutation(50)
+    training = samples[0] + numpy.stack(
+        [numpy.zeros(50), 1 + 1e-4 * steps], axis=1, dtype="float32"
+    )
+    got = metrics.nearest_neighbours(samples, training, k=50)
+    assert (numpy.diff(got.distance, axis=1) > 0).all()
+    numpy.testing.assert_array_equal(got.index[0], numpy.argsort(steps))
+    offsets = samples[:, None].astype("float64") - training[got.index]
+    numpy.testing.assert_allclose(got.distance, numpy.linalg.norm(offsets, axis=2), rtol=1e-12)
+
+
 def test_copies_are_found_at_distance_exactly_zero():
     digits = data.digits()
     copied = rng().choice(len(digits), 20, replace=False)

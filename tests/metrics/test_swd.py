@@ -137,6 +137,14 @@ def test_black_images_are_measured_and_not_divided_by_zero():
     assert metrics.patch_distance(black, noise, rng=rng()).average == pytest.approx(798, rel=0.1)
 
 
+def test_each_set_is_judged_by_its_own_rounding():
+    """Constants of any size leave nothing but rounding in the levels: it isn't enlarged to 1."""
+    small = numpy.full((2, 32, 32, 1), 1e-3, "float32")
+    large = numpy.full_like(small, 1234.567)
+    for pair in ((small, large), (large, small)):
+        assert metrics.patch_distance(*pair, rng=rng()).average < 1
+
+
 @pytest.mark.parametrize(
     ("what", "expected"),
     [

@@ -55,6 +55,19 @@ def test_the_average_is_that_of_all_steps_and_is_saved():
         optim.add_weight_decay(net, -1)
 
 
+def test_the_state_of_an_average_is_a_copy():
+    net = small_net()
+    pull = optim.HistoricalAverage(net)
+    pull.add()
+    state = pull.state_dict()
+    before = state["average"].copy()
+    net.flat().value[...] += 1
+    pull.add()
+    numpy.testing.assert_array_equal(state["average"], before)
+    assert (pull.average != before).all()
+    assert int(state["t"]) == 1
+
+
 @pytest.mark.parametrize("change", ["optimizer", "astype", None])
 def test_a_pull_goes_on_whatever_the_net_is_laid_out_in(change):
     net, other = small_net(), small_net()

@@ -212,3 +212,12 @@ def test_a_factor_that_makes_no_sense_changes_nothing(wrong):
         scheduler.step()
     assert scheduler.t == 0
     assert rates(scheduler) == [0.05, 0.015]
+
+
+def test_a_learning_rate_beyond_all_numbers_changes_nothing():
+    adams = optimizers((10.0, 0.5))
+    scheduler = Scheduler(adams, lambda t, steps: 1e308 if t else 1.0, steps=3)
+    with pytest.raises(ValueError, match="lr must be a number >= 0, got inf"):
+        scheduler.step()
+    assert scheduler.t == 0
+    assert rates(scheduler) == [10.0, 0.5]

@@ -8,6 +8,7 @@ from PIL import Image
 
 from minigan.play import film
 from minigan.play.film import MOST, SIDE, Film
+from minigan.play.scenes import lattice, shades
 from minigan.play.setup import Setup
 from minigan.play.state import PlaygroundState
 
@@ -86,3 +87,17 @@ def test_real_points_are_drawn_where_they_lie():
     drawn = film._plane(start, frame)
     assert tuple(drawn[SIDE // 4, SIDE // 4]) == film.REAL
     assert tuple(drawn[3 * SIDE // 4, SIDE // 4]) != film.REAL
+
+
+def test_the_landscape_lies_under_its_points():
+    limits, side = ((0, 1), (0, 1)), 4
+    likely = (lattice(limits, side)[:, 1] < 0.5).astype("float64")  # real below, fake above
+    start = {"kind": "plane", "limits": [0, 1, 0, 1], "side": side,
+             "real": numpy.zeros((0, 2), "float32")}  # fmt: skip
+    frame = {"fake": numpy.zeros((0, 2), "float32"), "landscape": shades(likely)}
+    drawn = film._plane(start, frame).astype(int)
+    (_, above), (_, below) = (film._places(start, [(0.5, y)])[0] for y in (0.9, 0.1))
+    assert (above, below) == (pytest.approx(0.1 * SIDE), pytest.approx(0.9 * SIDE))
+    for y, near, far in ((above, film.FAKE, film.REAL), (below, film.REAL, film.FAKE)):
+        pixel = drawn[round(y), SIDE // 2]
+        assert abs(pixel - near).sum() < abs(pixel - far).sum()

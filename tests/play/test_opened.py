@@ -151,6 +151,28 @@ def test_a_damaged_checkpoint_leaves_the_one_before(tmp_path):
     assert "step-00000001" in state.frame()["trouble"]
 
 
+def test_what_was_wrong_with_a_checkpoint_is_forgotten_at_the_next_that_is_shown(tmp_path):
+    run = trained(tmp_path / "run", "parabola", steps=4)
+    state = OpenedRun(run)
+    state.show(0)
+    path = run.folder / CHECKPOINTS / "step-00000002.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(b"nothing")
+    engine = Engine(state)
+    engine.play(playing=True)
+    engine._play()
+    assert (state.steps, state.over) == (1, True)
+    path.write_bytes(content)
+    state.show(1)
+    assert state.frame()["trouble"] is None
+    assert (state.steps, state.over) == (2, False)
+
+
+def test_every_turn_of_the_discriminator_is_counted(tmp_path):
+    run = trained(tmp_path / "run", "parabola", steps=2, discriminator_steps=3)
+    assert OpenedRun(run).turns == {"discriminator": 6, "generator": 2}
+
+
 def test_an_engine_plays_a_run_to_its_end(points):
     state = OpenedRun(points)
     state.restart()

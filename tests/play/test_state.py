@@ -8,6 +8,7 @@ import pytest
 from minigan import data, gan
 from minigan.play import dirac, slow
 from minigan.play.heard import listening
+from minigan.play.history import History
 from minigan.play.presets import PRESETS
 from minigan.play.recipe import nearest_setup, setup_of
 from minigan.play.scenes import SIDE, latent_lattice, lattice, scene_of, shades, square, walk
@@ -147,6 +148,12 @@ def test_the_history_becomes_sparser():
     assert 500 <= len(table["step"]) <= 1000
     assert len(set(numpy.diff(table["step"]))) == 1
     assert numpy.isfinite(table["reach"]).sum() == pytest.approx(len(table["step"]) / 5, abs=2)
+
+
+def test_the_history_says_what_its_last_row_up_to_a_step_says():
+    history = History.of({"step": numpy.array([1.0, 5.0, 10.0]), "x": numpy.array([2.0, 3.0, 4.0])})
+    rows = [history.at(step) for step in (0, 1, 4, 5, 9, 10, 99)]
+    assert rows == [{}, *({"x": x} for x in (2.0, 2.0, 3.0, 3.0, 4.0, 4.0))]
 
 
 def test_the_latent_lattice_has_cells_of_equal_mass():

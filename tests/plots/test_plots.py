@@ -221,6 +221,25 @@ def test_points_figure_draws_the_landscape_in_its_colours():
     assert corner[0] > corner[2], "likely fake is orange"
 
 
+def test_the_landscape_lies_in_the_plane_as_the_points_do():
+    asked = []
+
+    def right(places):
+        asked.append(places)
+        return places[:, 0] > 0.5
+
+    figure = plots.points_figure(
+        numpy.zeros((0, 2)), numpy.zeros((0, 2)), limits=(0, 1, -3, 3), landscape=right
+    )
+    x, y = asked[0].T
+    assert (x.min(), x.max(), y.min(), y.max()) == (0, 1, -3, 3)
+    pixels = plots.figure_to_array(figure).astype(int)
+    for place in ((0.25, -2), (0.25, 2), (0.75, -2), (0.75, 2)):
+        column, row = figure.axes[0].transData.transform(place)
+        red, _, blue = pixels[len(pixels) - int(row), int(column)]
+        assert (blue > red) == (place[0] > 0.5), place
+
+
 def test_points_outside_are_counted():
     fake = numpy.array([[0.0, 0.0], [9.0, 0.0], [numpy.nan, 0.0]])
     figure = plots.points_figure(RING, fake, limits=(-2, 2, -3, 3), arrows=numpy.ones((3, 2)))
@@ -357,6 +376,27 @@ def test_unknown_values_are_passed_over(rng):
     assert "D(x) on real" not in texts_of(figure.axes[1])
     assert all(numpy.isfinite(line.get_ydata()).all() for line in figure.axes[0].lines)
     assert plots.figure_to_array(figure).std() > 0
+
+
+def test_rows_whose_step_is_unknown_are_passed_over(rng):
+    rows = run_of(10, rng)
+    rows["step"][[0, 4]] = numpy.nan, numpy.inf
+    line = plots.losses_figure(rows).axes[0].lines[0]
+    assert line.get_xdata().tolist() == [10, 20, 30, 50, 60, 70, 80, 90]
+    numpy.testing.assert_array_equal(line.get_ydata(), numpy.delete(rows["loss_d"], [0, 4]))
+
+
+@pytest.mark.parametrize(("end", "edge"), [(1e6, 1), (-1e6, 0)])
+def test_a_curve_that_ends_outside_has_its_label_at_the_edge(rng, end, edge):
+    rows = run_of(1000, rng)
+    rows["loss_g"][-1] = end
+    axes = plots.losses_figure(rows, smooth=0.0).axes[0]
+    (label,) = (text for text in axes.texts if text.get_text() == "generator")
+    assert label.xy == (1, edge)
+    assert 0 <= label.xyann[1] <= 1
+    others = [text.xy[1] for text in axes.texts if text is not label]
+    assert len(others) == 3
+    assert all(0 < height < 1 for height in others)
 
 
 def test_a_rare_spike_does_not_flatten_the_rest(rng):
@@ -682,3 +722,12 @@ def test_names_in_chinese_get_a_font_where_there_is_one(monkeypatch):
     style._fonts.cache_clear()
     assert style._fonts() == ["DejaVu Sans", "SimHei"]
     style._fonts.cache_clear()
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_table_may_begin_with_the_mark_of_a_spreadsheet(tmp_path, mark):
+    (tmp_path / "metrics.csv").write_bytes(mark + b"step,loss_d\n1,2.5\n")
+    table = plots.read_metrics(tmp_path / "metrics.csv")
+    assert {name: values.tolist() for name, values in table.items()} == {
+        "step": [1.0], "loss_d": [2.5],
+    }  # fmt: skip

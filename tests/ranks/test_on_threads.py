@@ -10,6 +10,7 @@ import rank_games
 from rank_games import on_threads
 
 from minigan import data, gan, nn, optim
+from minigan.gan.seqgan import advantage
 from minigan.gan.taming import WAYS
 from minigan.ranks import ALONE, MPIRanks, SharedGenerator, require_same, whole
 from minigan.runs import together
@@ -22,7 +23,7 @@ GAMES = [
     "two gradient-penalty",
     "two one-sided-penalty",
     "two r1 r2",
-    "two dragan",
+    "two dragan smooth",
     "two vat",
     "two dropout instance-noise",
     "two augment",
@@ -72,6 +73,15 @@ def test_a_game_whose_ranks_sum_nothing_comes_out_otherwise():
 
     first, second = on_threads(2, far)
     assert abs(first - second).max() > 1e-6
+
+
+def test_the_advantage_of_a_reward_is_that_among_the_rewards_of_all_ranks():
+    rewards = numpy.array([[0.5], [0.1], [0.52], [0.9], [0.48], [0.2], [0.5], [0.7]])
+    joined = advantage(rewards)
+    found = on_threads(2, lambda ranks: advantage(ranks.own(rewards), ranks))
+    for rank, own in enumerate(found):
+        numpy.testing.assert_allclose(own, joined[rank::2], rtol=1e-12)
+        assert abs(own - advantage(rewards[rank::2])).max() > 0.3  # by itself, a rank would err
 
 
 # ---------------------------------------------------------------- chance

@@ -1,6 +1,7 @@
 """`minigan runs`: which settings differ, how far each run is, how it did; and nothing executed."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -52,6 +53,15 @@ def test_the_number_of_steps_has_one_column(runs):
     head, first, second = comparing.table([short, long]).splitlines()
     assert head.split().count("steps") == 1
     assert (first.split()[1], second.split()[1]) == ("2", "2/50")
+
+
+def test_runs_that_began_from_other_weights_differ_in_that(runs):
+    one, other = (comparing.summary(runs / "a") for _ in range(2))
+    other = replace(other, config=replace(other.config, init="pretrained:mnist"))
+    assert comparing.differing([one, other]) == ["init"]
+    head, first, second = comparing.table([one, other]).splitlines()
+    assert head.split()[3] == "init"
+    assert (first.split()[3], second.split()[3]) == ("-", "pretrained:mnist")
 
 
 def test_json_for_programs(runs, capsys):

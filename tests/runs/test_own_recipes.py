@@ -199,3 +199,11 @@ def test_a_killed_run_is_resumed(tmp_path, mine):
     step = max(int(p.stem[5:]) for p in out.glob("checkpoints/step-*.safetensors"))
     assert main(["train", "--resume", str(out), "--steps", str(step + 2), "--quiet"]) == 0
     assert open_run(out).step == step + 2
+
+
+def test_the_list_of_trusted_files_is_made_with_its_folders(mine, tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIGAN_TRUSTED", str(tmp_path / "a" / "b" / "list"))
+    file = files.read(str(mine))
+    assert not trust.is_known(file)
+    trust.remember(file)
+    assert trust.is_known(file)
