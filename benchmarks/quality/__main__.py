@@ -9,6 +9,7 @@ import importlib
 from typing import Any
 
 from benchmarks.quality import jobs
+from minigan.data import DataError
 from minigan.plots import save_figure
 
 EXPERIMENTS = (
@@ -50,6 +51,8 @@ def main() -> None:
             f"Interrupted: the same command goes on from what was saved in the last {minutes} "
             "minutes."
         ) from None
+    except DataError as error:
+        raise SystemExit(str(error)) from None
     if jobs.rows(options.experiment):
         save_figure(experiment.draw(), jobs.RESULTS / f"{options.experiment}.png", dpi=110)
 
