@@ -92,6 +92,7 @@ def evaluate(
     rng = numpy.random.default_rng(seed)
     if not run.recipe.makes_images:
         law = run.load_data()
+        sources.notice_change(run.config.fingerprint, run.config.data, law, say)
         table = metrics.evaluate_points(samples, law, rng=rng, count=min(count, 2_500), say=say)
     else:
         # A generator without a tanh may go beyond what a picture can show.
@@ -291,6 +292,7 @@ def _splits(
     name, recipe = run.config.data, run.recipe
     where = data_dir or run.config.data_dir
     whole = recipe.load(name, where)
+    sources.notice_change(run.config.fingerprint, name, whole, say)
     if not isinstance(whole, data.Dataset):
         raise ValueError(
             f"The data of the recipe {recipe.name!r} are {type(whole).__name__}, but only a "

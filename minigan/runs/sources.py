@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy
@@ -120,6 +121,15 @@ def require_same(
         raise ValueError(
             f"The data at {other} have changed since the run was started; restore them, or give "
             "the place of the original ones with --data."
+        )
+
+
+def notice_change(before: str | None, name: str, samples: Any, say: Callable[[str], None]) -> None:
+    """Say so if data aren't those whose fingerprint a run has kept."""
+    if before is not None and fingerprint(name, samples) != before:
+        say(
+            f"The data at {name} have changed since the run was started: the scores compare its "
+            "samples with the data as they are now."
         )
 
 

@@ -286,3 +286,29 @@ def test_samples_of_all_classes_are_those_of_the_seen_ones(three, monkeypatch):
     run.sample(7)
     assert drawn[0].tolist() == [0, 0, 0, 1, 1, 2, 2]
     assert resuming.open_run(three[0]).classes == (0, 1, 2)
+
+
+def test_evaluation_says_that_the_data_are_no_longer_those_of_the_training(place, capsys):
+    rng = numpy.random.default_rng(0)
+    numpy.savetxt("points.csv", rng.standard_normal((60, 2)), delimiter=",")
+    train = ["train", "ring", "--data", "points.csv", "--steps", "2", "--out", "run", "--quiet"]
+    assert main(train) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "run", "-n", "40"]) == 0
+    assert "have changed" not in capsys.readouterr().err
+    numpy.savetxt("points.csv", rng.standard_normal((60, 2)), delimiter=",")
+    assert main(["evaluate", "run", "-n", "40"]) == 0
+    said = capsys.readouterr()
+    assert "points.csv have changed since the run was started" in said.err + said.out
+
+
+def test_evaluation_says_so_of_pictures_too(place, capsys):
+    images = numpy.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), "uint8")
+    found = data.Dataset("own", images)
+    seen = []
+    sources.notice_change(sources.fingerprint("own", found), "own", found, seen.append)
+    assert seen == []
+    other = data.Dataset("own", 255 - images)
+    sources.notice_change(sources.fingerprint("own", found), "own", other, seen.append)
+    sources.notice_change(None, "own", other, seen.append)
+    assert len(seen) == 1
