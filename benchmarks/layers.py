@@ -96,6 +96,9 @@ CASES = [
 ]
 
 
+NO_RIVAL = "The layers are compared with PyTorch's; install it: pip install torch."
+
+
 class Row(NamedTuple):
     """Milliseconds of one layer in one direction: PyTorch's, and those of each version here."""
 
@@ -123,9 +126,7 @@ def measure(*, turns: int, cases: Sequence[Case] = CASES) -> list[list[float]]:
     try:
         torch: Any = importlib.import_module("torch")
     except ImportError:
-        raise ValueError(
-            "The layers are compared with PyTorch's; install it: pip install torch."
-        ) from None
+        raise ValueError(NO_RIVAL) from None
     return [_times(case, torch, turns) for case in cases]
 
 
@@ -170,7 +171,15 @@ def _turn(works: Sequence[Callable[[], Any]]) -> list[float]:
 
 
 def apart(variant: str, turns: int, names: Sequence[str]) -> list[list[float]]:
-    """Return what `measure` does, from a process in which a version of the library computes."""
+    """Return what `measure` does, from a process in which a version of the library computes.
+
+    Raises
+    ------
+    ValueError
+        If PyTorch isn't installed.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise ValueError(NO_RIVAL)
     command = [sys.executable, "-m", "benchmarks.layers", str(turns), *names]
     environment = harness.environment({"MINIGAN_FAST": VARIANTS[variant]})
     done = subprocess.run(
@@ -223,13 +232,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [case.name for case in selected(options.only)]
     if not names:
         parser.error(f"no layer's name begins with {', '.join(options.only)}")
-    if importlib.util.find_spec("torch") is None:
-        parser.error("the layers are compared with PyTorch's; install it: pip install torch")
     if "compiled" in options.variants and importlib.util.find_spec("numba") is None:
         parser.error(
             "the compiled version needs Numba; install minigan[fast], or choose --variants"
         )
-    found = {variant: apart(variant, options.turns, names) for variant in options.variants}
+    try:
+        found = {variant: apart(variant, options.turns, names) for variant in options.variants}
+    except ValueError as error:
+        parser.error(str(error))
     text = table(joined(names, found))
     part = bool(options.only) or set(options.variants) != set(VARIANTS)
     place = saving.folder(options.out, trial=part)

@@ -848,9 +848,13 @@ def test_the_table_of_layers_has_all_versions_and_pytorchs_best(tmp_path, monkey
         layers.main(["--only", "GroupNom"])
 
 
-def test_without_pytorch_layers_have_no_rival(monkeypatch):
+def test_without_pytorch_layers_have_no_rival(monkeypatch, capsys):
     from benchmarks import layers
 
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ValueError, match="compared with PyTorch's; install it"):
         layers.measure(turns=1)
+    monkeypatch.setattr(layers.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit):
+        layers.main(["--variants", "NumPy"])
+    assert "compared with PyTorch's; install it" in capsys.readouterr().err
