@@ -51,8 +51,8 @@ class Joined:
     ) -> Array | None:
         """Map dy to dx with what `forward` kept, as the two layers one after the other do."""
         cache, activated = caches
-        if input_grad and param_grads and self._is_one_pass(cache):
-            return self._normalised_backward(dy, cache)
+        if input_grad and self._is_one_pass(cache):
+            return self._normalised_backward(dy, cache, param_grads)
         d = self.activation.backward(dy, activated, param_grads=param_grads)
         return self.layer.backward(d, cache, param_grads=param_grads, input_grad=input_grad)
 
@@ -80,14 +80,15 @@ class Joined:
         *_, train = cache.saved
         return bool(train)
 
-    def _normalised_backward(self, dy: Array, cache: Cache) -> Array:
+    def _normalised_backward(self, dy: Array, cache: Cache, param_grads: bool) -> Array:
         layer = self.layer
         x_hat, inverse_s, _ = cache.recall(layer, dy)
         dx, dbeta, dgamma = backend.of(dy).standardise_leaky_relu_grad(
             dy, x_hat, inverse_s, layer.gamma.value, layer.beta.value, self.activation.slope
         )
-        layer.beta.grad += dbeta
-        layer.gamma.grad += dgamma
+        if param_grads:
+            layer.beta.grad += dbeta
+            layer.gamma.grad += dgamma
         return dx
 
     def _activate(self, product: Array, bias: Array) -> Array:

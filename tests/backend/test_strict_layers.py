@@ -222,3 +222,26 @@ def test_a_checkpoint_of_either_device_loads_on_the_other(make, shape):
     back.load_state_dict(strict.state_dict())
     for name, a in back.state_dict().items():
         numpy.testing.assert_array_equal(a, cpu.state_dict()[name])
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("slope", [0.0, 0.2])
+def test_batch_norm_joined_with_its_activation_has_the_gradients_of_the_two(slope, train):
+    ops, rng = strict_cuda(), numpy.random.default_rng(0)
+    here = nn.Sequential(nn.BatchNorm(3), nn.LeakyReLU(slope))
+    here.sequence[0].gamma.value[...] = rng.standard_normal(3)
+    here.sequence[0].beta.value[...] = rng.standard_normal(3)
+    there = copy.deepcopy(here).to(ops)
+    x, dy = (rng.standard_normal((40, 3), "float32") for _ in range(2))
+    y, cache = here.forward(x, train=train)
+    y_there, cache_there = there.forward(ops.asarray(x), train=train)
+    numpy.testing.assert_allclose(ops.to_numpy(y_there), y, rtol=1e-5, atol=1e-6)
+    for param_grads in (False, True):
+        dx = here.backward(dy, cache, param_grads=param_grads)
+        dx_there = there.backward(ops.asarray(dy), cache_there, param_grads=param_grads)
+        numpy.testing.assert_allclose(ops.to_numpy(dx_there), dx, rtol=1e-4, atol=1e-5)
+        for name, p in here.parameters().items():
+            ours = ops.to_numpy(there.parameters()[name].grad)
+            assert ours.any() == param_grads
+            numpy.testing.assert_allclose(ours, p.grad, rtol=1e-4, atol=1e-4)
+    assert ("rectified_sums" in ops._launch.launched) == train
