@@ -247,10 +247,20 @@ def require_owner(optimizer: Any, player: nn.Layer, others: Sequence[nn.Layer], 
 
     Raises
     ------
+    TypeError
+        If it can't update anything, or the player isn't a net.
     ValueError
-        If it updates none of the player's parameters, or one of the others'.
+        If it updates none of the player's parameters, or one of the others', or its net has changed
+        since it was made.
     """
+    require_net(player, name)
     if not isinstance(optimizer, optim.Optimizer):
+        can = (callable(getattr(optimizer, method, None)) for method in ("zero_grad", "step"))
+        if isinstance(optimizer, type) or not all(can):
+            raise TypeError(
+                f"The optimizer of the {name} is {optimizer!r}, which can't update a net; write "
+                "for example optim.Adam(net, lr=2e-4)."
+            )
         return
     moved = {id(p) for p in optimizer.flat.parameters}
     own = {id(p) for p in player.parameters().values()}
@@ -259,6 +269,16 @@ def require_owner(optimizer: Any, player: nn.Layer, others: Sequence[nn.Layer], 
         raise ValueError(
             f"The optimizer of the {name} updates the parameters of another net; build it from the "
             f"{name} itself, and pass the optimizers in the order of the players."
+        )
+    optimizer.require_complete()
+
+
+def require_net(player: Any, name: str) -> None:
+    """Raise a TypeError if a player isn't a net."""
+    if not isinstance(player, nn.Layer):
+        raise TypeError(
+            f"The {name} is {player!r}, but must be a net; give a layer, an nn.Sequential for "
+            "example."
         )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from minigan import backend, losses, nn, optim
 from minigan.backend import Array
 from minigan.backend.window import is_whole
-from minigan.gan.base import BaseGame, in_batches, require_owner
+from minigan.gan.base import BaseGame, in_batches, require_net, require_owner
 from minigan.gan.matching import feature_matching
 from minigan.gan.objectives import Objective, non_saturating, with_classes
 from minigan.latent import Latent
@@ -99,7 +99,8 @@ class Game(BaseGame):
         average follows or the scheduler changes what isn't in the game, `discriminator_steps` is
         below 1, or there are penalties although D has several logits.
     TypeError
-        If the objective isn't an `Objective`.
+        If a part is of another kind than it must be: a player that isn't a net, an optimizer
+        without `step`, an objective that isn't an `Objective`.
     """
 
     generator: nn.Layer
@@ -374,18 +375,29 @@ class Game(BaseGame):
                 f"The game draws z from {self.latent!r}, which can't be; give a gan.Latent, such "
                 "as gan.Latent(64)."
             )
+        if not isinstance(self.penalties, (list, tuple)):
+            raise TypeError(
+                f"The penalties of a game are a list of functions, got {self.penalties!r}; write "
+                "penalties=[...]."
+            )
         strange = next((one for one in self.penalties if not callable(one)), None)
         if strange is not None:
             raise TypeError(
                 f"Each penalty of a game is a function (critic, real, fake), got {strange!r}; see "
                 "gan.tame."
             )
+        for name in ("before_step", "after_discriminator_step"):
+            hook = getattr(self, name)
+            if hook is not None and not callable(hook):
+                raise TypeError(f"The {name} of a game is a function (player), got {hook!r}.")
         if self.auxiliary and self.penalties:
             raise ValueError(
                 "Penalties need a discriminator with one logit, but this one predicts classes too; "
                 "leave the penalty out (spectral-norm and the like may stay)."
             )
         both = {"generator": self.generator, "discriminator": self.discriminator}
+        for role, net in both.items():
+            require_net(net, role)
         _require_separate(*both.values())
         for player, opponent in (both, tuple(reversed(both))):
             optimizer = getattr(self, f"{player}_optimizer")

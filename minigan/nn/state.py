@@ -19,7 +19,13 @@ class State(Tree):
     """The part of `minigan.nn.Layer` that saves, loads, casts and moves its arrays."""
 
     def state_dict(self) -> dict[str, Array]:
-        """Return copies of all parameters and buffers by dotted name, in order."""
+        """Return copies of all parameters and buffers by dotted name, in order.
+
+        Raises
+        ------
+        TypeError
+            If there are layers or parameters in a place where they aren't found, such as a set.
+        """
         return {name: a.copy() for name, a in self._arrays().items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -90,6 +96,7 @@ class State(Tree):
         return self
 
     def _arrays(self) -> dict[str, Array]:
+        self.require_found()
         return {name: p.value for name, p in self.parameters().items()} | self.buffers()
 
     def _convert(self, change: Callable[[Array], Array]) -> None:

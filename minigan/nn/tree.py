@@ -8,7 +8,9 @@ a dotted name, the path to it: ``body.0.weight`` is the parameter `weight` of th
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections import UserList, deque
+from collections.abc import Callable, Iterator, Mapping, Set, ValuesView
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy
@@ -77,6 +79,26 @@ class Tree:
         for p in self.parameters().values():
             p.grad[...] = 0
 
+    def require_found(self) -> None:
+        """Refuse layers and parameters in places where they aren't found, such as a set.
+
+        They would be neither trained nor saved.
+
+        Raises
+        ------
+        TypeError
+            If there are any.
+        """
+        found = {id(p) for p in self.parameters().values()} | {id(x) for _, x in self.layers()}
+        for _, layer in self.layers():
+            for name, value in vars(layer).items():
+                if kind := _out_of_reach(value, found):
+                    raise TypeError(
+                        f"The attribute {name} of {layer!r} has layers or parameters in a {kind}, "
+                        "where they are neither trained nor saved; keep them in a list, tuple or "
+                        "dict."
+                    )
+
     def replace_children(self, change: Callable[[Any], Any]) -> None:
         """Replace each layer directly inside this one by ``change(child)``.
 
@@ -139,6 +161,33 @@ def _only_numbers(container: Any) -> bool:
     """Tell quickly that there is nothing to find in sizes, strides or a history."""
     items = container.values() if isinstance(container, dict) else container
     return _NUMBERS.issuperset(map(type, items))
+
+
+def _out_of_reach(value: Any, found: set[int]) -> str | None:
+    """Return the kind of a container that has layers or parameters in it which weren't found."""
+    if id(value) in found:
+        return None
+    found = found | {id(value)}  # for a container that holds itself
+    for item in _inside(value):
+        if isinstance(item, (Tree, Parameter)):
+            if id(item) not in found:
+                return type(value).__name__
+        elif kind := _out_of_reach(item, found):
+            return kind
+    return None
+
+
+def _inside(value: Any) -> list[Any]:
+    """Return what a container of any kind holds; nothing of what isn't one."""
+    if isinstance(value, numpy.ndarray):
+        return value.ravel().tolist() if value.dtype == object else []
+    if isinstance(value, SimpleNamespace):
+        value = vars(value)
+    if isinstance(value, Mapping):
+        return list(value.values())
+    if isinstance(value, (list, tuple, deque, UserList, Set, ValuesView)):
+        return list(value)
+    return []
 
 
 def _search(

@@ -13,8 +13,11 @@ from minigan.nn.keywords import named_in_words
 from minigan.nn.parameter import flatten
 from minigan.nn.state import real_array
 from minigan.optim import checks, states
-from minigan.optim.parameters import Nets, parameters_of, require_alike
+from minigan.optim.parameters import Nets, nets_of, parameters_of, require_alike
 from minigan.ranks import ALONE, Ranks
+
+STEPS_BETWEEN_LOOKS = 50
+"""How often a step looks whether the net has changed: a walk through it takes a while."""
 
 
 class Optimizer:
@@ -42,6 +45,8 @@ class Optimizer:
         The number of steps taken so far.
     lr
         The learning rate η; may be assigned to at any time.
+    nets
+        The nets that it moves.
     ranks
         The ranks that train together, see `minigan.ranks`.
 
@@ -50,8 +55,8 @@ class Optimizer:
     ValueError
         If a hyper-parameter is out of range, there are no parameters, or they differ in precision.
     TypeError
-        If `net` is neither a layer nor a sequence of layers, or the parameters live on different
-        devices.
+        If `net` is neither a layer nor a sequence of layers, the parameters live on different
+        devices, or some are in a place where they aren't found, such as a set.
     """
 
     number_names: ClassVar[tuple[str, ...]] = ("lr",)
@@ -69,7 +74,10 @@ class Optimizer:
         for name, value in self.checked(numbers).items():
             setattr(self, name, value)
         self.t = 0
-        parameters = parameters_of(net)
+        self.nets = nets_of(net)
+        for one in self.nets:
+            one.require_found()
+        parameters = parameters_of(self.nets)
         require_alike(parameters)
         self.flat = flatten(parameters)
         for name in self.vector_names:
@@ -125,13 +133,33 @@ class Optimizer:
         Raises
         ------
         ValueError
-            If the net has been moved, cast or laid out again since this optimizer was made.
+            If the net has been moved, cast or laid out again since this optimizer was made, or a
+            layer or parameter was added or replaced.
         """
         self._require_current()
+        if self.t % STEPS_BETWEEN_LOOKS == 0:
+            self.require_complete()
         self.reduce()
         self._reduced = False
         self.t += 1
         self.update(self.flat.value, self.flat.grad)
+
+    def require_complete(self) -> None:
+        """Check that the nets have no other parameters than those that this optimizer moves.
+
+        Each step that `step` takes after a multiple of `STEPS_BETWEEN_LOOKS` looks, too.
+
+        Raises
+        ------
+        ValueError
+            If a layer or parameter was added, replaced or removed since this optimizer was made.
+        """
+        if [*map(id, parameters_of(self.nets))] != [*map(id, self.flat.parameters)]:
+            raise ValueError(
+                f"The net of this {type(self).__name__} has other parameters than when it was "
+                "made, since a layer was added, replaced or removed; make the optimizer after the "
+                "net is complete."
+            )
 
     def rate(self, theta: Array) -> Any:
         """Return η: `lr`, or in a recorded step a scalar that is the `lr` of each replay."""

@@ -14,6 +14,24 @@ Nets: TypeAlias = Layer | Iterable[Layer]
 """One net, or several that are treated as one."""
 
 
+def nets_of(net: Nets) -> list[Layer]:
+    """Return one net, or several, as a list.
+
+    Raises
+    ------
+    TypeError
+        If `net` is neither a layer nor a sequence of layers.
+    """
+    nets = [net] if isinstance(net, Layer) else list(net) if isinstance(net, Iterable) else []
+    if not nets or not all(isinstance(one, Layer) for one in nets):
+        got = repr(net) if len(repr(net)) < 80 else type(net).__name__
+        raise TypeError(
+            f"Expected a layer, a net or a sequence of them, got {got}; give the net itself, a "
+            "Sequential for example, rather than its parameters."
+        )
+    return nets
+
+
 def parameters_of(net: Nets) -> list[Parameter]:
     """Return all parameters in order, each once.
 
@@ -24,16 +42,11 @@ def parameters_of(net: Nets) -> list[Parameter]:
     ValueError
         If there are no parameters.
     """
-    nets = [net] if isinstance(net, Layer) else list(net) if isinstance(net, Iterable) else []
-    if not nets or not all(isinstance(one, Layer) for one in nets):
-        got = repr(net) if len(repr(net)) < 80 else type(net).__name__
-        raise TypeError(
-            f"Expected a layer, a net or a sequence of them, got {got}; give the net itself, a "
-            "Sequential for example, rather than its parameters."
-        )
+    nets = nets_of(net)
     found = {id(p): p for one in nets for p in one.parameters().values()}
     if not found:
-        raise ValueError(f"{net!r} has no parameters; give a net with at least one.")
+        which = nets[0] if len(nets) == 1 else nets
+        raise ValueError(f"{which!r} has no parameters; give a net with at least one.")
     return list(found.values())
 
 

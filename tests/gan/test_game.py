@@ -494,6 +494,82 @@ def test_an_optimizer_of_a_part_of_its_player_is_welcome():
     gan.Game(G, deep, optim.Adam(G), optim.Adam(deep[2]))
 
 
+CHANGES = {
+    "a layer replaced": lambda net: setattr(net, "head", nn.Linear(2, 2)),
+    "a layer added": lambda net: net.more.append(nn.Linear(2, 2)),
+    "a layer removed": lambda net: net.more.pop(),
+    "a parameter replaced": lambda net: setattr(
+        net.head, "weight", nn.Parameter(net.head.weight.value.copy())
+    ),
+}
+
+
+class Grown(nn.Layer):
+    """A chain that can be changed."""
+
+    def __init__(self):
+        self.head, self.more = nn.Linear(2, 2), [nn.Linear(2, 2)]
+
+    def forward(self, x, *, train=True):
+        chain = nn.Sequential(self.head, *self.more)
+        y, cache = chain.forward(x, train=train)
+        return y, nn.Cache(self, y, chain, cache)
+
+    def backward(self, dy, cache, *, param_grads=True, input_grad=True):
+        chain, inner = cache.recall(self, dy)
+        return chain.backward(dy, inner, param_grads=param_grads, input_grad=input_grad)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_optimizer_made_before_its_net_was_complete_is_refused(change):
+    words = "The net of this Adam has other parameters than when it was made"
+    (_, D), G = _players(), Grown()
+    early = optim.Adam(G)
+    CHANGES[change](G)
+    with pytest.raises(ValueError, match=words):
+        gan.Game(G, D, early, optim.Adam(D))
+    with pytest.raises(ValueError, match=words):
+        early.step()
+    gan.Game(G, D, optim.Adam(G), optim.Adam(D))
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_net_that_changes_while_it_is_trained_is_noticed_soon(change):
+    G = Grown()
+    optimizer = optim.Adam(G)
+    for _ in range(3):
+        optimizer.step()
+    CHANGES[change](G)
+    for _ in range(47):
+        optimizer.step()
+    with pytest.raises(ValueError, match="make the optimizer after the net is complete"):
+        optimizer.step()
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong", "message"),
+    [
+        ("generator", "G", "The generator is 'G', but must be a net"),
+        ("discriminator", None, "The discriminator is None, but must be a net"),
+        ("generator_optimizer", None, "The optimizer of the generator is None, which can't update"),
+        ("discriminator_optimizer", optim.Adam, "The optimizer of the discriminator is <class"),
+        ("discriminator_optimizer", {"lr": 1}, "The optimizer of the discriminator is {'lr': 1}"),
+        ("penalties", None, "The penalties of a game are a list of functions, got None"),
+        ("penalties", min, "The penalties of a game are a list of functions, got <built-in"),
+        ("before_step", 3, r"The before_step of a game is a function \(player\), got 3"),
+        ("after_discriminator_step", "clip", "The after_discriminator_step of a game is a fun"),
+    ],
+)
+def test_parts_of_another_kind_are_refused(part, wrong, message):
+    G, D = _players()
+    parts = {
+        "generator": G, "discriminator": D,
+        "generator_optimizer": optim.Adam(G), "discriminator_optimizer": optim.Adam(D),
+    }  # fmt: skip
+    with pytest.raises(TypeError, match=message):
+        gan.Game(**(parts | {part: wrong}))
+
+
 def test_a_string_is_no_objective():
     G, D = _players()
     with pytest.raises(

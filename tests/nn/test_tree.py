@@ -3,8 +3,9 @@
 import ast
 import copy
 import pickle
-from collections import OrderedDict
+from collections import OrderedDict, UserList, deque
 from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
 from typing import NamedTuple
 
 import numpy
@@ -154,6 +155,46 @@ def test_a_list_that_holds_itself_is_searched_once():
     parts = [nn.Linear(2, 2)]
     parts.append(parts)
     assert list(Holder(parts=parts).parameters()) == ["parts.0.weight", "parts.0.bias"]
+
+
+class Box(nn.Layer):
+    """Keeps something in its attribute `box`."""
+
+    def __init__(self, box, **others):
+        self.box = box
+        vars(self).update(others)
+
+
+OUT_OF_REACH = {
+    "set": lambda layer: {layer},
+    "frozenset": lambda layer: frozenset([layer]),
+    "deque": lambda layer: deque([layer]),
+    "UserList": lambda layer: UserList([layer]),
+    "dict_values": lambda layer: {"a": layer}.values(),
+    "mappingproxy": lambda layer: MappingProxyType({"a": layer}),
+    "SimpleNamespace": lambda layer: SimpleNamespace(a=layer),
+    "ndarray": lambda layer: numpy.array([layer, None], dtype=object),
+}
+
+
+@pytest.mark.parametrize("kind", OUT_OF_REACH)
+@pytest.mark.parametrize("inside", [lambda box: box, lambda box: [1, {"parts": (box,)}]])
+def test_layers_where_they_are_not_found_are_refused(kind, inside):
+    for part in (nn.Linear(2, 2), nn.Parameter(numpy.ones(3, "float32"))):
+        net = nn.Sequential(nn.Linear(2, 2), Box(inside(OUT_OF_REACH[kind](part))))
+        words = f"The attribute box of Box has layers or parameters in a {kind}, where they are"
+        for use in (optim.Adam, nn.Layer.state_dict, lambda net: net.load_state_dict({})):
+            with pytest.raises(TypeError, match=words):
+                use(net)
+
+
+@pytest.mark.parametrize("kind", OUT_OF_REACH)
+def test_what_is_found_elsewhere_may_lie_anywhere(kind):
+    part, ring = nn.Linear(2, 2), deque([1, "a", numpy.ones(3)])
+    ring.append(ring)
+    net = Box(OUT_OF_REACH[kind](part), part=part, ring=ring, far=range(10**12))
+    optim.Adam(net)
+    assert list(net.state_dict()) == ["part.weight", "part.bias"]
 
 
 def test_a_layer_held_twice_learns_once():
