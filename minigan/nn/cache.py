@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 from minigan.backend import Array
@@ -67,6 +70,30 @@ class Cache:
                 f"{owner!r}.double_backward got a tangent of shape {tuple(v.shape)}, which doesn't "
                 f"fit an output of shape {self.y_shape}; v must have the shape of x."
             )
+
+
+def caches_checked(made: type[Any]) -> None:
+    """Let the backward maps that a class defines say so when what they get is no cache."""
+    for name in ("backward", "backward_signals", "double_backward"):
+        if method := vars(made).get(name):
+            setattr(made, name, _checked(method))
+
+
+def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def checked(self: Any, *given: Any, **options: Any) -> Any:
+        try:
+            return method(self, *given, **options)
+        except AttributeError:
+            cache = inspect.signature(method).bind(self, *given, **options).arguments["cache"]
+            if isinstance(cache, Cache):
+                raise
+            raise TypeError(
+                f"{self!r}.{method.__name__} got {type(cache).__name__} as cache; write "
+                "y, cache = layer.forward(x), and pass that cache."
+            ) from None
+
+    return checked
 
 
 class Signals(tuple[Any, ...]):

@@ -8,7 +8,7 @@ import numpy
 
 from minigan import backend
 from minigan.backend import Array
-from minigan.nn.cache import Cache, Shape, Signals, require_floating
+from minigan.nn.cache import Cache, Shape, Signals, caches_checked, require_floating
 from minigan.nn.checks import sizes_checked
 from minigan.nn.keywords import named_in_words
 from minigan.nn.parameter import Parameter
@@ -38,6 +38,8 @@ class Layer(State):
         super().__init_subclass__(**options)
         cls._samplewise = samplewise
         named_in_words(cls)
+        if cls.__module__.startswith("minigan."):
+            caches_checked(cls)
         if cls.__module__.startswith("minigan.nn."):
             sizes_checked(cls)
 

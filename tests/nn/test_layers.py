@@ -514,6 +514,31 @@ def test_a_foreign_cache_and_a_wrong_cotangent_are_refused(name):
         layer.backward(y[1:], cache)
 
 
+@pytest.mark.parametrize("name", INPUTS)
+def test_what_is_no_cache_is_refused(name):
+    layer, shape = INPUTS[name]
+    y, cache = layer.forward(numpy.ones(shape, "float32"))
+    for wrong in (None, (y, cache), y, [cache]):
+        words = f"got {type(wrong).__name__} as cache; write y, cache = layer.forward"
+        with pytest.raises(TypeError, match=words):
+            layer.backward(y, wrong)
+        with pytest.raises(TypeError, match=words):
+            layer.backward(y, cache=wrong, param_grads=False)
+    with pytest.raises(TypeError, match="got ndarray as cache"):
+        layer.backward(cache, y)
+
+
+def test_what_is_no_cache_is_refused_by_second_derivatives_too():
+    net = nn.Sequential(nn.Linear(2, 3), nn.LeakyReLU())
+    x = numpy.ones((4, 2), "float32")
+    y, cache = net.forward(x)
+    for layer in (net, net[0]):
+        with pytest.raises(TypeError, match=r"backward\w* got tuple as cache"):
+            layer.double_backward(x, y, (y, cache))
+    with pytest.raises(TypeError, match=r"backward_signals got NoneType as cache"):
+        net.backward_signals(y, None)
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
