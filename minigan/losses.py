@@ -587,10 +587,10 @@ def _require_numbers(name: str, x: Any, what: str) -> None:
             f"{name} got {type(x).__name__} as {what}, but needs an array; convert it with "
             "numpy.asarray(x, dtype='float32')."
         )
-    if dtype.kind != "f":  # type: ignore[union-attr]
+    if dtype.kind != "f" or dtype.itemsize not in (4, 8):  # type: ignore[union-attr]
         raise TypeError(
-            f"{name} got {what} of dtype {dtype}, but needs floating-point numbers; convert with "
-            "x.astype('float32')."
+            f"{name} got {what} of dtype {dtype}, but needs floating-point numbers of 32 or 64 "
+            "bits; convert with x.astype('float32')."
         )
     if x.size == 0:
         raise ValueError(

@@ -152,7 +152,7 @@ def test_the_two_forms_of_bce_agree(case):
 # ---------------------------------------------------------------- extremes
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_logits_of_a_thousand_give_exact_numbers(dtype):
     logits = numpy.array([1000, -1000], dtype)
     for target, losses_there in ((1.0, [0, 1000]), (0.0, [1000, 0]), (0.25, [750, 250])):
@@ -326,6 +326,11 @@ def test_what_cant_be_computed_with(name):
         loss(numpy.ones((4, 1), int), ONES)
     with pytest.raises(TypeError, match=r"int64, but needs floating-point .*astype"):
         loss(ONES, numpy.ones((4, 1), int))
+    for precision in ("float16", "longdouble"):
+        with pytest.raises(TypeError, match=r"needs floating-point numbers of 32 or 64 bits"):
+            loss(ONES.astype(precision), ONES)
+        with pytest.raises(TypeError, match=r"needs floating-point numbers of 32 or 64 bits"):
+            loss(ONES, ONES.astype(precision))
     with pytest.raises(TypeError, match=r"got list as .*asarray"):
         loss([1.0], ONES)
     with pytest.raises(TypeError, match=r"got NoneType as .*asarray"):
