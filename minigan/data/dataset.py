@@ -299,6 +299,11 @@ class Batches(Iterator[Batch]):
 
 def _check_stream(data: Any, batch_size: int, rng: numpy.random.Generator) -> None:
     randomness.generator(rng)
+    if not isinstance(data, Dataset | Text | numpy.ndarray):
+        raise TypeError(
+            f"Batches got {type(data).__name__} and needs an array, a Dataset or a Text: for "
+            "images with labels, write Dataset(name, images, labels)"
+        )
     if not isinstance(data, Dataset | Text) and not numpy.issubdtype(data.dtype, numpy.floating):
         raise TypeError(
             f"Batches got an array of {data.dtype} and needs floats: convert it, or make a Dataset"

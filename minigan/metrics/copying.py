@@ -7,10 +7,10 @@ images t are two sets of numbers then, and the measure is the probability that a
 
 the Mann-Whitney statistic divided by the number of pairs (Meehan, Chaudhuri and Dasgupta, "A
 non-parametric test to detect data-copying in generative models", AISTATS 2020, section 3, without
-its cells). Copies of the training images give 1, fresh draws from the law of the data about 1/2,
-with a standard error of :math:`\sqrt{(n + m + 1) / (12 nm)}` for n samples and m test images, and
-samples far from the data 0. As blurred images are close to everything, s > 1/2 suspects the pairs,
-and the eye judges them: `Copying.suspects` finds those to look at.
+its cells). Copies of the training images give 1, fresh draws from the distribution of the data
+about 1/2, with a standard error of :math:`\sqrt{(n + m + 1) / (12 nm)}` for n samples and m test
+images, and samples far from the data 0. As blurred images are close to everything, s > 1/2 suspects
+the pairs, and the eye judges them: `Copying.suspects` finds those to look at.
 """
 
 from __future__ import annotations

@@ -298,7 +298,7 @@ def evaluate_points(
     ------
     ValueError
         If the shape is wrong, values aren't finite, or there are fewer than two points, or four of
-        the law's own.
+        the distribution's own.
     """
     samples = blocks.points(samples, "samples", at_least=2)
     rng, say, ops = randomness.generator(rng), say or (lambda words: None), backend.of(samples)

@@ -8,7 +8,7 @@ Jensen-Shannon divergence is
           + q_w \log_2 \frac{q_w}{m_w} \Big),
 
 from 0 (the same) to 1 bit (nothing in common), as Gulrajani et al. 2017 compare texts. Two samples
-of one law differ by chance, all the more the longer n is; that is the floor.
+of one distribution differ by chance, all the more the longer n is; that is the floor.
 """
 
 from __future__ import annotations

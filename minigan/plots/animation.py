@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy
@@ -165,9 +166,14 @@ def save_gif(
     TypeError
         If a frame is not uint8.
     ValueError
-        If there is no frame, one differs in shape, the folder does not exist, or a setting is out
-        of range.
+        If there is no frame, one differs in shape, the folder does not exist, the file's name ends
+        in another suffix than .gif, or a setting is out of range.
     """
+    if Path(path).suffix.lower() not in (".gif", ""):
+        raise ValueError(
+            f"an animation is written as a GIF, but the file is to be {Path(path).name}; let its "
+            "name end in .gif"
+        )
     film = list(frames)
     if not film:
         raise ValueError(

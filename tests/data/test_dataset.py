@@ -218,6 +218,10 @@ def test_wrong_types_are_refused():
         Batches(numbered(), 2, 0)
     with pytest.raises(TypeError, match="array of int64 and needs floats"):
         Batches(numpy.zeros((4, 2), numpy.int64), 2, rng())
+    images = numpy.zeros((4, 2, 2, 1), numpy.float32)
+    for wrong in ((images, numpy.zeros(4)), [images], {"images": images}, None):
+        with pytest.raises(TypeError, match=r"needs an array, a Dataset or a Text: for images wi"):
+            Batches(wrong, 2, rng())
 
 
 def test_what_is_known_of_a_data_set_is_known_of_its_centres_too():

@@ -164,8 +164,9 @@ class Broken:
 
 
 def test_a_failing_writer_leaves_the_old_file(tmp_path, monkeypatch):
-    old = tmp_path / "a.png"
-    old.write_bytes(b"old")
+    old, film = tmp_path / "a.png", tmp_path / "a.gif"
+    for file in (old, film):
+        file.write_bytes(b"old")
     with pytest.raises(OSError, match="disk full"):
         plots.save_figure(Broken(), old)
 
@@ -177,9 +178,17 @@ def test_a_failing_writer_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         plots.save_grid(old, numpy.zeros((1, 4, 4, 1)))
     with pytest.raises(OSError, match="disk full"):
-        plots.save_gif(old, [numpy.zeros((4, 4, 1), numpy.uint8)])
+        plots.save_gif(film, [numpy.zeros((4, 4, 1), numpy.uint8)])
+    assert film.read_bytes() == b"old"
     assert old.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["a.png"]
+    assert sorted(os.listdir(tmp_path)) == ["a.gif", "a.png"]
+
+
+def test_a_film_under_the_name_of_another_format_is_refused(tmp_path):
+    for name in ("a.png", "a.mp4", "a.jpeg"):
+        with pytest.raises(ValueError, match=f"the file is to be {name}; let its name end in .gif"):
+            plots.save_gif(tmp_path / name, [numpy.zeros((4, 4, 1), numpy.uint8)])
+    assert os.listdir(tmp_path) == []
 
 
 def test_saving_into_no_folder_or_over_a_folder_is_refused(tmp_path):
