@@ -23,6 +23,7 @@ import numpy
 from numpy.typing import NDArray
 
 from minigan import randomness
+from minigan.backend.window import is_whole
 
 __all__ = [
     "Latent",
@@ -60,12 +61,15 @@ class Latent:
     ------
     ValueError
         If the size isn't positive or the kind is unknown.
+    TypeError
+        If the size isn't a whole number.
     """
 
     size: int
     kind: str = "normal"
 
     def __post_init__(self) -> None:
+        _whole("The size of a Latent", self.size)
         if self.size < 1:
             raise ValueError(f"A latent vector needs at least one number, got size {self.size}.")
         if self.kind not in KINDS:
@@ -76,6 +80,9 @@ class Latent:
     def sample(self, n: int, rng: numpy.random.Generator) -> Latents:
         """Draw n latent vectors on the host: float32, shape (n, size)."""
         randomness.generator(rng)
+        _whole("The number of latents", n)
+        if n < 0:
+            raise ValueError(f"The number of latents must be 0 or more, got {n}.")
         if self.kind == "normal":
             return rng.standard_normal((n, self.size), dtype="float32")
         return 2 * rng.random((n, self.size), dtype="float32") - 1
@@ -99,6 +106,8 @@ def linear(z0: Latents, z1: Latents, steps: int) -> Latents:
     ------
     ValueError
         If the shapes differ or there are fewer than two steps.
+    TypeError
+        If the number of steps isn't a whole number.
     """
     z0, z1, t = _way(z0, z1, steps)
     return (1 - t) * z0 + t * z1
@@ -124,7 +133,7 @@ def spherical(z0: Latents, z1: Latents, steps: int) -> Latents:
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         As `linear`.
     """
     z0, z1, t = _way(z0, z1, steps)
@@ -397,12 +406,18 @@ def truncated(latent: Latent, n: int, rng: numpy.random.Generator, *, bound: flo
 
 def _way(z0: Latents, z1: Latents, steps: int) -> tuple[Any, Any, Any]:
     z0, z1 = _floats(z0), _floats(z1)
+    _whole("The number of steps", steps)
     if z0.ndim != 1 or z0.shape != z1.shape or steps < 2:
         raise ValueError(
             "A path needs two latents of the same shape (d,) and at least two steps, got "
             f"{z0.shape}, {z1.shape} and {steps} steps."
         )
     return z0, z1, numpy.linspace(0, 1, steps, dtype=numpy.result_type(z0, z1))[:, None]
+
+
+def _whole(what: str, number: Any) -> None:
+    if not is_whole(number):
+        raise TypeError(f"{what} must be a whole number, got {number!r}.")
 
 
 def _floats(z: Any) -> NDArray[Any]:

@@ -110,6 +110,20 @@ def test_latents_that_are_no_numbers_are_refused():
         latent.linear(Z[0] + 1j, Z[1], 3)
 
 
+@pytest.mark.parametrize("wrong", ["x", 1.5, True, None])
+def test_sizes_and_counts_are_whole_numbers(wrong):
+    with pytest.raises(TypeError, match="The size of a Latent must be a whole number, got"):
+        gan.Latent(wrong)
+    with pytest.raises(TypeError, match="The number of latents must be a whole number, got"):
+        gan.Latent(3).sample(wrong, RNG(0))
+    for path in (latent.linear, latent.spherical):
+        with pytest.raises(TypeError, match="The number of steps must be a whole number, got"):
+            path(Z[0], Z[1], wrong)
+    with pytest.raises(ValueError, match="must be 0 or more, got -1"):
+        gan.Latent(3).sample(-1, RNG(0))
+    assert gan.Latent(numpy.int64(3)).sample(numpy.int32(2), RNG(0)).shape == (2, 3)
+
+
 # ---------------------------------------------------------------- arithmetic, sweeps, truncation
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from numbers import Real
+from typing import Any
+
 import numpy
 
 from minigan import backend
@@ -33,8 +36,9 @@ class Dropout(Layer, samplewise=True):
     def __init__(
         self, p: float = 0.5, *, rng: numpy.random.Generator | None = None, always: bool = False
     ) -> None:
-        if not 0 <= p < 1:
-            raise ValueError(f"Dropout's probability must satisfy 0 <= p < 1, got {p}.")
+        given: Any = p
+        if not (isinstance(given, Real) and 0 <= p < 1):
+            raise ValueError(f"Dropout's probability must satisfy 0 <= p < 1, got {p!r}.")
         self.p, self.always = p, always
         self.rng = initial.generator(rng)
 

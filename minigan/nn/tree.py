@@ -82,7 +82,8 @@ class Tree:
     def require_found(self) -> None:
         """Refuse layers and parameters in places where they aren't found, such as a set.
 
-        They would be neither trained nor saved.
+        They would be neither trained nor saved. A layer that is only referred to, by a function or
+        a weak reference, isn't one of the net's, and is left alone.
 
         Raises
         ------
@@ -91,12 +92,13 @@ class Tree:
         """
         found = {id(p) for p in self.parameters().values()} | {id(x) for _, x in self.layers()}
         for _, layer in self.layers():
-            for name, value in vars(layer).items():
-                if kind := _out_of_reach(value, found):
+            for name, value in (_class_attributes(layer) | _attributes(layer)).items():
+                if kind := _out_of_reach([value], found, _NOT_OWN):
+                    where = kind if name in vars(layer) else _NOT_OWN
                     raise TypeError(
-                        f"The attribute {name} of {layer!r} has layers or parameters in a {kind}, "
-                        "where they are neither trained nor saved; keep them in a list, tuple or "
-                        "dict."
+                        f"The attribute {name} of {layer!r} has layers or parameters in a {where}, "
+                        "where they are neither trained nor saved; keep them in attributes that "
+                        "__init__ sets, or in a list, tuple or dict there."
                     )
 
     def replace_children(self, change: Callable[[Any], Any]) -> None:
@@ -163,31 +165,53 @@ def _only_numbers(container: Any) -> bool:
     return _NUMBERS.issuperset(map(type, items))
 
 
-def _out_of_reach(value: Any, found: set[int]) -> str | None:
-    """Return the kind of a container that has layers or parameters in it which weren't found."""
-    if id(value) in found:
-        return None
-    found = found | {id(value)}  # for a container that holds itself
-    for item in _inside(value):
+_NOT_OWN = "class attribute or slot"
+
+
+def _out_of_reach(items: list[Any], found: set[int], kind: str) -> str | None:
+    """Return the kind of the place, `kind` or one in it, with layers that weren't found."""
+    for item in items:
+        if id(item) in found:
+            continue
         if isinstance(item, (Tree, Parameter)):
-            if id(item) not in found:
-                return type(value).__name__
-        elif kind := _out_of_reach(item, found):
             return kind
+        # For a container that holds itself, this one counts as found in what is inside.
+        inside = _out_of_reach(_inside(item), found | {id(item)}, type(item).__name__)
+        if inside:
+            return inside
     return None
 
 
 def _inside(value: Any) -> list[Any]:
-    """Return what a container of any kind holds; nothing of what isn't one."""
+    """Return what a container of any kind holds, or an object of a class from elsewhere."""
     if isinstance(value, numpy.ndarray):
         return value.ravel().tolist() if value.dtype == object else []
-    if isinstance(value, SimpleNamespace):
-        value = vars(value)
     if isinstance(value, Mapping):
         return list(value.values())
     if isinstance(value, (list, tuple, deque, UserList, Set, ValuesView)):
         return list(value)
+    if isinstance(value, SimpleNamespace) or _is_foreign(type(value)):
+        # Its own attributes, but not what further objects there hold, which may be anything.
+        return [x for x in _attributes(value).values() if isinstance(x, (Tree, Parameter))]
     return []
+
+
+def _attributes(thing: Any) -> dict[str, Any]:
+    """Return what an object holds, in slots too."""
+    slots = (name for kind in type(thing).__mro__ for name in vars(kind).get("__slots__", ()))
+    kept = {name: getattr(thing, name) for name in slots if hasattr(thing, name)}
+    return kept | getattr(thing, "__dict__", {})
+
+
+def _class_attributes(layer: Any) -> dict[str, Any]:
+    foreign = filter(_is_foreign, reversed(type(layer).__mro__))
+    own = {name: value for kind in foreign for name, value in vars(kind).items()}
+    return {name: value for name, value in own.items() if not name.startswith("__")}
+
+
+def _is_foreign(kind: type) -> bool:
+    """Whether a class is neither minigan's nor built in."""
+    return kind.__module__.partition(".")[0] not in ("minigan", "builtins")
 
 
 def _search(

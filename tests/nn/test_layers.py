@@ -553,6 +553,7 @@ def test_what_is_no_cache_is_refused_by_second_derivatives_too():
         ),
         (lambda: nn.ConvTranspose2d(1, 1, kernel_size=3, output_padding=-1), "output_padding"),
         (lambda: nn.Dropout(1.0), "0 <= p < 1"),
+        (lambda: nn.Dropout("a"), "0 <= p < 1, got 'a'"),
         (lambda: nn.Dropout(-0.1), "0 <= p < 1"),
         (lambda: nn.LeakyReLU(-0.2), "slope"),
         (lambda: nn.Upsample(0), "factor"),

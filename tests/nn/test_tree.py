@@ -12,7 +12,7 @@ import numpy
 import pytest
 
 import minigan.nn
-from minigan import gradcheck, losses, nn, optim
+from minigan import gan, gradcheck, losses, nn, optim
 from minigan.gan import taming
 
 
@@ -165,7 +165,25 @@ class Box(nn.Layer):
         vars(self).update(others)
 
 
+class Plain:
+    """Holds something, and isn't a layer."""
+
+    def __init__(self, part):
+        self.part = part
+
+
+class Slotted:
+    """Holds something in a slot."""
+
+    __slots__ = ("part",)
+
+    def __init__(self, part):
+        self.part = part
+
+
 OUT_OF_REACH = {
+    "Plain": Plain,
+    "Slotted": Slotted,
     "set": lambda layer: {layer},
     "frozenset": lambda layer: frozenset([layer]),
     "deque": lambda layer: deque([layer]),
@@ -186,6 +204,31 @@ def test_layers_where_they_are_not_found_are_refused(kind, inside):
         for use in (optim.Adam, nn.Layer.state_dict, lambda net: net.load_state_dict({})):
             with pytest.raises(TypeError, match=words):
                 use(net)
+
+
+def test_layers_of_a_class_or_in_slots_are_refused():
+    class OfTheClass(nn.Layer):
+        box = nn.Linear(2, 2)
+
+    class InSlots(nn.Layer):
+        __slots__ = ("box",)
+
+        def __init__(self, box):
+            self.box = box
+
+    linear = nn.Linear(2, 2)
+    for net in (OfTheClass(), InSlots(linear), InSlots([linear]), InSlots(linear.weight)):
+        with pytest.raises(TypeError, match=r"attribute box .* in a class attribute or slot"):
+            optim.Adam(nn.Sequential(nn.Linear(2, 2), net))
+    covered = OfTheClass()
+    covered.box = linear
+    assert optim.Adam(covered).flat.parameters == [linear.weight, linear.bias]
+
+
+def test_layers_that_are_only_referred_to_are_left_alone():
+    teacher = nn.Linear(2, 2)
+    net = Box(lambda: teacher, game=gan.Latent(3), linear=nn.Linear(2, 1))
+    assert len(optim.Adam(net).flat.parameters) == 2
 
 
 @pytest.mark.parametrize("kind", OUT_OF_REACH)
