@@ -119,8 +119,9 @@ def _usage(error: UsageError) -> dict[str, Any]:
 
 
 def _load(setup: dict[str, Any]) -> dict[str, Subject]:
-    layer = load_layer(setup["place"], setup["arguments"], setup["arrays"])
-    options = {"train": setup["train"], "constants": setup["constants"]}
+    constants = setup["constants"]
+    layer = load_layer(setup["place"], setup["arguments"], setup["arrays"], constants)
+    options = {"train": setup["train"], "constants": constants}
     return {d: Subject(layer, dtype=d, **options) for d in ("float64", "float32")}
 
 

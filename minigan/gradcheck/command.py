@@ -54,9 +54,10 @@ def check_file(
     Raises
     ------
     GradientError
-        If a gradient is wrong, or the file ends its process, runs too long, or answers nonsense.
+        If a gradient is wrong, forward or backward raises, or the file ends its process, runs too
+        long, or answers nonsense.
     UsageError
-        If the layer can't be checked; the message says what is missing, or what the user's code
+        If the layer can't be loaded; the message says what is missing, or what the user's code
         raised and where.
     """
     split(place)
@@ -91,6 +92,13 @@ def _examine(runner: Runner, x: Any, settings: Settings, train: bool) -> Report:
         report = examine(wide, narrow, [x], None, settings, train)
     except GradientError as error:
         raise GradientError(_with_output(error.report, runner), hint=error.hint) from None
+    except UsageError as error:  # loaded it is: what is raised now is forward's or backward's
+        what, _, line = str(error).partition("\n")
+        report = Report(
+            wide.traits().name, settings.tolerance, problems=[what.removesuffix(".")],
+            notes=[*getattr(error, "__notes__", ())],
+        )  # fmt: skip
+        raise GradientError(_with_output(report, runner), hint=line or None) from error
     return _with_output(report, runner)
 
 

@@ -8,10 +8,18 @@ from typing import Any
 import numpy
 
 from minigan.gradcheck.report import GradientError, Misconduct, Report
-from minigan.gradcheck.spot import Spot
+from minigan.gradcheck.slopes import EPS, entry_mover
+from minigan.gradcheck.spot import Spot, largest
 from minigan.gradcheck.subject import Numbers, moved
 
-LARGE, HUGE = 10.0, 300.0
+LARGE = 10.0
+HUGE = 300.0, 30.0
+"""How much larger than the given one: the lesser where y overflows, as an exponential must."""
+OUTERMOST, FAR_STEP, FAR = 3, 1e-6, 0.1
+"""How many entries at each end are moved, how far beside their size, and which error is one."""
+OVERFLOWS, ORDINARY = 100.0, 1e30
+"""An input whose exponential is too large for float32, and what isn't."""
+OVERFLOW = "use a form that can't overflow, or look for 0 times infinity"
 SINGLE = 1e-2
 """A relative error in float32 that isn't rounding any more."""
 SMALL = 1e-3
@@ -48,8 +56,8 @@ def _made(
         report = Report(first.report.subject, first.report.tolerance)
         try:
             spot = Spot(first.subject, xs, report, values=values, where=named)
-        except GradientError:
-            first.report.notes.append(f"y isn't finite {named}, so nothing was checked there")
+        except GradientError:  # y isn't finite, for example
+            first.report.notes.append(f"{report.problems[-1]}, so nothing was checked there")
             return
         except Misconduct:
             raise
@@ -100,24 +108,106 @@ def _drawn_like(x: Numbers, shape: tuple[int, ...], rng: numpy.random.Generator)
 
 
 def huge(first: Spot) -> None:
-    """Complain about NaN for large inputs, where no infinity explains it."""
-    xs = [x * HUGE if x.dtype.kind == "f" else x for x in first.xs]
-    if not first.inputs:
-        return
+    """Complain about wrong gradients for large inputs, where y and they are ordinary numbers."""
+    for factor in HUGE if first.inputs else ():
+        xs = [x * factor if x.dtype.kind == "f" else x for x in first.xs]
+        size = largest(x for x in xs if x.dtype.kind == "f")
+        where, report = f"for inputs as large as {size:.3g}", Report(first.report.subject, 0.0)
+        try:
+            spot = Spot(first.subject, xs, report, values=first.values, where=where)
+            spot.run(first.dy)
+        except GradientError:  # y overflows, or these numbers aren't in its domain
+            continue
+        except Misconduct:
+            raise
+        except Exception as error:  # a layer may refuse such numbers
+            first.report.notes.append(f"large inputs are refused: {_first_line(error)}")
+            return
+        for name, dx in zip(spot.inputs, spot.dx, strict=True):
+            if numpy.isnan(dx).any():
+                first.complain(f"d{name} holds NaN {where}: {OVERFLOW}")
+        if all(bool(numpy.isfinite(dx).all()) for dx in spot.dx):
+            _compare_outermost(first, spot)
+            return
+
+
+def _compare_outermost(first: Spot, spot: Spot) -> None:
+    """Compare the gradients of the lowest and the highest entries of large inputs with slopes."""
+    for (name, x), dx, before in zip(spot.inputs.items(), spot.dx, first.dx, strict=True):
+        floor = max(0.01 * largest([dx, before]), 1e-5 * largest([*spot.dx, *spot.grads.values()]))
+        order = [int(k) for k in numpy.argsort(x, axis=None)]
+        for k in dict.fromkeys([*order[:OUTERMOST], *order[-OUTERMOST:]]):
+            index = tuple(int(i) for i in numpy.unravel_index(k, x.shape))
+            slope, noise = _far_slope(spot, name, index)
+            analytic = float(dx[index])
+            if abs(analytic - slope) > FAR * max(abs(analytic), abs(slope), floor) + noise:
+                first.complain(
+                    f"the gradient of {name} is wrong {spot.where}, at {list(index)}: backward "
+                    f"gives {analytic:.6g}, finite differences give {slope:.6g}"
+                )
+                return
+
+
+def _far_slope(spot: Spot, name: str, index: tuple[int, ...]) -> tuple[float, float]:
+    """Return a slope at a large entry, and its rounding error; NaN if f isn't smooth there.
+
+    Whether it is smooth is seen from the slopes alone: here a gradient may be so large that beside
+    it all slopes look alike.
+    """
+    array = numpy.array(spot.inputs[name])
+    output, move = spot.output_of(name, array), entry_mover(array, index)
+    step = FAR_STEP * max(abs(float(array[index])), 1.0)
+    outputs = {}
+    for t in (step, -step, 10 * step, -10 * step):
+        move(t)
+        outputs[t] = output()
+    rise = {t: float((spot.dy * (y - spot.y)).sum()) / t for t, y in outputs.items()}
+    wide = (rise[10 * step] + rise[-10 * step]) / 2
+    found = numpy.array([rise[step], rise[-step], wide])
+    noise = 10 * EPS * float(abs(spot.dy * spot.y).sum()) / step
+    smooth = numpy.ptp(found) <= SINGLE * abs(found).max() + noise
+    return (float(found[:2].mean()) if smooth else numpy.nan), noise
+
+
+def overflow(first: Spot, narrow: Any) -> None:
+    """Complain where float32 overflows on the way to numbers that it could hold.
+
+    Parameters
+    ----------
+    first
+        The spot in float64.
+    narrow
+        The layer in float32, after `single_precision`.
+    """
+    size = largest(first.inputs.values())
+    for extreme in (OVERFLOWS, -OVERFLOWS) if size else ():
+        factor = extreme / size
+        xs = [(x * factor).astype("float32") if x.dtype.kind == "f" else x for x in first.xs]
+        right = _results(first.subject, first, xs, "float64")
+        if not right or not all(bool((abs(a) <= ORDINARY).all()) for a in right.values()):
+            continue  # it overflows there, too, or these numbers aren't in its domain
+        for what, a in _results(narrow, first, xs, "float32").items():
+            if not numpy.isfinite(a).all():
+                first.complain(
+                    f"{what} isn't finite for float32 inputs as large as {OVERFLOWS:g}, where "
+                    f"float64 gives ordinary numbers: {OVERFLOW}"
+                )
+
+
+def _results(subject: Any, first: Spot, xs: list[Numbers], dtype: str) -> dict[str, Numbers]:
+    """Return y and all gradients by what a message calls them; nothing if the layer refuses."""
+    given = [x.astype(dtype) if x.dtype.kind == "f" else x for x in xs]
+    values = {n: v.astype(dtype) for n, v in first.values.items()}
     try:
-        y = first.subject.evaluate(xs, first.values)
-        result = first.subject.backward(first.dy, first.subject.forward(xs).handle)
-    except Exception as error:  # a layer may refuse such numbers
-        first.report.notes.append(f"large inputs are refused: {str(error).partition(chr(10))[0]}")
-        return
-    size = max((float(abs(x).max()) for x in xs if x.dtype.kind == "f" and x.size), default=0.0)
-    named = {"y": y} | {f"d{n}": d for n, d in zip(first.inputs, result.dx, strict=False)}
-    for what, a in named.items():
-        if numpy.isnan(a).any() and not numpy.isinf(y).any():
-            first.complain(
-                f"{what} holds NaN for inputs as large as {size:.3g}: use a form that can't "
-                "overflow, or look for 0 times infinity"
-            )
+        forward = subject.forward(given, values=values)
+        result = subject.backward(first.dy.astype(dtype), forward.handle)
+    except Misconduct:
+        raise
+    except Exception:  # a layer may refuse such numbers
+        return {}
+    named = {"y": forward.y} | {f"d{n}": d for n, d in zip(first.inputs, result.dx, strict=False)}
+    named |= {f"the gradient of {n}": g for n, g in result.grads.items()}
+    return {what: a for what, a in named.items() if isinstance(a, numpy.ndarray)}
 
 
 def single_precision(first: Spot, narrow: Any) -> None:

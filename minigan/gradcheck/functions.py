@@ -53,7 +53,7 @@ def check_function(
     TypeError
         If the function doesn't return a pair.
     ValueError
-        If x isn't finite, or an option is out of range.
+        If x is empty or isn't finite, or an option is out of range.
     """
     x = point(x)
     given = [
@@ -121,7 +121,8 @@ def check_scalar(
     GradientError
         If a gradient is wrong, or the function isn't repeatable.
     ValueError, TypeError
-        If the names or shapes of `arrays` and `gradients` differ, or an array isn't float64.
+        If the names or shapes of `arrays` and `gradients` differ, or an array is empty or isn't
+        float64.
 
     Examples
     --------
@@ -140,6 +141,11 @@ def check_scalar(
             raise TypeError(
                 f"{name!r} is {array.dtype}, but finite differences need float64; use "
                 "net.astype('float64')."
+            )
+        if not array.size:
+            raise ValueError(
+                f"{name!r} is empty (its shape is {tuple(array.shape)}), so it can't be checked; "
+                "leave it out, or give at least one number."
             )
         if tuple(array.shape) != tuple(gradients[name].shape):
             raise ValueError(
@@ -174,7 +180,7 @@ def _compare(
         )
         raise GradientError(report)
     line = Line(evaluate, numpy.ones(()), h=settings.h)
-    scale = max(float(abs(g).max()) if g.size else 0.0 for g in gradients.values())
+    scale = max(float(abs(g).max()) for g in gradients.values())
     for name, array in arrays.items():
         comparison = Comparison(
             name, array, gradients[name], line, scale if math.isfinite(scale) else 0.0, settings

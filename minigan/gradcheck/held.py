@@ -71,7 +71,7 @@ class Place:
         found = self.root
         for key in (*self.trail, self.key):
             try:
-                found = _step(found, key)
+                found = step(found, key)
             except (LookupError, AttributeError, TypeError):
                 return None
         return found
@@ -106,7 +106,7 @@ def places(root: Any) -> Iterator[Place]:
                 waiting.append(((*trail, key), value, shared))
 
 
-def _step(owner: Any, key: Any) -> Any:
+def step(owner: Any, key: Any) -> Any:
     """Return what an owner keeps under a key."""
     if isinstance(owner, (dict, *ORDERED)) or is_array(owner):
         return owner[key]
@@ -234,7 +234,13 @@ def _cells(function: FunctionType) -> dict[str, CellType]:
 
 
 def _is_foreign(thing: Any) -> bool:
-    return (getattr(thing, "__module__", None) or "builtins").partition(".")[0] in FOREIGN
+    return _package(thing) in FOREIGN
+
+
+def _package(thing: Any) -> str:
+    """Return the package that a class or a function is from; one of C may not know."""
+    module = getattr(thing, "__module__", None)
+    return module.partition(".")[0] if isinstance(module, str) else "builtins"
 
 
 def duplicate(root: Any) -> Any:
@@ -339,7 +345,7 @@ def _is_of_the_class(place: Place) -> bool:
 def is_array(value: Any) -> bool:
     """Tell whether a value is an array or a number of one; what just has a dtype may be a layer."""
     return isinstance(value, (numpy.ndarray, numpy.generic)) or (
-        hasattr(value, "__minigan_backend__") or type(value).__module__.partition(".")[0] == "cupy"
+        hasattr(value, "__minigan_backend__") or _package(type(value)) == "cupy"
     )
 
 

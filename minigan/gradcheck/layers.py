@@ -37,11 +37,13 @@ def check(
     The layer is copied and isn't changed. With a random cotangent dy, the loss ``L = Σ dy · y`` has
     the gradient that ``backward(dy, cache)`` must give; each entry is moved by ±h and ±2h, and the
     slope of L is compared: for the input and for every floating-point number that the layer holds.
-    One that moves y and has no gradient is an error; so nothing that isn't checked passes.
+    One that moves y and has no gradient is an error, but for single numbers that may be settings,
+    such as ``self.slope = 0.2``: these a note names.
 
     After that it is done again where mistakes can't hide: with weights moved away from their
     initial values, another batch size and other image sizes (where the layer takes them), inputs
-    ten times as large, and in float32. ``double_backward``, if there is one, is differentiated too.
+    ten and 300 times as large, and in float32. ``double_backward``, if there is one, is
+    differentiated too.
 
     Besides the numbers, the contract is checked: x and dy are never written to, gradients are added
     (a second backward doubles them), forward leaves them alone, backward is linear in dy, dx has
@@ -92,7 +94,8 @@ def check(
         If a gradient is wrong or the contract is broken; it names the array, the index, both
         numbers and, if it can be found, the likely cause, and has the report attached.
     TypeError, ValueError
-        If `layer` isn't a layer, `x` isn't a finite array, or an option is out of range.
+        If `layer` isn't a layer, `x` is empty or isn't a finite array, or an option is out of
+        range.
 
     Notes
     -----
@@ -129,8 +132,13 @@ def apart(rng: numpy.random.Generator) -> numpy.random.Generator:
 
 
 def point(x: Any) -> Array:
-    """Copy x as float64, where a function is to be differentiated; refuse what isn't finite."""
+    """Copy x as float64, to differentiate there; refuse what is empty or isn't finite."""
     x = float64(x)
+    if not x.size:
+        raise ValueError(
+            f"The input is empty (its shape is {tuple(x.shape)}), so nothing could be checked; "
+            "give at least one number."
+        )
     if not bool(backend.of(x).xp.isfinite(x).all()):
         raise ValueError("The input holds NaN or infinity; give finite numbers.")
     return x
@@ -170,6 +178,8 @@ def examine(
     shapes = ", ".join(str(x.shape) for x in xs)
     report = Report(f"{subject.traits().name}, {mode}, x {shapes}", settings.tolerance)
     first = Spot(subject, xs, report)
+    if not first.y.size:
+        raise first.stop(f"y is empty (its shape is {first.y.shape}), so nothing can be checked")
     first.search(settings.rng)
     first.run(_cotangent(dy, first.y, settings.rng))
     if not report.problems:
@@ -182,6 +192,8 @@ def examine(
     if report.ok:
         elsewhere.huge(first)
         elsewhere.single_precision(first, narrow)
+    if report.ok:
+        elsewhere.overflow(first, narrow)
     if report.ok and first.traits.second:
         second.check(first, settings.rough())
     if not report.ok:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy
 
 from minigan import backend
-from minigan.gradcheck.held import Place, is_array, is_floating, places
+from minigan.gradcheck.held import Place, is_array, is_floating, places, step
 from minigan.nn.layer import Layer
 from minigan.nn.parameter import Parameter
 
@@ -25,6 +25,13 @@ BOX = (("value", "grad"), ("data", "grad"), ("value", "gradient"), ("data", "gra
 WEIGHTS = re.compile(
     r"_?(?:w|b|weights?|bias(?:es)?|gamma|beta|scale|shift|kernels?|filters?|theta)\d*", re.I
 )
+LEARNT = re.compile(r"_?(?:params?|parameters?|weights?|learnt|learned|trainables?)", re.I)
+SETTINGS = re.compile(
+    r"_?(?:eps(?:ilon)?|momentum|(?:negative_?)?slope|leak|(?:drop(?:out)?|keep)?_?(?:p|prob|rate)"
+    r"|temperature|tau)",
+    re.I,
+)
+SCALE = re.compile(r"_?scal(?:e|ing)", re.I)
 MANGLED = re.compile(r"(?:(?<=\.)|^)_[A-Za-z0-9]+__")
 DIGITS = re.compile(r"(?:(?:^|\.)\d+)+$")
 STATE = re.compile(
@@ -154,17 +161,34 @@ def declared_arrays(layer: Any, learnt: dict[str, Learnt]) -> set[int]:
 
 
 def is_setting(place: Place) -> bool:
-    """Tell whether a plain number is a setting such as a slope, rather than a weight."""
+    """Tell whether a plain number is a setting such as a slope, rather than a weight.
+
+    One in a list is a weight, as an array is, unless the list was given when its owner was made;
+    one that stands alone is none, unless its name says so.
+    """
     if is_array(place.value) and not isinstance(place.value, numpy.generic):
         return False
-    return is_asked(place) or not is_named_as_weight(place)
+    weight = is_named_as_weight(place) and not SCALE.fullmatch(str(place.key))
+    if not isinstance(place.key, str):
+        return is_asked(place) and not weight
+    learnt = bool(place.trail) and LEARNT.fullmatch(str(place.trail[-1])) is not None
+    return is_usual_setting(place) or not (weight or learnt)
+
+
+def is_usual_setting(place: Place) -> bool:
+    """Tell whether a number was given when its owner was made, or is called as settings are."""
+    return is_asked(place) or SETTINGS.fullmatch(str(place.key)) is not None
 
 
 def is_asked(place: Place) -> bool:
-    """Tell whether a place has the name of an argument with which its owner is made."""
+    """Tell whether a number, or its list, is called as an argument with which its owner is made."""
+    owner, name, inside = place.owner, place.key, place.root
     try:
-        return place.key in inspect.signature(type(place.owner).__init__).parameters
-    except (TypeError, ValueError):
+        for key in (*place.trail, place.key):
+            owner, name = (inside, key) if isinstance(key, str) else (owner, name)
+            inside = step(inside, key)
+        return name in inspect.signature(type(owner).__init__).parameters
+    except (AttributeError, LookupError, TypeError, ValueError):
         return False
 
 

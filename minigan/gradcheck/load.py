@@ -19,7 +19,9 @@ class UsageError(ValueError):
     """A mistake in the arguments or in the user's file; the message says what to do."""
 
 
-def load_layer(place: str, arguments: str = "", arrays: Sequence[Any] = ()) -> Any:
+def load_layer(
+    place: str, arguments: str = "", arrays: Sequence[Any] = (), constants: Sequence[str] = ()
+) -> Any:
     """Import ``"path/to/file.py:NAME"`` and return the layer that NAME stands for.
 
     Parameters
@@ -33,6 +35,8 @@ def load_layer(place: str, arguments: str = "", arrays: Sequence[Any] = ()) -> A
         tuples, dicts, True, None.
     arrays
         For a pair of functions, the arrays that come after x.
+    constants
+        The names of those among them that have no gradient.
 
     Raises
     ------
@@ -46,7 +50,7 @@ def load_layer(place: str, arguments: str = "", arrays: Sequence[Any] = ()) -> A
     stem = name.removesuffix("_forward")
     forward, backward = (getattr(module, f"{stem}_{end}", None) for end in ("forward", "backward"))
     if callable(forward) and callable(backward):
-        return Functions(forward, backward, arrays, positional, named)
+        return Functions(forward, backward, arrays, positional, named, constants)
     if not hasattr(module, name):
         there = [
             n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy
 
 from minigan.backend import Array
+from minigan.gradcheck.held import is_floating
 from minigan.gradcheck.layers import check
 from minigan.gradcheck.report import Report
 
@@ -35,12 +36,15 @@ class Functions:
     forward
         ``forward(x, *arrays, *positional, **named) -> (y, cache)``.
     backward
-        ``backward(dy, cache) -> (dx, *gradients)``, in the order of the arguments; or dx alone; or
-        a dict with ``dx`` and, for an argument w, ``dw``.
+        ``backward(dy, cache) -> (dx, *gradients)``, in the order of the arguments, with or without
+        the constant ones; or dx alone; or a dict with ``dx`` and, for an argument w, ``dw``.
     arrays
         Those after x.
     positional, named
         Further arguments, such as a stride; each call gets a copy.
+    constants
+        Names of arguments that have no gradient, such as a target or a mask; arrays of integers
+        never have one.
 
     Raises
     ------
@@ -55,6 +59,7 @@ class Functions:
         arrays: Sequence[Any],
         positional: Sequence[Any] = (),
         named: dict[str, Any] | None = None,
+        constants: Iterable[str] = (),
     ) -> None:
         self._functions = (forward, backward)
         # In a function, so that the check doesn't take settings for what may be learnt.
@@ -67,6 +72,10 @@ class Functions:
                 "arrays were given for them; give as many as it takes."
             )
         self.weights = {n: Weight(numpy.asarray(a)) for n, a in zip(taken, arrays, strict=True)}
+        fixed = set(constants)
+        self._learnt = [
+            n for n, w in self.weights.items() if is_floating(w.value) and n not in fixed
+        ]
 
     def __repr__(self) -> str:
         return " and ".join(getattr(f, "__name__", "a function") for f in self._functions)
@@ -88,22 +97,35 @@ class Functions:
         Raises
         ------
         TypeError
-            If it doesn't return as many gradients as there are arrays.
+            If it doesn't return as many gradients as there are arrays that have one.
         """
         result = self._functions[1](dy, cache)
         if isinstance(result, dict):
             result = (result.get("dx"), *(result.get(f"d{name}") for name in self.weights))
         parts = list(result) if isinstance(result, (tuple, list)) else [result]
-        if self._labels and len(parts) == len(self.weights):
+        sizes = len(self._learnt), len(self.weights)
+        if self._labels and len(parts) in sizes and all(p is not None for p in parts[:1]):
             parts.insert(0, None)  # labels have no gradient
-        if len(parts) != 1 + len(self.weights):
-            raise TypeError(
-                f"{self._functions[1].__name__} returned {len(parts)} gradients, but must return "
-                f"dx{''.join(f', d{name}' for name in self.weights)}, in this order."
-            )
-        for weight, grad in zip(self.weights.values(), parts[1:], strict=True):
-            weight.grad = grad
+        if len(parts) - 1 not in sizes:
+            raise TypeError(self._wrong_number(len(parts)))
+        given = self.weights if len(parts) > 1 + len(self._learnt) else self._learnt
+        for name, grad in zip(given, parts[1:], strict=True):
+            self.weights[name].grad = grad
         return parts[0]
+
+    def _wrong_number(self, count: int) -> str:
+        """Say which gradients are wanted, and what to do if one of them doesn't exist."""
+        said = (
+            f"{self._functions[1].__name__} returned {count} gradient{'s' * (count != 1)}, but "
+            f"must return dx{''.join(f', d{name}' for name in self._learnt)}, in this order"
+        )
+        if count > len(self._learnt) or not self._learnt:
+            return f"{said}."
+        name = self._learnt[-1]
+        return (
+            f"{said}; for an argument that has no gradient, such as a target, say constants="
+            f"[{name!r}] (--constant {name})."
+        )
 
 
 def check_pair(
@@ -112,6 +134,7 @@ def check_pair(
     x: Array,
     *arrays: Array,
     options: dict[str, Any] | None = None,
+    constants: Iterable[str] = (),
     **settings: Any,
 ) -> Report:
     """Check ``forward(x, w, b) -> (y, cache)`` and ``backward(dy, cache) -> (dx, dw, db)``.
@@ -122,9 +145,12 @@ def check_pair(
         The two functions; backward returns the gradients in the order of forward's arguments, or a
         dict with ``dx``, ``dw``, ``db``.
     x, arrays
-        The arguments of forward that have a gradient; w and b here.
+        The arguments of forward that are arrays; w and b here.
     options
         Further arguments of forward, by name.
+    constants
+        Names of those among `arrays` that have no gradient, such as a target or a mask: backward
+        needn't return one. Arrays of integers have none.
     **settings
         As for `check`.
 
@@ -149,4 +175,6 @@ def check_pair(
     >>> [row.name for row in report.arrays]
     ['x', 'w']
     """
-    return check(Functions(forward, backward, arrays, named=options), x, **settings)
+    constants = tuple(constants)
+    pair = Functions(forward, backward, arrays, named=options, constants=constants)
+    return check(pair, x, constants=constants, **settings)

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import Any
 
 
 @dataclass
@@ -169,6 +170,9 @@ class GradientError(AssertionError):
         if hint:
             lines.append(hint)
         super().__init__("\n".join([f"{report.subject}: {lines[0]}", *lines[1:], "", str(report)]))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.report, self.hint), vars(self)
 
 
 class Misconduct(Exception):

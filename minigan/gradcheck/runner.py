@@ -33,10 +33,7 @@ START_UP = 120.0
 GLANCE = 0.2
 """Seconds between two looks at the processes that the file has started."""
 PLACE = str(Path(__file__).resolve().parents[2])
-START = (
-    "import runpy, sys; sys.path.append(sys.argv.pop(1)); "
-    "runpy.run_module(sys.argv[1], None, '__main__')"
-)
+START = str(Path(__file__).with_name("start.py"))
 """Starts the other process with -P, so that no random.py beside the file stands for Python's."""
 PARTING = 1.0
 """Seconds to wait for pipes that a process of the file's, in another session, may keep open."""
@@ -117,7 +114,7 @@ class Runner:
         self._place, self._limits = place.rpartition(":")[0], limits
         token = secrets.token_hex(8)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", START, PLACE, child],
+            [sys.executable, "-P", START, PLACE, child],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True, env=_environment() | {descendants.MARK: token}, cwd=cwd,
         )  # fmt: skip
@@ -209,7 +206,7 @@ class Runner:
             try:
                 return self._answers.get(timeout=min(left, GLANCE))
             except queue.Empty:
-                if self._family.count() > self._limits.processes:
+                if self._family.count() > self._limits.processes + 1:  # and `start`'s
                     raise Misconduct(
                         f"{self._place} started more than {self._limits.processes} processes: a "
                         "layer needs none"

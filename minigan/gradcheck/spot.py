@@ -81,9 +81,7 @@ class Spot:
     def _checked_y(self, y: Any) -> Numbers:
         if y is None or isinstance(y, Odd):
             kind = "None" if y is None else y.kind
-            raise TypeError(
-                f"{self.traits.name}.forward returned {kind} as y, but must return an array."
-            )
+            raise self.stop(f"forward returned {kind} as y, but must return an array")
         if y.dtype.kind != "f":
             raise self.stop(f"y has dtype {y.dtype}, but must hold floating-point numbers")
         if y.dtype != self.dtype:
@@ -164,7 +162,7 @@ class Spot:
         values = {n: numpy.array(v) for n, v in self.values.items() if n in self.grads}
         scale = largest(gradients.values())
         for name, array in (arrays | values).items():
-            line = Line(self._output_of(name, array), self.dy, h=settings.h)
+            line = Line(self.output_of(name, array), self.dy, h=settings.h)
             yield Comparison(name, array, gradients[name], line, scale, settings)
 
     def numeric(self, name: str, x: Numbers, dy: Numbers, values: Any, flat: Any) -> Numbers:
@@ -178,14 +176,14 @@ class Spot:
         there.inputs, there.values = self.inputs | {first: x}, self.values | values
         array = numpy.array((there.inputs | self.values)[name])
         settings = Settings(1e-6, 1e-3, None, None, numpy.random.default_rng(0))
-        line = Line(there._output_of(name, array), dy, h=settings.h)
+        line = Line(there.output_of(name, array), dy, h=settings.h)
         blank = numpy.zeros_like(array)
         return Comparison(name, array, blank, line, largest([dy]), settings).measure(flat)
 
     def contributions(self, name: str, flat: Any) -> Numbers:
         """Return what each entry of dy contributes to entries of a gradient, by flat index."""
         array = numpy.array((self.inputs | self.values)[name])
-        output, parts = self._output_of(name, array), []
+        output, parts = self.output_of(name, array), []
         places = list(numpy.ndindex(array.shape))
         for k in flat:
             move = entry_mover(array, places[int(k)])
@@ -196,7 +194,7 @@ class Spot:
             move(0.0)
         return numpy.stack(parts)
 
-    def _output_of(self, name: str, array: Numbers) -> Any:
+    def output_of(self, name: str, array: Numbers) -> Any:
         """Return a function that gives y for an array as it is at the time of the call."""
         if name in self.inputs:
             xs = [array if n == name else x for n, x in zip(names(self.xs), self.xs, strict=True)]

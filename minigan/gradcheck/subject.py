@@ -27,9 +27,9 @@ from minigan.gradcheck.learnt import (
     at,
     declared,
     declared_arrays,
-    is_asked,
     is_named_as_weight,
     is_setting,
+    is_usual_setting,
     moved_with_others,
     pair,
     unboxed,
@@ -116,6 +116,11 @@ class Subject:
         ``"float64"`` or ``"float32"``.
     constants
         Names of arrays that aren't learnt.
+
+    Raises
+    ------
+    TypeError
+        If `layer` isn't a layer: a class, or without forward or backward.
     """
 
     def __init__(
@@ -127,6 +132,11 @@ class Subject:
         dtype: str = "float64",
         constants: Iterable[str] = (),
     ) -> None:
+        if _needs_an_object(layer):
+            raise TypeError(
+                f"{layer.__name__} is a class; give a layer made from it, such as "
+                f"{layer.__name__}(...)."
+            )
         for method in ("forward", "backward"):
             if method == "forward" and callable(layer):
                 continue
@@ -157,7 +167,7 @@ class Subject:
         set_precision(self.layer, self.dtype)
         boxes = declared(self.layer)
         self.learnt = {n: box for n, box in boxes.items() if n not in self.constants}
-        self._known = declared_arrays(self.layer, self.learnt)
+        self._known = declared_arrays(self.layer, boxes)
         self._memory = Memory(self.layer)
 
     def traits(self) -> Traits:
@@ -397,7 +407,9 @@ class Subject:
         return bool(abs((slope * v).sum() - numeric) <= bound * abs(numeric))
 
     def _is_named_constant(self, place: Place) -> bool:
-        names = {place.name, unboxed(place.name), str(place.key) if place.outside else ""}
+        path = place.name.split(".")
+        names = {".".join(path[:n]) for n in range(1, len(path) + 1)}  # and what it is in
+        names |= {unboxed(place.name), str(place.key) if place.outside else ""}
         return bool(names & set(self.constants))
 
     # ---------------------------------------------------------------- calls
@@ -484,6 +496,14 @@ def _name(layer: Any) -> str:
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
+def _needs_an_object(layer: Any) -> bool:
+    """Tell whether this is a class whose methods take self; static ones need no object."""
+    methods = ("forward", "__call__", "backward")
+    return isinstance(layer, type) and any(
+        inspect.isfunction(inspect.getattr_static(layer, method, None)) for method in methods
+    )
+
+
 def _takes_cache(backward: Callable[..., Any]) -> bool:
     """Tell whether backward takes more than dy."""
     taken = inspect.signature(backward).parameters.values()
@@ -520,11 +540,11 @@ def _left_over(
 
 
 def _is_setting_beside(place: Place, moving: dict[str, Place], pairs: dict[str, Place]) -> bool:
-    """Tell whether a number is a setting; beside one that is learnt, c beside m, it isn't."""
+    """Tell whether a number is a setting; beside one that is learnt, c beside m, few are."""
     beside = any(
         moving[name].owner is place.owner and not is_array(moving[name].value) for name in pairs
     )
-    return is_setting(place) and (not beside or is_asked(place))
+    return is_setting(place) and (not beside or is_usual_setting(place))
 
 
 def _in_order(named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

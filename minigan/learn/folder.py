@@ -214,7 +214,7 @@ def opened(path: Path) -> Folder:
     """
     file = path / PROGRESS
     try:
-        what = json.loads(file.read_text("utf-8"))
+        what = json.loads(file.read_bytes())  # it finds out the encoding
         names, progress = list(what["exercises"]), dict(what["progress"])
         language, seed = str(what["language"]), int(what["seed"])
         whole = bool(what.get("whole", len(names) == len(course())))

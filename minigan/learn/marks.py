@@ -65,7 +65,7 @@ def read_task(path: Path) -> Task:
         If it isn't that.
     """
     try:
-        what = json.loads(path.read_text("utf-8"))
+        what = json.loads(path.read_bytes())  # it finds out the encoding
         allowed = what.get("imports")
         imports = None if allowed is None else tuple(str(name) for name in allowed)
         return Task(chosen(what["exercises"]), int(what["seed"]), imports)

@@ -56,6 +56,9 @@ class Refusal(Exception):
         super().__init__(words)
         self.status = status
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.status, *self.args), vars(self)
+
 
 # ---------------------------------------------------------------- who may ask
 

@@ -278,9 +278,10 @@ def test_notes_of_a_layer_of_ones_own_are_printed(tmp_path, capsys):
         "        raise error\n"
         "    def backward(self, dy, cache): ...\n"
     )
-    assert main(["gradcheck", f"{path}:Mine", "--input", "3,2"]) == 2
-    assert capsys.readouterr().err == (
-        f"minigan: {path}, line 5, in forward: Too few. [layer 1 of 2]\n    raise error\n"
+    assert main(["gradcheck", f"{path}:Mine", "--input", "3,2"]) == 1
+    assert capsys.readouterr().out == (
+        f"Mine: {path}, line 5, in forward: Too few.\n    raise error\n\nGradient check of Mine\n"
+        f"{path}, line 5, in forward: Too few\nNote: layer 1 of 2.\n"
     )
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import pickle
 import re
 import textwrap
 
@@ -662,12 +663,67 @@ def test_what_is_no_layer_is_refused():
         gradcheck.check(object(), x)
     with pytest.raises(TypeError, match="must return a pair"):
         gradcheck.check(bare(forward=lambda self, x: x), x)
-    with pytest.raises(TypeError, match="must return an array"):
+    with pytest.raises(gradcheck.GradientError, match="must return an array"):
         gradcheck.check(bare(forward=lambda self, x: ([1.0], x)), x)
     with pytest.raises(TypeError, match="dtype complex128"):
         gradcheck.check(Bare(), x.astype(complex))
     with pytest.raises(TypeError, match="NumPy or CuPy"):
         gradcheck.check(Bare(), [[1.0, 2, 3]])
+
+
+def test_a_class_in_place_of_a_layer_is_refused():
+    class Square:
+        """Needs no object, since its methods are static."""
+
+        forward, backward = (
+            staticmethod(lambda x: (x * x, x)),
+            staticmethod(lambda dy, x: 2 * x * dy),
+        )
+
+    x = seeded().standard_normal((4, 3))
+    for kind in (Bare, nn.Tanh):
+        with pytest.raises(
+            TypeError, match=rf"{kind.__name__} is a class; give .* {kind.__name__}\("
+        ):
+            gradcheck.check(kind, x)
+    assert gradcheck.check(Square, x).ok
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (3, 0)])
+def test_where_there_is_nothing_to_check_nothing_is_right(shape):
+    x = numpy.zeros(shape)
+    with pytest.raises(ValueError, match=rf"input is empty \(its shape is \({shape[0]}, "):
+        gradcheck.check(nn.Tanh(), x)
+    with pytest.raises(ValueError, match="input is empty"):
+        gradcheck.check(nn.Tanh(), (numpy.ones((3, 4)), x))
+    with pytest.raises(ValueError, match="input is empty"):
+        gradcheck.check_function(lambda x: ((x**2).sum(), 9 * x), x)
+    with pytest.raises(ValueError, match="'w' is empty"):
+        gradcheck.check_scalar(
+            lambda: 0.0, {"v": numpy.ones(3), "w": x}, {"v": numpy.zeros(3), "w": x}
+        )
+
+
+def test_an_empty_output_hides_nothing():
+    class Cut:
+        def forward(self, x):
+            return x[:0], x
+
+        def backward(self, dy, x):
+            return 7 * x
+
+    assert "y is empty" in str(fails(Cut(), (4, 3)))
+
+
+def test_an_error_can_be_sent_to_another_process():
+    report = gradcheck.Report("Mine", 1e-6, problems=["dx is None"], notes=["seen"])
+    report.arrays.append(gradcheck.ArrayReport("W", (3,), 1, 0, 0.5, (1,), 2.0, 1.0, "a factor"))
+    error = gradcheck.GradientError(report, "look at W")
+    error.add_note("layer 2 of 3")
+    for back in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
+        assert str(back) == str(error)
+        assert (back.report, back.hint) == (report, "look at W")
+        assert back.__notes__ == error.__notes__
 
 
 def test_parameters_in_attributes_lists_and_foreign_boxes_are_found():
@@ -853,6 +909,28 @@ def file(tmp_path):
 
             labels = nn.Embedding(4, 3)
             instance = nn.Linear(3, 2)
+
+            class CrashLater(Wrong):
+                def backward(self, dy, x):
+                    return dy / (1 // 0)
+
+            class Nothing(Wrong):
+                def forward(self, x):
+                    return None, x
+
+            class Alone(Wrong):
+                def forward(self, x):
+                    return x
+
+            def a_class():
+                return Wrong
+
+            def mse_forward(x, t):
+                return ((x - t) ** 2).mean(), (x, t)
+
+            def mse_backward(dy, cache):
+                x, t = cache
+                return dy * 2 * (x - t) / x.size
             """
         )
     )
@@ -868,6 +946,18 @@ def file(tmp_path):
         (["{}:instance", "--input", "4,3", "--seed", "3"], 0, "Linear(3, 2)"),
         (["{}:labels", "--input", "6", "--labels", "4"], 0, "weight"),
         (["{}:Wrong", "--input", "4,3"], 1, "the sign is wrong"),
+        (
+            ["{}:Crash", "--input", "4,3"],
+            1,
+            "line 26, in forward: AttributeError: 'Crash' object has no attribute 'missing'.\n    "
+            "return x /",
+        ),
+        (["{}:CrashLater", "--input", "4,3"], 1, "in backward: ZeroDivisionError: "),
+        (["{}:Nothing", "--input", "4,3"], 1, "forward returned None as y"),
+        (["{}:Alone", "--input", "4,3"], 1, "must return a pair (y, cache)"),
+        (["{}:instance", "--input", "4,7"], 1, "Linear(3, 2) got an input of shape (4, 7)"),
+        (["{}:mse", "--input", "4,3", "--input", "4,3"], 1, "say constants=['t'] (--constant t)."),
+        (["{}:mse", "--input", "4,3", "--input", "4,3", "--constant", "t"], 0, "ok"),
     ],
 )
 def test_checking_a_layer_of_ones_own(file, capsys, arguments, code, said):
@@ -891,13 +981,8 @@ def test_checking_a_layer_of_ones_own(file, capsys, arguments, code, said):
         (["{}:make", "--input", "()"], "positive sizes"),
         (["{}", "--input", "4,3"], "FILE.py:NAME"),
         (["{}.nowhere.py:A", "--input", "4,3"], "there is no file"),
-        (["{}:instance", "--input", "4,7"], "Linear(3, 2) got an input of shape (4, 7)"),
         (["{}:Refuses", "--input", "4,3"], "line 30, in __init__: RuntimeError: not today"),
-        (
-            ["{}:Crash", "--input", "4,3"],
-            "line 26, in forward: AttributeError: 'Crash' object has no attribute 'missing'\n    "
-            "return x /",
-        ),
+        (["{}:a_class", "--input", "4,3"], "Wrong is a class; give a layer made from it"),
     ],
 )
 def test_mistakes_get_one_sentence(file, capsys, arguments, said):

@@ -51,6 +51,10 @@ HOSTILE = {
         {"backward": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"},
         "by SIGKILL",
     ),
+    "kills its parent": (
+        {"at_import": "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"},
+        "the gradient of W",
+    ),
     "flood": ({"forward": "print('x' * 10**6)"}, "the gradient of W"),
     "endless flood": ({"forward": "while True: print('x' * 10**6)"}, "ran for more than 2 s"),
     "memory": ({"forward": "self.big = np.ones(10**11)"}, "needs more memory"),

@@ -456,6 +456,66 @@ def test_pairs_of_functions():
         gradcheck.check_pair(affine_forward, affine_backward, X, X, X, X, X)
 
 
+def mse_forward(x, t):
+    return ((x - t) ** 2).mean(), (x, t)
+
+
+def mse_backward(dy, cache):
+    x, t = cache
+    return dy * 2 * (x - t) / x.size
+
+
+def masked_forward(x, w, mask, b):
+    return x @ w * mask + b, (x, w, mask)
+
+
+def masked_backward(dy, cache):
+    x, w, mask = cache
+    return dy * mask @ w.T, x.T @ (dy * mask), dy.sum(axis=0)
+
+
+def test_targets_and_masks_have_no_gradient():
+    report = gradcheck.check_pair(mse_forward, mse_backward, X, X + 1, constants=["t"])
+    assert [row.name for row in report.arrays] == ["x"]
+    mask, (w, b) = numpy.array([1.0, 0, 0, 1, 1]), weights()
+    for kind, names in ((float, {"mask"}), (bool, ())):
+        report = gradcheck.check_pair(
+            masked_forward, masked_backward, X, w, mask.astype(kind), b, constants=names
+        )
+        assert [(a.name, a.checked) for a in report.arrays] == [("x", 12), ("w", 15), ("b", 5)]
+
+    def with_that_of_t(dy, cache):
+        dx = mse_backward(dy, cache)
+        return dx, -dx
+
+    assert gradcheck.check_pair(mse_forward, with_that_of_t, X, X + 1, constants=["t"]).ok
+    assert gradcheck.check_pair(mse_forward, with_that_of_t, X, X + 1).ok
+    with pytest.raises(TypeError, match=r"1 gradient, but .* dx, dt, .* constants=\['t'\]"):
+        gradcheck.check_pair(mse_forward, mse_backward, X, X + 1)
+    with pytest.raises(TypeError, match=r"3 gradients, but must return dx, in this order\.$"):
+        gradcheck.check_pair(mse_forward, lambda dy, c: (dy, dy, dy), X, X + 1, constants=["t"])
+    with pytest.raises(gradcheck.GradientError, match="the gradient of x"):
+        gradcheck.check_pair(
+            mse_forward, lambda dy, c: 2 * mse_backward(dy, c), X, X + 1, constants=["t"]
+        )
+
+
+def test_labels_have_no_gradient_beside_a_constant():
+    def forward(i, table, mask):
+        return table[i] * mask, (i, table, mask)
+
+    def backward(dy, cache):
+        i, table, mask = cache
+        dtable = numpy.zeros_like(table)
+        numpy.add.at(dtable, i, dy * mask)
+        return dtable
+
+    labels, (table, mask) = numpy.array([0, 2, 1, 2]), weights()
+    for pull in (backward, lambda dy, cache: (None, backward(dy, cache))):
+        report = gradcheck.check_pair(forward, pull, labels, table, mask, constants=["mask"])
+        assert [row.name for row in report.arrays] == ["table"]
+
+
 class Numbers:
     """y = tanh(m x + c), or m[0][0] x + m[0][1], with plain Python numbers."""
 
@@ -629,8 +689,9 @@ def test_other_habits_are_explained(forward, said):
             return dy
 
     Habit.forward = forward
-    with pytest.raises(TypeError, match=said):
-        gradcheck.check((Alone if "None" in said else Habit)(), X)
+    layer, error = (Alone(), gradcheck.GradientError) if "None" in said else (Habit(), TypeError)
+    with pytest.raises(error, match=said):
+        gradcheck.check(layer, X)
 
 
 OUTSIDE = weights()[0]
@@ -696,6 +757,19 @@ def test_a_box_can_be_named_a_constant():
     assert [a.name for a in report.arrays] == ["x", "0.bias", "1.weight", "1.bias"]
 
 
+def test_a_function_of_c_that_a_layer_calls_is_no_obstacle():
+    draw = numpy.random.default_rng  # whose type doesn't know the module that it is from
+
+    class Shifted:
+        def forward(self, x):
+            return x + draw(0).standard_normal(x.shape).astype(x.dtype), x
+
+        def backward(self, dy, x):
+            return dy * 1
+
+    assert gradcheck.check(Shifted(), X).ok
+
+
 def test_several_inputs_come_one_by_one_or_as_a_tuple():
     class Product:
         def forward(self, x, y):
@@ -731,6 +805,98 @@ def test_state_and_settings_need_no_gradient(train):
     report = gradcheck.check(RunningMean(), X, train=train)
     assert [a.name for a in report.arrays] == ["x", "shift"]
     assert "Note: taken as settings that aren't learnt: slope = 0.5." in str(report)
+
+
+def one_number(keep, read):
+    """A layer y = c x, with c kept and read in some way, and without a gradient for it."""
+
+    class Layer:
+        def __init__(self, taps=(0.7,)):
+            keep(self, taps)
+
+        def forward(self, x):
+            return x * x.dtype.type(read(self)), x
+
+        def backward(self, dy, x):
+            return dy * dy.dtype.type(read(self))
+
+    return Layer()
+
+
+def kept(name, value):
+    """Keep a value under a name, and read it."""
+    return lambda self, taps: setattr(self, name, value), lambda self: getattr(self, name)
+
+
+SETTINGS = {
+    **{name: kept(name, 0.7) for name in ("slope", "p", "temperature", "eps", "scale", "a")},
+    "NumPy's number": kept("scale", 1 / numpy.sqrt(3)),
+    "dict": (
+        lambda self, taps: setattr(self, "bn_param", {"eps": 0.1, "a": 0.2}),
+        lambda self: self.bn_param["eps"] + self.bn_param["a"],
+    ),
+    "known name among params": (
+        lambda self, taps: setattr(self, "params", {"slope": 0.1}),
+        lambda self: self.params["slope"],
+    ),
+    "list that was given": (
+        lambda self, taps: setattr(self, "taps", list(taps)),
+        lambda self: self.taps[0],
+    ),
+}
+LEARNT = {
+    "weight": kept("weight", 0.7),
+    "array": kept("s", numpy.array(0.7)),
+    "list": (lambda self, taps: setattr(self, "s", [0.7]), lambda self: self.s[0]),
+    "nested list": (lambda self, taps: setattr(self, "s", [[1, 0.7]]), lambda self: self.s[0][1]),
+    "deque": (
+        lambda self, taps: setattr(self, "s", collections.deque([0.7])),
+        lambda self: self.s[0],
+    ),
+    "params": (lambda self, taps: setattr(self, "params", {"a": 0.7}), lambda s: s.params["a"]),
+    "namespace": (
+        lambda self, taps: setattr(self, "params", types.SimpleNamespace(a=0.7)),
+        lambda self: self.params.a,
+    ),
+    "list of weights that was given": (
+        lambda self, taps: setattr(self, "w", list(taps)),
+        lambda self: self.w[0],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_number_that_may_be_a_setting_is_named_in_a_note(name):
+    report = gradcheck.check(one_number(*SETTINGS[name]), X)
+    assert "taken as settings that aren't learnt" in str(report)
+
+
+@pytest.mark.parametrize("name", LEARNT)
+def test_a_number_that_looks_learnt_needs_a_gradient(name):
+    with pytest.raises(gradcheck.GradientError, match=r"\(\) moves y, but backward gives no grad"):
+        gradcheck.check(one_number(*LEARNT[name]), X)
+
+
+def test_a_usual_setting_beside_a_number_that_is_learnt():
+    class Layer:
+        def __init__(self):
+            self.m, self.eps = 0.7, 0.1
+
+        def forward(self, x):
+            return self.m * x + self.eps, x
+
+        def backward(self, dy, x):
+            self.dm = float((dy * x).sum())
+            return self.m * dy
+
+    assert [a.name for a in gradcheck.check(Layer(), X).arrays] == ["x", "m"]
+
+
+def test_a_whole_list_can_be_named_a_constant():
+    layer = one_number(
+        lambda self, taps: setattr(self, "s", [0.7, [0.2]]), lambda self: self.s[0] + self.s[1][0]
+    )
+    assert gradcheck.check(layer, X, constants=["s"]).ok
 
 
 def test_old_generators_are_put_back():
@@ -892,8 +1058,130 @@ def test_nan_for_large_inputs_is_a_mistake():
         def backward(self, dy, y):
             return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
 
-    with pytest.raises(gradcheck.GradientError, match="y holds NaN for inputs as large as"):
+    with pytest.raises(gradcheck.GradientError, match="y isn't finite for float32 inputs as large"):
         gradcheck.check(Softmax(), 4 * X)
+
+
+class Of:
+    """y = f(x), with a backward map for it."""
+
+    def __init__(self, f, pull):
+        self.f, self.pull = f, pull
+
+    def forward(self, x):
+        return self.f(x), x
+
+    def backward(self, dy, x):
+        return self.pull(dy, x)
+
+
+def stable(x):
+    """The logistic function, without an exponential that overflows."""
+    e = numpy.exp(-abs(x))
+    return numpy.where(x < 0, e, 1) / (1 + e)
+
+
+def softmax(x):
+    e = numpy.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def pull_softmax(dy, x):
+    y = softmax(x)
+    return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+
+
+def naive_softplus(x):
+    return numpy.log(1 + numpy.exp(x))
+
+
+def softplus(x):
+    return numpy.logaddexp(numpy.zeros((), x.dtype), x)
+
+
+BREAK_AT_LARGE_INPUTS = {
+    "clip": (lambda x: numpy.clip(x, -50, 50), lambda dy, x: dy * 1, "wrong for inputs as large"),
+    "clip above": (lambda x: numpy.clip(x, 0, 30), lambda dy, x: dy * (x > 0), "give 0"),
+    "Huber": (
+        lambda x: numpy.where(abs(x) < 40, x * x / 2, 40 * abs(x) - 800),
+        lambda dy, x: dy * x,
+        "wrong for inputs as large",
+    ),
+    "softplus": (
+        naive_softplus,
+        lambda dy, x: dy * numpy.exp(x) / (1 + numpy.exp(x)),
+        "y isn't finite for float32 inputs as large as 100",
+    ),
+    "y of softplus": (naive_softplus, lambda dy, x: dy * stable(x), "y isn't finite for float32"),
+    "dx of softplus": (
+        softplus,
+        lambda dy, x: dy * numpy.exp(x) / (1 + numpy.exp(x)),
+        "dx isn't finite for float32 inputs as large as 100",
+    ),
+    "tanh": (
+        lambda x: (numpy.exp(x) - numpy.exp(-x)) / (numpy.exp(x) + numpy.exp(-x)),
+        lambda dy, x: dy * (1 - numpy.tanh(x) ** 2),
+        "y isn't finite for float32",
+    ),
+    "root": (
+        lambda x: numpy.sqrt(numpy.maximum(0, 60 - x)),
+        lambda dy, x: -dy * (x < 60) / 2 / numpy.sqrt(numpy.maximum(0, 60 - x)),
+        "dx holds NaN for inputs as large as",
+    ),
+}
+RIGHT_AT_LARGE_INPUTS = {
+    "exp": (numpy.exp, lambda dy, x: dy * numpy.exp(x)),
+    "exp of five times x": (lambda x: numpy.exp(5 * x), lambda dy, x: 5 * dy * numpy.exp(5 * x)),
+    "cosh": (numpy.cosh, lambda dy, x: dy * numpy.sinh(x)),
+    "x exp": (lambda x: x * numpy.exp(x), lambda dy, x: dy * (1 + x) * numpy.exp(x)),
+    "difference of exponentials": (
+        lambda x: numpy.exp(x) @ numpy.array([[1], [-1], [1]], x.dtype),
+        lambda dy, x: dy * numpy.array([1, -1, 1], x.dtype) * numpy.exp(x),
+    ),
+    "tanh": (numpy.tanh, lambda dy, x: dy * (1 - numpy.tanh(x) ** 2)),
+    "sigmoid": (
+        lambda x: 1 / (1 + numpy.exp(-x)),
+        lambda dy, x: dy / (1 + numpy.exp(-x)) * (1 - 1 / (1 + numpy.exp(-x))),
+    ),
+    "softplus": (softplus, lambda dy, x: dy * stable(x)),
+    "softmax": (softmax, pull_softmax),
+    "square": (lambda x: x * x, lambda dy, x: 2 * dy * x),
+    "twentieth power": (lambda x: x**20, lambda dy, x: 20 * dy * x**19),
+    "product": (
+        lambda x: x.prod(axis=1, keepdims=True),
+        lambda dy, x: dy * x.prod(axis=1, keepdims=True) / x,
+    ),
+    "clip": (lambda x: numpy.clip(x, -50, 50), lambda dy, x: dy * (abs(x) < 50)),
+    "fast wave": (lambda x: numpy.sin(300 * x), lambda dy, x: 300 * dy * numpy.cos(300 * x)),
+    "wave of the square": (lambda x: numpy.sin(x * x), lambda dy, x: 2 * x * dy * numpy.cos(x * x)),
+    "triangles": (lambda x: abs(x % 2 - 1), lambda dy, x: dy * numpy.sign(x % 2 - 1)),
+    "steps": (lambda x: x - numpy.floor(x), lambda dy, x: dy * 1),
+    "arcsine": (lambda x: numpy.arcsin(x / 5), lambda dy, x: dy / numpy.sqrt(25 - x * x)),
+    "logarithm": (lambda x: numpy.log(x + 6), lambda dy, x: dy / (x + 6)),
+    "norm": (
+        lambda x: numpy.sqrt((x * x).sum(axis=1, keepdims=True)),
+        lambda dy, x: dy * x / numpy.sqrt((x * x).sum(axis=1, keepdims=True)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BREAK_AT_LARGE_INPUTS)
+def test_what_breaks_at_large_inputs_is_caught(name):
+    forward, backward, said = BREAK_AT_LARGE_INPUTS[name]
+    with pytest.raises(gradcheck.GradientError, match=said):
+        gradcheck.check(Of(forward, backward), X)
+
+
+@pytest.mark.parametrize("name", RIGHT_AT_LARGE_INPUTS)
+def test_what_is_right_at_large_inputs_passes(name):
+    assert gradcheck.check(Of(*RIGHT_AT_LARGE_INPUTS[name]), X).ok
+
+
+def test_a_kink_where_large_inputs_stay_small_is_no_mistake():
+    x = X.copy()
+    x[1] = 0
+    relu = Of(lambda x: numpy.maximum(x, 0), lambda dy, x: dy * (x > 0))
+    assert gradcheck.check(relu, x)["x"].skipped == 3
 
 
 @pytest.mark.parametrize("what", ["x", "dy", "weight"])

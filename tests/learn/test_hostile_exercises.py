@@ -152,6 +152,11 @@ HOSTILE = {
         "import os; os.kill(os.getppid(), 9)",
         "ends no other process",
     ),
+    "the parent killed unseen": (
+        "at_import",
+        "import ctypes, os; ctypes.CDLL(None).kill(os.getppid(), 9)",
+        "dw is wrong",
+    ),
     "all killed": ("forward", "import os; os.kill(-1, 9)", "ends no other process"),
     "a program": ("forward", "import os; os.system('sleep 60')", "starts no programs"),
     "an exit that waits": (

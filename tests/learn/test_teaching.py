@@ -39,6 +39,13 @@ def test_a_class_set_has_no_solutions_and_no_seed(made):
     assert main(["learn", "export", str(made)]) == 2
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_set_that_an_editor_or_powershell_has_saved_is_read(made, tmp_path, encoding):
+    again = tmp_path / "again.json"
+    again.write_text((made / marks.SET).read_text(), encoding=encoding)
+    assert marks.read_task(again) == marks.read_task(made / marks.SET)
+
+
 def test_a_class_of_thirty_is_graded_and_nobody_stops_it(made, tmp_path, capsys):
     handed = tmp_path / "handed"
     texts = [RIGHT, WRONG, "", "import os; os._exit(0)\n" + RIGHT, "def sgd_step(:", None]
