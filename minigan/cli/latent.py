@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from minigan.cli.arguments import (
     Commands,
     Parser,
+    a_label,
     add_command,
     add_picture,
     add_quiet,
@@ -50,14 +51,16 @@ def arithmetic(options: argparse.Namespace) -> None:
     """Draw the samples of a - b + c."""
     from minigan.runs import exploring
 
-    replaced = replaces(options.output)
+    replaced, run = replaces(options.output), _open(options)
     exploring.arithmetic(
-        _open(options), options.output, a=options.a, b=options.b, c=options.c, **_latents(options)
+        run, options.output, a=options.a, b=options.b, c=options.c, **_latents(options)
     )
+    label = run.classes[0] if run.classes and options.label is None else options.label
+    of = "" if label is None else f", all of label {label}"
     conclude(
         options,
-        "Rows: a, b, c (each with the sample of its mean last), and a - b + c with its neighbours, "
-        f"in {options.output}{replaced}",
+        "Rows: a, b, c (each with the sample of its mean last), and a - b + c with its neighbours"
+        f"{of}, in {options.output}{replaced}",
     )
 
 
@@ -236,8 +239,9 @@ def _add_latent(commands: Commands) -> None:
         help=f"move along the N directions that the weights prefer (without N: {STRONGEST})",
     )  # fmt: skip
     moves.add_argument(
-        "--attribute", type=int, metavar="CLASS",
-        help="move along the direction of a class of the data, found with a classifier",
+        "--attribute", type=a_label, metavar="CLASS",
+        help="move along the direction of a class of the data, a number or a name, found with a "
+        "classifier",
     )  # fmt: skip
     moves.add_argument(
         "--levels", type=whole_numbers, metavar="I,J,...",

@@ -293,7 +293,7 @@ def _add_pictures(parser: Parser, setting: Callable[..., None]) -> None:
 
 def _add_labels(parser: Parser, setting: Callable[..., None]) -> None:
     group = parser.add_argument_group(
-        "settings of recipes that may use labels: mnist, and those for sounds"
+        "settings of recipes that may use labels: mnist and wavegan-digits"
     )
     how = argparse.BooleanOptionalAction
     setting("--conditional", "tell G the class, and D which it should be", to=group, action=how)

@@ -15,7 +15,9 @@ from minigan.data.dataset import Dataset
 from minigan.data.errors import DataError
 from minigan.data.folder import (
     EXTENSIONS,
+    around,
     check_shape,
+    class_notes,
     classes,
     darkness,
     opened,
@@ -83,7 +85,7 @@ def image_zip(path: Path, *, size: tuple[int, int], channels: int) -> Dataset:
         name=path.stem, images=images, labels=labels, source=str(path), class_names=class_names,
         notes=(
             *others, *unreadable(broken), *picture_notes(changes, sizes, size), *darkness(images),
-            *splits(paths),
+            *splits(paths), *class_notes(paths, _folders(archive, around(paths))),
         ),
     )  # fmt: skip
 
@@ -92,12 +94,7 @@ def _pictures(
     archive: zipfile.ZipFile, path: Path
 ) -> tuple[list[zipfile.ZipInfo], tuple[str, ...]]:
     """The pictures in the order of their paths, and a note if there are other files."""
-    shown = [
-        info
-        for info in archive.infolist()
-        if not info.is_dir()
-        and not any(part.startswith(".") or part == _NOT_PICTURES for part in _parts(info))
-    ]
+    shown = [info for info in archive.infolist() if not info.is_dir() and _is_shown(_parts(info))]
     found = [info for info in shown if info.filename.lower().endswith(EXTENSIONS)]
     if not found:
         names = ", ".join(info.filename for info in shown[:3])
@@ -110,6 +107,20 @@ def _pictures(
     left = len(shown) - len(found)
     note = f"{left} file{'' if left == 1 else 's'} passed over: no pictures"
     return sorted(found, key=_parts), (note,) if left else ()
+
+
+def _folders(archive: zipfile.ZipFile, outer: tuple[str, ...]) -> list[str]:
+    """The names of the folders in a folder of the zip, without hidden ones."""
+    inside = [
+        (*_parts(info), *[""] * info.is_dir())[len(outer) :]
+        for info in archive.infolist()
+        if _parts(info)[: len(outer)] == outer
+    ]
+    return sorted({parts[0] for parts in inside if len(parts) > 1 and _is_shown(parts)})
+
+
+def _is_shown(parts: tuple[str, ...]) -> bool:
+    return not any(part.startswith(".") or part == _NOT_PICTURES for part in parts)
 
 
 def _parts(info: zipfile.ZipInfo) -> tuple[str, ...]:

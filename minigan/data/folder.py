@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
+import itertools
 import os
 import re
 import warnings
@@ -46,6 +47,7 @@ _SPLIT = re.compile(
 )
 """Names of folders with a part of the images: train, test_set, validation, trainA, ..."""
 _ARRAYS = re.compile(r"\.(npz|npy|csv|tsv|idx)$|(ubyte|\.idx)(\.gz)?$", re.IGNORECASE)
+_NO_CLASSES, _AS_CLASSES = "the subfolders are no classes", "with its subfolders as classes"
 _TURNS = {2: "mirrored", 4: "mirrored", 5: "rotated and mirrored", 7: "rotated and mirrored"}
 _ANIMATED = "animated (only the first frame is used)"
 _PAGED = ("TIFF", "MPO", "ICO")  # formats whose further pictures are pages, sizes, or a preview
@@ -62,7 +64,7 @@ def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channel
     passed over, and the notes say so.
 
     If all images are exactly one subfolder deep, below the folder or below a subfolder that holds
-    them all, the subfolders are the classes, sorted by name.
+    them all, the subfolders are the classes, sorted by name; the notes say which are none, and why.
 
     Parameters
     ----------
@@ -90,9 +92,16 @@ def image_folder(path: str | os.PathLike[str], *, size: tuple[int, int], channel
 
 
 def named_images(
-    path: str | os.PathLike[str], *, size: tuple[int, int], channels: int
+    path: str | os.PathLike[str],
+    *,
+    size: tuple[int, int],
+    channels: int,
+    check: Callable[[Path, tuple[int, int]], None] = lambda file, size: None,
 ) -> tuple[Dataset, list[Path]]:
-    """Do what `image_folder` does; also return each image's path in the folder."""
+    """Do what `image_folder` does; also return each image's path in the folder.
+
+    `check` is given the path and the size of each picture, and may refuse it.
+    """
     check_shape((*size, channels))
     root = Path(os.path.expanduser(path))
     found, others = ([root], Counter[str]()) if root.is_file() else pictures(root)
@@ -107,6 +116,8 @@ def named_images(
             files.append(file)
         except DataError as error:
             broken.append(error)
+            continue
+        check(file, sizes[-1])
     if not files:
         raise broken[0]
     images = images[: len(files)]
@@ -117,7 +128,7 @@ def named_images(
         class_names=class_names,
         notes=(
             *_passed_over(broken, others), *picture_notes(changes, sizes, size), *darkness(images),
-            *splits(parts),
+            *splits(parts), *class_notes(parts, subfolders(root.joinpath(*around(parts)))),
         ),
     )  # fmt: skip
     return dataset, [file.relative_to(root) for file in files]
@@ -464,7 +475,7 @@ def splits(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
         if len(set(kinds.values())) > 1:
             return (
                 f"the images in {', '.join(sorted(kinds))} are all used together: give one of "
-                "these folders to use it alone, with its subfolders as classes",
+                f"these folders to use it alone, {_AS_CLASSES}",
             )
     return ()
 
@@ -479,11 +490,72 @@ def classes(
     paths
         The parts of the images' paths.
     """
-    parents = [path[:-1] for path in paths]
-    while len({parts[0] for parts in parents if parts}) == 1 and min(map(len, parents)) > 1:
-        parents = [parts[1:] for parts in parents]  # a folder around all of them
+    outer = len(around(paths))
+    parents = [path[outer:-1] for path in paths]
     if any(len(parts) != 1 for parts in parents):
         return None, None
     names = sorted({parts[0] for parts in parents})
     number = {name: label for label, name in enumerate(names)}
     return numpy.array([number[parts[0]] for parts in parents], dtype=numpy.int64), tuple(names)
+
+
+def around(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the folders around all the classes: those that all images are in, but the last."""
+    return _common([path[:-2] for path in paths])
+
+
+def _common(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """What all paths begin with."""
+    alike = itertools.takewhile(lambda names: len({*names}) == 1, zip(*paths, strict=False))
+    return tuple(names[0] for names in alike)
+
+
+def subfolders(root: Path) -> list[str]:
+    """Return the names of the folders in a folder, sorted, without hidden ones."""
+    inside = next(os.walk(root, onerror=_refuse))[1] if root.is_dir() else []
+    return sorted(name for name in inside if not name.startswith("."))
+
+
+def class_notes(
+    paths: Sequence[tuple[str, ...]], folders: Sequence[str], what: str = "picture"
+) -> tuple[str, ...]:
+    """Return a note if subfolders are no classes, all or some of them.
+
+    Parameters
+    ----------
+    paths
+        The parts of the images' paths.
+    folders
+        The names of the folders in `around`.
+    what
+        What the files are.
+    """
+    _, names = classes(paths)
+    if names is None:
+        return _unclassed(paths, what)
+    empty = sorted({*folders} - {*names})
+    if not empty:
+        return ()
+    listed = ", ".join(empty[:SHOWN]) + ", ..." * (len(empty) > SHOWN)
+    are, hold = ("are no classes", "they hold") if len(empty) > 1 else ("is no class", "it holds")
+    return (f"{listed} {are}: {hold} no {what} that can be read",)
+
+
+def _unclassed(paths: Sequence[tuple[str, ...]], what: str) -> tuple[str, ...]:
+    """Name a file that isn't one subfolder deep, if there are subfolders at all."""
+    if max(map(len, paths), default=0) < 2 or splits(paths):
+        return ()
+    inside = len(_common([path[:-1] for path in paths])) + 1
+    beside = next((path for path in paths if len(path) == inside), None)
+    if beside is not None:
+        where, remedy = "lies beside them", "move it into one of them, or elsewhere"
+    else:
+        beside = next(path for path in paths if len(path) > inside + 1)
+        where, remedy = "lies in a subfolder of one", f"put each {what} one level deep"
+    return (f"{_NO_CLASSES}, since {'/'.join(beside)} {where}: {remedy}",)
+
+
+def why_unlabelled(notes: Sequence[str]) -> str:
+    """Return, in brackets, the note that says why a folder's subfolders are no classes, if any."""
+    found = (note for note in notes if note.startswith(_NO_CLASSES) or note.endswith(_AS_CLASSES))
+    return next((f" ({note})" for note in found), "")

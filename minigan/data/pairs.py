@@ -22,7 +22,7 @@ from minigan.data import zoo
 from minigan.data.dataset import Batches, Dataset
 from minigan.data.digits import digits
 from minigan.data.errors import DataError, choices
-from minigan.data.folder import fit, image_folder, named_images, pictures
+from minigan.data.folder import fit, named_images, pictures, splits, subfolders
 
 __all__ = ["PAIRS", "Pair", "PairBatches", "Pairs", "edges", "holes", "pairs"]
 
@@ -36,6 +36,9 @@ GREY = 128
 """What is in the holes."""
 PEOPLE = 10_000
 """The faces that may be trained on for glasses; the others are for tests."""
+MARGIN = 0.05
+"""How far the width of two pictures side by side may be from twice that of one; an ordinary wide
+picture, 16:9, is further away from it."""
 
 Shape = tuple[int, int, int]
 Images = npt.NDArray[numpy.float32]
@@ -197,7 +200,8 @@ def pairs(
           tests neither;
         - a folder with subfolders ``a`` and ``b`` (or ``trainA`` and ``trainB``), whose files have
           the same names where they belong together; one whose partner can't be read is left out;
-        - a folder of pictures, each of which shows a pair side by side.
+        - a folder of pictures, each of which shows a pair side by side, and so is twice as wide as
+          the larger of the shapes.
 
         In a folder, every sixth pair is kept for tests, in the order of their names.
     a_shape, b_shape : (int, int, int), optional
@@ -347,10 +351,16 @@ _NAMED = {
 
 # ---------------------------------------------------------------- folders
 
+_KINDS = (("a", "b"), ("traina", "trainb"))
+
 
 def _folder(
     root: Path, a_shape: Shape | None, b_shape: Shape | None, test: bool, aligned: bool
 ) -> Pairs:
+    if root.is_file():
+        raise DataError(
+            f"{root} is a file, but pairs are read from a folder: unpack it, and give the folder"
+        )
     if not root.is_dir():
         raise DataError(
             f"there are no pairs {str(root)!r}: {choices(str(root), PAIRS)}, or give a folder with "
@@ -391,20 +401,35 @@ def _kinds(root: Path) -> tuple[Path, Path] | None:
     Raises
     ------
     DataError
-        If there is only one of them.
+        If there is only one of them, or they are further down.
     """
-    inside = {path.name.lower(): path for path in root.iterdir() if path.is_dir()}
-    both = (("a", "b"), ("traina", "trainb"))
-    for a, b in both:
-        if a in inside and b in inside:
-            return inside[a], inside[b]
-    for there, missing in (*both, *(pair[::-1] for pair in both)):
+    found = _both(root)
+    if found is not None:
+        return found
+    inside = _by_name(root)
+    for there, missing in (*_KINDS, *(pair[::-1] for pair in _KINDS)):
         if there in inside:
             raise DataError(
                 f"{root} has a subfolder {inside[there].name}, but none named {missing}: put the "
                 "pictures of the other kind there"
             )
+    below = [path for path in inside.values() if _both(path) is not None]
+    if below:
+        chosen = min(below, key=lambda path: (not path.name.lower().startswith("train"), path))
+        raise DataError(
+            f"{root} has no subfolders a and b, but {chosen.name} in it has: give {chosen}"
+        )
     return None
+
+
+def _both(root: Path) -> tuple[Path, Path] | None:
+    inside = _by_name(root)
+    found = ((inside[a], inside[b]) for a, b in _KINDS if a in inside and b in inside)
+    return next(found, None)
+
+
+def _by_name(root: Path) -> dict[str, Path]:
+    return {name.lower(): root / name for name in subfolders(root)}
 
 
 def _names(files: list[Path]) -> list[str]:
@@ -431,7 +456,30 @@ def _require_partners(a: Path, b: Path) -> None:
 def _side_by_side(root: Path, a_shape: Shape, b_shape: Shape) -> tuple[Dataset, Dataset]:
     """Load pictures of twice the width, and cut them in the middle."""
     height, width = (max(sizes) for sizes in zip(a_shape[:2], b_shape[:2], strict=True))
-    whole = image_folder(root, size=(height, 2 * width), channels=max(a_shape[2], b_shape[2]))
+    whole, _ = named_images(
+        root,
+        size=(height, 2 * width),
+        channels=max(a_shape[2], b_shape[2]),
+        check=lambda file, size: _require_wide(root, file, size, 2 * width / height),
+    )
     halves = whole.images[:, :, :width], whole.images[:, :, width:]
     left, right = (_part(whole, half, whole.name) for half in halves)
     return fit(left, a_shape), fit(right, b_shape)
+
+
+def _require_wide(root: Path, file: Path, size: tuple[int, int], wanted: float) -> None:
+    """Refuse an ordinary picture, whose halves would be taken for a pair."""
+    height, width = size
+    if abs(width / height / wanted - 1) <= MARGIN:
+        return
+    names = subfolders(root)
+    named = len(names) == 2 and not splits([(name, "") for name in names])
+    remedy = (
+        f"rename the subfolders {names[0]} and {names[1]} to a (what is translated) and b"
+        if named
+        else "put the two kinds of pictures into subfolders a and b"
+    )
+    raise DataError(
+        f"a pair side by side is {wanted:.3g} times as wide as high, but {file} has "
+        f"{height}x{width} pixels: {remedy}, or leave the picture out"
+    )

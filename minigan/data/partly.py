@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from minigan import randomness
 from minigan.data.dataset import Batches, Dataset
+from minigan.data.folder import why_unlabelled
 
 __all__ = ["PartlyLabelled", "balanced"]
 
@@ -76,8 +77,8 @@ class PartlyLabelled(Iterator[tuple[Any, Any, Any]]):
     ) -> None:
         if data.labels is None:
             raise ValueError(
-                f"{data.name} has no labels, but some are needed: give a folder with a subfolder "
-                "for each class, for example"
+                f"{data.name} has no labels{why_unlabelled(data.notes)}, but some are needed: give "
+                "a folder with a subfolder for each class, for example"
             )
         self.data, self.batch_size, self.rng = data, batch_size, rng
         self.chosen = balanced(data.labels, labels, rng)

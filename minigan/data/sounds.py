@@ -14,7 +14,7 @@ import numpy.typing as npt
 from minigan.data import zoo
 from minigan.data.dataset import Dataset
 from minigan.data.errors import DataError
-from minigan.data.folder import classes, splits, unreadable, walked
+from minigan.data.folder import around, class_notes, classes, splits, subfolders, unreadable, walked
 from minigan.data.waves import is_wav, player, read_wav, resampled
 
 __all__ = ["SOUNDS", "Sounds", "sound_folder", "spoken_digits", "tones"]
@@ -249,7 +249,10 @@ def sound_folder(path: str | os.PathLike[str], *, length: int = LENGTH, rate: in
     return Sounds(
         name=root.resolve().name, images=_loud(numpy.stack(waves))[..., None], labels=labels,
         source=str(root), class_names=class_names, rate=rate,
-        notes=(*_passed_over(broken, others), *_said(changes), *splits(parts)),
+        notes=(
+            *_passed_over(broken, others), *_said(changes), *splits(parts),
+            *class_notes(parts, subfolders(root.joinpath(*around(parts))), "sound"),
+        ),
     )  # fmt: skip
 
 

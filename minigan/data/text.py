@@ -238,9 +238,14 @@ def _of_lines(path: Path, lines: list[str], split: str, length: int | None) -> T
     by_words = sum(" " in line for line in lines) > len(lines) / 2
     between = " " if by_words else ""
     units = [tuple(line.split(" ")) if by_words else tuple(line) for line in lines]
-    kept, vocabulary, notes = _common(units, "words" if by_words else "characters")
+    what = "words" if by_words else "characters"
+    kept, vocabulary, notes = _common(units, what)
     if len(kept) < 2:
-        raise DataError(f"{path} has {len(kept)} usable lines: give a file with a sample in each")
+        why = "".join(f" ({note})" for note in notes)
+        remedy = f"lines of fewer different {what}" if notes else "a file with a sample in each"
+        raise DataError(
+            f"{path} has {len(kept)} usable line{'s' * (len(kept) != 1)}{why}: give {remedy}"
+        )
     codes, cut = _coded(kept, vocabulary, length, between)
     held_out = numpy.arange(len(codes)) % HELD_OUT == HELD_OUT - 1
     if not held_out.any():

@@ -1,6 +1,8 @@
 """Sounds as numbers: WAV files, resampling, spectrograms, and a player for notebooks.
 
-A WAV file is read and written by Python's own `wave`, which knows PCM of 8, 16, 24 and 32 bits.
+A WAV file is written by Python's own `wave`. It is read here, since `wave` knows no floats, and
+before Python 3.12 no header of the extensible kind, which many programs write for more than 16 bits
+or two channels.
 """
 
 from __future__ import annotations
@@ -8,9 +10,10 @@ from __future__ import annotations
 import base64
 import io
 import os
+import struct
 import wave
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy
 import numpy.typing as npt
@@ -29,11 +32,15 @@ FLOOR = 1e-3
 _LONGEST = 2**26
 _FASTEST = 1_000_000
 """Most samples per second; a header that says more is damaged."""
-_NOT_READ = (EOFError, OSError, ValueError, wave.Error)
+_LONGEST_FORM = 40
+"""Bytes that say how samples are written."""
+_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_WIDTHS = {_PCM: (1, 2, 3, 4), _FLOAT: (4,)}
+"""Bytes of a sample in each format that is read."""
 
 
 def read_wav(path: str | os.PathLike[str], *, seconds: float | None = None) -> tuple[Waves, int]:
-    """Read a WAV file of PCM.
+    """Read a WAV file of PCM or of floats of 32 bits.
 
     Parameters
     ----------
@@ -44,43 +51,90 @@ def read_wav(path: str | os.PathLike[str], *, seconds: float | None = None) -> t
     Returns
     -------
     samples : ndarray of float32, shape (length, channels)
-        In [-1, 1).
+        In [-1, 1); floats may go beyond.
     rate : int
         Samples per second.
 
     Raises
     ------
     DataError
-        If it can't be read, has other samples than PCM, or none, or an impossible rate.
+        If it can't be read, has samples of another kind, or none, or an impossible rate.
     """
     try:
-        with wave.open(os.fspath(path), "rb") as file:
-            rate, width, channels = file.getframerate(), file.getsampwidth(), file.getnchannels()
-            most = _LONGEST // channels if seconds is None else int(seconds * rate) + 1
-            found = _decoded(file.readframes(min(most, file.getnframes())), width)
-            found = found[: len(found) // channels * channels].reshape(-1, channels)
-    except _NOT_READ as error:
+        with Path(path).open("rb") as file:
+            form, size = _header(file)
+            frame, most = form.width * form.channels, _LONGEST // form.channels
+            if seconds is not None:
+                most = min(most, int(seconds * form.rate) + 1)
+            raw = file.read(min(most, size // frame) * frame)
+    except (EOFError, OSError, ValueError, struct.error) as error:
+        what = "it is cut off" if isinstance(error, struct.error) else str(error)
         raise DataError(
-            f"{path} cannot be read as a WAV file of PCM ({str(error) or 'it is cut off'}): "
-            "convert it, or remove it"
+            f"{path} cannot be read as a WAV file of PCM or floats ({what}): convert it, or remove "
+            "it"
         ) from error
-    if not len(found) or rate < 1:
+    found = _decoded(raw[: len(raw) // frame * frame], form).reshape(-1, form.channels)
+    if not len(found) or form.rate < 1:
         raise DataError(f"{path} holds no sound: remove it")
-    if rate > _FASTEST:
+    if form.rate > _FASTEST:
         raise DataError(
-            f"{path} says that it has {rate:,} samples per second, more than {_FASTEST:,}: it is "
-            "damaged; make it again, or remove it"
+            f"{path} says that it has {form.rate:,} samples per second, more than {_FASTEST:,}: it "
+            "is damaged; make it again, or remove it"
         )
-    return found, rate
+    if not numpy.isfinite(found).all():
+        raise DataError(f"{path} holds NaN or infinity: make it again, or remove it")
+    return found, form.rate
 
 
-def _decoded(frames: bytes, width: int) -> Waves:
+class _Form(NamedTuple):
+    """How the samples of a file are written; width is in bytes."""
+
+    kind: int
+    channels: int
+    rate: int
+    width: int
+
+
+def _header(file: BinaryIO) -> tuple[_Form, int]:
+    """Read up to the samples; return their form, and how many bytes of them there are."""
+    riff, _, kind = struct.unpack("<4sL4s", file.read(12))
+    if (riff, kind) != (b"RIFF", b"WAVE"):
+        raise ValueError("it doesn't begin as one")
+    form = None
+    while True:
+        name, size = struct.unpack("<4sL", file.read(8))
+        if name == b"data":
+            break
+        after = file.tell() + size + size % 2
+        if name == b"fmt ":
+            form = _form(file.read(min(size, _LONGEST_FORM)))
+        file.seek(after)
+    if form is None:
+        raise ValueError("it doesn't say what its samples are")
+    return form, size
+
+
+def _form(content: bytes) -> _Form:
+    kind, channels, rate, _, _, bits = struct.unpack_from("<HHLLHH", content)
+    if kind == _EXTENSIBLE:
+        (kind,) = struct.unpack_from("<H", content, 24)
+    width = (bits + 7) // 8
+    if width not in _WIDTHS.get(kind, ()):
+        raise ValueError(f"its samples are of format {kind} with {bits} bits")
+    if channels < 1:
+        raise ValueError("it has no channels")
+    return _Form(kind, channels, rate, width)
+
+
+def _decoded(frames: bytes, form: _Form) -> Waves:
     """Bytes are unsigned, longer integers signed, the lowest byte first."""
-    raw = numpy.frombuffer(frames[: len(frames) // width * width], numpy.uint8).reshape(-1, width)
-    if width == 1:
+    if form.kind == _FLOAT:
+        return numpy.frombuffer(frames, "<f4").astype(numpy.float32)
+    raw = numpy.frombuffer(frames, numpy.uint8).reshape(-1, form.width)
+    if form.width == 1:
         return ((raw[:, 0].astype(float) - 128) / 128).astype(numpy.float32)
     high = numpy.zeros((len(raw), 4), numpy.uint8)
-    high[:, 4 - width :] = raw
+    high[:, 4 - form.width :] = raw
     whole = high.view("<i4")[:, 0].astype(numpy.float64)
     return (whole / 2**31).astype(numpy.float32)
 

@@ -43,7 +43,7 @@ class WaveSettings(Settings):
     """
 
     width: int = 16
-    conditional: int = 0
+    conditional: bool | int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -167,7 +167,10 @@ class SoundRecipe(Recipe):
         if not isinstance(settings, WaveSettings):
             raise TypeError(f"{self.name!r} needs WaveSettings, got {type(settings).__name__}.")
         if settings.conditional and not self.most_classes:
-            raise ValueError(f"The sounds of {self.name!r} have no labels; leave out conditional.")
+            raise ValueError(
+                f"The recipe {self.name!r} is for sounds without labels; leave out conditional, or "
+                "take 'wavegan-digits', which learns those of its data."
+            )
         classes = self.most_classes * settings.conditional
         built = partial(self.build, width=settings.width, classes=classes)
         return replace(self, networks=built, classes=classes)

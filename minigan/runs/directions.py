@@ -15,6 +15,7 @@ import numpy
 from numpy.typing import NDArray
 
 from minigan import backend, gan, latent, metrics, nn
+from minigan.data.errors import choices
 from minigan.runs import drawing, exploring
 from minigan.runs.folder import Run
 
@@ -42,7 +43,7 @@ class Space:
 
 
 def draw_directions(
-    run: Run, path: Path, *, count: int = 8, attribute: int | None = None,
+    run: Run, path: Path, *, count: int = 8, attribute: int | str | None = None,
     levels: Sequence[int] | None = None, reach: float = 3.0, steps: int = 9, seed: int = 0,
     label: int | str | None = None, which: str | None = None,
     say: Callable[[str], None] = lambda words: None, cache_dir: str | None = None,
@@ -58,8 +59,8 @@ def draw_directions(
     count
         Number of directions; or, with an attribute, of samples that are moved along the one.
     attribute
-        A class of the run's data, whose direction is found by classifying samples; if None, the
-        directions are those of `minigan.latent.factorised`.
+        A class of the run's data, by its number or name, whose direction is found by classifying
+        samples; if None, the directions are those of `minigan.latent.factorised`.
     levels
         For a run of styles, the resolutions whose style is moved, from 0; by default all.
     reach
@@ -93,8 +94,9 @@ def draw_directions(
         directions, _ = latent.factorised(found.weight, count)
         starts = found.draw(1, rng).repeat(count, axis=0)
     else:
-        classifier = _classifier(run, attribute, cache_dir, say)
-        directions = _towards(run, found, classifier, attribute)[None].repeat(count, axis=0)
+        wanted = _class_number(run, attribute)
+        classifier = _classifier(run, wanted, cache_dir, say)
+        directions = _towards(run, found, classifier, wanted)[None].repeat(count, axis=0)
         starts = found.draw(count, rng)
     walks = _walks(found, directions, starts, numpy.linspace(-reach, reach, steps))
     same = starts[:, None].repeat(steps, axis=1)
@@ -172,6 +174,22 @@ def _first_weight(run: Run, generator: nn.Layer, size: int) -> NDArray[Any]:
     )
 
 
+def _class_number(run: Run, attribute: int | str) -> int:
+    """Return the number of a class of the run's data, given as such or by its name."""
+    if run.recipe.classes:
+        raise ValueError(
+            f"The samples of the recipe {run.recipe.name!r} are of the class that --label says, "
+            "whatever the latents; leave out --attribute."
+        )
+    if isinstance(attribute, int):
+        return attribute
+    names = getattr(run.load_data(), "class_names", None) or ()
+    if attribute not in names:
+        which = choices(attribute, names) if names else "its classes have no names"
+        raise ValueError(f"The data of this run have no class {attribute!r}; {which}.")
+    return int(names.index(attribute))
+
+
 def _classifier(
     run: Run, attribute: int, cache_dir: str | None, say: Callable[[str], None]
 ) -> metrics.Classifier:
@@ -195,4 +213,11 @@ def _towards(
 ) -> NDArray[Any]:
     points = space.draw(PROBES, numpy.random.default_rng(0))
     images = run.recipe.compared(numpy.clip(space.sample(points, points), -1, 1))
-    return latent.separating(points, backend.to_numpy(classifier.classify(images)) == attribute)
+    having = backend.to_numpy(classifier.classify(images)) == attribute
+    if min(having.sum(), (~having).sum()) < 2:
+        raise ValueError(
+            f"The classifier finds class {attribute} in {having.sum():,} of {len(having):,} "
+            "samples of this run, but a direction needs at least two of it and two of others; "
+            "choose another class, or train for longer."
+        )
+    return latent.separating(points, having)

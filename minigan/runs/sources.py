@@ -152,7 +152,7 @@ def notes(recipe: Recipe, samples: Any) -> tuple[str, ...]:
         return own
     more = f" and {len(missing) - LISTED:,} more" if len(missing) > LISTED else ""
     listed = ", ".join(map(str, missing[:LISTED])) + more
-    return (*own, f"no images have the labels {listed}: the nets never learn what they mean")
+    return (*own, f"no samples have the labels {listed}: the nets never learn what they mean")
 
 
 def class_names(recipe: Recipe, samples: Any) -> tuple[str, ...] | None:

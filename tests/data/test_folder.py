@@ -1,4 +1,6 @@
 import os
+import re
+import shutil
 
 import numpy
 import pytest
@@ -26,7 +28,7 @@ def test_pictures_of_the_right_shape_come_through_unchanged_in_path_order(tmp_pa
         save(tmp_path / name, image)
     dataset = data.image_folder(tmp_path, size=(5, 7), channels=3)
     numpy.testing.assert_array_equal(dataset.images, pixels[[1, 0, 2]])
-    assert dataset.notes == ()
+    assert ["are no classes" in note for note in dataset.notes] == [True]
     assert dataset.labels is None
     assert dataset.name == tmp_path.name
 
@@ -217,7 +219,7 @@ def test_splits_are_known_by_their_names(tmp_path, names, noted):
     for name in names:
         save(tmp_path / name, flat(4, 4, 90))
     notes = data.image_folder(tmp_path, size=(4, 4), channels=1).notes
-    assert [("are all used together" in note) for note in notes] == [True] * noted
+    assert any("are all used together" in note for note in notes) == noted
 
 
 def test_a_folder_around_all_classes_is_passed_through(tmp_path):
@@ -274,13 +276,57 @@ def test_one_level_of_subfolders_is_the_classes(tmp_path):
     assert dataset.labels.dtype == numpy.int64
 
 
-@pytest.mark.parametrize("extra", ["loose.png", "cat/deep/4.png"])
-def test_mixed_levels_are_no_classes(tmp_path, extra):
-    for name in ("dog/2.png", "cat/1.png", extra):
-        save(tmp_path / name, flat(4, 4, 1))
-    dataset = data.image_folder(tmp_path, size=(4, 4), channels=1)
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("dog/2.png", "cat/1.png", "loose.png"), "loose.png lies beside them: move it into one"),
+        (("dog/2.png", "cat/1.png", "cat/deep/4.png"), "cat/deep/4.png lies in a subfolder of one"),
+        (("in/dog/2.png", "in/cat/1.png", "in/loose.png"), "in/loose.png lies beside them"),
+        (("mammal/cat/1.png", "bird/owl/2.png"), "bird/owl/2.png lies in a subfolder of one"),
+        (("cat/1.png", "cat/more/2.png"), "cat/1.png lies beside them"),
+    ],
+)
+@pytest.mark.parametrize("zipped", [False, True])
+def test_mixed_levels_are_no_classes(tmp_path, names, words, zipped):
+    for name in names:
+        save(tmp_path / "x" / name, flat(64, 64, 99))
+    if zipped:
+        shutil.make_archive(tmp_path / "x", "zip", tmp_path / "x")
+    place = tmp_path / ("x.zip" if zipped else "x")
+    dataset = data.load(place, image_shape=(64, 64, 1))
     assert dataset.labels is None
     assert dataset.class_names is None
+    (note,) = dataset.notes
+    assert note.startswith(f"the subfolders are no classes, since {words}")
+    with pytest.raises(ValueError, match=rf"has no labels \({re.escape(note)}\)"):
+        data.PartlyLabelled(dataset, 1, numpy.random.default_rng(0), labels=1)
+
+
+def test_pictures_without_subfolders_are_not_missed_in_any(tmp_path):
+    for name in ("a.png", "b.png"):
+        save(tmp_path / name, flat(4, 4, 99))
+    assert data.image_folder(tmp_path, size=(4, 4), channels=1).notes == ()
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_folder_without_pictures_is_no_class_and_that_is_told(tmp_path, zipped):
+    for name in ("in/cat/1.png", "in/eel/2.png"):
+        save(tmp_path / "x" / name, flat(4, 4, 99))
+    for name in ("dog", ".hidden"):
+        (tmp_path / "x" / "in" / name).mkdir()
+    place = tmp_path / ("x.zip" if zipped else "x")
+
+    def read():
+        if zipped:
+            shutil.make_archive(tmp_path / "x", "zip", tmp_path / "x")
+        dataset = data.load(place, image_shape=(4, 4, 1))
+        assert dataset.class_names == ("cat", "eel")
+        return dataset.notes
+
+    assert read() == ("dog is no class: it holds no picture that can be read",)
+    (tmp_path / "x" / "in" / "fox").mkdir()
+    (tmp_path / "x" / "in" / "fox" / "a.png").write_bytes(b"no picture")
+    assert read()[-1] == "dog, fox are no classes: they hold no picture that can be read"
 
 
 def test_hidden_and_other_files_are_left_out(tmp_path):

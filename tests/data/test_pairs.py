@@ -100,6 +100,55 @@ def test_a_folder_of_pictures_side_by_side(tmp_path):
     numpy.testing.assert_array_equal(test.b.images[0], both[1])
 
 
+def _flat(path, height, width):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (width, height)).save(path)
+
+
+@pytest.mark.parametrize("width", [31, 32, 33])
+def test_pictures_side_by_side_may_be_a_little_wider_or_narrower(tmp_path, width):
+    for i in range(6):
+        _flat(tmp_path / "train" / f"{i}.png", 16, width)
+    assert len(data.pairs(tmp_path, a_shape=SHAPE, b_shape=SHAPE)) == 5
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+@pytest.mark.parametrize(
+    ("folders", "size", "words"),
+    [
+        (("",), (16, 16), "has 16x16 pixels: put the two kinds .* into subfolders a and b"),
+        (("",), (9, 16), "side by side is 2 times as wide as high, but .* has 9x16 pixels"),
+        (("",), (16, 64), "has 16x64 pixels"),
+        (("x", "y", "z"), (16, 16), "put the two kinds of pictures into subfolders a and b"),
+        (("train", "val"), (16, 16), "put the two kinds of pictures into subfolders a and b"),
+        (("photos", "sketches"), (16, 16), "rename the subfolders photos and sketches to a"),
+        (("testA", "testB"), (16, 16), "rename the subfolders testA and testB to a"),
+        (("test/a", "test/b", "train/A", "train/B"), (16, 16), "but train in it has: give .*train"),
+        (("x/trainA", "x/trainB"), (8, 16), "but x in it has: give .*x"),
+    ],
+)
+def test_ordinary_pictures_are_not_cut_into_pairs(tmp_path, folders, size, words, aligned):
+    for folder in folders:
+        for i in range(6):
+            _flat(tmp_path / folder / f"{i}.png", *size)
+    with pytest.raises(data.DataError, match=words) as refusal:
+        data.pairs(tmp_path, a_shape=SHAPE, b_shape=SHAPE, aligned=aligned)
+    assert "\n" not in str(refusal.value)
+
+
+def test_the_ordinary_picture_among_pairs_side_by_side_is_named(tmp_path):
+    for i in range(6):
+        _flat(tmp_path / f"{i}.png", 16, 16 if i == 3 else 32)
+    with pytest.raises(data.DataError, match=r"3\.png has 16x16 .* or leave the picture out"):
+        data.pairs(tmp_path, a_shape=SHAPE, b_shape=SHAPE)
+
+
+def test_side_by_side_is_twice_the_width_of_the_wanted_shape(tmp_path):
+    for i in range(6):
+        _flat(tmp_path / f"{i}.png", 16, 16)
+    assert len(data.pairs(tmp_path, a_shape=(16, 8, 3), b_shape=(16, 8, 3))) == 5
+
+
 def test_a_picture_whose_partner_cannot_be_read_is_left_out(tmp_path):
     """Otherwise all the pictures after it would get the partners of others."""
     for i in range(9):
@@ -145,6 +194,9 @@ def test_folders_that_hold_no_pairs(tmp_path):
         data.pairs("avatar-edges", **shapes)
     with pytest.raises(ValueError, match="give a_shape and b_shape"):
         data.pairs(tmp_path)
+    (tmp_path / "x.zip").write_bytes(b"PK")
+    with pytest.raises(data.DataError, match=r"x\.zip is a file, .*: unpack it"):
+        data.pairs(tmp_path / "x.zip", **shapes)
     with pytest.raises(data.DataError, match="pairs have no split 'val'"):
         data.pairs("avatars-edges", split="val")
     for path in (tmp_path / "a").glob("[1-5].png"):

@@ -1,6 +1,7 @@
 """Sounds: WAV files of all kinds, folders of them, tones, spoken digits."""
 
 import re
+import struct
 import wave
 
 import numpy
@@ -37,6 +38,59 @@ def test_pcm_of_every_width_is_read(width, off, tmp_path):
     assert rate == RATE
     assert found.shape == (len(left), 2)
     numpy.testing.assert_allclose(found, numpy.stack([left, right], axis=1), atol=off)
+
+
+def with_header(path, *, kind, bits, channels, samples, extensible):
+    """Write bytes of samples as a program other than `wave` does, with a chunk of odd length."""
+    frame = bits // 8 * channels
+    form = struct.pack("<HHLLHH", kind, channels, RATE, RATE * frame, frame, bits)
+    if extensible:
+        mark = bytes.fromhex("000000001000800000aa00389b71")
+        form = struct.pack("<H", 0xFFFE) + form[2:]
+        form += struct.pack("<HHLH", 22, bits, 3, kind) + mark
+    body = b"WAVEfmt " + struct.pack("<L", len(form)) + form
+    body += b"LIST" + struct.pack("<L", 3) + b"abc\0"
+    body += b"data" + struct.pack("<L", len(samples)) + samples
+    path.write_bytes(b"RIFF" + struct.pack("<L", len(body)) + body)
+    return path
+
+
+@pytest.mark.parametrize("extensible", [False, True])
+@pytest.mark.parametrize(("kind", "bits"), [(1, 16), (1, 32), (3, 32)])
+def test_headers_of_other_programs_are_read(kind, bits, extensible, tmp_path):
+    sounds = numpy.stack([sine(), sine(700)], axis=1)
+    whole = sounds if kind == 3 else sounds * 2 ** (bits - 1)
+    whole = whole.astype(f"<{'f' if kind == 3 else 'i'}{bits // 8}")
+    path = with_header(
+        tmp_path / "x.wav", kind=kind, bits=bits, channels=2, samples=whole.tobytes(),
+        extensible=extensible,
+    )  # fmt: skip
+    found, rate = data.read_wav(path)
+    assert rate == RATE
+    numpy.testing.assert_allclose(found, sounds, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "bits", "channels", "words"),
+    [(1, 24, 0, "no channels"), (3, 16, 1, "format 3 with 16 bits"), (6, 8, 1, "format 6 with 8")],
+)
+@pytest.mark.parametrize("extensible", [False, True])
+def test_what_else_a_header_says_is_refused(kind, bits, channels, words, extensible, tmp_path):
+    path = with_header(
+        tmp_path / "x.wav", kind=kind, bits=bits, channels=channels, samples=bytes(96),
+        extensible=extensible,
+    )  # fmt: skip
+    with pytest.raises(data.DataError, match=rf"x\.wav cannot be read .*{words}"):
+        data.read_wav(path)
+
+
+def test_floats_that_are_no_numbers_are_refused(tmp_path):
+    samples = numpy.array([0, numpy.nan, 1], "<f4").tobytes()
+    path = with_header(
+        tmp_path / "x.wav", kind=3, bits=32, channels=1, samples=samples, extensible=False
+    )
+    with pytest.raises(data.DataError, match="holds NaN or infinity"):
+        data.read_wav(path)
 
 
 def test_no_more_is_read_than_asked_for(tmp_path):
@@ -131,6 +185,17 @@ def test_a_folder_is_converted_and_says_so(tmp_path):
         "broken.wav cannot be read", "1 .txt", "same peak",
     ):  # fmt: skip
         assert words in said
+
+
+def test_sounds_in_subfolders_that_are_no_classes_are_told(tmp_path):
+    for name in ("high/a.wav", "low/b.wav"):
+        write(tmp_path / name, [sine()])
+    (tmp_path / "mid").mkdir()
+    assert data.load(tmp_path).notes[-1] == "mid is no class: it holds no sound that can be read"
+    write(tmp_path / "loose.wav", [sine()])
+    found = data.load(tmp_path)
+    assert found.labels is None
+    assert "are no classes, since loose.wav lies beside them" in found.notes[-1]
 
 
 def test_where_there_are_sounds(tmp_path, monkeypatch):

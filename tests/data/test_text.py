@@ -135,8 +135,10 @@ def test_a_file_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "0 usable lines"), (b"\n \n", "0 usable lines"), (b"one\n", "1 usable lines"),
-     (b"ab\n\xff\xfe\n", "isn't text in UTF-8")],
+    [(b"", "0 usable lines: give a file with"), (b"\n \n", "0 usable lines"),
+     (b"one\n", "1 usable line: "), (b"ab\n\xff\xfe\n", "isn't text in UTF-8"),
+     (b"".join(b"a%d a%d b%d\n" % (i, i, i) for i in range(255)),
+      r"0 usable lines \(255 of 255 lines .* words beyond the 255 .* of 510\): give lines of fewer")],
 )  # fmt: skip
 def test_what_is_no_text_is_refused(tmp_path, content, message):
     path = tmp_path / "x.txt"

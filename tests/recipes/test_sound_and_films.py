@@ -104,7 +104,7 @@ def test_sounds_are_evaluated_by_pitch_and_spectrogram(tones_run):
     ("arguments", "words"),
     [
         (["train", "wavegan-tones", "--data", "digits"], "no sounds 'digits'"),
-        (["train", "wavegan-tones", "--conditional"], "no labels"),
+        (["train", "wavegan-tones", "--conditional"], "or take 'wavegan-digits'"),
         (["train", "moving-digits", "--data", "digits"], "no films 'digits'"),
         (["train", "digits", "--data", "tones"], "no images, but sounds or films"),
         (["train", "wavegan-tones", "--width", "0"], "width"),

@@ -1,5 +1,7 @@
 """Mixing styles, directions of the latent space, and projecting pictures: a short run of each kind."""
 
+import dataclasses
+
 import numpy
 import pytest
 from PIL import Image
@@ -104,6 +106,13 @@ def test_directions_are_drawn_for_every_kind_of_generator(runs, tmp_path, name, 
     assert "3 directions, one per row" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("options", "label"), [([], 0), (["--label", "7"], 7)])
+def test_arithmetic_with_labels_says_which_one_was_drawn(runs, tmp_path, capsys, options, label):
+    command = ["arithmetic", str(runs["cgan-digits"]), "-o", str(tmp_path / "x.png")]
+    assert cli.main([*command, *options]) == 0
+    assert f"with its neighbours, all of label {label}, in " in capsys.readouterr().out
+
+
 def test_the_first_direction_changes_styles_more_than_chance(runs):
     found = directions.space(open_run(runs["stylegan"]))
     first = numpy.linalg.svd(found.weight)[0][:, 0]
@@ -158,11 +167,38 @@ def test_an_attribute_is_changed_by_moving_along_its_direction(runs, name, monke
         ("stylegan", ["--directions", "--reach", "-1"], "a positive reach"),
         ("stylegan", ["--directions", "--sweep"], "--sweep moves along coordinates"),
         ("ring", ["--attribute", "1"], "no labels of images to learn an attribute from"),
+        ("ring", ["--attribute", "cat"], "no class 'cat'; its classes have no names"),
+        ("digits", ["--attribute", "seven"], "no class 'seven'; choose one of 0, 1, 2"),
+        ("cgan-digits", ["--attribute", "1"], "the class that --label says"),
     ],
 )
 def test_directions_that_make_no_sense_are_refused(runs, tmp_path, capsys, name, options, words):
     refused(["latent", runs[name], "-o", tmp_path / "x.png", *options], words, capsys)
     assert not (tmp_path / "x.png").exists()
+
+
+def test_an_attribute_may_be_the_name_of_a_class(runs, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("minigan.runs.evaluation.classifier_of", lambda *a, **o: OfBrightness())
+    named = dataclasses.replace(data.digits(), class_names=("dark", "bright"))
+    monkeypatch.setattr("minigan.runs.folder.Run.load_data", lambda self: named)
+    for attribute in ("1", "bright"):
+        out = tmp_path / f"{attribute}.png"
+        command = ["latent", runs["digits"], "-o", out, "--attribute", attribute]
+        assert cli.main(list(map(str, command))) == 0
+    assert (tmp_path / "1.png").read_bytes() == (tmp_path / "bright.png").read_bytes()
+    assert "The direction of class bright, from 8 samples" in capsys.readouterr().out
+    command[-1] = "brigt"
+    refused(command, "no class 'brigt'; choose one of dark, bright (did you mean", capsys)
+
+
+def test_a_class_that_a_run_never_draws_has_no_direction(runs, monkeypatch, tmp_path, capsys):
+    class OfNothing(OfBrightness):
+        def classify(self, images):
+            return numpy.zeros(len(images), "int64")
+
+    monkeypatch.setattr("minigan.runs.evaluation.classifier_of", lambda *a, **o: OfNothing())
+    command = ["latent", runs["digits"], "-o", tmp_path / "x.png", "--attribute", "1"]
+    refused(command, "class 1 in 0 of 2,000 samples of this run, but a direction needs", capsys)
 
 
 def test_a_class_that_the_data_do_not_have_is_refused(runs, monkeypatch, tmp_path, capsys):

@@ -222,10 +222,19 @@ def three(place):
 
 def test_classes_that_never_occur_are_told(three):
     run, said = three
-    words = "no images have the labels 3, 4, 5, 6, 7, 8, 9: the nets never learn what they mean"
+    words = "no samples have the labels 3, 4, 5, 6, 7, 8, 9: the nets never learn what they mean"
     assert words in said
     assert words in config_of(run)["notes"]
     assert config_of(run)["classes"] == [0, 1, 2]
+
+
+def test_a_refusal_says_why_the_subfolders_are_no_classes(place):
+    pictures(place / "own", classes=("a", "b"))
+    next((place / "own" / "b").iterdir()).rename(place / "own" / "loose.png")
+    with pytest.raises(
+        ValueError, match=r"has no labels \(the subfolders are no .* loose\.png lies"
+    ):
+        training.train("cgan-digits", out=place / "run", data_name="own", steps=1, progress=False)
 
 
 def test_it_is_told_which_label_stands_for_which_class(three):
