@@ -11,7 +11,8 @@ name::
 dimensions, BatchNorm1d or 2d, LayerNorm, InstanceNorm2d, GroupNorm, Embedding, PReLU,
 spectral_norm, pooling, activations, Flatten, and Unflatten for Reshape. Layers that PyTorch lacks,
 such as Residual, SelfAttention and Projection, stand for modules of one's own whose parts have the
-same names; `minigan.export.torch_source` writes such modules.
+same names; `minigan.export.torch_source` writes such modules. So does a LayerNorm of the channels
+alone, in an image or a sequence: PyTorch's own would normalise over the last axis.
 
 Where the modules have the names of the net's layers, they are matched by name, whatever their
 order; otherwise in order, so names may differ (``main.0.weight``, ``module.0.weight``). A
@@ -80,6 +81,7 @@ _LEARNT = {"weight": "weight", "bias": "bias", "scale": "weight", "shift": "bias
 # PyTorch's axes, in our order.
 _AXES = {"Linear": (1, 0), "Conv2d": (2, 3, 1, 0), "ConvTranspose2d": (2, 3, 1, 0)}
 _AXES |= {"Conv1d": (2, 1, 0), "ConvTranspose1d": (2, 1, 0)}
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d)
 
 
 def from_torch(
@@ -98,7 +100,7 @@ def from_torch(
         (``num_batches_tracked``) are ignored.
     input_shape
         Shape of an input, without the batch axis: ``(28, 28, 1)``, ``(100,)``. Needed only if there
-        is a Flatten or Reshape.
+        is a Flatten or Reshape, or a LayerNorm of the channels alone beside convolutions.
 
     Returns
     -------
@@ -442,6 +444,12 @@ def _shapes(
                 "In a net with Flatten or Reshape, the order of features depends on the shape of "
                 "the input; give input_shape."
             )
+        inside = [inner for _, layer in leaves for _, inner in layer.layers()]
+        if any(map(_of_channels, inside)) and any(isinstance(one, _CONVOLUTIONS) for one in inside):
+            raise ValueError(
+                "A LayerNorm of the channels alone is another module in PyTorch where they come "
+                "first; give input_shape."
+            )
         return []
     shapes = [(1, *input_shape)]
     for _, layer in leaves:
@@ -559,19 +567,24 @@ def _prelu(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry
     return [_vector("slope", "weight", layer.slope.shape, None if layer.channels == 1 else before)]
 
 
+def _of_channels(layer: Any) -> bool:
+    return isinstance(layer, nn.LayerNorm) and len(layer.shape) == 1
+
+
 def _layer_norm(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry]:
-    shape = tuple(layer.gamma.shape)
+    shape = tuple(layer.shape)
     names = [(name, _LEARNT[p.role]) for name, p in layer.parameters().items()]
-    if len(shape) == 3:
-        height, width, channels = shape
-        torch = (channels, height, width)
-        return [_Entry(name, (alias,), torch, axes=(1, 2, 0)) for name, alias in names]
-    if len(shape) != 1 or rank == 3:
+    if len(shape) == 1:
+        own = rank is not None and rank > 1  # a module of one's own, whose parts have our names
+        return [_vector(name, name if own else alias, shape, before) for name, alias in names]
+    if len(shape) != (3 if rank is None else rank):
         raise ValueError(
             f"{layer!r} normalises over only some of an image's axes, which PyTorch's LayerNorm "
             "can't do with channels first; give it the whole shape (H, W, C)."
         )
-    return [_vector(name, alias, shape, before) for name, alias in names]
+    *pixels, channels = shape
+    axes = (*range(1, len(shape)), 0)
+    return [_Entry(name, (alias,), (channels, *pixels), axes=axes) for name, alias in names]
 
 
 def _embedding(layer: Any, rank: int | None, before: Any, after: Any) -> list[_Entry]:

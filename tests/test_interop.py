@@ -287,9 +287,14 @@ def test_a_state_of_no_arrays():
         (nn.Sequential(nn.PerFrame(nn.ReLU())), (2, 2, 2, 2), "no known counterpart in PyTorch"),
         (nn.Sequential(nn.Residual(nn.RMSNorm(2))), (2,), "no known counterpart in PyTorch"),
         (
-            nn.Sequential(nn.Conv2d(2, 2, kernel_size=1), nn.LayerNorm(2)),
+            nn.Sequential(nn.Conv2d(2, 2, kernel_size=1), nn.LayerNorm(3, 2)),
             (3, 3, 2),
             "give it the whole shape",
+        ),
+        (
+            nn.Sequential(nn.Conv1d(2, 2, kernel_size=1), nn.Residual(nn.LayerNorm(2))),
+            None,
+            "where they come first; give input_shape",
         ),
         (nn.Sequential(nn.spectral_norm(nn.Embedding(3, 2))), None, "taken along another axis"),
     ],
@@ -297,6 +302,19 @@ def test_a_state_of_no_arrays():
 def test_nets_without_an_equivalent(net, shape, words):
     with pytest.raises(ValueError, match=words):
         interop.to_torch(net, input_shape=shape)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (3, 3, 3), (3, 3, 3, 3)])
+def test_a_layer_norm_of_channels_is_not_taken_for_one_of_the_last_axis(shape):
+    """Of as many pixels as channels, PyTorch's own would go without an error."""
+    net, theirs = nn.Sequential(nn.LayerNorm(3)), tnn.Sequential(tnn.LayerNorm(3))
+    state = interop.to_torch(net, input_shape=shape)
+    assert list(state) == ["0.gamma", "0.beta"]
+    with pytest.raises(RuntimeError, match=r"Missing key.*0\.weight"):
+        theirs.load_state_dict({name: torch.from_numpy(a) for name, a in state.items()})
+    with pytest.raises(ValueError, match="'0' has no 'gamma'"):
+        interop.from_torch(net, theirs.state_dict(), input_shape=shape)
+    assert list(interop.to_torch(net, input_shape=(3,))) == ["0.weight", "0.bias"]
 
 
 def test_a_flattened_picture_of_one_channel_has_one_order():

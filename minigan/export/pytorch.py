@@ -187,6 +187,8 @@ def _batch_norm(layer: nn.BatchNorm, shape: tuple[int, ...]) -> str:
 
 def _layer_norm(layer: nn.LayerNorm, shape: tuple[int, ...]) -> str:
     *pixels, channels = layer.shape
+    if not pixels and len(shape) > 2:
+        return f"ChannelNorm({channels}, {layer.eps})"
     return f"nn.LayerNorm({(channels, *pixels)}, eps={layer.eps})"
 
 
@@ -406,6 +408,21 @@ class Interpolate(nn.Module):
         y = nn.functional.conv_transpose2d(x, kernel, stride=self.factor, groups=x.shape[1])
         rows, columns = (slice(self.before, self.before + self.factor * n) for n in x.shape[2:])
         return y[:, :, rows, columns]
+''',
+    "ChannelNorm": '''
+class ChannelNorm(nn.Module):
+    """Layer norm of the features of each pixel, channels first."""
+
+    def __init__(self, features, eps):
+        super().__init__()
+        self.eps = eps
+        self.gamma = nn.Parameter(torch.ones(features))
+        self.beta = nn.Parameter(torch.zeros(features))
+
+    def forward(self, x):
+        rows, shape = x.movedim(1, -1), self.gamma.shape
+        y = nn.functional.layer_norm(rows, shape, self.gamma, self.beta, self.eps)
+        return y.movedim(-1, 1)
 ''',
     "PixelNorm": '''
 class PixelNorm(nn.Module):

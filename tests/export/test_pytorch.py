@@ -90,6 +90,23 @@ NETS = {
         ),
         (4, 4, 3),
     ),
+    "layer norm of an image": (
+        lambda: nn.Sequential(
+            conv(3, 4, 1), nn.LayerNorm(4), nn.Residual(nn.LayerNorm(4)), nn.LayerNorm(4, 4, 4),
+            nn.Flatten(), nn.LayerNorm(64), nn.Linear(64, 2),
+        ),
+        (4, 4, 3),
+    ),
+    "layer norm of a sequence": (
+        lambda: nn.Sequential(
+            nn.Conv1d(2, 4, kernel_size=1), nn.LayerNorm(4), nn.LayerNorm(4, 4), nn.GroupNorm(2, 4),
+            nn.PixelNorm(), nn.PReLU(4), nn.BatchNorm(4),
+        ),
+        (4, 2),
+    ),
+    "layer norm of a film": (
+        lambda: nn.Sequential(nn.LayerNorm(2), nn.LayerNorm(3, 4, 4, 2)), (3, 4, 4, 2),
+    ),
     "attention": (
         lambda: nn.Sequential(
             nn.spectral_norm(conv(3, 16, 1)), attention(16), nn.SelfAttention(16, pool=1), conv(16, 1, 1),
@@ -162,7 +179,9 @@ def _assert_alike(net, theirs, shape, rng, classes=3):
     numpy.testing.assert_allclose(y, ours, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["attention", "heads", "images with labels", "a projection"])
+@pytest.mark.parametrize(
+    "name", ["attention", "heads", "images with labels", "a projection", "layer norm of an image"]
+)
 def test_what_the_written_module_learns_comes_back(name, tmp_path):
     make, shape = NETS[name]
     net = make()
