@@ -255,7 +255,7 @@ def test_points_come_from_a_table_pasted_or_read(chromium):
         page.click("#set-data details > summary")
         page.click("#csv-use")
         assert "No two columns" in text(page, "#problem")
-        page.fill("#csv", "x,y\n0,0\n1.5,2\n-1;1")
+        page.fill("#csv", "x,y\n0,0\n1.5,2\n-1,1")
         page.click("#csv-use")
         until(page, "location.hash.includes('points=0,0;1.5,2;-1,1')")
         table = {"name": "t.csv", "mimeType": "text/csv", "buffer": b"a\tb\n3\t4\n5\t6\n"}
@@ -263,6 +263,20 @@ def test_points_come_from_a_table_pasted_or_read(chromium):
         until(page, "document.getElementById('csv').value.includes('5')")
         page.click("#csv-use")
         until(page, "location.hash.includes('points=3,4;5,6')")
+        assert text(page, "#csv-told") == ""
+        page.fill("#csv", ",x,y\n0,1,2\n1,3,4")
+        page.click("#csv-use")
+        until(page, "location.hash.includes('points=1,2;3,4')")
+        assert text(page, "#csv-told") == "Columns 2 and 3 of 3 were taken."
+
+
+def test_a_large_table_is_cut_between_lines(chromium):
+    with opened(chromium) as page:
+        page.click("#set-data details > summary")
+        table = {"name": "t.csv", "mimeType": "text/csv", "buffer": b"12345678,12345678\n" * 60_000}
+        page.set_input_files("#csv-file", table)
+        until(page, "document.getElementById('csv-told').textContent.includes('1 MiB')")
+        assert page.input_value("#csv") == "12345678,12345678\n" * (2**20 // 18)
 
 
 @both_sizes

@@ -52,6 +52,36 @@ def test_numbers_keep_their_zeros_before_the_point():
     ]
 
 
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js isn't installed")
+@pytest.mark.parametrize(
+    ("table", "points", "taken"),
+    [
+        ("x,y\n0,0\n1.5,2\n", [[0, 0], [1.5, 2]], [1, 2, 2]),
+        ("x;y\r\n1,5;2,5\r\n-0,25;.75", [[1.5, 2.5], [-0.25, 0.75]], [1, 2, 2]),
+        ("a\tb\n1,5\t2.5\n", [[1.5, 2.5]], [1, 2, 2]),
+        ("1 2\n  3   4 \n\n5\t6\n", [[1, 2], [3, 4], [5, 6]], [1, 2, 2]),
+        ("1, 2\n3, 4", [[1, 2], [3, 4]], [1, 2, 2]),
+        (",x,y\n0,1.5,2.5\n1,-0.2,0.7", [[1.5, 2.5], [-0.2, 0.7]], [2, 3, 3]),
+        (",lon,lat\n0,1.5,2.5", [[1.5, 2.5]], [2, 3, 3]),
+        ("     x    y\n0  1.5  2.5\n1 -0.2 0.7\n", [[1.5, 2.5], [-0.2, 0.7]], [2, 3, 3]),
+        ("points\nid,Y,X\n7,1,2\n8,3,4", [[2, 1], [4, 3]], [3, 2, 3]),
+        ("1.5,,9\n2,3,4\n,5,6\nNA,1,2", [[2, 3]], [1, 2, 3]),
+        ('\ufeff"x","y"\n"1","2"', [[1, 2]], [1, 2, 2]),
+        ("1,5 2,5\n3,5 4,5", [], [1, 2, 0]),
+        ("", [], [1, 2, 0]),
+    ],
+)
+def test_points_are_two_columns_of_a_table(table, points, taken):
+    code = (
+        f"import({json.dumps((STATIC / 'table.js').as_uri())}).then((m) => console.log("
+        f"JSON.stringify(m.pointsOf({json.dumps(table)}))))"
+    )
+    told = subprocess.run(["node", "-e", code], capture_output=True, text=True, check=True).stdout
+    found = json.loads(told)
+    assert found["points"] == points
+    assert [*(column + 1 for column in found["taken"]), found["columns"]] == taken
+
+
 def test_both_languages_say_the_same():
     both = words()
     assert len(both["en"]) > 250

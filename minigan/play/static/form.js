@@ -1,6 +1,7 @@
 // The choices: a form made from what the server says can be chosen.
 
 import { byId, make } from "./make.js";
+import { pointsOf, wholeLines } from "./table.js";
 import { w } from "./words.js";
 
 const GROUPS = [
@@ -11,6 +12,8 @@ const GROUPS = [
 ];
 
 const SCHEDULES = ["constant", "linear", "linear:0.5", "cosine", "warmup:500", "warmup:500+cosine"];
+
+const LARGEST = 2 ** 20;  // bytes of a file of points
 
 let about = null, change = null, drawing = null;
 
@@ -72,25 +75,27 @@ function dataGroup() {
     make("details", {}, make("summary", {}, "CSV"),
       make("label", {}, w("csv"), make("textarea", { id: "csv", spellcheck: "false" })),
       make("label", {}, w("csv-file"), make("input", { type: "file", id: "csv-file", accept: ".csv,.tsv,.txt,text/csv,text/plain", onchange: readFile })),
-      make("button", { type: "button", id: "csv-use", onclick: usePasted }, w("csv-use"))));
+      make("button", { type: "button", id: "csv-use", onclick: usePasted }, w("csv-use")),
+      make("p", { class: "why", id: "csv-told", role: "status" })));
 }
 
 function refuse(words) { byId("problem").textContent = words; }
 
+function tell(words) { byId("csv-told").textContent = words; }
+
 async function readFile(event) {
   const [file] = event.target.files;
-  if (file) byId("csv").value = (await file.slice(0, 2 ** 20).text());
-}
-
-export function pointsOf(text) {
-  // The first two numbers of each line; lines without them, such as a header, are left out.
-  const rows = text.split(/\r?\n/).map((line) => line.split(/[,;\t ]+/).filter(Boolean).slice(0, 2).map(Number));
-  return rows.filter((row) => row.length === 2 && row.every(Number.isFinite));
+  if (!file) return;
+  const text = await file.slice(0, LARGEST).text(), cut = file.size > LARGEST;
+  byId("csv").value = cut ? wholeLines(text) : text;
+  tell(cut ? w("csv-cut") : "");
 }
 
 function usePasted() {
-  const points = pointsOf(byId("csv").value), most = about.most_points;
+  const { points, taken, columns } = pointsOf(byId("csv").value), most = about.most_points;
+  tell("");
   if (points.length < 2) { refuse(w("csv-none")); return; }
+  if (columns > 2) tell(w("csv-taken", { a: taken[0] + 1, b: taken[1] + 1, all: columns }));
   const every = Math.ceil(points.length / most);
   change({ data: "drawn", points: points.filter((_, i) => i % every === 0) });
 }
