@@ -30,7 +30,7 @@ from minigan.cli import (
     translate,
 )
 from minigan.cli.arguments import Parser
-from minigan.cli.errors import MISTAKE, is_expected, report, sentence
+from minigan.cli.errors import ending
 
 FAMILIES = (
     train, recipes, runs, results, translate, latent, export, gradcheck, learn, play, bench,
@@ -80,9 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if options.traceback:
             raise
-        expected = is_expected(error)
-        print(f"minigan: {sentence(error) if expected else report(error)}", file=sys.stderr)
-        return 2 if expected else MISTAKE
+        status, words = ending(error)
+        print(f"minigan: {words}", file=sys.stderr)
+        return status
 
 
 def _prepare() -> None:

@@ -29,9 +29,38 @@ PASSED_ON = 0.3
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def is_expected(error: Exception) -> bool:
+def ending(error: Exception) -> tuple[int, str]:
+    """Return the exit status that an error leads to, and what is said about it."""
+    words = _in_a_recipe_file(error)
+    if words is None and not _is_expected(error):
+        return MISTAKE, report(error)
+    return 2, words or sentence(error)
+
+
+def _is_expected(error: Exception) -> bool:
     """Return whether an error is explained by what the command was given."""
     return isinstance(error, EXPECTED) and not isinstance(error, ZeroDivisionError)
+
+
+def _in_a_recipe_file(error: Exception) -> str | None:
+    """Say in which line of the user's recipe file an error arose; None if it went through none.
+
+    If minigan raised what nobody foresaw, that line may have handed it what it doesn't take, or
+    uncovered a mistake in minigan. The first is by far the more frequent, and only the user can
+    tell, so the line is named, and what to do if nothing is wrong with it.
+    """
+    files = sys.modules.get("minigan.recipes.files")  # without it no recipe file has run
+    if files is None or (place := files.line_of(error)) is None:
+        return None
+    if _is_expected(error):
+        return f"{place}: {sentence(error)}"
+    inside = [frame for frame in files.frames_since(error) if _is_ours(frame)]
+    asks = f" ({_place(inside[-1])}; if your line is right, please report it)" if inside else ""
+    return f"{place}: {_ended(files.in_words(error) + asks, error)}"
+
+
+def _is_ours(frame: traceback.FrameSummary) -> bool:
+    return Path(frame.filename).is_relative_to(Path(minigan.__file__).parent)
 
 
 def sentence(error: Exception) -> str:
@@ -39,7 +68,11 @@ def sentence(error: Exception) -> str:
 
     If the message has a second line, it is a line of the user's code and is left unchanged.
     """
-    first, newline, code = _message(error).partition("\n")
+    return _ended(_message(error), error)
+
+
+def _ended(message: str, error: Exception) -> str:
+    first, newline, code = message.partition("\n")
     notes = "".join(f" {_bracketed(note)}" for note in getattr(error, "__notes__", ()))
     if code:
         return f"{first}{notes}{newline}{code}"
@@ -71,7 +104,7 @@ def ending_together(ranks: Ranks, in_full: bool) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        status, words = _ending(error)
+        status, words = _ending_of_a_rank(error)
         if ranks.rank:
             time.sleep(PATIENCE)
         if in_full:
@@ -81,27 +114,28 @@ def ending_together(ranks: Ranks, in_full: bool) -> Iterator[None]:
         ranks.abort(status)
 
 
-def _ending(error: BaseException) -> tuple[int, str]:
-    """Return the exit status that an error leads to, and what is said about it."""
+def _ending_of_a_rank(error: BaseException) -> tuple[int, str]:
     if isinstance(error, SystemExit):
         status = error.code if isinstance(error.code, int) else 1
         return status or 1, f"it left with status {error.code or 0} before the others were done."
     if not isinstance(error, Exception):
         return 130, "interrupted; everything up to the newest checkpoint is saved."
-    expected = is_expected(error)
-    return (2, sentence(error)) if expected else (MISTAKE, report(error))
+    return ending(error)
 
 
 def report(error: Exception) -> str:
     """Return what to print about an error that nobody foresaw: what to report, and how."""
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(where.filename).name}, line {where.lineno}"
+    place = _place(traceback.extract_tb(error.__traceback__)[-1])
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return (
         f"this is a mistake in minigan, not in what you typed: {what} ({place}). Please report "
         f"it, with the command and what it prints with --traceback. [minigan "
         f"{minigan.__version__}, Python {platform.python_version()}, {platform.system()}]"
     )
+
+
+def _place(frame: traceback.FrameSummary) -> str:
+    return f"{Path(frame.filename).name}, line {frame.lineno}"
 
 
 def _message(error: Exception) -> str:

@@ -11,9 +11,11 @@ import os
 import re
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 
 from minigan.recipes.recipe import Recipe
 
@@ -21,6 +23,8 @@ NAME = "RECIPE"
 """The variable that holds the recipe, if no other is named."""
 NAMES = r"\w[\w.-]*"
 """What the name of a recipe looks like: it is the name of a folder, too."""
+MODULE = "minigan_recipe_"
+"""What the names of the modules begin with that recipe files run as."""
 
 
 class RecipeError(ValueError):
@@ -58,8 +62,12 @@ class RecipeFile:
         RecipeError
             If it raises an error, or has no such recipe.
         """
-        found = getattr(self._run(), self.variable, None)
-        recipe = found() if callable(found) and not isinstance(found, type) else found
+        module = self._run()
+        found = getattr(module, self.variable, None)
+        recipe = found
+        if callable(found) and not isinstance(found, type):
+            with self._located_errors():
+                recipe = found()
         if not isinstance(recipe, Recipe):
             what = "has no" if found is None else "needs a Recipe named"
             raise RecipeError(
@@ -75,15 +83,25 @@ class RecipeFile:
 
     def _run(self) -> ModuleType:
         """Execute the bytes as a module, which classes in the file find under its own name."""
-        module = ModuleType(f"minigan_recipe_{self.sha256[:12]}")
+        module = ModuleType(f"{MODULE}{self.sha256[:12]}")
         module.__file__ = str(self.path)
         sys.modules[module.__name__] = module
         try:
-            exec(compile(self.source, str(self.path), "exec"), module.__dict__)
-        except (Exception, SystemExit) as error:
+            with self._located_errors():
+                exec(compile(self.source, str(self.path), "exec"), module.__dict__)
+        except RecipeError:
             del sys.modules[module.__name__]
-            raise RecipeError(_located(error, self.path)) from error
+            raise
         return module
+
+    @contextmanager
+    def _located_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (Exception, SystemExit) as error:
+            if isinstance(error, SyntaxError) and error.filename == str(self.path):
+                raise RecipeError(f"{self.path}, line {error.lineno}: {error.msg}") from error
+            raise RecipeError(f"{line_of(error) or self.path}: {in_words(error)}") from error
 
 
 def is_file(name: str) -> bool:
@@ -114,18 +132,39 @@ def read(place: str) -> RecipeFile:
     return RecipeFile(path, path.read_bytes(), (found and found[2]) or NAME)
 
 
-def _located(error: BaseException, path: Path) -> str:
-    """Say in one sentence what went wrong, and in which line of the file."""
-    if isinstance(error, SyntaxError):
-        return f"{path}, line {error.lineno}: {error.msg}"
-    own = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-    where = f"{path}, line {own[-1].lineno}" if own else f"{path}"
+def line_of(error: BaseException) -> str | None:
+    """Return the file and the line of a recipe file that an error went through last.
+
+    None is returned if it went through none.
+    """
+    frames = frames_since(error)
+    return f"{frames[0].filename}, line {frames[0].lineno}" if frames else None
+
+
+def frames_since(error: BaseException) -> list[traceback.FrameSummary]:
+    """Return the frames of a traceback from the last one in a recipe file on; none without one."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    own = [i for i, (frame, _) in enumerate(frames) if _is_of_a_recipe(frame)]
+    return traceback.StackSummary.extract(iter(frames[own[-1] :])) if own else []
+
+
+def _is_of_a_recipe(frame: FrameType) -> bool:
+    """Return whether a frame is in a recipe file; methods that a dataclass writes are in none."""
+    names = frame.f_globals
+    named = str(names.get("__name__")).startswith(MODULE)
+    return named and frame.f_code.co_filename == names.get("__file__")
+
+
+def in_words(error: BaseException) -> str:
+    """Say what went wrong in a recipe file, in one line; some types explain themselves."""
     if isinstance(error, ModuleNotFoundError):
         return (
-            f"{where}: there is no module {error.name!r}; a recipe is one file, so write what it "
-            "needs into it, or install the module"
+            f"there is no module {error.name!r}; a recipe is one file, so write what it needs "
+            "into it, or install the module"
         )
-    return f"{where}: {type(error).__name__}: {error}"
+    explained = isinstance(error, (ValueError, TypeError)) and str(error)
+    what = str(error) if explained else f"{type(error).__name__}: {error}"
+    return " ".join(what.split()).removesuffix(":")
 
 
 # ---------------------------------------------------------------- a file to start from

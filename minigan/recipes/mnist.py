@@ -44,7 +44,7 @@ class LabelledSettings(Settings):
     """
 
     lazy: int = 8
-    conditional: int = 1
+    conditional: bool | int = 1
     classes: int = 10
 
     def __post_init__(self) -> None:

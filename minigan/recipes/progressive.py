@@ -138,10 +138,10 @@ class ProgressiveRecipe(EqualisedRecipe):
         device: str | backend.Reference = "cpu",
     ) -> BaseGame:
         """Build both nets on their device, and their growth."""
-        G, D = self.networks(weights, noise)  # type: ignore[misc]
+        G, D = self.players(weights, noise)
         growth = self.growth(settings)
         for net in (G, D):
-            net.grown[...] = growth.grown  # type: ignore[union-attr]
+            net.grown[...] = growth.grown  # type: ignore[attr-defined]
         taming = tame(D, settings.penalties, rng=noise)
         G.to(device)
         taming.discriminator.to(device)

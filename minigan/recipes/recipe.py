@@ -6,19 +6,22 @@ import difflib
 import math
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from numbers import Real
+from dataclasses import Field, dataclass, fields, replace
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, ClassVar
+from types import NoneType
+from typing import Any, ClassVar, TypeVar
 
 import numpy
 
 from minigan import backend, data, metrics, nn, optim
+from minigan.backend.window import is_whole
 from minigan.gan import BaseGame, Game, objective
 from minigan.gan.taming import parse, tame
 from minigan.gan.trainer import Callback, Source
 from minigan.latent import Latent
 
+T = TypeVar("T")
 Generator = numpy.random.Generator
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
 MOST = {"steps": 10**12, "batch_size": 10**9, "discriminator_steps": 1000}
@@ -76,6 +79,8 @@ class Settings:
     schedule: str = "constant"
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            _require_kind(field, getattr(self, field.name))
         for name, most in MOST.items():
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
@@ -156,6 +161,7 @@ class Settings:
             )
         given = {name: value for name, value in changes.items() if value is not None}
         for name, value in given.items():
+            value = value.item() if isinstance(value, numpy.generic) else value
             given[name] = _of_the_kind(name, value, getattr(self, name))
         return replace(self, **given)
 
@@ -168,6 +174,22 @@ KINDS: Mapping[type, tuple[Any, str]] = {
     tuple: ((list, tuple), "a list"),
 }
 """For the type of a setting: what its values may be, and that in words."""
+DECLARED: Mapping[Any, type] = {
+    t: kind for kind in (int, float, str) for t in (kind, kind.__name__)
+}
+"""For what a dataclass says of a field, as a type or as text: the type that is meant."""
+
+
+def _require_kind(field: Field[Any], value: Any) -> None:
+    """Refuse text for a number and the like; True is an int for Python, but no number of steps.
+
+    A field whose own value is a switch, or None, is left to whoever wrote it.
+    """
+    if field.type not in DECLARED or isinstance(field.default, (bool, NoneType)):
+        return
+    kind, words = KINDS[DECLARED[field.type]]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ValueError(f"{field.name} must be {words}, got {value!r}.")
 
 
 def _of_the_kind(name: str, value: Any, own: Any) -> Any:
@@ -178,6 +200,31 @@ def _of_the_kind(name: str, value: Any, own: Any) -> Any:
     if not isinstance(value, kind) or (isinstance(value, bool) and isinstance(own, float)):
         raise ValueError(f"{name} must be {words}, such as {own!r}, got {value!r}.")
     return tuple(value) if isinstance(own, tuple) else value  # JSON and TOML have no tuples
+
+
+PARTS: Mapping[str, tuple[Any, str]] = {
+    **dict.fromkeys(("name", "title", "source", "duration"), (str, "text")),
+    "data": ((str, os.PathLike), "the name of a data set, or a path"),
+    "sample_shape": ((tuple, list), "a tuple, such as (2,) or (28, 28, 1)"),
+    "settings": (Settings, "Settings, such as Settings(steps=1000)"),
+    "classes": (Integral, "a whole number"),
+}
+"""What the parts of a recipe must be, and that in words."""
+MENTIONED = 5
+"""Entries that a message names."""
+
+
+def kind_of(value: Any) -> str:
+    """Say what something is, for a message: its type, or those of its entries."""
+    if value is None:
+        return "None"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if isinstance(value, (tuple, list)):
+        entries = ", ".join(map(kind_of, value[:MENTIONED]))
+        more = f" and {len(value) - MENTIONED} more" if len(value) > MENTIONED else ""
+        return f"a {type(value).__name__} of {entries or 'nothing'}{more}"
+    return type(value).__name__
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -236,8 +283,51 @@ class Recipe:
     sees_all: ClassVar[bool] = True
     """Whether the nets learn from all images, or only from the first part of `metrics.split`."""
 
+    def __post_init__(self) -> None:
+        for name, (kind, words) in PARTS.items():
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                raise TypeError(f"A recipe's {name} must be {words}, got {kind_of(value)}.")
+        if self.networks is not None and not callable(self.networks):
+            raise TypeError(
+                "A recipe's networks must be a function that builds them, got "
+                f"{kind_of(self.networks)}; give the function itself, without calling it."
+            )
+        sizes = all(is_whole(n) and n > 0 for n in self.sample_shape)
+        if not sizes or not self.sample_shape:
+            raise ValueError(
+                "A recipe's sample_shape must be positive whole numbers, such as (2,) or "
+                f"(28, 28, 1), got {self.sample_shape!r}."
+            )
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}: {self.title})"
+
+    def returned(self, method: str, value: T, right: bool, wanted: str) -> T:
+        """Return what one of the recipe's own functions returned, if it is right.
+
+        Parameters
+        ----------
+        method
+            The name of the function.
+        value
+            What it returned.
+        right
+            Whether that can be used.
+        wanted
+            What was needed, in words.
+
+        Raises
+        ------
+        TypeError
+            If it can't.
+        """
+        if right:
+            return value
+        raise TypeError(
+            f"{method} of the recipe {self.name!r} must return {wanted}, but returned "
+            f"{kind_of(value)}."
+        )
 
     def fitted(self, settings: Settings) -> Recipe:
         """Return the recipe with all that the settings decide about it, such as the image size.
@@ -328,11 +418,7 @@ class Recipe:
         device
             The device of the players.
         """
-        if self.networks is None:
-            raise ValueError(
-                f"The recipe {self.name!r} has no networks; pass some, or override its method game."
-            )
-        generator, discriminator = self.networks(weights, noise)
+        generator, discriminator = self.players(weights, noise)
         taming = tame(
             discriminator, settings.penalties, rng=noise,
             conditional=self.classes > 0 and not self.auxiliary,
@@ -357,6 +443,28 @@ class Recipe:
             discriminator_steps=settings.discriminator_steps,
             conditional=self.classes > 0,
         )
+
+    def players(self, weights: Generator, noise: Generator) -> tuple[nn.Layer, nn.Layer]:
+        """Build the two players with `networks`.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        TypeError
+            If it doesn't return two nets.
+        """
+        if self.networks is None:
+            raise ValueError(
+                f"The recipe {self.name!r} has no networks; pass some, or override its method game."
+            )
+        built: Any = self.networks(weights, noise)
+        # A Sequential of two layers could be unpacked, too, but is one net.
+        pair = isinstance(built, (tuple, list)) and len(built) == 2
+        right = pair and all(isinstance(net, nn.Layer) for net in built)
+        wanted = "two nets, as in return generator, discriminator"
+        generator, discriminator = self.returned("networks", built, right, wanted)
+        return generator, discriminator
 
     def arranged(self, settings: Settings, **parts: Any) -> BaseGame:
         """Return the game between players that are ready: a `Game`.

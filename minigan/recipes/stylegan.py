@@ -132,7 +132,7 @@ class StyleRecipe(progressive.EqualisedRecipe):
     ) -> BaseGame:
         """Build both nets on their device; the penalties are as much stronger as they are rarer."""
         assert isinstance(settings, StyleSettings)
-        G, D = self.networks(weights, noise)  # type: ignore[misc]
+        G, D = self.players(weights, noise)
         taming = tame(D, stronger(settings.penalties, settings.lazy), rng=noise)
         G.to(device)
         taming.discriminator.to(device)

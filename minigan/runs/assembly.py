@@ -10,12 +10,16 @@ import numpy
 
 from minigan import backend, gan
 from minigan.backend import Array
+from minigan.backend.window import is_whole
+from minigan.data.folder import why_unlabelled
 from minigan.ranks import ALONE, Ranks, SharedGenerator
 from minigan.recipes import Recipe, Settings
 from minigan.runs import drawing, sources
 
 GAUGED = 256
 """Number of fixed latents whose samples the gauges measure."""
+STREAM = ("batch_size", "__next__", "state_dict", "load_state_dict")
+"""What a stream of minibatches has, see `minigan.gan.trainer.Source`."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,10 @@ class Streams:
         Raises
         ------
         ValueError
-            If the seed is negative.
+            If the seed isn't an integer of at least 0.
         """
-        if seed < 0:
-            raise ValueError(f"A seed must be an integer of at least 0, got {seed}.")
+        if not is_whole(seed) or seed < 0:
+            raise ValueError(f"A seed must be an integer of at least 0, got {seed!r}.")
         each = [numpy.random.default_rng(s) for s in numpy.random.SeedSequence(seed).spawn(6)]
         if shared:
             each[2:4] = [SharedGenerator(rng.bit_generator) for rng in each[2:4]]
@@ -118,7 +122,10 @@ def assemble(
         )
     streams = Streams.seeded(seed, shared=several)
     game = recipe.game(settings, weights=streams.weights, noise=streams.noise, device=device)
+    recipe.returned("game", game, isinstance(game, gan.BaseGame), "a game, such as a gan.Game")
     source = recipe.stream(samples, settings.batch_size, streams.data)
+    resumable = all(hasattr(source, name) for name in STREAM)
+    recipe.returned("stream", source, resumable, f"a stream with {', '.join(STREAM)}")
     if several:
         dealt = gan.share(
             game, ranks, batch=settings.batch_size, generators=(streams.latents, streams.noise),
@@ -139,9 +146,10 @@ def _check_labels(recipe: Recipe, samples: Any) -> None:
         return
     labels = getattr(samples, "labels", None)
     if labels is None:
+        why = why_unlabelled(getattr(samples, "notes", ()))
         raise ValueError(
             f"The recipe {recipe.name!r} is conditional on {recipe.classes} labels, but "
-            f"{samples.name} has no labels; give data with labels, such as a folder with a "
+            f"{samples.name} has no labels{why}; give data with labels, such as a folder with a "
             "subfolder for each class."
         )
     if labels.max() >= recipe.classes:

@@ -23,6 +23,7 @@ Everything but ``recipe`` may be left out. Paths are relative to where the comma
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import json
 import os
@@ -100,13 +101,23 @@ def _parsed(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"There is no configuration file {path}; `--show-config` prints one.")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding=_encoding(path))
         told = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} can't be read: {error}; mend that place.") from None
     if not isinstance(told, dict):
         raise ValueError(f"{path} holds no table; give a file such as --show-config prints.")
     return told
+
+
+def _encoding(path: Path) -> str:
+    """Return how a file is encoded: UTF-8, with a mark or without, or UTF-16 with one.
+
+    The latter is what ``>`` writes in PowerShell.
+    """
+    with path.open("rb") as file:
+        start = file.read(2)
+    return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
 def _check(path: Path, told: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from minigan.files import written_whole
 from minigan.metrics.classifier import obstacle
 from minigan.recipes.text import TextRecipe
 from minigan.recipes.translation import Translation
-from minigan.runs import sources
+from minigan.runs import checks, sources
 from minigan.runs.folder import Run
 
 NEIGHBOURS = 8
@@ -71,6 +71,8 @@ def evaluate(
     ValueError
         If the run has no model, the data can't be read, or count is too small.
     """
+    count = checks.whole("count", count)
+    checks.seeded(seed)
     sources.require_there(run.config.data)
     if isinstance(run.recipe, Translation):
         if count < 1:

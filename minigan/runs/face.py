@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from minigan import metrics, nn
 from minigan.recipes import Recipe
 from minigan.recipes.files import RecipeFile
-from minigan.runs import doctor, drawing, evaluation, exploring, folder, resuming, training
+from minigan.runs import checks, doctor, drawing, evaluation, exploring, folder, resuming, training
 from minigan.runs.pretrained import PREFIX
 from minigan.runs.trust import Trust
 
@@ -79,9 +79,13 @@ class Run(folder.Run):
 
         Raises
         ------
+        TypeError
+            If there are no whole numbers of walks and samples.
         ValueError
             If a number is out of range, or the recipe has no latents.
         """
+        rows, steps = checks.whole("rows", rows), checks.whole("steps", steps)
+        checks.seeded(seed)
         sample = exploring.sampler(self, which=which, label=label)
         walks = exploring.walks(self, rows=rows, steps=steps, seed=seed)
         return numpy.stack([sample(walk) for walk in walks])
@@ -165,12 +169,13 @@ def train(
 
     Raises
     ------
+    TypeError
+        If something else stands for the recipe, the data or a place, such as an array.
     ValueError
         If the recipe, a setting, the device, the data or the folder can't be used.
     """
     found, file = training.find(recipe)
-    name = None if data is None else os.fspath(data)
-    made = training.train(file or found, data_name=name, say=say, **options)
+    made = training.train(file or found, data_name=data, say=say, **options)
     return open_run(made, recipe=found)
 
 

@@ -24,17 +24,21 @@ from numpy.typing import NDArray
 import minigan
 from minigan import backend, checkpoint, gan, latent, memory, nn, optim
 from minigan.backend import Array
+from minigan.backend.window import is_whole
 from minigan.data.errors import choices
 from minigan.files import is_leftover, written_whole
 from minigan.recipes import Recipe, Settings, get
-from minigan.recipes.files import NAME, RecipeFile, read
-from minigan.runs import drawing, pretrained, sources
+from minigan.recipes.files import NAME, RecipeFile, line_of, read
+from minigan.recipes.recipe import kind_of
+from minigan.runs import checks, drawing, pretrained, sources
 from minigan.runs.lock import is_of_a_writer
 from minigan.runs.trust import Trust, load
 
 CONFIG, MODEL, CHECKPOINTS = "config.json", "model.safetensors", "checkpoints"
 METRICS, RECIPE = "metrics.csv", "recipe.py"
 """Names of files in a run's folder."""
+Which = str | int | os.PathLike[str] | None
+"""One of a run's checkpoints, see `Run.game`."""
 
 
 @dataclass(frozen=True)
@@ -272,7 +276,7 @@ class Run:
         path = self.weights or self.folder / MODEL
         return int(checkpoint.load(path)[1].get("step", 0)) if path.is_file() else 0
 
-    def game(self, which: str | None = None, *, device: str = "cpu") -> gan.BaseGame:
+    def game(self, which: Which = None, *, device: str = "cpu") -> gan.BaseGame:
         """Return the game with its trained players, ready for sampling.
 
         Parameters
@@ -301,7 +305,7 @@ class Run:
             net.load_state_dict(_finite(path, averaged(name, arrays) or state))
         return game
 
-    def networks(self, which: str | None = None) -> tuple[nn.Layer, nn.Layer]:
+    def networks(self, which: Which = None) -> tuple[nn.Layer, nn.Layer]:
         """Return the trained generator and discriminator of a `minigan.gan.Game`, on the CPU.
 
         The generator is the averaged one, if there is one; `which` is as in `game`.
@@ -313,7 +317,8 @@ class Run:
             )
         return game.sampler, game.discriminator
 
-    def _file(self, which: str | None) -> Path:
+    def _file(self, which: Which) -> Path:
+        which = checks.path("which", str(which) if is_whole(which) else which, "a step or a path")
         if self.weights is not None:
             return self._only(self.weights, which)
         folder = self.folder / CHECKPOINTS
@@ -341,7 +346,7 @@ class Run:
         *,
         seed: int = 0,
         device: str = "cpu",
-        which: str | None = None,
+        which: Which = None,
         truncation: float | None = None,
         label: int | str | None = None,
     ) -> NDArray[Any]:
@@ -351,13 +356,21 @@ class Run:
         draws styles towards their mean, see `minigan.gan.StyleGame.truncated`.
         `label` is the condition, for a conditional recipe, a number or the name of a class; None
         draws all classes equally often, one class after the other.
+
+        Raises
+        ------
+        TypeError
+            If n isn't a whole number.
+        ValueError
+            If another value can't be used.
         """
+        n, rng = checks.whole("The number of samples", n), checks.seeded(seed)
         label = self.find_label(label)
         if n < 1:
             raise ValueError(f"The number of samples must be positive, got {n}.")
         self._require_room(n)
         labels = drawing.balanced(n, self.classes) if label is None else numpy.full(n, label)
-        game, rng = self.game(which, device=device), numpy.random.default_rng(seed)
+        game = self.game(which, device=device)
         if truncation is None:
             return game.sample(game.inputs(n, rng, self.load_data), labels)
         if self.recipe.latent is None:
@@ -365,6 +378,7 @@ class Run:
                 f"The recipe {self.recipe.name!r} has no latents to truncate; leave out "
                 "--truncation."
             )
+        checks.number("The truncation", truncation)
         if isinstance(game, gan.StyleGame):
             return game.sample(game.truncated(n, rng, truncation))
         z = latent.truncated(self.recipe.latent, n, rng, bound=truncation)
@@ -440,11 +454,15 @@ def open_run(
 
     Raises
     ------
+    TypeError
+        If `folder` isn't a place, or `recipe` isn't a recipe.
     UntrustedRecipe
         If the run's recipe file may not run.
     ValueError
         If the folder isn't a run, or a run of another recipe.
     """
+    if recipe is not None and not isinstance(recipe, Recipe):
+        raise TypeError(f"The recipe of a run must be a Recipe, got {kind_of(recipe)}.")
     weights = pretrained.find(folder)
     if weights is not None:
         return _of_weights(weights)
@@ -529,6 +547,8 @@ def _damage(path: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        if line_of(error):  # it arose in the code of a recipe file, which is to be blamed
+            raise
         raise ValueError(
             f"{path} can't be read ({error}); the run's folder is damaged, train it again."
         ) from None

@@ -16,6 +16,7 @@ from typing import Any
 
 from minigan import checkpoint
 from minigan.backend import Array
+from minigan.recipes.recipe import kind_of
 
 PREFIX = "pretrained:"
 """What the place of a run begins with, to mean the weights in the package."""
@@ -33,9 +34,16 @@ def find(place: str | os.PathLike[str]) -> Path | None:
 
     Raises
     ------
+    TypeError
+        If it isn't a place.
     ValueError
         If there are no weights of that name.
     """
+    if not isinstance(place, (str, os.PathLike)):
+        raise TypeError(
+            f"A run is given by the path of its folder, or as pretrained:NAME, got "
+            f"{kind_of(place)}."
+        )
     text = os.fspath(place)
     if not text.startswith(PREFIX):
         return None

@@ -12,14 +12,14 @@ from typing import Any
 from minigan import backend, checkpoint, gan
 from minigan.ranks import ALONE, Ranks
 from minigan.recipes import Recipe
-from minigan.runs import sources, together
+from minigan.runs import checks, sources, together
 from minigan.runs.assembly import Assembly, assemble
 from minigan.runs.folder import CHECKPOINTS, Config, Run, engine, open_run, save_config, versions
 from minigan.runs.lock import sole_writer
 from minigan.runs.starting import start_from
 from minigan.runs.training import play
 from minigan.runs.trust import Trust
-from minigan.runs.watching import choose_watching, require_watchable
+from minigan.runs.watching import as_callbacks, choose_watching, require_watchable
 
 
 def resume(
@@ -31,7 +31,7 @@ def resume(
     lr_generator: float | None = None,
     lr_discriminator: float | None = None,
     device: str | None = None,
-    data_name: str | None = None,
+    data_name: str | os.PathLike[str] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     progress: bool = True,
     say: Callable[[str], None] = lambda words: None,
@@ -81,10 +81,15 @@ def resume(
 
     Raises
     ------
+    TypeError
+        If an argument is of the wrong kind.
     ValueError
         If the folder isn't a run, none of its checkpoints can be used, the data are others than
         before, or the device isn't available.
     """
+    callbacks = as_callbacks(callbacks, "callbacks")
+    place, moved = checks.data(data_name), checks.path("data_dir", data_dir)
+    checks.require("say", say, callable(say), "a function that is given a text")
     with ExitStack() as held:
         if ranks.rank == 0:
             found = open_run(folder, recipe=recipe, trust=trust)
@@ -107,7 +112,7 @@ def resume(
         if local_batchnorm is None:
             local_batchnorm = bool(run.config.computing.get("local_batchnorm"))
         computing |= together.kept(local_batchnorm)
-        described, samples = together.first_alone(ranks, lambda: _data(run, data_name, data_dir))
+        described, samples = together.first_alone(ranks, lambda: _data(run, place, moved))
         config = replace(
             described,
             settings=asdict(settings),
@@ -157,9 +162,7 @@ def _begin_again(assembly: Assembly, init: str | None) -> Exception | None:
     return None
 
 
-def _data(
-    run: Run, name: str | None, data_dir: str | os.PathLike[str] | None
-) -> tuple[Config, Any]:
+def _data(run: Run, name: str | None, data_dir: str | None) -> tuple[Config, Any]:
     """Load the data from their new place, or where they were, and check that they are the same."""
     before = run.config
     folder = before.data_dir

@@ -15,7 +15,8 @@ from minigan.files import remove_leftovers
 from minigan.ranks import ALONE, Ranks
 from minigan.recipes import Recipe, Settings, files, get, names
 from minigan.recipes.files import RecipeFile
-from minigan.runs import drawing, pretrained, sources, together, trust
+from minigan.recipes.recipe import kind_of
+from minigan.runs import checks, drawing, pretrained, sources, together, trust
 from minigan.runs.assembly import Assembly, assemble
 from minigan.runs.folder import (
     Config,
@@ -30,7 +31,7 @@ from minigan.runs.folder import (
 from minigan.runs.lock import sole_writer
 from minigan.runs.rehearsal import rehearse
 from minigan.runs.starting import start_from
-from minigan.runs.watching import choose_watching, require_watchable, watchers
+from minigan.runs.watching import as_callbacks, choose_watching, require_watchable, watchers
 
 
 def train(
@@ -39,7 +40,7 @@ def train(
     out: str | os.PathLike[str] | None = None,
     seed: int = 0,
     device: str = "auto",
-    data_name: str | None = None,
+    data_name: str | os.PathLike[str] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     epochs: int | None = None,
     progress: bool = True,
@@ -117,20 +118,27 @@ def train(
 
     Raises
     ------
+    TypeError
+        If an argument is of the wrong kind, such as an array for the data.
     ValueError
         If the recipe, a setting, the device, the data or the folder can't be used, or the ranks
         were given different ones.
     """
     recipe, file = find(name)
+    callbacks = as_callbacks(callbacks, "callbacks")
+    place, data_dir = checks.data(data_name), checks.path("data_dir", data_dir)
+    out, seed = checks.path("out", out), checks.whole("A seed", seed)
+    checks.require("say", say, callable(say), "a function that is given a text")
+    checks.require("ranks", ranks, isinstance(ranks, Ranks), "what minigan.ranks.world() returns")
     settings = changed(recipe, changes)
-    recipe = recipe.fitted(settings)
+    recipe = _fitted(recipe, settings)
     device = backend.resolve(device)
     data_dir = None if data_dir is None else os.path.abspath(os.path.expanduser(data_dir))
-    samples = together.first_alone(ranks, lambda: recipe.load(data_name or recipe.data, data_dir))
-    settings = recipe.suited(settings, samples)
-    recipe = recipe.fitted(settings)
+    samples = together.first_alone(ranks, lambda: recipe.load(place or recipe.data, data_dir))
+    settings = _suited(recipe, settings, samples)
+    recipe = _fitted(recipe, settings)
     recipe.check_effect(settings)
-    data_name = sources.located(data_name or recipe.data)
+    place = sources.located(place or recipe.data)
     if epochs is not None:
         settings = settings.changed(steps=_steps(epochs, samples, settings))
     notes = sources.notes(recipe, samples)
@@ -164,14 +172,14 @@ def train(
         asdict(settings),
         seed,
         device,
-        data_name,
+        place,
         data_dir,
         notes,
         versions(),
         watched,
         {"cuda_graph": cuda_graph, "precision": precision} | together.kept(local_batchnorm),
         engine(device),
-        fingerprint=sources.fingerprint(data_name, samples),
+        fingerprint=sources.fingerprint(place, samples),
         classes=assembly.classes if recipe.classes else None,
         class_names=sources.class_names(recipe, samples),
         recipe_file={"variable": file.variable, "sha256": file.sha256} if file else None,
@@ -204,9 +212,18 @@ def find(name: str | Recipe | RecipeFile) -> tuple[Recipe, RecipeFile | None]:
 
     Raises
     ------
+    TypeError
+        If it is something else.
     ValueError
         If there is no such recipe or file, or the file can't be used.
     """
+    if isinstance(name, os.PathLike):
+        name = os.fspath(name)
+    if not isinstance(name, (str, Recipe, RecipeFile)):
+        raise TypeError(
+            "A recipe is given by its name, a file FILE.py or a Recipe, got "
+            f"{kind_of(name)}; `minigan recipes` lists the names."
+        )
     if isinstance(name, str) and files.is_file(name):
         name = files.read(name)
     if not isinstance(name, RecipeFile):
@@ -214,6 +231,21 @@ def find(name: str | Recipe | RecipeFile) -> tuple[Recipe, RecipeFile | None]:
     recipe = name.load()
     trust.remember(name)
     return recipe, name
+
+
+def _fitted(recipe: Recipe, settings: Settings) -> Recipe:
+    found = recipe.fitted(settings)
+    return recipe.returned("fitted", found, isinstance(found, Recipe), "a recipe")
+
+
+def _suited(recipe: Recipe, settings: Settings, samples: Any) -> Settings:
+    counted = recipe.makes_images or recipe.makes_text
+    needs = ("sample", "__len__") if counted else ("sample",)
+    right = all(callable(getattr(samples, name, None)) for name in needs)
+    wanted = f"data with the method {' and '.join(needs)}, as of what data.load gives"
+    recipe.returned("load", samples, right, wanted)
+    found = recipe.suited(settings, samples)
+    return recipe.returned("suited", found, isinstance(found, Settings), "Settings")
 
 
 def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Settings:
@@ -235,7 +267,7 @@ def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Settings:
 
 
 def _steps(epochs: int, samples: Any, settings: Settings) -> int:
-    if epochs < 1:
+    if checks.whole("The number of epochs", epochs) < 1:
         raise ValueError(f"The number of epochs must be positive, got {epochs}.")
     if not hasattr(samples, "__len__"):
         raise ValueError(
@@ -257,7 +289,9 @@ def play(
     """Train to the last step, then write the model and draw the pictures; arguments as `train`."""
     remove_leftovers(folder)
     film = _film(folder, assembly, config.watching["frames"])
-    more = [*assembly.recipe.callbacks(assembly.settings, folder), *callbacks]
+    own = assembly.recipe.callbacks(assembly.settings, folder)
+    whose = f"callbacks of the recipe {assembly.recipe.name!r}"
+    more = [*as_callbacks(own, whose), *callbacks]
     crew = watchers(folder, assembly, config, film=film, progress=progress, say=say, more=more)
     crew = [*together.watchdogs(assembly, config.watching["checkpoint_every"]), *crew]
     assembly.trainer.run(assembly.settings.steps, crew)

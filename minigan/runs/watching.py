@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ import numpy
 
 from minigan import gan
 from minigan.backend import Array
+from minigan.backend.window import is_whole
 from minigan.gan.callbacks import TensorBoard
 from minigan.recipes import Recipe
+from minigan.recipes.recipe import kind_of
 from minigan.runs import drawing
 from minigan.runs.assembly import Assembly
 from minigan.runs.folder import CHECKPOINTS, METRICS, Config
@@ -45,8 +47,11 @@ def choose_watching(before: Mapping[str, Any], **given: Any) -> dict[str, Any]:
     chosen["best"] = None if chosen["best"] == NO_BEST else chosen["best"]
     for name, least in (("checkpoint_every", 1), ("keep", 1), ("frames", 0)):
         value = chosen[name]
-        if value is not None and not (isinstance(value, int) and value >= least):
-            raise ValueError(f"{name} must be an integer of at least {least}, got {value}.")
+        if value is None:
+            continue
+        if not is_whole(value) or value < least:
+            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")
+        chosen[name] = int(value)
     return chosen
 
 
@@ -61,6 +66,33 @@ def require_watchable(assembly: Assembly, watched: Mapping[str, Any]) -> None:
     if watched["tensorboard"]:
         TensorBoard("")
     measure(assembly, watched["best"])
+
+
+def as_callbacks(found: Any, what: str) -> list[gan.Callback]:
+    """Return callbacks as a list.
+
+    Parameters
+    ----------
+    found
+        What is given as such.
+    what
+        What it is given for, in words.
+
+    Raises
+    ------
+    TypeError
+        If one of them doesn't have the methods of `minigan.gan.Callback`, or there is no list.
+    """
+    methods = [name for name in vars(gan.Callback) if not name.startswith("_")]
+    listed: list[Any] = list(found) if isinstance(found, Iterable) else [None]
+    for each in listed:
+        has_all = all(callable(getattr(each, name, None)) for name in methods)
+        if isinstance(each, type) or not has_all:
+            raise TypeError(
+                f"The {what} must be a list of objects of classes derived from gan.Callback, got "
+                f"{kind_of(found)}."
+            )
+    return listed
 
 
 def watchers(

@@ -130,13 +130,13 @@ def test_ranks_with_other_settings_are_refused(tmp_path):
 # ---------------------------------------------------------------- a rank that goes wrong
 
 SAID = {
-    "raise": "rank 1 of 2: The disk of this machine is broken; use another.",
-    "mistake": "rank 1 of 2: this is a mistake in minigan, not in what you typed: KeyError",
+    "raise": "faulty_recipe.py, line 18: The disk of this machine is broken; use another.",
+    "mistake": "faulty_recipe.py, line 22: KeyError: 'nothing'.",
     "leave": "rank 1 of 2: it left with status 3",
     "kill": ") was killed by signal 9, so all ranks were ended; go on from the newest checkpoint",
     "vanish": ") ended with status 0 before the others, so all ranks were ended; go on from",
 }
-STATUS = {"raise": 2, "mistake": 70, "leave": 3}
+STATUS = {"raise": 2, "mistake": 2, "leave": 3}
 
 
 @pytest.fixture
@@ -159,6 +159,7 @@ def test_a_rank_that_goes_wrong_ends_all(fault, faulty, tmp_path):
     done = minigan(*faulty, FAULT=fault, FAULTY_RANK="1")
     assert SAID[fault] in done.stderr
     assert "minigan: rank 1 " in done.stderr
+    assert "mistake in minigan" not in done.stderr
     assert done.returncode == STATUS.get(fault, done.returncode)
     assert done.returncode
     assert last_checkpoint(tmp_path) == 20

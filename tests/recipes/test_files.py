@@ -75,6 +75,10 @@ def test_a_recipe_is_found_by_its_variable_or_made_by_a_function(tmp_path, end, 
             "import no_such_helper\n",
             r"line 12: there is no module 'no_such_helper'; a recipe is one",
         ),
+        ("exec('def')\n", r"mine.py, line 12: SyntaxError: invalid syntax \(<string>, line 1\)"),
+        ("RECIPE = lambda: {}['a']\n", r"mine.py, line 12: KeyError: 'a'"),
+        ("RECIPE = lambda n: n\n", r"mine.py: .*missing 1 required positional argument"),
+        ("x = nn.Linear(2, 'a')\n", r"mine.py, line 12: The out_features of Linear must be"),
     ],
 )
 def test_mistakes_are_named_with_their_line(tmp_path, end, said):

@@ -1,9 +1,12 @@
-"""What settings make: the average of a generator."""
+"""What settings may be, and what they make: the average of a generator."""
 
+from dataclasses import dataclass
+
+import numpy
 import pytest
 
 from minigan import nn
-from minigan.recipes import get
+from minigan.recipes import Settings, get
 
 
 def follower(average):
@@ -36,3 +39,46 @@ def test_an_average_that_is_old_enough_has_the_decay_of_the_settings():
 
 def test_no_average_without_a_decay():
     assert follower(0.0)[1] is None
+
+
+# ---------------------------------------------------------------- what they may be
+
+
+@dataclass(frozen=True)
+class Own(Settings):
+    depth: int = 1
+    share: float = 0.5
+    switch: bool = False
+    maybe: int = None
+
+
+NUMBERS = (
+    "steps", "batch_size", "discriminator_steps", "lr_generator", "lr_discriminator", "beta1",
+    "beta2", "smoothing", "average", "depth", "share",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [True, False, "3", None, [3]])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_what_is_no_number_is_refused_where_one_is_needed(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be a (whole )?number, got"):
+        Own(**{"steps": 3} | {name: value})
+    if value is not None:  # which leaves a setting as it is
+        with pytest.raises(ValueError, match=f"{name} must be a (whole )?number, "):
+            Own(steps=3).changed(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["objective", "optimizer", "schedule"])
+def test_what_is_no_text_is_refused_where_a_name_is_needed(name):
+    with pytest.raises(ValueError, match=f"{name} must be text, got 3"):
+        Settings(steps=3, **{name: 3})
+
+
+def test_switches_and_numbers_of_numpy_are_taken():
+    assert Own(steps=3, switch=True).switch is True
+    assert Own(steps=3).maybe is None
+    changed = Own(steps=3).changed(steps=numpy.int64(4), share=numpy.float32(0.25))
+    assert (changed.steps, changed.share) == (4, 0.25)
+    assert (type(changed.steps), type(changed.share)) == (int, float)
+    for name in ("mnist", "wavegan-digits"):
+        assert get(name).settings.changed(conditional=True).conditional

@@ -62,6 +62,33 @@ def test_mistakes_in_a_file_are_named(tmp_path, text, said):
         configuration.read(path)
 
 
+@pytest.mark.parametrize("name", ["run.toml", "config.json"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_marks_at_the_start_of_a_file_are_no_obstacle(tmp_path, name, encoding):
+    told = {"recipe": "ring", "data": "Bücher/数据", "settings": {"steps": 7}}
+    text = json.dumps(told) if name.endswith("json") else configuration.toml(told)
+    (tmp_path / name).write_text(text, encoding=encoding)
+    found = configuration.read(tmp_path / name)
+    assert found == {"name": "ring", "data_name": "Bücher/数据", "steps": 7}
+
+
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [("settings", "steps"), ("settings", "batch_size"), ("settings", "lr_generator"),
+     ("settings", "average"), ("watching", "checkpoint_every"), ("watching", "keep"),
+     ("watching", "frames")],
+)  # fmt: skip
+@pytest.mark.parametrize("suffix", [".toml", ".json"])
+def test_true_is_no_number(tmp_path, table, name, suffix, capsys):
+    path, told = tmp_path / f"run{suffix}", {"recipe": "ring", table: {name: True}}
+    path.write_text(json.dumps(told) if suffix == ".json" else configuration.toml(told))
+    assert main(["train", "--config", str(path), "--out", str(tmp_path / "run")]) == 2
+    words = capsys.readouterr().err
+    assert words.startswith(f"minigan: {name} must be ")
+    assert words.endswith("got True.\n")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_missing_file_and_a_list_are_refused(tmp_path, capsys):
     assert main(["train", "--config", str(tmp_path / "no.toml")]) == 2
     assert "There is no configuration file" in capsys.readouterr().err
