@@ -1,7 +1,7 @@
 """Check that a wheel and an sdist hold what they should: ``python .github/check_dist.py dist``.
 
-The wheel must hold every file of the package; the sdist also the tests, the tutorials and the
-benchmarks, so that whoever packages minigan can run the tests; both must hold the licences.
+The wheel must hold every file of the package, and the licences; the sdist everything but what only
+the repository needs, so that whoever packages minigan can run the tests.
 """
 
 from __future__ import annotations
@@ -9,13 +9,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LICENCES = ("LICENSE", "minigan/data/DIGITS-LICENSE.txt")
-SDIST = ("minigan/", "tests/", "tutorials/", "benchmarks/")
-TOP = ("README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "pyproject.toml")
 
 
 def main(folder: Path) -> int:
@@ -24,11 +22,11 @@ def main(folder: Path) -> int:
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout.splitlines()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     missing = [
         *absent(wheel, in_wheel(wheel), [n for n in tracked if n.startswith("minigan/")]),
-        *absent(sdist, in_sdist(sdist), [n for n in tracked if n.startswith(SDIST)]),
-        *absent(sdist, in_sdist(sdist), TOP),
-        *absent(wheel, licences(wheel), LICENCES),
+        *absent(sdist, in_sdist(sdist), [n for n in tracked if not n.startswith(".")]),
+        *absent(wheel, licences(wheel), project["license-files"]),
     ]
     print("\n".join(missing) or f"{wheel.name} and {sdist.name} hold what they should.")
     return 1 if missing else 0
@@ -59,7 +57,7 @@ def in_sdist(sdist: Path) -> set[str]:
         return {name.partition("/")[2] for name in archive.getnames()}
 
 
-def absent(archive: Path, held: set[str], wanted: list[str] | tuple[str, ...]) -> list[str]:
+def absent(archive: Path, held: set[str], wanted: list[str]) -> list[str]:
     """Return a sentence for each name that an archive lacks."""
     return [f"{archive.name} lacks {name}." for name in wanted if name not in held]
 

@@ -163,6 +163,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the comparison; return 0, or 1 if nothing could be timed."""
     options = parser().parse_args(arguments)
+    some = options.set_ups not in ("usual", "all")
+    if some:
+        _refuse_unless_chosen(options)
     plan = Plan(
         options.rounds or (3 if options.quick else 7),
         0.1 if options.quick else 0.25,
@@ -173,7 +176,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     name = f"cpu-busy-{options.busy}" if options.busy else "cpu"
     place = saving.folder(options.out, trial=options.quick)
-    some = options.set_ups not in ("usual", "all")
     results = saving.Races(place, name, append=options.append, some=some)
     command = machine.command("cpu", arguments, options.peers)
     facts = machine.facts() | (
@@ -193,6 +195,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
     return 0 if counts else 1
+
+
+def _refuse_unless_chosen(options: argparse.Namespace) -> None:
+    """End with a sentence where no workload has such a set-up; some may have none."""
+    if any(
+        set_ups.chosen(workload, options.set_ups, compiled=options.compile)
+        for workload in options.workload
+    ):
+        return
+    choices = [c for w in options.workload for c in set_ups.every(w, compiled=options.compile)]
+    there = dict.fromkeys(word for choice in choices for word in set_ups.words(choice))
+    parser().error(
+        f"argument --set-ups: no set-up of PyTorch for {', '.join(options.workload)} has "
+        f"{options.set_ups!r} in its name; give 'usual', 'all' or words of these: "
+        f"{', '.join(there)}"
+    )
 
 
 def _heading(command: str, facts: dict[str, str], results: saving.Races) -> str:

@@ -574,15 +574,21 @@ def main(arguments: list[str] | None = None) -> int:
     if options.compile:
         _compile_case(Part(*json.loads(options.compile)))
         return 0
-    options.out.mkdir(parents=True, exist_ok=True)
     if options.profile:
         return _profile_all(options.profile, options.out / "gpu-profile.md")
+    chosen = list(_wanted(options))
+    if not any(part.kind == "step" for part in chosen):
+        raise SystemExit(
+            f"{options.contestants} can't play {options.only or 'any workload'} here (a penalty that "
+            "differentiates twice is never compiled, and in a dry run nothing is); choose others."
+        )
+    options.out.mkdir(parents=True, exist_ok=True)
     table = Table(
         options.out / ("gpu-dry-run.csv" if options.dry_run else "gpu.csv"),
         fresh=options.fresh,
         floor=floor_ms,
     )
-    wanted = [part for part in _wanted(options) if not table.has(part)]
+    wanted = [part for part in chosen if not table.has(part)]
     if not _measure_all(wanted, table, options):
         print(
             f"The {options.minutes:g} minutes are over; the same command goes on with what is "
@@ -700,12 +706,35 @@ def profile_case(words: str) -> Part:
 
 
 def _profile_all(cases: list[str], path: Path) -> int:
-    for part in [profile_case(words) for words in cases]:
+    some = [profile_case(words) for words in cases]
+    _need_devices(some)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for part in some:
         page = _profile(part)
         print(page, flush=True)
         with path.open("a") as file:
             file.write(page + "\n")
     return 0
+
+
+def _need_devices(some: Iterable[Part]) -> None:
+    """End with a sentence where something can't be profiled."""
+    try:
+        import torch
+
+        there = torch.cuda.is_available()
+    except ModuleNotFoundError:
+        there = False
+    if not there:
+        raise SystemExit(
+            "A profile needs PyTorch for CUDA and a GPU that it can use, as its profiler sees what "
+            "CuPy launches, too; install it, and call this on a machine with a GPU."
+        )
+    if any(part.contestant.startswith("minigan") for part in some):
+        try:
+            backend.get("cuda")
+        except ValueError as error:
+            raise SystemExit(str(error)) from None
 
 
 def _profile(part: Part, *, steps: int = 5) -> str:

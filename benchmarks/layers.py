@@ -229,9 +229,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--out", type=Path, help="folder of the results (default: this processor's; of a part none)"
     )
     options = parser.parse_args(arguments)
+    for word in options.only or ():
+        if not selected([word]):
+            there = "; ".join(dict.fromkeys(case.name for case in CASES))
+            parser.error(f"no layer's name begins with {word!r}; there are {there}")
     names = [case.name for case in selected(options.only)]
-    if not names:
-        parser.error(f"no layer's name begins with {', '.join(options.only)}")
     if "compiled" in options.variants and importlib.util.find_spec("numba") is None:
         parser.error(
             "the compiled version needs Numba; install minigan[fast], or choose --variants"

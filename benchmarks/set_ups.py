@@ -135,12 +135,17 @@ def chosen(
     return [e for e in entries if all(part in e.name for part in parts)]
 
 
+def words(choice: Choice) -> list[str]:
+    """Return what the name of a set-up is made of."""
+    count = choice["threads"]
+    found = [choice["layout"], f"{count} thread{'s' * (count != '1')}"]
+    found += [WORDS.get(choice[dial], "") for dial in choice if dial not in ("layout", "threads")]
+    return [word for word in found if word]
+
+
 def entry(choice: Choice) -> Entry:
     """Return PyTorch so set up."""
-    count = choice["threads"]
-    words = [choice["layout"], f"{count} thread{'s' * (count != '1')}"]
-    words += [WORDS.get(choice[dial], "") for dial in choice if dial not in ("layout", "threads")]
-    name = f"{TORCH} ({', '.join(filter(None, words))})"
+    name = f"{TORCH} ({', '.join(words(choice))})"
     env = KEEP_MEMORY if choice["memory"] == "kept" else {}
     return Entry(name, "benchmarks.rivals.torch_step", choice, env)
 

@@ -13,8 +13,9 @@
                                             gap, is stale, or has another word than
                                             ``docs/locale/terms.md``
 ``python docs/build.py notebooks``          the tutorials as .ipynb files in ``docs/_notebooks``, with
-                                            the outputs of the last build, ``minigan-course.zip`` of
-                                            them all, and ``minigan-figures.zip``, each figure as SVG
+                                            the outputs of the last build, and the pages that they
+                                            link to; ``minigan-course.zip`` of them all, and
+                                            ``minigan-figures.zip``, each figure as SVG
 ``python docs/build.py links``              checks the links to other sites, and nothing else
 ==========================================  ========================================================
 
@@ -45,6 +46,14 @@ FIGURES = "minigan-figures.zip"
 SVG = "image/svg+xml"
 KERNEL = 'c.InlineBackend.figure_formats = {"png", "svg"}\n'
 """How IPython is set up in a build: it keeps each figure in both formats."""
+SHEETS = ("glossary.md", "formulas.md")
+"""Pages of the course without code."""
+INSTALL = """\
+try:
+    import minigan
+except ModuleNotFoundError:  # from a wheel beside this notebook, if there is one
+    %pip install --quiet --find-links . {package}"""
+"""The first cell of a notebook."""
 
 
 def library_key() -> str:
@@ -301,22 +310,55 @@ def pictures() -> None:
 
 
 def notebooks(options: argparse.Namespace) -> int:
-    """Write the tutorials as Jupyter notebooks that install minigan first."""
+    """Write the course as Jupyter notebooks; tutorials install minigan first, if it is missing."""
     import jupytext
     import nbformat
 
     target = DOCS / "_notebooks"
     target.mkdir(exist_ok=True)
+    install = nbformat.v4.new_code_cell(INSTALL.format(package=package()), id="install")
     for path in sorted(TUTORIALS.glob("[0-9][0-9]-*.md")):
         notebook = with_outputs(jupytext.read(path))
-        notebook.cells.insert(
-            0, nbformat.v4.new_code_cell(f"%pip install --quiet {package()}", id="install")
-        )
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = among_notebooks(cell.source, path)
         for picture in pictures_of(notebook):
             picture.pop(SVG, None)  # a browser draws the other one faster
+        notebook.cells.insert(0, install)
         jupytext.write(notebook, target / f"{path.stem}.ipynb", fmt="ipynb")
+    for path in map(TUTORIALS.joinpath, SHEETS):
+        text = among_notebooks(path.read_text(encoding="utf-8"), path)
+        cell = nbformat.v4.new_markdown_cell(text, id="text")
+        # Without a kernel's name, JupyterLab asks for one before it shows anything.
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        sheet = nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel})
+        nbformat.write(sheet, target / f"{path.stem}.ipynb")
     print(f"Notebooks in {target}, all of them in {archive()}, their figures in {figures()}")
     return 0
+
+
+def among_notebooks(text: str, page: Path) -> str:
+    """Turn the links of a page of the course to those of its notebook.
+
+    The other pages lie beside it as notebooks, in which JupyterLab names a heading by its text. Of
+    what doesn't lie there, the place in the repository is said instead.
+    """
+
+    def beside(link: re.Match[str]) -> str:
+        name, slug = link["name"], link["slug"]
+        target = page.with_name(f"{name}.md") if name else page
+        file = f"{name}.ipynb" if name else ""
+        return f"]({file}#{anchor(target, slug)})" if slug else f"]({file})"
+
+    text = re.sub(r"\[([^\]]+)\]\(\.\./([^)#]+)(?:#[^)]*)?\)", r"\1 (`\2`)", text)
+    return re.sub(r"\]\((?=[^)])(?:(?P<name>[\w-]+)\.md)?(?:#(?P<slug>[^)]+))?\)", beside, text)
+
+
+def anchor(page: Path, slug: str) -> str:
+    """Return JupyterLab's anchor of the heading that has this one on the site."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    found = {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-"): h for h in headings}
+    return found[slug].replace(" ", "-")
 
 
 def pictures_of(notebook: Any) -> list[Any]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = "minigan"
-"""What ``pip install`` is given in the first cell of each notebook: once the repository has an
-address, "git+https://..." runs them in Colab as they are.
+"""What ``pip install`` is given in the first cell of each notebook where minigan is missing: once
+the repository has an address, "git+https://..." runs them in Colab as they are.
 """
 
 HERE = Path(__file__).resolve().parent

@@ -128,7 +128,7 @@ def scores(path: Path) -> list[list[str]]:
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        return list(csv.reader(file))[1:]
+        return [row[:4] for row in csv.reader(file)][1:]
 
 
 def processor_seconds() -> float:

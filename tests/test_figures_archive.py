@@ -1,7 +1,12 @@
-"""The archive of figures: what a build keeps of them, and what is put together for download."""
+"""The notebooks and the archive of figures: what a build keeps, and what is put together for
+download.
+"""
 
 import copy
 import importlib.util
+import re
+import sys
+import types
 import zipfile
 from pathlib import Path
 
@@ -35,6 +40,8 @@ def test_every_figure_of_a_build_is_kept_as_svg_and_downloaded(build, tmp_path, 
     assert [set(p) >= {"image/png", build.SVG} for p in build.pictures_of(notebook)] == [True] * 2
 
     (tmp_path / "01-lines.md").write_text("# Lines\n")
+    for name in build.SHEETS:
+        (tmp_path / name).write_text("# Words\n")
     (tmp_path / "conf.py").write_text('PACKAGE = "minigan"\n')
     monkeypatch.setattr(build, "with_outputs", lambda plain: copy.deepcopy(notebook))
     build.notebooks(None)
@@ -54,3 +61,38 @@ def test_tutorials_that_have_not_run_yet_have_no_figures(build, tmp_path, monkey
     monkeypatch.setattr(build, "with_outputs", lambda plain: plain)
     with zipfile.ZipFile(build.figures()) as archive:
         assert archive.namelist() == []
+
+
+def test_the_course_in_one_archive_has_all_that_it_links_to(build, tmp_path, monkeypatch):
+    jupytext = pytest.importorskip("jupytext")
+    monkeypatch.setattr(build, "TUTORIALS", build.ROOT / "tutorials")
+    monkeypatch.setattr(build, "with_outputs", lambda plain: plain)
+    (tmp_path / "conf.py").write_text('PACKAGE = "minigan"\n')
+    build.notebooks(None)
+    with zipfile.ZipFile(tmp_path / "_notebooks" / build.ARCHIVE) as archive:
+        texts = {Path(name).name: archive.read(name) for name in archive.namelist()}
+    made = {name: nbformat.reads(text, as_version=4) for name, text in texts.items()}
+    assert set(made) >= {"01-the-game.ipynb", "24-styles.ipynb", "glossary.ipynb", "formulas.ipynb"}
+    for notebook in made.values():
+        nbformat.validate(notebook)
+        assert notebook.metadata.kernelspec.name == "python3"
+        prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+        links = re.findall(r"\]\(([\w./-]+\.(?:md|ipynb))", "\n".join(prose))
+        assert len(links) > 2
+        assert set(links) <= set(made)
+    first, *others = (c for c in made["01-the-game.ipynb"].cells if c.cell_type == "code")
+    assert first.source == build.INSTALL.format(package="minigan")
+    written = jupytext.read(build.TUTORIALS / "01-the-game.md").cells
+    assert [c.source for c in others] == [c.source for c in written if c.cell_type == "code"]
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_notebook_installs_minigan_only_where_it_is_missing(build, missing, monkeypatch):
+    manager = pytest.importorskip("IPython.core.inputtransformer2").TransformerManager()
+    asked = []
+    shell = types.SimpleNamespace(run_line_magic=lambda *words: asked.append(words))
+    if missing:
+        monkeypatch.setitem(sys.modules, "minigan", None)
+    code = manager.transform_cell(build.INSTALL.format(package="minigan"))
+    exec(code, {"get_ipython": lambda: shell})
+    assert asked == [("pip", "install --quiet --find-links . minigan")] * missing

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+from collections.abc import Iterable
 from typing import Any
 
 from benchmarks.quality import jobs
@@ -43,6 +44,12 @@ def main() -> None:
     )
     options = parser.parse_args()
     experiment = importlib.import_module(f"benchmarks.quality.{options.experiment}")
+    cases = _cases(options, experiment)
+    if not any(options.only in case for case in cases):
+        parser.error(
+            f"argument --only: no case of {options.experiment} has {options.only!r} in its name; "
+            f"there are {'; '.join(cases)}"
+        )
     try:
         _run(options, experiment)
     except KeyboardInterrupt:
@@ -53,8 +60,24 @@ def main() -> None:
         ) from None
     except DataError as error:
         raise SystemExit(str(error)) from None
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise SystemExit(
+            "The next case needs PyTorch; install it (pip install torch), or name others by --only."
+        ) from None
     if jobs.rows(options.experiment):
         save_figure(experiment.draw(), jobs.RESULTS / f"{options.experiment}.png", dpi=110)
+
+
+def _cases(options: argparse.Namespace, experiment: Any) -> Iterable[str]:
+    """The names of all cases of an experiment."""
+    if options.experiment == "minutes":
+        found = experiment.CASES.items()
+        return [experiment.called(name, recipe) for name, recipes in found for recipe in recipes]
+    if options.experiment in ("objectives", "race", "growing"):
+        return list(experiment.CASES)
+    return dict.fromkeys(job.case for job in experiment.jobs(options.seeds[:1], options.steps))
 
 
 def _run(options: argparse.Namespace, experiment: Any) -> None:

@@ -43,6 +43,11 @@ PUBLISHED: dict[str, tuple[str, dict[str, float]]] = {
 """Column -> label, and published means: there are none."""
 
 
+def called(name: str, recipe: str) -> str:
+    """Return what a recipe on some data is called in the table."""
+    return f"{name}: {recipe}"
+
+
 def run(seeds: Sequence[int], only: str, budget: float, say: Callable[[str], None] = print) -> None:
     """Do what is missing until the budget (seconds) is spent."""
     deadline = time.monotonic() + budget
@@ -52,7 +57,7 @@ def run(seeds: Sequence[int], only: str, budget: float, say: Callable[[str], Non
             train, test = metrics.split(data.load(name))
             classifier = metrics.classifier_for(train, test)
             for recipe, changes in recipes.items():
-                case = f"{name}: {recipe}"
+                case = called(name, recipe)
                 if only not in case or (case, str(seed)) in done:
                     continue
                 if time.monotonic() > deadline:

@@ -596,6 +596,17 @@ def test_quick_comparison_from_the_command_line(tmp_path, monkeypatch, capsys):
     assert {row["contestant"] for row in rows} == {set_ups.MINIGAN, checks.YARDSTICK}
 
 
+def test_set_ups_that_no_workload_has_are_refused_before_anything_runs(tmp_path, capsys):
+    options = ["--quick", "--out", str(tmp_path), "--workload", "toy", "--set-ups", "nchw"]
+    with pytest.raises(SystemExit) as ended:
+        cpu.main(options)
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "no set-up of PyTorch for toy has 'nchw' in its name; give 'usual', 'all' or" in said
+    assert "fused Adam, memory kept" in said
+    assert list(tmp_path.iterdir()) == []
+
+
 # ---------------------------------------------------------------- the other commands
 
 
@@ -832,7 +843,7 @@ def test_layers_are_timed_beside_pytorchs():
     assert all(len(row) == 4 and min(row) > 0 for row in times)
 
 
-def test_the_table_of_layers_has_all_versions_and_pytorchs_best(tmp_path, monkeypatch):
+def test_the_table_of_layers_has_all_versions_and_pytorchs_best(tmp_path, monkeypatch, capsys):
     from benchmarks import layers
 
     times = {"readable": [[8.0, 2.0, 9.0, 3.0]], "NumPy": [[4.0, 1.0, 6.0, 6.0]]}
@@ -845,7 +856,8 @@ def test_the_table_of_layers_has_all_versions_and_pytorchs_best(tmp_path, monkey
         "| GroupNorm | backward | 3.00 | 9.00 | 0.33 | 6.00 | 0.50 |",
     ]
     with pytest.raises(SystemExit):
-        layers.main(["--only", "GroupNom"])
+        layers.main(["--only", "GroupNorm", "GroupNom"])
+    assert "begins with 'GroupNom'; there are Linear; Conv2d, k" in capsys.readouterr().err
 
 
 def test_without_pytorch_layers_have_no_rival(monkeypatch, capsys):

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import types
 
 import numpy
 import pytest
@@ -341,6 +342,7 @@ def test_a_profile_without_events_is_empty():
 
 def test_profiles_are_appended_to_a_page(tmp_path, monkeypatch, capsys):
     asked = []
+    monkeypatch.setattr(gpu, "_need_devices", lambda some: None)
     monkeypatch.setattr(gpu, "_profile", lambda part: asked.append(part) or f"{part.contestant}\n")
     for _ in range(2):
         words = ["toy:256:tf32", "dc64:128:float32:PyTorch eager"]
@@ -360,6 +362,28 @@ def test_profiles_are_appended_to_a_page(tmp_path, monkeypatch, capsys):
 def test_a_profile_that_cannot_be_is_refused(words):
     with pytest.raises(SystemExit, match="WORKLOAD:BATCH:PRECISION"):
         gpu.profile_case(words)
+
+
+@pytest.mark.parametrize(
+    ("contestant", "torch_s", "said"),
+    [
+        ("PyTorch eager", None, "needs PyTorch for CUDA and a GPU"),
+        ("PyTorch eager", False, "needs PyTorch for CUDA and a GPU"),
+        ("minigan graph", None, "needs PyTorch for CUDA and a GPU"),
+        ("minigan graph", True, "Device 'cuda' cannot be used: no CuPy"),
+    ],
+)
+def test_a_profile_without_a_device_is_refused(contestant, torch_s, said, tmp_path, monkeypatch):
+    def get(name):
+        raise ValueError("Device 'cuda' cannot be used: no CuPy")
+
+    cuda = types.SimpleNamespace(is_available=lambda: torch_s)
+    torch = None if torch_s is None else types.SimpleNamespace(cuda=cuda)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(gpu.backend, "get", get)
+    with pytest.raises(SystemExit, match=said):
+        gpu.main(["--out", str(tmp_path / "out"), "--profile", f"dc64:128:tf32:{contestant}"])
+    assert not (tmp_path / "out").exists()
 
 
 # ---------------------------------------------------------------- the whole command
@@ -396,6 +420,14 @@ def test_an_unknown_workload_or_contestant_is_refused(tmp_path):
         gpu.main(["--out", str(tmp_path), "--only", "toys"])
     with pytest.raises(SystemExit, match="Unknown contestant 'JAX'; there are minigan graph"):
         gpu.main(["--out", str(tmp_path), "--contestants", "JAX"])
+
+
+def test_contestants_that_can_play_none_of_the_workloads_are_refused(tmp_path):
+    compiled = ["--out", str(tmp_path), "--contestants", "PyTorch compiled"]
+    for options in (["--only", "wgan-gp"], ["--dry-run"]):
+        with pytest.raises(SystemExit, match=r"PyTorch compiled can't play (wgan-gp|any workload)"):
+            gpu.main([*compiled, *options])
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,36 @@ def test_an_interruption_is_a_sentence(results, monkeypatch):
         quality.main()
 
 
+@pytest.mark.parametrize(
+    ("experiment", "case"),
+    [("grids", "5x5 packing of 2"), ("stacked", "DCGAN, whole"), ("growing", "grown from the start"),
+     ("race", "hinge, spectral norm"), ("minutes", "avatars: stylegan")],
+)  # fmt: skip
+def test_cases_that_there_are_not_are_refused(experiment, case, results, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["quality", experiment, "--only", "nonsense"])
+    with pytest.raises(SystemExit) as ended:
+        quality.main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert f"no case of {experiment} has 'nonsense' in its name; there are " in said
+    assert case in said
+    assert not jobs.RESULTS.exists()
+
+
+def test_a_case_of_pytorch_without_it_is_refused_with_a_sentence(results, monkeypatch):
+    def build(seed):
+        import torch
+
+        return torch
+
+    job = jobs.Job("a case of PyTorch", 0, 1, build, lambda trainer, seed: {})
+    monkeypatch.setattr(cifar, "jobs", lambda seeds, steps: [job])
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(sys, "argv", ["quality", "cifar"])
+    with pytest.raises(SystemExit, match="needs PyTorch; install it"):
+        quality.main()
+
+
 def test_invalid_samples_add_to_the_total_variation_of_a_grid():
     centres = numpy.array([[0.0, 0.0], [5.0, 0.0]])
     points = numpy.array([[0.0, 0.0], [0.0, 0.0], [5.0, 0.0], [2.5, 0.0]])
