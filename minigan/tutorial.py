@@ -71,6 +71,7 @@ def show(*objects: Any, docstrings: bool = True) -> Source:
 
 
 def _text(thing: Any, docstrings: bool) -> str:
+    thing = inspect.unwrap(thing)  # layers' methods are wrapped in a check of their cache
     try:
         source = textwrap.dedent(inspect.getsource(thing)).strip()
     except (TypeError, OSError):
