@@ -73,7 +73,9 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         # user nothing.
         raise OSError(error.errno, os.strerror(error.errno), str(target)) from error
     finally:
-        insist(lambda: temporary.unlink(missing_ok=True))
+        # A read-only file system refuses even this, which would hide the error that led here.
+        with suppress(OSError):
+            insist(lambda: temporary.unlink(missing_ok=True))
 
 
 PAUSES = (0.01, 0.05, 0.1, 0.3, 0.6) if os.name == "nt" else ()

@@ -47,6 +47,20 @@ def test_without_another_try_a_refusal_is_told_at_once(monkeypatch):
     assert files.insist(act) == "done"
 
 
+def test_a_read_only_file_system_names_the_file_that_was_wanted(tmp_path, monkeypatch):
+    def refuse(path, *arguments, **named):
+        raise OSError(30, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with (
+        pytest.raises(OSError, match="Read-only") as caught,
+        files.written_whole(tmp_path / "a.txt") as temporary,
+    ):
+        temporary.write_text("new")
+    assert caught.value.filename == str(tmp_path / "a.txt")
+
+
 def test_an_old_checkpoint_that_somebody_reads_goes_later(tmp_path, monkeypatch, patient):
     saver = gan.Checkpoints(tmp_path, every=1, keep=1)
     for step in (1, 2):

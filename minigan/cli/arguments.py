@@ -180,7 +180,11 @@ def open_run(options: argparse.Namespace) -> Run:
 
 def replaces(*paths: Path) -> str:
     """Return what to add to a message about files that are about to be written."""
-    before = sum(path.exists() for path in paths)
+    return replaced(sum(path.exists() for path in paths))
+
+
+def replaced(before: int) -> str:
+    """Return what to add to a message about files, of which so many were there before."""
     if before > 1:
         return " (the earlier ones were replaced)"
     return " (the earlier one was replaced)" if before else ""

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 STRONGEST = 8
 """Number of coordinates that ``minigan latent`` lists."""
+SWEEP = Path("sweep.png")
+"""The image file of ``minigan latent``, if no other is given."""
+REACH, VALUES = 2.5, 9
+"""How far it moves, and in how many values."""
 
 
 def interpolate(options: argparse.Namespace) -> None:
@@ -68,6 +72,10 @@ def latent(options: argparse.Namespace) -> None:
     """Draw samples while one coordinate changes, or list the coordinates with most effect."""
     from minigan.runs import exploring
 
+    _require_used(options)
+    options.output = options.output or SWEEP
+    options.reach = REACH if options.reach is None else options.reach
+    options.steps = VALUES if options.steps is None else options.steps
     run = _open(options)
     if options.directions is not None or options.attribute is not None:
         _draw_directions(run, options)
@@ -88,6 +96,22 @@ def latent(options: argparse.Namespace) -> None:
         options,
         f"Coordinates {', '.join(map(str, rows))}, one per row, in {options.output}{replaced}",
     )
+
+
+def _require_used(options: argparse.Namespace) -> None:
+    """Refuse options of ``minigan latent`` that nothing would come of."""
+    moves = options.directions is not None or options.attribute is not None
+    if options.levels is not None and not moves:
+        raise ValueError(
+            "--levels needs a direction to move along; add --directions or --attribute, or leave "
+            "it out."
+        )
+    for name in ("output", "reach", "steps"):
+        if getattr(options, name) is not None and not moves and options.sweep is None:
+            raise ValueError(
+                f"--{name} needs something to draw; add --sweep, --directions or --attribute, or "
+                "leave it out."
+            )
 
 
 def _draw_directions(run: Run, options: argparse.Namespace) -> None:
@@ -227,7 +251,8 @@ def _add_latent(commands: Commands) -> None:
     parser = add_command(
         commands, "latent", latent, "show what coordinates and directions of the latents do"
     )
-    _add_run_and_picture(parser, "sweep.png")
+    _add_run_and_picture(parser, SWEEP.name)
+    parser.set_defaults(output=None)
     sweep = parser.section("the sweep")
     sweep.add_argument(
         "--sweep", type=whole_numbers, nargs="?", const=(), metavar="I,J,...",
@@ -247,10 +272,8 @@ def _add_latent(commands: Commands) -> None:
         "--levels", type=whole_numbers, metavar="I,J,...",
         help="the resolutions whose styles move, from 0 (stylegan; default: all)",
     )  # fmt: skip
-    sweep.add_argument(
-        "--reach", type=float, default=2.5, help="vary from -REACH to REACH (default: 2.5)"
-    )
-    sweep.add_argument("--steps", type=int, default=9, help="number of values (default: 9)")
+    sweep.add_argument("--reach", type=float, help=f"vary from -REACH to REACH (default: {REACH})")
+    sweep.add_argument("--steps", type=int, help=f"number of values (default: {VALUES})")
 
 
 def _add_mix(commands: Commands) -> None:

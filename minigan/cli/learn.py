@@ -438,7 +438,7 @@ def _add_task(parser: Parser) -> None:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 10**9:
-        raise argparse.ArgumentTypeError(f"{text!r} isn't a number of steps, such as 1000")
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a whole number of at least 1")
     return int(text)
 
 

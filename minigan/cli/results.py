@@ -21,14 +21,13 @@ from minigan.cli.arguments import (
     check_text,
     conclude,
     open_run,
+    replaced,
     replaces,
     say,
 )
 
 GRID = Path("grid.png")
 """The image file of samples, if no other is given."""
-EVALUATED = ("evaluation.csv", "neighbours.png", "copies.png")
-"""What ``minigan evaluate`` writes to a run's folder."""
 
 
 def sample(options: argparse.Namespace) -> None:
@@ -106,7 +105,8 @@ def evaluate(options: argparse.Namespace) -> None:
     from minigan.runs.evaluation import evaluate
 
     run = open_run(options)
-    replaced = replaces(*(run.folder / name for name in EVALUATED))
+    written: list[Path] = []
+    before = {path for path in run.folder.glob("*") if path.is_file()}
     table = evaluate(
         run,
         count=options.number,
@@ -115,11 +115,12 @@ def evaluate(options: argparse.Namespace) -> None:
         device=options.device,
         data_dir=options.data_dir,
         say=say(options),
+        wrote=written.append,
     )
     print(table.text())
-    kept = [name for name in EVALUATED if (run.folder / name).is_file()]
-    if kept:
-        say(options)(f"Kept in {run.folder}: {', '.join(kept)}{replaced}")
+    if written:
+        names = ", ".join(path.name for path in written)
+        say(options)(f"Kept in {run.folder}: {names}{replaced(len(before & {*written}))}")
 
 
 def doctor(options: argparse.Namespace) -> None:

@@ -135,13 +135,20 @@ def grade(
     def work(student: Path, files: list[Handed]) -> tuple[str, list[Verdict]]:
         both = zip(task.exercises, files, strict=True)
         found = [_checked(exercise, handed, task, limits) for exercise, handed in both]
-        name = printable(student.name if student.name.strip(".") else student.resolve().name)
-        tell(name)
-        return name, found
+        tell(_name(student))
+        return _name(student), found
 
     taken = [_all_taken(student, task) for student in students]
+    for student, files in zip(students, taken, strict=True):
+        for note in (handed.note for handed in files if handed.note is not None):
+            path = printable(str(Path(_name(student), note.values["path"])))
+            warn(Text(note.msgid, {**note.values, "path": path}))
     with ThreadPoolExecutor(max_workers=max(jobs, 1)) as pool:
         return list(pool.map(work, students, taken))
+
+
+def _name(student: Path) -> str:
+    return printable(student.name if student.name.strip(".") else student.resolve().name)
 
 
 def _students(folder: Path, task: Task, warn: Callable[[Text], None]) -> list[Path]:

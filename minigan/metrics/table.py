@@ -98,15 +98,17 @@ class Table:
         head = "<tr><th>metric</th><th>samples</th><th>floor</th><th>better</th></tr>"
         return f"<table><caption>{escape(facts)}</caption>{head}{rows}</table>"
 
-    def csv(self) -> str:
-        """Return the rows as CSV with a header, numbers in full precision."""
+    def csv(self, **more: Any) -> str:
+        """Return the rows as CSV with a header, numbers in full precision.
+
+        `more` are further columns, each with one value in all rows.
+        """
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["metric", "value", "floor", "better"])
-        writer.writerows(
-            [row.metric, repr(_plain(row.value)), repr(_plain(row.floor)), row.better]
-            for row in self.rows
-        )
+        writer.writerow(["metric", "value", "floor", "better", *more])
+        for row in self.rows:
+            value, floor = repr(_plain(row.value)), repr(_plain(row.floor))
+            writer.writerow([row.metric, value, floor, row.better, *more.values()])
         return out.getvalue()
 
     def to_dict(self) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class Downsample(Fixed, samplewise=True):
 
     def output_shape(self, shape: Shape) -> Shape:
         """(N, f H, f W, C) -> (N, H, W, C)."""
-        require_images(self, shape)
+        _require_pixels(self, shape)
         n, height, width, channels = shape
         if height % self.factor or width % self.factor:
             raise ValueError(
@@ -109,7 +109,7 @@ class Interpolate(Fixed, samplewise=True):
 
     def output_shape(self, shape: Shape) -> Shape:
         """(N, H, W, C) -> (N, f H, f W, C)."""
-        require_images(self, shape)
+        _require_pixels(self, shape)
         n, height, width, channels = shape
         return n, self.factor * height, self.factor * width, channels
 
@@ -169,7 +169,7 @@ class Resize(Fixed, samplewise=True):
 
     def output_shape(self, shape: Shape) -> Shape:
         """(N, H, W, C) -> (N, *size, C)."""
-        require_images(self, shape)
+        _require_pixels(self, shape)
         return shape[0], *self.size, shape[3]
 
     def __repr__(self) -> str:
@@ -247,6 +247,14 @@ class PixelUnshuffle(Fixed, samplewise=True):
 
     def __repr__(self) -> str:
         return f"PixelUnshuffle({self.factor})"
+
+
+def _require_pixels(layer: Fixed, shape: Shape) -> None:
+    require_images(layer, shape)
+    if 0 in shape[1:3]:
+        raise ValueError(
+            f"{layer!r} got an input of shape {shape}: its images have no pixels; use larger ones."
+        )
 
 
 def _decimated(x: Array, taps: Sequence[float], factor: int) -> Array:

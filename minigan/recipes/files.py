@@ -7,13 +7,16 @@ installed, since a run keeps a copy of that file alone.
 from __future__ import annotations
 
 import hashlib
+import keyword
 import os
 import re
+import site
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import FrameType, ModuleType
 
@@ -182,7 +185,7 @@ def write_new(name: str, folder: Path) -> Path:
     Raises
     ------
     RecipeError
-        If the name can't be that of a recipe, or the file exists.
+        If the name can't be that of a recipe, or is a module's, or the file exists.
     """
     name = name.removesuffix(".py")
     if not re.fullmatch(NAMES, name):
@@ -190,9 +193,42 @@ def write_new(name: str, folder: Path) -> Path:
             f"{name!r} can't be the name of a recipe; use letters, digits, '-' and '_'."
         )
     path = folder / f"{name.replace('-', '_')}.py"
+    require_importable(path)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(template(name))
     except FileExistsError:
         raise RecipeError(f"{path} exists already; give another name.") from None
     return path
+
+
+def require_importable(path: Path) -> None:
+    """Refuse the name of a new Python file that scripts beside it would import by mistake, or
+    couldn't import at all.
+
+    Raises
+    ------
+    RecipeError
+        If it is the name of an installed module, or a keyword.
+    """
+    name = path.stem
+    if keyword.iskeyword(name):
+        raise RecipeError(
+            f"{path} couldn't be imported, since {name!r} is a word of Python's grammar; choose "
+            "another name."
+        )
+    if name in sys.stdlib_module_names or name in _HIDDEN or _is_installed(name):
+        raise RecipeError(
+            f"{path} would hide the module {name!r} from all scripts in its folder; choose another "
+            "name."
+        )
+
+
+_HIDDEN = ("minigan", "numpy", "torch")
+"""Modules that scripts beside a recipe or an exported net import, installed here or not."""
+
+
+def _is_installed(name: str) -> bool:
+    # Not all of sys.path: the folder itself may be on it, with the file that is to be replaced.
+    found = PathFinder.find_spec(name, [*site.getsitepackages(), site.getusersitepackages()])
+    return found is not None and found.origin is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -196,7 +197,7 @@ class SoundRecipe(Recipe):
         """Load the test split of sounds that have one."""
         if name == "spoken-digits":
             return data.spoken_digits(data_dir=data_dir, split="test")
-        beside = None if name in data.SOUNDS else held_out.beside(Path(name).expanduser())
+        beside = None if name in data.SOUNDS else held_out.beside(Path(os.path.expanduser(name)))
         if beside is None or not data.has_sounds(str(beside)):
             return None
         return data.sound_folder(beside, length=self.sample_shape[0], rate=self.rate)

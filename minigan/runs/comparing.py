@@ -6,11 +6,12 @@ import csv
 import math
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from minigan.runs.folder import CONFIG, Config, read_config
+from minigan.runs.folder import CONFIG, Config, model_step, read_config
 
 WIDTH = 24
 """Largest width of a column of the table, in characters."""
@@ -32,6 +33,8 @@ class Summary:
         The last row of ``metrics.csv``: column to number.
     metrics
         The values of ``evaluation.csv``, if it was evaluated.
+    scored
+        The step at which it was evaluated; None if that isn't known.
     """
 
     folder: Path
@@ -39,6 +42,7 @@ class Summary:
     step: int
     losses: dict[str, float]
     metrics: dict[str, float]
+    scored: int | None = None
 
     @property
     def name(self) -> str:
@@ -94,7 +98,10 @@ def summary(folder: Path) -> Summary:
     losses = _numbers(_last_row(folder / "metrics.csv"))
     step = losses.pop("step", 0.0)
     step = int(step) if math.isfinite(step) else 0
-    return Summary(folder, config, step, losses, _metrics(folder / "evaluation.csv"))
+    scores = folder / "evaluation.csv"
+    at = _numbers(_last_row(scores)).get("step", math.nan)
+    scored = int(at) if math.isfinite(at) else None
+    return Summary(folder, config, step, losses, _metrics(scores), scored)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -134,8 +141,15 @@ def table(summaries: Sequence[Summary]) -> str:
     if scored:
         names = dict.fromkeys(name for each in scored for name in each.metrics)
         rows = [[name, *(_number(each.metrics.get(name)) for each in scored)] for name in names]
-        lines += ["", *_aligned([["score", *(each.name for each in scored)], *rows])]
+        lines += ["", *_aligned([["score", *map(_scored, scored)], *rows])]
     return "\n".join(lines)
+
+
+def _scored(each: Summary) -> str:
+    """Return the name of a run, and the step of its scores where it has gone on since."""
+    if each.scored in (None, each.step):
+        return each.name
+    return f"{each.name}, step {each.scored}"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -199,15 +213,24 @@ def overview(summaries: Sequence[Summary], path: Path) -> None:
                 axes.imshow(image.convert("RGB"))
             axes.set_axis_off()
             # A folder's name is no mathematics, whatever signs it has.
-            axes.set_title(f"{each.name}, step {each.step:,}", fontsize=9, parse_math=False)
+            axes.set_title(_title(each), fontsize=9, parse_math=False)
     save_figure(figure, path, dpi=110)
+
+
+def _title(each: Summary) -> str:
+    """Name a run, and the step of its samples: that of its model, if it can be read."""
+    with suppress(ValueError):
+        if step := model_step(each.folder):
+            return f"{each.name}, step {step:,}"
+    return each.name
 
 
 def report(summaries: Sequence[Summary]) -> list[dict[str, Any]]:
     """Return the runs as dictionaries for JSON; None for numbers that JSON has no words for."""
     return [
         {"run": str(each.folder), "step": each.step, "losses": _finite(each.losses),
-         "metrics": _finite(each.metrics), "config": asdict(each.config)}
+         "metrics": _finite(each.metrics), "metrics_step": each.scored,
+         "config": asdict(each.config)}
         for each in summaries
     ]  # fmt: skip
 

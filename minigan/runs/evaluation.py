@@ -25,6 +25,8 @@ FEWEST = 4
 """Images that can be split into two parts of two."""
 MOST_POINTS = 10_000
 """Points that are drawn, of which a quarter is scored."""
+Keep = Callable[[str, Callable[[Path], None]], None]
+"""Writes a file of the run's folder, given its name and what writes it to a path."""
 
 
 def evaluate(
@@ -37,6 +39,7 @@ def evaluate(
     data_dir: str | None = None,
     cache_dir: str | None = None,
     say: Callable[[str], None] = lambda words: None,
+    wrote: Callable[[Path], None] = lambda path: None,
 ) -> metrics.Table:
     """Draw samples and score them.
 
@@ -61,6 +64,8 @@ def evaluate(
         Where the classifier is stored; by default the platform's cache folder.
     say
         Called with messages about the progress.
+    wrote
+        Called with each file that was written.
 
     Returns
     -------
@@ -74,18 +79,36 @@ def evaluate(
     count = checks.whole("count", count)
     checks.seeded(seed)
     sources.require_there(run.config.data)
+
+    def keep(name: str, write: Callable[[Path], None]) -> None:
+        """Write a file; if that fails, say why, but don't lose the table for it."""
+        path = run.folder / name
+        try:
+            run.folder.mkdir(parents=True, exist_ok=True)  # pretrained weights have none at first
+            write(path)
+        except OSError as error:
+            say(f"{path} can't be written: {error.strerror or error}.")
+        else:
+            wrote(path)
+
+    table = _table(run, count, seed, which, device, data_dir, cache_dir, say, keep)
+    text = table.csv(step=run.step_at(which))
+    keep("evaluation.csv", lambda path: _write(path, text))
+    return table
+
+
+def _table(
+    run: Run, count: int, seed: int, which: str | None, device: str, data_dir: str | None,
+    cache_dir: str | None, say: Callable[[str], None], keep: Keep,
+) -> metrics.Table:  # fmt: skip
     if isinstance(run.recipe, Translation):
         if count < 1:
             raise ValueError(
                 f"At least one picture is needed to evaluate a run, got count={count}."
             )
-        table = _of_translations(run, count, seed, which, device, data_dir, say)
-        _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
-        return table
+        return _of_translations(run, count, seed, which, device, data_dir, say, keep)
     if isinstance(run.recipe, TextRecipe):
-        table = _of_text(run, run.recipe, count, seed, which, device, data_dir)
-        _keep(lambda: _write(run.folder / "evaluation.csv", table.csv()), say)
-        return table
+        return _of_text(run, run.recipe, count, seed, which, device, data_dir)
     if run.recipe.makes_images and count < 2:
         raise ValueError(f"At least two samples are needed to evaluate a run, got count={count}.")
     each = run.recipe.sample_shape[0] if run.recipe.media == ".gif" else 1
@@ -95,24 +118,18 @@ def evaluate(
     if not run.recipe.makes_images:
         law = run.load_data()
         sources.notice_change(run.config.fingerprint, run.config.data, law, say)
-        table = metrics.evaluate_points(samples, law, rng=rng, count=min(count, 2_500), say=say)
-    else:
-        # A generator without a tanh may go beyond what a picture can show.
-        samples = numpy.clip(samples, -1, 1)
-        whole, train, test = _splits(run, data_dir, say)
-        made, samples = samples, run.recipe.compared(samples)
-        classifier = _classifier_if_any(train, test, cache_dir, say)
-        table = metrics.evaluate_images(
-            samples, train, test, classifier, rng=rng, count=count, say=say
-        )
-        own = run.recipe.rows(made, whole, classifier)
-        named = () if classifier is None else metrics.naming_rows(samples, test, classifier)
-        rows = (*own, *named, *table.rows, *_of_classes(run, which, test))
-        table = replace(table, rows=rows)
-        _keep(lambda: draw_neighbours(_beside(run, "neighbours.png"), samples, train), say)
-        _keep(lambda: draw_copies(_beside(run, "copies.png"), samples, train, test), say)
-    _keep(lambda: _write(_beside(run, "evaluation.csv"), table.csv()), say)
-    return table
+        return metrics.evaluate_points(samples, law, rng=rng, count=min(count, 2_500), say=say)
+    # A generator without a tanh may go beyond what a picture can show.
+    samples = numpy.clip(samples, -1, 1)
+    whole, train, test = _splits(run, data_dir, say)
+    made, samples = samples, run.recipe.compared(samples)
+    classifier = _classifier_if_any(train, test, cache_dir, say)
+    table = metrics.evaluate_images(samples, train, test, classifier, rng=rng, count=count, say=say)
+    own = run.recipe.rows(made, whole, classifier)
+    named = () if classifier is None else metrics.naming_rows(samples, test, classifier)
+    keep("neighbours.png", lambda path: draw_neighbours(path, samples, train))
+    keep("copies.png", lambda path: draw_copies(path, samples, train, test))
+    return replace(table, rows=(*own, *named, *table.rows, *_of_classes(run, which, test)))
 
 
 def classifier_of(
@@ -174,20 +191,6 @@ def _of_classes(run: Run, which: str | None, test: data.Dataset) -> tuple[metric
     return (metrics.Row("test images in the right cluster", right, 1.0, "higher"),)
 
 
-def _keep(write: Callable[[], None], say: Callable[[str], None]) -> None:
-    """Write a file; if that fails, say why, but don't lose the table for it."""
-    try:
-        write()
-    except OSError as error:
-        say(f"{error.filename or 'A file'} can't be written: {error.strerror or error}.")
-
-
-def _beside(run: Run, name: str) -> Path:
-    """Return the place of a file in the run's folder; pretrained weights have none at first."""
-    run.folder.mkdir(parents=True, exist_ok=True)
-    return run.folder / name
-
-
 def _write(path: Path, text: str) -> None:
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -195,7 +198,7 @@ def _write(path: Path, text: str) -> None:
 
 def _of_translations(
     run: Run, count: int, seed: int, which: str | None, device: str, data_dir: str | None,
-    say: Callable[[str], None],
+    say: Callable[[str], None], keep: Keep,
 ) -> metrics.Table:  # fmt: skip
     """Translate held-out pictures; compare them with the truth, if it is known, and as images."""
     recipe, where = run.recipe, data_dir or run.config.data_dir
@@ -206,8 +209,8 @@ def _of_translations(
     outputs = _translated(game, test.a, count, rng)
     seen, truth = replace(train.b, labels=None), _first(test.b, count)
     tables = [metrics.evaluate_images(outputs, seen, truth, None, rng=rng, say=say)]
-    _keep(lambda: draw_neighbours(run.folder / "neighbours.png", outputs, seen), say)
-    _keep(lambda: draw_copies(run.folder / "copies.png", outputs, seen, truth), say)
+    keep("neighbours.png", lambda path: draw_neighbours(path, outputs, seen))
+    keep("copies.png", lambda path: draw_copies(path, outputs, seen, truth))
     if test.aligned:
         tables.insert(0, _against_truth(outputs, test.a, truth, seen))
         if isinstance(game, gan.CycleGame):

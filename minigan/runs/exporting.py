@@ -9,6 +9,7 @@ import numpy
 
 from minigan import export, gan, nn
 from minigan.files import written_whole
+from minigan.recipes.files import require_importable
 from minigan.runs.folder import CHECKPOINTS, MODEL, Run
 
 WEIGHTS = ".safetensors"
@@ -39,11 +40,13 @@ def export_run(
     Raises
     ------
     ValueError
-        If the folder of `path` doesn't exist, its ending is another one, ``onnx`` isn't installed,
-        or the net holds a layer that can't be exported. Nothing has been written then.
+        If the folder of `path` doesn't exist, its ending is another one, its name would hide a
+        module, ``onnx`` isn't installed, or the net holds a layer that can't be exported. Nothing
+        has been written then.
     """
     _check(path, ".py" if torch else ".onnx")
     if torch:
+        require_importable(path)
         _spare(path.with_suffix(WEIGHTS), path)
     net, example = _chosen(run, which, discriminator)
     return _to_torch(run, net, example, path) if torch else _to_onnx(net, example, path)

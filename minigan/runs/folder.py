@@ -12,7 +12,7 @@ import math
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import NoneType
@@ -27,6 +27,7 @@ from minigan.backend import Array
 from minigan.backend.window import is_whole
 from minigan.data.errors import choices
 from minigan.files import is_leftover, written_whole
+from minigan.gan.callbacks import intervals
 from minigan.recipes import Recipe, Settings, get
 from minigan.recipes.files import NAME, RecipeFile, line_of, read
 from minigan.recipes.recipe import kind_of
@@ -208,6 +209,51 @@ def sampled_nets(game: gan.BaseGame) -> Iterator[tuple[str, nn.Layer]]:
             yield name, part.net
 
 
+def step_of(path: Path) -> int:
+    """Return the step at which a model or a checkpoint was saved; 0 if that isn't known.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing or damaged.
+    """
+    meta = checkpoint.load(path)[1]
+    told = meta.get("trainer", meta)
+    return int(told.get("step", 0)) if isinstance(told, dict) else 0
+
+
+def model_step(folder: Path) -> int:
+    """Return the step at which a run's model was saved; 0 if there is none yet.
+
+    Raises
+    ------
+    CheckpointError
+        If ``model.safetensors`` is damaged.
+    """
+    path = folder / MODEL
+    return step_of(path) if path.is_file() else 0
+
+
+def later_checkpoint(folder: Path) -> Path | None:
+    """Return the newest whole checkpoint of a later step than the model's; None if there is none.
+
+    There is one while a run is trained, at first or on, and after such a training was killed.
+
+    Raises
+    ------
+    CheckpointError
+        If ``model.safetensors`` is damaged.
+    """
+    step = model_step(folder)
+    for path in reversed(gan.list_checkpoints(folder / CHECKPOINTS)):
+        if intervals.step_of(path) <= step:
+            return None
+        with suppress(checkpoint.CheckpointError):
+            checkpoint.load(path)
+            return path
+    return None
+
+
 # ---------------------------------------------------------------- opening it again
 
 
@@ -234,10 +280,9 @@ class Run:
     weights: Path | None = None
 
     def __repr__(self) -> str:
-        return (
-            f"Run({self.place!r}: {self.recipe.name}, "
-            f"step {self.step:,} of {self.settings.steps:,})"
-        )
+        later = None if self.weights else later_checkpoint(self.folder)
+        step = intervals.step_of(later) if later else self.step
+        return f"Run({self.place!r}: {self.recipe.name}, step {step:,} of {self.settings.steps:,})"
 
     @property
     def settings(self) -> Settings:
@@ -273,8 +318,11 @@ class Run:
         ValueError
             If ``model.safetensors`` is damaged.
         """
-        path = self.weights or self.folder / MODEL
-        return int(checkpoint.load(path)[1].get("step", 0)) if path.is_file() else 0
+        return step_of(self.weights) if self.weights else model_step(self.folder)
+
+    def step_at(self, which: Which = None) -> int:
+        """Return the step of the model or of a checkpoint; `which` and errors are as in `game`."""
+        return step_of(self._file(which))
 
     def game(self, which: Which = None, *, device: str = "cpu") -> gan.BaseGame:
         """Return the game with its trained players, ready for sampling.
@@ -289,7 +337,8 @@ class Run:
         Raises
         ------
         ValueError
-            If the file is missing, damaged, from another recipe, or holds NaN or infinity.
+            If the file is missing, damaged, from another recipe, or holds NaN or infinity; without
+            `which`, also if the run was trained on since, but not to its end.
         """
         path = self._file(which)
         arrays, meta = pretrained.load(path)
@@ -323,17 +372,24 @@ class Run:
             return self._only(self.weights, which)
         folder = self.folder / CHECKPOINTS
         if which is None:
-            path = self.folder / MODEL
-            if not path.is_file() and gan.list_checkpoints(folder):
-                raise checkpoint.CheckpointError(
-                    f"{self.folder} isn't finished and has no model yet; continue it with `minigan "
-                    f"train --resume {self.folder}`, or choose one of its checkpoints with "
-                    "--checkpoint."
-                )
-            return path
+            self._require_finished()
+            return self.folder / MODEL
         if which.isdecimal():
             return folder / f"step-{int(which):08d}.safetensors"
         return folder / "best.safetensors" if which == "best" else Path(which)
+
+    def _require_finished(self) -> None:
+        """Refuse a run with a checkpoint that is newer than its model."""
+        later = later_checkpoint(self.folder)
+        if later is None:
+            return
+        step = self.step
+        has = f": its model is of step {step:,}" if step else " and has no model yet"
+        raise checkpoint.CheckpointError(
+            f"{self.folder} isn't finished{has}; continue it with `minigan train --resume "
+            f"{self.folder}`, or choose one of its checkpoints with --checkpoint, such as "
+            f"{intervals.step_of(later)}."
+        )
 
     def _only(self, weights: Path, which: str | None) -> Path:
         if which is None:

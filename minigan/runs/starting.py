@@ -9,7 +9,7 @@ from pathlib import Path
 from minigan import checkpoint, gan, nn, optim
 from minigan.backend import Array
 from minigan.runs import pretrained
-from minigan.runs.folder import CHECKPOINTS, MODEL, averaged, sampled_nets
+from minigan.runs.folder import MODEL, averaged, later_checkpoint, sampled_nets
 
 
 def start_from(game: gan.BaseGame, place: str | os.PathLike[str]) -> list[str]:
@@ -37,7 +37,7 @@ def start_from(game: gan.BaseGame, place: str | os.PathLike[str]) -> list[str]:
     ValueError
         If there are no weights, or none of them fits.
     """
-    path = pretrained.find(place) or _weights(Path(place).expanduser())
+    path = pretrained.find(place) or _weights(Path(os.path.expanduser(place)))
     arrays, meta = pretrained.load(path)
     told, nothing = [], True
     for name, net in sampled_nets(game):
@@ -65,9 +65,8 @@ def start_from(game: gan.BaseGame, place: str | os.PathLike[str]) -> list[str]:
 def _weights(place: Path) -> Path:
     if place.is_file():
         return place
-    newest = gan.list_checkpoints(place / CHECKPOINTS)[-1:]
-    path = next((p for p in (place / MODEL, *newest) if p.is_file()), None)
-    if path is None:
+    path = later_checkpoint(place) or place / MODEL
+    if not path.is_file():
         raise ValueError(
             f"{place} has no weights to start from; give the folder of a run that was trained."
         )

@@ -188,7 +188,7 @@ def train(
     together.agree(ranks, config)
     if ranks.rank:
         return together.follow(assembly, together.watchdogs(assembly, watched["checkpoint_every"]))
-    folder = new_folder(Path(out).expanduser() if out else None, recipe.name, file)
+    folder = new_folder(Path(os.path.expanduser(out)) if out else None, recipe.name, file)
     with sole_writer(folder):
         require_empty(folder, file)
         if file:

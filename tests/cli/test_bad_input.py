@@ -224,6 +224,7 @@ def test_compressed_rubbish(place, capsys):
         ("--best", "", "argument --best: it is empty"),
         ("--penalty", "", "argument --penalty: it is empty"),
         ("--data", "~nosuchuser/x", "there is no data set, folder or file '~nosuchuser/x'"),
+        ("--init", "~nosuchuser/x", "~nosuchuser/x has no weights to start from"),
     ],
 )
 def test_options_out_of_range(place, capsys, option, value, words):
@@ -386,6 +387,11 @@ def test_a_run_whose_config_makes_no_sense(place, capsys, finished, change):
         (["arithmetic", "-a", "1000000000"], "A picture can hold 262,144 of these samples"),
         (["latent", "--sweep", "0", "--steps", "1000000000"], "A picture can hold 262,144"),
         (["latent", "--sweep", "0", "--reach", "inf"], "A sweep needs a positive reach"),
+        (["latent", "--levels", "0,1"], "--levels needs a direction to move along"),
+        (["latent", "--sweep", "0", "--levels", "0"], "--levels needs a direction to move along"),
+        (["latent", "--reach", "2"], "--reach needs something to draw; add --sweep"),
+        (["latent", "--steps", "3"], "--steps needs something to draw; add --sweep"),
+        (["latent", "-o", "x.png"], "--output needs something to draw; add --sweep"),
     ],
 )
 def test_bad_requests_to_a_run(place, capsys, finished, arguments, words):
@@ -547,3 +553,24 @@ def test_an_evaluation_that_cannot_be_kept_is_printed(run, capsys, monkeypatch):
     out, err = capsys.readouterr()
     assert "high-quality samples" in out
     assert f"{run / 'evaluation.csv'} can't be written: Read-only file system." in err
+    assert "Kept" not in err
+
+
+def test_only_what_was_written_is_named_after_an_evaluation(run, capsys, monkeypatch):
+    from minigan.runs import evaluation
+
+    def refuse(path, *pictures):
+        raise OSError(30, "Read-only file system", str(path.with_name(".copies-0.png")))
+
+    training.train(
+        "digits", out=run / "d", steps=1, batch_size=8, frames=0, progress=False,
+        data_name=str(pictures(run / "p", 20)),
+    )  # fmt: skip
+    for name in ("evaluation.csv", "copies.png"):
+        (run / "d" / name).touch()
+    monkeypatch.setattr(evaluation, "draw_copies", refuse)
+    assert main(["evaluate", str(run / "d"), "-n", "8"]) == 0
+    err = capsys.readouterr().err
+    assert f"{run / 'd' / 'copies.png'} can't be written: Read-only file system." in err
+    kept = f"Kept in {run / 'd'}: neighbours.png, evaluation.csv (the earlier one was replaced)"
+    assert err.splitlines()[-1] == kept

@@ -186,9 +186,9 @@ def test_points_are_evaluated_beside_their_floor(tmp_path, capsys):
     assert "floor" in printed
     assert "modes covered, of 8 (one sample)" in printed
     lines = (out / "evaluation.csv").read_text().splitlines()
-    assert lines[0] == "metric,value,floor,better"
+    assert lines[0] == "metric,value,floor,better,step"
     assert lines[1].startswith('"modes covered, of 8 (one sample)",')
-    assert lines[1].endswith(",8,higher")
+    assert lines[1].endswith(",8,higher,3")
 
 
 def test_images_are_evaluated_and_their_neighbours_drawn(tmp_path, monkeypatch, capsys):

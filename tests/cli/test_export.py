@@ -106,6 +106,8 @@ def test_the_module_of_a_conditional_net_takes_pairs(runs, tmp_path, discriminat
     [
         ("ring", ["-o", "g.png"], "must end in .onnx"),
         ("ring", ["--torch", "-o", "g.onnx"], "must end in .py"),
+        ("ring", ["--torch", "-o", "torch.py"], "torch.py would hide the module 'torch'"),
+        ("ring", ["--torch", "-o", "class.py"], "class.py couldn't be imported"),
         ("ring", ["-o", "nowhere/g.onnx"], "doesn't exist; create it first"),
         ("gumbel-textgan", ["--torch"], "has no known counterpart in PyTorch"),
     ],

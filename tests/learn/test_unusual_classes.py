@@ -116,7 +116,29 @@ def test_archives_and_other_attempts_are_told(tmp_path, capsys):
     assert list(students) == ["amy", "cat"]
     assert "ben.zip is passed over: unpack it first." in err
     (note,) = students["amy"]["exercises"][0]["notes"]
-    assert note == f"of 2 files of that name, {os.path.join('one', 'ex02_linear.py')} was marked"
+    chosen = os.path.join("one", "ex02_linear.py")
+    assert note == f"of 2 files of that name, {chosen} was marked"
+    assert f"of 2 files of that name, {os.path.join('amy', chosen)} was marked." in err
+
+
+@pytest.mark.parametrize("host", ["gradescope", "classroom50"])
+def test_a_submission_with_two_attempts_says_which_was_marked(tmp_path, capsys, host):
+    work = classroom(tmp_path / "work", one="", two=LINEAR)
+    command = ["learn", "grade", str(work), "--exercises", "linear", f"--{host}"]
+    assert main([*command, str(tmp_path / "out.json")]) == 0
+    said = "of 2 files of that name, {} was marked."
+    chosen = os.path.join("one", "ex02_linear.py")
+    assert said.format(os.path.join("work", chosen)) in capsys.readouterr().err
+    if host == "gradescope":
+        (test,) = json.loads((tmp_path / "out.json").read_text())["tests"]
+        assert said.format(chosen) in test["output"]
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "x"])
+def test_a_number_of_students_that_is_none_is_refused(tmp_path, capsys, jobs):
+    with pytest.raises(SystemExit):
+        main(["learn", "grade", str(tmp_path), f"--jobs={jobs}"])
+    assert f"--jobs: '{jobs}' isn't a whole number of at least 1" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links need a privilege there")

@@ -268,6 +268,10 @@ def test_the_table_as_csv_and_json():
     }
 
 
+def test_a_column_with_one_value_in_all_rows():
+    assert {r["step"] for r in csv.DictReader(io.StringIO(TABLE.csv(step=5)))} == {"5"}
+
+
 def test_rows_by_name():
     assert TABLE["negative"].floor == 12345.6
     with pytest.raises(KeyError):

@@ -123,6 +123,23 @@ def test_names_that_are_none_are_refused(tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [*((name, f"would hide the module '{name}'") for name in
+       ("minigan", "numpy", "random", "PIL", "safetensors", "torch")),
+     ("class", "couldn't be imported")],
+)  # fmt: skip
+def test_a_new_file_that_scripts_would_take_for_a_module_is_refused(tmp_path, name, words):
+    with pytest.raises(files.RecipeError, match=words):
+        files.write_new(name, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_on_the_path_of_modules_is_none_that_is_installed(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    files.require_importable(files.write_new("mine", tmp_path))
+
+
 def test_the_layer_in_the_new_file_has_right_gradients():
     from minigan.recipes import template
 

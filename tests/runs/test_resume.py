@@ -455,6 +455,75 @@ def test_a_run_under_way_has_no_model_yet(run, capsys):
         open_run(run).sample(1)
 
 
+@pytest.fixture
+def going_on(run):
+    """A finished run, evaluated, that was killed when it had gone on to step 10."""
+
+    class Killed(BaseException):
+        pass
+
+    class Kill(gan.Callback):
+        def on_step(self, trainer, report):
+            if trainer.step == 11:
+                raise Killed
+
+    assert main(["evaluate", str(run), "-n", "50", "--quiet"]) == 0
+    with pytest.raises(Killed):
+        resumed(run, steps=1000, callbacks=[Kill()])
+    return run
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["sample"], ["evaluate", "-n", "50"], ["interpolate"], ["export", "--torch", "-o", "net.py"]],
+)
+def test_the_old_model_of_a_run_that_went_on_is_not_taken_for_its_end(
+    going_on, tmp_path, monkeypatch, capsys, command
+):
+    monkeypatch.chdir(tmp_path)
+    name, *more = command
+    capsys.readouterr()
+    assert main([name, str(going_on), *more]) == 2
+    said = capsys.readouterr().err
+    assert "isn't finished: its model is of step 6; continue it with" in said
+    assert "with --checkpoint, such as 10." in said
+    assert main([name, str(going_on), *more, "--checkpoint", "10"]) == 0
+
+
+def test_a_run_that_went_on_is_where_its_checkpoints_are(going_on, tmp_path, capsys):
+    assert repr(open_run(going_on)) == f"Run({str(going_on)!r}: ring, step 10 of 1,000)"
+    model = going_on / "model.safetensors"
+    assert open_run(going_on).sample(3, which=model).shape == (3, 2)
+    begun = ["train", "ring", *SMALL, "--steps", "1", "--init", str(going_on)]
+    capsys.readouterr()
+    assert main([*begun[:2], *begun[3:], "--out", str(tmp_path / "next")]) == 0
+    assert f"from {going_on / 'checkpoints' / 'step-00000010.safetensors'}" in (
+        capsys.readouterr().err
+    )
+
+
+def test_scores_of_an_earlier_step_are_shown_as_such(going_on, tmp_path, capsys):
+    assert main(["runs", str(going_on)]) == 0
+    assert "run, step 6\n" in capsys.readouterr().out
+    assert main(["runs", str(going_on), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["metrics_step"] == 6
+    resumed(going_on, steps=12)
+    assert main(["evaluate", str(going_on), "-n", "50", "--checkpoint", "10", "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["runs", str(going_on)]) == 0
+    assert "run, step 10\n" in capsys.readouterr().out
+    assert main(["evaluate", str(going_on), "-n", "50", "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["runs", str(going_on)]) == 0
+    assert ", step" not in capsys.readouterr().out
+
+
+def test_a_damaged_checkpoint_is_not_where_a_run_has_gone_on_to(run):
+    (run / "checkpoints" / "step-00000099.safetensors").write_bytes(b"no checkpoint")
+    assert open_run(run).sample(3).shape == (3, 2)
+    assert repr(open_run(run)).endswith("step 6 of 6)")
+
+
 # ---------------------------------------------------------------- a disk that refuses
 
 

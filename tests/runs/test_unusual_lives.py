@@ -1,6 +1,7 @@
 """Runs that a wrong option once spoilt, or that measured from where they had never been."""
 
 import json
+import os
 
 import numpy
 import pytest
@@ -148,6 +149,14 @@ def test_a_place_may_begin_with_a_tilde(tmp_path, monkeypatch, digits):
     assert cli.main(["train", "--config", "c.toml", "--quiet"]) == 0
     assert (tmp_path / "x" / "model.safetensors").is_file()
     assert not (tmp_path / "~").exists()
+
+
+def test_a_tilde_before_nobodys_name_is_part_of_the_place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = train("ring", out="~nosuchuser/x", **SMALL)
+    assert (tmp_path / "~nosuchuser" / "x" / "model.safetensors").is_file()
+    assert str(run) == os.path.join("~nosuchuser", "x")
+    assert get("wavegan-tones").load_test("~nosuchuser/x", None) is None
 
 
 def test_points_of_event_files_survive_a_kill(tmp_path, monkeypatch):
