@@ -6,9 +6,11 @@ import ast
 import bdb
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import chdir, suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,11 @@ def load_layer(
         If there is no such file or name, arguments are missing, or the file itself raises; the
         message says what and where.
     """
+    with chdir(os.curdir):  # which the file may change
+        return _load(place, arguments, arrays, constants)
+
+
+def _load(place: str, arguments: str, arrays: Sequence[Any], constants: Sequence[str]) -> Any:
     path, name = split(place)
     module = import_file(path)
     positional, named = _parse_arguments(arguments)
@@ -100,13 +107,14 @@ def import_file(path: Path) -> Any:
         raise UsageError(
             f"there is no file {path}; give the path of the file that defines the layer."
         )
-    name = f"gradchecked_{path.stem}"
+    name = _module_name(path)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UsageError(f"{path} can't be imported; give a file of Python code.")
     module = importlib.util.module_from_spec(spec)
     # As for a script: the file can import what lies beside it.
-    sys.path.insert(0, str(path.resolve().parent))
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
@@ -114,8 +122,26 @@ def import_file(path: Path) -> Any:
         del sys.modules[name]
         raise located(error, path) from error
     finally:
-        sys.path.remove(str(path.resolve().parent))
+        with suppress(ValueError):  # the file may have removed it
+            sys.path.remove(folder)
     return module
+
+
+def _module_name(path: Path) -> str:
+    return f"gradchecked_{path.stem}"
+
+
+def frames_in(path: Path, error: BaseException) -> list[traceback.FrameSummary]:
+    """Return the places in an imported file that an error came through, the outermost first."""
+    # Not by the path, which stands for another file once the code has changed the folder.
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    told = traceback.extract_tb(error.__traceback__)
+    name = _module_name(path)
+    return [
+        said
+        for frame, said in zip(frames, told, strict=False)
+        if frame.f_globals.get("__name__") == name
+    ]
 
 
 def _parse_arguments(text: str) -> tuple[list[Any], dict[str, Any]]:
@@ -162,8 +188,7 @@ def _message(error: Exception, path: Path) -> str:
         return f"{error.filename}, line {error.lineno}: {error.msg}."
     if isinstance(error, bdb.BdbQuit):
         return f"{path} calls the debugger, which nobody can answer here; remove breakpoint()."
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename).resolve() == path.resolve()]
+    own = frames_in(path, error)
     understood = isinstance(error, (ValueError, TypeError))
     what = str(error) if understood else f"{type(error).__name__}: {error}"
     if not own:

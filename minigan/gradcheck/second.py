@@ -7,6 +7,7 @@ from typing import Any
 import numpy
 
 from minigan.gradcheck.compare import Comparison, Settings, too_many_skipped
+from minigan.gradcheck.report import Misconduct
 from minigan.gradcheck.slopes import Line
 from minigan.gradcheck.spot import Spot, largest
 
@@ -23,13 +24,19 @@ def check(spot: Spot, settings: Settings) -> None:
     """
     if len(spot.inputs) != 1 or len(spot.xs) != 1:
         return
-    (x,) = spot.xs
+    (x,), inherited = spot.xs, spot.traits.inherited
     v = numpy.asarray(settings.rng.standard_normal(x.shape))
     handle = spot.subject.forward(spot.xs, values=spot.values).handle
     try:
         result = spot.subject.second(v, spot.dy, handle)
-    except ValueError as error:
-        spot.report.notes.append(f"no second derivative was checked: {error}")
+    except Misconduct:
+        raise
+    except Exception as error:
+        if not (inherited or isinstance(error, ValueError)):
+            raise
+        what = str(error).partition("\n")[0].removesuffix(".")
+        reason = f"{what}; {inherited}" if inherited else error
+        spot.report.notes.append(f"no second derivative was checked: {reason}")
         return
     dx = numpy.zeros_like(x) if result.dx[0] is None else result.dx[0]
     arrays = {"x": (x.copy(), dx), "dy": (spot.dy.copy(), result.dx[1])}
@@ -39,9 +46,12 @@ def check(spot: Spot, settings: Settings) -> None:
         line = Line(_dx_at(spot, name, array), v, h=settings.h)
         title = f"double_backward: {name}"
         if not hasattr(gradient, "dtype") or gradient.shape != array.shape:
-            spot.complain(f"{title} has the wrong shape, but must have {array.shape}")
+            because = f": {inherited}" if inherited else ""
+            spot.complain(f"{title} has the wrong shape, but must have {array.shape}{because}")
             continue
         row = Comparison(title, array, gradient, line, scale, settings).run()
+        if row.error > settings.tolerance and inherited:
+            row.cause = inherited
         spot.report.second.append(row)
         if skipped := too_many_skipped(row):
             spot.report.problems.append(skipped)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -56,6 +57,8 @@ class Traits(NamedTuple):
     caches: bool
     """Whether backward takes a cache, rather than relying on the last forward call."""
     random: bool
+    inherited: str
+    """Which classes inherit a double_backward that may not fit what they define; or nothing."""
 
 
 class Forward(NamedTuple):
@@ -180,6 +183,7 @@ class Subject:
             own is not Layer.double_backward,
             self._takes_cache,
             any(isinstance(place.value, GENERATORS) for place in places(self.layer)),
+            _inherited(self.layer),
         )
 
     # ---------------------------------------------------------------- the two maps
@@ -494,6 +498,28 @@ def _name(layer: Any) -> str:
     described = vars(type(layer)).get("__repr__") or not repr(layer).startswith("<")
     text = repr(layer) if described else type(layer).__name__
     return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def _inherited(layer: Any) -> str:
+    """Say which classes of layers inside inherit double_backward beside other maps of their own."""
+    layers = [inside for _, inside in layer.layers()] if isinstance(layer, Layer) else [layer]
+    said = [_inherits_second(kind) for kind in dict.fromkeys(map(type, layers))]
+    return ", and ".join(sentence for sentence in said if sentence)
+
+
+def _inherits_second(kind: type) -> str:
+    below = list(
+        itertools.takewhile(lambda c: "double_backward" not in vars(c), inspect.getmro(kind))
+    )
+    source = (*inspect.getmro(kind), Layer)[len(below)]
+    theirs = [c for c in below if not c.__module__.startswith("minigan.")]
+    own = [m for m in ("forward", "backward") if any(m in vars(c) for c in theirs)]
+    if source is Layer or not own:
+        return ""
+    return (
+        f"{kind.__name__} defines {' and '.join(own)}, but inherits double_backward from "
+        f"{source.__name__}: define one that fits, too"
+    )
 
 
 def _needs_an_object(layer: Any) -> bool:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
 import numpy
 
 from minigan.gradcheck.child import serve
-from minigan.gradcheck.load import import_file, split
+from minigan.gradcheck.load import frames_in, import_file, split
 from minigan.gradcheck.subject import Odd
 from minigan.learn.course import exercise
 from minigan.learn.parts import Broken, Exercise, Given, run
@@ -112,10 +111,8 @@ def _where(error: BaseException, path: Path | None) -> dict[str, Any]:
 
 
 def _own(error: BaseException, path: Path | None) -> Any:
-    frames = traceback.extract_tb(error.__traceback__)
-    if path is None:
-        return None
-    return next((f for f in reversed(frames) if Path(f.filename).resolve() == path.resolve()), None)
+    frames = [] if path is None else frames_in(path, error)
+    return frames[-1] if frames else None
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,9 +138,12 @@ class Training:
 
 def solved(folder: Folder) -> dict[str, Any]:
     """Import the files that are solved."""
-    return {
-        e.name: import_file(folder.file(e)) for e in folder.exercises() if folder.state(e) == SOLVED
-    }
+    codes = {}
+    for each in folder.exercises():
+        if folder.state(each) == SOLVED:
+            with chdir(os.curdir):  # which the file may change
+                codes[each.name] = import_file(folder.file(each))
+    return codes
 
 
 def _fresh(word: str) -> Any:

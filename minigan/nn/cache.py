@@ -25,13 +25,24 @@ class Cache:
         The output of the forward call (only its shape is kept).
     saved
         What the backward map needs.
+
+    Raises
+    ------
+    TypeError
+        If `y` isn't an array.
     """
 
     __slots__ = ("owner", "saved", "y_shape")
 
     def __init__(self, owner: Any, y: Array, *saved: Any) -> None:
         self.owner = owner
-        self.y_shape: Shape = tuple(y.shape)
+        try:
+            self.y_shape: Shape = tuple(y.shape)
+        except AttributeError:
+            raise TypeError(
+                f"{owner!r}.forward gave its cache {type(y).__name__} as y, but a cache needs the "
+                "array that forward returns; write Cache(self, y, ...) with that array."
+            ) from None
         self.saved = saved
 
     def recall(self, owner: Any, dy: Array | Signals, v: Array | None = None) -> tuple[Any, ...]:
@@ -52,6 +63,11 @@ class Cache:
             )
         if isinstance(dy, Signals):
             return self.saved
+        if not hasattr(dy, "dtype"):
+            raise TypeError(
+                f"{owner!r}.backward got {type(dy).__name__} as dy, but needs an array; in a net, "
+                "it is what the backward of the layer after it returns."
+            )
         require_floating(owner, dy, "cotangent dy")
         if tuple(dy.shape) != self.y_shape:
             raise ValueError(
@@ -104,10 +120,10 @@ def require_floating(owner: Any, x: Any, what: str) -> None:
     """Refuse anything but an array of float32 or float64; the message names `owner` and `what`."""
     dtype: Any = getattr(x, "dtype", None)
     if getattr(dtype, "kind", None) is None:
-        raise TypeError(
-            f"{owner!r} got {type(x).__name__} as {what}, but needs an array; convert it with "
-            "numpy.asarray(x, dtype='float32')."
-        )
+        remedy = "convert it with numpy.asarray(x, dtype='float32')"
+        if isinstance(x, tuple):
+            remedy = "leave out what comes with it, such as labels, which this layer doesn't take"
+        raise TypeError(f"{owner!r} got {type(x).__name__} as {what}, but needs an array; {remedy}.")
     if dtype.kind != "f" or dtype.itemsize not in (4, 8):
         raise TypeError(
             f"{owner!r} got {what} of dtype {dtype}, but computes in float32 or float64; convert "

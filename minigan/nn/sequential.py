@@ -178,13 +178,18 @@ class Sequential(Layer, samplewise=True):
 
 def _pair(stage: Layer | Joined, result: Any) -> tuple[Array, Any]:
     """Require the pair that every forward map must return."""
-    if isinstance(result, tuple) and len(result) == 2:
-        return result
-    what = f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__
-    raise TypeError(
-        f"{stage!r}.forward returned {what}, but must return a pair (y, cache); end it with "
-        "return y, Cache(self, y, ...)."
-    )
+    if not (isinstance(result, tuple) and len(result) == 2):
+        what = f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__
+        raise TypeError(
+            f"{stage!r}.forward returned {what}, but must return a pair (y, cache); end it with "
+            "return y, Cache(self, y, ...)."
+        )
+    y, _ = result
+    if not (hasattr(y, "shape") or isinstance(y, tuple)):  # a tuple: samples and their labels
+        raise TypeError(
+            f"{stage!r}.forward returned {type(y).__name__} as y, but must return an array."
+        )
+    return result
 
 
 def _shape(x: Any) -> Any:

@@ -4,7 +4,9 @@ import copy
 import math
 import pickle
 import re
+import sys
 import textwrap
+from pathlib import Path
 
 import numpy
 import pytest
@@ -992,6 +994,46 @@ def test_mistakes_get_one_sentence(file, capsys, arguments, said):
     assert said in err
     assert err.startswith("minigan: ")
     assert "Traceback" not in err
+
+
+MOVES = {
+    "to its folder": "os.chdir(os.path.dirname(__file__))",
+    "away": "os.chdir('/')",
+    "off the path": "sys.path.pop(0)",
+    "with a path of its own": "sys.path = sys.path[1:]",
+}
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_a_file_may_change_folder_and_path(tmp_path, monkeypatch, capsys, move):
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "factor.txt").write_text("2.0")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    read = "Path('factor.txt').read_text()" if move == "to its folder" else "2.0"
+    Path("inside/mine.py").write_text(
+        f"import os\nimport sys\n{MOVES[move]}\nfrom pathlib import Path\n"
+        "class Scale:\n"
+        f"    def __init__(self): self.slope = float({read})\n"
+        "    def forward(self, x): return self.slope * x, None\n"
+        "    def backward(self, dy, cache): return self.slope * dy\n"
+        "class Crash(Scale):\n"
+        "    def forward(self, x):\n"
+        "        os.chdir('/')\n"
+        "        return 1 / 0\n"
+    )
+    before = list(sys.path)
+    assert gradcheck.load_layer("inside/mine.py:Scale").slope == 2.0
+    assert Path.cwd() == tmp_path
+    assert len(sys.path) in (len(before), len(before) - 1)
+    assert main(["gradcheck", "inside/mine.py:Scale", "--input", "4,3"]) == 0
+    assert main(["gradcheck", "inside/mine.py:Crash", "--input", "4,3"]) == 1
+    out = capsys.readouterr().out
+    assert "inside/mine.py, line 12, in forward: ZeroDivisionError" in out
+    Path("inside/mine.py").write_text(f"import os\nimport sys\n{MOVES[move]}\n1 / 0\n")
+    assert main(["gradcheck", "inside/mine.py:Scale", "--input", "4,3"]) == 2
+    said = "inside/mine.py, line 4, in <module>: ZeroDivisionError: division by zero\n    1 / 0"
+    assert said in capsys.readouterr().err
 
 
 def test_files_that_can_not_be_imported(tmp_path, capsys):

@@ -1211,6 +1211,60 @@ def test_second_derivatives_are_examined(what):
         gradcheck.check(Cube(), X)
 
 
+class Twice(nn.Linear):
+    """y = 2 (x W + b), with a second derivative that knows nothing of the 2."""
+
+    def forward(self, x, *, train=True):
+        y, cache = super().forward(x, train=train)
+        return 2 * y, cache
+
+    def backward(self, dy, cache, *, param_grads=True, input_grad=True):
+        return super().backward(2 * dy, cache, param_grads=param_grads, input_grad=input_grad)
+
+
+class Plain(nn.Linear):
+    """A linear layer by maps of its own, whose cache is a tuple."""
+
+    def forward(self, x, *, train=True):
+        return x @ self.weight.value + self.bias.value, (x,)
+
+    def backward(self, dy, cache, *, param_grads=True, input_grad=True):
+        if param_grads:
+            self.weight.grad += cache[0].T @ dy
+            self.bias.grad += dy.sum(axis=0)
+        return dy @ self.weight.value.T if input_grad else None
+
+
+@pytest.mark.parametrize(
+    "net", [Twice(3, 2), nn.Sequential(nn.Linear(3, 3), nn.Tanh(), Twice(3, 2))]
+)
+def test_an_inherited_second_derivative_that_does_not_fit_is_named(net):
+    with pytest.raises(gradcheck.GradientError) as caught:
+        gradcheck.check(net, X)
+    assert (
+        "likely cause: Twice defines forward and backward, but inherits double_backward from "
+        "Linear: define one that fits, too." in str(caught.value)
+    )
+    assert caught.value.hint is None  # all first derivatives are right
+
+
+def test_an_inherited_second_derivative_that_fails_is_named():
+    (note,) = gradcheck.check(Plain(3, 2), X).notes
+    assert note.startswith("no second derivative was checked: Linear(3, 2).double_backward got")
+    assert note.endswith("but inherits double_backward from Linear: define one that fits, too")
+
+
+def test_an_inherited_second_derivative_that_fits_is_right():
+    class Counted(nn.Linear):
+        def forward(self, x, *, train=True):
+            self.calls = getattr(self, "calls", 0) + 1
+            return super().forward(x, train=train)
+
+    report = gradcheck.check(Counted(3, 2), X)
+    assert len(report.second) == 4
+    assert not any("inherits" in note for note in report.notes)
+
+
 def test_a_backward_that_updates_the_weights_is_told_so():
     class Updating:
         def __init__(self):

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -241,6 +242,22 @@ def test_a_file_beside_the_exercise_stands_for_no_module_of_python(tmp_path, mon
     path = tmp_path / "ex02_linear.py"
     path.write_text(solution(exercise("linear")))
     assert checking.check_file(exercise("linear"), path).ok
+
+
+@pytest.mark.parametrize(
+    "move", ["os.chdir(os.path.dirname(__file__))", "os.chdir('/')", "sys.path.pop(0)"]
+)
+def test_a_file_may_change_folder_and_path(move, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "course").mkdir()
+    path = Path("course/ex02_linear.py")
+    path.write_text(f"{solution(exercise('linear'))}\nimport os, sys\n{move}\n")
+    assert checking.check_file(exercise("linear"), path).ok
+    path.write_text(
+        WRONG.format(at_import=f"import os, sys\n{move}", forward="1 / 0", backward="pass")
+    )
+    lines = "\n".join(checking.check_file(exercise("linear"), path).lines(Speaker("en")))
+    assert "line 7, in forward: ZeroDivisionError" in lines
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="processes are listed in /proc")

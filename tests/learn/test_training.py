@@ -1,6 +1,7 @@
 """The reward: training on the reader's own layers."""
 
 import itertools
+from pathlib import Path
 
 import numpy
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from minigan import nn
 from minigan.learn import own, training
 from minigan.learn.course import exercise
+from minigan.learn.folder import SOLVED, Folder
 from minigan.learn.language import Speaker
 
 SAY = Speaker("en")
@@ -100,3 +102,14 @@ def _trained(net):
         optimizer.step()
         average.update()
     return average.net.forward(rng.standard_normal((5, 3), "float32"), train=False)[0]
+
+
+def test_files_that_change_the_folder_are_all_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Folder, "state", lambda self, exercise: SOLVED)
+    folder = Folder(Path("course"), names=["linear", "bce"])
+    folder.path.mkdir()
+    for each in folder.exercises():
+        folder.file(each).write_text("import os\nos.chdir('/')\n")
+    assert list(training.solved(folder)) == ["linear", "bce"]
+    assert Path.cwd() == tmp_path

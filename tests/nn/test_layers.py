@@ -515,6 +515,14 @@ def test_a_foreign_cache_and_a_wrong_cotangent_are_refused(name):
 
 
 @pytest.mark.parametrize("name", INPUTS)
+def test_labels_for_a_layer_that_takes_none_are_refused(name):
+    layer, shape = INPUTS[name]
+    x = numpy.ones(shape, "float32")
+    with pytest.raises(TypeError, match=r"got tuple as input, but needs an array; leave out what"):
+        layer.forward((x, numpy.zeros(len(x), int)))
+
+
+@pytest.mark.parametrize("name", INPUTS)
 def test_what_is_no_cache_is_refused(name):
     layer, shape = INPUTS[name]
     y, cache = layer.forward(numpy.ones(shape, "float32"))
@@ -526,6 +534,13 @@ def test_what_is_no_cache_is_refused(name):
             layer.backward(y, cache=wrong, param_grads=False)
     with pytest.raises(TypeError, match="got ndarray as cache"):
         layer.backward(cache, y)
+
+
+@pytest.mark.parametrize("y", [[[1.0]], None, 1.0, (numpy.ones(1), 0)])
+def test_a_cache_of_what_is_no_array_is_refused(y):
+    words = rf"^Linear\(1, 1\)\.forward gave its cache {type(y).__name__} as y, but"
+    with pytest.raises(TypeError, match=words):
+        nn.Cache(nn.Linear(1, 1), y, 0)
 
 
 def test_what_is_no_cache_is_refused_by_second_derivatives_too():
@@ -651,6 +666,10 @@ def test_one_value_per_feature_has_no_variance(shape):
         (nn.PixelShuffle(2), (2, 3, 3, 6), "multiple of 4"),
         (nn.PixelUnshuffle(2), (2, 3, 4, 6), "multiples of 2"),
         (nn.Downsample(2), (2, 3, 4, 6), "multiples of 2"),
+        (nn.Downsample(2), (2, 0, 0, 3), "have no pixels"),
+        (nn.Blur(), (2, 4, 0, 3), "have no pixels"),
+        (nn.Interpolate(2), (2, 0, 4, 3), "have no pixels"),
+        (nn.Resize(4), (2, 0, 4, 3), "have no pixels"),
         (nn.MaxPool(3), (2, 2, 4, 6), "smaller than its window"),
         (nn.GlobalPool(), (2, 3), "at least one axis between"),
         (nn.GroupNorm(3, 3), (2, 3), "a group of one number"),

@@ -215,8 +215,8 @@ def test_the_command_that_checks_gradients_tells_the_note(tmp_path, capsys):
     path.write_text(
         "from minigan import nn\nnet = nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 1))\n"
     )
-    assert main(["gradcheck", f"{path}:net", "--input", "2,3"]) == 2
-    assert "[layer 1 of 2; the shapes on the way there: (2, 3)" in capsys.readouterr().err
+    assert main(["gradcheck", f"{path}:net", "--input", "2,3"]) == 1
+    assert "[layer 1 of 2; the shapes on the way there: (2, 3)" in capsys.readouterr().out
 
 
 def test_the_way_of_a_pair_is_that_of_its_samples():
@@ -246,6 +246,62 @@ def test_what_is_no_pair_of_output_and_cache_is_refused(returned, what):
     ) as caught:
         net.forward(numpy.ones((2, 3), "float32"))
     assert "layer 1 of 2" in caught.value.__notes__[0]
+
+
+class Made(nn.Layer):
+    """The identity, one of whose maps ends in another way."""
+
+    def __init__(self, *, y=None, dx=None):
+        self.y, self.dx = y, dx
+
+    def forward(self, x, *, train=True):
+        return self.y(x) if self.y else x, nn.Cache(self, x)
+
+    def backward(self, dy, cache, *, param_grads=True, input_grad=True):
+        return self.dx(dy)
+
+
+def test_an_output_that_is_no_array_is_blamed_on_its_layer():
+    net = nn.Sequential(Made(y=lambda x: x.tolist()), nn.Linear(2, 2))
+    with pytest.raises(TypeError, match=r"^Made\.forward returned list as y, but must return an"):
+        net.forward(numpy.ones((2, 2), "float32"))
+
+
+@pytest.mark.parametrize("returned", [None, (1.0, 1.0), [1.0], 1.0])
+def test_a_cotangent_that_is_no_array_points_to_the_layer_after(returned):
+    net = nn.Sequential(nn.Linear(2, 2), Made(dx=lambda dy: returned))
+    y, cache = net.forward(numpy.ones((2, 2), "float32"))
+    said = (
+        rf"Linear\(2, 2\)\.backward got {type(returned).__name__} as dy, but needs an array; in a "
+        "net, it is what the backward of the layer after it returns"
+    )
+    for call in (net.backward, net.backward_signals):
+        with pytest.raises(TypeError, match=said):
+            call(y, cache)
+
+
+def test_labels_and_pairs_need_no_cotangent_that_is_an_array():
+    class Doubled(nn.Layer):
+        def forward(self, x, *, train=True):
+            return (x, x), nn.Cache(self, x)
+
+        def backward(self, dy, cache, *, param_grads=True, input_grad=True):
+            return dy[0] + dy[1]
+
+    class Sum(nn.Layer):
+        def forward(self, x, *, train=True):
+            return x[0] + x[1], nn.Cache(self, x[0])
+
+        def backward(self, dy, cache, *, param_grads=True, input_grad=True):
+            return dy, dy
+
+    net = nn.Sequential(nn.Linear(2, 2), Doubled(), Sum())
+    x = numpy.ones((2, 2), "float32")
+    y, cache = net.forward(x)
+    numpy.testing.assert_allclose(net.backward(y, cache), 2 * y @ net[0].weight.value.T, rtol=1e-5)
+    net = nn.Sequential(nn.Embedding(4, 2), nn.Linear(2, 2))
+    y, cache = net.forward(numpy.array([0, 3]))
+    assert net.backward(y, cache) is None
 
 
 def test_type_errors_stay_type_errors():
