@@ -123,7 +123,9 @@ def require_floating(owner: Any, x: Any, what: str) -> None:
         remedy = "convert it with numpy.asarray(x, dtype='float32')"
         if isinstance(x, tuple):
             remedy = "leave out what comes with it, such as labels, which this layer doesn't take"
-        raise TypeError(f"{owner!r} got {type(x).__name__} as {what}, but needs an array; {remedy}.")
+        raise TypeError(
+            f"{owner!r} got {type(x).__name__} as {what}, but needs an array; {remedy}."
+        )
     if dtype.kind != "f" or dtype.itemsize not in (4, 8):
         raise TypeError(
             f"{owner!r} got {what} of dtype {dtype}, but computes in float32 or float64; convert "

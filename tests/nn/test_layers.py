@@ -514,7 +514,7 @@ def test_a_foreign_cache_and_a_wrong_cotangent_are_refused(name):
         layer.backward(y[1:], cache)
 
 
-@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize("name", [name for name in INPUTS if name != "GRU"])  # it takes lengths
 def test_labels_for_a_layer_that_takes_none_are_refused(name):
     layer, shape = INPUTS[name]
     x = numpy.ones(shape, "float32")
