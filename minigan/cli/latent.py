@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 STRONGEST = 8
 """Number of coordinates that ``minigan latent`` lists."""
-SWEEP = Path("sweep.png")
-"""The image file of ``minigan latent``, if no other is given."""
 REACH, VALUES = 2.5, 9
 """How far it moves, and in how many values."""
 
@@ -73,7 +71,6 @@ def latent(options: argparse.Namespace) -> None:
     from minigan.runs import exploring
 
     _require_used(options)
-    options.output = options.output or SWEEP
     options.reach = REACH if options.reach is None else options.reach
     options.steps = VALUES if options.steps is None else options.steps
     run = _open(options)
@@ -106,7 +103,7 @@ def _require_used(options: argparse.Namespace) -> None:
             "--levels needs a direction to move along; add --directions or --attribute, or leave "
             "it out."
         )
-    for name in ("output", "reach", "steps"):
+    for name in ("reach", "steps"):
         if getattr(options, name) is not None and not moves and options.sweep is None:
             raise ValueError(
                 f"--{name} needs something to draw; add --sweep, --directions or --attribute, or "
@@ -251,8 +248,7 @@ def _add_latent(commands: Commands) -> None:
     parser = add_command(
         commands, "latent", latent, "show what coordinates and directions of the latents do"
     )
-    _add_run_and_picture(parser, SWEEP.name)
-    parser.set_defaults(output=None)
+    _add_run_and_picture(parser, "sweep.png")
     sweep = parser.section("the sweep")
     sweep.add_argument(
         "--sweep", type=whole_numbers, nargs="?", const=(), metavar="I,J,...",

@@ -391,7 +391,6 @@ def test_a_run_whose_config_makes_no_sense(place, capsys, finished, change):
         (["latent", "--sweep", "0", "--levels", "0"], "--levels needs a direction to move along"),
         (["latent", "--reach", "2"], "--reach needs something to draw; add --sweep"),
         (["latent", "--steps", "3"], "--steps needs something to draw; add --sweep"),
-        (["latent", "-o", "x.png"], "--output needs something to draw; add --sweep"),
     ],
 )
 def test_bad_requests_to_a_run(place, capsys, finished, arguments, words):
