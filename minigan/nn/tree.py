@@ -175,10 +175,10 @@ def _out_of_reach(items: list[Any], found: set[int], kind: str) -> str | None:
             continue
         if isinstance(item, (Tree, Parameter)):
             return kind
+        inside = _inside(item)
         # For a container that holds itself, this one counts as found in what is inside.
-        inside = _out_of_reach(_inside(item), found | {id(item)}, type(item).__name__)
-        if inside:
-            return inside
+        if inside and (what := _out_of_reach(inside, found | {id(item)}, type(item).__name__)):
+            return what
     return None
 
 
@@ -189,7 +189,7 @@ def _inside(value: Any) -> list[Any]:
     if isinstance(value, Mapping):
         return list(value.values())
     if isinstance(value, (list, tuple, deque, UserList, Set, ValuesView)):
-        return list(value)
+        return [] if _only_numbers(value) else list(value)
     if isinstance(value, SimpleNamespace) or _is_foreign(type(value)):
         # Its own attributes, but not what further objects there hold, which may be anything.
         return [x for x in _attributes(value).values() if isinstance(x, (Tree, Parameter))]
@@ -198,7 +198,8 @@ def _inside(value: Any) -> list[Any]:
 
 def _attributes(thing: Any) -> dict[str, Any]:
     """Return what an object holds, in slots too."""
-    slots = (name for kind in type(thing).__mro__ for name in vars(kind).get("__slots__", ()))
+    declared = [vars(kind).get("__slots__", ()) for kind in type(thing).__mro__]
+    slots = [name for some in declared for name in ([some] if isinstance(some, str) else some)]
     kept = {name: getattr(thing, name) for name in slots if hasattr(thing, name)}
     return kept | getattr(thing, "__dict__", {})
 

@@ -147,7 +147,7 @@ class Optimizer:
     def require_complete(self) -> None:
         """Check that the nets have no other parameters than those that this optimizer moves.
 
-        Each step that `step` takes after a multiple of `STEPS_BETWEEN_LOOKS` looks, too.
+        `step` does so at the first step, and then every `STEPS_BETWEEN_LOOKS` steps.
 
         Raises
         ------

@@ -216,8 +216,15 @@ def test_layers_of_a_class_or_in_slots_are_refused():
         def __init__(self, box):
             self.box = box
 
+    class InASlot(nn.Layer):
+        __slots__ = "box"
+
+        def __init__(self, box):
+            self.box = box
+
     linear = nn.Linear(2, 2)
-    for net in (OfTheClass(), InSlots(linear), InSlots([linear]), InSlots(linear.weight)):
+    slotted = [kind(box) for kind in (InSlots, InASlot) for box in (linear, [linear])]
+    for net in (OfTheClass(), InSlots(linear.weight), *slotted):
         with pytest.raises(TypeError, match=r"attribute box .* in a class attribute or slot"):
             optim.Adam(nn.Sequential(nn.Linear(2, 2), net))
     covered = OfTheClass()
