@@ -227,7 +227,7 @@ def _torch(part: Part, *, dry: bool, seconds: float) -> dict[str, Any]:
     timer = HostTimer if dry else torch_gpu.Timer
     note = torch_gpu.torch.__version__
     if part.contestant == "PyTorch compiled":
-        note += f"; first step after {took:.1f} s;"
+        note += f", {torch_gpu.MODE}; first step after {took:.1f} s;"
     return _row(part, *_measure(step, timer, warm_up=0 if dry else 6, seconds=seconds), note=note)
 
 
@@ -549,9 +549,10 @@ def _compile_case(part: Part) -> None:
     torch_gpu.torch.cuda.synchronize()
 
 
-def _environment(folder: str) -> dict[str, str]:
-    """The environment of all processes: where Inductor keeps what it has compiled."""
+def _environment(folder: str, mode: str) -> dict[str, str]:
+    """The environment of all processes: how and where Inductor keeps what it has compiled."""
     cache = {
+        "MINIGAN_TORCH_COMPILE_MODE": mode,
         "TORCHINDUCTOR_CACHE_DIR": folder,
         "TORCHINDUCTOR_FX_GRAPH_CACHE": "1",
         "TORCHINDUCTOR_AUTOGRAD_CACHE": "1",
@@ -611,6 +612,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--seconds", type=float, default=1.0, help="how long each case is timed (default 1)")
     add("--compile-seconds", type=float, default=150.0, metavar="S",
         help="how long torch.compile may work before anything is timed (default 150)")  # fmt: skip
+    add("--compile-mode", default="max-autotune", metavar="MODE",
+        help="mode of torch.compile (default max-autotune, which tries out kernels for minutes; "
+        "reduce-overhead keeps the library's and records CUDA graphs as well)")  # fmt: skip
     add("--only", default="", help="workloads to measure, with commas between (default all)")
     add("--contestants", default="", help=f"with commas between (default {','.join(CONTESTANTS)})")
     add("--no-parity", action="store_true", help="leave out the tests of the device")
@@ -662,7 +666,7 @@ def _measure_all(wanted: list[Part], table: Table, options: argparse.Namespace) 
     end = time.monotonic() + 60 * options.minutes
     flags = ["--seconds", str(options.seconds), *(["--dry-run"] if options.dry_run else [])]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        env = _environment(folder)
+        env = _environment(folder, options.compile_mode)
         seconds = min(options.compile_seconds, 60 * options.minutes)
         compilation = Compilation(wanted, env, seconds=seconds)
         try:

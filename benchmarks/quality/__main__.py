@@ -42,7 +42,12 @@ def main() -> None:
     parser.add_argument(
         "--only", default="", metavar="WORDS", help="cases whose name contains this"
     )
+    parser.add_argument(
+        "--device", default="cpu", help='where whole nets of "stacked" are trained: cpu or cuda'
+    )
     options = parser.parse_args()
+    if options.device != "cpu" and options.experiment != "stacked":
+        parser.error(f"argument --device: {options.experiment} is only measured on the CPU")
     experiment = importlib.import_module(f"benchmarks.quality.{options.experiment}")
     cases = _cases(options, experiment)
     if not any(options.only in case for case in cases):
@@ -91,9 +96,10 @@ def _run(options: argparse.Namespace, experiment: Any) -> None:
 
 
 def _run_jobs(options: argparse.Namespace, experiment: Any) -> None:
+    place = {} if options.device == "cpu" else {"device": options.device}
     chosen = [
         job
-        for job in experiment.jobs(options.seeds, options.steps)
+        for job in experiment.jobs(options.seeds, options.steps, **place)
         if options.only in job.case and (options.only or not job.long)
     ]
     jobs.run(options.experiment, chosen, budget=60 * options.budget)

@@ -195,9 +195,17 @@ def _row(job: Job, trainer: gan.Trainer, passed: Passed) -> Row:
             "cpu_seconds": round(spent["seconds"], 1),
             "wall_seconds": round(spent["wall"], 1),
             "cores": os.cpu_count(),
-            "processor": processor(),
+            "processor": _processor(trainer.game.device),
         }
     )
+
+
+def _processor(ops: Any) -> str:
+    """Name what computed; for a GPU, with the precision of its products."""
+    if not ops.queues:
+        return processor()
+    name = ops.xp.cuda.runtime.getDeviceProperties(ops.xp.cuda.Device().id)["name"].decode()
+    return f"{name}, {ops.precision}"
 
 
 def append(experiment: str, row: Row) -> None:

@@ -25,7 +25,7 @@ import numpy
 
 from benchmarks.quality.jobs import Job, Row, rows
 from benchmarks.quality.pictures import dots
-from minigan import data, gan, metrics, nn, optim
+from minigan import backend, data, gan, metrics, nn, optim
 from minigan.backend import to_numpy
 from minigan.recipes import get, nets
 from minigan.recipes.recipe import Recipe, Settings
@@ -82,7 +82,9 @@ def whole_nets(rng: numpy.random.Generator, packing: int) -> tuple[nn.Layer, nn.
 
 
 def build_whole(packing: int, seed: int, device: str = "cpu") -> gan.Trainer:
-    """The protocol's nets and rates."""
+    """The protocol's nets and rates; on a GPU, products in TF32."""
+    if device == "cuda":
+        backend.get(device).set_precision("tf32")
     weights, stream, latents = (
         numpy.random.default_rng(s) for s in numpy.random.SeedSequence(seed).spawn(3)
     )
@@ -90,7 +92,8 @@ def build_whole(packing: int, seed: int, device: str = "cpu") -> gan.Trainer:
     moves = [optim.Adam(net, lr=2e-4, betas=(0.5, 0.999)) for net in (generator, critic)]
     game = TwoSteps(generator, critic, *moves, latent=gan.Latent(100, "uniform"))
     source = data.Batches(data.stacked_mnist(), 64 * packing, stream)
-    return gan.Trainer(game, source, rng=latents, cuda_graph=device == "cuda")
+    # The game isn't one of minigan's own, so the graph has to be asked for.
+    return gan.Trainer(game, source, rng=latents, cuda_graph=device == "cuda" or None)
 
 
 def scaled_nets(rng: numpy.random.Generator, noise: Any) -> tuple[nn.Layer, nn.Layer]:
@@ -140,8 +143,8 @@ def measure(trainer: gan.Trainer, seed: int, samples: int = SAMPLES) -> Row:
     }
 
 
-def jobs(seeds: Sequence[int], steps: int | None = None) -> list[Job]:
-    """With and without packing, scaled down and whole; and the recipe."""
+def jobs(seeds: Sequence[int], steps: int | None = None, device: str = "cpu") -> list[Job]:
+    """With and without packing, scaled down and whole (these on any device); and the recipe."""
     cases: dict[str, tuple[str, ...]] = {"DCGAN": (), "packing of 2": ("packing:2",)}
     scaled = [
         Job(case, seed, steps or STEPS, lambda s, ways=ways: build(ways, s), measure)
@@ -159,7 +162,7 @@ def jobs(seeds: Sequence[int], steps: int | None = None) -> list[Job]:
     whole = [
         Job(
             f"{case}, whole", seed, steps or WHOLE_STEPS,
-            lambda s, m=m: build_whole(m, s), lambda trainer, s: measure(trainer, s, 26_000), long=True,
+            lambda s, m=m: build_whole(m, s, device), lambda trainer, s: measure(trainer, s, 26_000), long=True,
             marks=WHOLE_MARKS,
         )
         for seed in seeds

@@ -1,5 +1,4 @@
-"""The workloads in PyTorch on a GPU: channels last, fused Adam, eager or
-``torch.compile(mode="max-autotune")``.
+"""The workloads in PyTorch on a GPU: channels last, fused Adam, eager or ``torch.compile``.
 
 The games are those of `benchmarks.rivals.torch_step`, reals and fakes in one pass through D where
 the workload allows. A penalty on D's gradient differentiates twice, which ``torch.compile``
@@ -10,6 +9,7 @@ Imports torch, so nothing but a process of its own imports this file.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +17,9 @@ import torch
 
 from benchmarks.rivals import torch_step
 from benchmarks.workloads import Workload
+
+MODE = os.environ.get("MINIGAN_TORCH_COMPILE_MODE", "max-autotune")
+"""The mode of ``torch.compile``."""
 
 
 def make(
@@ -37,7 +40,7 @@ def make(
 
 
 def _compiled(function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
-    return torch.compile(function, mode="max-autotune") if compiled else function
+    return torch.compile(function, mode=MODE) if compiled else function
 
 
 class Step(torch_step.Step):

@@ -92,7 +92,7 @@ class Reference:
 
     def record(
         self, step: Callable[..., Any], *, optimizers: Sequence[Any], capacity: int = 128,
-        kind: Callable[[], Hashable] = lambda: None,
+        kind: Callable[[], Hashable] = lambda: None, required: bool = True,
     ) -> Any:  # fmt: skip
         """Return a training step that is recorded once and then replayed, on a CUDA device.
 

@@ -39,7 +39,9 @@ def add_commands(commands: Commands) -> None:
         "--device", default="auto", help="auto, cpu or cuda (default: auto, all available)"
     )
     parser.add_argument(
-        "--cuda-graph", action="store_true", help="on a GPU, record a round and replay it"
+        "--cuda-graph",
+        action=argparse.BooleanOptionalAction,
+        help="on a GPU, record a round and replay it (default: where possible)",
     )
 
 

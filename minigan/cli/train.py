@@ -362,9 +362,8 @@ def _add_device(parser: Parser) -> None:
     )
     group.add_argument(
         "--cuda-graph",
-        action="store_true",
-        default=None,
-        help="record a round into a CUDA graph and replay it",
+        action=argparse.BooleanOptionalAction,
+        help="on a GPU, record a round into a CUDA graph and replay it (default: where possible)",
     )
     group.add_argument(
         "--ranks",

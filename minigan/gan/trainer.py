@@ -13,6 +13,7 @@ import numpy
 from minigan import backend, checkpoint, randomness
 from minigan.backend import Array
 from minigan.gan.base import BaseGame
+from minigan.gan.recording import Dependences
 from minigan.latent import Latent
 from minigan.optim import ExponentialMovingAverage
 from minigan.ranks import Ranks
@@ -81,7 +82,9 @@ class Trainer:
         Set the attributes of the same names of a `minigan.gan.Game`; None leaves them unchanged.
     cuda_graph
         Whether to record a round into a CUDA graph and replay it; the players must be on a CUDA
-        device.
+        device. By default (None), it is done where possible: on a GPU, for a game whose layers,
+        penalties, optimizers and hooks are all minigan's own. What code of your own does in Python
+        would only happen at the recording.
     read_every
         Largest number of steps between reading the losses on a GPU. On a CPU, where reading costs
         nothing, they are read after every step.
@@ -112,7 +115,7 @@ class Trainer:
         discriminator_steps: int | None = None,
         conditional: bool | None = None,
         average: ExponentialMovingAverage | None = None,
-        cuda_graph: bool = False,
+        cuda_graph: bool | None = None,
         read_every: int = 50,
     ) -> None:
         if read_every < 1:
@@ -140,7 +143,8 @@ class Trainer:
         self.read_every = read_every if game.device.queues else 1
         self.reports: list[tuple[int, Report]] = []
         self._unread: list[dict[str, Array]] = []
-        self._graph: Any = self._record() if cuda_graph else None
+        self.unrecorded = ""
+        self._graph: Any = self._recorded_if(cuda_graph)
         self._play: Callable[..., dict[str, Array]] = self._graph or self._play_on_device
 
     def __getattr__(self, name: str) -> Any:
@@ -159,12 +163,25 @@ class Trainer:
     def _play_on_device(self, *drawn: Any) -> dict[str, Array]:
         return self.game.play(*backend.tree.mapped(self.game.device.asarray, drawn))
 
-    def _record(self) -> Any:
+    def _recorded_if(self, wanted: bool | None) -> Any:
+        """Return the round as a graph; None if it isn't wanted or, without a wish, not possible."""
+        possible = self.game.device.queues and self.game.ranks.size == 1
+        if wanted is False or (wanted is None and not possible):
+            return None
+        dependences = Dependences(self.game)
+        if wanted is None and dependences.foreign:
+            self.unrecorded = (
+                f"Rounds aren't recorded as a CUDA graph, since {dependences.foreign} isn't "
+                "minigan's own: a graph wouldn't run its Python code again. If it always launches "
+                "the same kernels, cuda_graph=True (--cuda-graph) makes training faster."
+            )
+            return None
         return self.game.device.record(
             self.game.play,
             optimizers=list(self.game.optimizers().values()),
             capacity=max(128, self.read_every),
-            kind=self.game.kind,
+            kind=lambda: (self.game.kind(), dependences.numbers()),
+            required=wanted is True,
         )
 
     def run(self, steps: int, callbacks: Sequence[Callback] = ()) -> None:

@@ -82,7 +82,7 @@ def assemble(
     *,
     seed: int,
     device: str | backend.Reference = "cpu",
-    cuda_graph: bool = False,
+    cuda_graph: bool | None = None,
     precision: str = "float32",
     ranks: Ranks = ALONE,
     local_batchnorm: bool = False,
@@ -98,7 +98,8 @@ def assemble(
     device
         ``"cpu"``, ``"cuda"`` or ``"auto"``.
     cuda_graph
-        Whether to record a round into a CUDA graph and replay it, see `gan.Trainer`.
+        Whether to record a round into a CUDA graph and replay it; by default where possible, see
+        `gan.Trainer`.
     precision
         Precision of matrix products on a CUDA device: ``"float32"`` or ``"tf32"``.
     ranks, local_batchnorm

@@ -20,8 +20,8 @@ from minigan import backend, data, recipes
 from minigan.recipes.translation import Translation
 from minigan.runs.assembly import assemble
 
-WARM_UP = 2
-"""Untimed rounds at the start, which create threads, fill caches and compile kernels."""
+WARM_UP, WARM_UP_GPU = 2, 5
+"""Untimed rounds at the start, which create threads, fill caches, compile kernels and record."""
 IMAGES = 1024
 """Size of the random data set."""
 
@@ -50,7 +50,7 @@ def run(
     *,
     seconds: float = 2.0,
     device: str = "auto",
-    cuda_graph: bool = False,
+    cuda_graph: bool | None = None,
 ) -> None:
     """Time recipes and print a table, each line as soon as it is measured.
 
@@ -59,7 +59,7 @@ def run(
     names
         Names of the recipes; None for all.
     seconds, cuda_graph
-        As for `measure`; a graph is only used on a GPU.
+        As for `measure`; a CPU has no graph.
     device
         As for `devices`.
 
@@ -75,7 +75,9 @@ def run(
     print(heading(places), flush=True)
     for recipe in chosen:
         speeds = [
-            measure(recipe, place, seconds=seconds, cuda_graph=cuda_graph and place == "cuda")
+            measure(
+                recipe, place, seconds=seconds, cuda_graph=cuda_graph if place == "cuda" else False
+            )
             for place in places
         ]
         print(line(speeds), flush=True)
@@ -99,7 +101,7 @@ def measure(
     device: str | backend.Reference,
     *,
     seconds: float,
-    cuda_graph: bool = False,
+    cuda_graph: bool | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Speed:
     """Time rounds of a recipe's game.
@@ -113,7 +115,7 @@ def measure(
     seconds
         Approximate time to measure for; at least one round is timed.
     cuda_graph
-        Whether to record a round into a CUDA graph and replay it.
+        Whether to record a round into a CUDA graph and replay it; by default where possible.
     clock
         Returns the time in seconds.
 
@@ -138,7 +140,7 @@ def measure(
             backend.to_numpy(value)
         return clock() - begin
 
-    for _ in range(WARM_UP):
+    for _ in range(WARM_UP_GPU if trainer.game.device.queues else WARM_UP):
         play()
     times = [play()]
     while sum(times) < seconds:

@@ -169,7 +169,7 @@ def in_force(
     init: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
     epochs: int | None = None,
-    cuda_graph: bool = False,
+    cuda_graph: bool | None = None,
     precision: str = "float32",
     local_batchnorm: bool = False,
     **more: Any,

@@ -221,7 +221,7 @@ def _in_words(engine: Mapping[str, Any]) -> str:
 
 def _computing(config: Config, device: str, **given: Any) -> dict[str, Any]:
     """Choose how a CUDA device computes: as given, else as before; a CPU has no such choice."""
-    default = {"cuda_graph": False, "precision": "float32"}
+    default = {"cuda_graph": None, "precision": "float32"}
     before = config.computing if device == "cuda" else {}
     return (
         default

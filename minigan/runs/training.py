@@ -50,7 +50,7 @@ def train(
     frames: int | None = None,
     best: str | None = None,
     tensorboard: bool | None = None,
-    cuda_graph: bool = False,
+    cuda_graph: bool | None = None,
     precision: str = "float32",
     init: str | os.PathLike[str] | None = None,
     ranks: Ranks = ALONE,
@@ -288,6 +288,8 @@ def play(
 ) -> None:
     """Train to the last step, then write the model and draw the pictures; arguments as `train`."""
     remove_leftovers(folder)
+    if assembly.trainer.unrecorded:
+        say(assembly.trainer.unrecorded)
     film = _film(folder, assembly, config.watching["frames"])
     own = assembly.recipe.callbacks(assembly.settings, folder)
     whose = f"callbacks of the recipe {assembly.recipe.name!r}"

@@ -12,8 +12,10 @@ from strict_cuda import strict_cuda
 from whole_games import CANCELLING, damp
 from zoo_files import samples_for
 
-from minigan import backend, cli, gan, losses, nn, optim, recipes
+from minigan import backend, cli, data, gan, losses, nn, optim, recipes
 from minigan.backend.cuda import StepGraph
+from minigan.backend.cuda.graph import RECORDINGS
+from minigan.gan.penalties import r1
 from minigan.runs.assembly import assemble
 
 BATCH = 2
@@ -252,6 +254,133 @@ def _with_graph(trainer):
     )
 
 
+def _own_trainer(ops, *, noise=nn.InstanceNoise, penalties=(), before_step=None, cuda_graph=None):
+    rng = numpy.random.default_rng(0)
+    g = nn.Sequential(nn.Linear(2, 8, rng=rng), nn.LeakyReLU(), nn.Linear(8, 2, rng=rng))
+    d = nn.Sequential(
+        noise(0.2, rng=numpy.random.default_rng(1)),
+        nn.Linear(2, 8, rng=rng), nn.LeakyReLU(), nn.Linear(8, 1, rng=rng),
+    )  # fmt: skip
+    g, d = g.to(ops), d.to(ops)
+    game = gan.Game(
+        g, d, optim.Adam(g, lr=0.01), optim.Adam(d, lr=0.01), latent=gan.Latent(2),
+        penalties=penalties, before_step=before_step,
+    )  # fmt: skip
+    source = data.Stream(data.distribution("ring"), 16, numpy.random.default_rng(2))
+    return gan.Trainer(game, source, rng=rng, cuda_graph=cuda_graph)
+
+
+def _same_states(ours, theirs):
+    (ours, _), (theirs, _) = ours.state(), theirs.state()
+    for key, a in theirs.items():
+        numpy.testing.assert_array_equal(backend.to_numpy(ours[key]), backend.to_numpy(a), key)
+
+
+def _r1(critic, real, fake, *, gamma):
+    return r1(critic, real, gamma=gamma)
+
+
+def _stretched(trainer, step):
+    trainer.game.discriminator[0].std = 0.2 / (1 + step)
+
+
+def _penalised(trainer, step):
+    trainer.game.penalties = [functools.partial(_r1, gamma=float(step))]
+
+
+def _other_objective(trainer, step):
+    trainer.game.objective = gan.objective(["hinge", "least-squares"][step % 2])
+
+
+@pytest.mark.parametrize("change", [_stretched, _penalised, _other_objective])
+def test_what_changes_in_python_is_seen_by_a_recorded_round(change):
+    """A number of a layer, the penalties, the objective: a round is recorded anew, not repeated."""
+    recorded, ordinary = (
+        _own_trainer(strict_cuda(fast=True), cuda_graph=graph) for graph in (None, False)
+    )
+    for step in range(18):
+        for trainer in (recorded, ordinary):
+            if step % 6 == 5:
+                change(trainer, step)
+            trainer.train_step()
+        # Three ordinary rounds of each kind, then the recording.
+        assert recorded._play.recorded == (step in (3, 4, 8, 9, 10, 14, 15, 16))
+    _same_states(recorded, ordinary)
+
+
+def test_a_number_that_always_changes_keeps_a_round_from_being_recorded():
+    trainer, ordinary = (
+        _own_trainer(strict_cuda(fast=True), cuda_graph=graph) for graph in (None, False)
+    )
+    for step in range(8):
+        for one in (trainer, ordinary):
+            _stretched(one, step)
+            one.train_step()
+        assert not trainer._play.recorded
+    _same_states(trainer, ordinary)
+
+
+class OwnNoise(nn.InstanceNoise):
+    """A layer whose Python might do anything."""
+
+
+def test_code_of_ones_own_is_recorded_only_if_asked_for():
+    ops = strict_cuda(fast=True)
+    clip = functools.partial(optim.clip_by_global_norm, max_norm=1.0)
+    known = _own_trainer(ops, before_step=clip)
+    assert isinstance(known._play, StepGraph)
+    assert known.unrecorded == ""
+    hooked = _own_trainer(ops, before_step=lambda net: clip(net))
+    assert not isinstance(hooked._play, StepGraph)
+    assert "_ones_own_is_recorded_only_if_asked_for.<locals>.<lambda> isn't" in hooked.unrecorded
+    assert "OwnNoise isn't minigan's own" in _own_trainer(ops, noise=OwnNoise).unrecorded
+    asked = _own_trainer(ops, noise=OwnNoise, cuda_graph=True)
+    assert isinstance(asked._play, StepGraph)
+    assert _own_trainer(ops, noise=OwnNoise, cuda_graph=False).unrecorded == ""
+    assert _own_trainer(backend.get("cpu"), noise=OwnNoise).unrecorded == ""
+
+
+def _waits(critic, real, fake):
+    """A penalty that looks at a number on the device."""
+    scale = float(real.max())
+    return r1(critic, real, gamma=scale)
+
+
+_r1.__module__ = _waits.__module__ = "minigan.gan.penalties"  # as if it were minigan's own
+
+
+def test_a_round_that_cannot_be_recorded_is_played_as_it_is_with_a_warning():
+    made = [
+        _own_trainer(strict_cuda(fast=True), penalties=[_waits], cuda_graph=graph)
+        for graph in (None, False, True)
+    ]
+    for trainer in made:
+        for _ in range(3):
+            trainer.train_step()
+    with pytest.warns(RuntimeWarning, match="can't be recorded .* makes the host wait"):
+        made[0].train_step()
+    with pytest.raises(RuntimeError, match="makes the host wait"):
+        made[2].train_step()
+    made[1].train_step()
+    for trainer in made[:2]:
+        trainer.run(9)
+    assert not made[0]._play.recorded
+    _same_states(*made[:2])
+
+
+def test_the_graphs_of_the_last_few_kinds_are_kept():
+    recorded, ordinary = (
+        _own_trainer(strict_cuda(fast=True), cuda_graph=graph) for graph in (None, False)
+    )
+    recorded._play._warm_up = 1
+    for step in range(4 * RECORDINGS):
+        for trainer in (recorded, ordinary):
+            trainer.game.discriminator[0].std = 0.01 * (step // 3)
+            trainer.train_step()
+    assert len(recorded._play._replays) == RECORDINGS
+    _same_states(recorded, ordinary)
+
+
 def test_a_graph_needs_players_on_a_cuda_device():
     with pytest.raises(ValueError, match="needs players on device 'cuda', but they are on 'cpu'"):
         _with_graph(_assembled("ring", "cpu"))
@@ -282,7 +411,11 @@ def test_precision_and_graph_reach_the_device():
     )
     assert ops.precision == "tf32"
     assert isinstance(assembly.trainer._play, StepGraph)
-    assemble(recipe, recipe.settings, samples, seed=0, device=ops)
+    plain = assemble(recipe, recipe.settings, samples, seed=0, device=ops, cuda_graph=False)
+    assert not isinstance(plain.trainer._play, StepGraph)
+    assert isinstance(
+        assemble(recipe, recipe.settings, samples, seed=0, device=ops).trainer._play, StepGraph
+    )
     assert ops.precision == "float32"
     with pytest.raises(ValueError, match="Precision 'tf32' needs device 'cuda', got 'cpu'"):
         assemble(recipe, recipe.settings, samples, seed=0, precision="tf32")

@@ -297,7 +297,7 @@ def test_what_is_compiled_beforehand_is_compiled_in_processes_of_its_own(monkeyp
     monkeypatch.setattr(gpu.os, "cpu_count", lambda: 2)
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)  # PyTorch sets it, once imported
     some = [part for part in gpu.parts() if part.workload in ("toy", "r1", "digits")]
-    compilation = gpu.Compilation(some, gpu._environment("here"), seconds=30)
+    compilation = gpu.Compilation(some, gpu._environment("here", "max-autotune"), seconds=30)
     compilation.wait()
     compilation.end()
     assert "2 of 4 cases" in capsys.readouterr().out

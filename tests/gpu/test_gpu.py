@@ -12,6 +12,7 @@ from zoo_files import samples_for
 from minigan import backend, gan, nn, optim, recipes
 from minigan.backend import Reference, Window
 from minigan.backend.cuda import StepGraph, philox
+from minigan.gan.penalties import r1
 from minigan.runs.assembly import assemble
 
 NUMPY = Reference(numpy, "cpu")
@@ -210,12 +211,14 @@ def test_dropout_masks_are_the_twin_s(ops):
 # ---------------------------------------------------------------- 3. nets and whole steps
 
 
-def _trainer(name, device, *, cuda_graph=False, batch=16):
+def _trainer(name, device, *, cuda_graph=False, batch=16, penalties=None):
     recipe = recipes.get(name)
     samples = samples_for(recipe, 64)
     trainer = assemble(
         recipe, recipe.settings.changed(batch_size=batch), samples, seed=0, device=device
     ).trainer
+    if penalties is not None:
+        trainer.game.penalties = penalties
     return gan.Trainer(
         trainer.game, trainer.source, rng=trainer.rng, noise=trainer.noise, cuda_graph=cuda_graph
     )
@@ -253,6 +256,56 @@ def test_replayed_training_equals_ordinary_training_over_100_steps(name):
             numpy.testing.assert_allclose(
                 backend.to_numpy(ours[key]), backend.to_numpy(a), rtol=1e-5, atol=1e-6
             )
+
+
+def _same(ours, theirs):
+    (ours, _), (theirs, _) = ours.state(), theirs.state()
+    for key, a in theirs.items():
+        numpy.testing.assert_allclose(
+            backend.to_numpy(ours[key]), backend.to_numpy(a), rtol=1e-5, atol=1e-6, err_msg=key
+        )
+
+
+def test_by_default_rounds_are_recorded_and_see_what_changes_in_python():
+    recorded, ordinary = (_trainer("ring", "cuda", cuda_graph=graph) for graph in (None, False))
+    hinge, least_squares = map(gan.objective, ("hinge", "least-squares"))
+    for step in range(20):
+        for trainer in (recorded, ordinary):
+            trainer.game.discriminator_optimizer.eps = 1e-8 * (1 + step // 7)
+            trainer.game.objective = hinge if step > 11 else least_squares
+            trainer.train_step()
+    assert recorded._play.recorded
+    assert ordinary._graph is None
+    _same(recorded, ordinary)
+
+
+def _waits(critic, real, fake):
+    """A penalty that looks at a number on the device."""
+    return r1(critic, real, gamma=float(real.max()))
+
+
+def _draws_on_the_host(critic, real, fake):
+    """One that sends numbers of the host."""
+    return r1(critic, real + backend.of(real).asarray(numpy.zeros(2, "float32")))
+
+
+_waits.__module__ = _draws_on_the_host.__module__ = "minigan.gan.penalties"  # as if of minigan
+
+
+@pytest.mark.parametrize("penalty", [_waits, _draws_on_the_host])
+def test_a_round_that_cannot_be_recorded_is_played_as_it_is_with_a_warning(penalty):
+    made = [
+        _trainer("ring", "cuda", cuda_graph=graph, penalties=[penalty]) for graph in (None, False)
+    ]
+    for trainer in made:
+        for _ in range(3):
+            trainer.train_step()
+    with pytest.warns(RuntimeWarning, match="can't be recorded"):
+        made[0].train_step()
+    made[1].train_step()
+    for trainer in made:
+        trainer.run(9)
+    _same(*made)
 
 
 def test_the_learning_rate_reaches_a_recorded_step(ops):

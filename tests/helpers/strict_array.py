@@ -68,6 +68,14 @@ class StrictNamespace:
         self.cuda: Any = None
         self.backend: Any = parent.backend if parent else Reference(self, "strict")
 
+    def get_default_memory_pool(self) -> StrictNamespace:
+        """Where arrays come from unless another pool is in use."""
+        return self
+
+    def free_all_blocks(self) -> None:
+        """Waits for the device, which can't be done within a recording."""
+        assert self.mode == ""
+
     @property
     def mode(self) -> str:
         """``""``, ``"no_sync"`` or ``"capturing"``."""

@@ -19,6 +19,7 @@ it does.
 from __future__ import annotations
 
 import gc
+import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -33,6 +34,10 @@ Array = Any  # of CuPy, with its pointers, which minigan.backend.Array doesn't n
 
 MASKS = 256
 """Most dropout masks in one step."""
+RECORDINGS = 8
+"""Most kinds of steps of which a graph is kept, as each takes memory."""
+KINDS = 1000
+"""Most kinds of steps whose ordinary steps are counted."""
 
 
 class Optimizer(Protocol):
@@ -187,7 +192,10 @@ class StepGraph:
         How many ordinary steps come first, at least 1.
     kind
         Says before each step which operations it will be made of, if that differs. Steps of all
-        kinds report the same names.
+        kinds report the same names. Of many kinds, the graphs of the last few are kept.
+    required
+        Whether a step that can't be recorded is an error. If not, it and all later ones run as they
+        are, with a warning.
     """
 
     def __init__(
@@ -199,6 +207,7 @@ class StepGraph:
         capacity: int = 128,
         warm_up: int = 3,
         kind: Callable[[], Hashable] = lambda: None,
+        required: bool = True,
     ) -> None:
         if warm_up < 1:
             raise ValueError(
@@ -213,6 +222,7 @@ class StepGraph:
             )
         self._ops, self._step, self._optimizers = ops, step, list(optimizers)
         self._capacity, self._warm_up, self._kind = capacity, warm_up, kind
+        self._required, self._given_up = required, False
         cuda = ops.xp.cuda
         self._stream = cuda.Stream(non_blocking=True)
         self._events = [cuda.Event(disable_timing=True) for _ in range(2)]
@@ -284,14 +294,31 @@ class StepGraph:
             return self._body(tree.mapped(self._ops.asarray, inputs))
         self._fill(arrays)
         own, kind = tree.replaced(inputs, self._buffers), self._kind()
-        if self._ordinary.get(kind, 0) < self._warm_up:
-            self._ordinary[kind] = self._ordinary.get(kind, 0) + 1
+        if self._given_up or self._is_new(kind):
             return self._body(own)
         replay = self._replays.get(kind)
         if replay is None or self._is_outdated(replay):
             self._replays.pop(kind, None)
-            replay = self._replays[kind] = self._record(own)
+            replay = self._recorded_or_given_up(own)
+            if replay is None:
+                return self._body(own)
+            self._keep(kind, replay)
         return self._replay(replay)
+
+    def _is_new(self, kind: Hashable) -> bool:
+        """Tell whether more ordinary steps of a kind come first, and count them."""
+        passed = self._ordinary.get(kind, 0)
+        if passed >= self._warm_up:
+            return False
+        if len(self._ordinary) >= KINDS:
+            self._ordinary.clear()
+        self._ordinary[kind] = passed + 1
+        return True
+
+    def _keep(self, kind: Hashable, replay: _Replay) -> None:
+        if len(self._replays) >= RECORDINGS:
+            del self._replays[next(iter(self._replays))]
+        self._replays[kind] = replay
 
     def _fill(self, arrays: list[Any]) -> None:
         for x, buffer in zip(arrays, self._buffers, strict=True):
@@ -316,10 +343,29 @@ class StepGraph:
 
     # ---------------------------------------------------------------- recording and replaying
 
+    def _recorded_or_given_up(self, inputs: Any) -> _Replay | None:
+        """Record the step; where that isn't possible and needn't be, warn and return None."""
+        try:
+            return self._record(inputs)
+        except Exception as error:
+            if self._required:
+                raise
+            self._given_up = True
+            self._replays.clear()
+            warnings.warn(
+                "A round can't be recorded as a CUDA graph, so rounds are played one by one, which "
+                f"is slower; cuda_graph=False (--no-cuda-graph) does so from the start. ({error})",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return None
+
     def _record(self, inputs: Any) -> _Replay:
         recording = Recording(self._ops, self._optimizers)
         # Of its own: what a graph uses must belong to nobody else, not even between two replays.
         pool = self._ops.xp.cuda.MemoryPool()
+        # The ordinary steps before have left about as much memory as the recording needs.
+        self._ops.xp.get_default_memory_pool().free_all_blocks()
         steps_before = [o.t for o in self._optimizers]
         self._ops.recording = recording
         try:

@@ -92,10 +92,12 @@ class CudaBackend(Reference):
 
     def record(
         self, step: Callable[..., Any], *, optimizers: Sequence[Any], capacity: int = 128,
-        kind: Callable[[], Hashable] = lambda: None,
+        kind: Callable[[], Hashable] = lambda: None, required: bool = True,
     ) -> StepGraph:  # fmt: skip
         """Return the step as a `StepGraph`."""
-        return StepGraph(self, step, optimizers=optimizers, capacity=capacity, kind=kind)
+        return StepGraph(
+            self, step, optimizers=optimizers, capacity=capacity, kind=kind, required=required
+        )
 
     def launch(
         self, name: str, blocks: tuple[int, ...], *arguments: Any, threads: int = THREADS
