@@ -6,7 +6,7 @@ import numpy
 import pytest
 from strict_cuda import strict_cuda
 
-from minigan import data, gan, nn, optim
+from minigan import cli, data, gan, nn, optim
 from minigan.plots import read_metrics
 
 GRAPH = pytest.mark.parametrize("cuda_graph", [False, True], ids=["eager", "graph"])
@@ -379,6 +379,7 @@ def cuda(monkeypatch):
 
 def test_a_whole_run_recorded_or_not_and_going_on_with_it(cuda, tmp_path):
     from minigan import checkpoint
+    from minigan.runs.folder import open_run
     from minigan.runs.resuming import resume
     from minigan.runs.training import train
 
@@ -390,15 +391,56 @@ def test_a_whole_run_recorded_or_not_and_going_on_with_it(cuda, tmp_path):
         "frames": 2,
         "progress": False,
     }
-    eager = train("ring", out=tmp_path / "eager", **options)
-    graph = train("ring", out=tmp_path / "graph", cuda_graph=True, **options)
+    eager = train("ring", out=tmp_path / "eager", cuda_graph=False, **options)
+    assert "begin_capture" not in cuda.xp.cuda.log
+    graph = train("ring", out=tmp_path / "graph", **options)
+    assert cuda.xp.cuda.log.count("begin_capture") == 1
     assert read_metrics(graph / "metrics.csv")["step"].tolist() == list(range(1, 13))
     for name in ("metrics.csv", "samples.png"):
         assert (graph / name).read_bytes() == (eager / name).read_bytes()
     expected = (graph / "metrics.csv").read_bytes()
     (graph / "checkpoints" / "step-00000012.safetensors").unlink()
     resume(graph, progress=False)
+    assert cuda.xp.cuda.log.count("begin_capture") == 1, "two steps are left, both ordinary"
+    assert [open_run(run).config.computing["cuda_graph"] for run in (eager, graph)] == [False, None]
     assert (graph / "metrics.csv").read_bytes() == expected
     ours, theirs = (checkpoint.load(folder / "model.safetensors")[0] for folder in (graph, eager))
     for name, array in theirs.items():
         numpy.testing.assert_array_equal(ours[name], array, err_msg=name)
+
+
+OWN = """
+import dataclasses
+from minigan import nn, recipes
+
+
+class Mine(nn.Tanh):
+    pass
+
+
+ring = recipes.get("ring")
+
+
+def networks(*arguments):
+    generator, discriminator = ring.networks(*arguments)
+    return nn.Sequential(generator, Mine()), discriminator
+
+
+RECIPE = dataclasses.replace(ring, name="mine", networks=networks)
+"""
+
+
+def test_a_layer_of_ones_own_is_recorded_if_asked_for_and_a_line_says_so(cuda, tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(OWN)
+    command = ["train", str(file), "--device", "cuda", "--steps", "5", "--batch-size", "8"]
+    command += ["--frames", "0"]
+    for more, said, captures in (
+        (["--cuda-graph"], False, 1),
+        ([], True, 1),
+        (["--no-cuda-graph"], False, 1),
+    ):
+        assert cli.main([*command, *more, "--out", str(tmp_path / f"run{more}")]) == 0
+        told = capsys.readouterr()
+        assert ("since Mine isn't minigan's own" in told.out + told.err) == said
+        assert cuda.xp.cuda.log.count("begin_capture") == captures
