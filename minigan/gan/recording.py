@@ -9,7 +9,9 @@ records only games whose code it knows.
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Iterator, Mapping
+from types import MethodType
 from typing import Any
 
 import numpy
@@ -26,7 +28,6 @@ _KNOWN = ("minigan", "numpy", "cupy", "builtins", "functools")
 """Where code comes from that repeats itself."""
 _OUTSIDE = (Latent, Ranks, backend.Reference)
 """Kinds of objects that have no part in what is recorded: they act before a round or after it."""
-_REPLACEABLE = ("objective", "before_step", "after_discriminator_step")
 
 
 class Dependences:
@@ -45,34 +46,31 @@ class Dependences:
 
     def __init__(self, game: BaseGame) -> None:
         reached = list(_reached(game, game.device.xp.ndarray, set()))
-        self._held = [
-            (vars(one), name)
-            for one in reached
-            if _is_ours(one) and hasattr(one, "__dict__") and not _counts(one)
-            for name, value in vars(one).items()
-            if isinstance(value, _NUMBERS)
+        tables = [vars(one) for one in reached if hasattr(one, "__dict__") and _moves_not(one)]
+        tables += [one.keywords for one in reached if isinstance(one, functools.partial)]
+        held = [(table, name) for table in tables for name in table]
+        arrays = (game.device.xp.ndarray, numpy.ndarray)  # they are written to in place
+        self._numbers = [(t, name) for t, name in held if isinstance(t[name], _NUMBERS)]
+        self._others = [
+            (t, name) for t, name in held if not isinstance(t[name], (*_NUMBERS, *arrays))
         ]
-        self._game = vars(game)
+        self._game, self._version = game, 0
+        self._seen = self._objects()
         self.foreign = next((_named(one) for one in reached if not _is_ours(one)), None)
 
     def numbers(self) -> Numbers:
-        """Return the numbers as they are now, and what else may be replaced."""
-        parts = [_Itself(self._game.get(name)) for name in _REPLACEABLE]
-        penalties = map(_Itself, self._game.get("penalties", ()))
-        return *[held.get(name) for held, name in self._held], *parts, *penalties
+        """Return the numbers as they are now, and how often something else has been replaced."""
+        now = self._objects()
+        if len(now) != len(self._seen) or not all(map(operator.is_, now, self._seen)):
+            self._seen, self._version = now, self._version + 1
+        precision = getattr(self._game.device, "precision", None)
+        return self._version, precision, *[table.get(name) for table, name in self._numbers]
 
-
-class _Itself:
-    """Equal to the same object only; holds it, so that no other takes its place in memory."""
-
-    def __init__(self, one: Any) -> None:
-        self._one = one
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Itself) and self._one is other._one
-
-    def __hash__(self) -> int:
-        return id(self._one)
+    def _objects(self) -> list[Any]:
+        return [
+            *[table.get(name) for table, name in self._others],
+            *getattr(self._game, "penalties", ()),
+        ]
 
 
 def _reached(value: Any, array: type, seen: set[int]) -> Iterator[Any]:
@@ -81,6 +79,7 @@ def _reached(value: Any, array: type, seen: set[int]) -> Iterator[Any]:
         return
     seen.add(id(value))
     if isinstance(value, functools.partial):
+        yield value
         inside = [value.func, *value.args, *value.keywords.values()]
     elif isinstance(value, Mapping):
         inside = list(value.values())
@@ -90,6 +89,7 @@ def _reached(value: Any, array: type, seen: set[int]) -> Iterator[Any]:
         yield value
         closed = not _is_ours(value) or _counts(value)
         inside = [] if closed else list(getattr(value, "__dict__", {}).values())
+        inside += [value.__self__] if isinstance(value, MethodType) else []
     for one in inside:
         yield from _reached(one, array, seen)
 
@@ -103,8 +103,12 @@ def _counts(value: Any) -> bool:
     return hasattr(value, "load_state_dict") and not isinstance(value, nn.Layer)
 
 
+def _moves_not(one: Any) -> bool:
+    return _is_ours(one) and not _counts(one)
+
+
 def _is_ours(value: Any) -> bool:
-    module = getattr(_code(value), "__module__", None) or "builtins"
+    module = getattr(_code(value), "__module__", None) or ""
     return module.partition(".")[0] in _KNOWN
 
 

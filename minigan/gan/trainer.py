@@ -15,7 +15,7 @@ from minigan.backend import Array
 from minigan.gan.base import BaseGame
 from minigan.gan.recording import Dependences
 from minigan.latent import Latent
-from minigan.optim import ExponentialMovingAverage
+from minigan.optim import ExponentialMovingAverage, HistoricalAverage
 from minigan.ranks import Ranks
 
 Report = dict[str, float]
@@ -143,6 +143,7 @@ class Trainer:
         self.read_every = read_every if game.device.queues else 1
         self.reports: list[tuple[int, Report]] = []
         self._unread: list[dict[str, Array]] = []
+        self._running = False
         self.unrecorded = ""
         self._graph: Any = self._recorded_if(cuda_graph)
         self._play: Callable[..., dict[str, Array]] = self._graph or self._play_on_device
@@ -158,7 +159,9 @@ class Trainer:
         report = self._play(*self.game.draw(self.source, self.rng))
         self.game.end_round()
         self.step += 1
-        return report
+        if self._graph is None or self._running:
+            return report
+        return {name: value.copy() for name, value in report.items()}  # a replay overwrites them
 
     def _play_on_device(self, *drawn: Any) -> dict[str, Array]:
         return self.game.play(*backend.tree.mapped(self.game.device.asarray, drawn))
@@ -169,15 +172,19 @@ class Trainer:
         if wanted is False or (wanted is None and not possible):
             return None
         dependences = Dependences(self.game)
-        if wanted is None and dependences.foreign:
-            self.unrecorded = (
-                f"Rounds aren't recorded as a CUDA graph, since {dependences.foreign} isn't "
-                "minigan's own: a graph wouldn't run its Python code again. If it always launches "
-                "the same kernels, cuda_graph=True (--cuda-graph) makes training faster."
-            )
-            return None
+        if wanted is None:
+            self.unrecorded = _why_not(self.game, dependences)
+            if self.unrecorded:
+                return None
+
+        def play(*drawn: Any) -> dict[str, Array]:
+            # Hooks and penalties may have been replaced since.
+            if wanted is None and getattr(self.game.device, "recording", None) is not None:
+                _require_recordable(self.game)
+            return self.game.play(*drawn)
+
         return self.game.device.record(
-            self.game.play,
+            play,
             optimizers=list(self.game.optimizers().values()),
             capacity=max(128, self.read_every),
             kind=lambda: (self.game.kind(), dependences.numbers()),
@@ -194,7 +201,7 @@ class Trainer:
         callbacks
             Called in this order.
         """
-        self._unread, self.reports = [], []
+        self._unread, self.reports, self._running = [], [], True
         # Where one rank is asked to stop, or has a callback due, all take part.
         anywhere = self.game.ranks.any
         try:
@@ -214,6 +221,8 @@ class Trainer:
             for callback in callbacks:
                 callback.on_failure(self)
             raise
+        finally:
+            self._running = False
         for callback in callbacks:
             callback.on_end(self)
 
@@ -301,6 +310,25 @@ class Trainer:
         for name, g in generators.items():
             g.bit_generator.state = meta["rng"][name]
         self.step = int(meta["step"])
+
+
+def _why_not(game: BaseGame, dependences: Dependences) -> str:
+    """Say why rounds of a game aren't recorded unless that is asked for, or nothing."""
+    if dependences.foreign:
+        return (
+            f"Rounds aren't recorded as a CUDA graph, since {dependences.foreign} isn't minigan's "
+            "own: a graph wouldn't run its Python code again. If it always launches the same "
+            "kernels, cuda_graph=True (--cuda-graph) makes training faster."
+        )
+    if any(isinstance(part, HistoricalAverage) for part in game.parts().values()):
+        return "Rounds aren't recorded as a CUDA graph: historical averaging counts its steps."
+    return ""
+
+
+def _require_recordable(game: BaseGame) -> None:
+    """Refuse what isn't recorded by default."""
+    if why := _why_not(game, Dependences(game)):
+        raise ValueError(why)
 
 
 def _generator_of(penalty: Any) -> numpy.random.Generator | None:

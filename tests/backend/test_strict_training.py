@@ -292,12 +292,27 @@ def _other_objective(trainer, step):
     trainer.game.objective = gan.objective(["hinge", "least-squares"][step % 2])
 
 
-@pytest.mark.parametrize("change", [_stretched, _penalised, _other_objective])
+def _other_optimizer(trainer, step):
+    game = trainer.game
+    game.discriminator_optimizer = optim.SGD(game.discriminator, lr=0.1 / step)
+
+
+def _other_keyword(trainer, step):
+    trainer.game.before_step.keywords["max_norm"] = 0.1 * step
+
+
+@pytest.mark.parametrize(
+    "change", [_stretched, _penalised, _other_objective, _other_optimizer, _other_keyword]
+)
 def test_what_changes_in_python_is_seen_by_a_recorded_round(change):
     """A number of a layer, the penalties, the objective: a round is recorded anew, not repeated."""
     recorded, ordinary = (
-        _own_trainer(strict_cuda(fast=True), cuda_graph=graph) for graph in (None, False)
-    )
+        _own_trainer(
+            strict_cuda(fast=True), cuda_graph=graph,
+            before_step=functools.partial(optim.clip_by_global_norm, max_norm=1.0),
+        )
+        for graph in (None, False)
+    )  # fmt: skip
     for step in range(18):
         for trainer in (recorded, ordinary):
             if step % 6 == 5:
@@ -338,6 +353,42 @@ def test_code_of_ones_own_is_recorded_only_if_asked_for():
     assert isinstance(asked._play, StepGraph)
     assert _own_trainer(ops, noise=OwnNoise, cuda_graph=False).unrecorded == ""
     assert _own_trainer(backend.get("cpu"), noise=OwnNoise).unrecorded == ""
+
+
+def test_a_hook_of_ones_own_that_comes_later_isnt_recorded_either():
+    made = [_own_trainer(strict_cuda(fast=True), cuda_graph=graph) for graph in (None, False)]
+    calls = [0, 0]
+    for step in range(10):
+        for index, trainer in enumerate(made):
+            if step == 5:
+
+                def count(net, index=index):
+                    calls[index] += 1
+
+                trainer.game.before_step = count
+            if step == 8 and index == 0:
+                with pytest.warns(RuntimeWarning, match="isn't minigan's own"):
+                    trainer.train_step()
+            else:
+                trainer.train_step()
+    assert calls[0] == calls[1] == 10
+    _same_states(*made)
+
+
+def test_the_reports_of_several_steps_may_be_kept():
+    made = [_own_trainer(strict_cuda(fast=True), cuda_graph=graph) for graph in (None, False)]
+    ours, theirs = ([trainer.train_step()["loss_d"] for _ in range(8)] for trainer in made)
+    assert [a.item() for a in ours] == [b.item() for b in theirs]
+
+
+def test_historical_averaging_is_played_as_it_is_without_a_warning():
+    trainer = _own_trainer(strict_cuda(fast=True))
+    game = trainer.game
+    game.discriminator_pull = optim.HistoricalAverage(game.discriminator, strength=0.1)
+    again = gan.Trainer(game, trainer.source, rng=trainer.rng)
+    assert "historical averaging" in again.unrecorded
+    for _ in range(5):
+        again.train_step()
 
 
 def _waits(critic, real, fake):
