@@ -552,12 +552,11 @@ def _compile_case(part: Part) -> None:
 def _environment(folder: str, mode: str) -> dict[str, str]:
     """The environment of all processes: how and where Inductor keeps what it has compiled."""
     cache = {
-        "MINIGAN_TORCH_COMPILE_MODE": mode,
         "TORCHINDUCTOR_CACHE_DIR": folder,
         "TORCHINDUCTOR_FX_GRAPH_CACHE": "1",
         "TORCHINDUCTOR_AUTOGRAD_CACHE": "1",
     }
-    return cache | dict(os.environ)
+    return cache | dict(os.environ) | {"MINIGAN_TORCH_COMPILE_MODE": mode}
 
 
 # ---------------------------------------------------------------- all parts
@@ -614,7 +613,8 @@ def _parser() -> argparse.ArgumentParser:
         help="how long torch.compile may work before anything is timed (default 150)")  # fmt: skip
     add("--compile-mode", default="max-autotune", metavar="MODE",
         help="mode of torch.compile (default max-autotune, which tries out kernels for minutes; "
-        "reduce-overhead keeps the library's and records CUDA graphs as well)")  # fmt: skip
+        "reduce-overhead keeps the library's and records CUDA graphs as well; what is in the table "
+        "already is measured in another mode only with --fresh)")  # fmt: skip
     add("--only", default="", help="workloads to measure, with commas between (default all)")
     add("--contestants", default="", help=f"with commas between (default {','.join(CONTESTANTS)})")
     add("--no-parity", action="store_true", help="leave out the tests of the device")

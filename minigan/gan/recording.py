@@ -2,15 +2,16 @@
 
 A recorded round repeats the launches of one round. A Python number, such as the standard deviation
 of `minigan.nn.InstanceNoise`, was written into them, and code that looks at something else (a
-clock, a list) isn't run again. So a trainer compares the numbers before each replay, and by default
-records only games whose code it knows.
+clock, a list) isn't run again. So a trainer compares the numbers before each replay, and sees what
+else has been replaced; by default, it records only games whose code it knows.
 """
 
 from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from itertools import chain
 from types import MethodType
 from typing import Any
 
@@ -26,17 +27,19 @@ Numbers = tuple[Any, ...]
 _NUMBERS = (bool, int, float, str)
 _KNOWN = ("minigan", "numpy", "cupy", "builtins", "functools")
 """Where code comes from that repeats itself."""
-_OUTSIDE = (Latent, Ranks, backend.Reference)
-"""Kinds of objects that have no part in what is recorded: they act before a round or after it."""
+_OUTSIDE = (Latent, Ranks, backend.Reference, nn.Parameter)
+"""Kinds of objects in which no number matters to a recorded round: they act before it or after it,
+or hold arrays.
+"""
 
 
 class Dependences:
-    """The Python numbers and the code that a game's rounds depend on.
+    """The Python numbers and objects, and the code, that a game's rounds depend on.
 
     Parameters
     ----------
     game
-        The game; objects that it gets later aren't looked at.
+        The game.
 
     Attributes
     ----------
@@ -45,53 +48,58 @@ class Dependences:
     """
 
     def __init__(self, game: BaseGame) -> None:
-        reached = list(_reached(game, game.device.xp.ndarray, set()))
-        tables = [vars(one) for one in reached if hasattr(one, "__dict__") and _moves_not(one)]
-        tables += [one.keywords for one in reached if isinstance(one, functools.partial)]
+        self._game, self._version = game, 0
+        self._look()
+
+    def numbers(self) -> Numbers:
+        """Return the numbers as they are now, and how often anything else has been replaced."""
+        now = self._objects()
+        if len(now) != len(self._seen) or not all(map(operator.is_, now, self._seen)):
+            self._look()
+            self._version += 1
+        precision = getattr(self._game.device, "precision", None)
+        return self._version, precision, *[table.get(name) for table, name in self._numbers]
+
+    def _look(self) -> None:
+        arrays = (self._game.device.xp.ndarray, numpy.ndarray)  # they are written to in place
+        reached = list(_reached(self._game, arrays, set()))
+        self.foreign = next((_named(one) for one in reached if not _is_ours(one)), None)
+        self._lists = [one for one in reached if isinstance(one, list)]
+        tables = [table for one in reached if (table := _table(one)) is not None]
         held = [(table, name) for table in tables for name in table]
-        arrays = (game.device.xp.ndarray, numpy.ndarray)  # they are written to in place
         self._numbers = [(t, name) for t, name in held if isinstance(t[name], _NUMBERS)]
         self._others = [
             (t, name) for t, name in held if not isinstance(t[name], (*_NUMBERS, *arrays))
         ]
-        self._game, self._version = game, 0
         self._seen = self._objects()
-        self.foreign = next((_named(one) for one in reached if not _is_ours(one)), None)
-
-    def numbers(self) -> Numbers:
-        """Return the numbers as they are now, and how often something else has been replaced."""
-        now = self._objects()
-        if len(now) != len(self._seen) or not all(map(operator.is_, now, self._seen)):
-            self._seen, self._version = now, self._version + 1
-        precision = getattr(self._game.device, "precision", None)
-        return self._version, precision, *[table.get(name) for table, name in self._numbers]
 
     def _objects(self) -> list[Any]:
-        return [
-            *[table.get(name) for table, name in self._others],
-            *getattr(self._game, "penalties", ()),
-        ]
+        return [*[table.get(name) for table, name in self._others], *chain(*self._lists)]
 
 
-def _reached(value: Any, array: type, seen: set[int]) -> Iterator[Any]:
-    """Yield the objects and functions that a value holds, itself included."""
-    if id(value) in seen or isinstance(value, (array, numpy.ndarray, *_NUMBERS, *_OUTSIDE)):
+def _reached(value: Any, arrays: tuple[type, ...], seen: set[int]) -> Iterator[Any]:
+    """Yield a value and all that it holds, as far as minigan's own objects lead."""
+    if id(value) in seen or isinstance(value, (*arrays, *_NUMBERS, *_OUTSIDE)):
         return
     seen.add(id(value))
-    if isinstance(value, functools.partial):
-        yield value
-        inside = [value.func, *value.args, *value.keywords.values()]
-    elif isinstance(value, Mapping):
-        inside = list(value.values())
-    elif isinstance(value, (list, tuple, set, frozenset)):
+    yield value
+    if isinstance(value, (list, tuple, set, frozenset)):
         inside = list(value)
+    elif isinstance(value, functools.partial):
+        inside = [value.func, value.args, value.keywords]
+    elif isinstance(value, MethodType):
+        inside = [value.__func__, value.__self__]
     else:
-        yield value
-        closed = not _is_ours(value) or _counts(value)
-        inside = [] if closed else list(getattr(value, "__dict__", {}).values())
-        inside += [value.__self__] if isinstance(value, MethodType) else []
+        inside = list((_table(value) or {}).values())
     for one in inside:
-        yield from _reached(one, array, seen)
+        yield from _reached(one, arrays, seen)
+
+
+def _table(one: Any) -> Any:
+    """Return the names and values of a dictionary, or of an object of minigan's; else None."""
+    if isinstance(one, dict):
+        return one
+    return getattr(one, "__dict__", None) if _is_ours(one) and not _counts(one) else None
 
 
 def _counts(value: Any) -> bool:
@@ -103,12 +111,10 @@ def _counts(value: Any) -> bool:
     return hasattr(value, "load_state_dict") and not isinstance(value, nn.Layer)
 
 
-def _moves_not(one: Any) -> bool:
-    return _is_ours(one) and not _counts(one)
-
-
 def _is_ours(value: Any) -> bool:
-    module = getattr(_code(value), "__module__", None) or ""
+    # Of a function, where its code is: a decorator takes the module of what it wraps.
+    own = getattr(value, "__globals__", {}).get("__name__")
+    module = own or getattr(_code(value), "__module__", None) or ""
     return module.partition(".")[0] in _KNOWN
 
 

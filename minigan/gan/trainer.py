@@ -179,8 +179,9 @@ class Trainer:
 
         def play(*drawn: Any) -> dict[str, Array]:
             # Hooks and penalties may have been replaced since.
-            if wanted is None and getattr(self.game.device, "recording", None) is not None:
-                _require_recordable(self.game)
+            chosen_here = wanted is None and getattr(self.game.device, "recording", None)
+            if chosen_here and (why := _why_not(self.game, dependences)):
+                raise ValueError(why)
             return self.game.play(*drawn)
 
         return self.game.device.record(
@@ -323,12 +324,6 @@ def _why_not(game: BaseGame, dependences: Dependences) -> str:
     if any(isinstance(part, HistoricalAverage) for part in game.parts().values()):
         return "Rounds aren't recorded as a CUDA graph: historical averaging counts its steps."
     return ""
-
-
-def _require_recordable(game: BaseGame) -> None:
-    """Refuse what isn't recorded by default."""
-    if why := _why_not(game, Dependences(game)):
-        raise ValueError(why)
 
 
 def _generator_of(penalty: Any) -> numpy.random.Generator | None:

@@ -118,7 +118,7 @@ def assemble(
     several = ranks.size > 1
     if several and cuda_graph:
         raise ValueError(
-            "A CUDA graph can't hold what several ranks tell each other; leave out --cuda-graph, "
+            "A CUDA graph can't hold what several ranks tell each other; say --no-cuda-graph, "
             "or train on a single rank."
         )
     streams = Streams.seeded(seed, shared=several)

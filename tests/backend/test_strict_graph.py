@@ -282,6 +282,30 @@ def test_each_kind_of_step_has_a_graph_of_its_own():
     assert graph.reports()["loss_d"].tolist() == told
 
 
+def test_names_come_and_go_in_the_reports_of_steps():
+    one = OneNet(optim.SGD, recorded=False)
+    several = [False]
+
+    def step(x):
+        report = one._step(x)
+        return report | {"squared": report["loss"] * report["loss"]} if several[0] else report
+
+    graph = StepGraph(one.ops, step, optimizers=[one.optimizer], warm_up=1, kind=lambda: several[0])
+    rng, expected = numpy.random.default_rng(1), []
+    for more in [False] * 4 + [True] * 4 + [False] * 3:
+        several[0] = more
+        report = graph(one.ops.asarray(rng.standard_normal((8, 3), "float32")))
+        expected.append({name: float(one.ops.to_numpy(value)) for name, value in report.items()})
+    assert [len(told) for told in expected] == [1] * 4 + [2] * 4 + [1] * 3
+    table = graph.reports()
+    assert table["loss"].tolist() == [told["loss"] for told in expected]
+    numpy.testing.assert_array_equal(
+        table["squared"], [told.get("squared", numpy.nan) for told in expected]
+    )
+    graph._read = 0
+    assert graph.last(11) == expected
+
+
 def test_arrays_of_the_device_may_be_fed_too():
     recorded, ordinary = Player("mlp"), Player("mlp")
     graph = StepGraph(recorded.ops, recorded.step, optimizers=recorded.optimizers, warm_up=1)

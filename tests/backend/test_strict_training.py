@@ -4,6 +4,7 @@ refuses.
 
 import copy
 import functools
+import types
 
 import numpy
 import pytest
@@ -15,6 +16,7 @@ from zoo_files import samples_for
 from minigan import backend, cli, data, gan, losses, nn, optim, recipes
 from minigan.backend.cuda import StepGraph
 from minigan.backend.cuda.graph import RECORDINGS
+from minigan.gan.objectives import Objective
 from minigan.gan.penalties import r1
 from minigan.runs.assembly import assemble
 
@@ -280,12 +282,21 @@ def _r1(critic, real, fake, *, gamma):
     return r1(critic, real, gamma=gamma)
 
 
+def _d_loss(real, fake, *, scale):
+    loss, d_real, d_fake = gan.objective("least-squares").discriminator(real, fake)
+    return scale * loss, scale * d_real, scale * d_fake
+
+
+def _g_loss(fake, real):
+    return gan.objective("least-squares").generator(fake, real)
+
+
 def _stretched(trainer, step):
     trainer.game.discriminator[0].std = 0.2 / (1 + step)
 
 
 def _penalised(trainer, step):
-    trainer.game.penalties = [functools.partial(_r1, gamma=float(step))]
+    trainer.game.penalties = [functools.partial(_as_minigans(_r1), gamma=float(step))]
 
 
 def _other_objective(trainer, step):
@@ -297,12 +308,47 @@ def _other_optimizer(trainer, step):
     game.discriminator_optimizer = optim.SGD(game.discriminator, lr=0.1 / step)
 
 
+def _appended(trainer, step):
+    one = functools.partial(_as_minigans(_r1), gamma=float(step))
+    if step == 5:
+        trainer.game.penalties = [one]
+    else:
+        trainer.game.penalties.append(one)
+
+
+def _other_layer(trainer, step):
+    trainer.game.discriminator.replace_children(
+        lambda one: nn.LeakyReLU(0.02 * step) if isinstance(one, nn.LeakyReLU) else one
+    )
+
+
+def _other_objective_s_number(trainer, step):
+    """The objective is another one from step 5 on; from 11 on its number is another one, too."""
+    game = trainer.game
+    if step == 5:
+        game.objective = Objective(
+            "mine", functools.partial(_as_minigans(_d_loss), scale=1.0), _as_minigans(_g_loss)
+        )
+    else:
+        game.objective.discriminator.keywords["scale"] = 0.1 * step
+
+
 def _other_keyword(trainer, step):
     trainer.game.before_step.keywords["max_norm"] = 0.1 * step
 
 
 @pytest.mark.parametrize(
-    "change", [_stretched, _penalised, _other_objective, _other_optimizer, _other_keyword]
+    "change",
+    [
+        _stretched,
+        _penalised,
+        _other_objective,
+        _other_optimizer,
+        _other_keyword,
+        _appended,
+        _other_layer,
+        _other_objective_s_number,
+    ],
 )
 def test_what_changes_in_python_is_seen_by_a_recorded_round(change):
     """A number of a layer, the penalties, the objective: a round is recorded anew, not repeated."""
@@ -335,8 +381,54 @@ def test_a_number_that_always_changes_keeps_a_round_from_being_recorded():
     _same_states(trainer, ordinary)
 
 
+def test_the_precision_counts_too():
+    trainer = _own_trainer(strict_cuda(fast=True))
+    for _ in range(5):
+        trainer.train_step()
+    assert trainer._play.recorded
+    trainer.game.device.precision = "tf32"
+    assert not trainer._play.recorded
+    trainer.game.device.precision = "float32"
+    assert trainer._play.recorded
+
+
+def test_what_a_round_reports_may_change():
+    """Names come and go with the penalties; each step has those that it has reported."""
+
+    class Seen(gan.Callback):
+        def __init__(self):
+            self.reports = []
+
+        def due(self, step):
+            return step in (6, 13)
+
+        def on_step(self, trainer, report):
+            self.reports += trainer.reports
+            trainer.game.penalties = (
+                [] if trainer.step == 13 else [functools.partial(r1_of, gamma=1.0)]
+            )
+
+    r1_of, seen = _as_minigans(_r1), []
+    for graph in (None, False):
+        trainer = _own_trainer(strict_cuda(fast=True), cuda_graph=graph)
+        seen.append(Seen())
+        trainer.run(20, seen[-1:])
+    assert seen[0].reports == seen[1].reports
+    assert ["penalty" in report for _, report in seen[0].reports] == 6 * [False] + 7 * [
+        True
+    ] + 7 * [False]
+
+
 class OwnNoise(nn.InstanceNoise):
     """A layer whose Python might do anything."""
+
+
+class Hook:
+    """One with a method for a hook."""
+
+    def clip(self, net):
+        """Scale the gradient."""
+        return optim.clip_by_global_norm(net, 1.0)
 
 
 def test_code_of_ones_own_is_recorded_only_if_asked_for():
@@ -348,6 +440,9 @@ def test_code_of_ones_own_is_recorded_only_if_asked_for():
     hooked = _own_trainer(ops, before_step=lambda net: clip(net))
     assert not isinstance(hooked._play, StepGraph)
     assert "_ones_own_is_recorded_only_if_asked_for.<locals>.<lambda> isn't" in hooked.unrecorded
+    wrapped = functools.wraps(optim.clip_by_global_norm)(lambda net: clip(net))
+    for hook in (wrapped, Hook().clip, OwnNoise(0.1, rng=numpy.random.default_rng(0)).forward):
+        assert not isinstance(_own_trainer(ops, before_step=hook)._play, StepGraph)
     assert "OwnNoise isn't minigan's own" in _own_trainer(ops, noise=OwnNoise).unrecorded
     asked = _own_trainer(ops, noise=OwnNoise, cuda_graph=True)
     assert isinstance(asked._play, StepGraph)
@@ -397,12 +492,17 @@ def _waits(critic, real, fake):
     return r1(critic, real, gamma=scale)
 
 
-_r1.__module__ = _waits.__module__ = "minigan.gan.penalties"  # as if it were minigan's own
+def _as_minigans(function):
+    """The same function, as if it had been written in minigan."""
+    place = {**function.__globals__, "__name__": "minigan.gan.penalties"}
+    made = types.FunctionType(function.__code__, place, function.__name__)
+    made.__kwdefaults__ = function.__kwdefaults__
+    return made
 
 
 def test_a_round_that_cannot_be_recorded_is_played_as_it_is_with_a_warning():
     made = [
-        _own_trainer(strict_cuda(fast=True), penalties=[_waits], cuda_graph=graph)
+        _own_trainer(strict_cuda(fast=True), penalties=[_as_minigans(_waits)], cuda_graph=graph)
         for graph in (None, False, True)
     ]
     for trainer in made:

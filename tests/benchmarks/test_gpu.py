@@ -303,6 +303,7 @@ def test_what_is_compiled_beforehand_is_compiled_in_processes_of_its_own(monkeyp
     assert "2 of 4 cases" in capsys.readouterr().out
     assert len(commands) == 4
     assert all(env["TORCHINDUCTOR_CACHE_DIR"] == "here" for _, env in commands)
+    assert all(env["MINIGAN_TORCH_COMPILE_MODE"] == "max-autotune" for _, env in commands)
     in_no_time = gpu.Compilation(some, {}, seconds=0)
     in_no_time.wait()
     in_no_time.end()

@@ -8,7 +8,17 @@ import numpy
 import pytest
 
 from benchmarks.quality import __main__ as quality
-from benchmarks.quality import cifar, grids, jobs, minutes, pacgan, pix2pix, rejection, tables
+from benchmarks.quality import (
+    cifar,
+    grids,
+    jobs,
+    minutes,
+    pacgan,
+    pix2pix,
+    rejection,
+    stacked,
+    tables,
+)
 from minigan import data, gan, metrics, nn, optim, recipes
 
 CIFAR = tuple(cifar.STEPS)
@@ -154,6 +164,21 @@ def test_cases_that_there_are_not_are_refused(experiment, case, results, monkeyp
     assert f"no case of {experiment} has 'nonsense' in its name; there are " in said
     assert case in said
     assert not jobs.RESULTS.exists()
+
+
+def test_whole_nets_may_be_trained_on_a_gpu_and_others_not(results, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(stacked, "build_whole", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(jobs, "run", lambda name, some, **_: [job.build(job.seed) for job in some])
+    monkeypatch.setattr(sys, "argv", ["q", "stacked", "--only", "whole", "--seeds", "3"])
+    quality.main()
+    sys.argv += ["--device", "cuda"]
+    quality.main()
+    assert asked == [(1, 3, "cpu"), (2, 3, "cpu"), (1, 3, "cuda"), (2, 3, "cuda")]
+    monkeypatch.setattr(sys, "argv", ["q", "grids", "--device", "cuda"])
+    with pytest.raises(SystemExit):
+        quality.main()
+    assert "grids is only measured on the CPU" in capsys.readouterr().err
 
 
 def test_a_case_of_pytorch_without_it_is_refused_with_a_sentence(results, monkeypatch):

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import gc
 import warnings
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -191,8 +192,8 @@ class StepGraph:
     warm_up
         How many ordinary steps come first, at least 1.
     kind
-        Says before each step which operations it will be made of, if that differs. Steps of all
-        kinds report the same names. Of many kinds, the graphs of the last few are kept.
+        Says before each step which operations it will be made of, if that differs. Of many kinds,
+        the graphs of the last few are kept.
     required
         Whether a step that can't be recorded is an error. If not, it and all later ones run as they
         are, with a warning.
@@ -230,6 +231,7 @@ class StepGraph:
         self._buffers: list[Array] = []
         self._ring: Any = None
         self._names: list[str] = []
+        self._told: deque[tuple[str, ...]] = deque(maxlen=capacity)
         self._calls = self._read = 0
         self._ordinary: dict[Hashable, int] = {}
         self._replays: dict[Hashable, _Replay] = {}
@@ -260,13 +262,14 @@ class StepGraph:
         with self._on_own_stream():
             report = self._make_step((inputs, named))
         self._calls += 1
+        self._told.append(tuple(report))
         return report
 
     def reports(self) -> dict[str, Array]:
         """Wait for the device, and return what the steps since the last call reported: name ->
         (steps,).
 
-        Of more than `capacity` steps, the last ones.
+        Of more than `capacity` steps, the last ones; NaN where a step didn't report a name.
         """
         if self._ring is None:
             return {}
@@ -275,6 +278,9 @@ class StepGraph:
         first = max(self._read, self._calls - self._capacity)
         rows = numpy.arange(first, self._calls) % self._capacity
         self._read = self._calls
+        told = list(self._told)[len(self._told) - len(rows) :]
+        for row, names in zip(rows, told, strict=True):
+            table[row, [name not in names for name in self._names]] = numpy.nan
         return {name: table[rows, column] for column, name in enumerate(self._names)}
 
     def last(self, steps: int) -> list[dict[str, float]]:
@@ -282,7 +288,8 @@ class StepGraph:
         first.
         """
         table = {name: column[-steps:].tolist() for name, column in self.reports().items()}
-        return [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+        told = list(self._told)[-steps:]
+        return [{name: table[name][i] for name in names} for i, names in enumerate(told)]
 
     # ---------------------------------------------------------------- one step
 
@@ -329,17 +336,26 @@ class StepGraph:
         """Run the step, then write its report into the ring."""
         positional, named = inputs
         report = self._step(*positional, **named)
-        if self._ring is None:
-            self._names = list(report)
-            self._ring = self._ops.xp.zeros((self._capacity, len(report)), "float32")
-        for column, name in enumerate(self._names):
+        self._widen(report)
+        for name, value in report.items():
             self._ops.launch(
                 "write_report", (1,), self._ring, self._cursor,
-                report[name].astype("float32", copy=False), column, len(self._names),
+                value.astype("float32", copy=False), self._names.index(name), len(self._names),
                 self._capacity, threads=1,
             )  # fmt: skip
         self._ops.launch("advance_cursor", (1,), self._cursor, threads=1)
         return report
+
+    def _widen(self, report: dict[str, Array]) -> None:
+        """Give names that are new a column each; what was recorded writes to the narrower ring."""
+        new = [name for name in report if name not in self._names]
+        if not new:
+            return
+        before, self._names = self._ring, [*self._names, *new]
+        self._ring = self._ops.xp.zeros((self._capacity, len(self._names)), "float32")
+        if before is not None:
+            self._ring[:, : before.shape[1]] = before
+            self._replays.clear()
 
     # ---------------------------------------------------------------- recording and replaying
 
