@@ -6,6 +6,7 @@ import argparse
 import difflib
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
@@ -74,6 +75,11 @@ class Parser(argparse.ArgumentParser):
             what = "command" if isinstance(action, argparse._SubParsersAction) else "choice"
             raise argparse.ArgumentError(None, f"there is no {what} {value!r}{near}")
         super()._check_value(action, value)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # Nobody may be reading any more; early versions of Python 3.11 don't expect that.
+        with suppress(BrokenPipeError):
+            super()._print_message(message, file)
 
 
 class _Help(argparse.Action):
