@@ -19,9 +19,6 @@ Batch = tuple[npt.NDArray[Any], npt.NDArray[numpy.int64] | None]
 SHOWN = 12
 """Images that a notebook shows of a data set."""
 
-# 0 becomes -1 and 255 becomes 1 exactly: the range of a generator that ends in tanh.
-_BYTE_TO_UNIT = (numpy.arange(256) / 127.5 - 1).astype(numpy.float32)
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
@@ -114,11 +111,9 @@ class Dataset:
             If an index is out of range.
         """
         chosen = self.images[numpy.asarray(indices, dtype=numpy.intp)]
-        return (
-            _BYTE_TO_UNIT[chosen]
-            if chosen.dtype == numpy.uint8
-            else chosen.astype(numpy.float32, copy=False)
-        )
+        if chosen.dtype == numpy.uint8:
+            return _unit(chosen)
+        return chosen.astype(numpy.float32, copy=False)
 
     def sample(self, n: int, rng: numpy.random.Generator) -> npt.NDArray[numpy.float32]:
         """Draw `n` different images at random.
@@ -148,6 +143,15 @@ class Dataset:
             )
         chosen = randomness.generator(rng).choice(len(self), size=n, replace=False)
         return self.batch(chosen)
+
+
+def _unit(pixels: npt.NDArray[Any]) -> npt.NDArray[numpy.float32]:
+    """Return bytes in the range of a generator that ends in tanh: 0 as -1, 255 as 1."""
+    # The difference is exact, so that the quotient is the nearest float32; p / 127.5 - 1 isn't.
+    unit = pixels.astype(numpy.float32)
+    unit -= 127.5
+    unit /= 127.5
+    return unit
 
 
 def _whole(name: str, labels: Any, count: int) -> npt.NDArray[numpy.int64]:

@@ -111,7 +111,9 @@ class _Stacks:
         return len(self.chosen)
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
-        return numpy.moveaxis(self.planes[self.chosen[index]], -3, -1)
+        chosen = self.chosen[index]
+        # Plane by plane: a moved axis would be a view, which the caller copies slowly.
+        return numpy.stack([self.planes[chosen[..., c]] for c in range(CHANNELS)], axis=-1)
 
     def min(self) -> Any:
         return self.planes.min()

@@ -54,6 +54,7 @@ def test_minibatches_and_samples():
     stacked = data.stack(data.digits(), 20, rng=rng())
     images, labels = next(data.Batches(stacked, 8, rng()))
     assert images.shape == (8, 16, 16, 3)
+    assert images.flags.c_contiguous
     assert labels.shape == (8,)
     assert stacked.sample(5, rng()).shape == (5, 16, 16, 3)
 
