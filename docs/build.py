@@ -130,6 +130,8 @@ def build(options: argparse.Namespace) -> int:
         # The numbers in the tutorials come from NumPy alone, whatever else is installed.
         "MINIGAN_FAST": os.environ.get("MINIGAN_FAST", "0"),
         "IPYTHONDIR": str(kernel_folder()),
+        # Any other, such as Agg, would leave the figures out without a word.
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     }
     if options.only is not None:
         kept = numbers(options.only)

@@ -115,7 +115,7 @@ def tame(
     """
     randomness.generator(rng)
     taming = Taming(discriminator, conditional=conditional, generator=generator, latent=latent)
-    given = [parse(way) for way in ways]
+    given = parse_all(ways)
     strengths = dict(given)
     if len(strengths) < len(given):
         raise ValueError(
@@ -126,6 +126,15 @@ def tame(
         if name in strengths:
             way.apply(taming, strengths[name], rng)
     return taming
+
+
+def parse_all(ways: Sequence[str]) -> list[tuple[str, float]]:
+    """Split each of them; a string in their place would be read letter by letter."""
+    if isinstance(ways, str):
+        raise ValueError(
+            f"Penalties are a tuple or list of names, got {ways!r}; write ({ways!r},)."
+        )
+    return [parse(way) for way in ways]
 
 
 def parse(way: str) -> tuple[str, float]:

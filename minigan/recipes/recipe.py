@@ -17,7 +17,7 @@ import numpy
 from minigan import backend, data, metrics, nn, optim
 from minigan.backend.window import is_whole
 from minigan.gan import BaseGame, Game, objective
-from minigan.gan.taming import parse, tame
+from minigan.gan.taming import parse, parse_all, tame
 from minigan.gan.trainer import Callback, Source
 from minigan.latent import Latent
 
@@ -100,8 +100,7 @@ class Settings:
                 f"Unknown optimizer {self.optimizer!r}; use one of {', '.join(OPTIMIZERS)}."
             )
         optim.schedules.parse(self.schedule)
-        for way in self.penalties:
-            parse(way)
+        parse_all(self.penalties)
 
     def optimizer_for(self, net: nn.Layer | Sequence[nn.Layer], lr: float) -> optim.Optimizer:
         """Return the optimizer of one player."""

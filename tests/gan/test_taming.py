@@ -444,6 +444,7 @@ def test_virtual_batch_norm_says_what_it_needs():
         (["r1:inf"], "positive number"),
         (["packing:2.5"], "whole number, got 2.5"),
         (["r1", "r1:2"], "names one twice"),
+        ("r1", r"got 'r1'; write \('r1',\)"),
     ],
 )
 def test_refused_ways(ways, words):

@@ -74,6 +74,11 @@ def test_what_is_no_text_is_refused_where_a_name_is_needed(name):
         Settings(steps=3, **{name: 3})
 
 
+def test_a_penalty_alone_is_not_read_letter_by_letter():
+    with pytest.raises(ValueError, match=r"a tuple or list of names, got 'r1'; write \('r1',\)"):
+        Settings(steps=3, penalties="r1")
+
+
 def test_switches_and_numbers_of_numpy_are_taken():
     assert Own(steps=3, switch=True).switch is True
     assert Own(steps=3).maybe is None
