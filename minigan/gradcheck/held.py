@@ -36,6 +36,8 @@ CLOSED = (ModuleType, Flat, str, bytes)
 PLAIN = {type(None), bool, int, float, complex, str, bytes}
 """Types whose values keep nothing; a class derived from one of them may."""
 BOUND = (MethodType, BuiltinFunctionType)
+UNCHANGING = (tuple, set, frozenset, *BOUND)
+"""Types whose items stay where they are."""
 ORDERED = (list, tuple, deque, PackedArray)
 FOREIGN = {"minigan", "numpy", "cupy", "scipy"} | sys.stdlib_module_names
 
@@ -85,7 +87,7 @@ class Place:
             _refit(self.owner, self.key, value)
         elif isinstance(self.owner, (list, dict, deque, PackedArray)) or is_array(self.owner):
             self.owner[self.key] = value
-        elif not isinstance(self.owner, (tuple, set, frozenset, *BOUND)):
+        elif not isinstance(self.owner, UNCHANGING):
             _set(self.owner, self.key, value)
 
 
@@ -422,18 +424,29 @@ class Memory:
                 self._undo.append(_refill(place))
             elif place.outside:
                 continue
-            elif type(place.owner) is dict and type(value) in PLAIN:
-                _, items = tables.setdefault(id(place.owner), (place.owner, {}))
-                items[place.key] = value
+            elif type(value) in PLAIN and (table := _table(place)) is not None:
+                tables.setdefault(id(table), (table, {}))[1][place.key] = value
+            elif isinstance(place.owner, UNCHANGING):
+                continue
             elif value is None or isinstance(value, (bool, int, float, str)):
                 self._undo.append(lambda place=place: place.put(place.value))  # type: ignore[misc]
-        # A vocabulary may have thousands of them: all at once.
+        # A vocabulary may have thousands of them, an object a dozen: all at once.
         self._undo += [functools.partial(owner.update, items) for owner, items in tables.values()]
 
     def restore(self) -> None:
         """Put everything back."""
         for undo in self._undo:
             undo()
+
+
+def _table(place: Place) -> dict[Any, Any] | None:
+    """Return the dict in which a value lies: the owner, or the owner's attributes."""
+    if type(place.owner) is dict:
+        return place.owner
+    own = getattr(place.owner, "__dict__", None)
+    of_the_class = inspect.getattr_static(type(place.owner), str(place.key), None)
+    hidden = hasattr(of_the_class, "__set__")  # behind a property
+    return own if type(own) is dict and place.key in own and not hidden else None
 
 
 def _refill(place: Place) -> Callable[[], None]:

@@ -16,7 +16,7 @@ from minigan.gradcheck.conduct import Conduct
 from minigan.gradcheck.explain import Compared
 from minigan.gradcheck.report import GradientError, Report
 from minigan.gradcheck.spot import Spot
-from minigan.gradcheck.subject import Numbers, Subject
+from minigan.gradcheck.subject import Numbers, Subject, given_back
 
 
 def check(
@@ -110,8 +110,9 @@ def check(
     given = x if isinstance(x, tuple) else (x,)
     xs = [backend.to_numpy(point(part)) for part in given]
     options: Any = {"train": train, "device": backend.of(given[0]), "constants": constants}
-    subject = Subject(layer, **options)
-    return examine(subject, Subject(layer, dtype="float32", **options), xs, dy, settings, train)
+    subject, narrow = Subject(layer, **options), Subject(layer, dtype="float32", **options)
+    with given_back():
+        return examine(subject, narrow, xs, dy, settings, train)
 
 
 def generator(rng: numpy.random.Generator | int | None) -> numpy.random.Generator:

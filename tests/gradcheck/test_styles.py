@@ -911,7 +911,14 @@ def test_old_generators_are_put_back():
         def backward(self, dy, keep):
             return dy * keep
 
-    before = numpy.random.get_state()[1].copy()  # noqa: NPY002
+    class Wrong(Drop):
+        def backward(self, dy, keep):
+            return 2 * dy * keep
+
+    before = shared_generators()
+    with pytest.raises(gradcheck.GradientError):
+        gradcheck.check(Wrong(numpy.random), X)
+    assert shared_generators() == before
     assert gradcheck.check(Drop(numpy.random.RandomState(0)), X).ok
     assert gradcheck.check(Drop(numpy.random), X).ok
     plain = random.Random(0)
@@ -921,7 +928,12 @@ def test_old_generators_are_put_back():
     assert gradcheck.check(Drop(numbers), X).ok
     bound = seeded().random
     assert gradcheck.check(Drop(types.SimpleNamespace(rand=lambda *n: bound(n))), X).ok
-    numpy.testing.assert_array_equal(numpy.random.get_state()[1], before)  # noqa: NPY002
+    assert shared_generators() == before
+
+
+def shared_generators():
+    name, key, *rest = numpy.random.get_state()  # noqa: NPY002
+    return random.getstate(), name, key.tolist(), rest
 
 
 # ---------------------------------------------------------------- where mistakes hide
