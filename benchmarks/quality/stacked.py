@@ -130,7 +130,10 @@ def classifier() -> metrics.Classifier:
 
 
 def measure(trainer: gan.Trainer, seed: int, samples: int = SAMPLES) -> Row:
-    """Modes and KL of fresh samples."""
+    """Modes and KL of fresh samples, and their spread: 0 if G collapsed, NaN if it diverged.
+
+    The spread is the standard deviation of a pixel over samples in [-1, 1], a mean of all pixels.
+    """
     z = trainer.game.latent.sample(samples, numpy.random.default_rng([seed, 1]))
     images = trainer.game.sample(z)
     digits = [to_numpy(classifier().classify(images[..., c : c + 1])) for c in range(3)]
@@ -138,6 +141,7 @@ def measure(trainer: gan.Trainer, seed: int, samples: int = SAMPLES) -> Row:
     return {
         "modes": int((counts > 0).sum()),
         "kl": round(metrics.reverse_kl(tuple(int(c) for c in counts)), 3),
+        "spread": round(float(images.std(axis=0).mean()), 4),
         "samples": samples,
         "classifier_percent": round(100 * classifier().accuracy, 2),
     }

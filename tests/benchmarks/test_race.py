@@ -1,12 +1,13 @@
 """The race of objectives: resumable, chosen on a seed of its own, and tested for a difference."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy
 import pytest
 
 from benchmarks.quality import jobs, race, stacked
-from minigan import data
+from minigan import data, gan
 
 
 @pytest.fixture
@@ -99,6 +100,18 @@ def test_the_whole_protocol_of_stacked_mnist_plays_a_round(monkeypatch):
     moved = [trainer.game.generator_optimizer.t, trainer.game.discriminator_optimizer.t]
     assert moved == [2, 1]
     assert trainer.game.sample(trainer.game.latent.sample(2, rng)).shape == (2, 28, 28, 3)
+
+
+@pytest.mark.parametrize(("filled", "spread"), [(0.5, 0.0), (numpy.nan, numpy.nan)])
+def test_a_collapse_of_stacked_mnist_is_told_from_a_divergence(monkeypatch, filled, spread):
+    game = SimpleNamespace(
+        latent=gan.Latent(4), sample=lambda z: numpy.full((len(z), 28, 28, 3), filled, "float32")
+    )
+    judge = SimpleNamespace(classify=lambda images: numpy.full(len(images), 7), accuracy=0.99)
+    monkeypatch.setattr(stacked, "classifier", lambda: judge)
+    row = stacked.measure(SimpleNamespace(game=game), 0, 5)
+    assert row["modes"] == 1
+    assert row["spread"] == pytest.approx(spread, nan_ok=True)
 
 
 def test_long_jobs_are_done_only_when_asked_for():
