@@ -36,6 +36,16 @@ class Combination(NamedTuple):
         return _written(self.parts)
 
 
+class Candidates(NamedTuple):
+    """K combinations of one shape, neither zero nor infinite: as directions, and their lengths."""
+
+    combinations: list[Combination]
+    directions: Numbers
+    """(K, entries), of length 1."""
+    norms: Numbers
+    """(K,)."""
+
+
 class Sum(NamedTuple):
     """Combinations and their factors."""
 
@@ -69,13 +79,13 @@ def explain(
     if n.size < LEAST or dy.size > LARGE or not abs(n).max() > 0:
         return None
     arrays = arrays | _products(arrays, weights)
-    combinations = _usable(_combinations(n.shape, arrays, dy, weights))
-    given, right = _matches(a, combinations, number), _matches(n, combinations, number)
+    candidates = _usable(_combinations(n.shape, arrays, dy, weights), n.shape)
+    given, right = _matches(a, candidates, number), _matches(n, candidates, number)
     if given and not right:
         right = _with_another_factor(n, given, arrays, number)
     if given and right:
         return _compare(given, right, number)
-    return _factor(a, n, arrays, number) or _missing(_matches(n - a, combinations, number), number)
+    return _factor(a, n, arrays, number) or _missing(_matches(n - a, candidates, number), number)
 
 
 def _with_another_factor(
@@ -86,7 +96,8 @@ def _with_another_factor(
     for terms in sorted(given, key=_cost)[:FEW]:
         own = [combination for _, combination in terms.terms]
         if all(combination.value.shape == n.shape for combination in own):
-            found += _matches(n, _usable([*own, *_times_factors(own, arrays)]), number)
+            more = _usable([*own, *_times_factors(own, arrays)], n.shape)
+            found += _matches(n, more, number)
     return found
 
 
@@ -100,8 +111,8 @@ def given_alone(
     """Say what the given gradient is, where the right one can't be written in this way."""
     if a.size < LEAST or dy.size > LARGE:
         return None
-    combinations = _usable(_combinations(a.shape, arrays, dy, weights))
-    given = [terms for terms in _matches(a, combinations, number) if len(terms.terms) == 1]
+    candidates = _usable(_combinations(a.shape, arrays, dy, weights), a.shape)
+    given = [terms for terms in _matches(a, candidates, number) if len(terms.terms) == 1]
     if not given:
         return None
     said = _sum(min(given, key=_cost), number)
@@ -114,9 +125,8 @@ def _factor(
     """Look for a factor that differs from entry to entry."""
     factors = [Combination((f"start:{word}",), f) for word, f in _functions(arrays, n.shape)]
     for whole, part in ((a, n), (n, a)):
-        found = _matches(
-            whole, [Combination(f.parts, part * f.value) for f in _usable(factors)], number
-        )
+        products = [Combination(f.parts, part * f.value) for f in factors]
+        found = _matches(whole, _usable(products, n.shape), number)
         alone = [terms for terms in found if len(terms.terms) == 1]
         if alone:
             factor = _sum(min(alone, key=_cost), number)
@@ -391,34 +401,28 @@ def _stretches(small: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     return len(small) == len(shape) and all(a in (1, b) for a, b in zip(small, shape, strict=True))
 
 
-def _usable(combinations: Iterable[Combination]) -> list[Combination]:
-    """Drop what is zero or not finite, and all after very many."""
-    found = []
-    numbers = 0
-    for combination in combinations:
-        numbers += combination.value.size
-        if numbers > MOST_NUMBERS:
-            break
-        size = abs(combination.value).max(initial=0.0)
-        if TINY < size < 1 / TINY:
-            found.append(combination)
-    return found
+def _usable(combinations: Iterable[Combination], shape: tuple[int, ...]) -> Candidates:
+    """Drop what has another shape, is zero or not finite, and all after very many."""
+    most = MOST_NUMBERS // math.prod(shape)
+    fitting = (c for c in combinations if c.value.shape == shape)
+    found = list(itertools.islice(fitting, most))
+    values = numpy.array([c.value for c in found], float).reshape(len(found), math.prod(shape))
+    largest = abs(values).max(axis=1)
+    kept = (largest > TINY) & (largest < 1 / TINY)
+    values = values[kept]
+    norms = numpy.sqrt((values * values).sum(axis=1))
+    return Candidates(list(itertools.compress(found, kept)), values / norms[:, None], norms)
 
 
 # ---------------------------------------------------------------- which of them fit
 
 
-def _matches(
-    target: Numbers, combinations: list[Combination], number: Callable[[float], str]
-) -> list[Sum]:
+def _matches(target: Numbers, candidates: Candidates, number: Callable[[float], str]) -> list[Sum]:
     """Return the combinations that give the numbers, up to a factor; or else sums of two."""
-    combinations = _usable(combinations)
-    if not combinations or not abs(target).max() > 0:
+    if not candidates.combinations or not abs(target).max() > 0:
         return []
     t = target.ravel()
-    columns = numpy.stack([r.value.ravel() for r in combinations])
-    norms = numpy.sqrt((columns * columns).sum(axis=1))
-    columns = columns / norms[:, None]
+    combinations, columns, norms = candidates
     b = columns @ t
     size = math.sqrt(float(t @ t))
     found = []
@@ -426,19 +430,14 @@ def _matches(
         c = float(b[k] / norms[k])
         if abs(t - b[k] * columns[k]).max() <= EXACT * abs(t).max() and number(abs(c)):
             found.append(Sum(((c, combinations[k]),)))
-    return found or _pairs(t, columns, norms, combinations, number)
+    return found or _pairs(t, candidates, number)
 
 
-def _pairs(
-    t: Numbers,
-    columns: Numbers,
-    norms: Numbers,
-    combinations: list[Combination],
-    number: Callable[[float], str],
-) -> list[Sum]:
+def _pairs(t: Numbers, candidates: Candidates, number: Callable[[float], str]) -> list[Sum]:
     if t.size < LEAST_FOR_TWO:
         return []
-    columns, norms = columns[:MOST_FOR_TWO], norms[:MOST_FOR_TWO]
+    combinations = candidates.combinations[:MOST_FOR_TWO]
+    columns, norms = candidates.directions[:MOST_FOR_TWO], candidates.norms[:MOST_FOR_TWO]
     b, cosines = columns @ t, columns @ columns.T
     left = 1 - cosines**2
     with numpy.errstate(all="ignore"):

@@ -237,3 +237,18 @@ def test_what_only_has_a_dtype_is_no_array():
     layer.inner = Sublayer()
     x = numpy.random.default_rng(1).standard_normal((4, 3))
     gradcheck.check(layer, x)
+
+
+def test_what_forward_kept_may_be_larger_than_the_gradient():
+    def forward(x, w):
+        h = x * w
+        return (h * numpy.cos(h)).sum(axis=1, keepdims=True), (x, h)
+
+    def backward(dy, cache):
+        x, h = cache
+        return dy * x, (dy * x * (numpy.cos(h) - h * numpy.sin(h))).sum(axis=0)
+
+    rng = numpy.random.default_rng(0)
+    x, w = rng.standard_normal((5, 1, 4)), rng.standard_normal((3, 4))
+    with pytest.raises(gradcheck.GradientError, match="it is dy x, and the right one isn't"):
+        gradcheck.check_pair(forward, backward, x, w, rng=2)
