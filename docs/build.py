@@ -5,6 +5,7 @@
                                             tutorial again only if it or the library has changed
 ``python docs/build.py --fresh``            runs every tutorial again, and prints its time
 ``python docs/build.py --only 1 2``         runs tutorials 1 and 2 alone; the others have no output
+``python docs/build.py executed``           runs the tutorials and builds no site
 ``python docs/build.py --language zh_CN``   the Chinese site in ``docs/_build/html/zh_CN``
 ``python docs/build.py --language both``    both sites, linked to each other
 ``python docs/build.py catalogues``         brings ``docs/locale`` up to date with the English text
@@ -27,6 +28,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import logging
 import os
 import re
 import shutil
@@ -46,6 +48,8 @@ FIGURES = "minigan-figures.zip"
 SVG = "image/svg+xml"
 KERNEL = 'c.InlineBackend.figure_formats = {"png", "svg"}\n'
 """How IPython is set up in a build: it keeps each figure in both formats."""
+TIMEOUT = 240
+"""Seconds for a cell."""
 SHEETS = ("glossary.md", "formulas.md")
 """Pages of the course without code."""
 INSTALL = """\
@@ -114,24 +118,16 @@ def site(options: argparse.Namespace) -> int:
 def build(options: argparse.Namespace) -> int:
     """Run Sphinx."""
     target = BUILD / "html" if options.language == "en" else BUILD / "html" / options.language
-    cache = cache_folder()
     pictures()
     notebooks(options)
     if options.fresh:
-        shutil.rmtree(cache)
         shutil.rmtree(target, ignore_errors=True)
+    if executed(options):
+        return 1
+    cache = cache_folder()
     environment = os.environ | {
         "MINIGAN_DOCS_CACHE": str(cache),
         "MINIGAN_DOCS_LANGUAGE": options.language,
-        # On nets as small as the tutorials', two threads gain nothing, and lose much on a busy
-        # machine.
-        "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", "1"),
-        "MINIGAN_THREADS": os.environ.get("MINIGAN_THREADS", "1"),
-        # The numbers in the tutorials come from NumPy alone, whatever else is installed.
-        "MINIGAN_FAST": os.environ.get("MINIGAN_FAST", "0"),
-        "IPYTHONDIR": str(kernel_folder()),
-        # Any other, such as Agg, would leave the figures out without a word.
-        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     }
     if options.only is not None:
         kept = numbers(options.only)
@@ -149,17 +145,57 @@ def build(options: argparse.Namespace) -> int:
         notebooks(options)  # with the outputs that were made just now
         for name in (ARCHIVE, FIGURES):
             shutil.copyfile(DOCS / "_notebooks" / name, target / name)
-        report_times(cache)
         print(f"Built {target} in {time.perf_counter() - start:.0f} s.")
     return code
 
 
+def executed(options: argparse.Namespace) -> int:
+    """Run the tutorials that have no outputs yet, as many at a time as there are cores."""
+    from jupyter_cache import get_cache
+    from jupyter_cache.executors import load_executor
+
+    os.environ |= surroundings()
+    folder = cache_folder()
+    if options.fresh:
+        shutil.rmtree(folder)
+    cache = get_cache(folder)
+    # The last ones take longest: begun first, they don't keep a single core busy at the end.
+    paths = sorted(TUTORIALS.glob("[0-9][0-9]-*.md"), reverse=True)
+    if options.only is not None:
+        kept = numbers(options.only)
+        paths = [path for path in paths if path.name[:2] in kept]
+    uris = [str(path) for path in paths]
+    for uri in uris:
+        cache.add_nb_to_project(uri, read_data={"type": "plugin", "name": "myst_nb_md"})
+    logger = logging.getLogger("tutorials")
+    logger.setLevel(logging.WARNING if options.quiet else logging.INFO)
+    executor = load_executor("local-parallel", cache, logger)
+    done = executor.run_and_cache(filter_uris=uris, timeout=TIMEOUT)
+    for uri in done.excepted:
+        print(cache.get_project_record(uri).traceback, file=sys.stderr)
+    report_times(folder)
+    return int(bool(done.excepted or done.errored))
+
+
+def surroundings() -> dict[str, str]:
+    """Return the environment variables under which tutorials run."""
+    return {
+        # On nets as small as the tutorials', two threads gain nothing, and lose much on a busy
+        # machine.
+        "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", "1"),
+        "MINIGAN_THREADS": os.environ.get("MINIGAN_THREADS", "1"),
+        # The numbers in the tutorials come from NumPy alone, whatever else is installed.
+        "MINIGAN_FAST": os.environ.get("MINIGAN_FAST", "0"),
+        "IPYTHONDIR": str(kernel_folder()),
+        # Any other, such as Agg, would leave the figures out without a word.
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
+
+
 def report_times(cache: Path) -> None:
     """Print how long each notebook took when it last ran."""
-    try:
-        from jupyter_cache import get_cache
-    except ImportError:
-        return
+    from jupyter_cache import get_cache
+
     seconds = {
         Path(record.uri).name: (record.data or {}).get("execution_seconds", 0.0)
         for record in sorted(get_cache(cache).list_cache_records(), key=lambda record: record.pk)
@@ -419,7 +455,7 @@ def main() -> int:
         "what",
         nargs="?",
         default="html",
-        choices=["html", "catalogues", "coverage", "translated", "notebooks", "links"],
+        choices=["html", "executed", "catalogues", "coverage", "translated", "notebooks", "links"],
     )
     parser.add_argument("--fresh", action="store_true", help="run every tutorial again")
     parser.add_argument("--only", nargs="+", metavar="N", help="run only these tutorials")
@@ -428,6 +464,7 @@ def main() -> int:
     options = parser.parse_args()
     commands = {
         "html": site,
+        "executed": executed,
         "catalogues": catalogues,
         "coverage": coverage,
         "translated": translated,

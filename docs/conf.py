@@ -76,6 +76,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "katex",
+    "navigation",
 ]
 exclude_patterns = ["_build", "README.md", "locale", "_static", "_notebooks"]
 templates_path = ["_templates"]

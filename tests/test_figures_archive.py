@@ -5,6 +5,7 @@ download.
 import copy
 import importlib.util
 import re
+import subprocess
 import sys
 import types
 import zipfile
@@ -96,3 +97,39 @@ def test_a_notebook_installs_minigan_only_where_it_is_missing(build, missing, mo
     code = manager.transform_cell(build.INSTALL.format(package="minigan"))
     exec(code, {"get_ipython": lambda: shell})
     assert asked == [("pip", "install --quiet --find-links . minigan")] * missing
+
+
+RUN = """\
+import argparse, importlib.util, pathlib, sys
+spec = importlib.util.spec_from_file_location("build_of_the_site", sys.argv[1])
+build = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(build)
+build.TUTORIALS = build.BUILD = pathlib.Path(sys.argv[2])
+options = argparse.Namespace(only=sys.argv[3:] or None, fresh=False, quiet=True)
+print("code", build.executed(options))
+for path in sorted(build.TUTORIALS.glob("*.md")):
+    import jupytext
+    cells = build.with_outputs(jupytext.read(path)).cells
+    print(path.stem, [c.outputs[0].text for c in cells if c.cell_type == "code" and c.outputs])
+"""
+
+
+def test_tutorials_are_run_side_by_side_and_an_error_in_a_cell_is_one(tmp_path, monkeypatch):
+    pytest.importorskip("jupytext")
+    pytest.importorskip("jupyter_cache")
+    pytest.importorskip("myst_nb")
+    head = (PATH.parents[1] / "tutorials" / "01-the-game.md").read_text().split("---\n")[1]
+    for name, code in (("01-lines", "print(40 + 2)"), ("02-words", 'print("no" + 1)')):
+        page = f"---\n{head}---\n\n# A page\n\n```{{code-cell}} ipython3\n{code}\n```\n"
+        (tmp_path / f"{name}.md").write_text(page)
+    monkeypatch.setenv("MINIGAN_DOCS_CACHE", str(tmp_path / "cache"))
+
+    def executed(*only):
+        command = [sys.executable, "-c", RUN, str(PATH), str(tmp_path), *only]
+        return subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert "code 0\n01-lines ['42\\n']\n02-words []\n" in executed("1").stdout
+    both = executed()
+    assert "code 1\n" in both.stdout
+    assert 'print("no" + 1)' in both.stderr
+    assert "TypeError" in both.stderr
