@@ -202,16 +202,8 @@ def add_picture(parser: Parser, name: str) -> None:
         "-o", "--output", type=Path, default=Path(name), help=f"image file (default: {name})"
     )
     parser.section(SAMPLES).add_argument(
-        "--label", type=a_label, help="label to draw, for conditional recipes: a number or a name"
+        "--label", help="label to draw, for conditional recipes: a number or a name"
     )
-
-
-def a_label(text: str) -> int | str:
-    """Parse a label: a number, or the name of a class."""
-    try:
-        return int(text)
-    except ValueError:
-        return text
 
 
 def a_seed(text: str) -> int:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from minigan.cli.arguments import (
     Commands,
     Parser,
-    a_label,
     add_command,
     add_picture,
     add_quiet,
@@ -260,7 +259,7 @@ def _add_latent(commands: Commands) -> None:
         help=f"move along the N directions that the weights prefer (without N: {STRONGEST})",
     )  # fmt: skip
     moves.add_argument(
-        "--attribute", type=a_label, metavar="CLASS",
+        "--attribute", metavar="CLASS",
         help="move along the direction of a class of the data, a number or a name, found with a "
         "classifier",
     )  # fmt: skip

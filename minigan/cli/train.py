@@ -305,9 +305,15 @@ def _own_setting(text: str) -> tuple[str, Any]:
     if not (equals and name.isidentifier()):
         raise argparse.ArgumentTypeError(f"{text!r} isn't a setting, such as depth=3")
     try:
-        return name, ast.literal_eval(value)
+        parsed = ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return name, value
+    if parsed is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} would leave {name} as it is; leave it out, or give another value, such as 0 "
+            "or ()"
+        )
+    return name, parsed
 
 
 def _enrich(parser: Parser, options: argparse.Namespace) -> None:

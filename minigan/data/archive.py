@@ -124,7 +124,8 @@ def _is_shown(parts: tuple[str, ...]) -> bool:
 
 
 def _parts(info: zipfile.ZipInfo) -> tuple[str, ...]:
-    return tuple(info.filename.replace("\\", "/").strip("/").split("/"))
+    parts = info.filename.replace("\\", "/").strip("/").split("/")
+    return tuple(part for part in parts if part != ".")  # some programs write ./cat/1.png
 
 
 def _picture(

@@ -10,6 +10,7 @@ import numpy
 import numpy.typing as npt
 
 from minigan import randomness
+from minigan.data.pixels import as_indices
 from minigan.data.text import Text
 
 __all__ = ["Batches", "Dataset"]
@@ -99,6 +100,7 @@ class Dataset:
         Parameters
         ----------
         indices : array_like of int, shape (n,)
+            Or a mask, shape (N,), that is true for those wanted.
 
         Returns
         -------
@@ -109,8 +111,10 @@ class Dataset:
         ------
         IndexError
             If an index is out of range.
+        TypeError
+            If they aren't integers.
         """
-        chosen = self.images[numpy.asarray(indices, dtype=numpy.intp)]
+        chosen = self.images[as_indices(indices, len(self))]
         if chosen.dtype == numpy.uint8:
             return _unit(chosen)
         return chosen.astype(numpy.float32, copy=False)

@@ -171,7 +171,8 @@ def fit(dataset: Dataset, image_shape: tuple[int, int, int]) -> Dataset:
 
     changes: Counter[str] = Counter()
     images = numpy.empty((len(dataset), *image_shape), dtype=numpy.uint8)
-    for image, pixels in zip(images, _as_bytes(dataset.images), strict=True):
+    for image, pixels in zip(images, dataset.images, strict=True):
+        pixels = _as_bytes(pixels)
         picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
         image[...] = _fitted(picture, (height, width), channels, changes)
     notes = picture_notes(changes, [dataset.image_shape[:2]] * len(dataset), (height, width))
@@ -384,13 +385,19 @@ def _too_large(what: str, most: int) -> DataError:
 
 
 def _turned(picture: Image, changes: Counter[str]) -> Image:
-    from PIL import ExifTags, ImageOps
+    from PIL import ExifTags, Image
 
+    t = Image.Transpose
+    turns = {
+        2: t.FLIP_LEFT_RIGHT, 3: t.ROTATE_180, 4: t.FLIP_TOP_BOTTOM, 5: t.TRANSPOSE,
+        6: t.ROTATE_270, 7: t.TRANSVERSE, 8: t.ROTATE_90,
+    }  # fmt: skip
     orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
-    if orientation not in range(2, 9):
+    if orientation not in turns:
         return picture
     changes[f"{_TURNS.get(orientation, 'rotated')} according to the EXIF data"] += 1
-    return ImageOps.exif_transpose(picture)
+    # ImageOps.exif_transpose writes all of the EXIF data anew, and fails if another tag is odd.
+    return picture.transpose(turns[orientation])
 
 
 def _opaque(picture: Image, changes: Counter[str]) -> Image:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from minigan.data import arrays
 from minigan.data.errors import DataError
+from minigan.data.held_out import counterpart
 from minigan.data.idx import read_idx
 from minigan.data.pixels import as_labels
 
@@ -96,8 +97,10 @@ def array_beside(path: Path) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def read_array(path: Path) -> npt.NDArray[numpy.generic]:
+def read_array(path: Path, *, held_out: bool = False) -> npt.NDArray[numpy.generic] | None:
     """Read the only array in a NumPy file, or the one that is named as labels usually are.
+
+    Of images that are held out, the one that has its name with test for train; None if none has.
 
     Raises
     ------
@@ -105,9 +108,11 @@ def read_array(path: Path) -> npt.NDArray[numpy.generic]:
         If it can't be read, or it can't be told which one.
     """
     if path.suffix.lower() == ".npy":
-        return arrays.read_npy(path)
-    name, _ = arrays.choose(arrays.shapes(path), path, named=arrays.LABELS, what="labels")
-    return arrays.read_npz(path, name)[0]
+        return None if held_out else arrays.read_npy(path)
+    found = arrays.shapes(path)
+    name, _ = arrays.choose(found, path, named=arrays.LABELS, what="labels")
+    wanted = counterpart(name, found) if held_out else name
+    return None if wanted is None else arrays.read_npz(path, wanted)[0]
 
 
 def _places(path: Path) -> list[Path]:

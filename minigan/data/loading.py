@@ -155,7 +155,7 @@ def _held_out(name: str, image_shape: Shape | None, split: str) -> Dataset:
         raise DataError(f"{name} has no {split!r} split: ask for 'train'")
     within = _held_within(path)
     if within is not None:
-        return _of_members(path, image_shape, *within)
+        return _of_members(path, image_shape, *within, held_out=True)
     return _unsplit(str(held_out.beside(path)), image_shape)
 
 
@@ -278,11 +278,14 @@ def _of_members(
     name: str,
     partner: str | None,
     notes: tuple[str, ...] = (),
+    *,
+    held_out: bool = False,
 ) -> Dataset:
     """Load the images of this name in a .npz, and the labels that belong to them."""
     images, *labels = arrays.read_npz(path, name, *([partner] if partner else []))
     what = f"{name!r} in {path}"
-    return _of_array(path, images, image_shape, labels[0] if labels else None, notes, what)
+    own = labels[0] if labels else None
+    return _of_array(path, images, image_shape, own, notes, what, held_out=held_out)
 
 
 def _of_array(
@@ -292,11 +295,14 @@ def _of_array(
     labels: npt.NDArray[numpy.generic] | None = None,
     notes: tuple[str, ...] = (),
     what: str = "",
+    *,
+    held_out: bool = False,
 ) -> Dataset:
     images, changes = as_images(array, what or str(path), image_shape)
     beside = labelled.array_beside(path) if labels is None else None
     if beside is not None:
-        labels, notes = labelled.read_array(beside), (*notes, f"labels from {beside.name}")
+        labels = labelled.read_array(beside, held_out=held_out)
+        notes = notes if labels is None else (*notes, f"labels from {beside.name}")
     found = None if labels is None else named_labels(labels, len(images), str(beside or path))
     return Dataset(
         name=path.stem,

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from minigan.data.errors import DataError
 
-__all__ = ["as_images", "as_labels", "named_labels"]
+__all__ = ["as_images", "as_indices", "as_labels", "named_labels"]
 
 Images = npt.NDArray[numpy.uint8] | npt.NDArray[numpy.float32]
 Notes = tuple[str, ...]
@@ -227,3 +227,22 @@ def _wrong(labels: npt.NDArray[Any], count: int) -> str | None:
 
 def _one_hot(rows: npt.NDArray[Any]) -> bool:
     return bool(numpy.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all())
+
+
+def as_indices(indices: npt.ArrayLike, count: int) -> npt.NDArray[numpy.intp]:
+    """Return which of `count` are meant, by their numbers or by a mask.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    """
+    given = numpy.asarray(indices)
+    if given.dtype == bool and given.shape == (count,):
+        return numpy.flatnonzero(given)
+    if given.size and given.dtype.kind not in "iu":
+        raise TypeError(
+            f"indices of dtype {given.dtype} and shape {given.shape}: give integers, or a mask "
+            f"of shape ({count},)"
+        )
+    return given.astype(numpy.intp)

@@ -27,8 +27,10 @@ NOTES = tuple(220 * 2 ** (semitone / 12) for semitone in (0, 3, 5, 7, 10, 12, 15
 DETUNED = 20.0
 """Standard deviation of a tone's pitch around its note, in cents (hundredths of a semitone)."""
 HARMONICS = 5
-LOUDEST = 0.9
-"""The largest amplitude of a sound that is scaled."""
+LOUDEST, SILENT = 0.9, 2.0**-16
+"""The largest amplitude of a sound that is scaled, and half a step of 16 bits, below which nothing
+is heard.
+"""
 _FADE = 64
 _HEARD = 4
 
@@ -281,7 +283,7 @@ def _fitted(wave: Any, length: int, changes: Counter[str]) -> Any:
 def _loud(waves: Any) -> npt.NDArray[numpy.float32]:
     """Scale each sound to the same peak; silence stays silence."""
     peaks = abs(waves).max(axis=1, keepdims=True)
-    return (waves * (LOUDEST / numpy.where(peaks > 0, peaks, 1))).astype(numpy.float32)
+    return (waves * (LOUDEST / numpy.where(peaks > SILENT, peaks, 1))).astype(numpy.float32)
 
 
 def _said(changes: Counter[str]) -> tuple[str, ...]:

@@ -81,13 +81,18 @@ def stack(digits: Dataset, n: int, *, rng: numpy.random.Generator) -> Dataset:
     Raises
     ------
     ValueError
-        If `n` is not positive, or the images have several channels or no labels.
+        If `n` is not positive, the images have several channels or no labels, or a label is larger.
     """
     if n < 1:
         raise ValueError(f"stacking images needs n >= 1, got {n}")
     if digits.image_shape[2] != 1 or digits.labels is None:
         raise ValueError(
             f"stacking needs grey images with labels, which {digits.name!r} doesn't have"
+        )
+    if digits.labels.max() >= CLASSES:
+        raise ValueError(
+            f"stacking needs labels from 0 to {CLASSES - 1}, but {digits.name!r} has "
+            f"{digits.labels.max()}: leave the other classes out"
         )
     chosen = randomness.generator(rng).integers(0, len(digits), (n, CHANNELS))
     place = CLASSES ** numpy.arange(CHANNELS)[::-1]
@@ -110,7 +115,15 @@ class _Stacks:
     def __len__(self) -> int:
         return len(self.chosen)
 
-    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, tuple):
+            rows, *pixels = index
+            if isinstance(rows, slice) and all(isinstance(p, slice) for p in pixels[:2]):
+                planes = self.planes[(slice(None), *pixels[:2])]
+                part = _Stacks(planes, self.chosen[rows])
+                return part if len(pixels) < 3 else part[:][..., pixels[2]]
+            whole = self[rows]
+            return whole[(*[slice(None)] * (whole.ndim - 3), *pixels)]
         chosen = self.chosen[index]
         # Plane by plane: a moved axis would be a view, which the caller copies slowly.
         return numpy.stack([self.planes[chosen[..., c]] for c in range(CHANNELS)], axis=-1)

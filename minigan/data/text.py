@@ -16,6 +16,7 @@ import numpy.typing as npt
 from minigan import randomness
 from minigan.data.errors import DataError, choices
 from minigan.data.grammar import ENGLISH, MOTIFS, Grammar
+from minigan.data.pixels import as_indices
 
 __all__ = ["TEXTS", "Text", "decoded", "separator", "text"]
 
@@ -102,7 +103,7 @@ class Text:
         ndarray of float32, shape (n, L, V)
             V is the size of the vocabulary.
         """
-        chosen = self.codes[numpy.asarray(indices, dtype=numpy.intp)]
+        chosen = self.codes[as_indices(indices, len(self))]
         one_hot: npt.NDArray[numpy.float32] = numpy.eye(len(self.vocabulary), dtype="float32")
         return one_hot[chosen]
 

@@ -57,7 +57,7 @@ class Graph:
     def constant(self, array: Any, dtype: str = "float32") -> str:
         """Put a constant into the graph; return its name."""
         name = f"constant_{len(self.constants)}"
-        self.constants[name] = numpy.ascontiguousarray(array, dtype=dtype)
+        self.constants[name] = numpy.asarray(array, dtype=dtype, order="C")
         return name
 
     def integers(self, *numbers: int) -> str:

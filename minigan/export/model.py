@@ -51,6 +51,10 @@ def to_onnx(
     onnx = _import_onnx()
     net = copy.deepcopy(net).to("cpu").astype("float32")
     given = example if isinstance(example, tuple) else (example,)
+    if len(given) > len(names):
+        raise ValueError(
+            f"{len(given)} inputs were given, but {len(names)} names; name each of them (names)."
+        )
     values = [Value(name, _plain(a)) for name, a in zip(names, given, strict=False)]
     g = Graph()
     y = write(g, net, tuple(values) if isinstance(example, tuple) else values[0])

@@ -205,8 +205,9 @@ def _softmax(layer: nn.Softmax, shape: tuple[int, ...]) -> str:
 
 
 def _resize(layer: nn.Resize, shape: tuple[int, ...]) -> str:
-    more = "" if layer.mode == "nearest" else ", align_corners=False"
-    return f"nn.Upsample(size={layer.size}, mode={layer.mode!r}{more})"
+    if layer.mode == "nearest":
+        return f"Nearest({layer.size})"
+    return f"nn.Upsample(size={layer.size}, mode={layer.mode!r}, align_corners=False)"
 
 
 def _filter(name: str) -> Callable[[Any, tuple[int, ...]], str]:
@@ -246,7 +247,7 @@ WORDS: dict[str, Callable[[Any, tuple[int, ...]], str]] = {
     "Softplus": lambda layer, shape: "nn.Softplus()",
     "PReLU": lambda layer, shape: f"nn.PReLU({layer.channels})",
     "Softmax": _softmax,
-    "Dropout": lambda layer, shape: f"nn.Dropout({layer.p})",
+    "Dropout": lambda layer, shape: f"{'Always' if layer.always else 'nn.'}Dropout({layer.p})",
     "Flatten": lambda layer, shape: "nn.Flatten()",
     "Reshape": _reshape,
     "Upsample": lambda layer, shape: f"nn.Upsample(scale_factor={layer.factor})",
@@ -315,6 +316,31 @@ far the text is indented.
 """
 
 MODULES = {
+    "AlwaysDropout": '''
+class AlwaysDropout(nn.Module):
+    """Dropout, in evaluation as well."""
+
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        return nn.functional.dropout(x, self.p, training=True)
+''',
+    "Nearest": '''
+class Nearest(nn.Module):
+    """The nearest pixel above and to the left; PyTorch's own rounds, at some sizes wrongly."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.size = size
+
+    def forward(self, x):
+        for axis, size in zip((2, 3), self.size):
+            places = torch.arange(size, device=x.device) * x.shape[axis] // size
+            x = x.index_select(axis, places)
+        return x
+''',
     "Residual": '''
 class Residual(nn.Module):
     """The body beside a shortcut, added."""

@@ -116,7 +116,7 @@ def _conv(g: Graph, layer: Any, x: Value) -> str:
 def _conv_transpose(g: Graph, layer: Any, x: Value) -> str:
     rank, extra = len(x.shape), layer.output_padding
     window = _window(layer, rank)
-    window["output_padding"] = [extra] if isinstance(extra, int) else list(extra)
+    window["output_padding"] = list(numpy.atleast_1d(extra))
     w = _value(layer.weight)
     turned = w.transpose(rank - 1, rank - 2, *range(rank - 2))
     inputs = [g.channels_first(x.name, rank), g.constant(turned)]
@@ -202,7 +202,14 @@ def _maxout(g: Graph, layer: nn.Maxout, x: Value) -> str:
     return g.call("ReduceMax", groups, g.integers(-1), keepdims=0)
 
 
-@rule(nn.Dropout, nn.InstanceNoise, nn.Augment, nn.PhaseShuffle)
+@rule(nn.Dropout)
+def _dropout(g: Graph, layer: nn.Dropout, x: Value) -> str:
+    if not layer.always:
+        return _nothing(g, layer, x)
+    return g.call("Dropout", x.name, g.constant(layer.p), g.constant(True, "bool"))
+
+
+@rule(nn.InstanceNoise, nn.Augment, nn.PhaseShuffle)
 def _nothing(g: Graph, layer: Any, x: Value) -> str:
     """Evaluation passes x through."""
     return g.call("Identity", x.name)
@@ -491,12 +498,19 @@ def _states(g: Graph, layer: nn.GRU, x: Value) -> str:
 # ---------------------------------------------------------------- containers
 
 
+def _keeps_labels(layer: nn.Layer) -> bool:
+    """Tell whether a layer hands the labels on beside what it makes of the samples."""
+    if isinstance(layer, nn.Sequential) and len(layer):
+        return _keeps_labels(layer[-1])
+    return isinstance(layer, nn.Beside)
+
+
 @rule(nn.Sequential)
 def _sequential(g: Graph, layer: nn.Sequential, x: Any) -> str:
     for inner in layer:
         w = x[1] if isinstance(x, tuple) else None
         x = write(g, inner, x)
-        x = (x, w) if isinstance(inner, nn.Beside) else x
+        x = (x, w) if _keeps_labels(inner) else x
     return x.name if isinstance(x, Value) else g.call("Identity", x[0].name)
 
 

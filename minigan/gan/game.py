@@ -6,6 +6,7 @@ step, the gradient passes through D without being accumulated in D's parameters.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -340,7 +341,10 @@ class Game(BaseGame):
         the given points. A D that compares the samples of a batch sees 256 neighbouring points at
         a time.
         """
-        logits = in_batches(self.discriminator, points)[:, 0]
+        group = _group(self.discriminator)
+        whole = _filled_up(points, group)
+        size = max(256 // group, 1) * group
+        logits = in_batches(self.discriminator, whole, batch_size=size)[: len(points), 0]
         if self.objective.probabilistic:
             return losses.sigmoid(logits)
         low, high = logits.min(), logits.max()
@@ -351,11 +355,11 @@ class Game(BaseGame):
 
         Up to the factor -M, this is the gradient that G's own backward pass starts from.
         """
-        fake = self.device.asarray(points)
+        fake = self.device.asarray(_filled_up(points, _group(self.discriminator)))
         logits, cache = self.discriminator.forward(fake, train=False)
         _, d_logits = self.objective.generator(logits, logits if self.objective.pairs else None)
         slope = self.discriminator.backward(d_logits, cache, param_grads=False)
-        return -backend.to_numpy(slope) * len(points)
+        return -backend.to_numpy(slope)[: len(points)] * len(fake)
 
     def check(self) -> None:
         """Raise an error if parts don't fit together."""
@@ -424,6 +428,18 @@ class Game(BaseGame):
 
 def _takes_reals(penalty: Penalty) -> bool:
     return bool(getattr(penalty, "takes_reals", False))
+
+
+def _group(net: nn.Layer) -> int:
+    """Return of how many samples each batch of a net must have a multiple in evaluation."""
+    layers = [layer for _, layer in net.layers()]
+    return math.lcm(*(x.group_size for x in layers if isinstance(x, nn.MinibatchStdDev)))
+
+
+def _filled_up(points: Any, group: int) -> Any:
+    """Repeat points, from the first on, until there is a multiple of so many."""
+    count = -(-len(points) // group) * group
+    return points if count == len(points) else numpy.resize(points, (count, *points.shape[1:]))
 
 
 def _given(labels: Array | None, x: Array | None) -> Any:

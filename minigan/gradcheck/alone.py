@@ -36,9 +36,9 @@ def explain(case: Case, arrays: dict[str, Numbers]) -> str | None:
     if not wrong.size:
         return None
     for name, array in arrays.items():
-        flat = array.reshape(len(array), -1) if array.ndim else array
-        if len(flat) != len(ratios) or flat.shape[1] == 0 or array.dtype.kind != "f":
+        if array.shape[:1] != ratios.shape[:1] or array.size == 0 or array.dtype.kind != "f":
             continue
+        flat = array.reshape(len(array), -1)
         width = flat.shape[1]
         if width == 1:
             said = _named(ratios, name, flat)

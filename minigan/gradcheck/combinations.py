@@ -247,7 +247,7 @@ def _of_a_loss(
         if labels.dtype.kind in "iu" and labels.shape == shape[:1] and len(shape) == 2:
             hot = 1.0 * (labels[:, None] == numpy.arange(shape[1]))
             yield Combination((f"start:dy (1 at {name}, else 0)",), dy * hot)
-        if labels.shape == shape and len(shape) > 1:
+        if labels.dtype.kind == "f" and labels.shape == shape and len(shape) > 1:
             e = numpy.exp(labels - labels.max(axis=-1, keepdims=True))
             yield Combination(
                 (f"start:dy softmax({name})",), dy * e / e.sum(axis=-1, keepdims=True)

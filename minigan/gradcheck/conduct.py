@@ -93,7 +93,7 @@ class Conduct:
     def _without_param_grads(self) -> None:
         result = self._again(param_grads=False)
         for name, grad in result.grads.items():
-            if bool((grad != 0).any()):
+            if grad is not None and bool((grad != 0).any()):
                 self.complain(
                     f"param_grads=False must leave the gradients alone, but {name}'s was written"
                 )

@@ -62,8 +62,9 @@ def _said(given: Geometry, right: Geometry) -> str:
 
 def _found(case: Case) -> tuple[Layout, str, Geometry] | None:
     """Return the layout and the geometry that give the right gradient."""
-    images = case.x is not None and case.dy is not None and case.x.ndim == case.dy.ndim == 4
-    if not images or case.n.ndim != 4:
+    if case.x is None or case.dy is None or not case.x.ndim == case.dy.ndim == case.n.ndim == 4:
+        return None
+    if len(case.x) != len(case.dy):
         return None
     names = [n for n, w in (case.values or {}).items() if w.ndim == 4]
     for name, layout in itertools.product(names, _layouts()):

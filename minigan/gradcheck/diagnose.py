@@ -7,9 +7,9 @@ general.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -75,10 +75,18 @@ def likely_cause(case: Case) -> str:
         _combination,
     )
     for test in tests:
-        with contextlib.suppress(Refused), numpy.errstate(all="ignore"):
-            sentence = test(case)
-            if sentence:
-                return sentence
+        try:
+            with numpy.errstate(all="ignore"):
+                sentence = test(case)
+        except Misconduct:
+            raise
+        except Refused:
+            continue
+        except Exception as error:  # a slip in a guess is no reason to lose the verdict
+            warnings.warn(f"a search for the cause failed: {error!r}", RuntimeWarning, stacklevel=2)
+            continue
+        if sentence:
+            return sentence
     return UNKNOWN
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -87,7 +88,8 @@ def _other_sizes(first: Spot, rng: numpy.random.Generator) -> Iterator[list[Numb
     shapes = [x.shape for x in first.xs]
     n = shapes[0][0] if shapes[0] else 0
     taken = {size for shape in (*shapes, first.y.shape) for size in shape[1:]}
-    batch = next(m for m in ((6, 4, 8, 10, 12) if n % 2 else (5, 7, 3, 9, 11)) if m not in taken)
+    near, more = ((6, 4, 8, 10, 12), 14) if n % 2 else ((5, 7, 3, 9, 11), 13)
+    batch = next(m for m in itertools.chain(near, itertools.count(more, 2)) if m not in taken)
     same_batch = all(shape[:1] == (n,) for shape in shapes)
     for grow in (True, False):
         if same_batch and (not grow or len(shapes[0]) > 2):

@@ -192,11 +192,16 @@ def _masked(spot: Spot, comparison: Comparison) -> Iterator[tuple[str, Callable[
             if spot.dy.shape[axis] > 2:
                 rest = (*[slice(None)] * axis, slice(None, -1) if index else slice(1, None))
                 yield f"all but the {which} {what}", _measurement(spot, comparison, rest)
-    blocks = [b // max(a, 1) for a, b in zip(spot.xs[0].shape, spot.dy.shape, strict=False)]
-    if spot.dy.ndim == 4 and spot.xs[0].ndim == 4 and max(blocks[1:3]) > 1:
-        corners = (slice(None), slice(None, None, blocks[1]), slice(None, None, blocks[2]))
-        yield "the first pixel of each block", _measurement(spot, comparison, corners)
-    if spot.xs[0].dtype.kind in "iu" and spot.xs[0].ndim == 1:
+    if spot.dy.ndim == spot.xs[0].ndim == 4:
+        pixels = slice(2, 4) if _channels_first(spot) else slice(1, 3)
+        sizes = zip(spot.xs[0].shape[pixels], spot.dy.shape[pixels], strict=True)
+        blocks = [max(b // max(a, 1), 1) for a, b in sizes]
+        if max(blocks) > 1:
+            corners = [slice(None)] * 4
+            corners[pixels] = [slice(None, None, block) for block in blocks]
+            yield "the first pixel of each block", _measurement(spot, comparison, tuple(corners))
+    labels = spot.xs[0].dtype.kind in "iu" and spot.xs[0].ndim == 1
+    if labels and spot.dy.shape[:1] == spot.xs[0].shape:
         last = {int(label): i for i, label in enumerate(spot.xs[0])}
         yield (
             "the last occurrence of each label",
@@ -219,7 +224,8 @@ def culprit(report: Report) -> str | None:
     right = [int(name) for name, bad in numbered if not bad and name.isdigit()]
     above = [index for index in right if not wrong or index > max(wrong)]
     failed = any(a.error > report.tolerance for a in report.arrays)  # not a second derivative
-    if not failed or not above or (wrong and min(right) < max(wrong)):
+    through = any(a.name == "x" and a.error <= report.tolerance for a in report.arrays)
+    if not failed or through or not above or (wrong and min(right) <= max(wrong)):
         return None
     first, last = (max(wrong) + 1 if wrong else 0), min(above)
     which = f"layer {last}" if first == last else f"one of the layers {first} to {last}"

@@ -347,7 +347,7 @@ def _is_of_the_class(place: Place) -> bool:
 def is_array(value: Any) -> bool:
     """Tell whether a value is an array or a number of one; what just has a dtype may be a layer."""
     return isinstance(value, (numpy.ndarray, numpy.generic)) or (
-        hasattr(value, "__minigan_backend__") or _package(type(value)) == "cupy"
+        hasattr(type(value), "__minigan_backend__") or _package(type(value)) == "cupy"
     )
 
 
@@ -411,13 +411,17 @@ class Memory:
     ----------
     root
         The object. Arrays keep their identity: their contents are put back.
+    outside
+        Whether only to hold what lies outside, in a module or an enclosing function.
     """
 
-    def __init__(self, root: Any) -> None:
+    def __init__(self, root: Any, *, outside: bool = False) -> None:
         self._undo: list[Callable[[], None]] = []
         tables: dict[int, tuple[dict[Any, Any], dict[Any, Any]]] = {}
         for place in places(root):
             value = place.value
+            if outside and not place.outside:
+                continue
             if isinstance(value, GENERATORS):
                 self._undo.append(_reseed(value))
             elif is_array(value):

@@ -110,8 +110,8 @@ def check(
     given = x if isinstance(x, tuple) else (x,)
     xs = [backend.to_numpy(point(part)) for part in given]
     options: Any = {"train": train, "device": backend.of(given[0]), "constants": constants}
-    subject, narrow = Subject(layer, **options), Subject(layer, dtype="float32", **options)
-    with given_back():
+    with given_back(layer):
+        subject, narrow = Subject(layer, **options), Subject(layer, dtype="float32", **options)
         return examine(subject, narrow, xs, dy, settings, train)
 
 

@@ -81,8 +81,8 @@ class Functions:
         return " and ".join(getattr(f, "__name__", "a function") for f in self._functions)
 
     def parameters(self) -> dict[str, Weight]:
-        """Return the arrays after x by the names of their arguments."""
-        return self.weights
+        """Return the arrays after the first by the names of their arguments."""
+        return {f"argument {n}" if n in ("x", "dy") else n: w for n, w in self.weights.items()}
 
     def forward(self, x: Any) -> Any:
         """Call the first function."""

@@ -104,16 +104,19 @@ class Found(NamedTuple):
 
 
 @contextmanager
-def given_back() -> Iterator[None]:
-    """Leave NumPy's old generator and Python's, which all code shares, as they were.
+def given_back(layer: Any) -> Iterator[None]:
+    """Leave NumPy's old generator and Python's, which all code shares, as they were; and the
+    generators and arrays of modules that a layer uses.
 
     A `Subject` seeds both before each call. To read and set their state takes a fifth of a
     millisecond, longer than most calls, so it is done once around all of them.
     """
     legacy, plain = numpy.random.get_state(), random.getstate()  # noqa: NPY002
+    outside = Memory(layer, outside=True)
     try:
         yield
     finally:
+        outside.restore()
         numpy.random.set_state(legacy)  # noqa: NPY002
         random.setstate(plain)
 
@@ -178,6 +181,7 @@ class Subject:
         self._caches: list[Any] = []
         self._outputs: list[Any] = []
         self._inputs = 1
+        self._labels: list[int] = []
         self._returned: dict[str, Any] = {}
         self._values: dict[str, Any] = {}
         self._learn()
@@ -186,7 +190,11 @@ class Subject:
         """Take what the layer holds now as where each call begins."""
         set_precision(self.layer, self.dtype)
         boxes = declared(self.layer)
-        self.learnt = {n: box for n, box in boxes.items() if n not in self.constants}
+        self.learnt = {
+            f"self.{n}" if n in ("x", "dy") else n: box  # the input and the cotangent have these
+            for n, box in boxes.items()
+            if n not in self.constants
+        }
         self._known = declared_arrays(self.layer, boxes)
         self._memory = Memory(self.layer)
 
@@ -437,6 +445,7 @@ class Subject:
 
     def _run(self, given: list[Any]) -> tuple[Any, Any]:
         self._inputs = sum(x.dtype.kind == "f" for x in given)
+        self._labels = [i for i, x in enumerate(given) if x.dtype.kind != "f"]
         mode = {} if self.switch is None else {self.switch: self.train}
         one_by_one = given if len(given) <= self._several else [tuple(given)]
         with self._quietly():
@@ -466,6 +475,9 @@ class Subject:
         elif hasattr(result, "_fields"):
             result = _in_order(result._asdict())
         parts = list(result) if isinstance(result, (tuple, list)) else [result]
+        whole = self._inputs > 0 and len(parts) >= self._inputs + len(self._labels)
+        if whole and all(parts[i] is None for i in self._labels):  # labels have no gradients
+            parts = [part for i, part in enumerate(parts) if i not in self._labels]
         for index, extra in enumerate(parts[self._inputs :], self._inputs):
             named = extra if isinstance(extra, dict) else {str(index): extra}
             self._returned |= {f"returned.{k}": v for k, v in named.items() if v is not None}
@@ -557,7 +569,9 @@ def _takes_several(forward: Callable[..., Any]) -> float:
     taken = inspect.signature(forward).parameters.values()
     if any(p.kind is p.VAR_POSITIONAL for p in taken):
         return math.inf
-    return sum(p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in taken)
+    places = [p for p in taken if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    needed = sum(p.default is p.empty and p.name not in MODES for p in places)
+    return max(needed, 1)
 
 
 def _mode_switch(forward: Callable[..., Any]) -> str | None:
@@ -594,8 +608,10 @@ def _in_order(named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def _takes(method: Callable[..., Any], keyword: str) -> bool:
-    parameters = inspect.signature(method).parameters
-    return keyword in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    """Tell whether a method declares a keyword; of minigan's own layers, ``**options`` do, too."""
+    taken = inspect.signature(method).parameters
+    passed_on = any(p.kind is p.VAR_KEYWORD for p in taken.values())
+    return keyword in taken or (passed_on and isinstance(getattr(method, "__self__", None), Layer))
 
 
 def _is_gradient(place: Place) -> bool:

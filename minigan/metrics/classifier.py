@@ -244,6 +244,7 @@ def train_classifier(
     ValueError
         If the data sets have no labels, or don't fit each other.
     """
+    test = alike(train, test)
     labels = _checked_labels(train, test)
     classifier = _untrained(train, key=_key(train, test), classes=int(labels.max()) + 1)
     _fit(classifier.net, train, labels, steps or _default_steps(len(train)), progress)
@@ -285,8 +286,9 @@ def split(data: _Set, *, test_share: float = 0.2, seed: int = 0) -> tuple[_Set, 
 
 
 def _part(data: Any, indices: Any) -> Any:
-    labels = None if data.labels is None else data.labels[indices]
-    return dataclasses.replace(data, images=data.images[indices], labels=labels)
+    parts = ("images", "labels", "whole")  # the whole pictures, of which crops are taken
+    held = {name: getattr(data, name, None) for name in parts}
+    return dataclasses.replace(data, **{n: a[indices] for n, a in held.items() if a is not None})
 
 
 # ---------------------------------------------------------------- the net and its training
@@ -372,6 +374,27 @@ def _untrained(train: ImageSet, *, key: str, classes: int) -> Classifier:
     shape = tuple(int(size) for size in train.images.shape[1:])
     net = build_net(shape, classes, rng=numpy.random.default_rng(_SEED))
     return Classifier(net, name=train.name, key=key, image_shape=shape, classes=classes)
+
+
+def alike(train: Any, test: Any) -> Any:
+    """Number the classes of test images as those of the training images of the same names are.
+
+    Raises
+    ------
+    ValueError
+        If there is a class that the training images don't have.
+    """
+    known, own = (getattr(part, "class_names", None) for part in (train, test))
+    if known == own or known is None or own is None or test.labels is None:
+        return test
+    if not set(own) <= set(known):
+        other = next(name for name in own if name not in known)
+        raise ValueError(
+            f"The test images of {test.name!r} have a class {other!r}, which the training images "
+            "don't have; leave it out, or evaluate without a classifier (classifier=None)."
+        )
+    number = numpy.array([known.index(name) for name in own])
+    return dataclasses.replace(test, labels=number[test.labels], class_names=known)
 
 
 def _checked_labels(train: ImageSet, test: ImageSet) -> Any:

@@ -11,16 +11,16 @@ NeurIPS 2017, section 3, for its use on features; both report d², as this modul
 The trace, using symmetric matrices only
 ----------------------------------------
 Σ₁Σ₂ isn't symmetric, and its general matrix square root is slow to compute and can come out complex
-if a covariance is singular, as with fewer samples than features. But Σ₁Σ₂ = S (S Σ₂) with the
-symmetric root S = Σ₁^½ has the same eigenvalues as the symmetric, positive semi-definite matrix
+if a covariance is singular, as with fewer samples than features. But with the symmetric roots S₁
+and S₂ of the two, Σ₁Σ₂ = S₁ (S₁S₂) S₂ has the same eigenvalues as
 
-    M = S Σ₂ S,
+    S₂S₁ S₁S₂ = (S₁S₂)ᵀ(S₁S₂),
 
-since AB and BA have the same eigenvalues. So tr (Σ₁Σ₂)^½ is the sum of the square roots of M's
-eigenvalues: two symmetric eigenvalue problems, always real.
+since AB and BA have the same eigenvalues. Their square roots are the singular values of S₁S₂, whose
+sum is tr (Σ₁Σ₂)^½: two symmetric eigenvalue problems and one of singular values, always real.
 
-A zero eigenvalue is computed as ± ε|M|, whose square root would be as large as √(ε|M|). Eigenvalues
-below d ε times the largest are therefore set to 0.
+A zero eigenvalue of Σ is computed as ± ε|Σ|, whose square root would be as large as √(ε|Σ|).
+Eigenvalues below d ε times the largest are therefore set to 0.
 """
 
 from __future__ import annotations
@@ -137,16 +137,15 @@ def frechet_gaussian(mean1: Array, covariance1: Array, mean2: Array, covariance2
 
 
 def trace_of_root(covariance1: Array, covariance2: Array) -> float:
-    """``tr (Σ₁Σ₂)^½`` from the eigenvalues of ``Σ₁^½ Σ₂ Σ₁^½``; both of shape (d, d)."""
+    """``tr (Σ₁Σ₂)^½`` from the singular values of ``Σ₁^½ Σ₂^½``; both of shape (d, d)."""
     xp = backend.of(covariance1).xp
-    values, vectors = xp.linalg.eigh(covariance1.astype("float64"))
-    root = (vectors * xp.sqrt(_without_noise(xp, values))) @ vectors.T
-    product = root @ covariance2.astype("float64") @ root
-    # Rounding makes the product slightly asymmetric, and eigvalsh would read only one triangle.
-    eigenvalues = xp.linalg.eigvalsh((product + product.T) / 2)
-    return float(xp.sqrt(_without_noise(xp, eigenvalues)).sum())
+    first, second = (_root(xp, c.astype("float64")) for c in (covariance1, covariance2))
+    # Their squares, as eigenvalues, would drown in rounding where one spread is 10,000 others.
+    return float(xp.linalg.svd(first @ second, compute_uv=False).sum())
 
 
-def _without_noise(xp: Any, eigenvalues: Array) -> Array:
-    threshold = float(eigenvalues.max()) * eigenvalues.size * math.ulp(1.0)
-    return xp.where(eigenvalues > threshold, eigenvalues, 0.0)
+def _root(xp: Any, covariance: Array) -> Array:
+    """Return ``Σ^½``, without the directions of which only rounding is seen."""
+    values, vectors = xp.linalg.eigh(covariance)
+    noise = float(values.max()) * values.size * math.ulp(1.0)
+    return (vectors * xp.sqrt(xp.where(values > noise, values, 0.0))) @ vectors.T

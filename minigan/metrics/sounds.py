@@ -44,13 +44,14 @@ def pitches(waves: NDArray[Any], *, rate: int, low: float, high: float) -> NDArr
     values = numpy.asarray(waves)
     if values.ndim != 3 or values.shape[2] != 1:
         raise ValueError(f"Sounds of shape (N, length, 1) are needed, got {values.shape}.")
-    frequencies = numpy.fft.rfftfreq(LONG, 1 / rate)
+    size = max(LONG, values.shape[1])
+    frequencies = numpy.fft.rfftfreq(size, 1 / rate)
     wanted = numpy.flatnonzero((frequencies >= low) & (frequencies <= high))
     if not len(wanted):
         raise ValueError(f"There is no frequency from {low} to {high} Hz at {rate} Hz; widen it.")
     hann = numpy.hanning(values.shape[1])
     found = [
-        numpy.abs(numpy.fft.rfft(values[i : i + _AT_ONCE, :, 0] * hann, LONG))[:, wanted].argmax(1)
+        numpy.abs(numpy.fft.rfft(values[i : i + _AT_ONCE, :, 0] * hann, size))[:, wanted].argmax(1)
         for i in range(0, len(values), _AT_ONCE)
     ]
     return frequencies[wanted[numpy.concatenate(found)]]

@@ -159,6 +159,8 @@ class Fade(Layer, samplewise=True):
         paths = []
         for share, path in self._paths():
             out, inner = path.forward(x, train=train)
+            if type(share) is not float:
+                share = share.astype(out.dtype, copy=False)
             y = plus(y, share * out)
             paths.append((share, path, inner))
         return y, Cache(self, y, paths)

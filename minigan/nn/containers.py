@@ -36,9 +36,8 @@ class Residual(Layer, samplewise=True):
         """Map x to S(x) + F(x)."""
         x = self.check(x)
         y, inner = self.body.forward(x, train=train)
-        if self.shortcut is None:
-            return y + x, Cache(self, y, inner, None)
-        way, around = self.shortcut.forward(x, train=train)
+        x = x.astype(y.dtype, copy=False)  # that of the body's weights
+        way, around = (x, None) if self.shortcut is None else self.shortcut.forward(x, train=train)
         return y + way, Cache(self, y, inner, around)
 
     def backward(
@@ -124,7 +123,7 @@ class Skip(Layer, samplewise=True):
         """Map x (N, ..., C) to y (N, ..., C + D)."""
         x = self.check(x)
         inside, inner = self.body.forward(x, train=train)
-        y = _join(x, inside)
+        y = _join(x.astype(inside.dtype, copy=False), inside)
         return y, Cache(self, y, inner, x.shape[-1])
 
     def backward(

@@ -139,7 +139,7 @@ class ConvTranspose1d(Layer, samplewise=True):
                 f"output_padding must be >= 0 and smaller than the stride, got {output_padding!r} "
                 f"with a stride of {stride}."
             )
-        self.output_padding = output_padding
+        self.output_padding = int(output_padding)
         fan_in = kernel_size * in_channels / groups / stride
         drawn = initial.fan_in_uniform(
             (kernel_size, out_channels // groups, in_channels), fan_in, rng

@@ -57,7 +57,8 @@ class Sequential(Layer, samplewise=True):
                 self._locate(error, [_shape(start), *(_shape(cache) for cache in caches)])
                 raise
             caches += cache if isinstance(stage, Joined) else (cache,)
-        return x, Cache(self, x, caches)
+        y = x[0] if isinstance(x, tuple) else x  # beside labels that are handed on
+        return x, Cache(self, y, caches)
 
     def backward(
         self, dy: Array, cache: Cache, *, param_grads: bool = True, input_grad: bool = True

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ COLOURS: Mapping[str, str] = MappingProxyType(
 STYLE: Mapping[str, Any] = MappingProxyType(
     {
         "figure.facecolor": "white",
-        "savefig.facecolor": "white",
+        "savefig.facecolor": "auto",
         "axes.facecolor": "white",
         "axes.edgecolor": "#444444",
         "axes.labelcolor": "black",
@@ -198,5 +199,7 @@ def save_figure(fig: Figure, path: str | os.PathLike[str], *, dpi: float = 150) 
     ValueError
         If the folder doesn't exist, or the suffix isn't that of a format that matplotlib writes.
     """
+    if not Path(path).suffix:
+        raise ValueError(f"{path} has no suffix, which determines the format; add one, as .png.")
     with written_whole(path) as temporary, styled():
         fig.savefig(temporary, dpi=dpi)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from minigan import backend, gan, latent, metrics, nn
 from minigan.data.errors import choices
 from minigan.runs import drawing, exploring
-from minigan.runs.folder import Run
+from minigan.runs.folder import Run, numbered
 
 PROBES = 2000
 """Samples that are classified to find an attribute's direction."""
@@ -181,13 +181,12 @@ def _class_number(run: Run, attribute: int | str) -> int:
             f"The samples of the recipe {run.recipe.name!r} are of the class that --label says, "
             "whatever the latents; leave out --attribute."
         )
-    if isinstance(attribute, int):
-        return attribute
     names = getattr(run.load_data(), "class_names", None) or ()
-    if attribute not in names:
-        which = choices(attribute, names) if names else "its classes have no names"
-        raise ValueError(f"The data of this run have no class {attribute!r}; {which}.")
-    return int(names.index(attribute))
+    found = numbered(attribute, names) if isinstance(attribute, str) else attribute
+    if isinstance(found, str):
+        which = choices(found, names) if names else "its classes have no names"
+        raise ValueError(f"The data of this run have no class {found!r}; {which}.")
+    return found
 
 
 def _classifier(

@@ -127,8 +127,10 @@ def _table(
     table = metrics.evaluate_images(samples, train, test, classifier, rng=rng, count=count, say=say)
     own = run.recipe.rows(made, whole, classifier)
     named = () if classifier is None else metrics.naming_rows(samples, test, classifier)
-    keep("neighbours.png", lambda path: draw_neighbours(path, samples, train))
-    keep("copies.png", lambda path: draw_copies(path, samples, train, test))
+    # The samples are sorted by class; some of each shall be looked at.
+    mixed = samples[numpy.random.default_rng(0).permutation(len(samples))]
+    keep("neighbours.png", lambda path: draw_neighbours(path, mixed, train))
+    keep("copies.png", lambda path: draw_copies(path, mixed, train, test))
     return replace(table, rows=(*own, *named, *table.rows, *_of_classes(run, which, test)))
 
 

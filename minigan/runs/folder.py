@@ -11,7 +11,7 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -257,6 +257,16 @@ def later_checkpoint(folder: Path) -> Path | None:
 # ---------------------------------------------------------------- opening it again
 
 
+def numbered(label: str, names: Sequence[str]) -> int | str:
+    """Return the number of the class of this name, or the number that is the text, or the text."""
+    if label in names:
+        return names.index(label)
+    try:
+        return int(label)
+    except ValueError:
+        return label
+
+
 @dataclass(frozen=True, repr=False)
 class Run:
     """An opened folder of a run.
@@ -455,14 +465,16 @@ class Run:
     def find_label(self, label: int | str | None) -> int | None:
         """Return the number of a label, given as such or as the name of its class.
 
+        Text is the name, if a class has it, and else a number.
+
         Raises
         ------
         ValueError
             If the recipe has no such label, or its data hadn't.
         """
         count, names = self.recipe.classes, self.config.class_names or ()
-        if isinstance(label, str) and label in names:
-            label = names.index(label)
+        if isinstance(label, str):
+            label = numbered(label, names)
         if label is None or label in self.classes:
             return label
         if isinstance(label, str) and names:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 import tracemalloc
 
-from minigan import backend, gan, memory
+from minigan import backend, gan, memory, nn
 from minigan.gan.callbacks import find_trouble
 
 LARGE = 4096
@@ -35,7 +36,8 @@ def _require_room(trainer: gan.Trainer, wanted: int) -> None:
     They are doubled until the batch matters more than what is needed in any case.
     """
     ranks = trainer.game.ranks
-    size = min(64 * ranks.size, wanted)
+    unit = math.lcm(*(_together(net) for net in trainer.game.players().values()))
+    size = min(64 * unit * ranks.size, wanted)
     peak = ranks.broadcast(_peak(trainer, size))  # all ranks have to try the same sizes
     each = peak / size
     while 2 * size < wanted:
@@ -46,6 +48,14 @@ def _require_room(trainer: gan.Trainer, wanted: int) -> None:
         size, peak = 2 * size, more
     trainer.source.batch_size = wanted
     memory.require(each * wanted, f"A round with batches of {wanted:,}", "use a smaller batch")
+
+
+def _together(net: nn.Layer) -> int:
+    """Return of how many samples each batch of a net must have a multiple."""
+    layers = [layer for _, layer in net.layers()]
+    packs = [layer.m for layer in layers if isinstance(layer, nn.Pack)]
+    groups = [layer.group_size for layer in layers if isinstance(layer, nn.MinibatchStdDev)]
+    return math.lcm(1, *packs, *groups)
 
 
 def _peak(trainer: gan.Trainer, size: int) -> int:

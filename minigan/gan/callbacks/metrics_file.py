@@ -76,7 +76,9 @@ class MetricsFile(Callback):
 
     def due(self, step: int) -> bool:
         """Return whether gauges are measured at this step; rows without them can wait."""
-        return self.gauges is not None and self._due(step) and self._is_gauged(step)
+        # The columns are those of the first row, which has to have all of them.
+        wanted = self._is_gauged(step) or not self._columns
+        return self.gauges is not None and self._due(step) and wanted
 
     def on_step(self, trainer: Trainer, report: Report) -> None:
         """Write the rows that are due."""
@@ -128,7 +130,7 @@ class MetricsFile(Callback):
         return step == 1 or step % self.gauge_every == 0
 
     def _measured(self, trainer: Trainer) -> dict[str, float]:
-        wanted = self._is_gauged(trainer.step) or not self._due(trainer.step)
+        wanted = self.due(trainer.step) or not self._due(trainer.step)
         return self.gauges(trainer) if self.gauges is not None and wanted else {}
 
     def _row(self, step: int, report: Report, measured: dict[str, float]) -> list[str]:
