@@ -21,6 +21,8 @@ LABELS = {"label", "labels", "class", "target", "digit", "category", "cluster"}
 """Names of a column of labels."""
 FEW = 8
 """Columns up to which 0, 1, 2, ... may well be a row; pandas numbers columns that have no names."""
+HOLES = {"", "na", "n/a", "null", "none", "?", "-"}
+"""What stands where a number is missing."""
 _COUNTERS = {"", "id", "index", "unnamed: 0"}
 
 
@@ -102,7 +104,9 @@ def _names(line: str, separator: str | None) -> tuple[str, ...] | None:
     cells = [cell.strip() for cell in _cells(line, separator)]
     counts = [[str(i + start) for i in range(len(cells))] for start in (0, 1)]
     counted = len(cells) > FEW and cells in counts
-    if all(map(_is_number, cells)) and not counted:
+    # A row of numbers is one even if some are missing; without the first, pandas names columns.
+    filled = cells[:1] + [cell for cell in cells[1:] if cell.lower() not in HOLES]
+    if all(map(_is_number, filled)) and not counted:
         return None
     return tuple(cell.lower() for cell in cells)
 

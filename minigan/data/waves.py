@@ -237,11 +237,20 @@ def spectrogram(
     Returns
     -------
     ndarray of float32, shape (N, window / 2, length / hop, 1)
+
+    Raises
+    ------
+    ValueError
+        If the sounds are shorter than a hop.
     """
     values = numpy.pad(waves[..., 0], ((0, 0), (window // 2, window // 2)))
     hann = numpy.hanning(window + 1)[:-1]
     stretches = numpy.lib.stride_tricks.sliding_window_view(values, window, axis=1)
     count = waves.shape[1] // hop
+    if count < 1:
+        raise ValueError(
+            f"sounds of {waves.shape[1]} samples are shorter than a hop of {hop}: take less"
+        )
     spectra = numpy.stack(
         [
             numpy.abs(numpy.fft.rfft(stretches[:, i * hop] * hann, axis=1))[:, 1:]

@@ -68,7 +68,7 @@ class Functions:
         taken = list(inspect.signature(forward).parameters)[1 : 1 + len(arrays)]
         if len(taken) < len(arrays):
             raise ValueError(
-                f"{forward.__name__} takes {len(taken)} arguments after x, but {len(arrays)} "
+                f"{_called(forward)} takes {len(taken)} arguments after x, but {len(arrays)} "
                 "arrays were given for them; give as many as it takes."
             )
         self.weights = {n: Weight(numpy.asarray(a)) for n, a in zip(taken, arrays, strict=True)}
@@ -78,7 +78,7 @@ class Functions:
         ]
 
     def __repr__(self) -> str:
-        return " and ".join(getattr(f, "__name__", "a function") for f in self._functions)
+        return " and ".join(map(_called, self._functions))
 
     def parameters(self) -> dict[str, Weight]:
         """Return the arrays after the first by the names of their arguments."""
@@ -116,7 +116,7 @@ class Functions:
     def _wrong_number(self, count: int) -> str:
         """Say which gradients are wanted, and what to do if one of them doesn't exist."""
         said = (
-            f"{self._functions[1].__name__} returned {count} gradient{'s' * (count != 1)}, but "
+            f"{_called(self._functions[1])} returned {count} gradient{'s' * (count != 1)}, but "
             f"must return dx{''.join(f', d{name}' for name in self._learnt)}, in this order"
         )
         if count > len(self._learnt) or not self._learnt:
@@ -178,3 +178,8 @@ def check_pair(
     constants = tuple(constants)
     pair = Functions(forward, backward, arrays, named=options, constants=constants)
     return check(pair, x, constants=constants, **settings)
+
+
+def _called(function: Callable[..., Any]) -> str:
+    """Return a function's name; a partial one has none."""
+    return getattr(function, "__name__", "a function")

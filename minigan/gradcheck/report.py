@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -106,8 +106,15 @@ class Report:
         """Whether all gradients are right and nothing else is wrong."""
         return not (self.failures or self.problems)
 
+    def __iter__(self) -> Iterator[ArrayReport]:
+        return iter(self.arrays)
+
     def __getitem__(self, name: str) -> ArrayReport:
-        return next(a for a in self.arrays if a.name == name)
+        for array in self.arrays:
+            if array.name == name:
+                return array
+        names = ", ".join(a.name for a in self.arrays)
+        raise KeyError(f"No array {name!r} was checked, but {names}.")
 
     def __str__(self) -> str:
         head = ("array", "shape", "checked", "skipped", "worst relative error", "")

@@ -11,7 +11,7 @@ import numpy
 
 from minigan import data, gan, metrics
 from minigan.files import written_whole
-from minigan.metrics.classifier import obstacle
+from minigan.metrics.classifier import alike, obstacle
 from minigan.recipes.text import TextRecipe
 from minigan.recipes.translation import Translation
 from minigan.runs import checks, sources
@@ -334,8 +334,7 @@ def _renumbered(test: data.Dataset, train: data.Dataset) -> data.Dataset | None:
     if train.labels is None or test.labels is None:
         return test if train.labels is test.labels else None
     if train.class_names is not None and set(test.class_names or ("",)) <= set(train.class_names):
-        number = numpy.array([train.class_names.index(name) for name in test.class_names or ()])
-        return replace(test, labels=number[test.labels], class_names=train.class_names)
+        return alike(train, test)
     same = train.class_names == test.class_names and test.labels.max() <= train.labels.max()
     return test if same else None
 

@@ -125,3 +125,15 @@ def test_stacks_need_ten_classes():
     letters = data.Dataset("letters", numpy.zeros((12, 8, 8, 1), "uint8"), numpy.arange(12))
     with pytest.raises(ValueError, match="labels from 0 to 9, but 'letters' has 11"):
         data.stack(letters, 5, rng=RNG(0))
+
+
+@pytest.mark.parametrize("hole", ["", "NA", "?"])
+def test_a_hole_in_the_first_row_is_no_name(tmp_path, hole):
+    (tmp_path / "t.csv").write_text(f"1.5,{hole}\n3,4\n5,6\n")
+    with pytest.raises(data.DataError, match="cannot be read as a table of numbers"):
+        data.load(tmp_path / "t.csv")
+
+
+def test_a_spectrogram_needs_a_hop():
+    with pytest.raises(ValueError, match="shorter than a hop of 64"):
+        data.spectrogram(numpy.zeros((1, 32, 1), "float32"))

@@ -1,5 +1,6 @@
 """Layers that are right, or wrong, in a way that the check itself must survive."""
 
+import functools
 import warnings
 
 import numpy
@@ -278,3 +279,21 @@ def test_a_slip_in_the_search_is_a_warning_and_the_verdict_stands(monkeypatch):
     verdict = pytest.raises(gradcheck.GradientError, match="gradient of x")
     with pytest.warns(RuntimeWarning, match="search for the cause failed.*here"), verdict:
         gradcheck.check(MaskedLoss(), draw(4, 3))
+
+
+def test_functions_without_names_and_arrays_without_report():
+    forward, backward = (functools.partial(f, b=2.0) for f in (scaled, unscaled))
+    with pytest.raises(ValueError, match="a function takes 1 arguments after x"):
+        gradcheck.check_pair(forward, backward, draw(3), draw(3), draw(3), named={"b": 1.0})
+    report = gradcheck.check_pair(lambda x: (2 * x, None), lambda dy, cache: 2 * dy, draw(3))
+    assert [array.name for array in report] == ["x"]
+    with pytest.raises(KeyError, match="No array 'w' was checked, but x"):
+        report["w"]
+
+
+def scaled(x, b):
+    return x * b, None
+
+
+def unscaled(dy, cache, b):
+    return dy * b
