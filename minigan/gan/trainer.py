@@ -247,11 +247,13 @@ class Trainer:
         own = {"latents": self.rng} | ({} if self.noise is None else {"noise": self.noise})
         own |= self.game.generators()
         # Those of the penalties are usually the trainer's noise; one that isn't is saved as well.
+        penalties = enumerate(getattr(self.game, "penalties", ()))
+        others = {f"penalty {i}": _generator_of(penalty) for i, penalty in penalties}
+        others["path length"] = getattr(self.game, "noise", None)
         known = {id(g.bit_generator) for g in own.values()}
-        for i, penalty in enumerate(getattr(self.game, "penalties", ())):
-            rng = _generator_of(penalty)
-            if rng is not None and id(rng.bit_generator) not in known:
-                own[f"penalty {i}"] = rng
+        for name, rng in others.items():
+            if isinstance(rng, numpy.random.Generator) and id(rng.bit_generator) not in known:
+                own[name] = rng
                 known.add(id(rng.bit_generator))
         return own
 

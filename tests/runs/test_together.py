@@ -4,9 +4,10 @@ import numpy
 import pytest
 from PIL import Image
 
-from minigan import gan, nn, optim
+from minigan import data, gan, nn, optim, recipes
 from minigan.cli import main
 from minigan.runs import evaluation
+from minigan.runs.assembly import assemble
 from minigan.runs.folder import Run, open_run
 from minigan.runs.resuming import resume
 from minigan.runs.training import train
@@ -94,3 +95,16 @@ def test_a_table_that_is_begun_anew_has_every_column(tmp_path):
     again = (folder / "metrics.csv").read_text().splitlines()
     assert again[0] == columns
     assert "" not in again[1].split(",")
+
+
+def test_a_games_own_generator_is_part_of_the_state():
+    """As a StyleGame has one, for its path length regularisation."""
+    recipe = recipes.get("stylegan")
+    settings = recipe.settings.changed(path_length=2.0, steps=4)
+    images = data.load("avatars")
+    trainer = assemble(recipe.fitted(settings), settings, images, seed=0).trainer
+    names = set(trainer.generators())
+    trainer.game.noise = numpy.random.default_rng(5)
+    own = trainer.generators()
+    assert set(own) - names == {"path length"}
+    assert own["path length"] is trainer.game.noise
