@@ -122,7 +122,7 @@ def build(options: argparse.Namespace) -> int:
     notebooks(options)
     if options.fresh:
         shutil.rmtree(target, ignore_errors=True)
-    if executed(options):
+    if os.environ.get("MINIGAN_DOCS_EXECUTION") != "off" and executed(options):
         return 1
     cache = cache_folder()
     environment = os.environ | {

@@ -117,13 +117,12 @@ class _Stacks:
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, tuple):
-            rows, *pixels = index
-            if isinstance(rows, slice) and all(isinstance(p, slice) for p in pixels[:2]):
-                planes = self.planes[(slice(None), *pixels[:2])]
-                part = _Stacks(planes, self.chosen[rows])
-                return part if len(pixels) < 3 else part[:][..., pixels[2]]
-            whole = self[rows]
-            return whole[(*[slice(None)] * (whole.ndim - 3), *pixels)]
+            rows, *pixels = index or (slice(None),)
+            if len(pixels) < 3 and all(isinstance(part, slice) for part in (rows, *pixels)):
+                return _Stacks(self.planes[(slice(None), *pixels)], self.chosen[rows])
+            if isinstance(rows, (int, numpy.integer)) and Ellipsis not in pixels:
+                return self[rows][tuple(pixels)]  # one stack, as crops are taken
+            return self[:][index]
         chosen = self.chosen[index]
         # Plane by plane: a moved axis would be a view, which the caller copies slowly.
         return numpy.stack([self.planes[chosen[..., c]] for c in range(CHANNELS)], axis=-1)

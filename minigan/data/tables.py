@@ -104,8 +104,10 @@ def _names(line: str, separator: str | None) -> tuple[str, ...] | None:
     cells = [cell.strip() for cell in _cells(line, separator)]
     counts = [[str(i + start) for i in range(len(cells))] for start in (0, 1)]
     counted = len(cells) > FEW and cells in counts
-    # A row of numbers is one even if some are missing; without the first, pandas names columns.
-    filled = cells[:1] + [cell for cell in cells[1:] if cell.lower() not in HOLES]
+    if cells[:1] == [""] and cells[1:] in [count[:-1] for count in counts]:
+        counted = True  # as pandas writes names beside those of the rows
+    # A row of numbers is one even if some are missing.
+    filled = [cell for cell in cells if cell.lower() not in HOLES] or cells
     if all(map(_is_number, filled)) and not counted:
         return None
     return tuple(cell.lower() for cell in cells)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -298,11 +299,26 @@ def in_batches(net: nn.Layer, inputs: Any, *, batch_size: int = 256) -> NDArray[
     -------
     ndarray, shape (N, ...)
     """
-    ops = _home(net)
-    n = len(backend.tree.leaves(inputs)[0])
+    ops, group = _home(net), group_of(net)
+    given = backend.tree.leaves(inputs)
+    n, size = len(given[0]), max(batch_size // group, 1) * group
+    given = [filled_up(x, group) for x in given]
     parts = []
-    for start in range(0, n, batch_size):
-        some = slice(start, start + batch_size)
-        arrays = [ops.asarray(x[some]) for x in backend.tree.leaves(inputs)]
+    for start in range(0, n, size):
+        arrays = [ops.asarray(x[start : start + size]) for x in given]
         parts.append(backend.to_numpy(net(backend.tree.replaced(inputs, arrays))))
-    return numpy.concatenate(parts)
+    return numpy.concatenate(parts)[:n]
+
+
+def group_of(net: nn.Layer) -> int:
+    """Return how many samples a net compares: in evaluation, a batch must have a multiple of it."""
+    layers = [layer for _, layer in net.layers()]
+    return math.lcm(*(x.group_size for x in layers if isinstance(x, nn.MinibatchStdDev)))
+
+
+def filled_up(samples: Any, group: int) -> Any:
+    """Repeat samples, from the first on, until there is a multiple of a group; few stay few."""
+    count = -(-len(samples) // group) * group
+    if len(samples) in (0, count) or len(samples) < group:
+        return samples
+    return numpy.resize(samples, (count, *samples.shape[1:]))

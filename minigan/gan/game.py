@@ -6,7 +6,6 @@ step, the gradient passes through D without being accumulated in D's parameters.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from minigan import backend, losses, nn, optim
 from minigan.backend import Array
 from minigan.backend.window import is_whole
-from minigan.gan.base import BaseGame, in_batches, require_net, require_owner
+from minigan.gan.base import BaseGame, filled_up, group_of, in_batches, require_net, require_owner
 from minigan.gan.matching import feature_matching
 from minigan.gan.objectives import Objective, non_saturating, with_classes
 from minigan.latent import Latent
@@ -338,13 +337,10 @@ class Game(BaseGame):
         """Return D's probability of real at each point: (M, 2) -> (M,).
 
         If the objective has no probabilities, D's outputs are scaled to the range from 0 to 1 over
-        the given points. A D that compares the samples of a batch sees 256 neighbouring points at
-        a time.
+        the given points. A D that compares the samples of a batch sees about 256 neighbouring
+        points at a time.
         """
-        group = _group(self.discriminator)
-        whole = _filled_up(points, group)
-        size = max(256 // group, 1) * group
-        logits = in_batches(self.discriminator, whole, batch_size=size)[: len(points), 0]
+        logits = in_batches(self.discriminator, points)[:, 0]
         if self.objective.probabilistic:
             return losses.sigmoid(logits)
         low, high = logits.min(), logits.max()
@@ -355,7 +351,7 @@ class Game(BaseGame):
 
         Up to the factor -M, this is the gradient that G's own backward pass starts from.
         """
-        fake = self.device.asarray(_filled_up(points, _group(self.discriminator)))
+        fake = self.device.asarray(filled_up(points, group_of(self.discriminator)))
         logits, cache = self.discriminator.forward(fake, train=False)
         _, d_logits = self.objective.generator(logits, logits if self.objective.pairs else None)
         slope = self.discriminator.backward(d_logits, cache, param_grads=False)
@@ -428,18 +424,6 @@ class Game(BaseGame):
 
 def _takes_reals(penalty: Penalty) -> bool:
     return bool(getattr(penalty, "takes_reals", False))
-
-
-def _group(net: nn.Layer) -> int:
-    """Return of how many samples each batch of a net must have a multiple in evaluation."""
-    layers = [layer for _, layer in net.layers()]
-    return math.lcm(*(x.group_size for x in layers if isinstance(x, nn.MinibatchStdDev)))
-
-
-def _filled_up(points: Any, group: int) -> Any:
-    """Repeat points, from the first on, until there is a multiple of so many."""
-    count = -(-len(points) // group) * group
-    return points if count == len(points) else numpy.resize(points, (count, *points.shape[1:]))
 
 
 def _given(labels: Array | None, x: Array | None) -> Any:

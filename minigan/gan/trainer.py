@@ -295,6 +295,8 @@ class Trainer:
                 f"This state of a trainer lacks {', '.join(sorted(missing))}; pass everything that "
                 "state returned."
             )
+        if "path length" not in meta["rng"]:  # older states don't have it
+            generators.pop("path length", None)
         if dict(meta["rng"]).keys() != generators.keys():
             raise ValueError(
                 "This checkpoint has other random generators than the game; resume with the recipe "

@@ -120,7 +120,9 @@ def _usage(error: UsageError) -> dict[str, Any]:
 
 def _load(setup: dict[str, Any]) -> dict[str, Subject]:
     constants = setup["constants"]
+    folder = str(split(setup["place"])[0].resolve().parent)
     layer = load_layer(setup["place"], setup["arguments"], setup["arrays"], constants)
+    sys.path.insert(0, folder)  # a method may import what lies beside the file, too
     options = {"train": setup["train"], "constants": constants}
     return {d: Subject(layer, dtype=d, **options) for d in ("float64", "float32")}
 

@@ -191,7 +191,7 @@ class Subject:
         set_precision(self.layer, self.dtype)
         boxes = declared(self.layer)
         self.learnt = {
-            f"self.{n}" if n in ("x", "dy") else n: box  # the input and the cotangent have these
+            f"parameter {n}" if n in ("x", "dy") else n: box  # as the input and the cotangent are
             for n, box in boxes.items()
             if n not in self.constants
         }

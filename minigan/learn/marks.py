@@ -281,7 +281,8 @@ def handed_in(student: Path, exercise: Exercise) -> Path | None:
 def _below(student: Path, exercise: Exercise) -> list[Path]:
     """Return a student's files of an exercise's name below the folder itself."""
     found = [p.relative_to(student) for p in student.rglob(f"{exercise.stem}.py")]
-    return [student / p for p in found if not any(part[0] in "._" for part in p.parts)]
+    hidden = ("__MACOSX", "__pycache__")
+    return [student / p for p in found if not any(n[0] == "." or n in hidden for n in p.parts)]
 
 
 def _look_at_imports(verdict: Verdict, text: str, task: Task) -> None:

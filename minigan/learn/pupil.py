@@ -26,7 +26,10 @@ def _load(setup: dict[str, Any]) -> tuple[Exercise, Any, Path]:
     path = split(setup["place"])[0]
     vars(chosen.solution).clear()
     sys.addaudithook(_refuse)
-    return chosen, import_file(path), path
+    folder = str(path.resolve().parent)
+    module = import_file(path)
+    sys.path.insert(0, folder)  # a function may import what lies beside the file, too
+    return chosen, module, path
 
 
 PROGRAMS = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import sys
 from collections.abc import Iterator
 from functools import cache
 from types import CodeType
@@ -84,20 +85,23 @@ def missing(text: str, exercise: Exercise) -> list[str]:
     SyntaxError
         If the text isn't Python.
     """
-    found = dict(functions(ast.parse(text)))
-    defined = _names(ast.parse(text))
+    tree = ast.parse(text)
+    found, defined, elsewhere = dict(functions(tree)), _names(tree), _takes_all(tree)
     return [
         name
         for name in exercise.asks
         if (name in found and _is_empty(found[name]))
-        or (name not in found and name.partition(".")[0] not in defined)
+        or (name not in found and not elsewhere and name.partition(".")[0] not in defined)
         or (name not in found and "." in name and name.partition(".")[0] in _classes(text))
     ]
 
 
 def absent(text: str, exercise: Exercise) -> list[str]:
     """Return the names that the file must define and doesn't."""
-    defined = _names(ast.parse(text))
+    tree = ast.parse(text)
+    if _takes_all(tree):
+        return []
+    defined = _names(tree)
     wanted = dict.fromkeys(name.partition(".")[0] for name in exercise.asks)
     return [name for name in wanted if name not in defined]
 
@@ -137,6 +141,17 @@ def _names(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             names |= {alias.asname or alias.name for alias in node.names}
     return names
+
+
+def _takes_all(tree: ast.Module) -> bool:
+    """Tell whether a file takes all names of another one, which may be what is asked for."""
+    known = {"numpy", *sys.stdlib_module_names}
+    return any(
+        isinstance(node, ast.ImportFrom)
+        and node.names[0].name == "*"
+        and (node.module or "").partition(".")[0] not in known
+        for node in ast.walk(tree)
+    )
 
 
 def _is_empty(function: ast.FunctionDef) -> bool:

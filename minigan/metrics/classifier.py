@@ -204,6 +204,7 @@ def classifier_for(
     The file is named after the data set, a hash of both splits and `VERSION`, so a change of any of
     them trains a new classifier. It is written atomically, and replaced if it can't be read.
     """
+    test = alike(train, test)
     folder = _cache_folder(cache_dir)
     path = folder / f"{_key(train, test)}.safetensors"
     try:

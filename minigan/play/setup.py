@@ -128,8 +128,10 @@ class Setup:
             _require_choice(name, getattr(self, name), choices)
         for name, range_ in RANGES.items():
             _require_number(name, getattr(self, name), range_, whole=KIND[name] == "int")
-        for way in self.penalties:
-            parse(way)
+        most = {"packing": self.batch_size, "minibatch-discrimination": 512}
+        for name, strength in map(parse, self.penalties):
+            if strength > most.get(name, strength):  # D's weights grow with them
+                raise ValueError(f"The strength of {name!r} must be at most {most[name]} here.")
         schedules.parse(self.schedule)
         _require_points(self.data, self.points)
 

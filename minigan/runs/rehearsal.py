@@ -55,7 +55,7 @@ def _together(net: nn.Layer) -> int:
     layers = [layer for _, layer in net.layers()]
     packs = [layer.m for layer in layers if isinstance(layer, nn.Pack)]
     groups = [layer.group_size for layer in layers if isinstance(layer, nn.MinibatchStdDev)]
-    return math.lcm(1, *packs, *groups)
+    return math.prod(packs) * math.lcm(*groups)  # the groups are of packs
 
 
 def _peak(trainer: gan.Trainer, size: int) -> int:

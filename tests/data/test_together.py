@@ -41,6 +41,12 @@ def test_classes_of_the_test_images_are_those_of_the_same_name():
         metrics.train_classifier(train, named([0, 1], ("owl", "fox")), steps=1)
 
 
+def test_a_kept_classifier_is_that_of_the_numbered_classes(tmp_path):
+    train, test = named([0, 1, 2] * 8, ("cat", "dog", "fox")), named([0, 1] * 8, ("dog", "fox"))
+    keys = {metrics.classifier_for(train, test, cache_dir=tmp_path).key for _ in range(2)}
+    assert len(keys) == 1
+
+
 def test_a_split_keeps_pictures_and_their_margins_together():
     digits = data.digits()
     room = data.roomy(digits, 4)
@@ -117,8 +123,13 @@ def test_stacks_are_resized_and_cropped_as_other_images(dtype):
     batches = [next(data.VariedBatches(d, 4, RNG(1), flip=True)) for d in (ours, theirs)]
     for a, b in zip(*batches, strict=True):
         numpy.testing.assert_array_equal(a, b)
-    for index in [(1, 2), (slice(1, 3), 2, slice(3)), (numpy.array([3, 1]), slice(2), 4, 0)]:
-        numpy.testing.assert_array_equal(stacks.images[index], plain.images[index])
+    indices = [
+        (1, 2), (slice(1, 3), 2, slice(3)), (numpy.array([3, 1]), slice(2), 4, 0), (..., 0),
+        (slice(None), slice(2), slice(3), None), (numpy.array([0, 1]), numpy.array([2, 3])), (),
+        (2, slice(1, 5), slice(2, 9)), (1, ..., 2), (slice(None), slice(2), slice(2), slice(2)),
+    ]  # fmt: skip
+    for index in indices:
+        numpy.testing.assert_array_equal(stacks.images[index][...], plain.images[index])
 
 
 def test_stacks_need_ten_classes():
@@ -129,9 +140,10 @@ def test_stacks_need_ten_classes():
 
 @pytest.mark.parametrize("hole", ["", "NA", "?"])
 def test_a_hole_in_the_first_row_is_no_name(tmp_path, hole):
-    (tmp_path / "t.csv").write_text(f"1.5,{hole}\n3,4\n5,6\n")
-    with pytest.raises(data.DataError, match="cannot be read as a table of numbers"):
-        data.load(tmp_path / "t.csv")
+    for row in (f"1.5,{hole}", f"{hole},4.5"):
+        (tmp_path / "t.csv").write_text(f"{row}\n3,4\n5,6\n")
+        with pytest.raises(data.DataError, match="cannot be read as a table of numbers"):
+            data.load(tmp_path / "t.csv")
 
 
 def test_a_spectrogram_needs_a_hop():

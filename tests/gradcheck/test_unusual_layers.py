@@ -54,8 +54,8 @@ class CalledX(nn.Layer):
 def test_a_parameter_called_as_the_input_is_checked_beside_it():
     x = draw(3)
     report = gradcheck.check(CalledX(), x)
-    assert [array.name for array in report.arrays] == ["x", "self.x", "self.dy"]
-    assert "gradient of self.x (3,) is wrong" in said(CalledX(3), x)
+    assert [array.name for array in report.arrays] == ["x", "parameter x", "parameter dy"]
+    assert "gradient of parameter x (3,) is wrong" in said(CalledX(3), x)
 
 
 @pytest.mark.parametrize("right", [True, False])
@@ -67,9 +67,9 @@ def test_an_argument_called_x_that_is_not_the_first(right):
     arrays = draw(3, 5), draw(5, 4)
     if right:
         report = gradcheck.check_pair(lambda w, x: (w @ x, (w, x)), backward, *arrays)
-        assert [array.name for array in report.arrays] == ["x", "argument x"]
+        assert [array.name for array in report.arrays] == ["x", "parameter x"]
         return
-    with pytest.raises(gradcheck.GradientError, match="gradient of argument x"):
+    with pytest.raises(gradcheck.GradientError, match="gradient of parameter x"):
         gradcheck.check_pair(lambda w, x: (w @ x, (w, x)), backward, *arrays)
 
 
@@ -297,3 +297,11 @@ def scaled(x, b):
 
 def unscaled(dy, cache, b):
     return dy * b
+
+
+def test_an_argument_called_x_may_be_a_constant():
+    w, x = draw(3, 5), draw(5, 4)
+    report = gradcheck.check_pair(
+        lambda w, x: (w @ x, x), lambda dy, x: dy @ x.T, w, x, constants=["x"]
+    )
+    assert [array.name for array in report.arrays] == ["x"]

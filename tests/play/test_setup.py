@@ -63,6 +63,8 @@ def test_a_schedule_with_a_plus_survives_the_link():
         ({"penalties": "r1"}, "penalties must be a list"),
         ({"penalties": [1]}, "penalties must be text"),
         ({"penalties": ["r3"]}, "Unknown penalty"),
+        ({"penalties": ["packing:100000000"]}, "'packing' must be at most"),
+        ({"penalties": ["minibatch-discrimination:1e9"]}, "must be at most 512"),
         ({"schedule": "sometimes"}, "Unknown schedule"),
         ({"data": "drawn", "points": [[0, 0]]}, "2 to 1,000 points"),
         ({"data": "drawn", "points": [[0, 0], [1]]}, "A point is two numbers"),

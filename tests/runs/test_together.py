@@ -37,11 +37,26 @@ def test_points_seen_in_groups_are_all_scored_and_pushed():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"batch_size": 4098}, {"batch_size": 1500, "discriminator_steps": 3}]
+    ("more", "changes"),
+    [
+        ((), {"batch_size": 4098}),
+        ((), {"batch_size": 1500, "discriminator_steps": 3}),
+        (("minibatch-stddev:3",), {"batch_size": 4500}),
+        (("minibatch-stddev:9",), {"batch_size": 4482}),
+    ],
 )
-def test_a_large_batch_that_is_packed_is_tried_with_smaller_ones(tmp_path, changes):
-    trained("ring", tmp_path / "r", steps=1, penalties=("packing:3",), **changes)
+def test_a_large_batch_that_is_packed_is_tried_with_smaller_ones(tmp_path, more, changes):
+    trained("ring", tmp_path / "r", steps=1, penalties=("packing:3", *more), **changes)
     assert (tmp_path / "r" / "model.safetensors").exists()
+
+
+def test_a_judge_may_compare_samples():
+    rng = numpy.random.default_rng(0)
+    judge = nn.Sequential(nn.MinibatchStdDev(3), nn.Linear(3, 1, rng=rng))
+    kept = gan.rejection.accepted(
+        lambda n: rng.standard_normal((n, 2)).astype("float32"), judge, 100, rng=rng
+    )
+    assert len(kept.samples) == 100
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +123,8 @@ def test_a_games_own_generator_is_part_of_the_state():
     own = trainer.generators()
     assert set(own) - names == {"path length"}
     assert own["path length"] is trainer.game.noise
+    arrays, meta = trainer.state()
+    before = trainer.game.noise.bit_generator.state
+    meta["rng"] = {name: state for name, state in meta["rng"].items() if name != "path length"}
+    trainer.load_state(arrays, meta)  # an older one
+    assert trainer.game.noise.bit_generator.state == before

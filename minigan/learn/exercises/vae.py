@@ -42,6 +42,7 @@ def play(code: Any, given: Any) -> dict[str, Any]:
     given.dy = given.dz
     names = {"forward": "sample_forward", "backward": "sample_backward", "y": "z"}
     sampled = play_pair(code, given, "mu logvar noise", "dmu dlogvar", **names)
+    given.done |= {"z": sampled["z"], "z_dmu": sampled["dmu"], "z_dlogvar": sampled["dlogvar"]}
     encoder, decoder = net_of(given, "e"), net_of(given, "g")
     optimizers = Recorder(encoder, 0.1), Recorder(decoder, 0.1)
     (step,) = several(
