@@ -122,7 +122,20 @@ def imported(tree: ast.Module) -> set[str]:
             package = node.module or "."
             whole = {f"{package}.{alias.name}" for alias in node.names}
             found |= whole if whole == {GIVEN} else {package}
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "exec":
+            found |= _imported_within(node)
     return found
+
+
+def _imported_within(call: ast.Call) -> set[str]:
+    """Return what a text imports that is executed, as that of a notebook's earlier cells is."""
+    text = call.args[0] if call.args else None
+    if not (isinstance(text, ast.Constant) and isinstance(text.value, str)):
+        return set()
+    try:
+        return imported(ast.parse(text.value))
+    except SyntaxError:
+        return set()
 
 
 def _classes(text: str) -> set[str]:

@@ -30,6 +30,15 @@ def test_all_names_of_numpy_are_no_solution(tmp_path):
     assert (finding.kind, finding.text.values["names"]) == ("missing", "forward, backward")
 
 
+def test_what_earlier_cells_import_is_looked_at():
+    """`check_text` puts what a cell needs of them into its first line, as a text."""
+    before = "import numpy as np\nfrom minigan.nn import Linear as L"
+    assert starter.ready_made(f"import ast; exec({before!r})\nx = L\n") == ["minigan.nn"]
+    assert starter.ready_made("exec('def')\nexec(x)\nexec()\n") == []
+    given = f"from {starter.GIVEN.rpartition('.')[0]} import given"
+    assert starter.ready_made(f"exec({given!r})") == []
+
+
 def test_right_sampling_counts_without_the_step(tmp_path):
     vae = exercise("vae")
     text = starter.solution(vae)
