@@ -49,7 +49,7 @@ SVG = "image/svg+xml"
 KERNEL = 'c.InlineBackend.figure_formats = {"png", "svg"}\n'
 """How IPython is set up in a build: it keeps each figure in both formats."""
 TIMEOUT = 240
-"""Seconds for a cell."""
+"""Seconds for a cell; ``conf.py`` has the same for notebooks that Sphinx runs."""
 SHEETS = ("glossary.md", "formulas.md")
 """Pages of the course without code."""
 INSTALL = """\

@@ -120,7 +120,7 @@ class _Stacks:
             rows, *pixels = index or (slice(None),)
             if len(pixels) < 3 and all(isinstance(part, slice) for part in (rows, *pixels)):
                 return _Stacks(self.planes[(slice(None), *pixels)], self.chosen[rows])
-            if isinstance(rows, (int, numpy.integer)) and Ellipsis not in pixels:
+            if isinstance(rows, (int, numpy.integer)) and not any(p is Ellipsis for p in pixels):
                 return self[rows][tuple(pixels)]  # one stack, as crops are taken
             return self[:][index]
         chosen = self.chosen[index]

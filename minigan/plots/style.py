@@ -200,6 +200,8 @@ def save_figure(fig: Figure, path: str | os.PathLike[str], *, dpi: float = 150) 
         If the folder doesn't exist, or the suffix isn't that of a format that matplotlib writes.
     """
     if not Path(path).suffix:
-        raise ValueError(f"{path} has no suffix, which determines the format; add one, as .png.")
+        raise ValueError(
+            f"{path} has no suffix, which determines the format; add one, such as .png."
+        )
     with written_whole(path) as temporary, styled():
         fig.savefig(temporary, dpi=dpi)

@@ -258,7 +258,7 @@ def later_checkpoint(folder: Path) -> Path | None:
 
 
 def numbered(label: str, names: Sequence[str]) -> int | str:
-    """Return the number of the class of this name, or the number that is the text, or the text."""
+    """Return the number of the class of this name; else the text as a number, if it is one."""
     if label in names:
         return names.index(label)
     try:

@@ -7,6 +7,7 @@ import math
 import tracemalloc
 
 from minigan import backend, gan, memory, nn
+from minigan.gan.base import group_of
 from minigan.gan.callbacks import find_trouble
 
 LARGE = 4096
@@ -52,10 +53,8 @@ def _require_room(trainer: gan.Trainer, wanted: int) -> None:
 
 def _together(net: nn.Layer) -> int:
     """Return of how many samples each batch of a net must have a multiple."""
-    layers = [layer for _, layer in net.layers()]
-    packs = [layer.m for layer in layers if isinstance(layer, nn.Pack)]
-    groups = [layer.group_size for layer in layers if isinstance(layer, nn.MinibatchStdDev)]
-    return math.prod(packs) * math.lcm(*groups)  # the groups are of packs
+    packs = [layer.m for _, layer in net.layers() if isinstance(layer, nn.Pack)]
+    return math.prod(packs) * group_of(net)  # the groups are of packs
 
 
 def _peak(trainer: gan.Trainer, size: int) -> int:

@@ -126,7 +126,7 @@ def test_stacks_are_resized_and_cropped_as_other_images(dtype):
     indices = [
         (1, 2), (slice(1, 3), 2, slice(3)), (numpy.array([3, 1]), slice(2), 4, 0), (..., 0),
         (slice(None), slice(2), slice(3), None), (numpy.array([0, 1]), numpy.array([2, 3])), (),
-        (2, slice(1, 5), slice(2, 9)), (1, ..., 2), (slice(None), slice(2), slice(2), slice(2)),
+        (2, slice(1, 5), slice(2, 9)), (1, ..., 2), (1, numpy.array([0, 3])), (slice(None), slice(2), slice(2), slice(2)),
     ]  # fmt: skip
     for index in indices:
         numpy.testing.assert_array_equal(stacks.images[index][...], plain.images[index])
